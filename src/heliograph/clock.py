@@ -1,0 +1,10 @@
+"""The one place that reads the time. Rooms that are sans-IO get ``now`` as an argument instead."""
+
+from __future__ import annotations
+
+import time
+
+
+def now_s() -> float:
+    """Seconds on a clock that never goes back; only differences mean anything."""
+    return time.monotonic()

@@ -1,0 +1,183 @@
+"""Named errors. Each has a constant text, a stable name and a stable number for the wire.
+
+The text never contains input: what an attacker or a broken file sent must not come back in a log, a
+terminal or an ERROR frame. Details for a developer travel in ``__cause__`` only.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class HeliographError(Exception):
+    """Base of every expected failure.
+
+    Attributes:
+        code: number on the wire (stable, never reused), 1 to 255.
+        name: kebab-case name shown to people and tools.
+        text: constant sentence that says what is wrong and, where possible, what to do.
+    """
+
+    code: ClassVar[int] = 1
+    name: ClassVar[str] = "heliograph-error"
+    text: ClassVar[str] = "Heliograph could not go on."
+
+    def __init__(self) -> None:
+        super().__init__(self.text)
+
+
+class UsageError(HeliographError):
+    """The call's arguments do not make sense together."""
+
+    code, name, text = 2, "usage", "The arguments do not make sense together; see --help."
+
+
+class UnknownNameError(HeliographError):
+    """A registry was asked for a name it does not hold. The choices come from the program, not from input."""
+
+    code, name, text = 3, "unknown-name", "There is no such name in this registry."
+
+    def __init__(self, kind: str = "", choices: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self.kind, self.choices = kind, choices
+
+    def __str__(self) -> str:
+        return f"{self.text} Choose a {self.kind} from: {', '.join(self.choices)}." if self.choices else self.text
+
+
+# ---- photos ----------------------------------------------------------------------------------------
+class PhotoMissingError(HeliographError):
+    code, name, text = 10, "photo-missing", "The photo is not there or is not a file."
+
+
+class PhotoUnreadableError(HeliographError):
+    code, name, text = 11, "photo-unreadable", "The photo cannot be read as an image."
+
+
+class PhotoTooLargeError(HeliographError):
+    code, name, text = 12, "photo-too-large", "The photo has more pixels than are allowed (decompression bomb guard)."
+
+
+# ---- questions -------------------------------------------------------------------------------------
+class QuestionEmptyError(HeliographError):
+    code, name, text = 20, "question-empty", "The question is empty."
+
+
+class QuestionTooLongError(HeliographError):
+    code, name, text = 21, "question-too-long", "The question is longer than 2000 characters."
+
+
+# ---- streams, codecs and bundles -------------------------------------------------------------------
+class StreamTruncatedError(HeliographError):
+    code, name, text = 30, "stream-truncated", "The stream ends before its header is complete."
+
+
+class StreamDamagedError(HeliographError):
+    code, name, text = 31, "stream-damaged", "The stream is damaged: a checksum or a length does not fit."
+
+
+class StreamVersionError(HeliographError):
+    code, name, text = 32, "stream-version", "The stream was written by a version that this one cannot read."
+
+
+class BundleMismatchError(HeliographError):
+    code, name, text = 33, "bundle-mismatch", "Device and cloud use different bundles; export one bundle and use it on both ends."
+
+
+class BundleDamagedError(HeliographError):
+    code, name, text = 34, "bundle-damaged", "The bundle folder is incomplete or does not match the hashes in its manifest."
+
+
+class ShapeError(HeliographError):
+    code, name, text = 35, "shape", "Tokens or image do not have the shape that the codec was fitted for."
+
+
+class CodecNotFittedError(HeliographError):
+    code, name, text = 36, "codec-not-fitted", "There is too little data to fit the codec; give more photos."
+
+
+# ---- wire ------------------------------------------------------------------------------------------
+class FrameDamagedError(HeliographError):
+    code, name, text = 40, "frame-damaged", "A frame is damaged: a type, length or value is not allowed."
+
+
+class FrameTooLargeError(HeliographError):
+    code, name, text = 41, "frame-too-large", "A frame claims to be larger than is allowed."
+
+
+class ProtocolVersionError(HeliographError):
+    code, name, text = 42, "protocol-version", "The other end speaks another version of the protocol."
+
+
+class ProtocolStateError(HeliographError):
+    code, name, text = 43, "protocol-state", "A frame arrived that is not allowed at this point of the session."
+
+
+class UnauthorizedError(HeliographError):
+    code, name, text = 44, "unauthorized", "The access token is missing or wrong."
+
+
+class TooManyError(HeliographError):
+    code, name, text = 45, "too-many", "The session holds too many photos or open questions."
+
+
+# ---- connection ------------------------------------------------------------------------------------
+class ServerUnreachableError(HeliographError):
+    code, name, text = 50, "server-unreachable", "The server cannot be reached."
+
+
+class ConnectionLostError(HeliographError):
+    code, name, text = 51, "connection-lost", "The connection was lost before the answer was complete."
+
+
+class PortBusyError(HeliographError):
+    code, name, text = 52, "port-busy", "The port is already in use."
+
+
+class TimedOutError(HeliographError):
+    code, name, text = 53, "timed-out", "No answer came in time."
+
+
+class LinkTraceError(HeliographError):
+    code, name, text = 54, "link-trace", "The link description or trace file cannot be understood."
+
+
+# ---- the cloud's model and the installation ---------------------------------------------------------
+class ModelUnavailableError(HeliographError):
+    code, name, text = 60, "model-unavailable", "The model cannot be loaded from this folder or hub id."
+
+
+class ModelUnsupportedError(HeliographError):
+    code, name, text = 61, "model-unsupported", "This model does not offer the image-feature tap that restored tokens need."
+
+
+class AnsweringFailedError(HeliographError):
+    code, name, text = 62, "answering-failed", "The model failed on this question; the session goes on."
+
+
+class MissingExtraError(HeliographError):
+    """An optional dependency is not installed; ``extra`` names the pip extra that brings it."""
+
+    code, name, text = 63, "missing-extra", "An optional part is not installed."
+
+    def __init__(self, extra: str = "") -> None:
+        super().__init__()
+        self.extra = extra
+
+    def __str__(self) -> str:
+        return f"{self.text} Install it with: pip install 'heliograph[{self.extra}]'." if self.extra else self.text
+
+
+class DataMissingError(HeliographError):
+    code, name, text = 64, "data-missing", "A data folder that this needs is not there."
+
+
+def all_errors() -> dict[int, type[HeliographError]]:
+    """Every named error by its wire number, for the ERROR frame and for ``docs/protocol.md``."""
+    found: dict[int, type[HeliographError]] = {}
+    todo: list[type[HeliographError]] = [HeliographError]
+    while todo:
+        cls = todo.pop()
+        found[cls.code] = cls
+        todo.extend(cls.__subclasses__())
+    return dict(sorted(found.items()))

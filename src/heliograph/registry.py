@@ -1,0 +1,75 @@
+"""One registry per kind (codec, strategy, controller, task, suite) with lazy ``module:attribute`` targets.
+
+Listing the names imports nothing, so ``heliograph --help`` stays fast and the device never pulls in torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from heliograph.errors import UnknownNameError
+
+
+class Registry:
+    """Names to lazy targets.
+
+    >>> codecs = Registry("codec", {"klt": "heliograph.codec.klt:KltCodec"})
+    >>> codecs.names()
+    ('klt',)
+    """
+
+    def __init__(self, kind: str, targets: dict[str, str]) -> None:
+        self.kind = kind
+        self._targets = dict(targets)
+
+    def names(self) -> tuple[str, ...]:
+        """All names, in the order of registration; imports nothing."""
+        return tuple(self._targets)
+
+    def load(self, name: str) -> Any:
+        """The object behind ``name``.
+
+        Raises:
+            UnknownNameError: no such name; lists the choices.
+        """
+        target = self._targets.get(name)
+        if target is None:
+            raise UnknownNameError(self.kind, self.names())
+        module, _, attribute = target.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+
+CODECS = Registry("codec", {"klt": "heliograph.codec.klt:KltCodec"})
+
+STRATEGIES = Registry(
+    "strategy",
+    {
+        "klt": "heliograph.strategies.klt:KltStrategy",
+        "jpeg": "heliograph.strategies.pixels:JpegStrategy",
+        "webp": "heliograph.strategies.pixels:WebpStrategy",
+        "avif": "heliograph.strategies.pixels:AvifStrategy",
+        "rgb": "heliograph.strategies.rgb:RgbStrategy",
+        "int8": "heliograph.strategies.int8:Int8Strategy",
+        "downsample": "heliograph.strategies.downsample:DownsampleStrategy",
+        "random-drop": "heliograph.strategies.random_drop:RandomDropStrategy",
+        "local": "heliograph.strategies.local:LocalStrategy",
+    },
+)
+
+CONTROLLERS = Registry(
+    "controller",
+    {
+        "fixed": "heliograph.controllers.fixed:FixedController",
+        "energy": "heliograph.controllers.energy:EnergyController",
+    },
+)
+
+SUITES = Registry(
+    "suite",
+    {
+        "smoke": "heliograph.bench.reference_suite:SmokeSuite",
+        "reference": "heliograph.bench.reference_suite:ReferenceSuite",
+        "photos": "heliograph.bench.photos_suite:PhotosSuite",
+    },
+)

@@ -1,0 +1,118 @@
+"""Words every room shares. Standard library and numpy only.
+
+One drawing of who makes what::
+
+    photo --edge.preprocess--> pixels (1, 3, S, S) f32 --edge.encoder--> VisualTokens (N, D) f32
+          --codec.encode--> EncodedImage(header, segments) == protocol ==> prefix --codec.decode--> VisualTokens
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How visual tokens lie over the photo: ``tiles`` grids of ``rows`` x ``columns`` tokens, row-major.
+
+    ``photo_width`` and ``photo_height`` are the photo's size in pixels (0 where the VLM does not need it).
+    """
+
+    rows: int
+    columns: int
+    tiles: int = 1
+    photo_width: int = 0
+    photo_height: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """N, the number of visual tokens."""
+        return self.rows * self.columns * self.tiles
+
+
+@dataclass(frozen=True)
+class VisualTokens:
+    """The VLM's image features after its projector.
+
+    Attributes:
+        values: (N, D) float32, exactly what the language model consumes.
+        grid: where the N tokens lie; ``grid.tokens == N``.
+    """
+
+    values: FloatArray
+    grid: Grid
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """One photo as a stream: a header and ordered segments. The first k segments are a prefix.
+
+    Attributes:
+        strategy: registry name of the strategy that made it (``klt``, ``jpeg`` ...).
+        header: at most 16 bytes, what a receiver needs before the first segment.
+        segments: refinement steps in order; joined they are the payload.
+        predicted_quality: per prefix (length ``len(segments)``), the share of token energy that the prefix
+            retains, 0 to 1, as known on the device in closed form; empty where the strategy has none.
+        bundle_hash: first 8 bytes of the bundle's SHA-256, empty for strategies that need no bundle.
+    """
+
+    strategy: str
+    header: bytes
+    segments: tuple[bytes, ...]
+    predicted_quality: tuple[float, ...] = ()
+    bundle_hash: bytes = b""
+
+    @property
+    def payload_bytes(self) -> int:
+        """Codec output in bytes: header and segments, without frames or handshake."""
+        return len(self.header) + sum(len(s) for s in self.segments)
+
+    def prefix(self, segments: int) -> EncodedImage:
+        """The stream cut after the first ``segments`` segments."""
+        return replace(
+            self, segments=self.segments[:segments], predicted_quality=self.predicted_quality[:segments]
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer with how sure the model was.
+
+    Attributes:
+        text: decoded answer.
+        confidence: 0 to 1; 2 ** -min_entropy_bits, the geometric mean of max p(y_t).
+        min_entropy_bits: mean over output tokens of -log2 max p(y_t) (arXiv 2512.16349).
+        token_ids: generated ids, for draft verification.
+    """
+
+    text: str
+    confidence: float
+    min_entropy_bits: float
+    token_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class QuestionRecord:
+    """One benchmark question about one image, the same for every task source.
+
+    Attributes:
+        image_id: unique within the suite, e.g. ``scene-8100003``.
+        task: ``existence``, ``colour``, ``shape``, ``count``, ``position``, ``relation``, ``large-print``,
+            ``small-print``, ``description`` or an external task's name.
+        question: text as asked.
+        answer: the exact expected answer.
+        box: (left, top, right, bottom) in photo pixels of what the question needs to see; None if everything.
+        accepted: further answers that count as right.
+    """
+
+    image_id: str
+    task: str
+    question: str
+    answer: str
+    box: tuple[int, int, int, int] | None = None
+    accepted: tuple[str, ...] = field(default=())
