@@ -1,0 +1,43 @@
+"""Stop at a target share of retained token energy.
+
+The device knows the energy of every prefix in closed form and the receiver reads it from the stream, so one byte
+says what quality the question needs and no round trip is spent on finding out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from heliograph.controllers.base import Controller, Decision, Enough, Observation, Wait, checked_target
+from heliograph.errors import UsageError
+
+
+def energy_code(share: float) -> int:
+    """The target byte for a retained share of 0 to 1, rounded up so that the target is never missed.
+
+    Raises:
+        UsageError: ``share`` is not within 0 to 1.
+    """
+    if not 0.0 <= share <= 1.0:
+        raise UsageError
+    return min(255, int(-(-share * 255 // 1)))
+
+
+@dataclass(frozen=True)
+class EnergyController(Controller):
+    """Enough as soon as the prefix retains ``share`` of the token energy, or when the image is finished."""
+
+    share: float
+    name: ClassVar[str] = "energy"
+
+    @classmethod
+    def from_target(cls, target: int) -> Self:
+        """``target`` / 255 is the retained share to reach."""
+        return cls(checked_target(target) / 255)
+
+    def decide(self, observation: Observation) -> Decision:
+        """Enough at the target. Where energy is unknown (pixels), only the end of the image is enough."""
+        energy = observation.retained_energy
+        reached = energy is not None and energy >= self.share
+        return Enough() if reached or observation.image_finished else Wait()

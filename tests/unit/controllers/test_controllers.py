@@ -1,0 +1,75 @@
+"""Controllers decide from observations only, and their one target byte survives the wire."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heliograph.controllers.base import Enough, Observation, Wait
+from heliograph.controllers.energy import EnergyController, energy_code
+from heliograph.controllers.fixed import FixedController, budget_bytes, budget_code
+from heliograph.errors import UsageError
+from heliograph.registry import CONTROLLERS
+
+
+@pytest.mark.parametrize("name", CONTROLLERS.names())
+@given(target=st.integers(0, 255), received=st.integers(0, 10**7), energy=st.none() | st.floats(0, 1))
+def test_a_finished_image_is_always_enough(name, target, received, energy):
+    controller = CONTROLLERS.load(name).from_target(target)
+    seen = Observation(received, 1, energy, image_finished=True)
+    assert controller.decide(seen) == Enough()
+
+
+@pytest.mark.parametrize("name", CONTROLLERS.names())
+@pytest.mark.parametrize("target", [-1, 256, 10**9])
+def test_a_target_beyond_one_byte_is_refused(name, target):
+    with pytest.raises(UsageError):
+        CONTROLLERS.load(name).from_target(target)
+
+
+def test_fixed_waits_below_its_budget_and_stops_at_it():
+    controller = FixedController(100)
+    assert controller.decide(Observation(99, 3)) == Wait()
+    assert controller.decide(Observation(100, 3)) == Enough()
+
+
+def test_fixed_without_limit_never_stops_early():
+    assert FixedController.from_target(0).decide(Observation(10**9, 10**6, 1.0)) == Wait()
+
+
+def test_energy_waits_below_its_share_and_stops_at_it():
+    controller = EnergyController.from_target(204)
+    assert controller.decide(Observation(10, 1, 0.79)) == Wait()
+    assert controller.decide(Observation(10, 1, 0.80)) == Enough()
+
+
+def test_energy_unknown_means_wait():
+    assert EnergyController.from_target(0).decide(Observation(10**6, 9, None)) == Wait()
+
+
+@given(st.integers(1, 5 * 10**6))
+def test_budget_code_is_the_largest_that_fits(budget):
+    code = budget_code(budget)
+    assert budget_bytes(code) <= budget
+    assert code == 255 or budget_bytes(code + 1) > budget
+
+
+def test_budgets_double_every_octave_and_never_fall():
+    budgets = [budget_bytes(code) for code in range(1, 256)]
+    assert budgets == sorted(budgets)
+    assert [budget_bytes(1 + 12 * k) for k in range(21)] == [2**k for k in range(21)]
+
+
+@given(st.floats(0, 1))
+def test_energy_code_never_asks_for_less(share):
+    assert EnergyController.from_target(energy_code(share)).share >= share - 1e-12
+
+
+@pytest.mark.parametrize("share", [-0.01, 1.01, float("nan")])
+def test_energy_share_outside_0_to_1_is_refused(share):
+    with pytest.raises(UsageError):
+        energy_code(share)
+
+
+def test_a_budget_below_one_byte_is_refused():
+    with pytest.raises(UsageError):
+        budget_code(0)
