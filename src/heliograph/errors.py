@@ -121,6 +121,14 @@ class TooManyError(HeliographError):
     code, name, text = 45, "too-many", "The session holds too many photos or open questions."
 
 
+class UnknownImageError(HeliographError):
+    code, name, text = 46, "unknown-image", "The question is about a photo that this session does not hold."
+
+
+class PayloadTooLargeError(HeliographError):
+    code, name, text = 47, "payload-too-large", "The photo's payload has more bytes or segments than are allowed."
+
+
 # ---- connection ------------------------------------------------------------------------------------
 class ServerUnreachableError(HeliographError):
     code, name, text = 50, "server-unreachable", "The server cannot be reached."
