@@ -1,0 +1,181 @@
+"""What every strategy is: photo -> stream on the device, any usable prefix -> tokens or picture in the cloud.
+
+One drawing of both halves::
+
+    DEVICE  photo --Strategy.encode(tools: DeviceTools)--> EncodedImage(header, segments) ==> CLOUD
+    CLOUD   prefix --Strategy.restore(tools: CloudTools)--> Restored(tokens | image) --> tap or image processor
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from heliograph.errors import UsageError
+from heliograph.strategies.wire_ids import STRATEGIES_THAT_NEED_THE_BUNDLE, strategy_wire_id
+from heliograph.types import EncodedImage, Grid, VisualTokens
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from heliograph.codec.base import Codec
+
+Setting = dict[str, int | float | str]
+"""A strategy's knobs, small and printable, such as ``{"size": 96, "quality": 40}``."""
+
+_SLICE_BYTES = 1024
+"""Slice of a picture file: 0.4 s on a 20 kbit/s link, and one percent or less of frame overhead."""
+
+_MOST_SLICES = 2048
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What the cloud gives its model: exactly one of the two is set.
+
+    Attributes:
+        tokens: visual tokens for the tap.
+        image: a picture for the VLM's own image processor.
+    """
+
+    tokens: VisualTokens | None = None
+    image: Image | None = None
+
+    def __post_init__(self) -> None:
+        if (self.tokens is None) == (self.image is None):
+            raise ValueError("exactly one of tokens and image must be given")
+
+
+class DeviceTools(Protocol):
+    """What a strategy may use on the device."""
+
+    @property
+    def codec(self) -> Codec:
+        """The bundle's codec."""
+
+    @property
+    def input_size(self) -> int:
+        """Side of the VLM's square input in pixels."""
+
+    def encode_tokens(self, photo: Image) -> VisualTokens:
+        """The photo's visual tokens, (N, D) float32."""
+
+
+class CloudTools(Protocol):
+    """What a strategy may use in the cloud."""
+
+    @property
+    def codec(self) -> Codec:
+        """The bundle's codec."""
+
+    @property
+    def grid(self) -> Grid:
+        """How the N tokens lie over a photo."""
+
+    @property
+    def hidden_size(self) -> int:
+        """D, the width of one token."""
+
+
+class Strategy(ABC):
+    """One way of sending a photo.
+
+    Attributes:
+        name: registry name, also the key of its pinned wire id.
+        default_setting: what ``ask`` uses; gives each knob's name and type.
+    """
+
+    name: ClassVar[str]
+    default_setting: ClassVar[Setting]
+
+    @property
+    def wire_id(self) -> int:
+        """The pinned number on the wire and in ``.hgs`` files."""
+        return strategy_wire_id(self.name)
+
+    @property
+    def needs_bundle(self) -> bool:
+        """Both ends must hold the same bundle for this strategy to restore anything."""
+        return self.name in STRATEGIES_THAT_NEED_THE_BUNDLE
+
+    @abstractmethod
+    def settings(self) -> tuple[Setting, ...]:
+        """The sweep for the bench, cheapest first."""
+
+    @abstractmethod
+    def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
+        """The photo as a stream.
+
+        Raises:
+            UsageError: a knob is unknown or out of range.
+        """
+
+    @abstractmethod
+    def restore(self, encoded: EncodedImage, tools: CloudTools) -> Restored:
+        """What the model gets from this prefix.
+
+        Raises:
+            StreamTruncatedError: the strategy needs more segments than these.
+            StreamDamagedError: header or segments cannot be what ``encode`` wrote.
+        """
+
+    def complete_setting(self, setting: Setting) -> Setting:
+        """``setting`` with defaults for the missing knobs.
+
+        Raises:
+            UsageError: a knob is unknown or has the wrong type.
+        """
+        completed = dict(self.default_setting)
+        for knob, value in setting.items():
+            if knob not in completed or not isinstance(value, type(completed[knob])):
+                raise UsageError
+            completed[knob] = value
+        return completed
+
+
+def label(setting: Setting) -> str:
+    """A setting as one word for tables: ``size=96,quality=40``; ``default`` where there are no knobs."""
+    return ",".join(f"{knob}={value}" for knob, value in setting.items()) or "default"
+
+
+def parse_setting(text: str, defaults: Setting) -> Setting:
+    """The inverse of ``label``; each knob has the type of its default.
+
+    Raises:
+        UsageError: not ``knob=value`` pairs, an unknown knob, or a value of another type.
+    """
+    setting: Setting = {}
+    for pair in text.split(",") if text and text != "default" else []:
+        knob, separator, value = pair.partition("=")
+        if not separator or knob not in defaults:
+            raise UsageError
+        try:
+            setting[knob] = type(defaults[knob])(value)
+        except ValueError as error:
+            raise UsageError from error
+    return setting
+
+
+def int_knob(setting: Setting, knob: str, lowest: int, highest: int) -> int:
+    """A whole-number knob within its range.
+
+    Raises:
+        UsageError: outside ``lowest`` to ``highest``.
+    """
+    value = int(setting[knob])
+    if not lowest <= value <= highest:
+        raise UsageError
+    return value
+
+
+def sliced(data: bytes) -> tuple[bytes, ...]:
+    """A file in equal slices of 1024 bytes (longer where there would be over 2048 of them), the last one shorter."""
+    step = max(_SLICE_BYTES, -(-len(data) // _MOST_SLICES))
+    return tuple(data[start : start + step] for start in range(0, len(data), step))
+
+
+def joined(segments: Sequence[bytes], max_bytes: int) -> bytes | None:
+    """The segments as one piece, or None where they exceed ``max_bytes`` (looked at before memory is taken)."""
+    return b"".join(segments) if sum(map(len, segments)) <= max_bytes else None

@@ -1,0 +1,51 @@
+"""``int8``: all visual tokens at eight bits each, in row-major order, without any further coding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from heliograph.errors import StreamDamagedError
+from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting, Strategy
+from heliograph.strategies.token_bytes import read_records, token_records
+from heliograph.types import EncodedImage, FloatArray, VisualTokens
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class Int8Strategy(Strategy):
+    """No header; one segment per token, first token first."""
+
+    name: ClassVar[str] = "int8"
+    default_setting: ClassVar[Setting] = {}
+
+    def settings(self) -> tuple[Setting, ...]:
+        """The one empty setting."""
+        return ({},)
+
+    def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
+        """N records of 2 + D bytes."""
+        self.complete_setting(setting)
+        return EncodedImage(self.name, b"", token_records(tools.encode_tokens(photo).values))
+
+    def restore(self, encoded: EncodedImage, tools: CloudTools) -> Restored:
+        """All N tokens; those that have not come are the mean of those that have.
+
+        Raises:
+            StreamDamagedError: header or records do not fit the model.
+        """
+        if encoded.header:
+            raise StreamDamagedError
+        rows = read_records(encoded.segments, tools.hidden_size, tools.grid.tokens)
+        places = np.arange(len(rows))
+        return Restored(tokens=VisualTokens(filled_with_mean(rows, places, tools.grid.tokens), tools.grid))
+
+
+def filled_with_mean(rows: FloatArray, places: np.ndarray, tokens: int) -> FloatArray:
+    """(tokens, D) float32: ``rows`` (k, D) at ``places`` (k,), their mean elsewhere, zeros where k is 0."""
+    mean = rows.mean(axis=0) if len(rows) else np.zeros(rows.shape[1], np.float32)
+    values = np.tile(mean.astype(np.float32), (tokens, 1))
+    values[places] = rows
+    return values

@@ -1,0 +1,39 @@
+"""``klt``: visual tokens as one embedded codeword of the closed-form codec; any prefix restores all tokens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting, Strategy, int_knob
+from heliograph.types import EncodedImage
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_MOST_BYTES = 2**24
+
+
+class KltStrategy(Strategy):
+    """Progressive latent in the manner of arXiv 2604.26508, with a fitted transform in place of a trained one.
+
+    Knob ``max_bytes``: payload bytes at most; 0 sends the whole codeword and leaves the stop to the controller.
+    """
+
+    name: ClassVar[str] = "klt"
+    default_setting: ClassVar[Setting] = {"max_bytes": 0}
+
+    def settings(self) -> tuple[Setting, ...]:
+        """Rates about a quarter apart from 16 bytes to 4 kB, where the bytes are few; then the whole codeword."""
+        sweep = (16, 24, 32, 48, 64, 80, 96, 128, 160, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096, 0)
+        return tuple({"max_bytes": limit} for limit in sweep)
+
+    def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
+        """Tokens through the codec, cut at ``max_bytes``."""
+        limit = int_knob(self.complete_setting(setting), "max_bytes", 0, _MOST_BYTES)
+        encoded: EncodedImage = tools.codec.encode(tools.encode_tokens(photo), max_bytes=limit or None)
+        return replace(encoded, strategy=self.name)
+
+    def restore(self, encoded: EncodedImage, tools: CloudTools) -> Restored:
+        """All N x D tokens from any prefix, the empty one included."""
+        return Restored(tokens=tools.codec.decode(encoded.header, encoded.segments))
