@@ -1,0 +1,79 @@
+"""Bytes in any portions in, whole frames out, with memory bounded by the largest frame allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from heliograph.protocol.fields import read_varint
+from heliograph.protocol.frames import (
+    SHORT_SEGMENT_FLAG,
+    SMALL_FIELD_MASK,
+    Frame,
+    SegmentFrame,
+    check_body_length,
+    parse_body,
+)
+
+_PORTION_BYTES = 64 << 10
+
+
+class FrameBuffer:
+    """Holds what has arrived of a frame until the frame is whole.
+
+    At most ``MAX_FRAME_BYTES`` plus one portion (64 KiB) are held: a length is judged as soon as the head is
+    readable, and a longer input is taken in portions.
+    """
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the unfinished frame at the end of what was fed."""
+        return len(self._data)
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Frames that ``data`` completes, in order.
+
+        Raises:
+            FrameDamagedError: a head or body breaks the rules; frames before it have been yielded.
+            FrameTooLargeError: a head claims more than its type may have.
+        """
+        view = memoryview(data)
+        for start in range(0, len(view), _PORTION_BYTES):
+            self._data += view[start : start + _PORTION_BYTES]
+            yield from self._whole_frames()
+
+    def clear(self) -> None:
+        """Give the memory back; used once the session is closed."""
+        self._data = bytearray()
+
+    def _whole_frames(self) -> Iterator[Frame]:
+        position = 0
+        try:
+            while (found := self._next_frame(position)) is not None:
+                frame, position = found
+                yield frame
+        finally:
+            del self._data[:position]
+
+    def _next_frame(self, position: int) -> tuple[Frame, int] | None:
+        if position >= len(self._data):
+            return None
+        first = self._data[position]
+        if first & SHORT_SEGMENT_FLAG:
+            start, length = position + 1, first & ~SHORT_SEGMENT_FLAG
+        else:
+            check_body_length(first >> 3, 0)  # an unknown type is refused without waiting for its length
+            head = read_varint(self._data, position + 1)
+            if head is None:
+                return None
+            length, start = head
+            check_body_length(first >> 3, length)
+        end = start + length
+        if end > len(self._data):
+            return None
+        body = bytes(self._data[start:end])
+        if first & SHORT_SEGMENT_FLAG:
+            return SegmentFrame(None, body), end
+        return parse_body(first >> 3, first & SMALL_FIELD_MASK, body), end

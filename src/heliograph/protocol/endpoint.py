@@ -1,0 +1,132 @@
+"""What both ends of a session share: bytes in and out, the state, and how a session ends."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar
+
+from heliograph.errors import ConnectionLostError, HeliographError, ProtocolStateError, UsageError, all_errors
+from heliograph.protocol.buffer import FrameBuffer
+from heliograph.protocol.events import ErrorReceived, Event, SessionClosed
+from heliograph.protocol.frames import ErrorFrame, Frame, encode_frame, frame_type
+from heliograph.protocol.limits import BUNDLE_HASH_BYTES, MAX_ANSWER_CHARACTERS, MAX_UTF8_BYTES_PER_CHARACTER
+from heliograph.protocol.states import State, Table, next_state
+
+MAX_ANSWER_BYTES = MAX_ANSWER_CHARACTERS * MAX_UTF8_BYTES_PER_CHARACTER
+
+
+class Endpoint(ABC):
+    """Base of :class:`DeviceSession` and :class:`CloudSession`. Touches no socket and no clock."""
+
+    _sends: ClassVar[Table]
+    _receives: ClassVar[Table]
+
+    def __init__(self, bundle_hash: bytes) -> None:
+        if len(bundle_hash) not in (0, BUNDLE_HASH_BYTES):
+            raise UsageError
+        self._bundle_hash = bytes(bundle_hash)
+        self._state = State.NEW
+        self._buffer = FrameBuffer()
+        self._outgoing = bytearray()
+        self._last_heard_s: float | None = None
+
+    @property
+    def state(self) -> State:
+        """Where the session stands."""
+        return self._state
+
+    @property
+    def closed(self) -> bool:
+        """True once nothing can be sent or received; bytes already queued may still be fetched."""
+        return self._state is State.CLOSED
+
+    @property
+    def last_heard_s(self) -> float | None:
+        """``now`` of the last :meth:`receive` with data, for the owner's time limits; None before it."""
+        return self._last_heard_s
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of an unfinished frame held in the receive buffer."""
+        return self._buffer.held_bytes
+
+    def receive(self, data: bytes, now: float) -> list[Event]:
+        """Take bytes from the connection and report what they mean; never raises on what a peer sent.
+
+        Args:
+            data: any portion of the stream; empty at its end.
+            now: seconds on the owner's clock.
+
+        Returns:
+            Events in the order of the wire. A damaged or forbidden frame queues an ERROR for the peer, closes
+            the session and ends the list with ``SessionClosed``; a closed session ignores what follows.
+        """
+        if self._state is State.CLOSED:
+            return []
+        if not data:
+            return [self._end_of_stream()]
+        self._last_heard_s = now
+        events: list[Event] = []
+        try:
+            for frame in self._buffer.feed(data):
+                self._state = next_state(self._receives, self._state, frame_type(frame))
+                events.extend(self._on_error(frame) if isinstance(frame, ErrorFrame) else self._on_frame(frame))
+                if self._state is State.CLOSED:
+                    break
+        except HeliographError as error:
+            events.append(self._fail(type(error)))
+        return events
+
+    def bytes_to_send(self) -> bytes:
+        """Everything queued since the last call; goes out as one websocket message to save framing."""
+        data = bytes(self._outgoing)
+        self._outgoing.clear()
+        return data
+
+    def close(self) -> None:
+        """End the session from this side; queued bytes can still be fetched."""
+        self._state = State.CLOSED
+        self._buffer.clear()
+        self._forget_all()
+
+    @abstractmethod
+    def _on_frame(self, frame: Frame) -> Iterator[Event]:
+        """Events of one allowed frame; raises a HeliographError that ends the session."""
+
+    @abstractmethod
+    def _on_question_failed(self, question_id: int) -> None:
+        """The peer gave up a question."""
+
+    @abstractmethod
+    def _forget_all(self) -> None:
+        """Drop photos and questions."""
+
+    @abstractmethod
+    def _is_waiting(self) -> bool:
+        """True where an end of the stream now would cut something off."""
+
+    def _send(self, frame: Frame) -> None:
+        if self.closed:
+            raise ProtocolStateError
+        self._state = next_state(self._sends, self._state, frame_type(frame))
+        self._outgoing += encode_frame(frame)
+
+    def _on_error(self, frame: ErrorFrame) -> Iterator[Event]:
+        error_class = all_errors().get(frame.code, HeliographError)
+        yield ErrorReceived(error_class, frame.question_id)
+        if frame.question_id is None:
+            self.close()
+            yield SessionClosed(error_class)
+        else:
+            self._on_question_failed(frame.question_id)
+
+    def _fail(self, error_class: type[HeliographError]) -> SessionClosed:
+        self._outgoing += encode_frame(ErrorFrame(error_class.code, None))
+        self.close()
+        return SessionClosed(error_class)
+
+    def _end_of_stream(self) -> SessionClosed:
+        cut_off = self._is_waiting() or self._buffer.held_bytes > 0
+        self.close()
+        return SessionClosed(ConnectionLostError if cut_off else None)

@@ -1,0 +1,155 @@
+"""What a session reports to its owner, one sentence each. Frozen; text in them is untrusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from heliograph.errors import HeliographError
+
+
+@dataclass(frozen=True, slots=True)
+class HelloReceived:
+    """A device greeted with the right version and access token."""
+
+    bundle_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WelcomeReceived:
+    """The cloud accepted the greeting; ``bundle_hash`` is the cloud's own (8 bytes, or empty)."""
+
+    model_name: str
+    bundle_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ImageAnnounced:
+    """A photo begins: its strategy and its header (at most 16 bytes); segments follow."""
+
+    image_id: int
+    strategy: str
+    header: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionAsked:
+    """A question was asked about a photo that is held or (``image_follows``) is announced next.
+
+    ``target`` is 0 to 255 and read by the controller: for ``energy`` the retained share times 255.
+    """
+
+    question_id: int
+    image_id: int
+    question: str
+    controller: str
+    target: int
+    max_answer_tokens: int
+    image_follows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentReceived:
+    """The next segment of a photo arrived; ``late`` if it was on its way when the cloud said enough."""
+
+    image_id: int
+    index: int
+    payload: bytes
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFinished:
+    """The device has no further segments for this photo."""
+
+    image_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageForgotten:
+    """The photo's place is free again: the device gave it up, or the session refused it half way."""
+
+    image_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionCancelled:
+    """The device no longer wants an answer to this question."""
+
+    question_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class DraftReceived:
+    """An answer from the first ``segments_used`` segments; a better one may follow."""
+
+    question_id: int
+    text: str
+    confidence: float
+    segments_used: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinalReceived:
+    """The last answer to this question, from the first ``segments_used`` segments."""
+
+    question_id: int
+    text: str
+    confidence: float
+    segments_used: int
+
+
+@dataclass(frozen=True, slots=True)
+class EnoughReceived:
+    """The cloud needs no further segments of this photo; stop sending them."""
+
+    image_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class MoreRequested:
+    """The cloud asks for ``segments`` further segments of this photo."""
+
+    image_id: int
+    segments: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegionRequested:
+    """The cloud asks for a crop of the original photo: (left, top, right, bottom) in photo pixels."""
+
+    image_id: int
+    box: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReceived:
+    """The peer reported a failure, of one question or (``question_id`` None) of the whole session."""
+
+    error_class: type[HeliographError]
+    question_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClosed:
+    """The session is over; ``error_class`` says why, None after an orderly end."""
+
+    error_class: type[HeliographError] | None
+
+
+Event = (
+    HelloReceived
+    | WelcomeReceived
+    | ImageAnnounced
+    | QuestionAsked
+    | SegmentReceived
+    | ImageFinished
+    | ImageForgotten
+    | QuestionCancelled
+    | DraftReceived
+    | FinalReceived
+    | EnoughReceived
+    | MoreRequested
+    | RegionRequested
+    | ErrorReceived
+    | SessionClosed
+)

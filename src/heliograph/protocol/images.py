@@ -1,0 +1,79 @@
+"""The photos of a session as both ends count them: sizes and flags, never the pixels or segments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from heliograph.errors import PayloadTooLargeError, TooManyError
+from heliograph.protocol.limits import MAX_IMAGE_PAYLOAD_BYTES, MAX_IMAGES, MAX_SEGMENTS_PER_IMAGE
+
+
+@dataclass(slots=True)
+class ImageCount:
+    """One photo: what has travelled and where its stream stands."""
+
+    payload_bytes: int
+    segments: int = 0
+    late_segments: int = 0
+    late_bytes: int = 0
+    finished: bool = False
+    enough: bool = False
+
+    def add_segment(self, size: int) -> None:
+        """Count a segment of ``size`` bytes.
+
+        Raises:
+            PayloadTooLargeError: the photo would exceed its bytes or its number of segments.
+        """
+        if self.payload_bytes + size > MAX_IMAGE_PAYLOAD_BYTES or self.segments >= MAX_SEGMENTS_PER_IMAGE:
+            raise PayloadTooLargeError
+        self.payload_bytes += size
+        self.segments += 1
+        if self.enough:
+            self.late_segments += 1
+            self.late_bytes += size
+
+
+class ImageBook:
+    """Photos held now. Ids increase, so an id at or below ``last_id`` that is not held was forgotten or refused."""
+
+    def __init__(self) -> None:
+        self._images: dict[int, ImageCount] = {}
+        self.last_id = -1
+
+    def __contains__(self, image_id: int) -> bool:
+        return image_id in self._images
+
+    def is_new(self, image_id: int) -> bool:
+        """True for an id that no photo has had so far."""
+        return image_id > self.last_id
+
+    def get(self, image_id: int) -> ImageCount | None:
+        """The photo, or None where it is not held."""
+        return self._images.get(image_id)
+
+    def held(self, image_id: int) -> ImageCount:
+        """The photo, which the caller knows to be held."""
+        return self._images[image_id]
+
+    def check_room(self) -> None:
+        """Raise TooManyError where every place is taken."""
+        if len(self._images) >= MAX_IMAGES:
+            raise TooManyError
+
+    def add(self, image_id: int, header_bytes: int) -> None:
+        """Hold a photo with a new id."""
+        self.last_id = image_id
+        self._images[image_id] = ImageCount(payload_bytes=header_bytes)
+
+    def refuse(self, image_id: int) -> None:
+        """Use the id up without holding the photo."""
+        self.last_id = image_id
+
+    def remove(self, image_id: int) -> bool:
+        """Free a place; False where the photo was not held."""
+        return self._images.pop(image_id, None) is not None
+
+    def clear(self) -> None:
+        """Free every place."""
+        self._images.clear()
