@@ -1,0 +1,62 @@
+"""What every connection can do, and what websocket framing costs."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+DEFAULT_QUEUE_BYTES = 256
+"""How much a device that waits for "enough" leaves unsent: a few frames, so that little is sent in vain."""
+
+_MASK_BYTES = 4
+
+
+class Connection(Protocol):
+    """A stream of whole messages in both directions; every message is some frames of the protocol."""
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes given to the TCP stream so far, websocket framing and HTTP handshake included."""
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes taken from the TCP stream so far, websocket framing and HTTP handshake included."""
+
+    async def send(self, data: bytes) -> None:
+        """Send one message; empty data sends nothing. Waits while the connection's own buffer is full.
+
+        Raises:
+            ConnectionLostError: the connection is gone.
+        """
+
+    async def receive(self) -> bytes:
+        """The next message, never empty; ``b""`` at the orderly end.
+
+        Raises:
+            ConnectionLostError: the connection broke.
+            TimedOutError: nothing came within the connection's time limit, where it has one.
+        """
+
+    def backlog_bytes(self) -> int:
+        """Bytes accepted by :meth:`send` that have not begun to travel."""
+
+    async def drain(self, limit_bytes: int = DEFAULT_QUEUE_BYTES) -> None:
+        """Wait until at most ``limit_bytes`` are unsent, so that a later "enough" can stop the rest.
+
+        Raises:
+            ConnectionLostError: the connection is gone.
+        """
+
+    async def close(self) -> None:
+        """Close in an orderly way; safe to call twice."""
+
+
+def server_message_bytes(payload_bytes: int) -> int:
+    """Bytes of one websocket message from the cloud with this payload (RFC 6455, section 5.2, no mask)."""
+    if payload_bytes < 126:
+        return payload_bytes + 2
+    return payload_bytes + (4 if payload_bytes < 1 << 16 else 10)
+
+
+def client_message_bytes(payload_bytes: int) -> int:
+    """Bytes of one websocket message from the device with this payload (masked: four more)."""
+    return server_message_bytes(payload_bytes) + _MASK_BYTES

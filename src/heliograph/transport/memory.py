@@ -1,0 +1,93 @@
+"""A pair of connections inside one process: tests, demos, and the device and cloud in one program."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from heliograph.errors import ConnectionLostError
+from heliograph.transport.base import DEFAULT_QUEUE_BYTES
+
+_MAX_QUEUED_MESSAGES = 64
+
+
+class _Pipe:
+    """One direction: a bounded queue of messages with an end."""
+
+    def __init__(self) -> None:
+        self.messages: deque[bytes] = deque()
+        self.closed = False
+        self.carried_bytes = 0
+        self._changed = asyncio.Condition()
+
+    async def put(self, data: bytes) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.closed or len(self.messages) < _MAX_QUEUED_MESSAGES)
+            if self.closed:
+                raise ConnectionLostError
+            self.messages.append(data)
+            self.carried_bytes += len(data)
+            self._changed.notify_all()
+
+    async def get(self) -> bytes:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.closed or bool(self.messages))
+            self._changed.notify_all()
+            return self.messages.popleft() if self.messages else b""
+
+    async def close(self) -> None:
+        async with self._changed:
+            self.closed = True
+            self._changed.notify_all()
+
+
+class MemoryConnection:
+    """One end of :func:`memory_pair`. Bytes are counted without websocket framing: there is none."""
+
+    def __init__(self, outgoing: _Pipe, incoming: _Pipe) -> None:
+        self._outgoing = outgoing
+        self._incoming = incoming
+        self._received_bytes = 0
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of every message sent."""
+        return self._outgoing.carried_bytes
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes of every message received."""
+        return self._received_bytes
+
+    async def send(self, data: bytes) -> None:
+        """Hand a message to the other end; waits while 64 messages are queued.
+
+        Raises:
+            ConnectionLostError: one of the ends is closed.
+        """
+        if data:
+            await self._outgoing.put(bytes(data))
+
+    async def receive(self) -> bytes:
+        """The next message; ``b""`` once the pair is closed and every message is taken."""
+        data = await self._incoming.get()
+        self._received_bytes += len(data)
+        return data
+
+    def backlog_bytes(self) -> int:
+        """Bytes that the other end has not taken."""
+        return sum(map(len, self._outgoing.messages))
+
+    async def drain(self, limit_bytes: int = DEFAULT_QUEUE_BYTES) -> None:
+        """Return at once: memory has no link whose queue could fill."""
+
+    async def close(self) -> None:
+        """Close both directions; messages already sent can still be received."""
+        await self._outgoing.close()
+        await self._incoming.close()
+
+
+def memory_pair() -> tuple[MemoryConnection, MemoryConnection]:
+    """Two connected ends; what one sends the other receives."""
+    there, back = _Pipe(), _Pipe()
+    return MemoryConnection(there, back), MemoryConnection(back, there)
