@@ -1,0 +1,1 @@
+"""Measures strategies against one another: tasks, runner, statistics, time model and reports."""

@@ -1,0 +1,97 @@
+"""What the figures mean, as code: right answers, agreement, B99. ``docs/metrics.md`` says the same."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Sequence
+
+from heliograph.types import QuestionRecord
+
+B99_SHARE = 0.99
+ALL = "all"
+NOT_IN_ALL = frozenset({"small-print", "easy-vqa", "description"})
+"""Tasks reported on their own: small print needs the crop that no global path sends, easy-VQA is another
+benchmark, a description is scored by its words' F1 and not as right or wrong."""
+
+Point = tuple[float, float]
+"""(mean cost, quality 0..1) of one setting; the cost is payload bytes, or milliseconds to the final answer."""
+
+
+def normal_form(text: str) -> str:
+    """Lower case, punctuation and repeated spaces removed: what two answers are compared by."""
+    return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+def score(record: QuestionRecord, answer: str) -> float:
+    """1 for a right answer, 0 for a wrong one; for ``description`` the F1 of its words, 0 to 1."""
+    if record.task == "description":
+        return max(word_f1(wanted, answer) for wanted in (record.answer, *record.accepted))
+    given = normal_form(answer)
+    return float(any(given == normal_form(wanted) for wanted in (record.answer, *record.accepted)))
+
+
+def word_f1(wanted: str, given: str) -> float:
+    """Harmonic mean of precision and recall of the words, counting repetitions (as in SQuAD)."""
+    wanted_words, given_words = normal_form(wanted).split(), normal_form(given).split()
+    if not wanted_words or not given_words:
+        return float(wanted_words == given_words)
+    common = sum(min(wanted_words.count(w), given_words.count(w)) for w in set(wanted_words))
+    return 2 * common / (len(wanted_words) + len(given_words))
+
+
+def agrees(answer: str, uncompressed: str) -> float:
+    """1 where an answer equals the same model's answer on the uncompressed path, else 0."""
+    return float(normal_form(answer) == normal_form(uncompressed))
+
+
+def envelope(points: Sequence[Point]) -> list[Point]:
+    """The monotone envelope of measured settings: by cost, only those better than every cheaper one."""
+    kept: list[Point] = []
+    for cost, quality in sorted(points, key=lambda p: (p[0], -p[1])):
+        if not kept or quality > kept[-1][1]:
+            kept.append((cost, quality))
+    return kept
+
+
+def cost_at(points: Sequence[Point], target: float) -> float | None:
+    """Cost at which the envelope reaches ``target``: linear in quality against log cost between its settings.
+
+    Nothing is extrapolated: where the cheapest setting reaches the target already, its cost is the answer; where
+    no setting reaches it, the answer is None.
+    """
+    before: Point | None = None
+    for cost, quality in envelope(points):
+        if quality >= target:
+            if before is None or before[0] <= 0:
+                return cost
+            share = (target - before[1]) / (quality - before[1])
+            return math.exp(math.log(before[0]) + share * (math.log(cost) - math.log(before[0])))
+        before = (cost, quality)
+    return None
+
+
+def b99(points: Sequence[Point], uncompressed_accuracy: float) -> float | None:
+    """Mean payload bytes at which a strategy keeps 99 % of the uncompressed accuracy; None: never."""
+    return cost_at(points, B99_SHARE * uncompressed_accuracy)
+
+
+def pareto_frontier(points: Sequence[Point]) -> list[int]:
+    """Indices of the settings on :func:`envelope`, cheapest first."""
+    order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1]))
+    kept: list[int] = []
+    for index in order:
+        if not kept or points[index][1] > points[kept[-1]][1]:
+            kept.append(index)
+    return kept
+
+
+def evenly_spaced(count: int, wanted: int) -> list[int]:
+    """Up to ``wanted`` prefix lengths spread evenly over 1..count, ending with count."""
+    return sorted({max(1, round(count * (k + 1) / wanted)) for k in range(wanted)}) if count else []
+
+
+def largest_fall(qualities: Sequence[float]) -> float:
+    """The largest loss of quality from one prefix to the next, 0 where it never falls."""
+    return max([0.0, *(a - b for a, b in itertools.pairwise(qualities))])

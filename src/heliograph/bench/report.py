@@ -1,0 +1,172 @@
+"""Writes what a suite found: ``results.json``, ``results.md`` and the two plots; and publishes them under ``docs``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from heliograph.bench.metrics import ALL
+from heliograph.bench.plots import plot_rate_accuracy, plot_time_accuracy
+from heliograph.bench.results import Figure, Row, SuiteResult
+from heliograph.bench.stats import Interval
+
+RATE_PLOT = "rate_accuracy.png"
+TIME_PLOT = "time_accuracy.png"
+
+
+def write_results(result: SuiteResult, folder: Path) -> tuple[Path, ...]:
+    """``results.json``, ``results.md``, ``rate_accuracy.png`` and, where times are known, ``time_accuracy.png``."""
+    return _write(result, folder, json_name="results.json", table_name="results.md", plot_prefix="")
+
+
+def publish(suite_result: SuiteResult, folder: Path) -> tuple[Path, ...]:
+    """The same under the suite's name, for ``docs/results``: ``SUITE.json``, ``SUITE.md``, ``SUITE-*.png``."""
+    name = suite_result.suite
+    return _write(suite_result, folder, json_name=f"{name}.json", table_name=f"{name}.md", plot_prefix=f"{name}-")
+
+
+def _write(result: SuiteResult, folder: Path, *, json_name: str, table_name: str, plot_prefix: str) -> tuple[Path, ...]:
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [folder / json_name, folder / table_name]
+    result.write_json(written[0])
+    plots: list[Path] = []
+    for name, draw in ((RATE_PLOT, plot_rate_accuracy), (TIME_PLOT, plot_time_accuracy)):
+        path = folder / f"{plot_prefix}{name}"
+        if draw(result, path):
+            plots.append(path)
+    written[1].write_text(markdown(result, [p.name for p in plots]), encoding="utf-8")
+    return (*written, *plots)
+
+
+def markdown(result: SuiteResult, plots: Sequence[str] = ()) -> str:
+    """The whole report as Markdown."""
+    parts = [f"# Suite `{result.suite}`", f"Machine: {result.machine}. Commit: {result.commit}."]
+    parts += [f"![{Path(name).stem.replace('_', ' ')}]({name})" for name in plots]
+    if result.figures:
+        parts += ["## Figures", figures_table(result.figures)]
+    if result.b99:
+        parts += ["## B99: payload bytes that keep 99 % of the uncompressed path's accuracy", _b99_table(result)]
+    parts += ["## Rates: mean over tasks", rates_table([r for r in result.rows if r.task in _headline_tasks(result)])]
+    tasks = task_table(result.rows)
+    if tasks:
+        parts += ["## Accuracy per task", tasks]
+    timed = [r for r in result.rows if r.link_mbit is not None]
+    if timed:
+        parts += ["## Times", times_table(timed)]
+    if result.peak_memory_mb:
+        memory = [[name, f"{value:.0f} MB"] for name, value in result.peak_memory_mb.items()]
+        parts += ["## Peak memory (measured)", _table(["process", "peak resident memory"], memory)]
+    if result.notes:
+        parts += ["## Notes", "\n".join(f"- {note}" for note in result.notes)]
+    return "\n\n".join(parts) + "\n"
+
+
+def figures_table(figures: Sequence[Figure]) -> str:
+    """The figures with their bounds and whether they are met."""
+    rows = [
+        [f.name, _with_interval(f.value, f.interval, "{:.4g}"), _bound(f.must), _bound(f.aim), _verdict(f), f.source]
+        for f in figures
+    ]
+    return _table(["figure", "value [95 % interval]", "must", "aim", "met", "source"], rows)
+
+
+def rates_table(rows: Sequence[Row]) -> str:
+    """Quality against bytes, without links."""
+    body = [
+        [
+            r.strategy,
+            r.setting,
+            str(r.questions),
+            _percent(r.accuracy, r.accuracy_ci),
+            _percent(r.agreement, r.agreement_ci),
+            _number(r.payload_bytes),
+            _number(r.wire_bytes),
+            _number(r.encode_ms, 1),
+            _number(r.decode_ms, 1),
+        ]
+        for r in rows
+        if r.link_mbit is None
+    ]
+    head = ["strategy", "setting", "n", "accuracy %", "agreement %", "payload bytes", "wire bytes"]
+    return _table([*head, "encode ms", "decode ms"], body)
+
+
+def task_table(rows: Sequence[Row]) -> str:
+    """Accuracy per task in percent, one line per strategy and setting; empty where there is only one task."""
+    plain = [r for r in rows if r.link_mbit is None and r.accuracy is not None]
+    tasks = list(dict.fromkeys(r.task for r in plain))
+    if len(tasks) < 2:
+        return ""
+    counts = {r.task: r.questions for r in plain}
+    cells: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in plain:
+        cells.setdefault((row.strategy, row.setting), {})[row.task] = row
+    body = [[*key, *(_percent(found[t].accuracy) if t in found else "" for t in tasks)] for key, found in cells.items()]
+    return _table(["strategy", "setting", *(f"{t} (n={counts[t]})" for t in tasks)], body)
+
+
+def times_table(rows: Sequence[Row]) -> str:
+    """Time to the first draft and to the final answer per link."""
+    body = [
+        [
+            f"{r.link_mbit:g} Mbit/s, {r.rtt_ms:g} ms",
+            r.strategy,
+            r.setting,
+            str(r.questions),
+            _percent(r.accuracy),
+            _number(r.wire_bytes),
+            _with_interval(r.draft_ms, r.draft_ms_ci, "{:.0f}"),
+            _with_interval(r.final_ms, r.final_ms_ci, "{:.0f}"),
+            r.source,
+        ]
+        for r in rows
+    ]
+    head = ["link", "strategy", "setting", "n", "accuracy %", "wire bytes", "draft ms", "final ms", "source"]
+    return _table(head, body)
+
+
+def _headline_tasks(result: SuiteResult) -> set[str]:
+    tasks = {r.task for r in result.rows}
+    return {ALL} if ALL in tasks else tasks
+
+
+def _b99_table(result: SuiteResult) -> str:
+    reached = sorted((v, name) for name, v in result.b99.items() if v is not None)
+    never = [name for name, v in result.b99.items() if v is None]
+    body = [[name, _with_interval(value, result.b99_ci.get(name), "{:.0f}")] for value, name in reached]
+    return _table(["strategy", "B99, bytes [95 % interval]"], body + [[name, "not reached"] for name in never])
+
+
+def _verdict(figure: Figure) -> str:
+    if figure.must is None:
+        return ""
+    if figure.value is None or figure.value > figure.must:
+        return "no"
+    return "aim" if figure.aim is not None and figure.value <= figure.aim else "must"
+
+
+def _bound(value: float | None) -> str:
+    return "" if value is None else f"<= {value:g}"
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"
+
+
+def _percent(value: float | None, interval: Interval | None = None) -> str:
+    if value is None:
+        return ""
+    return _with_interval(100 * value, interval and (100 * interval[0], 100 * interval[1]), "{:.1f}")
+
+
+def _with_interval(value: float | None, interval: Interval | None, form: str) -> str:
+    if value is None:
+        return "not reached"
+    if interval is None:
+        return form.format(value)
+    return f"{form.format(value)} [{form.format(interval[0])}, {form.format(interval[1])}]"
+
+
+def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    line: Callable[[Sequence[str]], str] = lambda cells: "| " + " | ".join(cells) + " |"  # noqa: E731
+    return "\n".join([line(head), line(["---"] * len(head)), *(line(row) for row in body)])

@@ -1,0 +1,146 @@
+"""The one shape of every suite's results, and its JSON (schema 1)."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from heliograph.bench.stats import Interval
+
+SCHEMA = 1
+Source = Literal["measured", "modelled"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One strategy at one setting on one task, means over questions.
+
+    Attributes:
+        strategy, setting, task: names; ``setting`` is a printable label, ``task`` is "all" for the mean over tasks.
+        questions: sample count.
+        accuracy: share of right answers; None where no right answer is known.
+        agreement: share of answers equal to the uncompressed path's.
+        payload_bytes, wire_bytes: codec output; that plus everything else on the connection, both directions.
+        encode_ms, decode_ms: processor time on this machine, device side and cloud side.
+        link_mbit, rtt_ms, draft_ms, final_ms: the link, and the time from the question to the first draft and to the
+            final answer; None in rows that no link belongs to.
+        source: whether ``wire_bytes``, ``draft_ms`` and ``final_ms`` were measured on a socket or computed from the
+            link model. All other figures are always measured.
+    """
+
+    strategy: str
+    setting: str
+    task: str
+    questions: int
+    accuracy: float | None = None
+    accuracy_ci: Interval | None = None
+    agreement: float | None = None
+    agreement_ci: Interval | None = None
+    payload_bytes: float | None = None
+    payload_bytes_ci: Interval | None = None
+    wire_bytes: float | None = None
+    wire_bytes_ci: Interval | None = None
+    encode_ms: float | None = None
+    encode_ms_ci: Interval | None = None
+    decode_ms: float | None = None
+    decode_ms_ci: Interval | None = None
+    link_mbit: float | None = None
+    rtt_ms: float | None = None
+    draft_ms: float | None = None
+    draft_ms_ci: Interval | None = None
+    final_ms: float | None = None
+    final_ms_ci: Interval | None = None
+    source: Source = "measured"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number that the project set itself, with its bounds (None where there is none)."""
+
+    name: str
+    value: float | None
+    interval: Interval | None = None
+    must: float | None = None
+    aim: float | None = None
+    source: Source = "measured"
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """Everything that one run of a suite found."""
+
+    suite: str
+    rows: tuple[Row, ...]
+    b99: dict[str, float | None]
+    b99_ci: dict[str, Interval | None] = field(default_factory=dict)
+    figures: tuple[Figure, ...] = ()
+    notes: tuple[str, ...] = ()
+    peak_memory_mb: dict[str, float] = field(default_factory=dict)
+    machine: str = field(default_factory=lambda: machine_description())
+    commit: str = field(default_factory=lambda: current_commit())
+
+    def to_json(self) -> dict[str, Any]:
+        """The schema of ``results.json``."""
+        return {
+            "schema": SCHEMA,
+            "suite": self.suite,
+            "machine": self.machine,
+            "commit": self.commit,
+            "rows": [_rounded(row) for row in self.rows],
+            "b99": {name: _round(value) for name, value in self.b99.items()},
+            "b99_ci": {name: _round(value) for name, value in self.b99_ci.items()},
+            "figures": [_rounded(figure) for figure in self.figures],
+            "peak_memory_mb": {name: _round(value) for name, value in self.peak_memory_mb.items()},
+            "notes": list(self.notes),
+        }
+
+    def write_json(self, path: Path) -> None:
+        """Writes ``results.json``."""
+        path.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+
+
+def _rounded(item: Row | Figure) -> dict[str, Any]:
+    return {f.name: _round(getattr(item, f.name)) for f in fields(item)}
+
+
+def _round(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, tuple):
+        return [_round(v) for v in value]
+    return value
+
+
+def machine_description() -> str:
+    """Processor model, usable cores and Python version; no host name."""
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+    except OSError:
+        pass  # not Linux: the general name has to do
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{model}, {cores} cores, Python {platform.python_version()}"
+
+
+def current_commit() -> str:
+    """The checkout's commit, with ``+`` where tracked files were changed; "unknown" outside a checkout."""
+    here = Path(__file__).resolve().parent
+    try:
+        commit = _git(here, "rev-parse", "--short=12", "HEAD")
+        changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", str(here.parent))
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return commit + ("+" if changed else "")
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
+    )
+    return done.stdout.strip()
