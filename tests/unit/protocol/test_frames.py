@@ -1,0 +1,160 @@
+"""Golden bytes of every frame, and what the parser refuses."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from heliograph.errors import FrameDamagedError, FrameTooLargeError
+from heliograph.protocol.buffer import FrameBuffer
+from heliograph.protocol.frames import (
+    AnswerFrame,
+    ErrorFrame,
+    Frame,
+    FrameType,
+    HelloFrame,
+    IdFrame,
+    ImageFrame,
+    MoreFrame,
+    QuestionFrame,
+    RegionFrame,
+    SegmentFrame,
+    WelcomeFrame,
+    encode_frame,
+    frame_type,
+)
+
+HASH = bytes(range(8))
+
+# Golden vectors: a change here is a change of the wire format and belongs in the CHANGELOG.
+GOLDEN: list[tuple[Frame, str]] = [
+    (HelloFrame(HASH, "key"), "08 0d 01 08 0001020304050607 6b6579"),
+    (HelloFrame(b"", ""), "08 02 01 00"),
+    (WelcomeFrame(HASH, "reference"), "10 12 08 0001020304050607 7265666572656e6365"),
+    (QuestionFrame(0, 0, 1, 230, 64, True, b"what?"), "18 09 00 81 e6 40 77 68 61 74 3f"),
+    (QuestionFrame(300, 129, 0, 7, 1000, False, b"?"), "1f 09 ac02 8101 00 07 e807 3f"),
+    (ImageFrame(3, 1, b"\xaa\xbb"), "23 03 01 aa bb"),
+    (ImageFrame(7, 2, b""), "27 02 07 02"),
+    (SegmentFrame(None, b"\x01\x02"), "82 0102"),
+    (SegmentFrame(None, b""), "80"),
+    (SegmentFrame(6, b"\x01" * 128), "2e 8001 " + "01" * 128),
+    (IdFrame(FrameType.IMAGE_END, 0), "30 00"),
+    (IdFrame(FrameType.CANCEL, 2), "3a 00"),
+    (IdFrame(FrameType.FORGET, 2**28 - 1), "47 04 ffffff7f"),
+    (AnswerFrame(1, 12, 255, 4, b"red", False), "49 06 0c ff 04 726564"),
+    (AnswerFrame(1, 300, 0, 0, b"", True), "51 04 ac02 00 00"),
+    (IdFrame(FrameType.ENOUGH, 1), "59 00"),
+    (MoreFrame(1, 5), "61 01 05"),
+    (RegionFrame(1, (0, 8, 200, 512)), "69 06 00 08 c801 8004"),
+    (ErrorFrame(33, None), "70 01 21"),
+    (ErrorFrame(21, 300), "71 03 15 ac02"),
+]
+
+
+def feed(data: bytes) -> list[Frame]:
+    return list(FrameBuffer().feed(data))
+
+
+@pytest.mark.parametrize(("frame", "text"), GOLDEN)
+def test_golden_bytes_both_ways(frame: Frame, text: str) -> None:
+    data = bytes.fromhex(text)
+    assert encode_frame(frame) == data
+    assert feed(data) == [frame]
+
+
+def test_every_frame_type_has_a_golden_vector() -> None:
+    assert {frame_type(frame) for frame, _ in GOLDEN} == set(FrameType)
+
+
+@pytest.mark.parametrize(("frame", "text"), GOLDEN)
+def test_a_truncated_frame_waits_and_then_completes(frame: Frame, text: str) -> None:
+    data = bytes.fromhex(text)
+    for cut in range(1, len(data)):
+        buffer = FrameBuffer()
+        assert list(buffer.feed(data[:cut])) == []
+        assert buffer.held_bytes == cut
+        assert list(buffer.feed(data[cut:])) == [frame]
+        assert buffer.held_bytes == 0
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
+@given(st.lists(st.sampled_from([frame for frame, _ in GOLDEN]), max_size=12), st.integers(0, 2**32))
+def test_any_portions_give_the_same_frames(frames: list[Frame], seed: int) -> None:
+    source = random.Random(seed)
+    data = b"".join(map(encode_frame, frames))
+    buffer, found, position = FrameBuffer(), [], 0
+    while position < len(data):
+        size = source.randint(1, 9)
+        found += buffer.feed(data[position : position + size])
+        position += size
+    assert found == frames
+
+
+@pytest.mark.parametrize("first", [number << 3 | small for number in (0, 15) for small in range(8)])
+def test_an_unknown_type_is_refused_at_its_first_byte(first: int) -> None:
+    with pytest.raises(FrameDamagedError):
+        feed(bytes([first]))
+
+
+@pytest.mark.parametrize("type_", list(FrameType))
+def test_a_length_beyond_the_bound_is_refused_before_the_body(type_: FrameType) -> None:
+    buffer = FrameBuffer()
+    with pytest.raises(FrameTooLargeError):
+        list(buffer.feed(bytes([type_ << 3]) + bytes.fromhex("ffffff7f")))  # claims 256 MiB
+    assert buffer.held_bytes <= 5
+
+
+@pytest.mark.parametrize("length", ["80808080808040", "ffffffffffffff7f", "ffffffffff"])
+def test_terabytes_do_not_fit_a_length(length: str) -> None:
+    with pytest.raises(FrameDamagedError):
+        feed(bytes([FrameType.SEGMENT << 3]) + bytes.fromhex(length))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "30 8000",  # length not in its shortest form
+        "30 01 00",  # extra byte behind the fields
+        "37 01 06",  # identifier in the body that would fit the head
+        "37 00",  # identifier missing
+        "08 02 01 07",  # bundle hash of 7 bytes claimed
+        "08 05 01 08 000000",  # bundle hash cut off
+        "08 03 01 00 ff",  # token is not UTF-8
+        "09 02 01 00",  # small field where none is
+        "10 02 00 ff",  # model name is not UTF-8
+        "18 05 00 41 e6 40 61",  # unknown mode bit
+        "18 05 00 01 e6 00 61",  # no answer tokens at all
+        "18 06 00 01 e6 8108 61",  # 1025 answer tokens
+        "20 00",  # photo without strategy
+        "48 02 00 00",  # draft without shared length
+        "49 04 8120 00 00",  # 4097 segments used
+        "60 01 00",  # zero further segments
+        "68 04 05 00 05 09",  # region without width
+        "68 04 00 09 05 09",  # region without height
+        "70 00",  # error without number
+        "71 01 21",  # error whose question is missing
+        "72 01 21",  # unknown error form
+    ],
+)
+def test_fields_out_of_order_or_range_are_damage(text: str) -> None:
+    with pytest.raises(FrameDamagedError):
+        feed(bytes.fromhex(text))
+
+
+def test_segment_and_header_sizes_are_bounded_to_the_byte() -> None:
+    largest = SegmentFrame(0, b"\0" * (1 << 20))
+    assert feed(encode_frame(largest)) == [largest]
+    with pytest.raises(FrameTooLargeError):
+        feed(encode_frame(SegmentFrame(0, b"\0" * ((1 << 20) + 1))))
+    with pytest.raises(FrameTooLargeError):
+        feed(encode_frame(ImageFrame(0, 1, b"\0" * 17)))
+
+
+def test_frames_before_the_damage_are_still_given() -> None:
+    frames = FrameBuffer().feed(bytes.fromhex("82 0102 30 01 00"))
+    assert next(frames) == SegmentFrame(None, b"\x01\x02")
+    with pytest.raises(FrameDamagedError):
+        next(frames)
