@@ -1,0 +1,109 @@
+"""What a device holds: the bundle's preprocessing, encoder, codec and local model, each loaded when first needed.
+
+A device without a bundle can still send pictures; one that only sends pictures never loads ONNX Runtime.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from heliograph.edge.encoder import TokenEncoder
+from heliograph.edge.preprocess import Preprocessor
+from heliograph.errors import BundleDamagedError
+from heliograph.registry import STRATEGIES
+from heliograph.strategies.base import Setting
+from heliograph.types import EncodedImage, VisualTokens
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from heliograph.codec.base import Codec
+    from heliograph.codec.bundle import Bundle
+    from heliograph.edge.local_model import LocalModel
+
+
+class Device:
+    """The :class:`heliograph.strategies.base.DeviceTools` of a real device.
+
+    Args:
+        bundle: None for a device that only sends pictures.
+        threads: of ONNX Runtime.
+    """
+
+    def __init__(self, bundle: Bundle | None, threads: int = 1) -> None:
+        self._bundle = bundle
+        self._threads = threads
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle.
+
+        Raises:
+            BundleDamagedError: the device has none.
+        """
+        if self._bundle is None:
+            raise BundleDamagedError
+        return self._bundle
+
+    @property
+    def bundle_hash(self) -> bytes:
+        """8 bytes for HELLO; empty without a bundle."""
+        return self._bundle.hash if self._bundle is not None else b""
+
+    @property
+    def codec(self) -> Codec:
+        """The bundle's codec."""
+        return self.bundle.codec
+
+    @property
+    def input_size(self) -> int:
+        """Side of the VLM's square input in pixels."""
+        return self.preprocessor.input_size
+
+    @cached_property
+    def preprocessor(self) -> Preprocessor:
+        """The checkpoint's preprocessing."""
+        return Preprocessor.from_config(self.bundle.preprocessing)
+
+    @cached_property
+    def encoder(self) -> TokenEncoder:
+        """The vision tower in ONNX Runtime."""
+        bundle = self.bundle
+        return TokenEncoder(bundle.encoder_path, bundle.grid, bundle.hidden_size, self._threads)
+
+    @cached_property
+    def local_model(self) -> LocalModel:
+        """The language model in ONNX Runtime.
+
+        Raises:
+            BundleDamagedError: the bundle was exported without one.
+        """
+        from heliograph.edge.local_model import LocalModel
+
+        return LocalModel.from_bundle(self.bundle, self._threads)
+
+    def encode_tokens(self, photo: Image) -> VisualTokens:
+        """The photo's visual tokens, (N, D) float32.
+
+        Raises:
+            BundleDamagedError: no bundle, or one that cannot be run.
+        """
+        return self.encoder(self.preprocessor(photo))
+
+    def encode(self, photo: Image, strategy: str, setting: Setting | None = None) -> EncodedImage:
+        """The photo as a stream, with the bundle's hash where the strategy needs the bundle.
+
+        Args:
+            photo: RGB, as :func:`heliograph.edge.photo.load_photo` gives it.
+            strategy: registry name.
+            setting: knobs that differ from the strategy's defaults.
+
+        Raises:
+            UnknownNameError: no such strategy.
+            UsageError: a knob is unknown or out of range.
+        """
+        way = STRATEGIES.load(strategy)()
+        encoded: EncodedImage = way.encode(photo, self, setting or {})
+        return replace(encoded, bundle_hash=self.bundle_hash) if way.needs_bundle else encoded

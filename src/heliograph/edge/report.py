@@ -1,0 +1,62 @@
+"""What one question cost and what came back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from heliograph.strategies.base import Setting
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A draft answer as it arrived.
+
+    Attributes:
+        t_ms: since the question was asked, in ms.
+        payload_bytes: header and segments that the draft was made from.
+        confidence: 0 to 1.
+        text: the draft.
+    """
+
+    t_ms: float
+    payload_bytes: int
+    confidence: float
+    text: str
+
+
+@dataclass(frozen=True)
+class AskReport:
+    """One question from asking to the final answer; all times measured on the device's clock.
+
+    Attributes:
+        answer: the final answer's text.
+        confidence: 0 to 1; geometric mean of the answer tokens' probabilities.
+        strategy: registry name.
+        setting: every knob of the strategy.
+        payload_bytes: header and segments sent for this question; 0 where the cloud held the photo already.
+        wire_bytes_up: everything written to the connection meanwhile, its handshake included where it was opened.
+        wire_bytes_down: everything read from the connection meanwhile.
+        encode_ms: photo loading and encoding; runs while the connection is opened. 0.0 where it was kept.
+        first_draft_ms: to the first text of an answer, be it a draft or the final one.
+        final_ms: to the final answer.
+        drafts: in order of arrival, without the final answer.
+        stopped_early: the cloud had enough before the whole stream was sent.
+    """
+
+    answer: str
+    confidence: float
+    strategy: str
+    setting: Setting
+    payload_bytes: int
+    wire_bytes_up: int
+    wire_bytes_down: int
+    encode_ms: float
+    first_draft_ms: float
+    final_ms: float
+    drafts: tuple[Draft, ...] = field(default=())
+    stopped_early: bool = False
+
+    @property
+    def wire_bytes(self) -> int:
+        """Both directions."""
+        return self.wire_bytes_up + self.wire_bytes_down
