@@ -1,0 +1,119 @@
+"""``docs/protocol.md`` says what the code does: errors, frames, states, numbers and the exchange."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from heliograph import errors
+from heliograph.protocol import events as ev
+from heliograph.protocol.frames import FrameType
+from heliograph.protocol.session import CloudSession, DeviceSession
+from heliograph.protocol.states import CLOUD_RECEIVES, CLOUD_SENDS, DEVICE_RECEIVES, DEVICE_SENDS, State, Table
+from heliograph.registry import CONTROLLERS, STRATEGIES
+from heliograph.strategies import wire_ids
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "protocol.md"
+HASH = bytes(range(8))
+
+
+def table(title: str) -> list[list[str]]:
+    section = DOCUMENT.read_text(encoding="utf-8").split(f"\n## {title}\n")[1].split("\n## ")[0]
+    rows = [line.strip("|").split(" | ") for line in section.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in row] for row in rows[2:]]
+
+
+def test_error_numbers() -> None:
+    assert table("Errors") == [[str(n), error.name, error.text] for n, error in errors.all_errors().items()]
+
+
+def test_frame_types() -> None:
+    assert [(int(row[0]), row[1]) for row in table("Frames")] == [(type_.value, type_.name) for type_ in FrameType]
+
+
+def test_state_table() -> None:
+    written: dict[tuple[str, str], Table] = {}
+    for end, does, states, frames, following in table("States"):
+        for state in states.split(", "):
+            for frame in frames.split(", "):
+                after = State(state if following == "same" else following)
+                written.setdefault((end, does), {})[State(state), FrameType[frame]] = after
+    assert written == {
+        ("device", "sends"): DEVICE_SENDS,
+        ("device", "receives"): DEVICE_RECEIVES,
+        ("cloud", "receives"): CLOUD_RECEIVES,
+        ("cloud", "sends"): CLOUD_SENDS,
+    }
+
+
+def test_pinned_numbers() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    strategies = text.split("*strategy*: ")[1].split("(")[0]
+    assert {name: int(n) for n, name in re.findall(r"(\d+) `([\w-]+)`", strategies)} == wire_ids.STRATEGY_WIRE_IDS
+    assert set(STRATEGIES.names()) <= set(wire_ids.STRATEGY_WIRE_IDS)
+    assert set(CONTROLLERS.names()) <= set(wire_ids.CONTROLLER_WIRE_IDS)
+    for name, number in wire_ids.STRATEGY_WIRE_IDS.items():
+        assert wire_ids.strategy_name(wire_ids.strategy_wire_id(name)) == name
+        assert 1 <= number <= 255
+    for name in wire_ids.CONTROLLER_WIRE_IDS:
+        assert wire_ids.controller_name(wire_ids.controller_wire_id(name)) == name
+    for unknown in (lambda: wire_ids.strategy_name(0), lambda: wire_ids.controller_wire_id("magic")):
+        with pytest.raises(errors.UnknownNameError):
+            unknown()
+
+
+def exchange_bytes(end: str) -> bytes:
+    rows = table("An exchange, byte by byte")
+    return b"".join(bytes.fromhex(row[1].strip("`")) for row in rows if row[0] == end)
+
+
+def spoken() -> tuple[bytes, bytes]:
+    """The documented exchange, said by the two sessions: what the device and the cloud sent."""
+    device, cloud = DeviceSession(HASH, "key"), CloudSession(HASH, frozenset({"key"}), "reference")
+    sent = {device: b"", cloud: b""}
+
+    def say(speaker: DeviceSession | CloudSession, hearer: DeviceSession | CloudSession) -> None:
+        data = speaker.bytes_to_send()
+        sent[speaker] += data
+        hearer.receive(data, 0.0)
+
+    device.start()
+    device.ask(0, 0, "what?")
+    device.announce_image(0, "klt", b"\xaa\xbb")
+    device.send_segment(0, b"\x01\x02\x03")
+    device.send_segment(0, b"\x04\x05")
+    say(device, cloud)
+    cloud.send_draft(0, "red", 0.5, 2)
+    say(cloud, device)
+    device.send_segment(0, b"\x06\x07")
+    say(device, cloud)
+    cloud.send_draft(0, "red ball", 0.75, 3)
+    cloud.send_enough(0)
+    device.send_segment(0, b"\x08")
+    say(cloud, device)
+    say(device, cloud)
+    cloud.send_final(0, "red ball", 0.9, 3)
+    say(cloud, device)
+    device.ask(1, 0, "why?")
+    say(device, cloud)
+    cloud.send_error(errors.AnsweringFailedError(), 1)
+    say(cloud, device)
+    return sent[device], sent[cloud]
+
+
+def test_the_exchange_is_what_the_sessions_say() -> None:
+    assert spoken() == (exchange_bytes("device"), exchange_bytes("cloud"))
+
+
+def test_the_exchange_is_understood() -> None:
+    cloud = CloudSession(HASH, frozenset({"key"}))
+    heard = cloud.receive(exchange_bytes("device"), 0.0)
+    assert [type(event) for event in heard] == [
+        ev.HelloReceived,
+        ev.QuestionAsked,
+        ev.ImageAnnounced,
+        *[ev.SegmentReceived] * 4,
+        ev.QuestionAsked,
+    ]
