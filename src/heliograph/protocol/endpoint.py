@@ -62,21 +62,28 @@ class Endpoint(ABC):
             Events in the order of the wire. A damaged or forbidden frame queues an ERROR for the peer, closes
             the session and ends the list with ``SessionClosed``; a closed session ignores what follows.
         """
+        return list(self.events_of(data, now))
+
+    def events_of(self, data: bytes, now: float) -> Iterator[Event]:
+        """As :meth:`receive`, one event at a time; to be taken to the end before the next data.
+
+        For a server: a hostile message of a megabyte can hold a million empty segments, and this way their
+        events never exist together.
+        """
         if self._state is State.CLOSED:
-            return []
+            return
         if not data:
-            return [self._end_of_stream()]
+            yield self._end_of_stream()
+            return
         self._last_heard_s = now
-        events: list[Event] = []
         try:
             for frame in self._buffer.feed(data):
                 self._state = next_state(self._receives, self._state, frame_type(frame))
-                events.extend(self._on_error(frame) if isinstance(frame, ErrorFrame) else self._on_frame(frame))
+                yield from self._on_error(frame) if isinstance(frame, ErrorFrame) else self._on_frame(frame)
                 if self._state is State.CLOSED:
-                    break
+                    return
         except HeliographError as error:
-            events.append(self._fail(type(error)))
-        return events
+            yield self._fail(type(error))
 
     def bytes_to_send(self) -> bytes:
         """Everything queued since the last call; goes out as one websocket message to save framing."""

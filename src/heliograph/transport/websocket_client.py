@@ -25,7 +25,6 @@ from heliograph.protocol.limits import MAX_MESSAGE_BYTES
 from heliograph.transport.base import DEFAULT_QUEUE_BYTES
 
 OPEN_TIMEOUT_S = 10.0
-RECEIVE_TIMEOUT_S = 60.0
 CLOSE_TIMEOUT_S = 2.0
 MAX_QUEUED_MESSAGES = 4
 SEND_BUFFER_BYTES = 4096
@@ -144,7 +143,7 @@ async def open_websocket(
     ssl: SSLContext | None = None,
     *,
     open_timeout_s: float = OPEN_TIMEOUT_S,
-    receive_timeout_s: float | None = RECEIVE_TIMEOUT_S,
+    receive_timeout_s: float | None = None,
 ) -> WebsocketConnection:
     """Connect to a cloud.
 
@@ -154,7 +153,8 @@ async def open_websocket(
             not read HELLO; empty sends no such header.
         ssl: context for ``wss``; the system's certificates if None.
         open_timeout_s: for TCP, TLS and the HTTP upgrade together.
-        receive_timeout_s: longest silence that ``receive`` bears; None for no limit.
+        receive_timeout_s: longest silence that ``receive`` bears; None for no limit, since a device may be silent
+            between questions and sets a deadline for each.
 
     Raises:
         ServerUnreachableError: refused, no such host, certificate refused, or not a websocket server.

@@ -133,6 +133,27 @@ def test_a_segment_that_never_completes_holds_at_most_one_frame() -> None:
     assert cloud.held_bytes == 0
 
 
+def test_a_message_full_of_empty_segments_takes_no_memory_event_by_event() -> None:
+    cloud = CloudSession(HASH, frozenset())
+    device = DeviceSession(HASH)
+    device.start()
+    message = device.bytes_to_send()
+    for number in range(10):
+        device.announce_image(number, "klt", b"")
+        for _ in range(4096):
+            device.send_segment(number, b"")
+        device.forget_image(number)
+        message += device.bytes_to_send()
+    tracemalloc.start()
+    try:
+        events = sum(1 for _ in cloud.events_of(message, 0.0))
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert events == 1 + 10 * 4098
+    assert peak_bytes < 1 << 19  # as a list they take ten times as much
+
+
 def _varint(value: int) -> bytes:
     out = bytearray()
     while value > 0x7F:

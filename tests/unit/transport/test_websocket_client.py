@@ -69,6 +69,24 @@ def test_counts_equal_a_raw_socket_counter() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(("token", "header"), [("", None), ("key", "Bearer key")])
+def test_a_token_is_shown_to_a_proxy_only_if_given(token: str, header: str | None) -> None:
+    seen: list[str | None] = []
+
+    async def handler(websocket: ServerConnection) -> None:
+        assert websocket.request is not None
+        seen.append(websocket.request.headers.get("Authorization"))
+
+    async def scenario() -> None:
+        async with server(handler) as port:
+            connection = await open_websocket(f"ws://127.0.0.1:{port}/", token)
+            assert await connection.receive() == b""
+            await connection.close()
+
+    asyncio.run(scenario())
+    assert seen == [header]
+
+
 def test_orderly_close_is_the_end_and_empty_messages_are_not() -> None:
     async def handler(websocket: ServerConnection) -> None:
         await websocket.send(b"")
