@@ -52,6 +52,17 @@ class DenseLabels:
     characters: Labels
 
 
+def character_cells(plan: ScenePlan, *, grid: int = 8) -> Labels:
+    """Where single characters of large print lie, seen whole: (grid * grid,) int16, -100 elsewhere."""
+    cells = np.full(grid * grid, IGNORE, np.int16)
+    side = SCENE_SIZE / grid
+    for plate in plan.plates:
+        if plate.large:
+            for char, (x, y) in zip(plate.text, plate.character_centres(), strict=True):
+                cells[int(y // side) * grid + int(x // side)] = CHARACTERS.index(char)
+    return cells
+
+
 @dataclass(frozen=True)
 class _Thing:
     shape: int

@@ -5,7 +5,7 @@ chat template, PIL image processor, and weights drawn from a seed. Training
 (:mod:`heliograph.training.reference_loop`) replaces the weights and touches nothing else, so
 ``AutoProcessor`` and ``AutoModelForImageTextToText`` load the folder like any other checkpoint.
 
-Shapes: photo -> (3, 128, 128) -> 16 x 16 patches of width 128 -> pixel shuffle by 2 -> 64 tokens x 128.
+Shapes: photo -> (3, 128, 128) -> 8 x 8 patches of 16 pixels, width 160 -> projector -> 64 tokens x 128.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from heliograph.reference.questions import WORDINGS, describe, plural, questions
 from heliograph.reference.scenes import COLOURS, SHAPES, plan_scene
 
 IMAGE_SIDE = 128
-PATCH_SIDE = 8
-SCALE_FACTOR = 2
+PATCH_SIDE = 16
+SCALE_FACTOR = 1
 GRID_SIDE = IMAGE_SIDE // PATCH_SIDE // SCALE_FACTOR
 VISUAL_TOKENS = GRID_SIDE**2
 HIDDEN_SIZE = 128
@@ -94,10 +94,10 @@ def _configuration(tokenizer: PreTrainedTokenizerFast) -> Idefics3Config:
         "eos_token_id": ids[END],
     }
     vision: dict[str, Any] = {
-        "hidden_size": 128,
-        "intermediate_size": 384,
+        "hidden_size": 160,
+        "intermediate_size": 480,
         "num_hidden_layers": 6,
-        "num_attention_heads": 4,
+        "num_attention_heads": 5,
         "image_size": IMAGE_SIDE,
         "patch_size": PATCH_SIDE,
     }

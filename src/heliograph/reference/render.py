@@ -191,10 +191,8 @@ def _paint_plate(canvas: Pixels, owners: Owners, plate: Plate, index: int, rng: 
     ground = ground + rng.integers(-8, 9, 3).astype(np.float32)
     text = Image.new("L", (width, height), 0)
     draw = ImageDraw.Draw(text)
-    step = width / (len(plate.text) + 0.35)
-    for i, char in enumerate(plate.text):
-        place = (width / 2 + (i - (len(plate.text) - 1) / 2) * step, height / 2)
-        draw.text(place, char, fill=255, font=_plate_font(plate.char_height), anchor="mm")
+    for char, (x, y) in zip(plate.text, plate.character_centres(), strict=True):
+        draw.text((x - left, y - top), char, fill=255, font=_plate_font(plate.char_height), anchor="mm")
     border = max(1, plate.char_height // 14)
     draw.rectangle((0, 0, width - 1, height - 1), outline=255, width=border)
     ink = np.asarray(text, np.float32)[:, :, None] / 255.0  # (h, w, 1)

@@ -59,6 +59,13 @@ class Plate:
     box: tuple[int, int, int, int]
     char_height: int
 
+    def character_centres(self) -> list[tuple[float, float]]:
+        """(x, y) of each character's centre in scene pixels, left to right."""
+        left, top, right, bottom = self.box
+        step = (right - left) / (len(self.text) + 0.35)
+        middle = (len(self.text) - 1) / 2
+        return [((left + right) / 2 + (i - middle) * step, (top + bottom) / 2) for i in range(len(self.text))]
+
 
 @dataclass(frozen=True)
 class ScenePlan:
