@@ -1,0 +1,59 @@
+"""The codec's border: visual tokens in, header and ordered segments out, and back from any prefix.
+
+::
+
+    VisualTokens (N, D) f32 --encode--> EncodedImage(header <= 16 B, segments) == prefix ==> decode --> (N, D) f32
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Protocol, Self
+
+from heliograph.types import EncodedImage, VisualTokens
+
+MAX_HEADER_BYTES = 16
+
+
+class Codec(Protocol):
+    """What every codec (closed form or learned) offers. Implementations hold frozen tables and no other state."""
+
+    kind: ClassVar[str]
+
+    def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
+        """Tokens (N, D) float32 to a stream whose every prefix decodes.
+
+        Args:
+            tokens: finite values; D as the codec was fitted.
+            max_bytes: upper bound of header plus segments in bytes; the stream simply ends earlier.
+
+        Raises:
+            ShapeError: N or D do not fit, or a value is not finite.
+        """
+        ...
+
+    def decode(self, header: bytes, segments: Sequence[bytes]) -> VisualTokens:
+        """All N x D tokens from a header and the first k segments, k = 0 included.
+
+        Raises:
+            StreamTruncatedError, StreamDamagedError, StreamVersionError: the header cannot be read.
+        """
+        ...
+
+    def retained_energy(self, header: bytes, segments: Sequence[bytes]) -> float:
+        """Share of the token energy that this prefix restores, 0 to 1, as the receiver knows it."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write every table into ``folder``."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what ``save`` wrote.
+
+        Raises:
+            BundleDamagedError: a file is missing, or its contents do not have the stated shapes.
+        """
+        ...

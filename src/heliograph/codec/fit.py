@@ -1,0 +1,232 @@
+"""Fitting ``klt``: the transform in closed form, then the entropy tables by playing the plane engine on the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from heliograph.codec.fit_metric import Metric, make_metric
+from heliograph.codec.fit_tables import fit_tables
+from heliograph.codec.klt import Codeword, KltCodec, LayoutTables
+from heliograph.codec.quantize import dequantize
+from heliograph.codec.tables import HIGHEST_SCALE_BIN, LOWEST_SCALE_BIN, SKEW_BINS, Int, Layout
+from heliograph.codec.transform import MODES, DoubleArray, Transform, grid_dct
+from heliograph.errors import CodecNotFittedError, ShapeError
+from heliograph.types import FloatArray, Grid, VisualTokens
+
+_LEAST_SETS = 8
+_TRIAL_COEFFICIENTS = 1 << 20
+_FINAL_COEFFICIENTS = 1 << 22
+_HELD_OUT = 24
+_ACTIVITY_MUST_SAVE = 0.02
+_TRIAL_BYTES = (16, 32, 64, 128, 256, 512, 1024, 2048)
+
+
+def fit_codec(
+    token_sets: Sequence[VisualTokens],
+    *,
+    sensitivity: FloatArray | None,
+    grid_sensitivity: FloatArray | None,
+    finest_retained: float,
+    max_components: int,
+    modes: Sequence[str],
+) -> KltCodec:
+    """Body of :meth:`KltCodec.fit`, which documents the arguments."""
+    grid, tokens = _stack(token_sets)
+    if not 0.5 <= finest_retained <= 0.9999 or max_components < 1 or not modes or not set(modes) <= set(MODES):
+        raise ShapeError
+    metric = make_metric(tokens.shape[2], (grid.rows, grid.columns), sensitivity, grid_sensitivity)
+    candidates = list(modes)
+    if metric.weighs_grid and len(candidates) > 1:
+        candidates = [mode for mode in candidates if mode != "none"]  # it cannot follow a metric over the grid
+    fitter = _Fitter(grid, tokens, metric, finest_retained, max_components)
+    mode, activity = fitter.choose(candidates)
+    return fitter.codec(mode, activity, len(tokens), _FINAL_COEFFICIENTS)
+
+
+def _stack(token_sets: Sequence[VisualTokens]) -> tuple[Grid, FloatArray]:
+    """The common grid and all tiles as (I, P, D) float32."""
+    if len(token_sets) < _LEAST_SETS:
+        raise CodecNotFittedError
+    grid = token_sets[0].grid
+    shape = (grid.tokens, token_sets[0].values.shape[-1])
+    for tokens in token_sets:
+        same = (tokens.grid.rows, tokens.grid.columns, tokens.grid.tiles) == (grid.rows, grid.columns, grid.tiles)
+        if not same or tokens.values.shape != shape:
+            raise ShapeError
+    photos = {(tokens.grid.photo_width, tokens.grid.photo_height) for tokens in token_sets}
+    if len(photos) > 1:
+        grid = Grid(grid.rows, grid.columns, grid.tiles)
+    stacked = np.stack([np.asarray(tokens.values, dtype=np.float32) for tokens in token_sets])
+    if not np.all(np.isfinite(stacked)) or float(stacked.std(axis=0).max()) <= 0:
+        raise CodecNotFittedError
+    return grid, stacked.reshape(-1, grid.rows * grid.columns, shape[1])
+
+
+class _Fitter:
+    """Holds the data and the parts that all candidates share."""
+
+    def __init__(self, grid: Grid, tokens: FloatArray, metric: Metric, finest: float, max_components: int) -> None:
+        self.grid, self.tokens, self.metric, self.finest = grid, tokens, metric, finest
+        self.mean = tokens.mean(axis=0)
+        self.vectors = self._channel_vectors(max_components)
+
+    def _channel_vectors(self, most: int) -> DoubleArray:
+        """(D, R) leading eigenvectors of the covariance in the metric; what carries no energy is left out."""
+        size = self.tokens.shape[2]
+        covariance = np.zeros((size, size))
+        for photo in self.tokens:
+            centred = self.metric.grid_root @ (photo - self.mean) @ self.metric.channel_root
+            covariance += centred.T @ centred
+        values, vectors = np.linalg.eigh(covariance)
+        values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
+        share = np.cumsum(values) / values.sum()
+        needed = int(np.searchsorted(share, 1 - 0.25 * (1 - self.finest))) + 1
+        return np.ascontiguousarray(vectors[:, : min(needed, most, size)])
+
+    def choose(self, modes: Sequence[str]) -> tuple[str, bool]:
+        """Mode and use of activity contexts with the smallest rate at equal distortion on held-out photos."""
+        held = min(_HELD_OUT, max(2, len(self.tokens) // 8))
+        training = len(self.tokens) - held
+        best_mode, best_curve = modes[0], None
+        for mode in modes:
+            curve = self._curve(self.codec(mode, True, training, _TRIAL_COEFFICIENTS), held)
+            if best_curve is None or _saving(best_curve, curve) > 0:
+                best_mode, best_curve = mode, curve
+        plain = self._curve(self.codec(best_mode, False, training, _TRIAL_COEFFICIENTS), held)
+        return best_mode, best_curve is not None and _saving(plain, best_curve) > _ACTIVITY_MUST_SAVE
+
+    def codec(self, mode: str, activity: bool, tiles: int, most_coefficients: int) -> KltCodec:
+        """A whole codec fitted on the first ``tiles`` tiles."""
+        tokens = self.tokens[:tiles]
+        raw = _unit_transform(mode, self, tokens)
+        coefficients = raw.analyse(tokens.reshape(-1, tokens.shape[2]), self._tiled(tiles), fitted=True)
+        step = _finest_step(coefficients, self.finest)
+        transform = replace(raw, step=step)
+        scaled = coefficients / np.float32(step)
+        layouts = self._layouts(transform, tokens, scaled)
+        stride = max(1, -(-scaled.size // most_coefficients))
+        rows, columns = self.grid.rows, self.grid.columns
+        layout = Layout(rows, columns, mode == "none", mode != "learned", layouts.scale_bin, layouts.skew_bin)
+        tables = fit_tables(scaled[::stride], layout, activity)
+        return KltCodec(self.grid, transform, tables, layouts)
+
+    def _tiled(self, tiles: int) -> Grid:
+        return Grid(self.grid.rows, self.grid.columns, tiles)
+
+    def _layouts(self, transform: Transform, tokens: FloatArray, scaled: FloatArray) -> LayoutTables:
+        scale, skew = _scale_bins(scaled), _skew_bins(scaled, transform.mode == "none")
+        if transform.mode == "none":
+            pooled = _scale_bins(scaled.reshape(-1, 1, scaled.shape[2]))
+            other = np.repeat(pooled, scaled.shape[1], axis=0)
+        elif transform.mode == "dct" and not self.metric.weighs_grid:
+            other = scale
+        else:
+            spectrum = (tokens - self.mean) @ transform.forward
+            mixed = grid_dct(self.grid.rows, self.grid.columns).astype(np.float32) @ spectrum
+            other = _scale_bins(mixed / np.float32(transform.step))
+        return LayoutTables(scale, skew, other)
+
+    def _curve(self, codec: KltCodec, held: int) -> DoubleArray:
+        """(K, 2) mean distortion and bytes over the held-out tiles at ``_TRIAL_BYTES`` and at the end."""
+        points = []
+        one = self._tiled(1)
+        for photo in self.tokens[-held:]:
+            exact = codec.transform.analyse(photo, one, fitted=True)
+            codeword = codec.encode_coefficients(exact, one)
+            cuts = [cut for cut in _TRIAL_BYTES if cut < len(codeword.data)]
+            cuts += [len(codeword.data)] * (len(_TRIAL_BYTES) + 1 - len(cuts))
+            outside = self.metric.energy(photo - self.mean) - float((exact.astype(np.float64) ** 2).sum()) * (
+                codec.transform.step**2
+            )
+            points.append([(_distortion(codec, codeword, cut, exact) + max(outside, 0.0), cut) for cut in cuts])
+        return np.asarray(points, dtype=np.float64).mean(axis=0)
+
+
+def _distortion(codec: KltCodec, codeword: Codeword, cut: int, exact: FloatArray) -> float:
+    """Squared error in the metric after ``cut`` bytes."""
+    state, _ = codec.decode_state(Grid(codec.grid.rows, codec.grid.columns), codeword.data[:cut])
+    error = dequantize(state.restored, state.negative, state.shape) - exact
+    return float((error.astype(np.float64) ** 2).sum()) * codec.transform.step**2
+
+
+def _saving(before: DoubleArray, after: DoubleArray) -> float:
+    """Share of bytes that ``after`` saves over ``before`` at equal distortion, mean over a common range."""
+    low = max(before[:, 0].min(), after[:, 0].min())
+    high = min(before[:, 0].max(), after[:, 0].max())
+    targets = np.exp(np.linspace(np.log(max(low, 1e-30)), np.log(max(high, 1e-30)), 16))
+
+    def log_bytes(curve: DoubleArray) -> DoubleArray:
+        order = np.argsort(curve[:, 0])
+        return np.asarray(np.interp(np.log(targets), np.log(curve[order, 0] + 1e-30), np.log(curve[order, 1])))
+
+    return float(1 - np.exp((log_bytes(after) - log_bytes(before)).mean()))
+
+
+def _unit_transform(mode: str, fitter: _Fitter, tokens: FloatArray) -> Transform:
+    """The transform of one mode with step 1."""
+    metric, grid = fitter.metric, fitter.grid
+    positions = grid.rows * grid.columns
+    forward = metric.channel_root @ fitter.vectors
+    inverse = fitter.vectors.T @ metric.channel_root_inverse
+    basis = np.eye(positions)
+    if mode == "dct":
+        basis = grid_dct(grid.rows, grid.columns)
+    elif mode == "learned":
+        covariance = np.zeros((positions, positions))
+        for photo in tokens:
+            weighted = metric.grid_root @ (photo - fitter.mean) @ forward
+            covariance += weighted @ weighted.T
+        basis = np.linalg.eigh(covariance)[1][:, ::-1].T
+    if mode == "dct" and metric.weighs_grid:
+        gains = np.sqrt(np.maximum(np.einsum("fp,pq,fq->f", basis, metric.grid_root @ metric.grid_root, basis), 1e-9))
+        grid_forward, grid_inverse = gains[:, None] * basis, basis.T / gains
+    elif mode == "none":
+        grid_forward = grid_inverse = basis
+    else:
+        grid_forward, grid_inverse = basis @ metric.grid_root, metric.grid_root_inverse @ basis.T
+    parts = (fitter.mean, forward, inverse, grid_forward, grid_inverse)
+    return Transform(mode, *(np.ascontiguousarray(part, dtype=np.float32) for part in parts), step=1.0)
+
+
+def _finest_step(coefficients: FloatArray, finest: float) -> float:
+    """The step at which dead-zone quantisation leaves 1 - finest of the energy, by bisection."""
+    sample = np.abs(coefficients[:: max(1, len(coefficients) // 64)]).astype(np.float64)
+    energy = float((sample**2).sum())
+    low, high = 0.0, float(sample.max())
+    for _ in range(30):
+        step = (low + high) / 2
+        restored = np.where(sample >= step, (np.floor(sample / step) + 0.45) * step, 0)
+        if float(((sample - restored) ** 2).sum()) > (1 - finest) * energy:
+            high = step
+        else:
+            low = step
+    if low <= 0:
+        raise CodecNotFittedError
+    return float(np.float32(low))
+
+
+def _scale_bins(scaled: FloatArray) -> Int:
+    """(P, R) eighth octaves of the mean magnitude, drawn towards the component's own mean where photos are few."""
+    magnitude = np.abs(scaled).astype(np.float64)
+    pooled = magnitude.mean(axis=(0, 1))
+    count = len(scaled)
+    mean = (magnitude.mean(axis=0) * count + 2 * np.minimum(pooled, magnitude.mean(axis=0))) / (count + 2)
+    bins = np.rint(8 * np.log2(np.maximum(mean, 1e-9)))
+    return np.clip(bins, LOWEST_SCALE_BIN, HIGHEST_SCALE_BIN).astype(np.int64)
+
+
+def _skew_bins(scaled: FloatArray, spatial: bool) -> Int:
+    """(P, R) how often coefficients that stand out are negative, on a scale of 0.6 in log odds."""
+    scale = np.abs(scaled).mean(axis=0)
+    large = np.abs(scaled) > np.maximum(scale, 1.0)
+    negative = (large & (scaled < 0)).sum(axis=0).astype(np.float64)
+    count = large.sum(axis=0).astype(np.float64)
+    if spatial:  # the sign habits of a component are the same everywhere
+        negative = np.broadcast_to(negative.sum(axis=0), negative.shape)
+        count = np.broadcast_to(count.sum(axis=0), count.shape)
+    chance = (negative + 16) / (count + 32)
+    bins = np.rint(np.log(chance / (1 - chance)) / 0.6) + SKEW_BINS // 2
+    return np.clip(bins, 0, SKEW_BINS - 1).astype(np.int64)
