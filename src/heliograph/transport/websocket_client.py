@@ -196,7 +196,7 @@ async def _connect(url: str, access_token: str, ssl: SSLContext | None, open_tim
 def _opening_error(error: Exception) -> HeliographError:
     if isinstance(error, TimeoutError):
         return TimedOutError()
-    if isinstance(error, InvalidURI):
+    if isinstance(error, InvalidURI | ValueError):  # ValueError: no host name, or TLS given for ws://
         return UsageError()
     if isinstance(error, InvalidStatus) and error.response.status_code in (401, 403):
         return UnauthorizedError()

@@ -107,6 +107,15 @@ def test_a_length_beyond_the_bound_is_refused_before_the_body(type_: FrameType) 
     assert buffer.held_bytes <= 5
 
 
+@pytest.mark.parametrize("head", ["08 8b02", "10 8a01", "20 16", "30 05", "40 05", "58 05", "60 09", "68 15", "70 06"])
+def test_one_byte_beyond_the_bound_of_its_type_is_refused_at_the_head(head: str) -> None:
+    data = bytearray.fromhex(head)
+    with pytest.raises(FrameTooLargeError):
+        feed(bytes(data))
+    data[1] -= 1
+    assert feed(bytes(data)) == []
+
+
 @pytest.mark.parametrize("length", ["80808080808040", "ffffffffffffff7f", "ffffffffff"])
 def test_terabytes_do_not_fit_a_length(length: str) -> None:
     with pytest.raises(FrameDamagedError):

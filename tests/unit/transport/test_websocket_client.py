@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from ssl import create_default_context
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -179,6 +180,8 @@ def test_refused_connections_and_bad_addresses_are_named() -> None:
         for address in ("http://127.0.0.1/", "photo.jpg", ""):
             with pytest.raises(errors.UsageError):
                 await open_websocket(address)
+        with pytest.raises(errors.UsageError):
+            await open_websocket("ws://127.0.0.1/", ssl=create_default_context())
         with pytest.raises(errors.UsageError):
             await open_websocket("ws://127.0.0.1/", access_token="a\r\nX-Evil: 1")
 
