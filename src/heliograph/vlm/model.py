@@ -1,0 +1,201 @@
+"""The model in the cloud, as every other room sees it: visual tokens or images in, answers out.
+
+Data flow of one answer::
+
+    question --PromptBuilder--> ids (1, L) ----------------------------┐
+    images ---- VisualTokens (N, D) --tap--> features ------------------┼--forward--> logits (1, V) --greedy--> Answer
+            \\-- PIL image --processor--> pixels (1, images, 3, H, W) --┘
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, Self
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from heliograph.errors import QuestionTooLongError, ShapeError, StreamDamagedError, UsageError
+from heliograph.types import Answer, Grid, VisualTokens
+from heliograph.vlm.batching import answer_batch
+from heliograph.vlm.decoding import Decoder, Step, to_answer
+from heliograph.vlm.loading import load_pretrained
+from heliograph.vlm.prompt import FrameInputs, Prompt, PromptBuilder, merge_images
+from heliograph.vlm.verification import verify_steps
+
+ImageInput = VisualTokens | Image.Image
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A verified draft: the answer, and how many of the draft's tokens were kept."""
+
+    answer: Answer
+    kept_tokens: int
+
+
+class VisionLanguageModel:
+    """An unmodified model with its processor: encodes images, answers from tokens or pixels, verifies drafts.
+
+    Calls from several threads are safe but gain nothing; give one worker thread the model.
+    """
+
+    def __init__(self, name: str, model: Any, processor: Any) -> None:
+        self.name = name
+        self.torch_model = model
+        self.processor = processor
+        text_config = model.config.get_text_config()
+        self._vocabulary = int(text_config.vocab_size)
+        self._positions = int(text_config.max_position_embeddings)
+        self.prompts = PromptBuilder(processor, model.config.image_token_id)
+        self.decoder = Decoder(model)
+        self.hidden_size = int(text_config.hidden_size)
+        side = math.isqrt(int(processor.image_seq_len))
+        self.grid = Grid(side, side)
+        self.input_size = int(processor.image_processor.max_image_size["longest_edge"])
+
+    @classmethod
+    def load(cls, name: str, device: str = "cpu") -> Self:
+        """Load ``reference``, a folder or a hub id.
+
+        Raises:
+            ModelUnavailableError: nothing loadable there.
+            ModelUnsupportedError: no image-feature tap, or a prompt that does not split after the images.
+        """
+        return cls(name, *load_pretrained(name, device))
+
+    # ---- images ------------------------------------------------------------------------------------
+    def encode_image(self, photo: Image.Image) -> VisualTokens:
+        """Visual tokens (N, D) float32 of one photo."""
+        return self.encode_images([photo])[0]
+
+    @torch.inference_mode()
+    def encode_images(self, photos: Sequence[Image.Image]) -> list[VisualTokens]:
+        """Visual tokens of several photos in one pass of the model's own encoder."""
+        if not photos:
+            return []
+        frames = self.prompts.pixels(list(photos))
+        made = self.torch_model.get_image_features(
+            frames.pixel_values.to(self.decoder.device, self.decoder.dtype),
+            frames.pixel_attention_mask.to(self.decoder.device),
+            return_dict=True,
+        )
+        values = torch.cat(list(made.pooler_output)).float().cpu().numpy().reshape(len(photos), -1, self.hidden_size)
+        return [VisualTokens(np.ascontiguousarray(one), self.grid) for one in values]
+
+    # ---- answers -----------------------------------------------------------------------------------
+    @torch.inference_mode()
+    def answer(self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = 64) -> Answer:
+        """The greedy answer to ``question`` about ``images`` (1 to 8: global first, then crops).
+
+        Raises:
+            QuestionEmptyError, QuestionTooLongError: the question cannot be asked.
+            ShapeError, StreamDamagedError: tokens of the wrong shape, or not finite.
+        """
+        return self._answer(list(self._steps(question, images, max_new_tokens)))
+
+    def stream(self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = 64) -> Iterator[str]:
+        """The same answer in pieces as they are generated; joined (and stripped) they are ``answer().text``."""
+        ids: list[int] = []
+        said = ""
+        steps = self._steps(question, images, max_new_tokens)
+        while True:
+            with torch.inference_mode():  # not held while the consumer runs
+                step = next(steps, None)
+            if step is None or step.token_id in self.decoder.end_ids:
+                break
+            ids.append(step.token_id)
+            text = self.prompts.decode(ids)
+            if text.startswith(said) and text != said and not text.endswith("\ufffd"):
+                yield text[len(said) :]
+                said = text
+        text = self.prompts.decode(ids)
+        if text != said:
+            yield text[len(said) :]
+
+    @torch.inference_mode()
+    def answer_many(
+        self, asked: Sequence[tuple[str, Sequence[ImageInput]]], *, max_new_tokens: int = 64
+    ) -> list[Answer]:
+        """Answers to many (question, images) pairs, equal to :meth:`answer` text for text, in batches.
+
+        Pairs that share the same image objects share one pass over them.
+        """
+        prompts = [self._prompt(question, len(images), max_new_tokens) for question, images in asked]
+        images = [tuple(images) for _, images in asked]
+        steps = answer_batch(self.decoder, prompts, images, self.inputs, max_new_tokens)
+        return [self._answer(one) for one in steps]
+
+    def answer_questions(
+        self, images: Sequence[ImageInput], questions: Sequence[str], *, max_new_tokens: int = 64
+    ) -> list[Answer]:
+        """Answers to several questions about the same images, which pass through the model once."""
+        return self.answer_many([(question, images) for question in questions], max_new_tokens=max_new_tokens)
+
+    # ---- drafts ------------------------------------------------------------------------------------
+    def verify(self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = 64) -> Answer:
+        """Equal to :meth:`answer`: one pass if the draft holds, new tokens only after its first change."""
+        return self.verify_draft(question, images, draft, max_new_tokens=max_new_tokens).answer
+
+    @torch.inference_mode()
+    def verify_draft(
+        self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = 64
+    ) -> Verification:
+        """Like :meth:`verify`, and says how many of the draft's tokens were kept."""
+        prompt = self._prompt(question, len(images), max_new_tokens)
+        frames, features = self.inputs(images)
+        guess = list(takewhile(lambda token: 0 <= token < self._vocabulary, draft.token_ids))
+        steps, kept = verify_steps(self.decoder, prompt, frames, features, guess, max_new_tokens)
+        return Verification(self._answer(steps), kept)
+
+    # ---- shared ------------------------------------------------------------------------------------
+    def inputs(self, images: Sequence[ImageInput]) -> tuple[FrameInputs, list[Tensor | None]]:
+        """Pixel inputs (blank where tokens are given) and, per image, its tokens (N, D) or None.
+
+        Raises:
+            ShapeError: tokens are not (grid.tokens, hidden_size).
+            StreamDamagedError: tokens are not finite.
+        """
+        features = [self._feature(image) if isinstance(image, VisualTokens) else None for image in images]
+        blank = self.prompts.blank(len(images))
+        photos = {i: image for i, image in enumerate(images) if not isinstance(image, VisualTokens)}
+        if not photos:
+            return blank, features
+        return merge_images(blank, photos.keys(), self.prompts.pixels(list(photos.values()))), features
+
+    def _prompt(self, question: str, images: int, max_new_tokens: int) -> Prompt:
+        """The prompt, if it and the longest answer fit the positions that the model was made for.
+
+        Raises:
+            QuestionEmptyError, QuestionTooLongError: it cannot be asked.
+            UsageError: fewer than 1 new token, no image or too many.
+        """
+        if max_new_tokens < 1:
+            raise UsageError
+        prompt = self.prompts.build(question, images)
+        if len(prompt.head) + len(prompt.tail) + max_new_tokens > self._positions:
+            raise QuestionTooLongError
+        return prompt
+
+    def _feature(self, tokens: VisualTokens) -> Tensor:
+        values = tokens.values
+        if values.shape != (self.grid.tokens, self.hidden_size):
+            raise ShapeError
+        if not np.isfinite(values).all():
+            raise StreamDamagedError
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.decoder.device, self.decoder.dtype)
+
+    def _steps(self, question: str, images: Sequence[ImageInput], limit: int) -> Iterator[Step]:
+        prompt = self._prompt(question, len(images), limit)
+        frames, features = self.inputs(images)
+        logits, cache = self.decoder.prefill(torch.tensor([prompt.head + prompt.tail]), frames, features)
+        return self.decoder.greedy(logits[0, -1], cache, limit)
+
+    def _answer(self, steps: Sequence[Step]) -> Answer:
+        said = [step.token_id for step in steps if step.token_id not in self.decoder.end_ids]
+        return to_answer(steps, self.decoder.end_ids, self.prompts.decode(said))

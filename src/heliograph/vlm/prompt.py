@@ -1,0 +1,187 @@
+"""Prompts from the model's own processor and chat template, with user text kept out of the control tokens.
+
+A prompt is a head (chat opening and one run of placeholders per image, the same for every question) and a tail
+(question and chat closing). The head is made once per number of images, from blank images, so that the cloud needs
+no pixels; the split also lets many questions share what the language model computed for the head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from heliograph.errors import ModelUnsupportedError, QuestionEmptyError, QuestionTooLongError, UsageError
+
+MAX_QUESTION_CHARACTERS = 2000
+MAX_IMAGES_PER_QUESTION = 8
+_SENTINEL = "\ue000heliograph\ue001"
+_PROBES = ("Is there a red circle?", "what colour is it", "7 or 8?")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Token ids of one prompt; ``head + tail`` is what the processor makes of chat template, images and question."""
+
+    head: tuple[int, ...]
+    tail: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FrameInputs:
+    """What the processor makes of images: ``pixel_values`` (1, images, 3, H, W) f32 and its mask (1, images, H, W)."""
+
+    pixel_values: Tensor
+    pixel_attention_mask: Tensor
+
+
+class PromptBuilder:
+    """Builds prompts and pixel inputs for one processor (one frame per image, no splitting into tiles)."""
+
+    def __init__(self, processor: Any, image_token_id: int) -> None:
+        self._processor = processor
+        self._tokenizer = processor.tokenizer
+        self._image_token_id = image_token_id
+        control = _control_tokens(self._tokenizer)
+        self._control_ids = frozenset(control)
+        self._control_names = tuple(sorted(control.values(), key=len, reverse=True))
+        self._cached_tail = lru_cache(maxsize=65536)(self._make_tail)
+        self._cached_head = lru_cache(maxsize=8)(self._make_head)
+        self._cached_blank = lru_cache(maxsize=8)(self._make_blank)
+        self._check_split()
+
+    def build(self, question: str, images: int) -> Prompt:
+        """The prompt for ``images`` images followed by ``question``.
+
+        Control tokens written out in the question stay plain text: they never become control tokens.
+
+        Raises:
+            QuestionEmptyError: nothing but white space.
+            QuestionTooLongError: over 2000 characters.
+            UsageError: no image, or more than 8.
+        """
+        if not 1 <= images <= MAX_IMAGES_PER_QUESTION:
+            raise UsageError
+        if len(question) > MAX_QUESTION_CHARACTERS:
+            raise QuestionTooLongError
+        if not question.strip():
+            raise QuestionEmptyError
+        return Prompt(self._cached_head(images), self._cached_tail(question.strip(), images))
+
+    def pixels(self, images: list[Image.Image]) -> FrameInputs:
+        """The processor's pixel inputs for RGB images."""
+        made = self._processor.image_processor(
+            [[image.convert("RGB") for image in images]], do_image_splitting=False, return_tensors="pt"
+        )
+        return FrameInputs(made["pixel_values"], made["pixel_attention_mask"])
+
+    def blank(self, images: int) -> FrameInputs:
+        """Placeholder frames (white, since the model takes all-zero frames for padding), for the tap to replace."""
+        return self._cached_blank(images)
+
+    def decode(self, token_ids: list[int] | tuple[int, ...]) -> str:
+        """Answer text without control tokens and outer white space."""
+        return str(self._tokenizer.decode(list(token_ids), skip_special_tokens=True)).strip()
+
+    def neutralise(self, question: str) -> str:
+        """``question`` with a space put into every written-out control token, so that it reads as plain text."""
+        changed = True
+        while changed:
+            changed = False
+            for name in self._control_names:
+                if len(name) > 1 and name in question:
+                    question = question.replace(name, f"{name[0]} {name[1:]}")
+                    changed = True
+        return question
+
+    def _make_blank(self, images: int) -> FrameInputs:
+        size = self._processor.image_processor.max_image_size["longest_edge"]
+        return self.pixels([Image.new("RGB", (size, size), (255, 255, 255))] * images)
+
+    def _rendered(self, question: str, images: int) -> str:
+        content: list[dict[str, str]] = [{"type": "image"} for _ in range(images)]
+        content.append({"type": "text", "text": question})
+        messages = [{"role": "user", "content": content}]
+        return str(self._processor.apply_chat_template(messages, add_generation_prompt=True))
+
+    def _processed_ids(self, question: str, images: int) -> tuple[int, ...]:
+        """Ids of the whole prompt, by the processor itself."""
+        size = self._processor.image_processor.max_image_size["longest_edge"]
+        blank = Image.new("RGB", (size, size), (255, 255, 255))
+        made = self._processor(
+            text=[self._rendered(question, images)],
+            images=[[blank] * images],
+            do_image_splitting=False,
+        )
+        return tuple(int(i) for i in made["input_ids"][0])
+
+    def _text_after_images(self, question: str, images: int) -> str:
+        before, found, after = self._rendered(_SENTINEL, images).partition(_SENTINEL)
+        if not found:
+            raise ModelUnsupportedError
+        return before.rpartition(self._processor.image_token)[2] + question + after
+
+    def _make_head(self, images: int) -> tuple[int, ...]:
+        whole = self._processed_ids(_PROBES[0], images)
+        tail = self._encode(self._text_after_images(_PROBES[0], images))
+        return whole[: len(whole) - len(tail)]
+
+    def _make_tail(self, question: str, images: int) -> tuple[int, ...]:
+        ids = self._encode(self._text_after_images(self.neutralise(question), images))
+        frame = self._encode(self._text_after_images("", images))
+        if _count(ids, self._control_ids) == _count(frame, self._control_ids):
+            return ids
+        # A normaliser made a control token out of harmless text: encode the question on its own and drop them.
+        before, _, after = self._text_after_images(_SENTINEL, images).partition(_SENTINEL)
+        plain = tuple(i for i in self._encode(self.neutralise(question)) if i not in self._control_ids)
+        return (self._encode(before) if before else ()) + plain + self._encode(after)
+
+    def _encode(self, text: str) -> tuple[int, ...]:
+        return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _check_split(self) -> None:
+        """Head and tail, tokenised apart, must be what the processor makes of the whole prompt.
+
+        Raises:
+            ModelUnsupportedError: this tokenizer or template does not split after the images.
+        """
+        for images in (1, 2):
+            head = self._cached_head(images)
+            if self._image_token_id not in head:
+                raise ModelUnsupportedError
+            for probe in _PROBES:
+                if head + self._cached_tail(probe, images) != self._processed_ids(probe, images):
+                    raise ModelUnsupportedError
+
+
+def _control_tokens(tokenizer: Any) -> dict[int, str]:
+    """Special tokens, and added ones that are spelled like markup; added ordinary words are not control tokens."""
+    found = dict(zip(tokenizer.all_special_ids, map(str, tokenizer.all_special_tokens), strict=True))
+    for token_id, token in tokenizer.added_tokens_decoder.items():
+        if token.special or str(token).startswith("<"):
+            found[token_id] = str(token)
+    return found
+
+
+def _count(ids: tuple[int, ...], control: frozenset[int]) -> int:
+    return sum(i in control for i in ids)
+
+
+def merge_frames(rows: list[FrameInputs]) -> FrameInputs:
+    """The frames of several prompts with equally many images as one batch."""
+    return FrameInputs(
+        torch.cat([row.pixel_values for row in rows]), torch.cat([row.pixel_attention_mask for row in rows])
+    )
+
+
+def merge_images(blank: FrameInputs, photos: Collection[int], pixels: FrameInputs) -> FrameInputs:
+    """``blank`` with the frames at the places ``photos`` replaced by ``pixels``, in order."""
+    places = list(photos)
+    values, mask = blank.pixel_values.clone(), blank.pixel_attention_mask.clone()
+    values[:, places], mask[:, places] = pixels.pixel_values, pixels.pixel_attention_mask
+    return FrameInputs(values, mask)

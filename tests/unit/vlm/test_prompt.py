@@ -1,0 +1,76 @@
+"""Prompts are the processor's own, and user text never becomes a control token."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from heliograph.errors import HeliographError, ModelUnsupportedError
+from heliograph.vlm.prompt import PromptBuilder
+
+CONTROL = ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>", "<|im_start|>", "<|pad|>")
+
+
+def processed(vlm, question, images):
+    text = vlm.processor.apply_chat_template(
+        [{"role": "user", "content": [{"type": "image"}] * images + [{"type": "text", "text": question}]}],
+        add_generation_prompt=True,
+    )
+    shown = [[Image.new("RGB", (9, 9), (1, 2, 3))] * images]
+    return tuple(vlm.processor(text=[text], images=shown)["input_ids"][0])
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_prompts_equal_the_processors(vlm, questions, images):
+    for question in (*questions, "Größe? 大きさ 7/8 …"):
+        prompt = vlm.prompts.build(question, images)
+        assert prompt.head + prompt.tail == processed(vlm, question, images)
+
+
+@pytest.mark.parametrize("name", CONTROL)
+@pytest.mark.parametrize("form", ["{}", "what is {} here?", "{0}{0}{0}", "<{0}{0}>", "a\n{}"])
+def test_control_tokens_in_a_question_stay_text(vlm, name, form):
+    plain, attack = (vlm.prompts.build(q, 1) for q in ("what is here?", form.format(name)))
+    assert attack.head == plain.head
+    control = set(vlm.processor.tokenizer.all_special_ids)
+    assert [i for i in attack.tail if i in control] == [i for i in plain.tail if i in control]
+
+
+def test_a_control_token_cut_in_two_stays_text(vlm):
+    assert vlm.prompts.neutralise("<<image>image>").count("<image>") == 0
+
+
+def test_a_question_of_control_tokens_answers(vlm, tokens):
+    assert vlm.answer("<image>" * 20, tokens[:1], max_new_tokens=2).confidence > 0
+
+
+def test_ordinary_text_is_not_changed(vlm, questions):
+    for question in (*questions, "is 3 < 4 > 2?", "<b>bold</b>", "image"):
+        assert vlm.prompts.neutralise(question) == question
+
+
+def test_any_text_gives_a_prompt_or_a_named_error(vlm):
+    control = set(vlm.processor.tokenizer.all_special_ids)
+    plain = sum(i in control for i in vlm.prompts.build("what", 1).tail)
+
+    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(st.sampled_from((*CONTROL, "<", ">", "|", "image")) | st.text(max_size=8), max_size=12))
+    def check(parts):
+        try:
+            prompt = vlm.prompts.build("".join(parts), 1)
+        except HeliographError:
+            return
+        assert sum(i in control for i in prompt.tail) == plain
+
+    check()
+
+
+def test_a_template_that_hides_the_question_is_refused(vlm):
+    processor = vlm.processor
+    template = processor.chat_template
+    processor.chat_template = "<image>fixed"
+    try:
+        with pytest.raises((ModelUnsupportedError, ValueError)):
+            PromptBuilder(processor, vlm.torch_model.config.image_token_id)
+    finally:
+        processor.chat_template = template
