@@ -111,10 +111,7 @@ def dense_labels(
 
 
 def _things(plan: ScenePlan, *, legible_small: bool) -> list[_Thing]:
-    things = [
-        _Thing(1 + SHAPES.index(o.shape), _COLOUR_NAMES.index(o.colour), (o.x, o.y), "")
-        for o in plan.objects
-    ]
+    things = [_Thing(1 + SHAPES.index(o.shape), _COLOUR_NAMES.index(o.colour), (o.x, o.y), "") for o in plan.objects]
     for plate in plan.plates:
         centre = ((plate.box[0] + plate.box[2]) / 2, (plate.box[1] + plate.box[3]) / 2)
         text = plate.text if plate.large or legible_small else ""

@@ -38,7 +38,11 @@ _RELATION_GAP = 56
 _QUESTION_SALT = 0x5EED0
 
 WORDINGS: dict[str, tuple[str, ...]] = {
-    "existence": ("is there {a} {thing} in the picture?", "can you see {a} {thing}?", "does the photo show {a} {thing}?"),
+    "existence": (
+        "is there {a} {thing} in the picture?",
+        "can you see {a} {thing}?",
+        "does the photo show {a} {thing}?",
+    ),
     "colour": (
         "what colour is the {thing}?",
         "which colour does the {thing} have?",
@@ -187,7 +191,7 @@ def _ask_relation(plan: ScenePlan, choose: SeededChoices) -> QuestionRecord | No
         words = ("left", "right") if sideways else ("above", "below")
         task = "relation-x" if sideways else "relation-y"
         names = {"thing": _unique_name(plan, one, choose), "other": _unique_name(plan, other, choose)}
-        return _record(plan, choose, task, words[gap > 0], **names)
+        return _record(plan, choose, task, words[gap > 0], None, **names)
     return None
 
 

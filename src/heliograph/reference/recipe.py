@@ -161,7 +161,9 @@ def _corpus() -> list[str]:
     lines = [f"User: Assistant: {_FURTHER_WORDS}", "User:", "Assistant:"] * 20
     names = [*COLOURS, *SHAPES, *(plural(shape) for shape in SHAPES), "objects", "object"]
     lines += [f"a {name} an {name}, the {name}. {name}?" for name in names] * 20
-    lines += [w.format(a="a", thing="thing", things="things", other="other") for ws in WORDINGS.values() for w in ws] * 5
+    lines += [
+        w.format(a="a", thing="thing", things="things", other="other") for ws in WORDINGS.values() for w in ws
+    ] * 5
     for seed in range(400):
         plan = plan_scene(seed)
         lines += [f"{record.question}\n {record.answer}" for record in questions(plan)]

@@ -72,17 +72,18 @@ def _octave_noise(rng: np.random.Generator, cells: tuple[int, ...], gains: tuple
 
 
 def _background(rng: np.random.Generator) -> Pixels:
+    canvas: Pixels
     base = (rng.integers(70, 166) + rng.integers(-26, 27, 3)).astype(np.float32)
     tilt = (rng.integers(-26, 27, (2, 1)) + rng.integers(-14, 15, (2, 3))).astype(np.float32)
     ramp = np.linspace(-1, 1, SCENE_SIZE, dtype=np.float32)
-    canvas = base + ramp[:, None, None] * tilt[0] + ramp[None, :, None] * tilt[1]
+    canvas = (base + ramp[:, None, None] * tilt[0] + ramp[None, :, None] * tilt[1]).astype(np.float32)
     focus = float(rng.integers(25, 101)) / 100.0  # 1: sharp ground, 0: out of focus
     gains = tuple(13.0 * (1.0 if count <= 12 else focus ** (math.log2(count / 12))) for count in _OCTAVES)
     canvas += _octave_noise(rng, _OCTAVES, gains)[:, :, None]
     tint = rng.integers(-100, 101, 3).astype(np.float32) / 30.0
     canvas += _octave_noise(rng, (4, 16), (1.0, 0.7))[:, :, None] * tint
     np.clip(canvas, 12, 236, out=canvas)
-    return canvas.astype(np.float32)
+    return canvas
 
 
 def _paint_object(

@@ -1,0 +1,1 @@
+"""Training, fitting and export; needs torch."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,9 +134,9 @@ class LanguagePhase:
         self.pieces = PromptPieces(tokenizer)
         self._cache: TokenCache | None = None
 
-    def parameters(self) -> Iterable[nn.Parameter]:
+    def modules(self) -> tuple[nn.Module, ...]:
         """The language model with its (tied) embeddings."""
-        yield from self.model.model.text_model.parameters()
+        return (self.model.model.text_model,)
 
     def loss(self, rng: np.random.Generator, progress: float) -> Tensor:
         """Answer loss on cached tokens; the curriculum fades out over the first third."""
@@ -158,16 +158,13 @@ class JointPhase:
     batch_size = 24
     dense_share = 0.1
 
-    def __init__(
-        self, model: Any, tokenizer: Any, maker: SampleMaker, heads: DenseHeads, held_out: SceneStore
-    ) -> None:
+    def __init__(self, model: Any, tokenizer: Any, maker: SampleMaker, heads: DenseHeads, held_out: SceneStore) -> None:
         self.model, self.maker, self.heads, self.held_out = model, maker, heads, held_out
         self.pieces = PromptPieces(tokenizer)
 
-    def parameters(self) -> Iterable[nn.Parameter]:
+    def modules(self) -> tuple[nn.Module, ...]:
         """Everything, and the dense heads."""
-        yield from self.model.parameters()
-        yield from self.heads.parameters()
+        return self.model, self.heads
 
     def loss(self, rng: np.random.Generator, progress: float) -> Tensor:
         """Answer loss through the tower, with a little of the dense loss so that it does not drift."""

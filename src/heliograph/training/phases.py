@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,13 +19,13 @@ TOWER_VIEWS, TOWER_CROPS, TOWER_EASY = 44, 14, 6
 
 
 class Phase(Protocol):
-    """One stage: which parameters learn, how fast, and from what."""
+    """One stage: what learns, how fast, and from what."""
 
     name: str
     peak_rate: float
 
-    def parameters(self) -> Iterable[nn.Parameter]:
-        """Parameters that this stage changes."""
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The modules that this stage changes."""
 
     def loss(self, rng: np.random.Generator, progress: float) -> Tensor:
         """Scalar loss of one random batch; ``progress`` runs from 0 to 1 over the stage."""
@@ -44,11 +43,9 @@ class TowerPhase:
     def __init__(self, model: Any, heads: DenseHeads, scenes: SceneStore, held_out: SceneStore, easy: EasyStore | None):
         self.model, self.heads, self.scenes, self.held_out, self.easy = model, heads, scenes, held_out, easy
 
-    def parameters(self) -> Iterable[nn.Parameter]:
+    def modules(self) -> tuple[nn.Module, ...]:
         """Tower, projector and the dense heads."""
-        yield from self.model.model.vision_model.parameters()
-        yield from self.model.model.connector.parameters()
-        yield from self.heads.parameters()
+        return self.model.model.vision_model, self.model.model.connector, self.heads
 
     def loss(self, rng: np.random.Generator, progress: float) -> Tensor:
         """Dense cross-entropies, plus pooled ones on easy-VQA."""

@@ -40,7 +40,7 @@ def degrade(image: Image.Image, rng: np.random.Generator, *, smallest: int = 56)
     """The photo after a round trip through a random codec at a random size and quality."""
     kind = _FORMATS[int(rng.integers(len(_FORMATS)))]
     largest = min(image.width, 320 if kind == "AVIF" else 384)
-    side = int(round(smallest * (largest / smallest) ** float(rng.random() ** 1.5)))
+    side = round(smallest * (largest / smallest) ** float(rng.random() ** 1.5))
     small = image.resize((side, side), Image.Resampling.LANCZOS)
     if kind == "RESIZE":
         return small
@@ -69,11 +69,16 @@ def render_shard(index: int, folder: Path) -> Path:
     path = folder / f"scenes-{index:05d}.npz"
     if path.exists():
         return path
-    rows = [_render_row(seed) for seed in shard_seeds(index)]
+    return render_rows(shard_seeds(index), path)
+
+
+def render_rows(seeds: range, path: Path) -> Path:
+    """Render the scenes of ``seeds`` into the file ``path``, atomically."""
+    rows = [_render_row(seed) for seed in seeds]
     arrays = {key: np.stack([row[key] for row in rows]) for key in rows[0]}
-    folder.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **arrays)
+    np.savez(partial, allow_pickle=False, **arrays)
     partial.rename(path)
     return path
 

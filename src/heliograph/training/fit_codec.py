@@ -1,0 +1,172 @@
+"""``heliograph train codec``: fit ``klt`` to a frozen VLM, from photos or scenes, without labels.
+
+What the language model notices of a token's error is measured by the second moment of the gradient of its own
+answers' log-likelihood with respect to the visual tokens (an empirical Fisher information); the codec then
+spends bits where that says they count.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from heliograph.codec.klt import KltCodec
+from heliograph.errors import CodecNotFittedError, DataMissingError, HeliographError
+from heliograph.types import FloatArray, VisualTokens
+from heliograph.vlm.model import VisionLanguageModel
+
+FIT_SEEDS_START = 7_900_000  # training seeds that no shard of the reference model's training reaches
+GENERIC_QUESTIONS = ("what is in the picture?", "describe the picture.", "what does the sign say?")
+_ENCODE_BATCH = 32
+_PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif"})
+
+Progress = Callable[[str], None]
+
+
+def fit_codec(
+    model_name: str,
+    out: Path,
+    *,
+    photos: Path | None = None,
+    scenes: int = 400,
+    seed: int = 0,
+    weighted: bool = True,
+    progress: Progress = print,
+) -> Path:
+    """Fit ``klt`` and save it into ``out``.
+
+    Args:
+        model_name: ``reference``, a folder or a hub id.
+        out: codec folder.
+        photos: folder of photos; None fits on generated scenes (for the reference model).
+        scenes: how many scenes or photos at most.
+        seed: shifts the scenes' seeds.
+        weighted: weigh errors by the language model's sensitivity; else plain variance.
+        progress: receives a line per stage.
+
+    Raises:
+        DataMissingError: the folder holds no readable photo.
+        CodecNotFittedError: fewer photos than the codec needs.
+    """
+    model = VisionLanguageModel.load(model_name)
+    pictures, asked = _photo_material(photos, scenes) if photos else _scene_material(scenes, seed)
+    progress(f"encoding {len(pictures)} pictures")
+    tokens = encode_all(model, pictures)
+    if len(tokens) < 8:
+        raise CodecNotFittedError
+    sensitivity = None
+    if weighted:
+        progress("measuring what the language model notices")
+        sensitivity = measure_sensitivity(model, tokens, asked)
+    progress("fitting")
+    codec = KltCodec.fit(tokens, sensitivity=sensitivity)
+    out.mkdir(parents=True, exist_ok=True)
+    codec.save(out)
+    card = {
+        "codec": "klt",
+        "model": model_name,
+        "pictures": len(tokens),
+        "source": "photos" if photos else f"scenes from seed {FIT_SEEDS_START + seed}",
+        "weighted": weighted,
+        "seed": seed,
+    }
+    (out / "fit.json").write_text(json.dumps(card, indent=2) + "\n")
+    return out
+
+
+def encode_all(model: VisionLanguageModel, pictures: Sequence[Image.Image]) -> list[VisualTokens]:
+    """Visual tokens of all pictures, in batches."""
+    found: list[VisualTokens] = []
+    for start in range(0, len(pictures), _ENCODE_BATCH):
+        found += model.encode_images(pictures[start : start + _ENCODE_BATCH])
+    return found
+
+
+def _scene_material(count: int, seed: int) -> tuple[list[Image.Image], list[tuple[str, ...]]]:
+    from heliograph.reference.questions import questions
+    from heliograph.reference.render import render_scene
+
+    start = FIT_SEEDS_START + seed
+    made = [render_scene(start + i) for i in range(count)]
+    asked = [tuple(r.question for r in questions(scene.plan) if r.task != "small-print") for scene in made]
+    return [scene.image for scene in made], asked
+
+
+def _photo_material(folder: Path, count: int) -> tuple[list[Image.Image], list[tuple[str, ...]]]:
+    from heliograph.edge.photo import load_photo
+
+    if not folder.is_dir():
+        raise DataMissingError
+    pictures: list[Image.Image] = []
+    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in _PHOTO_SUFFIXES):
+        if len(pictures) == count:
+            break
+        try:
+            pictures.append(load_photo(path))
+        except HeliographError:
+            continue  # one broken photo in a folder of hundreds does not stop a fit
+    if not pictures:
+        raise DataMissingError
+    return pictures, [GENERIC_QUESTIONS] * len(pictures)
+
+
+def measure_sensitivity(
+    model: VisionLanguageModel,
+    tokens: Sequence[VisualTokens],
+    asked: Sequence[Sequence[str]],
+    *,
+    answer_tokens: int = 24,
+) -> FloatArray:
+    """Second moment over pictures, questions and positions of d log p(answer) / d token; (D, D) float32.
+
+    The answers are the model's own greedy ones, so no labels are needed. Scaled to a mean diagonal of one.
+    """
+    total: npt.NDArray[np.float64] = np.zeros((model.hidden_size, model.hidden_size))
+    for gradient in _gradients(model, tokens, asked, answer_tokens):
+        g = gradient.double().numpy()  # (N, D)
+        total += g.T @ g
+    mean = float(np.trace(total)) / model.hidden_size
+    if not np.isfinite(mean) or mean <= 0:
+        raise CodecNotFittedError
+    return (total / mean).astype(np.float32)
+
+
+def _gradients(
+    model: VisionLanguageModel, tokens: Sequence[VisualTokens], asked: Sequence[Sequence[str]], answer_tokens: int
+) -> Iterator[Tensor]:
+    parameters = list(model.torch_model.parameters())
+    wanted = [parameter.requires_grad for parameter in parameters]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        for image, questions in zip(tokens, asked, strict=True):
+            answers = model.answer_questions([image], list(questions), max_new_tokens=answer_tokens)
+            for question, answer in zip(questions, answers, strict=True):
+                if answer.token_ids:
+                    yield _gradient(model, image, question, answer.token_ids)
+    finally:
+        for parameter, flag in zip(parameters, wanted, strict=True):
+            parameter.requires_grad_(flag)
+
+
+def _gradient(model: VisionLanguageModel, image: VisualTokens, question: str, answer: Sequence[int]) -> Tensor:
+    """(N, D) gradient of the answer's log-likelihood with respect to the visual tokens."""
+    prompt = model.prompts.build(question, 1)
+    asked = [*prompt.head, *prompt.tail]
+    ids = torch.tensor([[*asked, *answer]])  # (1, T)
+    visual = torch.from_numpy(image.values).clone().requires_grad_(True)  # (N, D)
+    embeds = model.torch_model.get_input_embeddings()(ids)  # (1, T, D)
+    places = (ids == model.torch_model.config.image_token_id).unsqueeze(-1)
+    merged = embeds.masked_scatter(places, visual)
+    logits = model.torch_model(inputs_embeds=merged, use_cache=False).logits[0, len(asked) - 1 : -1]  # (A, V)
+    likelihood = torch.log_softmax(logits.float(), dim=-1).gather(1, torch.tensor(answer)[:, None]).sum()
+    likelihood.backward()  # type: ignore[no-untyped-call]
+    assert visual.grad is not None
+    return visual.grad
