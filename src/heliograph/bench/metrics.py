@@ -15,6 +15,10 @@ NOT_IN_ALL = frozenset({"small-print", "easy-vqa", "description"})
 """Tasks reported on their own: small print needs the crop that no global path sends, easy-VQA is another
 benchmark, a description is scored by its words' F1 and not as right or wrong."""
 
+SLACK = 0.01
+"""A setting stays where no cheaper one beats it by more than this: the tuning photos are few, and a setting that
+chance put just below the frontier may be the best on the test photos."""
+
 Point = tuple[float, float]
 """(mean cost, quality 0..1) of one setting; the cost is payload bytes, or milliseconds to the final answer."""
 
@@ -77,12 +81,20 @@ def b99(points: Sequence[Point], uncompressed_accuracy: float) -> float | None:
     return cost_at(points, B99_SHARE * uncompressed_accuracy)
 
 
-def pareto_frontier(points: Sequence[Point]) -> list[int]:
-    """Indices of the settings on :func:`envelope`, cheapest first."""
-    order = sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1]))
+def near_frontier(points: Sequence[Point], slack: float = SLACK) -> list[int]:
+    """Indices of settings, cheapest first, that no cheaper one beats by more than ``slack``.
+
+    Settings that only the slack keeps are at least 5 % dearer than the one before, and nothing is kept that costs more
+    than twice what the best quality costs: neither a cluster nor a plateau of equal settings fills the tables.
+    """
     kept: list[int] = []
-    for index in order:
-        if not kept or points[index][1] > points[kept[-1]][1]:
+    best, best_cost = -math.inf, math.inf
+    for index in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1])):
+        cost, quality = points[index]
+        if quality > best:
+            kept.append(index)
+            best, best_cost = quality, cost
+        elif quality >= best - slack and 1.05 * points[kept[-1]][0] <= cost <= 2 * best_cost:
             kept.append(index)
     return kept
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from heliograph.bench.metrics import cost_at, evenly_spaced, largest_fall, pareto_frontier
+from heliograph.bench.metrics import cost_at, evenly_spaced, largest_fall, near_frontier
 from heliograph.bench.mobilenet import (
     CHANNELS,
     FIT_PHOTOS,
@@ -40,10 +40,10 @@ from heliograph.types import Grid, VisualTokens
 
 KLT_BUDGETS = (64, 96, 128, 160, 200, 240, 280, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048, 3072, 4096)
 PIXEL_STRATEGIES = ("jpeg", "webp", "avif")
-PIXEL_SIZES = (96, 128, 160, 192, 224)
-PIXEL_QUALITIES = (30, 50, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98, 100)
-SMALL_QUALITIES = (50, 70, 85, 95)
-TUNING_PHOTOS = 50
+PIXEL_SIZES = (96, 160, 192, 224)
+PIXEL_QUALITIES = (30, 50, 70, 85, 90, 92, 94, 95, 96, 97, 98, 100)
+SMALL_QUALITIES = (50, 80, 95)
+TUNING_PHOTOS = 40
 LEVELS = (0.85, 0.90, 0.94)
 HEADLINE = 0.85
 TASK = "top1"
@@ -158,7 +158,7 @@ def measure_klt(codec: KltCodec, features: SplitFeatures, test: Sequence[int], p
 
 
 def tune_pixels(strategy: str, network: SplitNetwork, tools: PhotoTools, progress: Progress) -> list[Setting]:
-    """The settings of one pixel codec that no cheaper one beats, on ``TUNING_PHOTOS`` fitting photos."""
+    """The settings of one pixel codec near its frontier on ``TUNING_PHOTOS`` fitting photos."""
     pixels = []
     for path in photo_paths()[: FIT_PHOTOS : FIT_PHOTOS // TUNING_PHOTOS]:
         with Image.open(path) as photo:
@@ -169,7 +169,7 @@ def tune_pixels(strategy: str, network: SplitNetwork, tools: PhotoTools, progres
         measure_pixels(strategy, setting, network, tools, pixels, classes).point
         for setting in progress.over(candidates, f"tuning {strategy}")
     ]
-    return [candidates[i] for i in pareto_frontier(found)]
+    return [candidates[i] for i in near_frontier(found)]
 
 
 def sweep(strategy: str) -> list[Setting]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import TypeVar
 
@@ -47,7 +47,12 @@ class Progress:
 
     def over(self, items: Sequence[_T], text: str) -> Iterator[_T]:
         """The items, with a bar."""
-        task = self._bars.add_task(text, total=len(items))
+        advance = self.bar(len(items), text)
         for item in items:
             yield item
-            self._bars.advance(task)
+            advance(1)
+
+    def bar(self, total: int, text: str) -> Callable[[int], None]:
+        """A bar of ``total`` steps; the returned function moves it on."""
+        task = self._bars.add_task(text, total=total)
+        return lambda steps: self._bars.advance(task, steps)

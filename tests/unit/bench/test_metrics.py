@@ -36,7 +36,12 @@ def test_agreement_ignores_what_scoring_ignores() -> None:
 def test_envelope_keeps_only_settings_that_no_cheaper_one_beats() -> None:
     points = [(100.0, 0.5), (50.0, 0.6), (200.0, 0.9), (200.0, 0.8), (300.0, 0.9)]
     assert metrics.envelope(points) == [(50.0, 0.6), (200.0, 0.9)]
-    assert metrics.pareto_frontier(points) == [1, 2]
+
+
+def test_near_frontier_keeps_settings_that_only_chance_put_below_it() -> None:
+    points = [(100.0, 0.50), (200.0, 0.70), (210.0, 0.695), (150.0, 0.40), (201.0, 0.699), (390.0, 0.71), (900.0, 0.71)]
+    assert metrics.near_frontier(points, slack=0.01) == [0, 1, 2, 5]  # 201: within 5 % of 200; 900: past the plateau
+    assert metrics.near_frontier(points, slack=0.0) == [0, 1, 5]
 
 
 def test_cost_at_interpolates_in_log_bytes() -> None:

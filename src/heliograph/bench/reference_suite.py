@@ -1,0 +1,193 @@
+"""Suites ``reference`` and ``smoke``: every strategy and rate on the reference task.
+
+One run: choose pixel settings on dev scenes, run every candidate on test scenes, model the times from measured work,
+measure a sample over a real shaped websocket, and compute the figures that the project set itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from heliograph.bench.cloud_process import CloudProcess
+from heliograph.bench.definitions import ReferencePlan, reference_plan, standard_links
+from heliograph.bench.device_process import measure_device_process, own_peak_memory_mb
+from heliograph.bench.progress import Progress
+from heliograph.bench.reference_figures import Findings, reference_figures
+from heliograph.bench.results import Row, SuiteResult
+from heliograph.bench.runner import BUDGET_KNOB, LOCAL, SHORT_ANSWER_TOKENS, Candidate, Runner
+from heliograph.bench.scores import CloudWork, Scores, b99_of, rows_of
+from heliograph.bench.socket_runs import measured_rows
+from heliograph.bench.tasks import EASY_VQA, Item, easy_vqa_items, scene_items
+from heliograph.bench.timing import processor_s
+from heliograph.bench.tools import Bench, open_bench, warmed_up
+from heliograph.bench.tuning import PIXEL_STRATEGIES, tuned_candidates
+from heliograph.codec.bundle import Bundle
+from heliograph.errors import DataMissingError
+from heliograph.reference.assets import shipped_bundle_folder
+from heliograph.registry import STRATEGIES
+from heliograph.vlm.model import VisionLanguageModel
+
+ANSWER_SAMPLE = 24
+EASY_QUESTIONS_PER_PHOTO = 8
+"""At least so many in easy-VQA; only the length of the progress bar depends on it."""
+
+
+class ReferenceSuite:
+    """``heliograph bench --suite reference``."""
+
+    name = "reference"
+
+    def __init__(self, model: str = "reference", bundle_folder: Path | None = None) -> None:
+        self._model_name = model
+        self._bundle_folder = bundle_folder
+
+    def run(self, *, limit: int | None = None, seed_start: int | None = None, quiet: bool = False) -> SuiteResult:
+        """Runs it.
+
+        Args:
+            limit: stop after so many questions.
+            seed_start: the first scene's seed, in place of the test split's.
+            quiet: show no progress.
+
+        Raises:
+            ModelUnavailableError, BundleDamagedError: the reference model or its bundle cannot be loaded.
+            DataMissingError: the folder ``benchmarks`` is not there.
+        """
+        plan = reference_plan(self.name)
+        if seed_start is not None:
+            plan = replace(plan, seed_start=seed_start)
+        folder = self._bundle_folder or shipped_bundle_folder()
+        with Progress(quiet) as progress:
+            progress.say("loading the model and its bundle")
+            model = VisionLanguageModel.load(self._model_name)
+            bench = open_bench(model, Bundle.load(folder))
+            tuning = list(scene_items(plan.tuning_seed_start, plan.tuning_scenes, descriptions=False, limit=limit))
+            bench = warmed_up(bench, [tuning[0].photo])
+            candidates = _candidates(bench, plan, tuning, progress)
+            return self._run_tests(bench, plan, candidates, folder, limit, progress)
+
+    def _run_tests(
+        self,
+        bench: Bench,
+        plan: ReferencePlan,
+        candidates: Sequence[Candidate],
+        folder: Path,
+        limit: int | None,
+        progress: Progress,
+    ) -> SuiteResult:
+        runner = Runner(bench, candidates, plan.timed_questions)
+        notes = list(NOTES)
+        scenes = scene_items(plan.seed_start, plan.scenes, descriptions=plan.descriptions, limit=limit)
+        items = _Remembering(scenes, ANSWER_SAMPLE)
+        runner.run(items, plan.scenes, progress, "scenes")
+        image_ids = list(items.image_ids)
+        if plan.easy_vqa_questions and limit is None:
+            easy = _Remembering(easy_vqa_items(plan.easy_vqa_questions))
+            try:
+                runner.run(easy, plan.easy_vqa_questions // EASY_QUESTIONS_PER_PHOTO, progress, EASY_VQA)
+            except DataMissingError as missing:
+                notes.append(f"{EASY_VQA} left out: {missing.text}")
+            image_ids += easy.image_ids
+        cloud = _cloud_work(bench, items.first)
+        uncompressed = Scores(runner.uncompressed, image_ids)
+        scores = [Scores(outcome, image_ids) for outcome in runner.outcomes]
+        with CloudProcess(self._model_name) as server:
+            cloud = replace(cloud, opening_bytes=server.opening_bytes())
+            measured = measured_rows(server, bench, plan, scores, uncompressed, items.first, progress)
+        return self._result(plan, uncompressed, scores, cloud, measured, folder, notes)
+
+    def _result(
+        self,
+        plan: ReferencePlan,
+        uncompressed: Scores,
+        scores: list[Scores],
+        cloud: CloudWork,
+        measured: Sequence[Row],
+        folder: Path,
+        notes: list[str],
+    ) -> SuiteResult:
+        links = standard_links()
+        rows = [*rows_of(uncompressed, (), cloud), *(row for s in scores for row in rows_of(s, links, cloud))]
+        groups: dict[str, list[Scores]] = {}
+        for one in scores:
+            groups.setdefault(one.outcome.candidate.strategy, []).append(one)
+        crossings = {name: b99_of(settings, uncompressed) for name, settings in groups.items()}
+        process = measure_device_process(folder)
+        findings = Findings(uncompressed, groups, crossings, cloud, process, tuple(PIXEL_STRATEGIES))
+        notes.append(f"Scenes with seeds from {plan.seed_start}; pixel settings chosen on other seeds.")
+        notes.append(
+            f"One answer of the cloud's model takes {cloud.tokens_ms:.1f} ms from tokens and {cloud.picture_ms:.1f} ms "
+            f"from a picture (processor time); opening a websocket costs {cloud.opening_bytes:.0f} wire bytes."
+        )
+        return SuiteResult(
+            suite=self.name,
+            rows=(*rows, *measured),
+            b99={name: c.value for name, c in crossings.items()},
+            b99_ci={name: c.interval for name, c in crossings.items()},
+            figures=reference_figures(findings),
+            notes=tuple(notes),
+            peak_memory_mb={
+                "device (import, bundle, klt and jpeg)": process.peak_memory_mb,
+                "bench with the model": own_peak_memory_mb(),
+            },
+        )
+
+
+class SmokeSuite(ReferenceSuite):
+    """``heliograph bench --suite smoke``: the same, small enough for a minute."""
+
+    name = "smoke"
+
+
+NOTES = (
+    '"all" is the mean over tasks of each task\'s accuracy, without small-print (only a crop can answer it), '
+    "description (scored by the F1 of its words) and easy-vqa (another benchmark); these are in the table per task.",
+    "Times count from the question on an open connection; wire_bytes include opening the connection.",
+    "encode_ms, decode_ms and the answer times inside modelled times are processor time on one core.",
+)
+
+
+class _Remembering:
+    """Passes items on and remembers their names and the first of them."""
+
+    def __init__(self, items: Iterable[Item], keep: int = 0) -> None:
+        self._items, self._keep = items, keep
+        self.image_ids: list[str] = []
+        self.first: list[Item] = []
+
+    def __iter__(self) -> Iterator[Item]:
+        for item in self._items:
+            self.image_ids.append(item.image_id)
+            if len(self.first) < self._keep:
+                self.first.append(item)
+            yield item
+
+
+def _candidates(bench: Bench, plan: ReferencePlan, tuning: Sequence[Item], progress: Progress) -> list[Candidate]:
+    """klt at its budgets, the tuned pixel codecs, and the rest as the plan says."""
+    budgets = [Candidate("klt", {BUDGET_KNOB: budget}) for budget in plan.klt_budgets]
+    fixed = [Candidate(name, setting) for name, settings in plan.fixed_settings.items() for setting in settings]
+    swept = [Candidate(name, setting) for name in plan.swept for setting in STRATEGIES.load(name)().settings()]
+    if bench.bundle.local_model_path is None:
+        fixed = [c for c in fixed if c.strategy != LOCAL]
+    return [*budgets, *tuned_candidates(bench, plan, tuning, progress), *swept, *fixed]
+
+
+def _cloud_work(bench: Bench, sample: Sequence[Item]) -> CloudWork:
+    """Processor milliseconds of single answers, from tokens and from a picture; the median of a sample."""
+    from_tokens: list[float] = []
+    from_picture: list[float] = []
+    for item in sample:
+        if not item.records:
+            continue
+        tokens = bench.device.encode_tokens(item.photo)
+        small = item.photo.resize((bench.model.input_size, bench.model.input_size))
+        for given, times in ((tokens, from_tokens), (small, from_picture)):
+            started = processor_s()
+            bench.model.answer(item.records[0].question, [given], max_new_tokens=SHORT_ANSWER_TOKENS)
+            times.append(1000 * (processor_s() - started))
+    return CloudWork(float(np.median(from_tokens)), float(np.median(from_picture)))

@@ -1,0 +1,107 @@
+"""What strategies get in the bench: the real device's and cloud's tools, with every millisecond accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from PIL import Image
+
+from heliograph.bench.timing import processor_s
+from heliograph.codec.base import Codec
+from heliograph.codec.bundle import Bundle
+from heliograph.edge.device import Device
+from heliograph.strategies.base import Setting, Strategy
+from heliograph.types import EncodedImage, Grid, VisualTokens
+from heliograph.vlm.model import VisionLanguageModel
+
+
+@dataclass(frozen=True)
+class BenchCloud:
+    """The cloud's half: what restores a prefix."""
+
+    codec: Codec
+    grid: Grid
+    hidden_size: int
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A stream with processor milliseconds: ``encode_ms`` in all, ``codec_ms`` of it without the vision tower."""
+
+    stream: EncodedImage
+    encode_ms: float
+    codec_ms: float
+
+
+class BenchDevice:
+    """A real device that runs its vision tower once per photo and charges that time to every strategy that asks."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self._photo: Image.Image | None = None
+        self._tokens: VisualTokens | None = None
+        self._tower_s = 0.0
+        self._charged_s = 0.0
+
+    @property
+    def codec(self) -> Codec:
+        """The bundle's codec."""
+        return self.device.codec
+
+    @property
+    def input_size(self) -> int:
+        """Side of the VLM's square input in pixels."""
+        return self.device.input_size
+
+    def prepare(self, photo: Image.Image) -> VisualTokens:
+        """Runs the tower, unless this photo was the last one already."""
+        if self._tokens is None or photo is not self._photo:
+            started = processor_s()
+            self._tokens = self.device.encode_tokens(photo)
+            self._tower_s = processor_s() - started
+            self._photo = photo
+        return self._tokens
+
+    def encode_tokens(self, photo: Image.Image) -> VisualTokens:
+        """The photo's visual tokens; the tower's time is charged to whoever asks."""
+        tokens = self.prepare(photo)
+        self._charged_s += self._tower_s
+        return tokens
+
+    def encode(self, strategy: Strategy, photo: Image.Image, setting: Setting) -> Encoding:
+        """The photo as a stream, and what a device without our cache would need for it."""
+        self.prepare(photo)
+        self._charged_s = 0.0
+        started = processor_s()
+        encoded = strategy.encode(photo, self, strategy.complete_setting(setting))
+        codec_s = processor_s() - started
+        if strategy.needs_bundle:
+            encoded = replace(encoded, bundle_hash=self.device.bundle_hash)
+        return Encoding(encoded, 1000 * (codec_s + self._charged_s), 1000 * codec_s)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Both ends and the model between questions and answers."""
+
+    model: VisionLanguageModel
+    bundle: Bundle
+    device: BenchDevice
+    cloud: BenchCloud
+
+
+def open_bench(model: VisionLanguageModel, bundle: Bundle) -> Bench:
+    """Both ends around one model and one bundle."""
+    return Bench(model, bundle, BenchDevice(Device(bundle)), BenchCloud(bundle.codec, model.grid, model.hidden_size))
+
+
+def warmed_up(bench: Bench, photos: Sequence[Image.Image]) -> Bench:
+    """The same bench after a first use of every engine, so that loading is not counted as work."""
+    for photo in photos:
+        tokens = bench.device.encode_tokens(photo)
+        encoded = bench.bundle.codec.encode(tokens)
+        bench.bundle.codec.decode(encoded.header, encoded.segments)
+        bench.model.answer("what is this?", [photo], max_new_tokens=1)
+        bench.model.answer("what is this?", [tokens], max_new_tokens=1)
+    return bench

@@ -1,0 +1,108 @@
+import json
+from dataclasses import fields, replace
+from pathlib import Path
+
+from PIL import Image
+
+from heliograph.bench.report import markdown, publish, write_results
+from heliograph.bench.results import Figure, Row, SuiteResult
+
+KEYS = set(
+    "strategy setting task questions accuracy agreement payload_bytes wire_bytes encode_ms decode_ms link_mbit rtt_ms "
+    "draft_ms final_ms source".split()
+)
+
+
+def _result() -> SuiteResult:
+    rows = []
+    for strategy, start in (("klt", 32), ("jpeg", 600), ("webp", 500)):
+        for step in range(4):
+            row = Row(
+                strategy,
+                f"step={step}",
+                "all",
+                200,
+                accuracy=0.5 + 0.1 * step,
+                accuracy_ci=(0.45 + 0.1 * step, 0.55 + 0.1 * step),
+                agreement=0.6 + 0.1 * step,
+                payload_bytes=float(start * 2**step),
+                source="modelled",
+            )
+            rows += [
+                row,
+                replace(row, task="colour", questions=40),
+                replace(row, link_mbit=1.0, rtt_ms=50.0, draft_ms=60.0, final_ms=90.0 + start * step),
+            ]
+    figures = (
+        Figure("ratio met", 0.05, (0.04, 0.06), 0.25, 0.1),
+        Figure("ratio between", 0.2, None, 0.25, 0.1),
+        Figure("ratio missed", 0.3, None, 0.25, 0.1),
+        Figure("ratio not reached", None, None, 0.25, 0.1),
+    )
+    b99 = {"klt": 120.5, "jpeg": 2400.0, "rgb": None}
+    return SuiteResult("tiny", tuple(rows), b99, {"klt": (110.0, 130.0)}, figures, ("a note",), machine="m", commit="c")
+
+
+def test_json_has_the_agreed_shape(tmp_path: Path) -> None:
+    write_results(_result(), tmp_path)
+    data = json.loads((tmp_path / "results.json").read_text())
+    assert {"schema", "suite", "machine", "commit", "rows", "b99"} <= data.keys()
+    assert data["schema"] == 1
+    assert data["b99"] == {"klt": 120.5, "jpeg": 2400.0, "rgb": None}
+    for row in data["rows"]:
+        assert KEYS <= row.keys()
+        assert all(key in KEYS or key.removesuffix("_ci") in KEYS for key in row)
+        assert row["source"] in ("measured", "modelled")
+    assert data["rows"][0]["accuracy_ci"] == [0.45, 0.55]
+
+
+def test_rows_are_nothing_but_the_schema() -> None:
+    names = {f.name for f in fields(Row)}
+    assert KEYS <= names
+    assert {name.removesuffix("_ci") for name in names} == KEYS
+
+
+def test_table_tells_what_is_met_and_what_is_not() -> None:
+    text = markdown(_result())
+    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ratio")}
+    assert "| aim |" in lines["ratio met"]
+    assert "| must |" in lines["ratio between"]
+    assert "| no |" in lines["ratio missed"]
+    assert "not reached | <= 0.25 | <= 0.1 | no |" in lines["ratio not reached"]
+    assert "| klt | 120 [110, 130] |" in text
+    assert "| rgb | not reached |" in text
+    assert "50.0 [45.0, 55.0]" in text
+    assert "- a note" in text
+
+
+def test_every_strategy_and_setting_is_in_the_table() -> None:
+    text = markdown(_result())
+    for strategy in ("klt", "jpeg", "webp"):
+        for step in range(4):
+            assert f"| {strategy} | step={step} |" in text
+
+
+def test_plots_are_pictures_of_some_content(tmp_path: Path) -> None:
+    written = write_results(_result(), tmp_path)
+    assert {p.name for p in written} == {"results.json", "results.md", "rate_accuracy.png", "time_accuracy.png"}
+    for name in ("rate_accuracy.png", "time_accuracy.png"):
+        with Image.open(tmp_path / name) as picture:
+            assert picture.width > 400
+            assert len(set(picture.convert("RGB").resize((200, 150)).get_flattened_data())) > 20
+        assert f"]({name})" in (tmp_path / "results.md").read_text()
+
+
+def test_published_results_carry_the_name_of_the_suite(tmp_path: Path) -> None:
+    written = publish(_result(), tmp_path / "results")
+    assert {p.name for p in written} == {
+        "tiny.json",
+        "tiny.md",
+        "tiny-rate_accuracy.png",
+        "tiny-time_accuracy.png",
+    }
+
+
+def test_no_times_no_time_plot(tmp_path: Path) -> None:
+    result = _result()
+    plain = replace(result, rows=tuple(r for r in result.rows if r.link_mbit is None))
+    assert "time_accuracy.png" not in {p.name for p in write_results(plain, tmp_path)}
