@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import hypot, log10
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,9 @@ STYLES: dict[str, tuple[str, str]] = {
     "local": ("#B8A800", "h"),
 }
 _OTHER = ("#444444", ".")
-_LABEL_GAP = 0.045  # least distance of two end labels, as a share of the axis
+_LETTER_WIDTH = 0.0155  # of an axis, at font size 9
+_DISTANCES = (0.03, 0.06, 0.1, 0.15)  # of a label from its point
+_DIRECTIONS = ((1, 0), (-1, 0), (0.7, 0.7), (0.7, -0.7), (-0.7, 0.7), (-0.7, -0.7), (0, 1), (0, -1))
 
 
 def plot_rate_accuracy(result: SuiteResult, path: Path) -> bool:
@@ -36,7 +40,7 @@ def plot_rate_accuracy(result: SuiteResult, path: Path) -> bool:
     curves = _curves(rows, lambda r: r.payload_bytes, quality)
     _draw_curves(axes, curves)
     _finish_rate_axes(axes, name, result)
-    _label_ends(axes, curves)
+    _label_curves(axes, curves)
     _save(figure, path)
     return True
 
@@ -59,7 +63,7 @@ def plot_time_accuracy(result: SuiteResult, path: Path) -> bool:
         axes.set_xlabel("mean time to the final answer (ms, modelled)")
         axes.set_ylabel(name)
         _plain_log_ticks(axes)
-        _label_ends(axes, curves)
+        _label_curves(axes, curves)
     for axes in panels[len(links) :]:
         axes.set_visible(False)
     _save(figure, path)
@@ -97,6 +101,7 @@ def _draw_curves(axes: Any, curves: dict[str, Curve]) -> None:
         colour, marker = STYLES.get(strategy, _OTHER)
         best = envelope(points)
         axes.plot([x for x, _ in best], [y for _, y in best], color=colour, linewidth=1.6, zorder=2)
+        axes.margins(0.07)
         axes.scatter([x for x, _ in points], [y for _, y in points], color=colour, marker=marker, s=22, zorder=3)
 
 
@@ -121,37 +126,68 @@ def _plain_log_ticks(axes: Any) -> None:
 
 
 def _decades(axes: Any) -> float:
-    from math import log10
-
     low, high = axes.get_xlim()
     return log10(high / low) if low > 0 else 9.0
 
 
-def _label_ends(axes: Any, curves: dict[str, Curve]) -> None:
-    """Each strategy's name in its colour, at the right edge at the height of its best point, moved apart."""
-    low, high = axes.get_ylim()
-    wanted = sorted(((max(y for _, y in p) - low) / (high - low), s) for s, p in curves.items())
-    placed: list[float] = []
-    for height, _ in wanted:
-        placed.append(max(height, placed[-1] + _LABEL_GAP) if placed else height)
-    overflow = max(0.0, placed[-1] - 1.0) if placed else 0.0
-    left_edge, right_edge = axes.get_xlim()
-    for (height, strategy), at in zip(wanted, placed, strict=True):
-        colour = STYLES.get(strategy, _OTHER)[0]
-        x = max(curves[strategy], key=lambda p: (p[1], -p[0]))[0]
-        axes.annotate(
-            strategy,
-            xy=(x, low + height * (high - low)),
-            xycoords="data",
-            xytext=(1.03, at - overflow),
-            textcoords="axes fraction",
-            color=colour,
-            fontsize=9,
-            va="center",
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "alpha": 0.5, "shrinkB": 4},
+def _label_curves(axes: Any, curves: dict[str, Curve]) -> None:
+    """Each strategy's name in its colour near one of its own points, where it is clearest of everything else.
+
+    A thin line ties the name to its point, so that crowded curves stay told apart.
+    """
+    low_x, high_x = (log10(float(x)) for x in axes.get_xlim())
+    low_y, high_y = (float(y) for y in axes.get_ylim())
+
+    def on_axes(point: Spot) -> Spot:
+        return (log10(point[0]) - low_x) / (high_x - low_x), (point[1] - low_y) / (high_y - low_y)
+
+    spots = {strategy: [on_axes(point) for point in points] for strategy, points in curves.items()}
+    ink = {strategy: _along(points) for strategy, points in spots.items()}
+    taken: list[Spot] = []
+    for strategy in sorted(curves, key=lambda s: len(curves[s])):
+        width = _LETTER_WIDTH * len(strategy)
+        others = [spot for name, line in ink.items() if name != strategy for spot in line] + taken
+        x, y, px, py = max(
+            (
+                (px + dx * (distance + width / 2), py + dy * distance, px, py)
+                for px, py in spots[strategy]
+                for distance in _DISTANCES
+                for dx, dy in _DIRECTIONS
+            ),
+            key=lambda found: _merit(found, width, others, others + ink[strategy]),
         )
-    axes.set_xlim(left_edge, right_edge)
+        colour = STYLES.get(strategy, _OTHER)[0]
+        axes.text(x, y, strategy, transform=axes.transAxes, color=colour, fontsize=9, ha="center", va="center")
+        end = min(max(px, x - width / 2), x + width / 2)  # the nearest end of the name
+        axes.plot(
+            [px, end], [py, y - 0.02 * ((y > py) - (y < py))], color=colour, linewidth=0.6, transform=axes.transAxes
+        )
+        taken += [(x + part * width / 2, y) for part in (-1, -0.5, 0, 0.5, 1)] + _along([(px, py), (end, y)])
+
+
+Spot = tuple[float, float]
+"""A place in shares of the axes, from the lower left."""
+
+
+def _merit(
+    place: tuple[float, float, float, float], width: float, others: Sequence[Spot], ink: Sequence[Spot]
+) -> float:
+    """How good a label's centre (x, y) for the point (px, py) is: inside, clear, its line crossing nothing, near."""
+    x, y, px, py = place
+    inside = width / 2 <= x <= 1.02 - width / 2 and 0.03 <= y <= 0.98
+    nearest = min((hypot(max(abs(ix - x) - width / 2, 0.0), 1.3 * (iy - y)) for ix, iy in ink), default=1.0)
+    line = _along([(px, py), (min(max(px, x - width / 2), x + width / 2), y)])[1:]
+    crossed = min((hypot(ix - lx, iy - ly) for lx, ly in line for ix, iy in others), default=1.0)
+    return 2.0 * inside + 10 * min(nearest, 0.045) + 10 * min(crossed, 0.015) - hypot(x - px, y - py)
+
+
+def _along(points: Sequence[Spot]) -> list[Spot]:
+    """Spots on the straight lines between points, close enough that no label slips between them."""
+    found = list(points)
+    for (x0, y0), (x1, y1) in pairwise(points):
+        steps = max(1, int(hypot(x1 - x0, y1 - y0) / 0.02))
+        found += [(x0 + (x1 - x0) * k / steps, y0 + (y1 - y0) * k / steps) for k in range(1, steps)]
+    return found
 
 
 def _new_figure(rows: int = 1, columns: int = 1) -> tuple[Any, list[Any]]:
