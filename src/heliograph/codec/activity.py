@@ -41,9 +41,9 @@ class ActivityModel:
     def _sum(self, feature: int, magnitude: Int) -> Int | None:
         """(T, P, R) sum over the coefficient's neighbours of one kind, itself left out; None where not defined."""
         if feature == 1:
-            return magnitude.sum(axis=1, keepdims=True) - magnitude
+            return np.asarray(magnitude.sum(axis=1, keepdims=True) - magnitude)
         if feature == 2:
-            return magnitude.sum(axis=2, keepdims=True) - magnitude
+            return np.asarray(magnitude.sum(axis=2, keepdims=True) - magnitude)
         if feature == 3:
             return self._nearby(magnitude) if self._neighbours else None
         return _component_window(magnitude)

@@ -142,7 +142,7 @@ class _Fitter:
                 codec.transform.step**2
             )
             points.append([(_distortion(codec, codeword, cut, exact) + max(outside, 0.0), cut) for cut in cuts])
-        return np.asarray(points, dtype=np.float64).mean(axis=0)
+        return np.asarray(np.asarray(points, dtype=np.float64).mean(axis=0))
 
 
 def _distortion(codec: KltCodec, codeword: Codeword, cut: int, exact: FloatArray) -> float:
@@ -188,7 +188,7 @@ def _unit_transform(mode: str, fitter: _Fitter, tokens: FloatArray) -> Transform
     else:
         grid_forward, grid_inverse = basis @ metric.grid_root, metric.grid_root_inverse @ basis.T
     parts = (fitter.mean, forward, inverse, grid_forward, grid_inverse)
-    return Transform(mode, *(np.ascontiguousarray(part, dtype=np.float32) for part in parts), step=1.0)
+    return Transform(mode, 1.0, *(np.ascontiguousarray(part, dtype=np.float32) for part in parts))
 
 
 def _finest_step(coefficients: FloatArray, finest: float) -> float:
@@ -215,7 +215,7 @@ def _scale_bins(scaled: FloatArray) -> Int:
     count = len(scaled)
     mean = (magnitude.mean(axis=0) * count + 2 * np.minimum(pooled, magnitude.mean(axis=0))) / (count + 2)
     bins = np.rint(8 * np.log2(np.maximum(mean, 1e-9)))
-    return np.clip(bins, LOWEST_SCALE_BIN, HIGHEST_SCALE_BIN).astype(np.int64)
+    return np.asarray(np.clip(bins, LOWEST_SCALE_BIN, HIGHEST_SCALE_BIN).astype(np.int64))
 
 
 def _skew_bins(scaled: FloatArray, spatial: bool) -> Int:
@@ -229,4 +229,4 @@ def _skew_bins(scaled: FloatArray, spatial: bool) -> Int:
         count = np.broadcast_to(count.sum(axis=0), count.shape)
     chance = (negative + 16) / (count + 32)
     bins = np.rint(np.log(chance / (1 - chance)) / 0.6) + SKEW_BINS // 2
-    return np.clip(bins, 0, SKEW_BINS - 1).astype(np.int64)
+    return np.asarray(np.clip(bins, 0, SKEW_BINS - 1).astype(np.int64))

@@ -39,7 +39,8 @@ def make_metric(
         ShapeError: a sensitivity has the wrong shape, is not finite or is nowhere positive.
     """
     positions = grid[0] * grid[1]
-    channels, places = sensitivity, grid_sensitivity
+    channels: FloatArray | DoubleArray | None = sensitivity
+    places: FloatArray | DoubleArray | None = grid_sensitivity
     if sensitivity is not None and sensitivity.ndim == 3:
         if sensitivity.shape != (positions, size, size) or grid_sensitivity is not None:
             raise ShapeError

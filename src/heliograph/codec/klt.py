@@ -276,12 +276,10 @@ class KltCodec:
                 raise BundleDamagedError
             grid = Grid(*(int(side) for side in facts["grid"]))
             floats = ("mean", "forward", "inverse", "grid_forward", "grid_inverse")
-            transform = Transform(facts["mode"], *(arrays[n] for n in floats), step=float(facts["step"]))
+            transform = Transform(facts["mode"], float(facts["step"]), *(arrays[n] for n in floats))
             integers = {name: arrays[name].astype(np.int64) for name in Tables.ARRAYS}
             tables = Tables(**integers, energy_unit=int(facts["energy_unit"]))
-            layouts = LayoutTables(
-                *(arrays[n].astype(np.int64) for n in ("scale_bin", "skew_bin", "other_scale_bin"))
-            )
+            layouts = LayoutTables(*(arrays[n].astype(np.int64) for n in ("scale_bin", "skew_bin", "other_scale_bin")))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BundleDamagedError from error
         _check_shapes(grid, transform, layouts)

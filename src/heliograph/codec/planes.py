@@ -77,13 +77,13 @@ class PlaneModel:
 
 def score_bin(score: Int) -> Int:
     """Eighth octaves of scale over threshold to a significance class, 0..63."""
-    return np.clip((score >> 1) + SCORE_BINS // 2, 0, SCORE_BINS - 1)
+    return np.asarray(np.clip((score >> 1) + SCORE_BINS // 2, 0, SCORE_BINS - 1))
 
 
 def refine_class(score: Int, later: Int) -> Int:
     """Class of a refinement decision; ``later`` is 1 where the magnitude was refined before."""
     bins = np.clip((score >> 2) + REFINE_BINS // 2, 0, REFINE_BINS - 1)
-    return SCORE_BINS + REFINE_BINS * later + bins
+    return np.asarray(SCORE_BINS + REFINE_BINS * later + bins)
 
 
 class PlaneState:
@@ -180,7 +180,7 @@ class PlaneState:
         cell = index % (self.shape[1] * self.shape[2])
         scale = self.model.quiet(self.model.tables.planes).reshape(-1)[cell]
         strong = np.abs(nearby) > 4 * scale
-        return 2 + np.sign(nearby) * (1 + strong)
+        return np.asarray(2 + np.sign(nearby) * (1 + strong))
 
     def apply(self, items: PassItems, ones: Int, negative: Bool, done: int) -> Int:
         """Take in the first ``done`` decisions of a pass; returns (done,) change of restored energy, squared grains.
@@ -211,4 +211,4 @@ class PlaneState:
         bins = score_bin(self.model.static_score(plane).reshape(-1)[cell])
         above = (known >> (plane + 1) > 0).astype(np.int64)
         offset = self.model.tables.offset[above, bins]
-        return known * GRAINS + ((offset << plane) * GRAINS >> 6)
+        return np.asarray(known * GRAINS + ((offset << plane) * GRAINS >> 6))

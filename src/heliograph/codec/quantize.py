@@ -15,7 +15,7 @@ _LARGEST = float(1 << 30)
 def magnitude_limits(tables: Tables, components: int) -> Int:
     """(R,) largest magnitude that each component's planes can carry."""
     planes = (tables.active[:, None] > np.arange(components)[None]).sum(axis=0)
-    return (np.int64(1) << planes) - 1
+    return np.asarray((np.int64(1) << planes) - 1)
 
 
 def quantize(coefficients: FloatArray, limits: Int) -> tuple[Int, Bool]:

@@ -32,7 +32,7 @@ def dct_matrix(size: int) -> DoubleArray:
 
 def grid_dct(rows: int, columns: int) -> DoubleArray:
     """The separable DCT-II over a grid, (P, P), row-major in both indices."""
-    return np.kron(dct_matrix(rows), dct_matrix(columns))
+    return np.asarray(np.kron(dct_matrix(rows), dct_matrix(columns)), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,19 @@ class Transform:
 
     Attributes:
         mode: ``none``, ``dct`` or ``learned``: what happens over the grid.
+        step: the finest quantiser step, in weighted coefficients.
         mean: (P, D) f32 mean token at each position of the fitted grid.
         forward: (D, R) f32 channel analysis; ``inverse``: (R, D) f32 its synthesis.
         grid_forward, grid_inverse: (P, P) f32 over the positions of the fitted grid.
-        step: the finest quantiser step, in weighted coefficients.
     """
 
     mode: str
+    step: float
     mean: FloatArray
     forward: FloatArray
     inverse: FloatArray
     grid_forward: FloatArray
     grid_inverse: FloatArray
-    step: float
 
     def analyse(self, values: FloatArray, grid: Grid, fitted: bool) -> FloatArray:
         """(N, D) tokens to (T, P, R) coefficients in quantiser steps."""
