@@ -150,6 +150,14 @@ class LinkTraceError(HeliographError):
     code, name, text = 54, "link-trace", "The link description or trace file cannot be understood."
 
 
+class TlsFilesError(HeliographError):
+    code, name, text = 56, "tls-files", "The TLS certificate or key cannot be read, or they do not belong together."
+
+
+class TokenFileError(HeliographError):
+    code, name, text = 57, "token-file", "The token file cannot be read or holds no usable access token."
+
+
 # ---- the cloud's model and the installation ---------------------------------------------------------
 class ModelUnavailableError(HeliographError):
     code, name, text = 60, "model-unavailable", "The model cannot be loaded from this folder or hub id."
@@ -178,6 +186,14 @@ class MissingExtraError(HeliographError):
 
 class DataMissingError(HeliographError):
     code, name, text = 64, "data-missing", "A data folder that this needs is not there."
+
+
+class FileUnreadableError(HeliographError):
+    code, name, text = 65, "file-unreadable", "An input file is not there, cannot be read or does not hold what it should."
+
+
+class OutputUnwritableError(HeliographError):
+    code, name, text = 66, "output-unwritable", "The output file or folder cannot be written."
 
 
 def all_errors() -> dict[int, type[HeliographError]]:

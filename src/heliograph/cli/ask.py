@@ -1,0 +1,129 @@
+"""``heliograph ask``: a question about a photo, answered by a cloud, or by the device with ``--strategy local``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heliograph.cli.command import EXIT_DONE, Command, note, say, seconds, share, whole_number
+from heliograph.cli.live import DraftDisplay
+from heliograph.cli.photo_options import add_photo_options, choose_setting, open_device
+from heliograph.cli.text import byte_count, milliseconds, printable
+from heliograph.config import SERVER_VARIABLE, default_server, read_access_tokens
+from heliograph.errors import UsageError
+from heliograph.registry import STRATEGIES
+
+if TYPE_CHECKING:
+    from heliograph.edge.device import Device
+    from heliograph.edge.report import AskReport
+    from heliograph.strategies.base import Setting
+
+_NO_LIMIT = 0
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_photo_options(parser)
+    parser.add_argument("question", metavar="QUESTION", help="1 to 2000 characters")
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        default=default_server(),
+        help=f"ws://host:port or wss://host:port (default: ${SERVER_VARIABLE}, else ws://127.0.0.1:8765)",
+    )
+    parser.add_argument(
+        "--target", metavar="SHARE", type=share, help="stop at this share of retained token energy, 0 to 1"
+    )
+    parser.add_argument(
+        "--link", metavar="LINK", help="imitate a link: 1mbit,50ms (rate, round trip) or a file of 'seconds Mbit/s' lines"
+    )
+    parser.add_argument("--token-file", metavar="FILE", type=Path, help="access token for the server")
+    parser.add_argument("--tls-ca", metavar="FILE", type=Path, help="certificates to trust for wss:// (PEM)")
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=seconds, default=120.0, help="for everything together (default: 120)"
+    )
+    parser.add_argument(
+        "--max-tokens", metavar="N", type=whole_number, default=64, help="longest answer in tokens (default: 64)"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    strategy = STRATEGIES.load(arguments.strategy)()
+    stop = _stop(arguments)
+    device = open_device(arguments.bundle, strategy)
+    setting = choose_setting(arguments, strategy, device)
+    with DraftDisplay(quiet=arguments.json) as display:
+        report = asyncio.run(_ask(arguments, device, setting, stop, display))
+    for_people = printable(report.answer)
+    note(arguments, summary(report))
+    say(arguments, for_people, report_data(report))
+    return EXIT_DONE
+
+
+def _stop(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Controller and target byte: an energy share, or the byte budget that the device keeps by itself."""
+    from heliograph.controllers.energy import energy_code
+    from heliograph.edge.client import DEFAULT_TARGET
+
+    if arguments.budget is not None:
+        if arguments.target is not None:
+            raise UsageError
+        return {"controller": "fixed", "target": _NO_LIMIT}
+    target = DEFAULT_TARGET if arguments.target is None else energy_code(arguments.target)
+    return {"controller": "energy", "target": target}
+
+
+async def _ask(
+    arguments: argparse.Namespace, device: Device, setting: Setting, stop: dict[str, Any], display: DraftDisplay
+) -> AskReport:
+    from heliograph.cli.links import connection_opener, tls_context
+    from heliograph.edge.client import DeviceClient
+    from heliograph.transport.links import parse_link
+
+    link = parse_link(arguments.link) if arguments.link else None
+    token = read_access_tokens(arguments.token_file)[0] if arguments.token_file else ""
+    opener = connection_opener(arguments.server, token, tls_context(arguments.tls_ca), link)
+    async with DeviceClient(opener, device, token) as client:
+        return await client.ask(
+            arguments.photo,
+            arguments.question,
+            strategy=arguments.strategy,
+            setting=setting,
+            max_answer_tokens=arguments.max_tokens,
+            deadline_s=arguments.timeout,
+            on_draft=display.on_draft,
+            **stop,
+        )
+
+
+def summary(report: AskReport) -> str:
+    """One line on what the answer cost."""
+    return (
+        f"{report.strategy}: {byte_count(report.payload_bytes)} payload, "
+        f"{byte_count(report.wire_bytes_up)} up, {byte_count(report.wire_bytes_down)} down, "
+        f"{milliseconds(report.final_ms)}, confidence {report.confidence:.0%}"
+        + (", stopped early" if report.stopped_early else "")
+    )
+
+
+def report_data(report: AskReport) -> dict[str, Any]:
+    """The report as JSON values."""
+    return {**asdict(report), "wire_bytes": report.wire_bytes}
+
+
+COMMAND = Command(
+    add_arguments=_add_arguments,
+    run=_run,
+    description=(
+        "Ask a cloud about a photo. The question goes first, then the photo as a stream that stops as soon as the\n"
+        "cloud has enough. Drafts appear on standard error while it runs; the answer is on standard output."
+    ),
+    examples=(
+        'heliograph ask photo.jpg "what is on the sign?"',
+        'heliograph ask photo.jpg "how many stars?" --link 20kbit,200ms --budget 96',
+        'heliograph ask photo.jpg "which color is the heart?" --strategy webp --setting size=96,quality=40 --json',
+        'heliograph ask photo.jpg "describe the picture." --strategy local',
+    ),
+)

@@ -1,0 +1,136 @@
+"""``heliograph``: finds the command, runs it, and turns whatever happens into an exit code and at most one line.
+
+Exit codes: 0 done; 1 ``doctor`` found something broken; 2 a named error or a wrong command line; 70 a bug; 130 Ctrl-C.
+Only the module of the chosen command is imported, and it imports its rooms when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+from heliograph import __version__
+from heliograph.cli.command import EXIT_DONE, EXIT_ERROR, EXIT_INTERNAL, EXIT_INTERRUPTED, Command, Parser
+from heliograph.errors import HeliographError, MissingExtraError
+from heliograph.registry import Registry
+
+COMMANDS = {
+    "ask": "ask a cloud about a photo, over as few bytes as its answer needs",
+    "serve": "answer questions of devices: the cloud",
+    "demo": "a cloud, a thin link and every strategy on one photo",
+    "encode": "write a photo as a .hgs stream file",
+    "answer": "answer a question about a .hgs file, whole or cut",
+    "inspect": "show a .hgs file: header, segments, quality of each prefix",
+    "bench": "measure strategies against one another",
+    "train": "train the reference model, or fit the codec",
+    "export": "write the bundle that a device needs",
+    "doctor": "say what works here and what is missing",
+}
+REGISTRY = Registry("command", {name: f"heliograph.cli.{name}:COMMAND" for name in COMMANDS})
+
+DEBUG_VARIABLE = "HELIOGRAPH_DEBUG"
+
+_EXTRA_OF_MODULE = {
+    **dict.fromkeys(("PIL", "onnxruntime", "websockets", "tokenizers", "rich"), "edge"),
+    **dict.fromkeys(("torch", "transformers", "safetensors", "starlette", "uvicorn", "jinja2"), "cloud"),
+    **dict.fromkeys(("matplotlib", "ai_edge_litert"), "bench"),
+    "onnx": "train",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and give its exit code; never raises and never shows a traceback.
+
+    Args:
+        argv: without the program's name; ``sys.argv[1:]`` if None.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError, OSError):  # not every stream can be reconfigured
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except HeliographError as error:
+        return _fail(error.name, str(error), EXIT_ERROR, error)
+    except ModuleNotFoundError as error:
+        extra = _EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])
+        if extra is None:
+            return _fail_internal(error)
+        missing = MissingExtraError(extra)
+        return _fail(missing.name, str(missing), EXIT_ERROR, error)
+    except KeyboardInterrupt:
+        return _fail("interrupted", "Stopped by Ctrl-C.", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        _drop_stdout()  # the reader (head, less) has seen enough
+        return EXIT_DONE
+    except SystemExit as leaving:  # argparse after --help and --version
+        return leaving.code if isinstance(leaving.code, int) else EXIT_DONE
+    except Exception as error:  # a bug: still one line, and a way to see more
+        return _fail_internal(error)
+
+
+def _run(argv: list[str]) -> int:
+    chosen = next((word for word in argv if not word.startswith("-")), "")
+    parser, command = build_parser(chosen)
+    if not argv:
+        parser.print_help()
+        return EXIT_DONE
+    arguments = parser.parse_args(argv)
+    assert command is not None  # argparse has refused everything else
+    code = command.run(arguments)
+    sys.stdout.flush()
+    return code
+
+
+def build_parser(chosen: str) -> tuple[argparse.ArgumentParser, Command | None]:
+    """The parser with every command named and the chosen one complete, and that command."""
+    parser = Parser(
+        prog="heliograph",
+        description="Answers of a large vision-language model over a thin uplink, for the fewest bytes.",
+        epilog="heliograph COMMAND --help shows options and examples of one command.",
+    )
+    parser.add_argument("--version", action="version", version=f"heliograph {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands", parser_class=Parser)
+    found = None
+    for name, summary in COMMANDS.items():
+        if name != chosen:
+            commands.add_parser(name, help=summary)
+            continue
+        found = REGISTRY.load(name)
+        assert isinstance(found, Command)
+        detailed = commands.add_parser(
+            name,
+            help=summary,
+            description=found.description,
+            epilog=found.epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        found.add_arguments(detailed)
+        detailed.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    return parser, found
+
+
+def _fail(name: str, text: str, code: int, error: BaseException | None = None) -> int:
+    _show_traceback(error)
+    print(f"heliograph: {name}: {text}", file=sys.stderr, flush=True)
+    return code
+
+
+def _fail_internal(error: Exception) -> int:
+    text = f"This is a bug ({type(error).__name__}); set {DEBUG_VARIABLE}=1 to see where."
+    return _fail("internal-error", text, EXIT_INTERNAL, error)
+
+
+def _show_traceback(error: BaseException | None) -> None:
+    if error is not None and os.environ.get(DEBUG_VARIABLE):
+        import traceback
+
+        traceback.print_exception(error)
+
+
+def _drop_stdout() -> None:
+    """Point standard output at nothing, or the interpreter complains when it flushes at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

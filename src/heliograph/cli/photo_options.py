@@ -1,0 +1,116 @@
+"""What ``ask`` and ``encode`` share: which photo, which strategy with which knobs, which bundle."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heliograph.cli.command import positive_int
+from heliograph.config import BUNDLE_VARIABLE, default_bundle
+from heliograph.errors import BundleDamagedError, UsageError
+from heliograph.registry import STRATEGIES
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from heliograph.codec.bundle import Bundle
+    from heliograph.edge.device import Device
+    from heliograph.strategies.base import Setting, Strategy
+
+BUDGET_KNOB = "max_bytes"
+
+
+def add_photo_options(parser: argparse.ArgumentParser) -> None:
+    """PHOTO, --strategy, --setting, --budget and --bundle."""
+    parser.add_argument("photo", metavar="PHOTO", type=Path, help="image file (JPEG, PNG, WebP, AVIF, GIF, BMP, TIFF)")
+    parser.add_argument(
+        "--strategy", metavar="NAME", default="klt", help=f"one of {', '.join(STRATEGIES.names())} (default: klt)"
+    )
+    parser.add_argument(
+        "--setting", metavar="KNOBS", default="", help="the strategy's knobs, such as size=96,quality=40"
+    )
+    parser.add_argument(
+        "--budget",
+        metavar="BYTES",
+        type=positive_int,
+        help="send at most so many payload bytes; a strategy without such a knob takes its largest setting that fits",
+    )
+    add_bundle_option(parser)
+
+
+def add_bundle_option(parser: argparse.ArgumentParser) -> None:
+    """--bundle alone."""
+    parser.add_argument(
+        "--bundle",
+        metavar="FOLDER",
+        type=Path,
+        default=default_bundle(),
+        help=f"bundle folder (default: ${BUNDLE_VARIABLE}, else the one of the reference model)",
+    )
+
+
+def open_bundle(folder: Path | None) -> Bundle:
+    """The bundle in ``folder``, or the shipped one.
+
+    Raises:
+        BundleDamagedError: none there, or its hashes do not fit.
+    """
+    from heliograph.codec.bundle import Bundle
+    from heliograph.reference.assets import shipped_bundle_folder
+
+    return Bundle.load(shipped_bundle_folder() if folder is None else folder)
+
+
+def open_device(folder: Path | None, strategy: Strategy) -> Device:
+    """A device for one strategy. Where the bundle is not needed and none was named, it may be missing.
+
+    Raises:
+        BundleDamagedError: the bundle is needed, or was named, and cannot be used.
+    """
+    from heliograph.edge.device import Device
+
+    needed = strategy.needs_bundle or strategy.name == "local"
+    try:
+        return Device(open_bundle(folder))
+    except BundleDamagedError:
+        if needed or folder is not None:
+            raise
+        return Device(None)
+
+
+def choose_setting(arguments: argparse.Namespace, strategy: Strategy, device: Device) -> Setting:
+    """The knobs that --setting and --budget ask for.
+
+    Raises:
+        UsageError: unknown knobs, or no setting fits into the budget.
+        HeliographError: of the photo, which a budget may have to be tried on.
+    """
+    from heliograph.strategies.base import parse_setting
+
+    setting = parse_setting(arguments.setting, strategy.default_setting)
+    if arguments.budget is None:
+        return setting
+    if BUDGET_KNOB in strategy.default_setting:
+        return setting | {BUDGET_KNOB: arguments.budget}
+    if setting:
+        raise UsageError  # a fixed setting has the size that it has
+    from heliograph.edge.photo import load_photo
+
+    return largest_within(strategy, load_photo(arguments.photo), device, arguments.budget)
+
+
+def largest_within(strategy: Strategy, photo: Image, device: Device, budget: int) -> Setting:
+    """The strategy's setting with the largest payload of at most ``budget`` bytes on this photo.
+
+    Raises:
+        UsageError: even the smallest is larger.
+    """
+    best: tuple[int, Setting] | None = None
+    for setting in strategy.settings():
+        size = device.encode(photo, strategy.name, setting).payload_bytes
+        if size <= budget and (best is None or size > best[0]):
+            best = size, setting
+    if best is None:
+        raise UsageError
+    return best[1]

@@ -1,0 +1,53 @@
+"""Where a program without arguments looks: addresses, environment variables, secrets in files. Standard library only."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from heliograph.errors import FileUnreadableError
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8765
+
+SERVER_VARIABLE = "HELIOGRAPH_SERVER"
+BUNDLE_VARIABLE = "HELIOGRAPH_BUNDLE"
+MODEL_VARIABLE = "HELIOGRAPH_MODEL"
+
+_MOST_TOKEN_FILE_BYTES = 65_536
+
+
+def default_server() -> str:
+    """Address that ``ask`` connects to: ``$HELIOGRAPH_SERVER``, else the default port on this machine."""
+    return os.environ.get(SERVER_VARIABLE) or f"ws://{DEFAULT_HOST}:{DEFAULT_PORT}"
+
+
+def default_model() -> str:
+    """Model that the cloud loads: ``$HELIOGRAPH_MODEL``, else the one that ships with the package."""
+    return os.environ.get(MODEL_VARIABLE) or "reference"
+
+
+def default_bundle() -> Path | None:
+    """Bundle folder from ``$HELIOGRAPH_BUNDLE``; None stands for the one that ships with the package."""
+    named = os.environ.get(BUNDLE_VARIABLE)
+    return Path(named) if named else None
+
+
+def read_access_tokens(path: Path) -> tuple[str, ...]:
+    """Access tokens from a file, one a line; blank lines and lines that begin with ``#`` are left out.
+
+    Raises:
+        FileUnreadableError: no such file, not text, over 64 KiB, or no token in it. An empty file must not become
+            a server that lets everybody in.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_TOKEN_FILE_BYTES + 1)
+        text = data.decode("utf-8")
+    except (OSError, ValueError) as error:
+        raise FileUnreadableError from error
+    lines = [line.strip() for line in text.splitlines()]
+    tokens = tuple(line for line in lines if line and not line.startswith("#"))
+    if len(data) > _MOST_TOKEN_FILE_BYTES or not tokens:
+        raise FileUnreadableError
+    return tokens

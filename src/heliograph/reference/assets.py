@@ -1,0 +1,50 @@
+"""Where the shipped reference model, its bundle and the demo photo lie inside the package. Standard library only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from heliograph.errors import BundleDamagedError, ModelUnavailableError, PhotoMissingError
+
+DEMO_SEED = 8_000_021
+"""Scene of the demo photo: a dev seed, so that no figure is reported on it."""
+
+DEMO_QUESTION = "describe the picture."
+
+_HERE = Path(__file__).parent
+
+
+def shipped_model_folder() -> Path:
+    """Checkpoint folder of the reference model.
+
+    Raises:
+        ModelUnavailableError: this copy of the package was built without it.
+    """
+    folder = _HERE / "model"
+    if not (folder / "config.json").is_file():
+        raise ModelUnavailableError
+    return folder
+
+
+def shipped_bundle_folder() -> Path:
+    """Bundle folder that belongs to the reference model.
+
+    Raises:
+        BundleDamagedError: this copy of the package was built without it.
+    """
+    folder = _HERE / "bundle"
+    if not (folder / "manifest.json").is_file():
+        raise BundleDamagedError
+    return folder
+
+
+def demo_photo_path() -> Path:
+    """The photo of ``heliograph demo``: a 512 x 512 JPEG of quality 92.
+
+    Raises:
+        PhotoMissingError: this copy of the package was built without it.
+    """
+    path = _HERE / "demo_photo.jpg"
+    if not path.is_file():
+        raise PhotoMissingError
+    return path
