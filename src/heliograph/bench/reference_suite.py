@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from heliograph.bench.cloud_process import CloudProcess
 from heliograph.bench.definitions import ReferencePlan, reference_plan, standard_links
 from heliograph.bench.device_process import measure_device_process, own_peak_memory_mb
 from heliograph.bench.progress import Progress
@@ -20,15 +19,16 @@ from heliograph.bench.reference_figures import Findings, reference_figures
 from heliograph.bench.results import Row, SuiteResult
 from heliograph.bench.runner import BUDGET_KNOB, LOCAL, SHORT_ANSWER_TOKENS, Candidate, Runner
 from heliograph.bench.scores import CloudWork, Scores, b99_of, rows_of
-from heliograph.bench.socket_runs import measured_rows
+from heliograph.bench.socket_runs import measured_rows, opening_bytes
 from heliograph.bench.tasks import EASY_VQA, Item, easy_vqa_items, scene_items
 from heliograph.bench.timing import processor_s
 from heliograph.bench.tools import Bench, open_bench, warmed_up
 from heliograph.bench.tuning import PIXEL_STRATEGIES, tuned_candidates
 from heliograph.codec.bundle import Bundle
 from heliograph.errors import DataMissingError
-from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.registry import STRATEGIES
+from heliograph.serving.application import CloudApplication
+from heliograph.serving.runner import BackgroundServer
 from heliograph.vlm.model import VisionLanguageModel
 
 ANSWER_SAMPLE = 24
@@ -60,7 +60,7 @@ class ReferenceSuite:
         plan = reference_plan(self.name)
         if seed_start is not None:
             plan = replace(plan, seed_start=seed_start)
-        folder = self._bundle_folder or shipped_bundle_folder()
+        folder = self._bundle_folder or _shipped_bundle_folder()
         with Progress(quiet) as progress:
             progress.say("loading the model and its bundle")
             model = VisionLanguageModel.load(self._model_name)
@@ -95,9 +95,9 @@ class ReferenceSuite:
         cloud = _cloud_work(bench, items.first)
         uncompressed = Scores(runner.uncompressed, image_ids)
         scores = [Scores(outcome, image_ids) for outcome in runner.outcomes]
-        with CloudProcess(self._model_name) as server:
-            cloud = replace(cloud, opening_bytes=server.opening_bytes())
-            measured = measured_rows(server, bench, plan, scores, uncompressed, items.first, progress)
+        with BackgroundServer(CloudApplication(bench.cloud)) as server:
+            cloud = replace(cloud, opening_bytes=opening_bytes(server.url))
+            measured = measured_rows(server.url, bench, plan, scores, uncompressed, items.first, progress)
         return self._result(plan, uncompressed, scores, cloud, measured, folder, notes)
 
     def _result(
@@ -165,6 +165,12 @@ class _Remembering:
             if len(self.first) < self._keep:
                 self.first.append(item)
             yield item
+
+
+def _shipped_bundle_folder() -> Path:
+    from heliograph.reference.assets import shipped_bundle_folder  # only where no other bundle was given
+
+    return shipped_bundle_folder()
 
 
 def _candidates(bench: Bench, plan: ReferencePlan, tuning: Sequence[Item], progress: Progress) -> list[Candidate]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heliograph.bench.cloud_process import CloudProcess
 from heliograph.bench.definitions import Link, ReferencePlan, standard_links
 from heliograph.bench.metrics import ALL, B99_SHARE, agrees, score
 from heliograph.bench.progress import Progress
@@ -43,8 +42,21 @@ class _Asked:
     opening_bytes: int
 
 
+def opening_bytes(url: str) -> int:
+    """Bytes on the TCP stream, both directions, until a websocket is open: the HTTP upgrade."""
+
+    async def opened() -> int:
+        connection = await open_websocket(url)
+        try:
+            return connection.sent_bytes + connection.received_bytes
+        finally:
+            await connection.close()
+
+    return asyncio.run(opened())
+
+
 def measured_rows(
-    server: CloudProcess,
+    url: str,
     bench: Bench,
     plan: ReferencePlan,
     scores: Sequence[Scores],
@@ -52,7 +64,16 @@ def measured_rows(
     items: Sequence[Item],
     progress: Progress,
 ) -> list[Row]:
-    """One row per link and strategy that sends something."""
+    """One row per link and strategy that sends something.
+
+    Args:
+        url: of a cloud with the bench's model and bundle.
+        bench: the device.
+        plan: links and number of questions.
+        scores, uncompressed: of the whole run, for choosing settings.
+        items: where the questions are taken from.
+        progress: shows a bar.
+    """
     links = [link for link in standard_links() if link.name in plan.socket_links]
     sample = [item for item in items if item.records][: plan.socket_questions]
     if not sample:
@@ -60,7 +81,7 @@ def measured_rows(
     chosen = cheapest_good_settings(scores, uncompressed)
     runs = [(link, strategy, setting) for link in links for strategy, setting in chosen.items()]
     return [
-        _row(link, strategy, setting, asyncio.run(_ask_all(server, bench, link, strategy, setting, sample)))
+        _row(link, strategy, setting, asyncio.run(_ask_all(url, bench, link, strategy, setting, sample)))
         for link, strategy, setting in progress.over(runs, "over the socket")
     ]
 
@@ -79,10 +100,10 @@ def cheapest_good_settings(scores: Sequence[Scores], uncompressed: Scores) -> di
 
 
 async def _ask_all(
-    server: CloudProcess, bench: Bench, link: Link, strategy: str, setting: Setting, sample: Sequence[Item]
+    url: str, bench: Bench, link: Link, strategy: str, setting: Setting, sample: Sequence[Item]
 ) -> list[_Asked]:
     async def connect() -> Connection:
-        return await open_shaped(await open_websocket(server.url), link.profile)
+        return await open_shaped(await open_websocket(url), link.profile)
 
     async def ask(client: DeviceClient, item: Item) -> AskReport:
         photo = item.photo.copy()  # another object, so that the device does not take it for one the cloud holds

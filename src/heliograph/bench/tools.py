@@ -11,18 +11,10 @@ from heliograph.bench.timing import processor_s
 from heliograph.codec.base import Codec
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
+from heliograph.serving.cloud import Cloud
 from heliograph.strategies.base import Setting, Strategy
-from heliograph.types import EncodedImage, Grid, VisualTokens
+from heliograph.types import EncodedImage, VisualTokens
 from heliograph.vlm.model import VisionLanguageModel
-
-
-@dataclass(frozen=True)
-class BenchCloud:
-    """The cloud's half: what restores a prefix."""
-
-    codec: Codec
-    grid: Grid
-    hidden_size: int
 
 
 @dataclass(frozen=True)
@@ -88,12 +80,12 @@ class Bench:
     model: VisionLanguageModel
     bundle: Bundle
     device: BenchDevice
-    cloud: BenchCloud
+    cloud: Cloud
 
 
 def open_bench(model: VisionLanguageModel, bundle: Bundle) -> Bench:
     """Both ends around one model and one bundle."""
-    return Bench(model, bundle, BenchDevice(Device(bundle)), BenchCloud(bundle.codec, model.grid, model.hidden_size))
+    return Bench(model, bundle, BenchDevice(Device(bundle)), Cloud(model, bundle.codec, bundle.hash))
 
 
 def warmed_up(bench: Bench, photos: Sequence[Image.Image]) -> Bench:

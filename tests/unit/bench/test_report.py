@@ -7,10 +7,8 @@ from PIL import Image
 from heliograph.bench.report import markdown, publish, write_results
 from heliograph.bench.results import Figure, Row, SuiteResult
 
-KEYS = set(
-    "strategy setting task questions accuracy agreement payload_bytes wire_bytes encode_ms decode_ms link_mbit rtt_ms "
-    "draft_ms final_ms source".split()
-)
+KEYS = {"strategy", "setting", "task", "questions", "accuracy", "agreement", "payload_bytes", "wire_bytes", "source"}
+KEYS |= {"encode_ms", "decode_ms", "link_mbit", "rtt_ms", "draft_ms", "final_ms"}
 
 
 def _result() -> SuiteResult:
@@ -50,7 +48,7 @@ def test_json_has_the_agreed_shape(tmp_path: Path) -> None:
     assert data["schema"] == 1
     assert data["b99"] == {"klt": 120.5, "jpeg": 2400.0, "rgb": None}
     for row in data["rows"]:
-        assert KEYS <= row.keys()
+        assert row.keys() >= KEYS
         assert all(key in KEYS or key.removesuffix("_ci") in KEYS for key in row)
         assert row["source"] in ("measured", "modelled")
     assert data["rows"][0]["accuracy_ci"] == [0.45, 0.55]
@@ -58,7 +56,7 @@ def test_json_has_the_agreed_shape(tmp_path: Path) -> None:
 
 def test_rows_are_nothing_but_the_schema() -> None:
     names = {f.name for f in fields(Row)}
-    assert KEYS <= names
+    assert names >= KEYS
     assert {name.removesuffix("_ci") for name in names} == KEYS
 
 
