@@ -37,7 +37,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--target", metavar="SHARE", type=share, help="stop at this share of retained token energy, 0 to 1"
     )
     parser.add_argument(
-        "--link", metavar="LINK", help="imitate a link: 1mbit,50ms (rate, round trip) or a file of 'seconds Mbit/s' lines"
+        "--link",
+        metavar="LINK",
+        help="imitate a link: 1mbit,50ms (rate, round trip) or a trace file",
     )
     parser.add_argument("--token-file", metavar="FILE", type=Path, help="access token for the server")
     parser.add_argument("--tls-ca", metavar="FILE", type=Path, help="certificates to trust for wss:// (PEM)")

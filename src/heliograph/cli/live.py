@@ -21,8 +21,7 @@ def draft_line(draft: Draft) -> str:
     bar = "█" * cells + "░" * (_BAR_CELLS - cells)
     said = shortened(printable(draft.text), _MOST_CHARACTERS)
     return (
-        f"{milliseconds(draft.t_ms):>9}  {byte_count(draft.payload_bytes):>10}  "
-        f"{bar} {draft.confidence:4.0%}  {said}"
+        f"{milliseconds(draft.t_ms):>9}  {byte_count(draft.payload_bytes):>10}  {bar} {draft.confidence:4.0%}  {said}"
     )
 
 

@@ -54,9 +54,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], left: Sequence[int]) -> s
 
 def _width(text: str) -> int:
     """Terminal columns: wide characters take two, combining ones none."""
-    return sum(
-        2 if unicodedata.east_asian_width(c) in _WIDE else 0 if unicodedata.combining(c) else 1 for c in text
-    )
+    return sum(2 if unicodedata.east_asian_width(c) in _WIDE else 0 if unicodedata.combining(c) else 1 for c in text)
 
 
 def shortened(text: str, most: int) -> str:

@@ -1,0 +1,111 @@
+"""``heliograph answer``: a question about a ``.hgs`` file, answered in this process."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heliograph.cli.command import EXIT_DONE, Command, note, say, whole_number
+from heliograph.cli.files import read_file
+from heliograph.cli.photo_options import add_bundle_option, open_bundle
+from heliograph.cli.serve import add_model_option
+from heliograph.cli.text import byte_count, printable
+from heliograph.errors import BundleMismatchError
+from heliograph.registry import STRATEGIES
+
+if TYPE_CHECKING:
+    from heliograph.codec.base import Codec
+    from heliograph.codec.bundle import Bundle
+    from heliograph.types import EncodedImage, Grid
+
+
+@dataclass(frozen=True)
+class FileTools:
+    """What strategies restore with: the CloudTools of a process that has only files."""
+
+    bundle: Bundle | None
+    grid: Grid
+    hidden_size: int
+
+    @property
+    def codec(self) -> Codec:
+        """The bundle's codec.
+
+        Raises:
+            BundleMismatchError: the stream needs no bundle, so none was loaded.
+        """
+        if self.bundle is None:
+            raise BundleMismatchError
+        return self.bundle.codec
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", type=Path, help=".hgs file, whole or cut")
+    parser.add_argument("question", metavar="QUESTION", help="1 to 2000 characters")
+    parser.add_argument("--segments", metavar="K", type=whole_number, help="use the first K segments only")
+    parser.add_argument(
+        "--max-tokens", metavar="N", type=whole_number, default=64, help="longest answer in tokens (default: 64)"
+    )
+    add_model_option(parser)
+    add_bundle_option(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from heliograph.codec.container import read_stream
+
+    encoded = read_stream(read_file(arguments.file))
+    if arguments.segments is not None:
+        encoded = encoded.prefix(arguments.segments)
+    bundle = matching_bundle(encoded, arguments.bundle)
+    from heliograph.vlm.model import VisionLanguageModel  # after what is cheap to refuse
+
+    model = VisionLanguageModel.load(arguments.model)
+    tools = FileTools(bundle, model.grid, model.hidden_size)
+    restored = STRATEGIES.load(encoded.strategy)().restore(encoded, tools)
+    seen = restored.tokens if restored.tokens is not None else restored.image
+    answer = model.answer(arguments.question, [seen], max_new_tokens=arguments.max_tokens)
+    note(
+        arguments,
+        f"{encoded.strategy}: {byte_count(encoded.payload_bytes)} payload, {len(encoded.segments)} segments, "
+        f"confidence {answer.confidence:.0%}",
+    )
+    facts = {
+        "answer": answer.text,
+        "confidence": answer.confidence,
+        "strategy": encoded.strategy,
+        "payload_bytes": encoded.payload_bytes,
+        "segments": len(encoded.segments),
+    }
+    say(arguments, printable(answer.text), facts)
+    return EXIT_DONE
+
+
+def matching_bundle(encoded: EncodedImage, folder: Path | None) -> Bundle | None:
+    """The bundle that a stream was made with; None where it needs none.
+
+    Raises:
+        BundleMismatchError: the bundle at hand is another one.
+        BundleDamagedError: there is none, or it is damaged.
+    """
+    if not encoded.bundle_hash:
+        return None
+    bundle = open_bundle(folder)
+    if bundle.hash != encoded.bundle_hash:
+        raise BundleMismatchError
+    return bundle
+
+
+COMMAND = Command(
+    add_arguments=_add_arguments,
+    run=_run,
+    description=(
+        "Answer a question about a .hgs file in this process, without a server. A file that was cut answers from the\n"
+        "segments that are whole."
+    ),
+    examples=(
+        'heliograph answer out.hgs "how many objects are there?"',
+        'heliograph answer out.hgs "what is on the sign?" --segments 6 --json',
+    ),
+)

@@ -1,0 +1,69 @@
+"""The demo's picture: the photo that was sent, and every strategy's bytes against its time to the final answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heliograph.errors import OutputUnwritableError
+
+if TYPE_CHECKING:
+    from heliograph.cli.demo import Row
+
+_OURS, _OTHERS = "#c8401e", "#4a5a70"
+_LEAST_BYTES = 1
+_DPI = 120
+
+
+def draw(rows: Sequence[Row], photo: Path, question: str, link: str, path: Path) -> None:
+    """Write ``path`` as PNG.
+
+    Raises:
+        OutputUnwritableError: the disk refuses.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from PIL import Image
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 5), width_ratios=(1, 2.2), layout="constrained")
+    with Image.open(photo) as image:
+        left.imshow(image.convert("RGB"))
+    left.set_axis_off()
+    left.set_title(_plain(question))
+    _scatter(right, [row for row in rows if row.error is None and row.wire_bytes])
+    right.set_title(_plain(f"one question over {link}, measured"))
+    try:
+        figure.savefig(path, dpi=_DPI)
+    except OSError as error:
+        raise OutputUnwritableError from error
+    finally:
+        pyplot.close(figure)
+
+
+def _scatter(axes: Any, rows: Sequence[Row]) -> None:
+    for row in rows:
+        ours = row.strategy == "klt"
+        size = max(row.wire_bytes, _LEAST_BYTES)
+        axes.scatter(size, row.final_ms, s=90 if ours else 45, color=_OURS if ours else _OTHERS, zorder=3)
+        axes.annotate(
+            row.label,
+            (size, row.final_ms),
+            xytext=(6, 5),
+            textcoords="offset points",
+            fontsize=8,
+            fontweight="bold" if ours else "normal",
+        )
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("wire bytes, both directions, connection included")
+    axes.set_ylabel("time to the final answer, ms")
+    axes.grid(visible=True, which="both", alpha=0.25)
+    axes.margins(x=0.18, y=0.12)
+
+
+def _plain(text: str) -> str:
+    """Matplotlib reads text between dollar signs as formulas."""
+    return text.replace("$", r"\$")

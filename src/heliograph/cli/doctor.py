@@ -1,0 +1,192 @@
+"""``heliograph doctor``: what works on this machine and what is missing."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import importlib.metadata
+import importlib.util
+import io
+import platform
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heliograph import __version__
+from heliograph.cli.command import EXIT_BROKEN, EXIT_DONE, Command, port, say
+from heliograph.cli.photo_options import add_bundle_option, open_bundle
+from heliograph.cli.text import printable, table
+from heliograph.config import DEFAULT_HOST, DEFAULT_PORT
+from heliograph.errors import HeliographError
+
+if TYPE_CHECKING:
+    from heliograph.codec.bundle import Bundle
+
+OK, ABSENT, BROKEN = "ok", "absent", "broken"
+_MEGABYTE = 2**20
+
+_MODULES = {
+    "base": ("numpy",),
+    "edge": ("PIL", "onnxruntime", "websockets", "tokenizers", "rich"),
+    "cloud": ("torch", "transformers", "safetensors", "starlette", "uvicorn"),
+    "train": ("onnx",),
+    "bench": ("matplotlib", "ai_edge_litert"),
+}
+_DISTRIBUTIONS = {"PIL": "pillow", "ai_edge_litert": "ai-edge-litert"}
+_NEEDED_PARTS = ("base", "edge")
+_DATA_FOLDERS = ("easy-vqa", "kodak", "links", "mobilenet-v2", "qwen3-vl-processor", "textvqa-dev")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line: what was looked at, ``ok``, ``absent`` or ``broken``, whether a device needs it, and what was found."""
+
+    name: str
+    status: str
+    needed: bool
+    detail: str
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_bundle_option(parser)
+    parser.add_argument("--port", type=port, default=DEFAULT_PORT, help=f"port to look at (default: {DEFAULT_PORT})")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    checks = list(all_checks(arguments.bundle, arguments.port))
+    healthy = not any(check.needed and check.status != OK for check in checks)
+    rows = [[c.name, c.status, "yes" if c.needed else "", printable(c.detail)] for c in checks]
+    verdict = "Everything that a device needs works." if healthy else "Something that a device needs does not work."
+    text = table(["what", "status", "needed", "found"], rows, left=(0, 1, 2, 3)) + "\n\n" + verdict
+    say(arguments, text, {"healthy": healthy, "checks": [asdict(check) for check in checks]})
+    return EXIT_DONE if healthy else EXIT_BROKEN
+
+
+def all_checks(bundle_folder: Path | None, port_number: int) -> Iterator[Check]:
+    """Every check, cheap ones first."""
+    version = platform.python_version()
+    yield Check("python", OK if sys.version_info >= (3, 11) else BROKEN, True, f"{version} on {platform.machine()}")
+    yield Check("heliograph", OK, True, __version__)
+    for part, modules in _MODULES.items():
+        for module in modules:
+            yield check_module(module, part)
+    for kind, needed in (("JPEG", True), ("WEBP", False), ("AVIF", False)):
+        yield _guarded(kind.lower(), needed, lambda kind=kind: picture_round_trip(kind))  # type: ignore[misc]
+    yield _guarded("reference model", False, model_size)
+    yield _guarded("bundle", True, lambda: describe_bundle(open_bundle(bundle_folder)))
+    yield _guarded("encoding a photo", True, lambda: encode_demo_photo(open_bundle(bundle_folder)))
+    yield check_port(port_number)
+    for name in _DATA_FOLDERS:
+        yield check_data(name)
+
+
+def check_module(module: str, part: str) -> Check:
+    """Whether a module is installed, and its version; what a device needs is imported too."""
+    needed = part in _NEEDED_PARTS
+    if importlib.util.find_spec(module) is None:
+        hint = f"pip install 'heliograph[{part}]'" if part != "base" else "pip install heliograph"
+        return Check(module, ABSENT, needed, hint)
+    if needed:
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # a damaged or foreign binary fails in its own way
+            return Check(module, BROKEN, needed, f"cannot be imported ({type(error).__name__})")
+    return Check(module, OK, needed, importlib.metadata.version(_DISTRIBUTIONS.get(module, module)))
+
+
+def _guarded(name: str, needed: bool, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name, OK, needed, look())
+    except HeliographError as error:
+        return Check(name, BROKEN, needed, str(error))
+    except ImportError as error:
+        return Check(name, ABSENT, needed, f"needs {error.name}")
+
+
+def picture_round_trip(kind: str) -> str:
+    """Write and read a small picture.
+
+    Raises:
+        HeliographError: Pillow was built without this format.
+    """
+    import PIL
+    from PIL import Image
+
+    from heliograph.errors import PhotoUnreadableError
+
+    buffer = io.BytesIO()
+    try:
+        Image.new("RGB", (16, 16), (200, 40, 40)).save(buffer, kind)
+        Image.open(io.BytesIO(buffer.getvalue()), formats=[kind]).load()
+    except (KeyError, OSError) as error:
+        raise PhotoUnreadableError from error
+    return f"Pillow {PIL.__version__} writes and reads it"
+
+
+def model_size() -> str:
+    """The shipped checkpoint.
+
+    Raises:
+        ModelUnavailableError: there is none.
+    """
+    from heliograph.reference.assets import shipped_model_folder
+
+    size = sum(file.stat().st_size for file in shipped_model_folder().rglob("*") if file.is_file())
+    return f"{size / _MEGABYTE:.1f} MB"
+
+
+def describe_bundle(bundle: Bundle) -> str:
+    """Hash and grid of a bundle whose files match their hashes, and whether a device can answer with it alone."""
+    local = "answers locally" if bundle.local_model_path else "no local model"
+    return f"{bundle.hash.hex()}, hashes verified, {bundle.grid.tokens} x {bundle.hidden_size} tokens, {local}"
+
+
+def encode_demo_photo(bundle: Bundle) -> str:
+    """The demo photo through encoder and codec.
+
+    Raises:
+        HeliographError: whatever does not work on the way.
+    """
+    from heliograph.edge.device import Device
+    from heliograph.edge.photo import load_photo
+    from heliograph.reference.assets import demo_photo_path
+
+    encoded = Device(bundle).encode(load_photo(demo_photo_path()), "klt")
+    restored = bundle.codec.decode(encoded.header, encoded.segments)
+    return f"{encoded.payload_bytes:,} B in {len(encoded.segments)} segments restore {restored.values.shape} tokens"
+
+
+def check_port(number: int) -> Check:
+    """Whether ``serve`` could listen there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((DEFAULT_HOST, number))
+        except OSError as error:
+            why = "in use; a server may be running" if error.errno == errno.EADDRINUSE else "cannot be bound"
+            return Check(f"port {number}", ABSENT, False, why)
+    return Check(f"port {number}", OK, False, "free")
+
+
+def check_data(name: str) -> Check:
+    """Whether the bench finds a folder of third-party data."""
+    from heliograph.bench.data import DATA_VARIABLE, data_folder
+
+    try:
+        return Check(f"data {name}", OK, False, str(data_folder(name)))
+    except HeliographError:
+        return Check(f"data {name}", ABSENT, False, f"set {DATA_VARIABLE} to the folder that holds it")
+
+
+COMMAND = Command(
+    add_arguments=_add_arguments,
+    run=_run,
+    description=(
+        "Look at versions, extras, picture formats, the bundle's hashes, the port and the data folders, and encode one\n"
+        "photo. Exit code 1 if something that a device needs does not work."
+    ),
+    examples=("heliograph doctor", "heliograph doctor --bundle smolvlm-bundle --json"),
+)

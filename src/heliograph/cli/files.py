@@ -1,0 +1,79 @@
+"""Reading and writing the files that a command line names, with named errors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from heliograph.errors import FileUnreadableError, OutputUnwritableError
+
+MAX_STREAM_FILE_BYTES = 1 << 28
+
+
+def read_file(path: Path, most_bytes: int = MAX_STREAM_FILE_BYTES) -> bytes:
+    """The file's content.
+
+    Raises:
+        FileUnreadableError: no such file, a folder, or over ``most_bytes``.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(most_bytes + 1)
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        raise FileUnreadableError from error
+    if len(data) > most_bytes:
+        raise FileUnreadableError
+    return data
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write the whole file or nothing: an interrupted write leaves what was there before.
+
+    Raises:
+        OutputUnwritableError: the disk refuses, or the path is a folder.
+    """
+    if path.exists() and not path.is_file():
+        _write_in_place(path, data)  # a pipe or a device such as /dev/stdout
+        return
+    partial = None
+    try:
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(partial, 0o666 & ~_umask())
+        os.replace(partial, path)
+    except (OSError, ValueError) as error:
+        if partial is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(partial)
+        raise OutputUnwritableError from error
+
+
+def make_folder(path: Path) -> Path:
+    """The folder, made where it is missing.
+
+    Raises:
+        OutputUnwritableError: it cannot be made, or is a file.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise OutputUnwritableError from error
+    return path
+
+
+def _write_in_place(path: Path, data: bytes) -> None:
+    try:
+        with path.open("wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise OutputUnwritableError from error
+
+
+def _umask() -> int:
+    """The process's file mode mask, which can only be read by setting it."""
+    current = os.umask(0o022)
+    os.umask(current)
+    return current

@@ -1,0 +1,117 @@
+"""``heliograph inspect``: what a ``.hgs`` file holds, without a model."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heliograph.cli.answer import matching_bundle
+from heliograph.cli.command import EXIT_DONE, Command, say
+from heliograph.cli.files import read_file
+from heliograph.cli.photo_options import add_bundle_option
+from heliograph.cli.text import byte_count, table
+from heliograph.errors import BundleDamagedError, BundleMismatchError
+
+if TYPE_CHECKING:
+    from heliograph.codec.bundle import Bundle
+    from heliograph.types import EncodedImage, Grid
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", type=Path, help=".hgs file, whole or cut")
+    add_bundle_option(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from heliograph.codec.container import read_stream
+
+    data = read_file(arguments.file)
+    encoded = read_stream(data)
+    facts: dict[str, Any] = {
+        "strategy": encoded.strategy,
+        "file_bytes": len(data),
+        "payload_bytes": encoded.payload_bytes,
+        "header": encoded.header.hex(),
+        "bundle": encoded.bundle_hash.hex() or None,
+    }
+    try:
+        bundle = matching_bundle(encoded, arguments.bundle)
+        facts["bundle_at_hand"] = bundle is not None
+    except (BundleDamagedError, BundleMismatchError):
+        if arguments.bundle is not None:
+            raise
+        bundle, facts["bundle_at_hand"] = None, False
+    facts["grid"] = _grid(encoded, bundle)
+    facts["prefixes"] = prefixes(encoded, bundle)
+    say(arguments, _text(facts), facts)
+    return EXIT_DONE
+
+
+def prefixes(encoded: EncodedImage, bundle: Bundle | None) -> list[dict[str, Any]]:
+    """One entry per prefix: segments, bytes of the last one, payload bytes so far, predicted quality.
+
+    The quality is the share of token energy that the prefix restores; None where the strategy has none, or where
+    the bundle that the stream was made with is not at hand.
+    """
+    sizes = [len(segment) for segment in encoded.segments]
+    ends = list(accumulate(sizes, initial=len(encoded.header)))
+    return [
+        {
+            "segments": count,
+            "segment_bytes": sizes[count - 1] if count else 0,
+            "payload_bytes": ends[count],
+            "predicted_quality": _quality(encoded.prefix(count), bundle),
+        }
+        for count in range(len(sizes) + 1)
+    ]
+
+
+def _quality(prefix: EncodedImage, bundle: Bundle | None) -> float | None:
+    if bundle is None or prefix.strategy != bundle.codec.kind:
+        return None
+    return round(bundle.codec.retained_energy(prefix.header, prefix.segments), 4)
+
+
+def _grid(encoded: EncodedImage, bundle: Bundle | None) -> dict[str, int] | None:
+    """How the tokens lie, from the codec's header."""
+    if bundle is None or encoded.strategy != bundle.codec.kind:
+        return None
+    grid: Grid = bundle.codec.decode(encoded.header, ()).grid
+    return {"rows": grid.rows, "columns": grid.columns, "tiles": grid.tiles, "tokens": grid.tokens}
+
+
+def _text(facts: dict[str, Any]) -> str:
+    lines = [
+        f"strategy  {facts['strategy']}",
+        f"file      {byte_count(facts['file_bytes'])}, payload {byte_count(facts['payload_bytes'])}",
+        f"header    {facts['header'] or 'empty'}",
+    ]
+    if facts["bundle"]:
+        lines.append(f"bundle    {facts['bundle']} ({'at hand' if facts['bundle_at_hand'] else 'not at hand'})")
+    if facts["grid"]:
+        grid = facts["grid"]
+        lines.append(f"grid      {grid['tiles']} x {grid['rows']} x {grid['columns']} = {grid['tokens']} visual tokens")
+    rows = [
+        [
+            str(one["segments"]),
+            f"{one['segment_bytes']:,}",
+            f"{one['payload_bytes']:,}",
+            "" if one["predicted_quality"] is None else f"{one['predicted_quality']:.3f}",
+        ]
+        for one in facts["prefixes"]
+    ]
+    head = ["segments", "bytes of the last", "payload bytes", "predicted quality"]
+    return "\n".join([*lines, "", table(head, rows, left=())])
+
+
+COMMAND = Command(
+    add_arguments=_add_arguments,
+    run=_run,
+    description=(
+        "Show the header of a .hgs file and, for each prefix, its bytes and its predicted quality: the share of token\n"
+        "energy that it restores, 0 to 1, as the receiver knows it."
+    ),
+    examples=("heliograph inspect out.hgs", "heliograph inspect out.hgs --json"),
+)

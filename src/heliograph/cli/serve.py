@@ -1,0 +1,75 @@
+"""``heliograph serve``: the cloud."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+from heliograph.cli.command import EXIT_DONE, Command, port
+from heliograph.cli.photo_options import add_bundle_option
+from heliograph.cli.text import printable
+from heliograph.config import DEFAULT_HOST, DEFAULT_PORT, MODEL_VARIABLE, default_model
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default=DEFAULT_HOST, help=f"address to listen on (default: {DEFAULT_HOST})")
+    parser.add_argument(
+        "--port", type=port, default=DEFAULT_PORT, help=f"port; 0 takes a free one (default: {DEFAULT_PORT})"
+    )
+    add_model_option(parser)
+    add_bundle_option(parser)
+    parser.add_argument(
+        "--token-file", metavar="FILE", type=Path, help="access tokens that devices must show, one a line"
+    )
+    parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="certificate chain (PEM); needs --tls-key")
+    parser.add_argument("--tls-key", metavar="FILE", type=Path, help="private key (PEM)")
+
+
+def add_model_option(parser: argparse.ArgumentParser) -> None:
+    """--model, for every command that loads one."""
+    parser.add_argument(
+        "--model",
+        metavar="MODEL",
+        default=default_model(),
+        help=f"reference, a checkpoint folder or a hub id (default: ${MODEL_VARIABLE}, else reference)",
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from heliograph.serving.runner import run_server
+
+    logging.basicConfig(format="heliograph: %(name)s: %(message)s", level=logging.WARNING)
+
+    def on_ready(url: str) -> None:
+        facts = {"url": url, "model": arguments.model}
+        ready = f"heliograph: {printable(arguments.model)} listens on {url} (Ctrl-C ends it)"
+        print(json.dumps(facts) if arguments.json else ready, flush=True)
+
+    run_server(
+        arguments.host,
+        arguments.port,
+        arguments.model,
+        arguments.bundle,
+        arguments.token_file,
+        arguments.tls_cert,
+        arguments.tls_key,
+        on_ready=on_ready,
+    )
+    return EXIT_DONE
+
+
+COMMAND = Command(
+    add_arguments=_add_arguments,
+    run=_run,
+    description=(
+        "Load a vision-language model and answer questions of devices over websockets. GET /health and GET /metrics\n"
+        "are served on the same port. With --json the line that says it is ready is JSON."
+    ),
+    examples=(
+        "heliograph serve",
+        "heliograph serve --host 0.0.0.0 --token-file tokens.txt --tls-cert cert.pem --tls-key key.pem",
+        "heliograph serve --model HuggingFaceTB/SmolVLM-256M-Instruct --bundle smolvlm-bundle",
+    ),
+)
