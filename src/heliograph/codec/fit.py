@@ -60,7 +60,7 @@ def _stack(token_sets: Sequence[VisualTokens]) -> tuple[Grid, FloatArray]:
     if len(photos) > 1:
         grid = Grid(grid.rows, grid.columns, grid.tiles)
     stacked = np.stack([np.asarray(tokens.values, dtype=np.float32) for tokens in token_sets])
-    if not np.all(np.isfinite(stacked)) or float(stacked.std(axis=0).max()) <= 0:
+    if not np.all(np.isfinite(stacked)) or float(np.ptp(stacked, axis=0).max()) <= 0:
         raise CodecNotFittedError
     return grid, stacked.reshape(-1, grid.rows * grid.columns, shape[1])
 

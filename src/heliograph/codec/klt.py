@@ -89,7 +89,7 @@ class KltCodec:
     def __init__(self, grid: Grid, transform: Transform, tables: Tables, layouts: LayoutTables) -> None:
         self.grid, self.transform, self.tables, self.layouts = grid, transform, tables, layouts
         self.components = transform.forward.shape[1]
-        self._limits = magnitude_limits(tables, self.components)
+        self.magnitude_limits = magnitude_limits(tables, self.components)
         self._model = PlaneModel(tables, self._layout(grid))
 
     @property
@@ -152,8 +152,8 @@ class KltCodec:
 
     def encode_coefficients(self, coefficients: FloatArray, grid: Grid, budget: int | None = None) -> Codeword:
         """(T, P, R) coefficients in steps to a codeword; stops soon after ``budget`` bytes."""
-        magnitude, negative = quantize(coefficients, self._limits)
-        state = PlaneState(self._model_for(grid), grid.tiles)
+        magnitude, negative = quantize(coefficients, self.magnitude_limits)
+        state = PlaneState(self.model_for(grid), grid.tiles)
         encoder = RunEncoder()
         changes = [np.zeros(1, dtype=np.int64)]
         for plane, part in state.passes():
@@ -210,7 +210,7 @@ class KltCodec:
 
     def decode_state(self, grid: Grid, prefix: bytes) -> tuple[PlaneState, int]:
         """What a codeword prefix tells of the coefficients, and the restored energy in squared grains."""
-        state = PlaneState(self._model_for(grid), grid.tiles)
+        state = PlaneState(self.model_for(grid), grid.tiles)
         decoder = RunDecoder(prefix)
         energy, peak = 0, 0
         for plane, part in state.passes():
@@ -230,7 +230,8 @@ class KltCodec:
     def _is_fitted(self, grid: Grid) -> bool:
         return (grid.rows, grid.columns) == (self.grid.rows, self.grid.columns)
 
-    def _model_for(self, grid: Grid) -> PlaneModel:
+    def model_for(self, grid: Grid) -> PlaneModel:
+        """The plane engine's tables for a grid."""
         return self._model if self._is_fitted(grid) else PlaneModel(self.tables, self._layout(grid))
 
     def _layout(self, grid: Grid) -> Layout:

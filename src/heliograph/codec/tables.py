@@ -54,8 +54,8 @@ def ladder(bin_: int, unit: int) -> int:
 @lru_cache(maxsize=1)
 def log_activity() -> Int:
     """(4096,) eighth octaves of m / 256 for each activity multiplier m, rounded down; m = 0 counts as 1."""
-    steps = np.array([ladder(k, ACTIVITY_ONE) for k in range(-64, 33)], dtype=np.int64)
-    values = np.maximum(np.arange(ACTIVITY_MAX + 1), 1)
+    steps = np.array([ladder(k, ACTIVITY_ONE << 24) for k in range(-64, 33)], dtype=np.int64)
+    values = np.maximum(np.arange(ACTIVITY_MAX + 1), 1) << 24
     return np.searchsorted(steps, values, side="right").astype(np.int64) - 65
 
 

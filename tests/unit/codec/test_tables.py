@@ -1,0 +1,89 @@
+"""Integer ladders against exact values, and activity against a slow definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from heliograph.codec.activity import ActivityModel
+from heliograph.codec.quantize import energy_byte, energy_of, retained_share
+from heliograph.codec.tables import Layout, eighth_powers, expected_magnitudes, ladder, log_activity
+
+
+def test_ladder_is_the_exact_power_rounded_down() -> None:
+    for bin_ in range(-40, 200):
+        exact = 1000 * 2.0 ** (bin_ / 8)
+        assert abs(ladder(bin_, 1000) - exact) <= 1 + exact * 1e-9
+    assert eighth_powers()[0] == 1 << 32
+
+
+def test_log_of_activity_inverts_the_ladder() -> None:
+    table = log_activity()
+    assert table[256] == 0
+    assert np.all(np.diff(table) >= 0)
+    for multiplier in (1, 2, 64, 100, 255, 257, 512, 4095):
+        assert table[multiplier] == np.floor(8 * np.log2(multiplier / 256) + 1e-9)
+
+
+def test_expected_magnitudes_rise_and_are_positive() -> None:
+    table = expected_magnitudes()
+    assert table.min() == 1
+    assert np.all(np.diff(table) >= 0)
+
+
+@pytest.mark.parametrize("unit", [1, 1000, 10**12])
+def test_energy_byte_is_near_and_monotone(unit: int) -> None:
+    before = 0
+    for exponent in np.linspace(-7.5, 7.5, 400):
+        energy = max(1, int(unit * 2.0**exponent))
+        byte = energy_byte(energy, unit)
+        assert byte >= before
+        before = byte
+        if energy > 1000:
+            assert abs(np.log2(energy_of(byte, unit) / energy)) <= 1 / 32 + 0.003
+    assert energy_byte(0, unit) == 0
+    assert energy_byte(10**30, unit) == 255
+
+
+def test_retained_share_is_bounded() -> None:
+    assert retained_share(0, 0, 5) == 1.0
+    assert retained_share(0, 128, 1000) == 0.0
+    assert retained_share(10**9, 128, 1000) == 1.0
+    assert retained_share(500, 128, 1000) == pytest.approx(0.5)
+
+
+def test_activity_is_the_ratio_of_known_to_expected_magnitude() -> None:
+    random = np.random.default_rng(0)
+    rows, columns, components = 3, 4, 11
+    scale = random.integers(-8, 24, (rows * columns, components))
+    model = ActivityModel(Layout(rows, columns, True, True, scale, np.full_like(scale, 4)), components)
+    magnitude = random.integers(0, 500, (2, rows * columns, components))
+    expected = expected_magnitudes()[scale + 128]
+    ratios = model.ratios(magnitude)
+    for tile, position, component in ((0, 0, 0), (1, 5, 10), (0, 11, 4), (1, 7, 0)):
+        row, column = divmod(position, columns)
+        sums = np.zeros((4, 2))
+        for which, table in enumerate((magnitude[tile], expected)):
+            sums[0, which] = table[:, component].sum() - table[position, component]
+            sums[1, which] = table[position].sum() - table[position, component]
+            for down in (-1, 0, 1):
+                for right in (-1, 0, 1):
+                    inside = 0 <= row + down < rows and 0 <= column + right < columns
+                    if inside and (down, right) != (0, 0):
+                        weight = (2 - abs(down)) * (2 - abs(right))
+                        sums[2, which] += weight * table[(row + down) * columns + column + right, component]
+            near = range(max(0, component - 4), min(components, component + 5))
+            sums[3, which] = sum(table[position, other] for other in near if other != component)
+        wanted = 256 * sums[:, 0] / sums[:, 1]
+        assert np.allclose(ratios[tile, position, component, 1:], wanted, atol=1.5)
+        assert ratios[tile, position, component, 0] == 256
+
+
+def test_multiplier_mixes_the_ratios() -> None:
+    random = np.random.default_rng(1)
+    scale = random.integers(0, 16, (6, 5))
+    model = ActivityModel(Layout(2, 3, False, True, scale, np.full_like(scale, 4)), 5)
+    magnitude = random.integers(0, 200, (1, 6, 5))
+    weights = np.array([100, 30, 60, 40, 26])
+    wanted = (model.ratios(magnitude) * weights).sum(axis=-1) / 256
+    assert np.allclose(model.multiplier(magnitude, weights), np.clip(wanted, 1, 4095), atol=2)
