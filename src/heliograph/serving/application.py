@@ -1,0 +1,92 @@
+"""The ASGI application: a websocket at ``/``, ``GET /health`` and ``GET /metrics``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from heliograph.clock import now_s
+from heliograph.errors import TooManyError
+from heliograph.serving.cloud import Cloud
+from heliograph.serving.connection import DeviceConnection, Limits, Shared, turn_away
+from heliograph.serving.metrics import Metrics
+from heliograph.serving.scheduler import Scheduler
+
+
+class CloudApplication:
+    """One server's state and its routes; ``asgi`` is what a server runs.
+
+    Args:
+        cloud: model, codec and bundle hash.
+        access_tokens: of which a device must show one; empty lets every device in.
+        limits: bounds of this server.
+    """
+
+    def __init__(self, cloud: Cloud, access_tokens: frozenset[str] = frozenset(), limits: Limits | None = None) -> None:
+        self.cloud = cloud
+        self.metrics = Metrics()
+        self._access_tokens = access_tokens
+        self._limits = limits or Limits()
+        self._shared: Shared | None = None
+        self._started_s = now_s()
+        self.asgi = Starlette(
+            routes=[
+                Route("/health", self._health),
+                Route("/metrics", self._metrics_page),
+                WebSocketRoute("/", self._websocket),
+            ],
+            lifespan=self._lifespan,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        scheduler = Scheduler(self.cloud.run)
+        observer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heliograph-observer")
+        self._shared = Shared(self.cloud, scheduler, observer, self.metrics, self._limits, self._access_tokens)
+        self._started_s = now_s()
+        working = asyncio.create_task(scheduler.work())
+        try:
+            yield
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            scheduler.close()
+            observer.shutdown(wait=False, cancel_futures=True)
+
+    async def _websocket(self, websocket: WebSocket) -> None:
+        shared = self._shared
+        assert shared is not None, "the lifespan has begun before the first connection"
+        full = self.metrics.sessions_open >= self._limits.max_sessions
+        self.metrics.sessions_open += 1  # counted before the first await, or a crowd would slip in together
+        try:
+            await websocket.accept()
+            if full:
+                self.metrics.sessions_refused_total += 1
+                await turn_away(websocket, self._limits, TooManyError)
+                return
+            self.metrics.sessions_total += 1
+            await DeviceConnection(websocket, shared).run()
+        finally:
+            self.metrics.sessions_open -= 1
+
+    async def _health(self, _: Request) -> JSONResponse:
+        return JSONResponse(
+            {
+                "status": "ok",
+                "model": self.cloud.model.name,
+                "bundle_hash": self.cloud.bundle_hash.hex(),
+                "uptime_s": round(now_s() - self._started_s, 3),
+                "sessions": self.metrics.sessions_open,
+            }
+        )
+
+    async def _metrics_page(self, _: Request) -> PlainTextResponse:
+        return PlainTextResponse(self.metrics.render(), media_type="text/plain; version=0.0.4")

@@ -1,0 +1,59 @@
+"""Counters of one server in the Prometheus text format (version 0.0.4), without a dependency."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass
+class Metrics:
+    """What the server has done since it started; every field is one counter, except gauges (``*_open``)."""
+
+    sessions_open: int = 0
+    sessions_total: int = 0
+    sessions_refused_total: int = 0
+    questions_total: int = 0
+    drafts_total: int = 0
+    finals_total: int = 0
+    errors_total: int = 0
+    received_bytes_total: int = 0
+    sent_bytes_total: int = 0
+    held_payload_bytes_open: int = 0
+    model_jobs_total: int = 0
+    model_seconds_total: float = 0.0
+    draft_tokens_kept_total: int = 0
+    first_draft_seconds_sum: float = 0.0
+    first_draft_seconds_count: int = 0
+    final_seconds_sum: float = 0.0
+    final_seconds_count: int = 0
+
+    def render(self) -> str:
+        """The exposition text: one help, type and value line per counter."""
+        lines: list[str] = []
+        for field in fields(self):
+            name = f"heliograph_{field.name}"
+            kind = "gauge" if field.name.endswith("_open") else "counter"
+            lines += [f"# HELP {name} {_HELP[field.name]}", f"# TYPE {name} {kind}"]
+            lines.append(f"{name} {getattr(self, field.name)}")
+        return "\n".join(lines) + "\n"
+
+
+_HELP = {
+    "sessions_open": "Sessions open now.",
+    "sessions_total": "Sessions accepted.",
+    "sessions_refused_total": "Connections turned away because the server was full.",
+    "questions_total": "Questions asked.",
+    "drafts_total": "Draft answers made by the model.",
+    "finals_total": "Final answers sent.",
+    "errors_total": "Questions and sessions that ended with a named error.",
+    "received_bytes_total": "Bytes of websocket messages received, without framing.",
+    "sent_bytes_total": "Bytes of websocket messages sent, without framing.",
+    "held_payload_bytes_open": "Payload bytes of photos held in memory now.",
+    "model_jobs_total": "Jobs run by the model thread.",
+    "model_seconds_total": "Seconds spent by the model thread.",
+    "draft_tokens_kept_total": "Answer tokens that verification kept instead of generating them again.",
+    "first_draft_seconds_sum": "Seconds from question to first draft or final answer, summed.",
+    "first_draft_seconds_count": "Questions in that sum.",
+    "final_seconds_sum": "Seconds from question to final answer, summed.",
+    "final_seconds_count": "Questions in that sum.",
+}

@@ -1,0 +1,149 @@
+"""A cloud with a model and codec that answer at once and tell what they were given, behind a real websocket."""
+
+import asyncio
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from heliograph.clock import now_s
+from heliograph.errors import StreamDamagedError
+from heliograph.protocol.events import (
+    DraftReceived,
+    EnoughReceived,
+    ErrorReceived,
+    FinalReceived,
+    MoreRequested,
+    SessionClosed,
+)
+from heliograph.protocol.session import DeviceSession
+from heliograph.serving.application import CloudApplication
+from heliograph.serving.cloud import Cloud
+from heliograph.serving.runner import BackgroundServer
+from heliograph.transport.websocket_client import open_websocket
+from heliograph.types import Answer, Grid, VisualTokens
+
+BUNDLE_HASH = b"8 bytes!"
+
+
+class CountingCodec:
+    """Tokens tell how many segments they were restored from; a prefix of k segments retains k / 10 of the energy."""
+
+    kind = "klt"
+
+    def decode(self, header, segments):
+        if b"damaged" in segments:
+            raise StreamDamagedError
+        return VisualTokens(np.full((4, 2), len(segments), np.float32), Grid(2, 2))
+
+    def retained_energy(self, header, segments):
+        if b"damaged" in segments:
+            raise StreamDamagedError
+        return min(1.0, len(segments) / 10)
+
+
+class TellingModel:
+    """Answers ``QUESTION seen at K``; can be held up, and fails on request."""
+
+    name, grid, hidden_size = "telling", Grid(2, 2), 2
+
+    def __init__(self):
+        self.free = threading.Event()
+        self.free.set()
+        self.encoded, self.answered, self.verified = [], [], []
+
+    def encode_image(self, photo):
+        self.encoded.append(photo.size)
+        return VisualTokens(np.full((4, 2), 100.0, np.float32), self.grid)
+
+    def answer(self, question, images, *, max_new_tokens):
+        self.free.wait()
+        if question == "explode":
+            raise RuntimeError("a secret that must not travel")
+        self.answered.append((question, int(images[0].values[0, 0])))
+        return Answer(f"{question} seen at {images[0].values[0, 0]:.0f}", 0.5, 1.0, (1,))
+
+    def verify_draft(self, question, images, draft, *, max_new_tokens):
+        answer = self.answer(question, images, max_new_tokens=max_new_tokens)
+        self.verified.append(draft.text)
+        return SimpleNamespace(answer=answer, kept_tokens=1)
+
+
+@pytest.fixture
+def model():
+    return TellingModel()
+
+
+@pytest.fixture
+def cloud(model):
+    return Cloud(model, CountingCodec(), BUNDLE_HASH)
+
+
+@pytest.fixture
+def serve():
+    """Start servers that end with the test."""
+    running = []
+
+    def start(cloud, **options):
+        server = BackgroundServer(CloudApplication(cloud, **options))
+        server.__enter__()
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        server.__exit__(None, None, None)
+
+
+class Device:
+    """A device session on a real websocket."""
+
+    def __init__(self, connection, token=""):
+        self.connection = connection
+        self.session = DeviceSession(BUNDLE_HASH, token)
+        self.session.start()
+        self.events = []
+
+    async def flush(self):
+        await self.connection.send(self.session.bytes_to_send())
+
+    async def until(self, *kinds):
+        """The next event of one of these kinds; others before it are kept in ``events``."""
+        while True:
+            for place, event in enumerate(self.events):
+                if isinstance(event, kinds):
+                    del self.events[: place + 1]
+                    return event
+            data = await asyncio.wait_for(self.connection.receive(), 20)
+            self.events += self.session.receive(data, now_s())
+
+    async def final(self):
+        return await self.until(FinalReceived, ErrorReceived, SessionClosed)
+
+
+@pytest.fixture
+def talk():
+    """Run a conversation of an async function with a device connected to a server."""
+
+    def run(server, conversation, token="", ssl=None):
+        async def whole():
+            connection = await open_websocket(server.url, ssl=ssl)
+            try:
+                return await conversation(Device(connection, token))
+            finally:
+                await connection.close()
+
+        return asyncio.run(whole())
+
+    return run
+
+
+EVENTS = SimpleNamespace(
+    Draft=DraftReceived, Enough=EnoughReceived, Error=ErrorReceived, More=MoreRequested, Closed=SessionClosed
+)
+
+
+@pytest.fixture
+def events():
+    return EVENTS
