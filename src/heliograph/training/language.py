@@ -64,7 +64,9 @@ class SampleMaker:
         view = ("view", index, int(rng.integers(self.scenes.views.shape[1])))
         with_crop = kind > 1 - _CROP_SHARE
         rounds = _ROUNDS_WITH_CROP if with_crop else _ROUNDS_WHOLE
-        pairs = [pair for _ in range(rounds) for pair in _pairs(plan, int(rng.integers(1, 1 << 20)))]
+        pairs = _pairs(plan, int(rng.integers(1, 1 << 20)))
+        for _ in range(rounds - 1):  # one description is enough: it is as long as all questions of a round
+            pairs = _pairs(plan, int(rng.integers(1, 1 << 20)))[:-1] + pairs
         return Sample((view, ("crop", index, 0)) if with_crop else (view,), pairs)
 
     def _draw_easy(self, rng: np.random.Generator, easy: EasyStore) -> Sample:
@@ -127,7 +129,7 @@ class LanguagePhase:
 
     name = "language"
     peak_rate = 1.2e-3
-    batch_size = 28
+    batch_size = 16
 
     def __init__(self, model: Any, tokenizer: Any, maker: SampleMaker, held_out: SceneStore) -> None:
         self.model, self.maker, self.held_out = model, maker, held_out
@@ -155,7 +157,7 @@ class JointPhase:
 
     name = "joint"
     peak_rate = 1e-4
-    batch_size = 24
+    batch_size = 14
     dense_share = 0.1
 
     def __init__(self, model: Any, tokenizer: Any, maker: SampleMaker, heads: DenseHeads, held_out: SceneStore) -> None:

@@ -1,0 +1,156 @@
+"""The two networks of a bundle as ONNX graphs: the vision encoder, and the language model for local answers.
+
+Exported by tracing, from the model's own modules with its own weights; nothing of the model is changed.
+Traced with ``dynamo=False``: the newer exporter needs onnxscript and gains nothing for these fixed graphs.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+from transformers import DynamicCache
+
+_OPSET = 18
+_TRACED_NEW, _TRACED_PAST = 9, 5
+
+
+class EncoderGraph(nn.Module):
+    """Pixels (1, 3, S, S) float32 -> visual tokens (1, N, D) float32: tower and projector."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.tower, self.connector = model.model.vision_model, model.model.connector
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """One whole square frame."""
+        embeddings = self.tower.embeddings
+        # A whole frame has its patches at places 0, 1, 2 ...; the model's own bucketing does not trace.
+        patches = embeddings.patch_embedding(pixel_values).flatten(2).transpose(1, 2)  # (1, P, width)
+        placed = patches + embeddings.position_embedding.weight
+        hidden = self.tower.post_layernorm(self.tower.encoder(inputs_embeds=placed).last_hidden_state)
+        tokens: Tensor = self.connector(hidden)
+        return tokens
+
+
+class LanguageGraph(nn.Module):
+    """One step of the language model with its cache.
+
+    Inputs: ``input_ids`` (1, L) int64; ``image_features`` (M, D) for the M <image> ids among them, 0 rows
+    after the first step; ``past_keys`` and ``past_values`` (layers, heads, P, head size).
+    Outputs: ``logits`` (1, V) after the last id, and keys and values over P + L positions.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.text, self.head = model.model.text_model, model.lm_head
+        self.image_token_id = int(model.config.image_token_id)
+
+    def forward(
+        self, input_ids: Tensor, image_features: Tensor, past_keys: Tensor, past_values: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """See the class."""
+        embedded = self.text.get_input_embeddings()(input_ids)  # (1, L, D)
+        is_image = input_ids == self.image_token_id
+        order = (is_image.long().cumsum(-1) - 1).clamp(min=0)
+        features = torch.cat([image_features, torch.zeros_like(embedded[0, :1])])  # never empty
+        embedded = torch.where(is_image[..., None], features[order], embedded)
+        cache = DynamicCache(config=self.text.config)
+        for layer in range(self.text.config.num_hidden_layers):
+            cache.update(past_keys[layer][None], past_values[layer][None], layer)
+        past, new = past_keys.shape[2], input_ids.shape[1]
+        places = torch.arange(new) + past
+        hidden = torch.arange(past + new)[None] > places[:, None]
+        bias = torch.where(hidden, torch.finfo(torch.float32).min, 0.0)[None, None]  # (1, 1, L, P + L)
+        made = self.text(inputs_embeds=embedded, attention_mask=bias, position_ids=places[None], past_key_values=cache)
+        layers: list[Any] = list(cache.layers)
+        keys, values = torch.cat([layer.keys for layer in layers]), torch.cat([layer.values for layer in layers])
+        return self.head(made.last_hidden_state[:, -1]), keys, values
+
+
+def export_encoder(model: Any, path: Path, side: int) -> None:
+    """Write the vision encoder for square frames of ``side`` pixels."""
+    pixels = torch.zeros(1, 3, side, side)
+    _trace(EncoderGraph(model), (pixels,), path, input_names=["pixel_values"], output_names=["tokens"])
+
+
+def export_language_model(model: Any, path: Path) -> None:
+    """Write the language model; L, M and P are free, everything else is fixed."""
+    sizes = model.model.text_model.config
+    cached = torch.zeros(
+        sizes.num_hidden_layers, sizes.num_key_value_heads, _TRACED_PAST, sizes.hidden_size // sizes.num_attention_heads
+    )
+    ids = torch.full((1, _TRACED_NEW), int(model.config.image_token_id))
+    given = (ids, torch.zeros(_TRACED_NEW, sizes.hidden_size), cached, cached.clone())
+    _trace(
+        LanguageGraph(model),
+        given,
+        path,
+        input_names=["input_ids", "image_features", "past_keys", "past_values"],
+        output_names=["logits", "present_keys", "present_values"],
+        dynamic_axes={
+            "input_ids": {1: "new"},
+            "image_features": {0: "visual"},
+            "past_keys": {2: "past"},
+            "past_values": {2: "past"},
+            "present_keys": {2: "all"},
+            "present_values": {2: "all"},
+        },
+    )
+
+
+def _trace(module: nn.Module, given: tuple[Tensor, ...], path: Path, **names: Any) -> None:
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tracing warns about every shape that it fixes, which is what we want
+        torch.onnx.export(module.eval(), given, str(path), dynamo=False, opset_version=_OPSET, **names)
+    _halve_weights(path)
+
+
+def _halve_weights(path: Path) -> None:
+    """Store float32 weights as float16 behind a Cast wherever that loses nothing.
+
+    Checkpoints ship as fp16, so on them it never does: half the bytes, the same numbers bit for bit.
+    """
+    graph = onnx.load(str(path))
+    casts, kept = [], []
+    for weight in graph.graph.initializer:
+        values = numpy_helper.to_array(weight)
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16) if values.dtype == np.float32 else None
+        if half is None or values.size < 256 or not np.array_equal(half.astype(np.float32), values):
+            kept.append(weight)
+            continue
+        stored = numpy_helper.from_array(half, f"{weight.name}.half")
+        kept.append(stored)
+        casts.append(helper.make_node("Cast", [stored.name], [weight.name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.graph.node]
+    del graph.graph.initializer[:], graph.graph.node[:]
+    graph.graph.initializer.extend(kept)
+    graph.graph.node.extend(nodes)
+    onnx.save(graph, str(path))
+
+
+def prompt_pieces(prompts: Any, processor: Any, model: Any, end_ids: frozenset[int]) -> Mapping[str, Any]:
+    """What the device needs to build the processor's prompt without transformers (``local_prompt.json``)."""
+    rendered = processor.apply_chat_template(
+        [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "QUESTION"}]}],
+        add_generation_prompt=True,
+    )
+    before, _, after = rendered.rpartition("<image>")[2].partition("QUESTION")
+    control = {str(token): number for number, token in processor.tokenizer.added_tokens_decoder.items()}
+    return {
+        "head_ids": list(prompts.build("what?", 1).head),
+        "before": before,
+        "after": after,
+        "image_token_id": int(model.config.image_token_id),
+        "control_tokens": control,
+        "end_ids": sorted(end_ids),
+        "max_positions": int(model.config.text_config.max_position_embeddings),
+    }
