@@ -22,8 +22,8 @@ device = Device(Bundle.load(__import__("pathlib").Path(sys.argv[1])))
 photo = Image.effect_mandelbrot((512, 512), (-2, -1, 1, 1), 40).convert("RGB")
 for strategy in ("klt", "jpeg"):
     device.encode(photo, strategy)
-import resource
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+from heliograph.bench.device_process import peak_memory_mb
+peak = peak_memory_mb()
 print(json.dumps({"import_s": import_used, "peak_mb": peak, "torch": "torch" in sys.modules}))
 """
 
@@ -60,7 +60,14 @@ def measure_device_process(bundle_folder: Path) -> DeviceProcess:
     )
 
 
-def own_peak_memory_mb() -> float:
-    """Largest resident memory of this process so far, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, in MiB.
+
+    Linux hands ``ru_maxrss`` on from parent to child, so the kernel's own high-water mark is read there instead.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)

@@ -4,8 +4,8 @@
 
     t = 0   QUESTION ------------------------------> (arrives while the device still encodes)
     t = encode   IMAGE + segments, 128 bytes and more per message, at link speed -->
-                                  cloud, when idle and an embedded prefix is there: draft (restore + answer)
-                                  cloud, when the last segment is there and it is idle: final answer
+                                  cloud, when idle and an embedded prefix is there: draft (restore, answer or verify)
+                                  cloud, when idle and the last segment is there: final answer
     <------------------------------ drafts, final answer
 
 Times count from the question on a connection that is open; opening it is reported on its own.
@@ -53,11 +53,12 @@ class Messages:
 
 @dataclass(frozen=True)
 class Work:
-    """Processor seconds of one exchange: device encoding, cloud restoring, cloud answering."""
+    """Processor seconds of one exchange: device encoding; cloud restoring, answering, verifying a draft."""
 
     encode_s: float
     restore_s: float
     answer_s: float
+    verify_s: float
 
 
 @dataclass(frozen=True)
@@ -110,16 +111,20 @@ def exchange_times(messages: Messages, work: Work, profile: LinkProfile, *, embe
     up, down = LinkDirection(profile, up=True), LinkDirection(profile, up=False)
     up.carry(0.0, messages.question)
     arrivals = [up.carry(work.encode_s, size).arrives_s for size in messages.photo]
-    answering_s = work.restore_s + work.answer_s
     idle_s, draft_s = 0.0, None
     for arrival_s in arrivals[:-1] if embedded else []:
-        if arrival_s >= idle_s:
-            idle_s = arrival_s + answering_s
-            # The model lets drafts agree: repeating one costs nothing, so only the first is carried.
-            draft_s = draft_s if draft_s is not None else down.carry(idle_s, messages.answer).arrives_s
-    size = messages.answer if draft_s is None else messages.repeated
-    final_s = down.carry(max(arrivals[-1], idle_s) + answering_s, size).arrives_s
-    return Times(final_s if draft_s is None else draft_s, final_s)
+        if arrival_s < idle_s:
+            continue  # the cloud is busy; it will look at what has arrived by then
+        if draft_s is None:
+            idle_s = arrival_s + work.restore_s + work.answer_s
+            draft_s = down.carry(idle_s, messages.answer).arrives_s
+        else:  # the model lets drafts agree: verifying one is enough, and repeating it costs no bytes
+            idle_s = arrival_s + work.restore_s + work.verify_s
+    start_s = max(arrivals[-1], idle_s) + work.restore_s
+    if draft_s is None:
+        final_s = down.carry(start_s + work.answer_s, messages.answer).arrives_s
+        return Times(final_s, final_s)
+    return Times(draft_s, down.carry(start_s + work.verify_s, messages.repeated).arrives_s)
 
 
 def grouped(segments: Sequence[bytes]) -> list[Sequence[bytes]]:

@@ -77,7 +77,12 @@ def cost_at(points: Sequence[Point], target: float) -> float | None:
 
 
 def b99(points: Sequence[Point], uncompressed_accuracy: float) -> float | None:
-    """Mean payload bytes at which a strategy keeps 99 % of the uncompressed accuracy; None: never."""
+    """Mean payload bytes at which a strategy keeps 99 % of the uncompressed accuracy.
+
+    None where it never does, and where the model is never right (everything would keep that).
+    """
+    if uncompressed_accuracy <= 0:
+        return None
     return cost_at(points, B99_SHARE * uncompressed_accuracy)
 
 

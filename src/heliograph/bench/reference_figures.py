@@ -83,13 +83,15 @@ def _time_ratio(found: Findings, link: Link, must: float, aim: float) -> Figure:
 
 
 def _codec_ms(found: Findings) -> Figure:
-    """Encode of the whole stream without the tower, and decode of the longest prefix that was run."""
+    """Without the tower, at the cheapest budget that keeps 99 % of the accuracy (the largest where none does)."""
+    name = "klt codec encode + decode of one photo at that accuracy, processor ms"
     settings = found.groups.get("klt", [])
     if not settings:
-        return Figure("klt codec encode + decode of one photo, ms", None, None, 10, 3)
-    photos = list(settings[-1].outcome.photos.values())
-    value = float(np.mean([p.codec_ms + p.decode_ms for p in photos]))
-    return Figure("klt codec encode + decode of one photo, ms", value, None, 10, 3)
+        return Figure(name, None, None, 10, 3)
+    target = B99_SHARE * found.uncompressed.accuracy().value
+    chosen = next((s for s in settings if s.accuracy().value >= target), settings[-1])
+    value = float(np.mean([p.codec_ms + p.decode_ms for p in chosen.outcome.photos.values()]))
+    return Figure(name, value, None, 10, 3)
 
 
 def _overhead(found: Findings) -> Figure:

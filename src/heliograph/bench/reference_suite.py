@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from heliograph.bench.definitions import ReferencePlan, reference_plan, standard_links
-from heliograph.bench.device_process import measure_device_process, own_peak_memory_mb
+from heliograph.bench.device_process import measure_device_process, peak_memory_mb
 from heliograph.bench.progress import Progress
 from heliograph.bench.reference_figures import Findings, reference_figures
 from heliograph.bench.results import Row, SuiteResult
@@ -119,10 +119,7 @@ class ReferenceSuite:
         process = measure_device_process(folder)
         findings = Findings(uncompressed, groups, crossings, cloud, process, tuple(PIXEL_STRATEGIES))
         notes.append(f"Scenes with seeds from {plan.seed_start}; pixel settings chosen on other seeds.")
-        notes.append(
-            f"One answer of the cloud's model takes {cloud.tokens_ms:.1f} ms from tokens and {cloud.picture_ms:.1f} ms "
-            f"from a picture (processor time); opening a websocket costs {cloud.opening_bytes:.0f} wire bytes."
-        )
+        notes.append(_work_note(cloud))
         return SuiteResult(
             suite=self.name,
             rows=(*rows, *measured),
@@ -132,7 +129,7 @@ class ReferenceSuite:
             notes=tuple(notes),
             peak_memory_mb={
                 "device (import, bundle, klt and jpeg)": process.peak_memory_mb,
-                "bench with the model": own_peak_memory_mb(),
+                "bench with the model": peak_memory_mb(),
             },
         )
 
@@ -167,6 +164,14 @@ class _Remembering:
             yield item
 
 
+def _work_note(cloud: CloudWork) -> str:
+    return (
+        f"Processor time of the cloud's model: {cloud.tokens_ms:.1f} ms for an answer from tokens, {cloud.picture_ms:.1f} ms "
+        f"from a picture, {cloud.verify_ms:.1f} ms to verify a draft. Opening a websocket costs "
+        f"{cloud.opening_bytes:.0f} wire bytes."
+    )
+
+
 def _shipped_bundle_folder() -> Path:
     from heliograph.reference.assets import shipped_bundle_folder  # only where no other bundle was given
 
@@ -184,16 +189,18 @@ def _candidates(bench: Bench, plan: ReferencePlan, tuning: Sequence[Item], progr
 
 
 def _cloud_work(bench: Bench, sample: Sequence[Item]) -> CloudWork:
-    """Processor milliseconds of single answers, from tokens and from a picture; the median of a sample."""
-    from_tokens: list[float] = []
-    from_picture: list[float] = []
-    for item in sample:
-        if not item.records:
-            continue
-        tokens = bench.device.encode_tokens(item.photo)
-        small = item.photo.resize((bench.model.input_size, bench.model.input_size))
-        for given, times in ((tokens, from_tokens), (small, from_picture)):
-            started = processor_s()
-            bench.model.answer(item.records[0].question, [given], max_new_tokens=SHORT_ANSWER_TOKENS)
-            times.append(1000 * (processor_s() - started))
-    return CloudWork(float(np.median(from_tokens)), float(np.median(from_picture)))
+    """Processor milliseconds of single answers and of verifying one; medians of a sample."""
+    times: list[tuple[float, float, float]] = []
+    for item in (item for item in sample if item.records):
+        question = item.records[0].question
+        tokens = bench.device.prepare(item.photo)
+        picture = item.photo.resize((bench.model.input_size, bench.model.input_size))
+        started = processor_s()
+        answer = bench.model.answer(question, [tokens], max_new_tokens=SHORT_ANSWER_TOKENS)
+        answered = processor_s()
+        bench.model.verify_draft(question, [tokens], answer, max_new_tokens=SHORT_ANSWER_TOKENS)
+        verified = processor_s()
+        bench.model.answer(question, [bench.model.encode_image(picture)], max_new_tokens=SHORT_ANSWER_TOKENS)
+        times.append((answered - started, verified - answered, processor_s() - verified))
+    tokens_s, verify_s, picture_s = np.median(np.asarray(times), axis=0).tolist()
+    return CloudWork(1000 * tokens_s, 1000 * picture_s, 1000 * verify_s)

@@ -126,9 +126,10 @@ class Runner:
                 if BUDGET_KNOB in candidate.setting:
                     if candidate.strategy not in whole:
                         whole[candidate.strategy] = self._encode(item, candidate, self._largest(candidate.strategy))
-                    made = whole[candidate.strategy]
-                    prefix = within_budget(made.stream, int(candidate.setting[BUDGET_KNOB]))
-                    streams[key] = replace(made, stream=prefix)
+                    # What is answered from is a prefix of the one stream; the time is that of stopping there.
+                    stream = whole[candidate.strategy].stream
+                    prefix = within_budget(stream, int(candidate.setting[BUDGET_KNOB]))
+                    streams[key] = replace(self._encode(item, candidate, candidate.setting), stream=prefix)
                 else:
                     streams[key] = self._encode(item, candidate, candidate.setting)
         return streams

@@ -117,13 +117,17 @@ class TimeMeans:
 
 @dataclass(frozen=True)
 class CloudWork:
-    """Processor milliseconds that the cloud's model needs for one answer, by what it answers from.
+    """Processor milliseconds that the cloud's model needs.
 
-    ``opening_bytes`` is what opening a websocket costs once: the HTTP upgrade, both directions.
+    Attributes:
+        tokens_ms, picture_ms: for one answer, by what it answers from.
+        verify_ms: to see that a draft still holds on refined tokens.
+        opening_bytes: what opening a websocket costs once: the HTTP upgrade, both directions.
     """
 
     tokens_ms: float
     picture_ms: float
+    verify_ms: float
     opening_bytes: float = 0.0
 
 
@@ -143,7 +147,7 @@ def modelled_times(outcome: Outcome, link: Link, cloud: CloudWork) -> TimeMeans 
     wire: list[float] = []
     for image_id, messages in outcome.messages.items():
         photo = outcome.photos[image_id]
-        work = Work(photo.encode_ms / 1000, photo.decode_ms / 1000, answer_ms / 1000)
+        work = Work(photo.encode_ms / 1000, photo.decode_ms / 1000, answer_ms / 1000, cloud.verify_ms / 1000)
         times.append(exchange_times(messages, work, profile, embedded=strategy in EMBEDDED))
         wire.append(messages.exchange_bytes + messages.greeting + cloud.opening_bytes)
     draft, final = [1000 * t.draft_s for t in times], [1000 * t.final_s for t in times]
@@ -270,7 +274,12 @@ def ratio_of(above: Crossing, below: Crossing) -> Crossing:
 
 
 def time_at_accuracy(settings: Sequence[Scores], link: Link, cloud: CloudWork, accuracy: float) -> float | None:
-    """Mean milliseconds to the final answer at which a strategy reaches an accuracy, between measured settings."""
+    """Mean milliseconds to the final answer at which a strategy reaches an accuracy, between measured settings.
+
+    None where it never does, and where the accuracy is none.
+    """
+    if accuracy <= 0:
+        return None
     points: list[tuple[float, float]] = []
     for scores in settings:
         found = modelled_times(scores.outcome, link, cloud)

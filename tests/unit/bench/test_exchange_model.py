@@ -13,33 +13,34 @@ def _messages(photo: tuple[int, ...]) -> Messages:
 
 
 def test_a_whole_photo_takes_encoding_sending_delay_and_answering() -> None:
-    times = exchange_times(_messages((1000, 500)), Work(0.05, 0.01, 0.04), LINK, embedded=False)
+    times = exchange_times(_messages((1000, 500)), Work(0.05, 0.01, 0.04, 0.02), LINK, embedded=False)
     expected = 0.05 + 1500 / 2500 + 0.1 + 0.01 + 0.04 + 20 / 2500 + 0.1
     assert times.final_s == pytest.approx(expected)
     assert times.draft_s == times.final_s
 
 
 def test_the_question_delays_the_photo_only_while_it_is_on_the_link() -> None:
-    quick = exchange_times(_messages((100,)), Work(0.0, 0.0, 0.0), LINK, embedded=False)
+    quick = exchange_times(_messages((100,)), Work(0.0, 0.0, 0.0, 0.0), LINK, embedded=False)
     assert quick.final_s == pytest.approx((25 + 100) / 2500 + 0.1 + 20 / 2500 + 0.1)
-    later = exchange_times(_messages((100,)), Work(0.02, 0.0, 0.0), LINK, embedded=False)
+    later = exchange_times(_messages((100,)), Work(0.02, 0.0, 0.0, 0.0), LINK, embedded=False)
     assert later.final_s == pytest.approx(0.02 + 100 / 2500 + 0.1 + 20 / 2500 + 0.1)
 
 
 def test_an_embedded_stream_is_answered_from_its_first_message() -> None:
-    work = Work(0.0, 0.0, 0.03)
+    work = Work(0.0, 0.0, 0.03, 0.02)
     whole = exchange_times(_messages((500, 500, 500)), work, LINK, embedded=False)
     drafted = exchange_times(_messages((500, 500, 500)), work, LINK, embedded=True)
     assert drafted.draft_s == pytest.approx((25 + 500) / 2500 + 0.1 + 0.03 + 20 / 2500 + 0.1)
     assert drafted.draft_s < drafted.final_s <= whole.final_s
-    assert drafted.final_s == pytest.approx(whole.final_s - 10 / 2500)  # the repeated answer is shorter
+    # Verifying is quicker than answering, and the repeated answer is shorter.
+    assert drafted.final_s == pytest.approx(whole.final_s - 0.01 - 10 / 2500)
 
 
 def test_a_busy_cloud_delays_the_final_answer() -> None:
-    slow = Work(0.0, 0.0, 1.0)
+    slow = Work(0.0, 0.0, 1.0, 0.5)
     times = exchange_times(_messages((250, 250)), slow, LINK, embedded=True)
     first_arrival = (25 + 250) / 2500 + 0.1
-    assert times.final_s == pytest.approx(first_arrival + 1.0 + 1.0 + 10 / 2500 + 0.1)
+    assert times.final_s == pytest.approx(first_arrival + 1.0 + 0.5 + 10 / 2500 + 0.1)
 
 
 def test_messages_are_what_the_sessions_send() -> None:
@@ -56,7 +57,7 @@ def test_messages_are_what_the_sessions_send() -> None:
 def test_a_stream_without_segments_still_ends() -> None:
     messages = exchange_messages(EncodedImage("klt", b"\x01", (), bundle_hash=b"12345678"), "why?", ANSWER)
     assert len(messages.photo) == 1
-    assert exchange_times(messages, Work(0.0, 0.0, 0.0), LINK, embedded=True).final_s > 0.2
+    assert exchange_times(messages, Work(0.0, 0.0, 0.0, 0.0), LINK, embedded=True).final_s > 0.2
 
 
 def test_segments_are_joined_until_a_message_is_large_enough() -> None:

@@ -77,6 +77,7 @@ def test_b99_is_99_percent_of_the_uncompressed_accuracy() -> None:
     assert metrics.b99(points, 0.8) == pytest.approx(expected)
     assert metrics.b99(points, 1.0) == pytest.approx(1000.0)
     assert metrics.b99([(10.0, 0.5)], 1.0) is None
+    assert metrics.b99([(10.0, 0.0)], 0.0) is None
 
 
 def test_evenly_spaced_prefixes_end_with_the_last() -> None:

@@ -18,7 +18,7 @@ from heliograph.bench.scores import (
 )
 
 IMAGES = [f"scene-{i}" for i in range(40)]
-CLOUD = CloudWork(tokens_ms=10.0, picture_ms=20.0, opening_bytes=500)
+CLOUD = CloudWork(tokens_ms=10.0, picture_ms=20.0, verify_ms=5.0, opening_bytes=500)
 LINK = Link("test", 0.02, 200.0)
 
 
