@@ -97,7 +97,7 @@ def test_run_coder_words() -> None:
     encoder = RunEncoder()
     encoder.encode_pass(costs, ones, chances, negative)
     assert encoder.finish().hex() == RUN_WORDS
-    sign = [0] * len(costs)
+    sign = np.zeros(len(costs), dtype=np.int64)
     for position, chance in zip(ones, chances, strict=True):
         sign[position] = chance
     result = RunDecoder(bytes.fromhex(RUN_WORDS)).decode_pass(costs, sign)

@@ -97,10 +97,11 @@ class ActivityModel:
 
 
 def _component_window(magnitude: Int) -> Int:
-    components = magnitude.shape[2]
-    running = np.zeros((*magnitude.shape[:2], components + 1), dtype=np.int64)
-    np.cumsum(magnitude, axis=2, out=running[:, :, 1:])
-    index = np.arange(components)
-    last = np.minimum(index + _REACH + 1, components)
-    first = np.maximum(index - _REACH, 0)
-    return running[:, :, last] - running[:, :, first] - magnitude
+    """Sum over the components at most ``_REACH`` away, itself left out."""
+    tiles, positions, components = magnitude.shape
+    running = np.zeros((tiles, positions, components + 2 * _REACH + 1), dtype=np.int64)
+    np.cumsum(magnitude, axis=2, out=running[:, :, _REACH + 1 : _REACH + 1 + components])
+    running[:, :, _REACH + 1 + components :] = running[:, :, _REACH + components : _REACH + 1 + components]
+    window = running[:, :, 2 * _REACH + 1 :] - running[:, :, : -2 * _REACH - 1]
+    window -= magnitude
+    return window

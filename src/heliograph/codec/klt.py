@@ -218,7 +218,7 @@ class KltCodec:
                 break
             items = state.items(plane, part)
             cost = self.tables.cost[plane, part][items.classes]
-            result = decoder.decode_pass(cost, state.sign_chance(items).tolist())
+            result = decoder.decode_pass(cost, state.sign_chance(items))
             ones = np.asarray(result.ones, dtype=np.int64)
             change = state.apply(items, ones, np.asarray(result.negative, dtype=np.bool_), result.done)
             if len(change):

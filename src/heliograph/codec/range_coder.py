@@ -13,7 +13,6 @@ Everything here is integer arithmetic, the same on every machine.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from math import isqrt
 
@@ -98,24 +97,19 @@ class RunEncoder:
             sign_chance: for each one, 65536 * P(negative) in 1..65535, or 0 where no sign is sent.
             negative: for each one, its sign.
         """
-        count = len(costs)
-        cumulative = _cumulate(costs)
+        runs = _Runs(costs)
+        at_ones = np.asarray(ones, dtype=np.int64)
+        before, after = runs.cumulative[at_ones].tolist(), runs.cumulative[at_ones + 1].tolist()
         survival, steps = _SURVIVAL, self._steps
         low, width = self._low, self._range
-        start, start_items = 0, self._items
-        targets = [*ones, count]
-        for index, target in enumerate(targets):
-            while start < count:
-                base = cumulative[start]
-                end = bisect_left(cumulative, base + RUN_LIMIT, start + 1, count)
+        start, base, run, first_item = 0, 0, 0, self._items
+        for index, target in enumerate([*ones, runs.count]):
+            while start < runs.count:
                 unit = width >> PROBABILITY_BITS
-                if target >= end:
-                    width = unit * survival[cumulative[end] - base]
-                    start = end
-                else:
-                    below = survival[cumulative[target + 1] - base]
+                if target < runs.count and before[index] < base + RUN_LIMIT:
+                    below = survival[after[index] - base]
                     low += unit * below
-                    width = unit * (survival[cumulative[target] - base] - below)
+                    width = unit * (survival[before[index] - base] - below)
                     chance = sign_chance[index]
                     if chance:
                         part = (width * chance) >> PROBABILITY_BITS
@@ -124,8 +118,12 @@ class RunEncoder:
                         else:
                             low += part
                             width -= part
-                    start = target + 1
-                steps.append((start_items + start, len(self._words), low, width))
+                    start, base = target + 1, after[index]
+                else:
+                    start, end_cost, run = runs.limit(base, run)
+                    width = unit * survival[end_cost - base]
+                    base = end_cost
+                steps.append((first_item + start, len(self._words), low, width))
                 while width < LOW_LIMIT:
                     if low > _WINDOW_MASK:
                         self._carry()
@@ -135,7 +133,7 @@ class RunEncoder:
                     width <<= 16
                 if start > target:
                     break
-        self._low, self._range, self._items = low, width, start_items + count
+        self._low, self._range, self._items = low, width, first_item + runs.count
 
     def _carry(self) -> None:
         index = len(self._words) - 1
@@ -208,34 +206,32 @@ class RunDecoder:
             self._gap = (self._gap << 16) | 0xFFFF
         self._next = position + 1
 
-    def decode_pass(self, costs: IntArray, sign_chance: list[int]) -> PassResult:
+    def decode_pass(self, costs: IntArray, sign_chance: IntArray) -> PassResult:
         """Decode one pass whose costs and sign chances (per item, 0 where no sign) both ends know."""
-        count = len(costs)
-        cumulative = _cumulate(costs)
+        runs = _Runs(costs)
         survival, longest = _SURVIVAL, _LONGEST
         ones: list[int] = []
         negative: list[bool] = []
-        start = 0
-        while start < count:
+        start, base, run = 0, 0, 0
+        while start < runs.count:
             value, width = self._value, self._range
             unit = width >> PROBABILITY_BITS
             quotient = value // unit
             if quotient >> PROBABILITY_BITS:  # no encoder writes this
                 self.ended = True
                 break
-            base = cumulative[start]
-            end = bisect_left(cumulative, base + RUN_LIMIT, start + 1, count)
-            none = survival[cumulative[end] - base]
+            end, end_cost, end_run = runs.limit(base, run)
+            none = survival[end_cost - base]
+            position, minus, below = -1, False, 0
             if quotient < none:
                 width = unit * none
-                position, minus, below = -1, False, 0
             else:
-                position = bisect_right(cumulative, base + longest[quotient], start, end) - 1
-                lower = survival[cumulative[position + 1] - base]
+                position, end_cost, next_cost, end_run = runs.locate(base + longest[quotient], run)
+                lower = survival[next_cost - base]
                 below = unit * lower
-                width = unit * (survival[cumulative[position] - base] - lower)
-                chance = sign_chance[position]
-                minus = False
+                width = unit * (survival[end_cost - base] - lower)
+                end, end_cost = position + 1, next_cost
+                chance = int(sign_chance[position])
                 if chance:
                     part = (width * chance) >> PROBABILITY_BITS
                     minus = value - below < part
@@ -247,12 +243,10 @@ class RunDecoder:
             if self._gap and value - below + self._gap >= width:
                 self.ended = True
                 break
-            if position < 0:
-                start = end
-            else:
+            if position >= 0:
                 ones.append(position)
                 negative.append(minus)
-                start = position + 1
+            start, base, run = end, end_cost, end_run
             self._value = value - below
             while width < LOW_LIMIT:
                 width <<= 16
@@ -261,7 +255,50 @@ class RunDecoder:
         return PassResult(ones, negative, start)
 
 
-def _cumulate(costs: IntArray) -> list[int]:
-    cumulative = np.zeros(len(costs) + 1, dtype=np.int64)
-    np.cumsum(costs, out=cumulative[1:])
-    return list(cumulative.tolist())
+class _Runs:
+    """Sums of costs over a pass, kept per run of equal costs: a sorted pass has few of them.
+
+    Runs are walked forwards, so every search starts at the run where the last one ended.
+    """
+
+    def __init__(self, costs: IntArray) -> None:
+        self.count = len(costs)
+        borders = np.flatnonzero(costs[1:] != costs[:-1]) + 1
+        starts = np.concatenate([np.zeros(1, np.int64), borders]) if self.count else np.zeros(0, np.int64)
+        values = costs[starts]
+        totals = values * np.diff(starts, append=self.count)
+        self._starts: list[int] = starts.tolist()
+        self._values: list[int] = values.tolist()
+        self._ends: list[int] = np.cumsum(totals).tolist()  # sum of costs up to the end of each run
+        self._sums: list[int] = [0, *self._ends[:-1]]
+        self._costs = costs
+
+    @property
+    def cumulative(self) -> IntArray:
+        """(count + 1,) sum of the costs before each item."""
+        sums = np.zeros(self.count + 1, dtype=np.int64)
+        np.cumsum(self._costs, out=sums[1:])
+        return sums
+
+    def limit(self, base: int, run: int) -> tuple[int, int, int]:
+        """First item at which the costs since ``base`` reach the limit, or the end: (item, its sum, its run)."""
+        target = base + RUN_LIMIT
+        ends = self._ends
+        last = len(ends) - 1
+        while ends[run] < target:
+            if run == last:
+                return self.count, ends[last], last
+            run += 1
+        cost, before = self._values[run], self._sums[run]
+        steps = (target - before + cost - 1) // cost
+        return self._starts[run] + steps, before + steps * cost, run
+
+    def locate(self, total: int, run: int) -> tuple[int, int, int, int]:
+        """The item whose interval of sums holds ``total``: (item, its sum, the next item's sum, its run)."""
+        ends = self._ends
+        while ends[run] <= total:
+            run += 1
+        cost, before = self._values[run], self._sums[run]
+        steps = (total - before) // cost
+        here = before + steps * cost
+        return self._starts[run] + steps, here, here + cost, run

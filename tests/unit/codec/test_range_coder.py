@@ -51,7 +51,7 @@ def decode_and_compare(passes: list[Pass], prefix: bytes) -> int:
     """Number of decisions known; every one of them must be right."""
     decoder, total = RunDecoder(prefix), 0
     for cost, sign, ones, negative in passes:
-        result = decoder.decode_pass(cost, sign.tolist())
+        result = decoder.decode_pass(cost, sign)
         known = ones < result.done
         assert result.ones == ones[known].tolist()
         assert result.negative == (negative & (sign[ones] > 0))[known].tolist()
@@ -103,7 +103,7 @@ def test_bytes_after_a_codeword_change_nothing() -> None:
 def test_garbage_never_crashes(data: bytes) -> None:
     decoder = RunDecoder(data)
     for cost, sign, _, _ in random_passes(9, 4, 200):
-        result = decoder.decode_pass(cost, sign.tolist())
+        result = decoder.decode_pass(cost, sign)
         assert 0 <= result.done <= len(cost)
         assert all(0 <= position < result.done for position in result.ones)
         if decoder.ended:
@@ -130,5 +130,5 @@ def test_extreme_costs_round_trip(ones: list[int]) -> None:
             encoder.encode_pass(costs, ones, [1024] * len(ones), [True] * len(ones))
         decoder = RunDecoder(encoder.finish())
         for _ in range(40):
-            result = decoder.decode_pass(costs, [1024] * 8)
+            result = decoder.decode_pass(costs, np.full(8, 1024))
             assert (result.ones, result.done) == (ones, 8)
