@@ -1,0 +1,1 @@
+"""The command line: outermost; every room is imported by the command that needs it, when it runs."""

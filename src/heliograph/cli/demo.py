@@ -43,7 +43,7 @@ class Row:
         payload_bytes: header and segments.
         wire_bytes: everything on the connection in both directions, its handshake included.
         encode_ms: loading and encoding the photo.
-        draft_ms, final_ms: from the question to the first draft and to the final answer, opening the connection included.
+        draft_ms, final_ms: from the question to the first draft and to the final answer, opening included.
         error: name of what went wrong, else None.
     """
 
@@ -201,7 +201,7 @@ class Show:
 
 
 def demo_settings(input_size: int) -> list[tuple[str, Setting]]:
-    """Every strategy at its default; pictures also at the side that the model looks at, beyond which it sees nothing."""
+    """Every strategy at its default; pictures also at the side that the model looks at."""
     chosen: list[tuple[str, Setting]] = []
     for name in STRATEGIES.names():
         chosen.append((name, dict(STRATEGIES.load(name).default_setting)))

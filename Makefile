@@ -1,0 +1,54 @@
+# make demo works on a machine with nothing but Python 3.11 and a package index.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Pinned and installed first: a plain "pip install torch" may bring a CUDA build of several gigabytes.
+TORCH ?= torch==2.13.0
+PYTEST_ARGS ?=
+
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: help install demo check test bench-smoke results docs clean
+
+help:  ## Show this help.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP)  ## Install everything into .venv (done by the other targets when needed).
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## Start a cloud, send a photo over a 1 Mbit/s link, compare every strategy.
+	$(BIN)/heliograph demo --out runs/demo
+
+check: $(STAMP)  ## Lint, format, types, room contracts.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(STAMP)  ## Run the tests.
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench-smoke: $(STAMP)  ## Run the smallest suite, about a minute.
+	$(BIN)/heliograph bench --suite smoke --out runs/smoke
+
+results: $(STAMP)  ## Run the published suites (hours) and fill docs/results and the README's table.
+	$(BIN)/heliograph bench --suite reference --out runs/reference --publish docs/results
+	$(BIN)/heliograph bench --suite photos --out runs/photos --publish docs/results
+	$(BIN)/python -m heliograph.cli.readme_table README.md docs/results
+
+docs: $(STAMP)  ## Redraw the data flow and run every documentation example.
+	$(BIN)/python docs/draw_dataflow.py
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest tests/rules
+
+clean:  ## Remove the virtual environment and caches; runs/ stays.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

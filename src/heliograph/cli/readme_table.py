@@ -1,0 +1,135 @@
+"""Fills the README's results section: ``python -m heliograph.cli.readme_table README.md docs/results``.
+
+Only what a suite wrote gets in; the section says which machine and commit the figures come from.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+START, END = "<!-- results:start -->", "<!-- results:end -->"
+NOTHING_YET = "No suite has been published yet; `make results` runs them and fills this section."
+_TITLES = {
+    "reference": "Reference task (scenes of the test split, every strategy)",
+    "photos": "Real network, real photos (MobileNetV2 split after its last bottleneck)",
+}
+
+
+def fill(readme: str, results: Sequence[dict[str, Any]], folder: str = "docs/results") -> str:
+    """The README with its results section replaced.
+
+    Args:
+        readme: text that holds both markers once.
+        results: parsed ``SUITE.json`` files.
+        folder: where tables and plots lie, as the README links to them.
+
+    Raises:
+        ValueError: the markers are not there, or in the wrong order.
+    """
+    before, found_start, rest = readme.partition(START)
+    _, found_end, after = rest.partition(END)
+    if not found_start or not found_end:
+        raise ValueError(f"the README needs {START} before {END}")
+    body = "\n\n".join(_suite(result, folder) for result in results) or NOTHING_YET
+    return f"{before}{START}\n{body}\n{END}{after}"
+
+
+def load_results(folder: Path) -> list[dict[str, Any]]:
+    """Every published suite, ``reference`` first."""
+    order = list(_TITLES)
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    return sorted(found, key=lambda r: order.index(r["suite"]) if r["suite"] in order else len(order))
+
+
+def _suite(result: dict[str, Any], folder: str) -> str:
+    name = result["suite"]
+    parts = [f"### {_TITLES.get(name, f'Suite `{name}`')}", _provenance(result, folder)]
+    if result["b99"]:
+        parts += ["B99: mean payload bytes that keep 99 % of the uncompressed path's accuracy.", _b99(result)]
+    if result.get("figures"):
+        parts.append(_figures(result["figures"]))
+    if (Path(folder) / f"{name}-rate_accuracy.png").exists():
+        parts.append(f"![accuracy against bytes, suite {name}]({folder}/{name}-rate_accuracy.png)")
+    return "\n\n".join(parts)
+
+
+def _provenance(result: dict[str, Any], folder: str) -> str:
+    name, commit = result["suite"], result["commit"]
+    asked = max((row["questions"] for row in result["rows"] if row["task"] in ("all", "top1")), default=0)
+    date = _commit_date(commit.rstrip("+"))
+    when = f"commit {commit}" + (f" of {date}" if date else "")
+    return f"{asked:,} questions or photos; {result['machine']}; {when}. All rows: [{name}.md]({folder}/{name}.md)."
+
+
+def _commit_date(commit: str) -> str:
+    """The day of a commit, or nothing outside a checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "show", "-s", "--format=%cs", commit, "--"], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def _b99(result: dict[str, Any]) -> str:
+    intervals = result.get("b99_ci", {})
+    reached = sorted((v, name) for name, v in result["b99"].items() if v is not None)
+    rows = [[f"`{name}`", _with_interval(value, intervals.get(name), "{:,.0f}")] for value, name in reached]
+    rows += [[f"`{name}`", "not reached at any setting"] for name, v in result["b99"].items() if v is None]
+    return _markdown(["strategy", "B99, bytes [95 % interval]"], rows)
+
+
+def _figures(figures: Sequence[dict[str, Any]]) -> str:
+    rows = [
+        [
+            figure["name"],
+            _with_interval(figure["value"], figure["interval"], "{:.4g}"),
+            _bound(figure["must"]),
+            _bound(figure["aim"]),
+            _verdict(figure),
+            figure["source"],
+        ]
+        for figure in figures
+    ]
+    return _markdown(["figure", "value [95 % interval]", "must", "aim", "met", "source"], rows)
+
+
+def _verdict(figure: dict[str, Any]) -> str:
+    value, must, aim = figure["value"], figure["must"], figure["aim"]
+    if must is None:
+        return ""
+    if value is None or value > must:
+        return "**no**"
+    return "aim" if aim is not None and value <= aim else "must"
+
+
+def _bound(value: float | None) -> str:
+    return "" if value is None else f"≤ {value:g}"
+
+
+def _with_interval(value: float | None, interval: Sequence[float] | None, form: str) -> str:
+    if value is None:
+        return "not reached"
+    shown = form.format(value)
+    return f"{shown} [{form.format(interval[0])}, {form.format(interval[1])}]" if interval else shown
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def main(readme: Path, results: Path) -> None:
+    """Rewrite the file."""
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(fill(text, load_results(results), results.as_posix()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
