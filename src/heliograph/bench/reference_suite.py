@@ -166,9 +166,9 @@ class _Remembering:
 
 def _work_note(cloud: CloudWork) -> str:
     return (
-        f"Processor time of the cloud's model: {cloud.tokens_ms:.1f} ms for an answer from tokens, {cloud.picture_ms:.1f} ms "
-        f"from a picture, {cloud.verify_ms:.1f} ms to verify a draft. Opening a websocket costs "
-        f"{cloud.opening_bytes:.0f} wire bytes."
+        f"Processor time of the cloud's model: {cloud.tokens_ms:.1f} ms for an answer from tokens, "
+        f"{cloud.picture_ms:.1f} ms from a picture, {cloud.verify_ms:.1f} ms to verify a draft. "
+        f"Opening a websocket costs {cloud.opening_bytes:.0f} wire bytes."
     )
 
 
