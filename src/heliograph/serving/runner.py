@@ -63,6 +63,7 @@ def run_server(
     listening = bind(host, port)
     try:
         cloud = load_cloud(model_name, bundle_folder)
+        listen(listening)
         server = _server(CloudApplication(cloud, tokens, limits), tls, lambda: on_ready(_url(listening, host, tls)))
         server.run(sockets=[listening])
     finally:
@@ -95,7 +96,9 @@ def load_cloud(model_name: str, bundle_folder: Path | None) -> Cloud:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket.
+    """A socket that holds the address but refuses connections until :func:`listen`.
+
+    A device that comes while the model loads is refused at once and can try again, instead of waiting unheard.
 
     Raises:
         PortBusyError: the address is taken, forbidden or not this machine's.
@@ -110,7 +113,6 @@ def bind(host: str, port: int) -> socket.socket:
             if os.name == "posix":
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind((host, port))
-            made.listen(_BACKLOG)
         except OSError:
             made.close()
             raise
@@ -118,6 +120,18 @@ def bind(host: str, port: int) -> socket.socket:
         raise PortBusyError from error
     made.setblocking(False)
     return made
+
+
+def listen(bound: socket.socket) -> None:
+    """Take connections from now on.
+
+    Raises:
+        PortBusyError: another process listens there by now.
+    """
+    try:
+        bound.listen(_BACKLOG)
+    except OSError as error:
+        raise PortBusyError from error
 
 
 def read_tokens(path: Path) -> frozenset[str]:
@@ -232,6 +246,7 @@ class BackgroundServer:
 
     def __enter__(self) -> Self:
         listening = bind(self._host, self._port)
+        listen(listening)
         self.url = _url(listening, self._host, self._tls)
         self._server = _server(self._application, self._tls, self._ready.set)
         self._thread = threading.Thread(target=self._serve, args=(listening,), daemon=True)

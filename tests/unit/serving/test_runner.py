@@ -15,7 +15,7 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.serving.application import CloudApplication
-from heliograph.serving.runner import BackgroundServer, bind, load_cloud, read_tokens, run_server, tls_context
+from heliograph.serving.runner import BackgroundServer, bind, listen, load_cloud, read_tokens, run_server, tls_context
 
 
 def test_a_busy_port_is_named_before_the_model_is_loaded():
@@ -24,6 +24,16 @@ def test_a_busy_port_is_named_before_the_model_is_loaded():
         taken.listen()
         with pytest.raises(PortBusyError):
             run_server("127.0.0.1", taken.getsockname()[1], "no-such-model")
+
+
+def test_devices_are_refused_while_the_model_loads():
+    bound = bind("127.0.0.1", 0)
+    with bound, socket.socket() as device:
+        with pytest.raises(ConnectionRefusedError):
+            device.connect(bound.getsockname())
+        listen(bound)
+        with socket.socket() as second:
+            second.connect(bound.getsockname())
 
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "no such host"])
