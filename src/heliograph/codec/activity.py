@@ -89,7 +89,7 @@ class ActivityModel:
                 total *= weight
                 mixed += total
         mixed >>= 8
-        return np.clip(mixed, 1, ACTIVITY_MAX, out=mixed)
+        return np.minimum(np.maximum(mixed, 1), ACTIVITY_MAX)
 
     def neighbour_sign(self, signed: Int) -> Int:
         """(T, P, R) signed sum over the nearby tokens, for the sign contexts of spatial layouts."""

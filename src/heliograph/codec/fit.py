@@ -153,16 +153,18 @@ def _distortion(codec: KltCodec, codeword: Codeword, cut: int, exact: FloatArray
 
 
 def _saving(before: DoubleArray, after: DoubleArray) -> float:
-    """Share of bytes that ``after`` saves over ``before`` at equal distortion, mean over a common range."""
-    low = max(before[:, 0].min(), after[:, 0].min())
-    high = min(before[:, 0].max(), after[:, 0].max())
-    targets = np.exp(np.linspace(np.log(max(low, 1e-30)), np.log(max(high, 1e-30)), 16))
+    """Share of bytes that ``after`` saves over ``before`` at equal distortion, mean over the cuts of ``before``.
 
-    def log_bytes(curve: DoubleArray) -> DoubleArray:
-        order = np.argsort(curve[:, 0])
-        return np.asarray(np.interp(np.log(targets), np.log(curve[order, 0] + 1e-30), np.log(curve[order, 1])))
-
-    return float(1 - np.exp((log_bytes(after) - log_bytes(before)).mean()))
+    The cuts are evenly spaced in the logarithm of bytes, so that small streams count as much as large ones.
+    """
+    order = np.argsort(after[:, 0])
+    reached, bytes_ = np.log(after[order, 0] + 1e-30), np.log(after[order, 1])
+    targets = np.log(before[:, 0] + 1e-30)
+    common = (targets >= reached[0]) & (targets <= reached[-1])
+    if not common.any():
+        return 1.0 if targets.min() > reached.max() else -1.0
+    needed = np.interp(targets[common], reached, bytes_)
+    return float(1 - np.exp((needed - np.log(before[common, 1])).mean()))
 
 
 def _unit_transform(mode: str, fitter: _Fitter, tokens: FloatArray) -> Transform:

@@ -104,7 +104,7 @@ class KltCodec:
         *,
         sensitivity: FloatArray | None = None,
         grid_sensitivity: FloatArray | None = None,
-        finest_retained: float = 0.98,
+        finest_retained: float = 0.99,
         max_components: int = 384,
         modes: Sequence[str] = MODES,
     ) -> KltCodec:

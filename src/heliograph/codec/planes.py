@@ -77,12 +77,12 @@ class PlaneModel:
 
 def score_bin(score: Int) -> Int:
     """Eighth octaves of scale over threshold to a significance class, 0..63."""
-    return np.asarray(np.clip((score >> 1) + SCORE_BINS // 2, 0, SCORE_BINS - 1))
+    return np.asarray(np.minimum(np.maximum((score >> 1) + SCORE_BINS // 2, 0), SCORE_BINS - 1))
 
 
 def refine_class(score: Int, later: Int) -> Int:
     """Class of a refinement decision; ``later`` is 1 where the magnitude was refined before."""
-    bins = np.clip((score >> 2) + REFINE_BINS // 2, 0, REFINE_BINS - 1)
+    bins = np.minimum(np.maximum((score >> 2) + REFINE_BINS // 2, 0), REFINE_BINS - 1)
     return np.asarray(SCORE_BINS + REFINE_BINS * later + bins)
 
 
