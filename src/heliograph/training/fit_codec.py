@@ -25,6 +25,9 @@ from heliograph.vlm.model import VisionLanguageModel
 FIT_SEEDS_START = 7_900_000  # training seeds that no shard of the reference model's training reaches
 GENERIC_QUESTIONS = ("what is in the picture?", "describe the picture.", "what does the sign say?")
 _ENCODE_BATCH = 32
+# A model that is sure has no gradient left: softened, its answers still show what they stand on. On the
+# reference model 1 gave 0.73 accuracy at 123 bytes and 4 gave 0.84 (docs/experiments.md).
+_TEMPERATURE = 4.0
 _PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif"})
 
 Progress = Callable[[str], None]
@@ -166,7 +169,7 @@ def _gradient(model: VisionLanguageModel, image: VisualTokens, question: str, an
     places = (ids == model.torch_model.config.image_token_id).unsqueeze(-1)
     merged = embeds.masked_scatter(places, visual)
     logits = model.torch_model(inputs_embeds=merged, use_cache=False).logits[0, len(asked) - 1 : -1]  # (A, V)
-    likelihood = torch.log_softmax(logits.float(), dim=-1).gather(1, torch.tensor(answer)[:, None]).sum()
+    likelihood = torch.log_softmax(logits.float() / _TEMPERATURE, dim=-1).gather(1, torch.tensor(answer)[:, None]).sum()
     likelihood.backward()  # type: ignore[no-untyped-call]
     assert visual.grad is not None
     return visual.grad
