@@ -36,6 +36,7 @@ TASKS = (
 CROP_SIZE = 128
 _RELATION_GAP = 56
 _QUESTION_SALT = 0x5EED0
+_COUNT_SALT = 0xC0047
 
 WORDINGS: dict[str, tuple[str, ...]] = {
     "existence": (
@@ -76,6 +77,13 @@ def questions(plan: ScenePlan, *, round_number: int = 0) -> tuple[QuestionRecord
     choose = SeededChoices((plan.seed << 8) ^ _QUESTION_SALT ^ (round_number * 0x9E3779B1))
     found = (maker(plan, choose) for maker in _MAKERS)
     return tuple(record for record in found if record is not None)
+
+
+def count_questions(plan: ScenePlan, round_number: int) -> tuple[QuestionRecord, ...]:
+    """The count question of another round, alone; training asks more of these than of the others."""
+    choose = SeededChoices((plan.seed << 8) ^ _COUNT_SALT ^ (round_number * 0x9E3779B1))
+    record = _ask_count(plan, choose)
+    return () if record is None else (record,)
 
 
 def _record(

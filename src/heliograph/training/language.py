@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from heliograph.reference.questions import questions
+from heliograph.reference.questions import count_questions, questions
 from heliograph.reference.scenes import ScenePlan, plan_scene
 from heliograph.training.packing import PackedBatch, PromptPieces, answer_loss, pack
 from heliograph.training.phases import batch_tokens
@@ -22,6 +22,7 @@ Pairs = list[tuple[str, str]]
 _EASY_SHARE, _CROP_SHARE = 0.1, 0.22
 _EASY_QUESTIONS = 12
 _ROUNDS_WHOLE, _ROUNDS_WITH_CROP = 2, 1
+_EXTRA_COUNTS = 5  # counting is learnt last: it gets more questions than the other tasks
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class SampleMaker:
         pairs = _pairs(plan, int(rng.integers(1, 1 << 20)))
         for _ in range(rounds - 1):  # one description is enough: it is as long as all questions of a round
             pairs = _pairs(plan, int(rng.integers(1, 1 << 20)))[:-1] + pairs
+        if not with_crop:
+            pairs = _count_pairs(plan, rng) + pairs
         return Sample((view, ("crop", index, 0)) if with_crop else (view,), pairs)
 
     def _draw_easy(self, rng: np.random.Generator, easy: EasyStore) -> Sample:
@@ -80,6 +83,11 @@ class SampleMaker:
 
 def _pairs(plan: ScenePlan, round_number: int) -> Pairs:
     return [(record.question, record.answer) for record in questions(plan, round_number=round_number)]
+
+
+def _count_pairs(plan: ScenePlan, rng: np.random.Generator) -> Pairs:
+    asked = [record for n in rng.integers(1, 1 << 20, _EXTRA_COUNTS) for record in count_questions(plan, int(n))]
+    return [(record.question, record.answer) for record in asked]
 
 
 def gather_pixels(samples: Sequence[Sample], scenes: SceneStore, easy: EasyStore | None) -> Tensor:
