@@ -1,11 +1,11 @@
-"""Where a program without arguments looks: addresses, environment variables, secrets in files. Standard library only."""
+"""Where a program without arguments looks: addresses, environment variables, secrets in files."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from heliograph.errors import FileUnreadableError
+from heliograph.errors import TokenFileError
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -37,7 +37,7 @@ def read_access_tokens(path: Path) -> tuple[str, ...]:
     """Access tokens from a file, one a line; blank lines and lines that begin with ``#`` are left out.
 
     Raises:
-        FileUnreadableError: no such file, not text, over 64 KiB, or no token in it. An empty file must not become
+        TokenFileError: no such file, not text, over 64 KiB, or no token in it. An empty file must not become
             a server that lets everybody in.
     """
     try:
@@ -45,9 +45,9 @@ def read_access_tokens(path: Path) -> tuple[str, ...]:
             data = file.read(_MOST_TOKEN_FILE_BYTES + 1)
         text = data.decode("utf-8")
     except (OSError, ValueError) as error:
-        raise FileUnreadableError from error
+        raise TokenFileError from error
     lines = [line.strip() for line in text.splitlines()]
     tokens = tuple(line for line in lines if line and not line.startswith("#"))
     if len(data) > _MOST_TOKEN_FILE_BYTES or not tokens:
-        raise FileUnreadableError
+        raise TokenFileError
     return tokens

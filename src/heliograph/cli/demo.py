@@ -233,8 +233,8 @@ COMMAND = Command(
     add_arguments=_add_arguments,
     run=_run,
     description=(
-        "Start a cloud in a process of its own, join it over a real websocket through a shaped link, send one photo as\n"
-        "a progressive stream with drafts, then run every strategy and print one table. Writes demo.json and demo.png."
+        "Start a cloud in a process of its own, join it over a real websocket through a shaped link, send one photo\n"
+        "as a progressive stream with drafts, then run every strategy and print one table. Writes demo.json, demo.png."
     ),
     examples=("heliograph demo", "heliograph demo --link 20kbit,200ms --out runs/thin"),
 )

@@ -185,8 +185,8 @@ COMMAND = Command(
     add_arguments=_add_arguments,
     run=_run,
     description=(
-        "Look at versions, extras, picture formats, the bundle's hashes, the port and the data folders, and encode one\n"
-        "photo. Exit code 1 if something that a device needs does not work."
+        "Look at versions, extras, picture formats, the bundle's hashes, the port and the data folders, and encode\n"
+        "one photo. Exit code 1 if something that a device needs does not work."
     ),
     examples=("heliograph doctor", "heliograph doctor --bundle smolvlm-bundle --json"),
 )

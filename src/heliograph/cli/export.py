@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from heliograph.cli.command import EXIT_DONE, Command, say
+from heliograph.cli.command import EXIT_DONE, Command, note, say
 from heliograph.cli.files import make_folder
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import byte_count, printable, table
@@ -20,13 +20,33 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    raise NotImplementedError
+    out = make_folder(arguments.out)
+    from heliograph.training.export import export_bundle
+
+    bundle = export_bundle(
+        arguments.model, out, codec=arguments.codec, progress=lambda line: note(arguments, printable(line))
+    )
+    files = {path.name: path.stat().st_size for path in sorted(out.iterdir()) if path.is_file()}
+    facts = {
+        "bundle": str(out),
+        "hash": bundle.hash.hex(),
+        "tokens": bundle.grid.tokens,
+        "hidden_size": bundle.hidden_size,
+        "files": files,
+    }
+    rows = [[printable(name), byte_count(size)] for name, size in files.items()]
+    tokens = f"{bundle.grid.tokens} x {bundle.hidden_size} visual tokens"
+    say(arguments, f"{table(['file', 'size'], rows)}\n\nbundle {bundle.hash.hex()}, {tokens}", facts)
+    return EXIT_DONE
 
 
 COMMAND = Command(
     add_arguments=_add_arguments,
     run=_run,
-    description="Write encoder, codec, preprocessing and local model of a VLM into one folder with hashes.",
+    description=(
+        "Write encoder, codec, preprocessing and local model of a VLM into one folder whose manifest holds their\n"
+        "hashes. The exported encoder is compared with the model before the folder counts as done."
+    ),
     examples=(
         "heliograph export --out bundle",
         "heliograph export --out bundle --model runs/train/model --codec runs/codec",

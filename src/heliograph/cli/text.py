@@ -1,4 +1,4 @@
-"""Text for terminals: nothing that came over the wire may move the cursor, and tables line up. Imports nothing heavy."""
+"""Text for terminals: nothing that came over the wire may move the cursor, and tables line up."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from heliograph.cli.files import make_folder, read_file, write_file
 from heliograph.cli.links import tls_context
 from heliograph.config import default_bundle, default_server, read_access_tokens
-from heliograph.errors import FileUnreadableError, OutputUnwritableError
+from heliograph.errors import FileUnreadableError, OutputUnwritableError, TokenFileError
 
 
 def test_write_then_read(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_access_tokens(tmp_path: Path) -> None:
 def test_useless_token_files(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "tokens"
     path.write_bytes(content)
-    with pytest.raises(FileUnreadableError):
+    with pytest.raises(TokenFileError):
         read_access_tokens(path)
 
 

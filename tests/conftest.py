@@ -1,0 +1,60 @@
+"""One model with its bundle for every test that needs a whole line: the shipped one, or one with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from heliograph.errors import HeliographError
+from heliograph.reference import assets
+
+
+@dataclass(frozen=True)
+class ReferencePair:
+    """A checkpoint folder and the bundle exported from it; ``trained`` where it is the shipped one."""
+
+    model: Path
+    bundle: Path
+    trained: bool
+
+
+@pytest.fixture(scope="session")
+def reference_pair(tmp_path_factory: pytest.TempPathFactory) -> ReferencePair:
+    try:
+        return ReferencePair(assets.shipped_model_folder(), assets.shipped_bundle_folder(), trained=True)
+    except HeliographError:
+        pass
+    from heliograph.reference.recipe import build_reference_model
+    from heliograph.training.export import export_bundle
+    from heliograph.training.fit_codec import fit_codec
+
+    folder = tmp_path_factory.mktemp("reference")
+    model = build_reference_model(folder / "model", seed=3)
+    codec = fit_codec(str(model), folder / "codec", scenes=12, weighted=False, progress=lambda line: None)
+    export_bundle(str(model), folder / "bundle", codec=codec, progress=lambda line: None)
+    return ReferencePair(model, folder / "bundle", trained=False)
+
+
+@pytest.fixture(scope="session")
+def cloud_url(reference_pair: ReferencePair) -> Iterator[str]:
+    """A cloud with that model on a free port of this machine."""
+    from heliograph.serving.application import CloudApplication
+    from heliograph.serving.runner import BackgroundServer, load_cloud
+
+    cloud = load_cloud(str(reference_pair.model), reference_pair.bundle)
+    with BackgroundServer(CloudApplication(cloud)) as server:
+        yield server.url
+
+
+@pytest.fixture
+def pair_as_default(reference_pair: ReferencePair, cloud_url: str, monkeypatch: pytest.MonkeyPatch) -> ReferencePair:
+    """What commands and documentation examples find without being told: this pair and this cloud."""
+    monkeypatch.setenv("HELIOGRAPH_SERVER", cloud_url)
+    monkeypatch.setenv("HELIOGRAPH_MODEL", str(reference_pair.model))
+    monkeypatch.setenv("HELIOGRAPH_BUNDLE", str(reference_pair.bundle))
+    monkeypatch.setattr(assets, "shipped_model_folder", lambda: reference_pair.model)
+    monkeypatch.setattr(assets, "shipped_bundle_folder", lambda: reference_pair.bundle)
+    return reference_pair

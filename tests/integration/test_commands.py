@@ -1,0 +1,206 @@
+"""The commands end to end: a real websocket on this machine, real files, a real model."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heliograph.cli.main import main
+from heliograph.reference.assets import demo_photo_path
+from heliograph.registry import STRATEGIES
+
+PHOTO = str(demo_photo_path())
+QUESTION = "how many objects are there?"
+pytestmark = pytest.mark.usefixtures("pair_as_default")
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """A command with --json: exit code 0, nothing on standard error, its object."""
+
+    def run_it(*argv: str | Path, code: int = 0) -> dict[str, Any]:
+        capsys.readouterr()
+        assert main([*map(str, argv), "--json"]) == code
+        shown = capsys.readouterr()
+        assert shown.err == ""
+        parsed: dict[str, Any] = json.loads(shown.out)
+        return parsed
+
+    return run_it
+
+
+@pytest.fixture
+def fail(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """A command that fails: exit code 2, one line on standard error; gives the error's name."""
+
+    def fail_it(*argv: str | Path) -> str:
+        capsys.readouterr()
+        assert main([*map(str, argv)]) == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert shown.err.count("\n") == 1
+        program, name, text = shown.err.split(": ", 2)
+        assert program == "heliograph"
+        assert text.strip()
+        return name
+
+    return fail_it
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES.names())
+def test_every_strategy_answers(strategy: str, run: Run) -> None:
+    report = run("ask", PHOTO, QUESTION, "--strategy", strategy)
+    assert report["strategy"] == strategy
+    assert report["answer"] == report["answer"].strip() != ""
+    assert 0 < report["confidence"] <= 1
+    assert 0 < report["first_draft_ms"] <= report["final_ms"]
+    assert report["wire_bytes"] == report["wire_bytes_up"] + report["wire_bytes_down"]
+    if strategy == "local":
+        assert report["wire_bytes"] == report["payload_bytes"] == 0
+    else:
+        assert report["wire_bytes_up"] > report["payload_bytes"] > 0
+
+
+def test_stream_and_file_give_the_same_answer(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "out.hgs"
+    written = run("encode", PHOTO, "-o", path, "--budget", "90")
+    assert path.stat().st_size == written["file_bytes"] > written["payload_bytes"]
+    assert 40 < written["payload_bytes"] <= 90
+    asked = run("ask", PHOTO, QUESTION, "--budget", "90")
+    assert asked["payload_bytes"] == written["payload_bytes"]
+    answered = run("answer", path, QUESTION)
+    assert answered["answer"] == asked["answer"]
+    assert answered["confidence"] == pytest.approx(asked["confidence"], abs=1 / 255)
+
+
+def test_cut_file_answers_from_its_whole_segments(run: Run, fail: Callable[..., str], tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.hgs", tmp_path / "cut.hgs"
+    run("encode", PHOTO, "-o", whole, "--budget", "300")
+    data = whole.read_bytes()
+    prefixes = run("inspect", whole)["prefixes"]
+    seen = set()
+    for length in range(0, len(data), 11):
+        cut.write_bytes(data[:length])
+        if length < len(data) - 300 - len(prefixes):  # inside header and table of contents
+            assert fail("inspect", cut) == "stream-truncated"
+            continue
+        found = run("inspect", cut)["prefixes"]
+        assert found == prefixes[: len(found)]
+        seen.add(len(found))
+    assert len(seen) > 5
+    cut.write_bytes(data[: len(data) - 100])
+    assert run("answer", cut, QUESTION)["segments"] < len(prefixes) - 1
+
+
+def test_flipped_bytes_are_named_or_harmless(tmp_path: Path, capsys: pytest.CaptureFixture[str], run: Run) -> None:
+    path = tmp_path / "out.hgs"
+    run("encode", PHOTO, "-o", path, "--budget", "120")
+    data = path.read_bytes()
+    for place in range(0, len(data), 7):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0x20]) + data[place + 1 :])
+        assert main(["inspect", str(path)]) in (0, 2)
+        assert "Traceback" not in capsys.readouterr().err
+
+
+def test_inspect_counts_bytes_and_predicts_quality(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "out.hgs"
+    written = run("encode", PHOTO, "-o", path, "--budget", "200")
+    shown = run("inspect", path)
+    prefixes = shown["prefixes"]
+    assert [one["segments"] for one in prefixes] == list(range(written["segments"] + 1))
+    assert prefixes[0]["payload_bytes"] == len(shown["header"]) // 2
+    for before, after in itertools.pairwise(prefixes):
+        assert after["payload_bytes"] == before["payload_bytes"] + after["segment_bytes"]
+        assert after["predicted_quality"] >= before["predicted_quality"]
+    assert prefixes[-1]["payload_bytes"] == written["payload_bytes"] == shown["payload_bytes"]
+    assert prefixes[-1]["predicted_quality"] == pytest.approx(written["predicted_quality"], abs=1e-4)
+    assert shown["grid"]["tokens"] == 64
+
+
+def test_inspect_needs_no_bundle_for_pictures(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "out.hgs"
+    run("encode", PHOTO, "-o", path, "--strategy", "webp", "--setting", "size=64,quality=20")
+    shown = run("inspect", path)
+    assert (shown["strategy"], shown["bundle"], shown["grid"]) == ("webp", None, None)
+    assert all(one["predicted_quality"] is None for one in shown["prefixes"])
+
+
+def test_budget_picks_the_largest_picture_that_fits(run: Run, fail: Callable[..., str]) -> None:
+    report = run("ask", PHOTO, QUESTION, "--strategy", "jpeg", "--budget", "2000")
+    assert 1000 < report["payload_bytes"] <= 2000
+    assert fail("ask", PHOTO, QUESTION, "--strategy", "jpeg", "--budget", "20") == "usage"
+    assert fail("ask", PHOTO, QUESTION, "--strategy", "jpeg", "--budget", "2000", "--setting", "size=64") == "usage"
+
+
+def test_target_sends_no_more_than_it_needs(run: Run) -> None:
+    less = run("ask", PHOTO, QUESTION, "--target", "0.3")
+    more = run("ask", PHOTO, QUESTION, "--target", "0.8")
+    assert 0 < less["payload_bytes"] < more["payload_bytes"]
+    assert less["stopped_early"]
+
+
+def test_shaped_link_takes_its_time(run: Run, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.txt"
+    trace.write_text("0 0.02\n1 0.02\n")
+    setting = ("--strategy", "webp", "--setting", "size=64,quality=20", "--link")
+    for link in ("20kbit,400ms", str(trace)):
+        report = run("ask", PHOTO, QUESTION, *setting, link)
+        assert report["final_ms"] >= report["payload_bytes"] * 8 / 20  # 20 bits a millisecond
+
+
+def test_bad_arguments_name_themselves(fail: Callable[..., str], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(Path(PHOTO).read_bytes()[:500])
+    token = tmp_path / "token"
+    token.write_text("")
+    for name, argv in {
+        "photo-missing": ("ask", tmp_path / "none.jpg", QUESTION),
+        "photo-unreadable": ("ask", broken, QUESTION),
+        "question-empty": ("ask", PHOTO, ""),
+        "question-too-long": ("ask", PHOTO, "x" * 100_000),
+        "unknown-name": ("ask", PHOTO, QUESTION, "--strategy", "smoke-signals"),
+        "usage": ("ask", PHOTO, QUESTION, "--setting", "size=96"),
+        "link-trace": ("ask", PHOTO, QUESTION, "--link", "fast"),
+        "token-file": ("ask", PHOTO, QUESTION, "--token-file", token),
+        "bundle-damaged": ("ask", PHOTO, QUESTION, "--bundle", tmp_path),
+        "server-unreachable": ("ask", PHOTO, QUESTION, "--server", "ws://127.0.0.1:9"),
+        "output-unwritable": ("encode", PHOTO, "-o", tmp_path / "no" / "out.hgs"),
+        "file-unreadable": ("inspect", tmp_path / "none.hgs"),
+        "stream-damaged": ("inspect", PHOTO),
+        "model-unavailable": ("serve", "--port", "0", "--model", tmp_path),
+    }.items():
+        assert fail(*argv) == name, argv
+    assert fail("ask", tmp_path, QUESTION) == "photo-missing"
+    assert fail("encode", PHOTO, "-o", tmp_path / "x.hgs", "--strategy", "local") == "usage"
+
+
+def test_control_token_in_a_question_is_text(run: Run) -> None:
+    assert run("ask", PHOTO, "<image><image> what?", "--budget", "60")["payload_bytes"] <= 60
+
+
+def test_answer_stands_alone_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", PHOTO, QUESTION]) == 0
+    shown = capsys.readouterr()
+    assert shown.out.count("\n") == 1
+    assert "payload" in shown.err.splitlines()[-1]
+
+
+def test_doctor_is_content(run: Run) -> None:
+    report = run("doctor", "--port", "0")
+    assert report["healthy"]
+    found = {check["name"]: check["status"] for check in report["checks"]}
+    assert found["bundle"] == found["encoding a photo"] == found["numpy"] == "ok"
+
+
+def test_doctor_finds_a_damaged_bundle(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    report = run("doctor", "--bundle", tmp_path, code=1)
+    assert not report["healthy"]
+    assert {c["name"] for c in report["checks"] if c["status"] == "broken"} >= {"bundle", "encoding a photo"}

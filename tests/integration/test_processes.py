@@ -1,0 +1,78 @@
+"""The commands as processes: what a shell sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from heliograph.cli.demo_cloud import CloudProcess
+from heliograph.cli.main import main
+from heliograph.reference.assets import demo_photo_path
+from heliograph.registry import STRATEGIES
+
+HELIOGRAPH = (sys.executable, "-m", "heliograph")
+
+
+def test_serve_and_ask_then_ctrl_c(reference_pair: Any) -> None:
+    where = ("--model", str(reference_pair.model), "--bundle", str(reference_pair.bundle))
+    with subprocess.Popen(
+        [*HELIOGRAPH, "serve", "--port", "0", "--json", *where], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as server:
+        assert server.stdout is not None
+        url = json.loads(server.stdout.readline())["url"]
+        busy = subprocess.run(
+            [*HELIOGRAPH, "serve", "--port", url.rpartition(":")[2], *where], capture_output=True, text=True
+        )
+        asked = subprocess.run(
+            [*HELIOGRAPH, "ask", str(demo_photo_path()), "what?", "--server", url, "--bundle", where[3], "--json"],
+            capture_output=True,
+            text=True,
+        )
+        server.send_signal(signal.SIGINT)
+        _, said = server.communicate(timeout=60)
+    assert (busy.returncode, busy.stdout) == (2, "")
+    assert busy.stderr.startswith("heliograph: port-busy: ")
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert json.loads(asked.stdout)["payload_bytes"] > 0
+    assert server.returncode == 130
+    assert said == b"heliograph: interrupted: Stopped by Ctrl-C.\n"
+
+
+def test_cloud_that_cannot_start_is_named(tmp_path: Path, capfd: Any) -> None:
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--model", str(tmp_path), "--bundle", str(tmp_path)]) == 2
+    assert capfd.readouterr().err.startswith("heliograph: bundle-damaged: ")
+
+
+def test_demo_writes_its_table_and_picture(reference_pair: Any, tmp_path: Path, capsys: Any) -> None:
+    out = tmp_path / "demo"
+    where = ("--model", str(reference_pair.model), "--bundle", str(reference_pair.bundle))
+    assert main(["demo", "--out", str(out), "--link", "20mbit,10ms", *where]) == 0
+    shown = capsys.readouterr()
+    written = json.loads((out / "demo.json").read_text())
+    rows = written["rows"]
+    assert {row["strategy"] for row in rows} == set(STRATEGIES.names())
+    for row in rows:
+        assert row["error"] is None, row
+        assert 0 < row["draft_ms"] <= row["final_ms"]
+        assert row["wire_bytes"] > row["payload_bytes"] > 0 or row["strategy"] == "local"
+        assert row["strategy"] in shown.out
+    stream = written["stream"]
+    assert [d["payload_bytes"] for d in stream] == sorted(d["payload_bytes"] for d in stream)
+    assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_cloud_process_leaves_nothing_behind(reference_pair: Any) -> None:
+    with CloudProcess(str(reference_pair.model), reference_pair.bundle) as cloud:
+        assert cloud.url.startswith("ws://127.0.0.1:")
+        assert cloud._process is not None
+        number = cloud._process.pid
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return
+    raise AssertionError("the process still runs")

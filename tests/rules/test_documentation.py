@@ -1,0 +1,154 @@
+"""Documentation is true: its examples run, its links lead somewhere, and the README's tree is the tree."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from heliograph.cli.main import COMMANDS, build_parser, main
+from heliograph.cli.readme_table import END, START, fill, load_results
+from heliograph.reference.assets import demo_photo_path
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+def blocks(language: str) -> list[tuple[Path, str]]:
+    return [
+        (path, text)
+        for path in DOCUMENTS
+        for found, text in BLOCK.findall(path.read_text(encoding="utf-8"))
+        if found == language
+    ]
+
+
+def named(pairs: list[tuple[Path, str]]) -> list[object]:
+    return [pytest.param(text, id=f"{path.stem}-{number}") for number, (path, text) in enumerate(pairs)]
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Examples of one page build on one another: they share a folder that begins with one photo."""
+    folder = tmp_path_factory.mktemp("examples")
+    shutil.copy(demo_photo_path(), folder / "photo.jpg")
+    return folder
+
+
+@pytest.mark.usefixtures("pair_as_default")
+@pytest.mark.parametrize("text", named(blocks("python")))
+def test_python_examples_run(text: str, shared_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shared_folder)
+    exec(compile(text, "example", "exec"), {"__name__": "example"})
+
+
+@pytest.mark.usefixtures("pair_as_default")
+@pytest.mark.parametrize("text", named(blocks("console")))
+def test_console_examples_run_and_show_what_they_show(
+    text: str, shared_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(shared_folder)
+    for command, expected in examples_of(text):
+        words = shlex.split(command)
+        if words[0] == "heliograph":
+            assert main(words[1:]) == 0, command
+            shown = capsys.readouterr().out
+        else:
+            shown = subprocess.run(command, shell=True, check=True, capture_output=True, text=True).stdout
+        if expected:
+            assert doctest.OutputChecker().check_output(expected, shown, doctest.ELLIPSIS), (command, shown)
+
+
+def examples_of(text: str) -> list[tuple[str, str]]:
+    """(command, expected standard output) pairs of a console block."""
+    found: list[tuple[str, str]] = []
+    for line in text.splitlines():
+        if line.startswith("$ "):
+            found.append((line[2:], ""))
+        else:
+            command, expected = found[-1]
+            found[-1] = command, f"{expected}{line}\n"
+    return found
+
+
+@pytest.mark.parametrize("text", named(blocks("sh")))
+def test_shell_lines_are_commands_that_exist(text: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for line in text.splitlines():
+        words = shlex.split(line, comments=True)
+        if not words:
+            continue
+        if words[0] == "make":
+            assert set(words[1:]) <= targets, line
+        elif words[0] == "heliograph":
+            build_parser(words[1])[0].parse_args(words[1:])
+        else:
+            assert words[0] in ("pip", "git"), f"nothing checks {line!r}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in LINK.findall(path.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
+
+
+def test_readme_names_every_command() -> None:
+    text = "\n".join(path.read_text(encoding="utf-8") for path in DOCUMENTS)
+    assert [name for name in COMMANDS if f"heliograph {name}" not in text and f"`{name}`" not in text] == []
+
+
+def tree_of_readme() -> list[str]:
+    """Paths of the file tree, from the indentation."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8").split("```text\n")[1].split("```")[0]
+    paths: list[str] = []
+    parents: list[str] = []
+    for line in text.splitlines():
+        indent, name = len(line) - len(line.lstrip()), line.split()[0]
+        parents = [*parents[: indent // 2], name]
+        paths.append("".join(parents))
+    return paths
+
+
+def test_every_path_of_the_readme_tree_exists() -> None:
+    paths = tree_of_readme()
+    assert len(paths) > 15
+    assert [path for path in paths if not (ROOT / path).is_dir()] == []
+
+
+def test_the_readme_tree_shows_every_folder_that_matters() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    folders = {f"{path.split('/')[0]}/" for path in listed if "/" in path} - {"src/"}
+    folders |= {f"{'/'.join(path.split('/')[:2])}/" for path in listed if re.match(r"docs/\w+/|src/\w+/", path)}
+    folders |= {f"{'/'.join(path.split('/')[:3])}/" for path in listed if re.match(r"src/heliograph/\w+/", path)}
+    assert folders - set(tree_of_readme()) == set()
+
+
+def test_the_readmes_results_are_the_published_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text.count(START) == text.count(END) == 1
+    assert fill(text, load_results(Path("docs/results"))) == text
+
+
+def test_changelog_has_the_version() -> None:
+    from heliograph import __version__
+
+    assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f'version = "{__version__}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f"version: {__version__}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_no_file_names_a_machine() -> None:
+    """Absolute paths of somebody's machine have no place in a committed text."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    told = re.compile(r"(?<![\w.$~])/(?:home|root|Users)/\w")
+    texts = [ROOT / path for path in listed if path.endswith((".md", ".py", ".toml", ".json", ".yaml", ".cff"))]
+    assert [path.name for path in texts if path.is_file() and told.search(path.read_text(encoding="utf-8"))] == []
