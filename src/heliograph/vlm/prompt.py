@@ -50,7 +50,7 @@ class PromptBuilder:
         control = _control_tokens(self._tokenizer)
         self._control_ids = frozenset(control)
         self._control_names = tuple(sorted(control.values(), key=len, reverse=True))
-        self._cached_tail = lru_cache(maxsize=65536)(self._make_tail)
+        self._cached_tail = lru_cache(maxsize=2048)(self._make_tail)  # questions of strangers: bounded
         self._cached_head = lru_cache(maxsize=8)(self._make_head)
         self._cached_blank = lru_cache(maxsize=8)(self._make_blank)
         self._check_split()
