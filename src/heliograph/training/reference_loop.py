@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from heliograph.reference.recipe import HIDDEN_SIZE, build_model, build_processor
 from heliograph.reference.scenes import DEV_START
 from heliograph.training.language import JointPhase, LanguagePhase, SampleMaker
+from heliograph.training.model_card import write_model_card
 from heliograph.training.phases import Phase, TowerPhase
 from heliograph.training.reference_data import SceneStore, load_easy_store
 from heliograph.training.scene_shards import render_rows, render_shard
@@ -93,6 +94,7 @@ def train_reference(
     seed: int = 20_261_121,
     shards: int | None = None,
     resume: bool = True,
+    card_scenes: int = 400,
     progress: Progress = print,
 ) -> Path:
     """Train the reference model and write the checkpoint folder ``out/model``.
@@ -102,12 +104,16 @@ def train_reference(
         minutes: of optimisation, rendering not counted.
         seed: of weights and batches.
         shards: how many shards of 500 scenes to train on (default 40).
+        card_scenes: how many test scenes the model card's figures come from; 0 writes no card.
         progress: receives one line a minute.
 
     Returns:
         The folder with model, processor and card, loadable by ``from_pretrained``.
     """
-    return ReferenceRun(out, minutes, seed, shards or DEFAULT_SHARDS, resume, progress).run()
+    folder = ReferenceRun(out, minutes, seed, shards or DEFAULT_SHARDS, resume, progress).run()
+    if card_scenes:
+        write_model_card(folder, scenes=card_scenes, progress=progress)
+    return folder
 
 
 class ReferenceRun:

@@ -9,7 +9,7 @@ import pytest
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from heliograph.reference.scenes import DEV_START
-from heliograph.training import language, phases, reference_loop, scene_shards
+from heliograph.training import language, model_card, phases, reference_loop, scene_shards
 
 
 @pytest.fixture
@@ -17,6 +17,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scene_shards, "SHARD_SCENES", 12)
     monkeypatch.setattr(reference_loop, "HELD_OUT_SEEDS", range(DEV_START, DEV_START + 6))
     monkeypatch.setattr(reference_loop, "load_easy_store", lambda seed: None)
+    monkeypatch.setattr(model_card, "_mark_easy", lambda model, marks: None)
     monkeypatch.setattr(phases, "TOWER_VIEWS", 3)
     monkeypatch.setattr(phases, "TOWER_CROPS", 1)
     monkeypatch.setattr(language.LanguagePhase, "batch_size", 2)
@@ -26,10 +27,15 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("tiny")
 def test_a_run_resumes_and_exports(tmp_path: Path) -> None:
     said: list[str] = []
-    folder = reference_loop.train_reference(tmp_path, minutes=0.02, seed=5, shards=1, progress=said.append)
+    folder = reference_loop.train_reference(
+        tmp_path, minutes=0.02, seed=5, shards=1, card_scenes=2, progress=said.append
+    )
     assert any(line.startswith("joint") for line in said)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "| existence |" in card
+    assert "seed 5;" in card
     again: list[str] = []
-    reference_loop.train_reference(tmp_path, minutes=0.02, seed=5, shards=1, progress=again.append)
+    reference_loop.train_reference(tmp_path, minutes=0.02, seed=5, shards=1, card_scenes=0, progress=again.append)
     assert any("going on from joint" in line for line in again)
     assert not any("rendering" in line for line in again)
     model: Any = AutoModelForImageTextToText.from_pretrained(folder)
