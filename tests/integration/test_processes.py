@@ -51,7 +51,7 @@ def test_cloud_that_cannot_start_is_named(tmp_path: Path, capfd: Any) -> None:
 def test_demo_writes_its_table_and_picture(reference_pair: Any, tmp_path: Path, capsys: Any) -> None:
     out = tmp_path / "demo"
     where = ("--model", str(reference_pair.model), "--bundle", str(reference_pair.bundle))
-    assert main(["demo", "--out", str(out), "--link", "20mbit,10ms", *where]) == 0
+    assert main(["demo", "--out", str(out), "--link", "20mbit,10ms", "--repeat", "1", *where]) == 0
     shown = capsys.readouterr()
     written = json.loads((out / "demo.json").read_text())
     rows = written["rows"]
@@ -63,6 +63,10 @@ def test_demo_writes_its_table_and_picture(reference_pair: Any, tmp_path: Path, 
         assert row["strategy"] in shown.out
     stream = written["stream"]
     assert [d["payload_bytes"] for d in stream] == sorted(d["payload_bytes"] for d in stream)
+    cuts = [cut["payload_bytes"] for cut in written["cuts"]]
+    assert len(cuts) > 3
+    assert cuts == sorted(set(cuts))
+    assert cuts[-1] < stream[-1]["payload_bytes"]
     assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -6,88 +6,49 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from heliograph.cli.command import EXIT_DONE, Command, note, say, seconds
+from heliograph.cli.command import EXIT_DONE, Command, note, positive_int, say, seconds
 from heliograph.cli.demo_cloud import CloudProcess
 from heliograph.cli.files import make_folder, write_file
 from heliograph.cli.live import DraftDisplay
 from heliograph.cli.photo_options import add_bundle_option, open_bundle
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import json_text, printable, shortened, table
-from heliograph.errors import HeliographError, MissingExtraError
+from heliograph.errors import MissingExtraError
 from heliograph.reference.assets import DEMO_QUESTION, demo_photo_path
-from heliograph.registry import STRATEGIES
 
 if TYPE_CHECKING:
-    from heliograph.edge.device import Device
-    from heliograph.edge.report import AskReport, Draft
-    from heliograph.strategies.base import Setting
-    from heliograph.transport.links import LinkProfile
+    from heliograph.cli.demo_show import Row, Show
+    from heliograph.edge.report import Draft
 
 DEFAULT_LINK = "1mbit,50ms"
-_WHOLE_STREAM: dict[str, Any] = {"controller": "fixed", "target": 0}
-_PICTURES = ("jpeg", "webp", "avif")
-_SMALL_QUALITY = 50
 _MOST_SHOWN = 60
-
-
-@dataclass(frozen=True)
-class Row:
-    """One strategy's exchange on a fresh connection; all figures measured.
-
-    Attributes:
-        strategy, setting: what was run; ``label`` is both in one word.
-        payload_bytes: header and segments.
-        wire_bytes: everything on the connection in both directions, its handshake included.
-        encode_ms: loading and encoding the photo.
-        draft_ms, final_ms: from the question to the first draft and to the final answer, opening included.
-        error: name of what went wrong, else None.
-    """
-
-    strategy: str
-    setting: str
-    payload_bytes: int = 0
-    wire_bytes: int = 0
-    encode_ms: float = 0.0
-    draft_ms: float = 0.0
-    final_ms: float = 0.0
-    answer: str = ""
-    confidence: float = 0.0
-    error: str | None = None
-
-    @property
-    def label(self) -> str:
-        """``webp size=128,quality=50``; the name alone where there are no knobs."""
-        return self.strategy if self.setting == "default" else f"{self.strategy} {self.setting}"
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=Path,
-        default=Path("runs/demo"),
-        help="for demo.json and demo.png (default: runs/demo)",
+        "--out", metavar="DIR", type=Path, default=Path("runs/demo"), help="for its files (default: runs/demo)"
     )
     parser.add_argument(
-        "--link",
-        metavar="LINK",
-        default=DEFAULT_LINK,
-        help=f"rate and round trip, or a trace file (default: {DEFAULT_LINK})",
+        "--link", metavar="LINK", default=DEFAULT_LINK, help=f"rate, round trip, or a trace (default: {DEFAULT_LINK})"
     )
     parser.add_argument("--photo", metavar="PHOTO", type=Path, help="another photo than the shipped one")
     parser.add_argument("--question", metavar="TEXT", default=DEMO_QUESTION, help=f"(default: {DEMO_QUESTION!r})")
     parser.add_argument(
-        "--timeout", metavar="SECONDS", type=seconds, default=120.0, help="for one strategy (default: 120)"
+        "--repeat", metavar="N", type=positive_int, default=3, help="show the median of N exchanges (default: 3)"
+    )
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=seconds, default=120.0, help="for one exchange (default: 120)"
     )
     add_model_option(parser)
     add_bundle_option(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from heliograph.cli.demo_show import Show
     from heliograph.edge.device import Device
     from heliograph.transport.links import parse_link
 
@@ -97,13 +58,15 @@ def _run(arguments: argparse.Namespace) -> int:
     out = make_folder(arguments.out)
     note(arguments, f"starting a cloud with the model {printable(arguments.model)} ...")
     with CloudProcess(arguments.model, arguments.bundle) as cloud:
-        show = Show(arguments, cloud.url, device, photo, link)
-        drafts, rows = asyncio.run(show.run())
+        show = Show(cloud.url, device, photo, arguments.question, link, arguments.timeout)
+        drafts, cuts, rows = asyncio.run(_perform(arguments, show))
     facts = {
         "link": arguments.link,
         "question": arguments.question,
         "source": "measured",
+        "repetitions": arguments.repeat,
         "stream": [asdict(draft) for draft in drafts],
+        "cuts": [asdict(cut) for cut in cuts],
         "rows": [asdict(row) for row in rows],
     }
     write_file(out / "demo.json", (json_text(facts) + "\n").encode())
@@ -111,6 +74,24 @@ def _run(arguments: argparse.Namespace) -> int:
     text = "\n" + rows_table(rows) + "\n\nwritten: " + ", ".join(printable(str(path)) for path in written)
     say(arguments, text, facts)
     return EXIT_DONE
+
+
+async def _perform(arguments: argparse.Namespace, show: Show) -> tuple[tuple[Draft, ...], tuple[Draft, ...], list[Row]]:
+    """The live stream, the same stream cut short, then a row per strategy and setting."""
+    from heliograph.cli.demo_show import demo_settings
+
+    await show.warm_up()
+    with DraftDisplay(quiet=arguments.json, keep=True) as display:
+        note(arguments, f"\n{printable(show.question)}  (the whole stream over {printable(arguments.link)})")
+        drafts = await show.stream(display.on_draft)
+        note(arguments, "\nthe same stream, cut after its first bytes:")
+        cuts = await show.cuts(drafts[-1].payload_bytes, display.on_draft)
+    note(arguments, f"\nevery strategy on the same photo, question and link, {arguments.repeat} times each ...")
+    rows = []
+    for name, setting in demo_settings(show.device.input_size):
+        rows.append(await show.row(name, setting, arguments.repeat))
+        note(arguments, f"  {rows[-1].label}")
+    return drafts, cuts, rows
 
 
 def _draw(arguments: argparse.Namespace, rows: Sequence[Row], photo: Path, path: Path) -> list[Path]:
@@ -122,92 +103,6 @@ def _draw(arguments: argparse.Namespace, rows: Sequence[Row], photo: Path, path:
         note(arguments, f"no picture: {MissingExtraError('bench')}")
         return []
     return [path]
-
-
-class Show:
-    """The exchanges of one demo against one cloud."""
-
-    def __init__(self, arguments: argparse.Namespace, url: str, device: Device, photo: Path, link: LinkProfile) -> None:
-        self._arguments, self._url, self._device, self._photo, self._link = arguments, url, device, photo, link
-
-    async def run(self) -> tuple[tuple[Draft, ...], list[Row]]:
-        """The live stream, then a row per strategy and setting."""
-        await self._warm_up()
-        drafts = await self._stream()
-        note(self._arguments, "\nevery strategy on the same photo, question and link ...")
-        return drafts, [await self._row(name, setting) for name, setting in demo_settings(self._device.input_size)]
-
-    async def _warm_up(self) -> None:
-        """One unmeasured exchange of each kind, so that loading engines is not counted as anybody's time."""
-        for strategy in ("klt", "jpeg", "local"):
-            try:
-                await self._ask(strategy, {}, None, **_WHOLE_STREAM)
-            except HeliographError:
-                continue  # its row will say what is wrong
-
-    async def _stream(self) -> tuple[Draft, ...]:
-        """The whole progressive stream with every draft shown; the last entry is the final answer."""
-        from heliograph.edge.report import Draft
-
-        arguments = self._arguments
-        note(arguments, f"\n{printable(arguments.question)}  (over {printable(arguments.link)}, the whole klt stream)")
-        with DraftDisplay(quiet=arguments.json, keep=True) as display:
-            report = await self._ask("klt", {}, self._link, display, **_WHOLE_STREAM)
-            final = Draft(report.final_ms, report.payload_bytes, report.confidence, report.answer)
-            display.on_draft(final)
-        return (*report.drafts, final)
-
-    async def _row(self, strategy: str, setting: Setting) -> Row:
-        from heliograph.strategies.base import label
-
-        note(self._arguments, f"  {strategy} {label(setting)}")
-        try:
-            report = await self._ask(strategy, setting, self._link)
-        except HeliographError as error:
-            return Row(strategy, label(setting), error=error.name)
-        return Row(
-            strategy,
-            label(setting),
-            report.payload_bytes,
-            report.wire_bytes,
-            report.encode_ms,
-            report.first_draft_ms,
-            report.final_ms,
-            report.answer,
-            report.confidence,
-        )
-
-    async def _ask(
-        self,
-        strategy: str,
-        setting: Setting,
-        link: LinkProfile | None,
-        display: DraftDisplay | None = None,
-        **stop: Any,
-    ) -> AskReport:
-        from heliograph.cli.links import connection_opener
-        from heliograph.edge.client import DeviceClient
-
-        async with DeviceClient(connection_opener(self._url, link=link), self._device) as client:
-            return await client.ask(
-                self._photo,
-                self._arguments.question,
-                strategy=strategy,
-                setting=setting,
-                deadline_s=self._arguments.timeout,
-                on_draft=display.on_draft if display else None,
-                **stop,
-            )
-
-
-def demo_settings(input_size: int) -> list[tuple[str, Setting]]:
-    """Every strategy at its default; pictures also at the side that the model looks at."""
-    chosen: list[tuple[str, Setting]] = []
-    for name in STRATEGIES.names():
-        chosen.append((name, dict(STRATEGIES.load(name).default_setting)))
-        if name in _PICTURES:
-            chosen.append((name, {"size": input_size, "quality": _SMALL_QUALITY}))
-    return chosen
 
 
 def rows_table(rows: Sequence[Row]) -> str:

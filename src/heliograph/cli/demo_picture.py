@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from heliograph.errors import OutputUnwritableError
 
 if TYPE_CHECKING:
-    from heliograph.cli.demo import Row
+    from heliograph.cli.demo_show import Row
 
 _OURS, _OTHERS = "#c8401e", "#4a5a70"
-_LEAST_BYTES = 1
+_STREAM, _UNCOMPRESSED = "klt", "rgb"
 _DPI = 120
 
 
@@ -44,13 +44,23 @@ def draw(rows: Sequence[Row], photo: Path, question: str, link: str, path: Path)
 
 
 def _scatter(axes: Any, rows: Sequence[Row]) -> None:
+    from matplotlib.ticker import NullFormatter, StrMethodFormatter
+
+    wanted = {row.answer for row in rows if row.strategy == _UNCOMPRESSED}
     for row in rows:
-        ours = row.strategy == "klt"
-        size = max(row.wire_bytes, _LEAST_BYTES)
-        axes.scatter(size, row.final_ms, s=90 if ours else 45, color=_OURS if ours else _OTHERS, zorder=3)
+        ours, same = row.strategy == _STREAM, not wanted or row.answer in wanted
+        colour = _OURS if ours else _OTHERS
+        axes.scatter(
+            row.wire_bytes,
+            row.final_ms,
+            s=90 if ours else 45,
+            facecolor=colour if same else "white",
+            edgecolor=colour,
+            zorder=3,
+        )
         axes.annotate(
-            row.label,
-            (size, row.final_ms),
+            row.label if same else f"{row.label} (another answer)",
+            (row.wire_bytes, row.final_ms),
             xytext=(6, 5),
             textcoords="offset points",
             fontsize=8,
@@ -60,6 +70,10 @@ def _scatter(axes: Any, rows: Sequence[Row]) -> None:
     axes.set_yscale("log")
     axes.set_xlabel("wire bytes, both directions, connection included")
     axes.set_ylabel("time to the final answer, ms")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_minor_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(visible=True, which="both", alpha=0.25)
     axes.margins(x=0.18, y=0.12)
 
