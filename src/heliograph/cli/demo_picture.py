@@ -47,7 +47,7 @@ def _scatter(axes: Any, rows: Sequence[Row]) -> None:
     from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
     wanted = {row.answer for row in rows if row.strategy == _UNCOMPRESSED}
-    for row in rows:
+    for number, row in enumerate(sorted(rows, key=lambda one: one.wire_bytes)):
         ours, same = row.strategy == _STREAM, not wanted or row.answer in wanted
         colour = _OURS if ours else _OTHERS
         axes.scatter(
@@ -61,7 +61,7 @@ def _scatter(axes: Any, rows: Sequence[Row]) -> None:
         axes.annotate(
             row.label if same else f"{row.label} (another answer)",
             (row.wire_bytes, row.final_ms),
-            xytext=(6, 5),
+            xytext=(6, 5) if number % 2 else (6, -12),  # neighbours' labels on different sides
             textcoords="offset points",
             fontsize=8,
             fontweight="bold" if ours else "normal",
