@@ -81,11 +81,19 @@ class StreamVersionError(HeliographError):
 
 
 class BundleMismatchError(HeliographError):
-    code, name, text = 33, "bundle-mismatch", "Device and cloud use different bundles; export one bundle and use it on both ends."
+    code, name, text = (
+        33,
+        "bundle-mismatch",
+        "Device and cloud use different bundles; export one bundle and use it on both ends.",
+    )
 
 
 class BundleDamagedError(HeliographError):
-    code, name, text = 34, "bundle-damaged", "The bundle folder is incomplete or does not match the hashes in its manifest."
+    code, name, text = (
+        34,
+        "bundle-damaged",
+        "The bundle folder is incomplete or does not match the hashes in its manifest.",
+    )
 
 
 class ShapeError(HeliographError):
@@ -164,7 +172,11 @@ class ModelUnavailableError(HeliographError):
 
 
 class ModelUnsupportedError(HeliographError):
-    code, name, text = 61, "model-unsupported", "This model does not offer the image-feature tap that restored tokens need."
+    code, name, text = (
+        61,
+        "model-unsupported",
+        "This model does not offer the image-feature tap that restored tokens need.",
+    )
 
 
 class AnsweringFailedError(HeliographError):
@@ -189,7 +201,11 @@ class DataMissingError(HeliographError):
 
 
 class FileUnreadableError(HeliographError):
-    code, name, text = 65, "file-unreadable", "An input file is not there, cannot be read or does not hold what it should."
+    code, name, text = (
+        65,
+        "file-unreadable",
+        "An input file is not there, cannot be read or does not hold what it should.",
+    )
 
 
 class OutputUnwritableError(HeliographError):

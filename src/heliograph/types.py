@@ -74,9 +74,7 @@ class EncodedImage:
 
     def prefix(self, segments: int) -> EncodedImage:
         """The stream cut after the first ``segments`` segments."""
-        return replace(
-            self, segments=self.segments[:segments], predicted_quality=self.predicted_quality[:segments]
-        )
+        return replace(self, segments=self.segments[:segments], predicted_quality=self.predicted_quality[:segments])
 
 
 @dataclass(frozen=True)
