@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import platform
@@ -83,6 +84,7 @@ class SuiteResult:
     peak_memory_mb: dict[str, float] = field(default_factory=dict)
     machine: str = field(default_factory=lambda: machine_description())
     commit: str = field(default_factory=lambda: current_commit())
+    date: str = field(default_factory=lambda: datetime.date.today().isoformat())
 
     def to_json(self) -> dict[str, Any]:
         """The schema of ``results.json``."""
@@ -91,6 +93,7 @@ class SuiteResult:
             "suite": self.suite,
             "machine": self.machine,
             "commit": self.commit,
+            "date": self.date,
             "rows": [_rounded(row) for row in self.rows],
             "b99": {name: _round(value) for name, value in self.b99.items()},
             "b99_ci": {name: _round(value) for name, value in self.b99_ci.items()},

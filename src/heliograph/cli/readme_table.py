@@ -1,12 +1,11 @@
 """Fills the README's results section: ``python -m heliograph.cli.readme_table README.md docs/results``.
 
-Only what a suite wrote gets in; the section says which machine and commit the figures come from.
+Only what a suite wrote gets in; the section says which day, machine and commit the figures come from.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,20 +60,8 @@ def _suite(result: dict[str, Any], folder: str) -> str:
 def _provenance(result: dict[str, Any], folder: str) -> str:
     name, commit = result["suite"], result["commit"]
     asked = max((row["questions"] for row in result["rows"] if row["task"] in ("all", "top1")), default=0)
-    date = _commit_date(commit.rstrip("+"))
-    when = f"commit {commit}" + (f" of {date}" if date else "")
-    return f"{asked:,} questions or photos; {result['machine']}; {when}. All rows: [{name}.md]({folder}/{name}.md)."
-
-
-def _commit_date(commit: str) -> str:
-    """The day of a commit, or nothing outside a checkout."""
-    try:
-        done = subprocess.run(
-            ["git", "show", "-s", "--format=%cs", commit, "--"], capture_output=True, text=True, timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
+    source = f"{result['date']}, {result['machine']}, commit {commit}"
+    return f"{asked:,} questions or photos; {source}. All rows: [{name}.md]({folder}/{name}.md)."
 
 
 def _b99(result: dict[str, Any]) -> str:

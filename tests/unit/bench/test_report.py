@@ -44,7 +44,7 @@ def _result() -> SuiteResult:
 def test_json_has_the_agreed_shape(tmp_path: Path) -> None:
     write_results(_result(), tmp_path)
     data = json.loads((tmp_path / "results.json").read_text())
-    assert {"schema", "suite", "machine", "commit", "rows", "b99"} <= data.keys()
+    assert {"schema", "suite", "machine", "commit", "date", "rows", "b99"} <= data.keys()
     assert data["schema"] == 1
     assert data["b99"] == {"klt": 120.5, "jpeg": 2400.0, "rgb": None}
     for row in data["rows"]:
