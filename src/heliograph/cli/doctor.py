@@ -188,5 +188,5 @@ COMMAND = Command(
         "Look at versions, extras, picture formats, the bundle's hashes, the port and the data folders, and encode\n"
         "one photo. Exit code 1 if something that a device needs does not work."
     ),
-    examples=("heliograph doctor", "heliograph doctor --bundle smolvlm-bundle --json"),
+    examples=("heliograph doctor", "heliograph doctor --bundle bundle --json"),
 )

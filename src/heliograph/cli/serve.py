@@ -70,6 +70,6 @@ COMMAND = Command(
     examples=(
         "heliograph serve",
         "heliograph serve --host 0.0.0.0 --token-file tokens.txt --tls-cert cert.pem --tls-key key.pem",
-        "heliograph serve --model HuggingFaceTB/SmolVLM-256M-Instruct --bundle smolvlm-bundle",
+        "heliograph serve --model path/to/checkpoint --bundle bundle",
     ),
 )

@@ -84,6 +84,6 @@ COMMAND = Command(
     examples=(
         "heliograph train reference --out runs/train --minutes 120",
         "heliograph train codec --out runs/codec --scenes 400",
-        "heliograph train codec --out runs/codec --model HuggingFaceTB/SmolVLM-256M-Instruct --photos photos",
+        "heliograph train codec --out runs/codec --model path/to/checkpoint --photos photos",
     ),
 )
