@@ -149,7 +149,8 @@ class VisionLanguageModel:
         """Like :meth:`verify`, and says how many of the draft's tokens were kept."""
         prompt = self._prompt(question, len(images), max_new_tokens)
         frames, features = self.inputs(images)
-        guess = list(takewhile(lambda token: 0 <= token < self._vocabulary, draft.token_ids))
+        image = self.torch_model.config.image_token_id  # among given ids it would claim another image's tokens
+        guess = list(takewhile(lambda token: 0 <= token < self._vocabulary and token != image, draft.token_ids))
         steps, kept = verify_steps(self.decoder, prompt, frames, features, guess, max_new_tokens)
         return Verification(self._answer(steps), kept)
 
