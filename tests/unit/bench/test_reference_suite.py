@@ -3,12 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from heliograph.bench.definitions import standard_links
 from heliograph.bench.device_process import DeviceProcess, peak_memory_mb
 from heliograph.bench.exchange_model import Messages
 from heliograph.bench.reference_figures import Findings, reference_figures
 from heliograph.bench.runner import Candidate, Outcome, PhotoOutcome
 from heliograph.bench.scores import CloudWork, Scores, b99_of
-from heliograph.bench.socket_runs import cheapest_good_settings
+from heliograph.bench.socket_runs import LONGEST_CARRIAGE_S, carriage_s, cheapest_good_settings
 from heliograph.errors import BundleDamagedError, ModelUnavailableError
 
 IMAGES = [f"scene-{i}" for i in range(100)]
@@ -75,12 +76,19 @@ def test_the_socket_runs_the_cheapest_good_setting_of_each(findings: Findings) -
     scores = [s for settings in findings.groups.values() for s in settings]
     scores += [_scores("downsample", 500, 0.6), _scores("downsample", 300, 0.7), _scores("local", 0, 1.0)]
     chosen = cheapest_good_settings(scores, findings.uncompressed)
-    assert chosen == {
+    assert {strategy: one.outcome.candidate.setting for strategy, one in chosen.items()} == {
         "klt": {"rate": 100},
         "jpeg": {"rate": 4000},
         "webp": {"rate": 2000},
         "downsample": {"rate": 300},  # none is good: the best
     }
+
+
+def test_what_a_link_carries_too_slowly_is_known_beforehand() -> None:
+    narrow, good = standard_links()[0], standard_links()[-1]
+    rgb = _scores("rgb", 65538, 1.0)
+    assert carriage_s(rgb, narrow) == pytest.approx(65538 * 8 / 20_000)
+    assert carriage_s(rgb, narrow) > LONGEST_CARRIAGE_S > carriage_s(rgb, good)
 
 
 def test_peak_memory_is_of_this_process() -> None:
