@@ -30,7 +30,7 @@ from heliograph.transport.websocket_client import open_websocket
 
 DEADLINE_S = 300.0
 LONGEST_CARRIAGE_S = 10.0
-"""A setting whose payload alone takes longer on a link is not run over it: uncompressed pixels at 20 kbit/s take 26 s."""
+"""A setting whose payload alone takes longer on a link is not run over it (rgb at 20 kbit/s: 26 s)."""
 
 
 @dataclass(frozen=True)
