@@ -42,8 +42,8 @@ bench-smoke: $(STAMP)  ## Run the smallest suite, about a minute.
 	$(BIN)/heliograph bench --suite smoke --out runs/smoke
 
 results: $(STAMP)  ## Run the published suites (hours) and fill docs/results and the README's table.
-	$(BIN)/heliograph bench --suite reference --out runs/reference --publish docs/results
-	$(BIN)/heliograph bench --suite photos --out runs/photos --publish docs/results
+	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite reference --out runs/reference --publish docs/results
+	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite photos --out runs/photos --publish docs/results
 	$(BIN)/python -m heliograph.cli.readme_table README.md docs/results
 
 docs: $(STAMP)  ## Redraw the data flow and run every documentation example.

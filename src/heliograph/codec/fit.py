@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from heliograph.codec.fit_metric import Metric, make_metric
+from heliograph.codec.fit_restoration import fit_restoration
 from heliograph.codec.fit_tables import fit_tables
 from heliograph.codec.klt import Codeword, KltCodec, LayoutTables
 from heliograph.codec.quantize import dequantize
@@ -21,7 +22,10 @@ _TRIAL_COEFFICIENTS = 1 << 20
 _FINAL_COEFFICIENTS = 1 << 22
 _HELD_OUT = 24
 _ACTIVITY_MUST_SAVE = 0.02
-_TRIAL_BYTES = (16, 32, 64, 128, 256, 512, 1024, 2048)
+_TRIAL_SHARES = 2.0 ** (np.arange(-10, 1) / 2)  # of a photo's whole stream
+# A mode is judged where streams are used: answers become those of the uncompressed tokens when about a seventh of the
+# weighted energy is left. What wins on shorter prefixes may lose there (docs/experiments.md).
+_MOST_LEFT = 0.25
 
 
 def fit_codec(
@@ -32,6 +36,7 @@ def fit_codec(
     finest_retained: float,
     max_components: int,
     modes: Sequence[str],
+    restore: bool,
 ) -> KltCodec:
     """Body of :meth:`KltCodec.fit`, which documents the arguments."""
     grid, tokens = _stack(token_sets)
@@ -43,7 +48,10 @@ def fit_codec(
         candidates = [mode for mode in candidates if mode != "none"]  # it cannot follow a metric over the grid
     fitter = _Fitter(grid, tokens, metric, finest_retained, max_components)
     mode, activity = fitter.choose(candidates)
-    return fitter.codec(mode, activity, len(tokens), _FINAL_COEFFICIENTS)
+    codec = fitter.codec(mode, activity, len(tokens), _FINAL_COEFFICIENTS)
+    if restore:
+        codec.restoration = fit_restoration(codec, tokens)
+    return codec
 
 
 def _stack(token_sets: Sequence[VisualTokens]) -> tuple[Grid, FloatArray]:
@@ -90,13 +98,14 @@ class _Fitter:
         """Mode and use of activity contexts with the smallest rate at equal distortion on held-out photos."""
         held = min(_HELD_OUT, max(2, len(self.tokens) // 8))
         training = len(self.tokens) - held
+        most = _MOST_LEFT * float(np.mean([self.metric.energy(photo - self.mean) for photo in self.tokens[-held:]]))
         best_mode, best_curve = modes[0], None
         for mode in modes:
             curve = self._curve(self.codec(mode, True, training, _TRIAL_COEFFICIENTS), held)
-            if best_curve is None or _saving(best_curve, curve) > 0:
+            if best_curve is None or _saving(best_curve, curve, most) > 0:
                 best_mode, best_curve = mode, curve
         plain = self._curve(self.codec(best_mode, False, training, _TRIAL_COEFFICIENTS), held)
-        return best_mode, best_curve is not None and _saving(plain, best_curve) > _ACTIVITY_MUST_SAVE
+        return best_mode, best_curve is not None and _saving(plain, best_curve, most) > _ACTIVITY_MUST_SAVE
 
     def codec(self, mode: str, activity: bool, tiles: int, most_coefficients: int) -> KltCodec:
         """A whole codec fitted on the first ``tiles`` tiles."""
@@ -130,14 +139,13 @@ class _Fitter:
         return LayoutTables(scale, skew, other)
 
     def _curve(self, codec: KltCodec, held: int) -> DoubleArray:
-        """(K, 2) mean distortion and bytes over the held-out tiles at ``_TRIAL_BYTES`` and at the end."""
+        """(K, 2) mean distortion and bytes over the held-out tiles at ``_TRIAL_SHARES`` of each stream."""
         points = []
         one = self._tiled(1)
         for photo in self.tokens[-held:]:
             exact = codec.transform.analyse(photo, one, fitted=True)
             codeword = codec.encode_coefficients(exact, one)
-            cuts = [cut for cut in _TRIAL_BYTES if cut < len(codeword.data)]
-            cuts += [len(codeword.data)] * (len(_TRIAL_BYTES) + 1 - len(cuts))
+            cuts = np.ceil(_TRIAL_SHARES * len(codeword.data)).astype(np.int64).tolist()
             outside = self.metric.energy(photo - self.mean) - float((exact.astype(np.float64) ** 2).sum()) * (
                 codec.transform.step**2
             )
@@ -147,20 +155,20 @@ class _Fitter:
 
 def _distortion(codec: KltCodec, codeword: Codeword, cut: int, exact: FloatArray) -> float:
     """Squared error in the metric after ``cut`` bytes."""
-    state, _ = codec.decode_state(Grid(codec.grid.rows, codec.grid.columns), codeword.data[:cut])
+    state = codec.decode_state(Grid(codec.grid.rows, codec.grid.columns), codeword.data[:cut]).state
     error = dequantize(state.restored, state.negative, state.shape) - exact
     return float((error.astype(np.float64) ** 2).sum()) * codec.transform.step**2
 
 
-def _saving(before: DoubleArray, after: DoubleArray) -> float:
-    """Share of bytes that ``after`` saves over ``before`` at equal distortion, mean over the cuts of ``before``.
+def _saving(before: DoubleArray, after: DoubleArray, most: float) -> float:
+    """Share of bytes that ``after`` saves over ``before`` at equal distortion up to ``most``.
 
-    The cuts are evenly spaced in the logarithm of bytes, so that small streams count as much as large ones.
+    The mean over the cuts of ``before``, which are evenly spaced in the logarithm of bytes.
     """
     order = np.argsort(after[:, 0])
     reached, bytes_ = np.log(after[order, 0] + 1e-30), np.log(after[order, 1])
     targets = np.log(before[:, 0] + 1e-30)
-    common = (targets >= reached[0]) & (targets <= reached[-1])
+    common = (targets >= reached[0]) & (targets <= reached[-1]) & (before[:, 0] <= most)
     if not common.any():
         return 1.0 if targets.min() > reached.max() else -1.0
     needed = np.interp(targets[common], reached, bytes_)

@@ -158,7 +158,9 @@ def _count_signs(signs: DoubleArray, state: PlaneState, items: PassItems, ones: 
     index = items.index[ones][fresh]
     cells = state.shape[1] * state.shape[2]
     skew = state.model.layout.skew_bin.reshape(-1)[index % cells]
-    around = state.sign_context(index) if state.model.layout.spatial else np.full(len(index), SIGN_BINS // 2)
+    around = np.full(len(index), SIGN_BINS // 2)
+    if state.model.layout.spatial:
+        around = state.sign_context(index, items.plane)
     np.add.at(signs, (skew, around, negative[fresh].astype(np.int64)), 1)
 
 

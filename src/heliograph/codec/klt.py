@@ -4,6 +4,7 @@
 
     tokens (N, D) --Transform--> coefficients (T, P, R) --quantize--> integers
            --PlaneState: which decision next, in which context--> RunEncoder --> codeword --slices--> segments
+    and back, with Restoration adding what the rest of the photo tells about what was not sent
 
 Any byte prefix of the codeword decodes, so segments are slices and cost nothing. The idea of an ordered latent
 whose every prefix is usable is that of arXiv 2604.26508; here everything is closed form and fitted in seconds.
@@ -29,6 +30,7 @@ from heliograph.codec.quantize import (
     total_energy,
 )
 from heliograph.codec.range_coder import RunDecoder, RunEncoder
+from heliograph.codec.restoration import Restoration
 from heliograph.codec.storage import read_arrays, write_arrays
 from heliograph.codec.tables import (
     HIGHEST_SCALE_BIN,
@@ -46,7 +48,9 @@ FIRST_SEGMENT_BYTES = 8
 _GROWTH = 24  # a segment is at least 1/24 of what came before it
 _MAX_COEFFICIENTS = 1 << 24
 _MAX_VALUE = 1e30
-_FORMAT = 1
+_FORMAT = 2
+_SPARE_BYTES = 8  # coded beyond a budget, so that its last bytes are those of the whole codeword
+_RESTORATION = "restoration."  # before the names of its arrays
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,39 @@ class Codeword:
         return np.asarray(self.peak_energy[known], dtype=np.int64)
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """What a codeword prefix tells.
+
+    Attributes:
+        state: the coefficients.
+        energy: restored energy, highest so far, in squared grains.
+        level: how far the bit planes are known: p after all of plane p, the number of planes at the start.
+    """
+
+    state: PlaneState
+    energy: int
+    level: float
+
+
 class KltCodec:
-    """Closed-form codec; see the module. Make one with ``fit`` or ``load``."""
+    """Closed-form codec; see the module. Make one with ``fit`` or ``load``.
+
+    ``restoration`` is used by ``decode`` alone: the device never needs it, and no integer depends on it.
+    """
 
     kind: ClassVar[str] = "klt"
 
-    def __init__(self, grid: Grid, transform: Transform, tables: Tables, layouts: LayoutTables) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        transform: Transform,
+        tables: Tables,
+        layouts: LayoutTables,
+        restoration: Restoration | None = None,
+    ) -> None:
         self.grid, self.transform, self.tables, self.layouts = grid, transform, tables, layouts
+        self.restoration = restoration
         self.components = transform.forward.shape[1]
         self.magnitude_limits = magnitude_limits(tables, self.components)
         self._model = PlaneModel(tables, self._layout(grid))
@@ -104,9 +134,10 @@ class KltCodec:
         *,
         sensitivity: FloatArray | None = None,
         grid_sensitivity: FloatArray | None = None,
-        finest_retained: float = 0.99,
+        finest_retained: float = 0.995,
         max_components: int = 384,
         modes: Sequence[str] = MODES,
+        restore: bool = True,
     ) -> KltCodec:
         """Fit every table on token sets of one grid and one D.
 
@@ -118,6 +149,7 @@ class KltCodec:
             finest_retained: share of weighted energy that the whole stream restores, 0.5 to 0.9999.
             max_components: at most so many KLT components (bounds memory and time for a large D).
             modes: candidates over the grid; the one with the smallest measured rate is taken.
+            restore: also fit the cloud's guess at what was not sent.
 
         Raises:
             CodecNotFittedError: too few sets, or no variation in them.
@@ -132,6 +164,7 @@ class KltCodec:
             finest_retained=finest_retained,
             max_components=max_components,
             modes=modes,
+            restore=restore,
         )
 
     # ---- encode --------------------------------------------------------------------------------
@@ -156,16 +189,18 @@ class KltCodec:
         state = PlaneState(self.model_for(grid), grid.tiles)
         encoder = RunEncoder()
         changes = [np.zeros(1, dtype=np.int64)]
+        most_bytes = None if budget is None else budget + _SPARE_BYTES
         for plane, part in state.passes():
-            if budget is not None and encoder.bytes_out > budget + 8:
-                break
             items = state.items(plane, part)
             ones = np.flatnonzero((magnitude[items.index] >> plane) & 1)
             minus = negative[items.index[ones]]
-            chance = state.sign_chance(items)[ones]
+            chance = state.sign_chance(items, ones)
             cost = self.tables.cost[plane, part][items.classes]
-            encoder.encode_pass(cost, ones.tolist(), chance.tolist(), minus.tolist())
-            changes.append(state.apply(items, ones, minus, len(items.index)))
+            done = encoder.encode_pass(cost, ones.tolist(), chance.tolist(), minus.tolist(), most_bytes)
+            coded = int(np.searchsorted(ones, done))
+            changes.append(state.apply(items, ones[:coded], minus[:coded], done))
+            if most_bytes is not None and encoder.bytes_out > most_bytes:
+                break
         data = encoder.finish()
         known, needed = encoder.certain_bytes(data)
         energy = np.cumsum(np.concatenate(changes))
@@ -186,20 +221,24 @@ class KltCodec:
     def decode(self, header: bytes, segments: Sequence[bytes]) -> VisualTokens:
         """See :class:`heliograph.codec.base.Codec`."""
         _, grid = self._read_header(header)
-        state, _ = self.decode_state(grid, b"".join(segments))
+        decoded = self.decode_state(grid, b"".join(segments))
+        state, fitted = decoded.state, self._is_fitted(grid)
         coefficients = dequantize(state.restored, state.negative, state.shape)
-        return VisualTokens(self.transform.synthesise(coefficients, grid, self._is_fitted(grid)), grid)
+        spectrum = self.transform.over_channels(coefficients, grid, fitted)  # (T, P, R)
+        if self.restoration is not None:
+            spectrum = self.restoration.apply(spectrum, (grid.rows, grid.columns), decoded.level)
+        return VisualTokens(self.transform.synthesise(spectrum, grid, fitted), grid)
 
     def decode_integers(self, header: bytes, segments: Sequence[bytes]) -> Int:
         """(T, P, R) signed lower ends of the known magnitudes, in finest quantiser steps."""
         _, grid = self._read_header(header)
-        state, _ = self.decode_state(grid, b"".join(segments))
+        state = self.decode_state(grid, b"".join(segments)).state
         return np.where(state.negative, -state.known, state.known).reshape(state.shape)
 
     def retained_energy(self, header: bytes, segments: Sequence[bytes]) -> float:
         """Restored over total weighted energy; equals the sender's ``predicted_quality`` of the same prefix."""
         byte, grid = self._read_header(header)
-        _, energy = self.decode_state(grid, b"".join(segments))
+        energy = self.decode_state(grid, b"".join(segments)).energy
         return retained_share(energy, byte, self.tables.energy_unit)
 
     def _read_header(self, header: bytes) -> tuple[int, Grid]:
@@ -208,23 +247,28 @@ class KltCodec:
             raise StreamDamagedError
         return energy, grid
 
-    def decode_state(self, grid: Grid, prefix: bytes) -> tuple[PlaneState, int]:
-        """What a codeword prefix tells of the coefficients, and the restored energy in squared grains."""
+    def decode_state(self, grid: Grid, prefix: bytes) -> Decoded:
+        """What a codeword prefix tells of the coefficients."""
         state = PlaneState(self.model_for(grid), grid.tiles)
         decoder = RunDecoder(prefix)
-        energy, peak = 0, 0
+        energy, peak, level = 0, 0, float(self.tables.planes)
         for plane, part in state.passes():
             if decoder.ended:
                 break
             items = state.items(plane, part)
             cost = self.tables.cost[plane, part][items.classes]
-            result = decoder.decode_pass(cost, state.sign_chance(items))
+            result = decoder.decode_pass(cost, state.sign_chance(items, slice(None)))
             ones = np.asarray(result.ones, dtype=np.int64)
             change = state.apply(items, ones, np.asarray(result.negative, dtype=np.bool_), result.done)
             if len(change):
                 course = energy + np.cumsum(change)
                 energy, peak = int(course[-1]), max(peak, int(course.max()))
-        return state, peak
+            opens = state.opens_plane(plane, part)
+            share = 1.0 if part == 1 and opens else 0.5  # of its plane that this pass makes up
+            level = plane + (1.0 if opens else 0.5) - share * result.done / max(len(items.index), 1)
+            if result.done == len(items.index) == 0:
+                level = plane + (1.0 if opens else 0.5) - share
+        return Decoded(state, peak, level)
 
     # ---- grids ---------------------------------------------------------------------------------
     def _is_fitted(self, grid: Grid) -> bool:
@@ -262,6 +306,8 @@ class KltCodec:
         arrays: dict[str, Any] = {name: getattr(transform, name).astype(np.float32) for name in floats}
         arrays |= {name: getattr(self.layouts, name).astype(np.int16) for name in layouts}
         arrays |= {name: getattr(self.tables, name).astype(np.int32) for name in Tables.ARRAYS}
+        if self.restoration is not None:
+            arrays |= {_RESTORATION + name: array for name, array in self.restoration.stored().items()}
         write_arrays(folder, facts, arrays)
 
     @classmethod
@@ -285,7 +331,13 @@ class KltCodec:
             raise BundleDamagedError from error
         _check_shapes(grid, transform, layouts)
         tables.check(transform.forward.shape[1])
-        return cls(grid, transform, tables, layouts)
+        guess = {name.removeprefix(_RESTORATION): a for name, a in arrays.items() if name.startswith(_RESTORATION)}
+        restoration = None
+        if guess:
+            if set(guess) != set(Restoration.ARRAYS):
+                raise BundleDamagedError
+            restoration = Restoration.from_stored(guess, transform.forward.shape[1], tables.planes)
+        return cls(grid, transform, tables, layouts, restoration)
 
 
 def segment_ends(length: int) -> list[int]:

@@ -77,7 +77,7 @@ class PlaneModel:
 
 def score_bin(score: Int) -> Int:
     """Eighth octaves of scale over threshold to a significance class, 0..63."""
-    return np.asarray(np.minimum(np.maximum((score >> 1) + SCORE_BINS // 2, 0), SCORE_BINS - 1))
+    return np.asarray(((score >> 1) + SCORE_BINS // 2).clip(0, SCORE_BINS - 1))
 
 
 def refine_class(score: Int, later: Int) -> Int:
@@ -139,11 +139,13 @@ class PlaneState:
         if self.opens_plane(plane, part):
             self._open.reshape(self.shape)[:, :, :active] = True
         static = model.static_score(plane)[:, :active]
-        score: Int = np.broadcast_to(static[None], (self.shape[0], *static.shape))
         weights = tables.weights[plane, part]
-        if np.any(weights[1:]):
+        if weights[1:].any():
             magnitude = self.magnitudes(plane, part, active)
-            score = score + log_activity()[model.activity(active).multiplier(magnitude, weights)]
+            score = log_activity()[model.activity(active).multiplier(magnitude, weights)]
+            score += static
+        else:
+            score = np.repeat(static[None], self.shape[0], axis=0)
         return self._sorted(plane, part, active, static, score_bin(score))
 
     def _sorted(self, plane: int, part: int, active: int, static: Int, classes: Int) -> PassItems:
@@ -165,18 +167,26 @@ class PlaneState:
             self._open[index] = False
         return PassItems(plane, part, index, picked)
 
-    def sign_chance(self, items: PassItems) -> Int:
-        """(n,) 65536 * P(negative) of each decision, 0 for refinements."""
-        layout = self.model.layout
-        cell = items.index % (self.shape[1] * self.shape[2])
+    def sign_chance(self, items: PassItems, chosen: Int | Bool | slice) -> Int:
+        """(n,) 65536 * P(negative) of the chosen decisions of a pass, 0 for refinements."""
+        layout, index = self.model.layout, items.index[chosen]
+        cell = index % (self.shape[1] * self.shape[2])
         skew = layout.skew_bin.reshape(-1)[cell]
-        around = self.sign_context(items.index) if layout.spatial else 2
-        return np.where(items.classes < SCORE_BINS, self.model.tables.sign_chance[skew, around], 0)
+        around = self.sign_context(index, items.plane) if layout.spatial else 2
+        return np.where(items.classes[chosen] < SCORE_BINS, self.model.tables.sign_chance[skew, around], 0)
 
-    def sign_context(self, index: Int) -> Int:
-        """(n,) 0..4: the nearby tokens' signed sum in the same component, 2 = undecided."""
-        signed = np.where(self.negative, -self.restored, self.restored).reshape(self.shape)
-        nearby = self.model.activity(self.shape[2]).neighbour_sign(signed).reshape(-1)[index]
+    def sign_context(self, index: Int, plane: int) -> Int:
+        """(n,) 0..4: the nearby tokens' signed sum in the same component, 2 = undecided.
+
+        Args:
+            index: (n,) flat indices of coefficients that take part in ``plane``.
+            plane: the plane being coded; what does not take part in it is not looked at.
+        """
+        active, components = int(self.model.tables.active[plane]), self.shape[2]
+        restored = self.restored.reshape(self.shape)[:, :, :active]
+        signed = np.where(self.negative.reshape(self.shape)[:, :, :active], -restored, restored)
+        at = index if active == components else index // components * active + index % components
+        nearby = self.model.activity(active).neighbour_sign(signed).reshape(-1)[at]
         cell = index % (self.shape[1] * self.shape[2])
         scale = self.model.quiet(self.model.tables.planes).reshape(-1)[cell]
         strong = np.abs(nearby) > 4 * scale
@@ -204,6 +214,14 @@ class PlaneState:
         change = np.zeros(done, dtype=np.int64)
         change[moved] = after * after - before * before
         return change
+
+    def complete(self, plane: int, magnitude: Int, negative: Bool) -> None:
+        """Set everything to what is known once all passes down to ``plane`` are coded; for fitting."""
+        self.known[:] = magnitude >> plane << plane
+        self.negative[:] = negative & (self.known > 0)
+        self.restored[:] = 0
+        where = np.flatnonzero(self.known)
+        self.restored[where] = self._restore(where, plane)
 
     def _restore(self, where: Int, plane: int) -> Int:
         known = self.known[where]

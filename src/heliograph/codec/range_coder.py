@@ -88,16 +88,25 @@ class RunEncoder:
         """Bytes that can no longer change except by a carry."""
         return 2 * len(self._words)
 
-    def encode_pass(self, costs: IntArray, ones: list[int], sign_chance: list[int], negative: list[bool]) -> None:
-        """Code one pass.
+    def encode_pass(
+        self,
+        costs: IntArray,
+        ones: list[int],
+        sign_chance: list[int],
+        negative: list[bool],
+        most_bytes: int | None = None,
+    ) -> int:
+        """Code one pass; returns how many leading items are coded.
 
         Args:
             costs: (n,) cost of a zero at each item, 1..MAX_COST.
             ones: ascending positions of the ones.
             sign_chance: for each one, 65536 * P(negative) in 1..65535, or 0 where no sign is sent.
             negative: for each one, its sign.
+            most_bytes: stop soon after so many bytes of the codeword; no pass may follow then.
         """
         runs = _Runs(costs)
+        most_words = 1 << 62 if most_bytes is None else (most_bytes + 1) // 2
         at_ones = np.asarray(ones, dtype=np.int64)
         before, after = runs.cumulative[at_ones].tolist(), runs.cumulative[at_ones + 1].tolist()
         survival, steps = _SURVIVAL, self._steps
@@ -133,7 +142,10 @@ class RunEncoder:
                     width <<= 16
                 if start > target:
                     break
-        self._low, self._range, self._items = low, width, first_item + runs.count
+            if len(self._words) > most_words:
+                break
+        self._low, self._range, self._items = low, width, first_item + start
+        return start
 
     def _carry(self) -> None:
         index = len(self._words) - 1
@@ -213,6 +225,7 @@ class RunDecoder:
         ones: list[int] = []
         negative: list[bool] = []
         start, base, run = 0, 0, 0
+        surely_one, last_full = survival[RUN_LIMIT], runs.total - RUN_LIMIT  # spares most searches for a run's end
         while start < runs.count:
             value, width = self._value, self._range
             unit = width >> PROBABILITY_BITS
@@ -220,9 +233,10 @@ class RunDecoder:
             if quotient >> PROBABILITY_BITS:  # no encoder writes this
                 self.ended = True
                 break
-            end, end_cost, end_run = runs.limit(base, run)
-            none = survival[end_cost - base]
-            position, minus, below = -1, False, 0
+            position, minus, below, none = -1, False, 0, 0
+            if quotient < surely_one or base > last_full:
+                end, end_cost, end_run = runs.limit(base, run)
+                none = survival[end_cost - base]
             if quotient < none:
                 width = unit * none
             else:
@@ -271,6 +285,7 @@ class _Runs:
         self._values: list[int] = values.tolist()
         self._ends: list[int] = np.cumsum(totals).tolist()  # sum of costs up to the end of each run
         self._sums: list[int] = [0, *self._ends[:-1]]
+        self.total = self._ends[-1] if self._ends else 0
         self._costs = costs
 
     @property

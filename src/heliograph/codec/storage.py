@@ -12,7 +12,7 @@ import numpy.typing as npt
 from heliograph.errors import BundleDamagedError
 
 JSON_NAME, BINARY_NAME = "codec.json", "codec.bin"
-_DTYPES = ("<f4", "<f8", "<i2", "<i4", "<i8", "|u1", "|i1")
+_DTYPES = ("<f2", "<f4", "<f8", "<i2", "<i4", "<i8", "|u1", "|i1")
 _MAX_JSON_BYTES = 1 << 20
 _MAX_BINARY_BYTES = 1 << 30
 _MAX_DIMENSIONS = 4

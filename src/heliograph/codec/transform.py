@@ -67,13 +67,20 @@ class Transform:
             mixed = self._other_grid(spectrum, grid, inverse=False)
         return np.asarray(mixed / np.float32(self.step), dtype=np.float32)
 
-    def synthesise(self, coefficients: FloatArray, grid: Grid, fitted: bool) -> FloatArray:
-        """(T, P, R) coefficients in quantiser steps to (N, D) tokens."""
+    def channels(self, tokens: FloatArray) -> FloatArray:
+        """(T, P, D) tokens of the fitted grid to (T, P, R) channel coefficients, the grid left as it is."""
+        return np.asarray(np.matmul(tokens - self.mean, self.forward), dtype=np.float32)
+
+    def over_channels(self, coefficients: FloatArray, grid: Grid, fitted: bool) -> FloatArray:
+        """(T, P, R) coefficients in quantiser steps to (T, P, R) channel coefficients: the grid's part undone."""
         spectrum = coefficients * np.float32(self.step)
-        if fitted:
-            spectrum = spectrum if self.mode == "none" else np.matmul(self.grid_inverse, spectrum)
-        else:
-            spectrum = self._other_grid(spectrum, grid, inverse=True)
+        if not fitted:
+            return self._other_grid(spectrum, grid, inverse=True)
+        mixed = spectrum if self.mode == "none" else np.matmul(self.grid_inverse, spectrum)
+        return np.asarray(mixed, dtype=np.float32)
+
+    def synthesise(self, spectrum: FloatArray, grid: Grid, fitted: bool) -> FloatArray:
+        """(T, P, R) channel coefficients to (N, D) tokens."""
         mean = self.mean if fitted else self.mean.mean(axis=0)
         tokens = np.matmul(spectrum, self.inverse) + mean
         return np.ascontiguousarray(tokens.reshape(grid.tokens, -1), dtype=np.float32)

@@ -31,14 +31,14 @@ def test_fit_from_scenes(model_folder: Path, tmp_path: Path) -> None:
     nothing = codec.decode(encoded.header, ())
     error = float(np.square(restored.values - tokens.values).sum())
     assert error < 0.5 * float(np.square(nothing.values - tokens.values).sum())
-    assert len(said) == 3
+    assert len(said) == 4
 
 
 def test_sensitivity_is_a_second_moment(model_folder: Path) -> None:
     model = VisionLanguageModel.load(str(model_folder))
     tokens = encode_all(model, [render_scene(seed).image for seed in (1, 2)])
     flags = [p.requires_grad for p in model.torch_model.parameters()]
-    matrix = measure_sensitivity(model, tokens, [("what is the star?",)] * 2, answer_tokens=3)
+    matrix = measure_sensitivity(model, tokens, tokens, [("what is the star?",)] * 2, answer_tokens=3)
     assert matrix.shape == (128, 128)
     np.testing.assert_allclose(matrix, matrix.T, rtol=1e-4, atol=1e-6)
     assert np.linalg.eigvalsh(matrix.astype(np.float64)).min() > -1e-3

@@ -1,0 +1,106 @@
+"""Fitting the cloud's guess: one ridge regression per bit plane, its strength chosen on held-out photos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from heliograph.codec.klt import KltCodec
+from heliograph.codec.planes import PlaneState
+from heliograph.codec.quantize import dequantize, quantize
+from heliograph.codec.restoration import (
+    MOST_COMPONENTS,
+    Restoration,
+    as_stored,
+    draw_projection,
+    random_features,
+    views,
+)
+from heliograph.codec.transform import DoubleArray
+from heliograph.types import FloatArray, Grid
+
+_RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+_HELD_OUT_SHARE = 8  # one photo in so many chooses the ridge
+_SEED = 0
+_CHUNK_TILES = 64
+
+
+def fit_restoration(codec: KltCodec, tokens: FloatArray) -> Restoration:
+    """Regressions for a codec whose transform and tables are fitted.
+
+    Args:
+        codec: as fitted on ``tokens``.
+        tokens: (I, P, D) f32; the last eighth only chooses the ridges, then joins the fit.
+    """
+    one = Grid(codec.grid.rows, codec.grid.columns, len(tokens))
+    exact = codec.transform.channels(tokens)  # (I, P, R)
+    coefficients = codec.transform.analyse(tokens.reshape(-1, tokens.shape[2]), one, fitted=True)
+    magnitude, negative = quantize(coefficients, codec.magnitude_limits)
+    state = PlaneState(codec.model_for(one), len(tokens))
+    looked_at = min(codec.components, MOST_COMPONENTS)
+    sides = (codec.grid.rows, codec.grid.columns)
+    length = float(np.sqrt((views(exact, sides, looked_at).astype(np.float64) ** 2).sum(axis=1).mean()))
+    projection, phase = draw_projection(3 * looked_at, length, _SEED)
+    weights = []
+    for plane in range(codec.tables.planes):
+        state.complete(plane, magnitude, negative)
+        restored = codec.transform.over_channels(
+            dequantize(state.restored, state.negative, state.shape), one, fitted=True
+        )
+        weights.append(_regress(restored, exact, sides, projection, phase, looked_at))
+    return Restoration(projection, phase, np.stack(weights))
+
+
+def _regress(
+    restored: FloatArray,
+    exact: FloatArray,
+    sides: tuple[int, int],
+    projection: FloatArray,
+    phase: FloatArray,
+    looked_at: int,
+) -> FloatArray:
+    """(F + M, C) weights for one plane; zeros where held-out photos gain nothing."""
+    held = max(1, len(restored) // _HELD_OUT_SHARE)
+    parts = []
+    for chosen in (slice(0, -held), slice(-held, None)):
+        parts.append(_moments(restored[chosen], exact[chosen], sides, projection, phase, looked_at))
+    (gram, cross, rows), (held_gram, held_cross, held_rows) = parts
+    best, chosen_ridge = 0.0, None
+    for ridge in _RIDGES:
+        weights = _solve(gram, cross, ridge * rows)
+        # |r - Pw|^2 - |r|^2 on the held-out photos, from their moments alone
+        change = float(np.einsum("fc,fc->", weights, held_gram @ weights - 2 * held_cross))
+        if change < best:
+            best, chosen_ridge = change, ridge
+    if chosen_ridge is None:
+        return np.zeros_like(cross, dtype=np.float32)
+    return as_stored(_solve(gram + held_gram, cross + held_cross, chosen_ridge * (rows + held_rows)))
+
+
+def _solve(gram: DoubleArray, cross: DoubleArray, ridge: float) -> DoubleArray:
+    return np.asarray(np.linalg.solve(gram + ridge * np.eye(len(gram)), cross))
+
+
+def _moments(
+    restored: FloatArray,
+    exact: FloatArray,
+    sides: tuple[int, int],
+    projection: FloatArray,
+    phase: FloatArray,
+    looked_at: int,
+) -> tuple[DoubleArray, DoubleArray, int]:
+    """Gram matrix of the features, their product with the error that is left, and the number of tokens."""
+    size = sum(projection.shape)
+    gram, cross = np.zeros((size, size)), np.zeros((size, looked_at))
+    for some, wanted in _chunks(restored, exact):
+        features = random_features(views(some, sides, looked_at), projection, phase)  # (n, F + M)
+        error = (wanted - some)[:, :, :looked_at].reshape(-1, looked_at)  # (n, C)
+        gram += features.T @ features
+        cross += features.T @ error
+    return gram, cross, restored.shape[0] * restored.shape[1]
+
+
+def _chunks(restored: FloatArray, exact: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
+    for start in range(0, len(restored), _CHUNK_TILES):
+        yield restored[start : start + _CHUNK_TILES], exact[start : start + _CHUNK_TILES]

@@ -1,0 +1,131 @@
+"""The cloud's guess at what was not sent: a ridge regression on random features of what was.
+
+Visual tokens are no Gaussian cloud: what a token shows (a red star, a wall) settles many of its coefficients at once,
+while the transform knows their variances alone. From the coefficients restored so far, those of the neighbours and
+those of the whole photo, the regression predicts the error that is left, separately for every bit plane, because a
+rough token and a fine one err differently. Random features turn kernel ridge regression into one linear system
+(Rahimi and Recht, "Random features for large-scale kernel machines", 2007), so the fit stays closed form.
+
+Only values change, never a decoded integer: floats may differ in the last bits from machine to machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.errors import BundleDamagedError
+from heliograph.types import FloatArray
+
+FEATURES = 512
+MOST_COMPONENTS = 96  # leading components that are looked at and corrected; bounds the tables for large models
+_VIEWS = 3  # the token itself, its eight neighbours' mean, the photo's mean
+_PHOTO_GAIN = 2.0  # a mean over many tokens is small beside one token
+_SPREAD = 0.75  # standard deviation of the random projections in radians: how far one cosine still sees
+_LARGEST = 1e6
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """Tables of the regression; floats in [-1e6, 1e6], stored as float16.
+
+    Attributes:
+        projection: (F, M) f32 from the F = 3 x C looked-at values to M random cosines; C leading components.
+        phase: (M,) f32.
+        weights: (planes, F + M, C) f32: what to add after each bit plane; zeros where nothing was gained.
+    """
+
+    projection: FloatArray
+    phase: FloatArray
+    weights: FloatArray
+
+    ARRAYS: ClassVar[tuple[str, ...]] = ("projection", "phase", "weights")
+
+    def apply(self, spectrum: FloatArray, sides: tuple[int, int], level: float) -> FloatArray:
+        """Add the predicted error.
+
+        Args:
+            spectrum: (T, P, R) restored channel coefficients, without a transform over the grid.
+            sides: rows and columns of the grid, their product P.
+            level: how far the bit planes are known: p after all of plane p, p + 0.5 half way there.
+        """
+        weights = self._blend(level)
+        if weights is None:
+            return spectrum
+        found = self._features(spectrum, sides) @ weights  # (T * P, C)
+        result = spectrum.copy()
+        components = weights.shape[1]
+        result[:, :, :components] += found.reshape(*spectrum.shape[:2], components)
+        return result
+
+    def _blend(self, level: float) -> FloatArray | None:
+        """(F + M, C) between the planes on either side of ``level``; above the coarsest plane nothing is known."""
+        planes = len(self.weights)
+        if level >= planes:
+            return None
+        lower = max(int(level), 0)
+        share = np.float32(max(level, 0.0) - lower)
+        fine = self.weights[lower]
+        coarse = self.weights[lower + 1] if lower + 1 < planes else np.zeros_like(fine)
+        return np.asarray(fine + share * (coarse - fine), dtype=np.float32)
+
+    def _features(self, spectrum: FloatArray, sides: tuple[int, int]) -> FloatArray:
+        return random_features(views(spectrum, sides, self.weights.shape[2]), self.projection, self.phase)
+
+    def stored(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays as they go to disk."""
+        return {name: getattr(self, name).astype(np.float16) for name in self.ARRAYS}
+
+    @classmethod
+    def from_stored(cls, arrays: dict[str, npt.NDArray[Any]], components: int, planes: int) -> Restoration:
+        """Back from disk.
+
+        Raises:
+            BundleDamagedError: shapes or values do not fit the codec.
+        """
+        made = cls(*(arrays[name].astype(np.float32) for name in cls.ARRAYS))
+        looked_at = min(components, MOST_COMPONENTS)
+        size, count = _VIEWS * looked_at, made.phase.size
+        shapes = ((size, count), (count,), (planes, size + count, looked_at))
+        for name, shape in zip(cls.ARRAYS, shapes, strict=True):
+            values = getattr(made, name)
+            if values.shape != shape or not np.all(np.abs(values) <= _LARGEST):  # also refuses NaN
+                raise BundleDamagedError
+        return made
+
+
+def views(spectrum: FloatArray, sides: tuple[int, int], components: int) -> FloatArray:
+    """(T * P, 3 * C) what the regression looks at, for each token."""
+    own = np.asarray(spectrum[:, :, :components], dtype=np.float32)
+    tiles, positions, _ = own.shape
+    grid = own.reshape(tiles, *sides, components)
+    padded = np.zeros((tiles, sides[0] + 2, sides[1] + 2, components), dtype=np.float32)
+    padded[:, 1:-1, 1:-1] = grid
+    down = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    around = (down[:, :, :-2] + down[:, :, 1:-1] + down[:, :, 2:] - grid) / np.float32(8)
+    seen = np.empty((tiles, positions, _VIEWS * components), dtype=np.float32)
+    seen[:, :, :components] = own
+    seen[:, :, components : 2 * components] = around.reshape(own.shape)
+    seen[:, :, 2 * components :] = np.float32(_PHOTO_GAIN) * own.mean(axis=1, keepdims=True)
+    return seen.reshape(tiles * positions, _VIEWS * components)
+
+
+def random_features(seen: FloatArray, projection: FloatArray, phase: FloatArray) -> FloatArray:
+    """(n, F) to (n, F + M): the values themselves and cosines of random projections of them."""
+    return np.asarray(np.concatenate([seen, np.cos(seen @ projection + phase)], axis=1), dtype=np.float32)
+
+
+def draw_projection(size: int, length: float, seed: int, count: int = FEATURES) -> tuple[FloatArray, FloatArray]:
+    """Random (size, count) projection for vectors of root mean square ``length``, and (count,) phases."""
+    generator = np.random.default_rng(seed)
+    projection = generator.standard_normal((size, count)) * (_SPREAD / max(length, 1e-12))
+    phase = generator.uniform(0, 2 * np.pi, count)
+    return as_stored(projection), as_stored(phase)
+
+
+def as_stored(values: npt.NDArray[Any]) -> FloatArray:
+    """Rounded to what the file keeps, so that a fitted codec equals the one loaded from disk."""
+    return np.asarray(values.astype(np.float16).astype(np.float32))
