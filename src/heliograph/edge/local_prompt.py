@@ -19,6 +19,7 @@ from heliograph.errors import (
     QuestionEmptyError,
     QuestionTooLongError,
 )
+from heliograph.prompt_text import neutralised
 from heliograph.protocol.limits import MAX_QUESTION_CHARACTERS
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class LocalPrompt:
             raise QuestionTooLongError
         if not question.strip():
             raise QuestionEmptyError
-        return self._pieces.head_ids + self._tail(self._neutralised(question.strip()))
+        return self._pieces.head_ids + self._tail(neutralised(question.strip(), self._control_names))
 
     def text(self, ids: list[int]) -> str:
         """Answer text without control tokens and outer white space."""
@@ -136,17 +137,6 @@ class LocalPrompt:
         # A normaliser made a control token out of harmless text: encode the question on its own and drop them.
         plain = tuple(number for number in self._encode(question) if number not in self._control_ids)
         return (self._encode(before) if before else ()) + plain + self._encode(after)
-
-    def _neutralised(self, question: str) -> str:
-        """``question`` with a space put into every written-out control token, so that it reads as plain text."""
-        changed = True
-        while changed:
-            changed = False
-            for name in self._control_names:
-                if len(name) > 1 and name in question:
-                    question = question.replace(name, f"{name[0]} {name[1:]}")
-                    changed = True
-        return question
 
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)

@@ -28,7 +28,7 @@ from heliograph.training.reference_data import SceneStore, load_easy_store
 from heliograph.training.scene_shards import render_rows, render_shard
 from heliograph.training.tower import DenseHeads
 
-SHARES = {"tower": 0.36, "language": 0.42, "joint": 0.22}
+SHARES = {"tower": 0.36, "language": 0.58, "joint": 0.06}  # joint finetuning brought nothing (docs/experiments.md)
 DEFAULT_SHARDS = 40
 HELD_OUT_SEEDS = range(DEV_START + 50_000, DEV_START + 50_400)
 _WARM_UP_STEPS = 100

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from heliograph.errors import ModelUnsupportedError, QuestionEmptyError, QuestionTooLongError, UsageError
+from heliograph.prompt_text import neutralised
 
 MAX_QUESTION_CHARACTERS = 2000
 MAX_IMAGES_PER_QUESTION = 8
@@ -90,14 +91,7 @@ class PromptBuilder:
 
     def neutralise(self, question: str) -> str:
         """``question`` with a space put into every written-out control token, so that it reads as plain text."""
-        changed = True
-        while changed:
-            changed = False
-            for name in self._control_names:
-                if len(name) > 1 and name in question:
-                    question = question.replace(name, f"{name[0]} {name[1:]}")
-                    changed = True
-        return question
+        return neutralised(question, self._control_names)
 
     def _make_blank(self, images: int) -> FrameInputs:
         size = self._processor.image_processor.max_image_size["longest_edge"]
