@@ -24,6 +24,7 @@ _RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _HELD_OUT_SHARE = 8  # one photo in so many chooses the ridge
 _SEED = 0
 _CHUNK_TILES = 64
+_MOST_COEFFICIENTS = 1 << 23  # bounds the memory for large models
 
 
 def fit_restoration(codec: KltCodec, tokens: FloatArray) -> Restoration:
@@ -33,6 +34,8 @@ def fit_restoration(codec: KltCodec, tokens: FloatArray) -> Restoration:
         codec: as fitted on ``tokens``.
         tokens: (I, P, D) f32; the last eighth only chooses the ridges, then joins the fit.
     """
+    size = tokens.shape[0] * tokens.shape[1] * codec.components
+    tokens = tokens[:: -(-size // _MOST_COEFFICIENTS)]
     one = Grid(codec.grid.rows, codec.grid.columns, len(tokens))
     exact = codec.transform.channels(tokens)  # (I, P, R)
     coefficients = codec.transform.analyse(tokens.reshape(-1, tokens.shape[2]), one, fitted=True)

@@ -263,11 +263,7 @@ class KltCodec:
             if len(change):
                 course = energy + np.cumsum(change)
                 energy, peak = int(course[-1]), max(peak, int(course.max()))
-            opens = state.opens_plane(plane, part)
-            share = 1.0 if part == 1 and opens else 0.5  # of its plane that this pass makes up
-            level = plane + (1.0 if opens else 0.5) - share * result.done / max(len(items.index), 1)
-            if result.done == len(items.index) == 0:
-                level = plane + (1.0 if opens else 0.5) - share
+            level = state.level(plane, part, result.done / len(items.index) if len(items.index) else 1.0)
         return Decoded(state, peak, level)
 
     # ---- grids ---------------------------------------------------------------------------------

@@ -117,6 +117,13 @@ class PlaneState:
         """Whether this pass is the first one of its plane."""
         return part == 0 or bool(self.model.tables.split[plane] >= SCORE_BINS)
 
+    def level(self, plane: int, part: int, share: float) -> float:
+        """How far the planes are known after a share of a pass; two passes count as halves of their plane."""
+        if part == 0:
+            return plane + 1 - 0.5 * share
+        start, size = (1.0, 1.0) if self.opens_plane(plane, part) else (0.5, 0.5)
+        return plane + start - size * share
+
     def magnitudes(self, plane: int, part: int, active: int) -> Int:
         """(T, P, active) restored magnitudes, or expected ones where nothing is known yet."""
         model = self.model

@@ -72,6 +72,16 @@ def test_stream_is_an_exact_inverse_of_the_integers(codec: KltCodec, photos: lis
         assert np.array_equal(decoded.reshape(-1), np.where(negative, -magnitude, magnitude))
 
 
+def test_a_budget_cuts_the_same_stream_earlier(codec: KltCodec, photos: list[VisualTokens]) -> None:
+    for tokens in photos[:4]:
+        whole = codec.encode(tokens)
+        stream = b"".join(whole.segments)
+        for budget in range(len(whole.header), len(whole.header) + len(stream) + 8):
+            cut = codec.encode(tokens, max_bytes=budget)
+            assert cut.header == whole.header
+            assert b"".join(cut.segments) == stream[: budget - len(cut.header)]
+
+
 def test_no_bytes_at_all_restore_the_mean(codec: KltCodec, photos: list[VisualTokens]) -> None:
     encoded = codec.encode(photos[0])
     assert np.allclose(codec.decode(encoded.header, []).values, codec.transform.mean, atol=1e-5)
