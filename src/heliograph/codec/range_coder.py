@@ -147,6 +147,16 @@ class RunEncoder:
         self._low, self._range, self._items = low, width, first_item + start
         return start
 
+    def _normalise(self) -> None:
+        """Move settled words out until the range is wide again; ``encode_pass`` has this inside its loop for speed."""
+        while self._range < LOW_LIMIT:
+            if self._low > _WINDOW_MASK:
+                self._carry()
+                self._low &= _WINDOW_MASK
+            self._words.append(self._low >> (TOP_BITS - 16))
+            self._low = (self._low & _WORD_MASK) << 16
+            self._range <<= 16
+
     def _carry(self) -> None:
         index = len(self._words) - 1
         while self._words[index] == 0xFFFF:
