@@ -87,7 +87,7 @@ class LatentTables:
 def _seen_before(latents: Int) -> Int:
     """(..., K, c) to (..., K): sum of the magnitudes of the latents just before."""
     size = np.abs(latents).sum(axis=-1)
-    total = np.zeros_like(size)
+    total = np.zeros(size.shape, dtype=np.int64)
     for back in range(1, _SEEN_BEFORE + 1):
         total[..., back:] += size[..., :-back]
     return total

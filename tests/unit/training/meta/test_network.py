@@ -1,0 +1,72 @@
+"""The Meta AutoEncoder's border: shapes, bounds, and that nothing outside the prefix is read."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from heliograph.training.meta.losses import answer_distance
+from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel, rounded
+
+SIZES = MetaSizes(3, 4, 10, latents=6, channels=2, width=16, encoder_layers=1, decoder_layers=1, heads=2, reach=3)
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[MetaEncoder, MetaDecoder]:
+    torch.manual_seed(0)
+    mean, scale = torch.randn(12, 10), torch.rand(10) + 0.5
+    return MetaEncoder(SIZES, mean, scale).eval(), MetaDecoder(SIZES, mean, scale).eval()
+
+
+def test_latents_are_bounded_whatever_comes_in(pair: tuple[MetaEncoder, MetaDecoder]) -> None:
+    for size in (1.0, 1e4):
+        latents = pair[0](size * torch.randn(5, 12, 10)).round()
+        assert latents.shape == (5, 6, 2)
+        assert latents.abs().max() <= SIZES.reach
+
+
+def test_what_is_not_known_is_not_read(pair: tuple[MetaEncoder, MetaDecoder]) -> None:
+    latents = torch.randint(-3, 4, (2, 6, 2)).float()
+    other = latents.clone()
+    other[:, 4:] = torch.randint(-3, 4, (2, 2, 2)).float() + 9
+    known = torch.arange(6).expand(2, -1) < 4
+    with torch.no_grad():
+        first, second = pair[1](latents, known), pair[1](other, known)
+        zeros = latents.clone()
+        zeros[:, 4:] = 0
+        as_zeros = pair[1](zeros, torch.ones(2, 6, dtype=torch.bool))
+    assert first.shape == (2, 12, 10)
+    assert torch.equal(first, second)
+    assert not torch.allclose(first, as_zeros)  # a missing latent is not a zero
+
+
+def test_every_prefix_restores_finite_tokens(pair: tuple[MetaEncoder, MetaDecoder]) -> None:
+    latents = torch.zeros(7, 6, 2)
+    known = torch.arange(6)[None] < torch.arange(7)[:, None]
+    with torch.no_grad():
+        restored = pair[1](latents, known)
+    assert torch.isfinite(restored).all()
+
+
+def test_rounding_passes_gradients_and_gives_integers() -> None:
+    values = torch.tensor([0.2, 1.7, -2.6], requires_grad=True)
+    made = rounded(values)
+    assert made.tolist() == [0, 2, -3]
+    made.sum().backward()  # type: ignore[no-untyped-call]
+    assert values.grad is not None
+    assert values.grad.tolist() == [1, 1, 1]
+
+
+def test_rare_integers_cost_more_bits() -> None:
+    rate = RateModel(SIZES)
+    near, far = torch.zeros(1, 6, 2), torch.full((1, 6, 2), 3.0)
+    assert rate(near).shape == (1, 6)
+    assert (rate(near) > 0).all()
+    assert (rate(far) > rate(near)).all()
+
+
+def test_distance_is_zero_for_the_same_answers_and_grows() -> None:
+    logits, weights = torch.randn(4, 9), torch.ones(4)
+    assert float(answer_distance(logits, logits, weights)) == pytest.approx(0, abs=1e-6)
+    slightly, much = logits + 0.1 * torch.randn(4, 9), torch.randn(4, 9)
+    assert 0 < float(answer_distance(logits, slightly, weights)) < float(answer_distance(logits, much, weights))
