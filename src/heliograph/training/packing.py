@@ -26,6 +26,11 @@ DESCRIPTION_WEIGHT = 0.35
 _DESCRIPTION_TOKENS = 16
 
 Ids = npt.NDArray[np.int64]
+Branch = tuple[list[int], int]
+"""Ids of a question and its answer, and how many of them belong to the question."""
+
+PackedRow = tuple[Ids, Ids, Ids, Ids, npt.NDArray[np.float32]]
+"""Ids, positions, branch numbers (0 for the head), targets and weights of one picture's sequence."""
 
 
 class PromptPieces:
@@ -50,7 +55,7 @@ class PromptPieces:
         """Ids from the start of the turn through the pictures."""
         return self.ids(f"{START}User:" + self._picture * pictures)
 
-    def branch(self, question: str, answer: str) -> tuple[list[int], int]:
+    def branch(self, question: str, answer: str) -> Branch:
         """Ids of question and answer, and how many of them belong to the question."""
         ask = self.ids(f"{question}{END}\nAssistant:")
         return ask + self.ids(f" {answer}{END}"), len(ask)
@@ -80,10 +85,21 @@ def pack(pieces: PromptPieces, samples: Sequence[tuple[int, Sequence[tuple[str, 
 
     All samples of a batch may hold different numbers of pictures; lengths are padded to the longest.
     """
-    rows = [_pack_one(pieces, pictures, pairs) for pictures, pairs in samples]
+    heads = [pieces.head(pictures) for pictures, _ in samples]
+    branches = [[pieces.branch(*pair) for pair in pairs] for _, pairs in samples]
+    return pack_branches(heads, branches, pieces.pad)
+
+
+def pack_branches(heads: Sequence[list[int]], branches: Sequence[Sequence[Branch]], pad: int) -> PackedBatch:
+    """One head and its branches per picture, padded on the right with ``pad``."""
+    rows = [_pack_one(head, own) for head, own in zip(heads, branches, strict=True)]
+    return _padded(rows, pad)
+
+
+def _padded(rows: Sequence[PackedRow], pad: int) -> PackedBatch:
     length = max(len(row[0]) for row in rows)
     size = len(rows)
-    ids = np.full((size, length), pieces.pad, np.int64)
+    ids = np.full((size, length), pad, np.int64)
     positions = np.zeros((size, length), np.int64)
     branches = np.full((size, length), -1, np.int64)
     targets = np.full((size, length), -100, np.int64)
@@ -103,14 +119,10 @@ def pack(pieces: PromptPieces, samples: Sequence[tuple[int, Sequence[tuple[str, 
     )
 
 
-def _pack_one(
-    pieces: PromptPieces, pictures: int, pairs: Sequence[tuple[str, str]]
-) -> tuple[Ids, Ids, Ids, Ids, npt.NDArray[np.float32]]:
-    head = pieces.head(pictures)
+def _pack_one(head: list[int], own: Sequence[Branch]) -> PackedRow:
     ids, positions, branches = list(head), list(range(len(head))), [0] * len(head)
     targets, weights = [-100] * len(head), [0.0] * len(head)
-    for number, (question, answer) in enumerate(pairs, start=1):
-        branch, asked = pieces.branch(question, answer)
+    for number, (branch, asked) in enumerate(own, start=1):
         answered = len(branch) - asked
         weight = DESCRIPTION_WEIGHT if answered > _DESCRIPTION_TOKENS else 1.0
         ids += branch

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from heliograph.training.meta.losses import answer_distance
 from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel, rounded
 
 SIZES = MetaSizes(3, 4, 10, latents=6, channels=2, width=16, encoder_layers=1, decoder_layers=1, heads=2, reach=3)
@@ -63,10 +62,3 @@ def test_rare_integers_cost_more_bits() -> None:
     assert rate(near).shape == (1, 6)
     assert (rate(near) > 0).all()
     assert (rate(far) > rate(near)).all()
-
-
-def test_distance_is_zero_for_the_same_answers_and_grows() -> None:
-    logits, weights = torch.randn(4, 9), torch.ones(4)
-    assert float(answer_distance(logits, logits, weights)) == pytest.approx(0, abs=1e-6)
-    slightly, much = logits + 0.1 * torch.randn(4, 9), torch.randn(4, 9)
-    assert 0 < float(answer_distance(logits, slightly, weights)) < float(answer_distance(logits, much, weights))

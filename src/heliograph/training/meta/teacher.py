@@ -1,0 +1,79 @@
+"""The frozen VLM as a teacher: its own answers to questions, and how far restored tokens move them. No labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from heliograph.training.packing import Branch, PackedBatch, pack_branches
+from heliograph.types import VisualTokens
+from heliograph.vlm.model import VisionLanguageModel
+
+OwnAnswer = tuple[str, tuple[int, ...]]
+"""A question and the ids that the model answers from uncompressed tokens, without the end."""
+
+_ANSWER_TOKENS = 24
+
+
+class Teacher:
+    """A VLM whose weights stay as they are.
+
+    Args:
+        model: any loaded VLM with one frame per picture.
+    """
+
+    def __init__(self, model: VisionLanguageModel) -> None:
+        self.model = model
+        for parameter in model.torch_model.parameters():
+            parameter.requires_grad_(False)
+        self._end = min(model.decoder.end_ids)
+        self._head = list(model.prompts.build("what?", 1).head)
+
+    def own_answers(self, tokens: Sequence[VisualTokens], asked: Sequence[Sequence[str]]) -> list[list[OwnAnswer]]:
+        """Greedy answers from uncompressed tokens, for each picture's questions."""
+        pairs = [(question, (one,)) for one, questions in zip(tokens, asked, strict=True) for question in questions]
+        answers = iter(self.model.answer_many(pairs, max_new_tokens=_ANSWER_TOKENS))
+        return [[(question, tuple(next(answers).token_ids)) for question in questions] for questions in asked]
+
+    def pack(self, asked: Sequence[Sequence[OwnAnswer]]) -> PackedBatch:
+        """All questions of each picture in one sequence, exactly as the processor would put each alone."""
+        branches = [[self._branch(*one) for one in picture] for picture in asked]
+        return pack_branches([self._head] * len(asked), branches, self._end)
+
+    def _branch(self, question: str, answer: tuple[int, ...]) -> Branch:
+        tail = list(self.model.prompts.build(question, 1).tail)
+        said = [token for token in answer if token not in self.model.decoder.end_ids]
+        return [*tail, *said, self._end], len(tail)
+
+    def logits(self, batch: PackedBatch, tokens: Tensor) -> Tensor:
+        """(answer tokens, V) float32 logits wherever the batch has a target.
+
+        Args:
+            batch: B packed pictures.
+            tokens: (B, N, D) visual tokens.
+        """
+        model = self.model.torch_model
+        text = model.model.text_model
+        embeds = text.get_input_embeddings()(batch.ids)  # (B, T, D)
+        places = (batch.ids == model.config.image_token_id).unsqueeze(-1)
+        embeds = embeds.masked_scatter(places, tokens.to(embeds.dtype))
+        hidden = text(
+            inputs_embeds=embeds, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
+        ).last_hidden_state
+        found: Tensor = model.lm_head(hidden[batch.targets != -100]).float()
+        return found
+
+    def distance(self, batch: PackedBatch, exact: Tensor, restored: Tensor) -> Tensor:
+        """How far the answers from restored tokens are from those of the exact ones, in nats per answer token."""
+        with torch.no_grad():
+            wanted = self.logits(batch, exact)
+        return divergence(wanted, self.logits(batch, restored), batch.weights[batch.targets != -100])
+
+
+def divergence(wanted: Tensor, found: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean Kullback-Leibler divergence of (answers, V) logits from the wanted ones, in nats."""
+    log_wanted, log_found = torch.log_softmax(wanted, dim=-1), torch.log_softmax(found, dim=-1)
+    each = (log_wanted.exp() * (log_wanted - log_found)).sum(-1)
+    return (each * weights).sum() / weights.sum()
