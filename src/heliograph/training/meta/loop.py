@@ -1,0 +1,224 @@
+"""The training run of the learned codec: resumable, seeded, with a line of rate and agreement as it goes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from heliograph.errors import UsageError
+from heliograph.training.meta.data import MetaData
+from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel, rounded
+from heliograph.training.meta.teacher import Teacher
+from heliograph.types import VisualTokens
+
+Progress = Callable[[str], None]
+
+_WARM_UP_STEPS = 200
+_WHOLE_SHARE = 0.2  # of the pictures in a batch keep every latent
+_REPORT_SECONDS = 120.0
+_REPORT_BYTES = (32, 64, 96, 128, 192)
+_REPORT_PICTURES = 60
+_PREFIXES = ("log-uniform", "uniform")
+
+
+@dataclass(frozen=True)
+class MetaRecipe:
+    """What an ablation varies.
+
+    Attributes:
+        token_weight: of the whitened squared error of tokens.
+        answer_weight: of the divergence of the frozen model's answers.
+        rate_weight: per byte of the whole stream; grows from nothing over the first 30 % of the run.
+        prefix: how the length of the kept prefix is drawn.
+        batch, asked_batch: pictures per step, and how many of them are asked.
+        questions: asked of a picture per step.
+        peak_rate: of AdamW.
+    """
+
+    token_weight: float = 0.3
+    answer_weight: float = 1.0
+    rate_weight: float = 0.002
+    prefix: str = "log-uniform"
+    batch: int = 24
+    asked_batch: int = 12
+    questions: int = 6
+    peak_rate: float = 1.5e-3
+
+
+@dataclass
+class MetaState:
+    """Where the run stands."""
+
+    seed: int
+    step: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class MetaRun:
+    """One training run.
+
+    Args:
+        teacher: the frozen model.
+        data: pictures; the last sixteenth only reports.
+        sizes, recipe: the network and its losses.
+        out: folder of ``checkpoint.pt``; a later run with the same sizes goes on from it.
+        seed: of weights and batches.
+        progress: receives a line every two minutes.
+
+    Raises:
+        UsageError: an unknown prefix rule, or the checkpoint in ``out`` belongs to other sizes.
+    """
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        data: MetaData,
+        sizes: MetaSizes,
+        recipe: MetaRecipe,
+        out: Path,
+        seed: int = 0,
+        progress: Progress = print,
+    ) -> None:
+        if recipe.prefix not in _PREFIXES:
+            raise UsageError
+        self.teacher, self.recipe, self.out, self.progress = teacher, recipe, out, progress
+        self.train, self.dev = data.split()
+        torch.manual_seed(seed)
+        mean, spread = self.train.statistics()
+        self.encoder, self.decoder = MetaEncoder(sizes, mean, spread), MetaDecoder(sizes, mean, spread)
+        self.rate = RateModel(sizes)
+        self.sizes, self.state = sizes, MetaState(seed)
+        self._modules = nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder, "rate": self.rate})
+        self._optimiser = torch.optim.AdamW(self._modules.parameters(), lr=1e-3, weight_decay=0.01)
+        out.mkdir(parents=True, exist_ok=True)
+        if self._checkpoint.exists():
+            self._load()
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.out / "checkpoint.pt"
+
+    def run(self, minutes: float) -> None:
+        """Train until ``minutes`` of optimisation are spent in all, earlier calls included."""
+        budget = minutes * 60
+        began, reported = time.monotonic() - self.state.seconds, time.monotonic()
+        while (elapsed := time.monotonic() - began) < budget:
+            figures = self.step(elapsed / budget)
+            self.state.seconds = elapsed
+            if time.monotonic() - reported > _REPORT_SECONDS:
+                self.report(figures)
+                reported = time.monotonic()
+        self.report({})
+
+    def step(self, share: float) -> dict[str, float]:
+        """One step at ``share`` of the run; returns its losses."""
+        recipe, rng = self.recipe, np.random.default_rng((self.state.seed, self.state.step))
+        chosen = rng.integers(len(self.train), size=recipe.batch)
+        exact = self.train.tokens[torch.from_numpy(chosen)].float()  # (B, N, D)
+        values = self.encoder(exact)  # (B, K, c)
+        bits = self.rate(values + torch.rand_like(values) - 0.5)  # (B, K)
+        known = self._prefixes(rng, recipe.batch)
+        restored = self.decoder(rounded(values), known)  # (B, N, D)
+        token_error = ((restored - exact) / self.decoder.scale).square().mean()
+        answer_error = self._answer_error(rng, chosen, exact, restored)
+        stream_bytes = bits.sum(dim=1).mean() / 8
+        rate_weight = recipe.rate_weight * min(1.0, share / 0.3)
+        loss = recipe.token_weight * token_error + recipe.answer_weight * answer_error + rate_weight * stream_bytes
+        self._descend(loss, share)
+        named = {"token error": token_error, "answer error": answer_error, "bytes": stream_bytes}
+        return {name: float(value.detach()) for name, value in named.items()}
+
+    def _prefixes(self, rng: np.random.Generator, batch: int) -> Tensor:
+        """(B, K) bool: which leading latents each picture keeps."""
+        latents = self.sizes.latents
+        draw = rng.random(batch)
+        length = latents**draw if self.recipe.prefix == "log-uniform" else latents * draw
+        length = np.where(rng.random(batch) < _WHOLE_SHARE, latents, np.clip(np.rint(length), 1, latents))
+        return torch.arange(latents)[None] < torch.from_numpy(length)[:, None]
+
+    def _answer_error(
+        self, rng: np.random.Generator, chosen: np.ndarray[Any, Any], exact: Tensor, restored: Tensor
+    ) -> Tensor:
+        count = min(self.recipe.asked_batch, len(chosen))
+        asked = []
+        for index in chosen[:count]:
+            own = self.train.asked[int(index)]
+            asked.append([own[i] for i in rng.permutation(len(own))[: self.recipe.questions]])
+        batch = self.teacher.pack(asked)
+        with torch.autocast(exact.device.type, dtype=torch.bfloat16):
+            return self.teacher.distance(batch, exact[:count], restored[:count])
+
+    def _descend(self, loss: Tensor, share: float) -> None:
+        warm = min(1.0, (self.state.step + 1) / _WARM_UP_STEPS)
+        rate = self.recipe.peak_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._modules.parameters(), 1.0)
+        self._optimiser.step()
+        self.state.step += 1
+
+    # ---- figures -------------------------------------------------------------------------------
+    @torch.no_grad()
+    def curve(self, budgets: tuple[int, ...] = _REPORT_BYTES) -> list[tuple[float, float]]:
+        """(mean bytes, agreement with the uncompressed answers) of held-out pictures cut at each budget.
+
+        Bytes are those that the training's rate model asks for.
+        """
+        dev = self.dev.tokens[:_REPORT_PICTURES].float()
+        latents = self.encoder(dev).round()
+        running = self.rate(latents).cumsum(dim=1)  # (I, K) bits
+        points = []
+        for budget in budgets:
+            known = running <= 8 * budget
+            restored = self.decoder(latents, known)
+            used = (running * known).max(dim=1).values.mean() / 8
+            points.append((float(used), self._agreement(restored)))
+        return points
+
+    def _agreement(self, restored: Tensor) -> float:
+        asked = self.dev.asked[: len(restored)]
+        tokens = [VisualTokens(np.ascontiguousarray(one.numpy()), self.dev.grid) for one in restored]
+        again = self.teacher.own_answers(tokens, [[question for question, _ in own] for own in asked])
+        same = [a == b for own, new in zip(asked, again, strict=True) for a, b in zip(own, new, strict=True)]
+        return float(np.mean(same))
+
+    def report(self, figures: dict[str, float]) -> None:
+        """Save the run and pass on one line of figures."""
+        points = self.curve()
+        self.state.history.append({"step": self.state.step, "seconds": self.state.seconds, "curve": points, **figures})
+        self._save()
+        losses = "  ".join(f"{name} {value:.3g}" for name, value in figures.items())
+        shown = "  ".join(f"{size:.0f} B {agreement:.3f}" for size, agreement in points)
+        self.progress(f"{self.state.seconds / 60:.1f} min  step {self.state.step}  {losses}  agreement {shown}")
+
+    # ---- disk ----------------------------------------------------------------------------------
+    def _save(self) -> None:
+        partial = self._checkpoint.with_suffix(".partial")
+        saved = {
+            "modules": self._modules.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "state": asdict(self.state),
+            "sizes": asdict(self.sizes),
+        }
+        torch.save(saved, partial)
+        partial.rename(self._checkpoint)
+
+    def _load(self) -> None:
+        saved = torch.load(self._checkpoint, weights_only=True)
+        if saved["sizes"] != asdict(self.sizes):
+            raise UsageError
+        self._modules.load_state_dict(saved["modules"])
+        self._optimiser.load_state_dict(saved["optimiser"])
+        self.state = MetaState(**saved["state"])
+        self.progress(f"going on from step {self.state.step}")

@@ -1,0 +1,109 @@
+"""A run learns, goes on where it was stopped, and repeats itself with the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from heliograph.errors import CodecNotFittedError, UsageError
+from heliograph.reference.recipe import build_reference_model
+from heliograph.reference.render import render_scene
+from heliograph.training.fit_codec import encode_all
+from heliograph.training.meta.data import MetaData, gather
+from heliograph.training.meta.loop import MetaRecipe, MetaRun
+from heliograph.training.meta.network import MetaSizes
+from heliograph.training.meta.teacher import Teacher
+from heliograph.types import VisualTokens
+from heliograph.vlm.model import VisionLanguageModel
+
+SIZES = MetaSizes(8, 8, 128, latents=8, channels=4, width=32, encoder_layers=1, decoder_layers=1, heads=2)
+RECIPE = MetaRecipe(batch=4, asked_batch=2, questions=1, peak_rate=3e-3)
+QUESTIONS = ("is there a red star?", "what is this?")
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Teacher:
+    folder = build_reference_model(tmp_path_factory.mktemp("model"), seed=4)
+    return Teacher(VisionLanguageModel.load(str(folder)))
+
+
+def material(teacher: Teacher) -> Callable[[int, int], tuple[list[VisualTokens], list[tuple[str, ...]]]]:
+    def make(first: int, count: int) -> tuple[list[VisualTokens], list[tuple[str, ...]]]:
+        pictures = [render_scene(first + i).image for i in range(count)]
+        return encode_all(teacher.model, pictures), [QUESTIONS] * count
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def data(teacher: Teacher, tmp_path_factory: pytest.TempPathFactory) -> MetaData:
+    return gather(teacher, material(teacher), 12, tmp_path_factory.mktemp("cache"), "key", lambda _: None)
+
+
+def run_of(teacher: Teacher, data: MetaData, out: Path, said: list[str] | None = None) -> MetaRun:
+    return MetaRun(teacher, data, SIZES, RECIPE, out, seed=5, progress=(said if said is not None else []).append)
+
+
+def test_losses_fall(teacher: Teacher, data: MetaData, tmp_path: Path) -> None:
+    run = run_of(teacher, data, tmp_path)
+    errors = [run.step(0.1)["token error"] for _ in range(40)]
+    assert np.mean(errors[-8:]) < 0.96 * np.mean(errors[:8])  # the rate still warms up
+
+
+def test_the_same_seed_gives_the_same_steps(teacher: Teacher, data: MetaData, tmp_path: Path) -> None:
+    first, second = (run_of(teacher, data, tmp_path / name) for name in "ab")
+    torch.manual_seed(1)
+    one = [first.step(0.1) for _ in range(2)]
+    torch.manual_seed(1)
+    two = [second.step(0.1) for _ in range(2)]
+    assert one == two
+
+
+def test_a_stopped_run_goes_on(teacher: Teacher, data: MetaData, tmp_path: Path) -> None:
+    run = run_of(teacher, data, tmp_path)
+    run.step(0.1)
+    run.report({"token error": 1.0})
+    said: list[str] = []
+    again = run_of(teacher, data, tmp_path, said)
+    assert said == ["going on from step 1"]
+    assert again.state.history == run.state.history
+    for name, value in run.encoder.state_dict().items():
+        assert torch.equal(value, again.encoder.state_dict()[name])
+    with pytest.raises(UsageError):
+        MetaRun(teacher, data, MetaSizes(8, 8, 128, latents=4, channels=4, width=32, heads=2), RECIPE, tmp_path)
+
+
+def test_longer_prefixes_cost_more_and_the_curve_has_shares(teacher: Teacher, data: MetaData, tmp_path: Path) -> None:
+    points = run_of(teacher, data, tmp_path).curve((2, 8, 1000))
+    assert points[0][0] < points[1][0] < points[2][0]
+    assert all(0 <= agreement <= 1 for _, agreement in points)
+
+
+def test_chunks_are_made_once_and_belong_to_their_key(teacher: Teacher, tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def counted(first: int, count: int) -> tuple[list[VisualTokens], list[tuple[str, ...]]]:
+        calls.append(first)
+        return material(teacher)(first, count)
+
+    first = gather(teacher, counted, 3, tmp_path, "one", lambda _: None)
+    second = gather(teacher, counted, 3, tmp_path, "one", lambda _: None)
+    assert calls == [0]
+    assert torch.equal(first.tokens, second.tokens)
+    assert first.asked == second.asked
+    gather(teacher, counted, 3, tmp_path, "two", lambda _: None)
+    assert calls == [0, 0]
+
+
+def test_one_picture_is_too_few(teacher: Teacher, tmp_path: Path) -> None:
+    with pytest.raises(CodecNotFittedError):
+        gather(teacher, material(teacher), 1, tmp_path, "one", lambda _: None)
+
+
+def test_an_unknown_prefix_rule_is_refused(teacher: Teacher, data: MetaData, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        MetaRun(teacher, data, SIZES, MetaRecipe(prefix="sometimes"), tmp_path)
