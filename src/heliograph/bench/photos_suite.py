@@ -30,7 +30,7 @@ from heliograph.bench.mobilenet import (
     prepare_pixels,
 )
 from heliograph.bench.progress import Progress
-from heliograph.bench.results import Figure, Row, SuiteResult
+from heliograph.bench.results import Figure, Provenance, Row, SuiteResult
 from heliograph.bench.stats import DoubleArray, clustered_interval, clustered_mean_interval
 from heliograph.bench.timing import processor_s
 from heliograph.codec.klt import KltCodec
@@ -100,6 +100,7 @@ class PhotosSuite:
             DataMissingError: the data folders are not there.
             MissingExtraError: the ``bench`` extra is not installed.
         """
+        provenance = Provenance.now()
         with Progress(quiet) as progress:
             progress.say("features of the photos")
             features = load_split_features(limit=None if limit is None else max(limit, 60))
@@ -116,6 +117,7 @@ class PhotosSuite:
                     measured.append(measure_pixels(strategy, setting, features.network, tools, pixels, classes))
         return SuiteResult(
             suite=self.name,
+            provenance=provenance,
             rows=tuple(_row(m) for m in measured),
             b99={s: cost_at(_points(measured, s), 0.99) for s in ("klt", *PIXEL_STRATEGIES)},
             figures=figures(measured),

@@ -7,7 +7,7 @@ measure a sample over a real shaped websocket, and compute the figures that the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from heliograph.bench.device_process import measure_device_process, peak_memory_
 from heliograph.bench.metrics import ALL
 from heliograph.bench.progress import Progress
 from heliograph.bench.reference_figures import Findings, reference_figures
-from heliograph.bench.results import Row, SuiteResult
+from heliograph.bench.results import Provenance, Row, SuiteResult
 from heliograph.bench.runner import BUDGET_KNOB, LOCAL, SHORT_ANSWER_TOKENS, Candidate, Runner
 from heliograph.bench.scores import CloudWork, Scores, b99_of, rows_of
 from heliograph.bench.socket_runs import measured_rows, opening_bytes
@@ -36,6 +36,16 @@ ANSWER_SAMPLE = 24
 FEW_QUESTIONS = 500
 EASY_QUESTIONS_PER_PHOTO = 8
 """At least so many in easy-VQA; only the length of the progress bar depends on it."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What stays as it is from the first line of a run to its result."""
+
+    provenance: Provenance
+    plan: ReferencePlan
+    bundle_folder: Path
+    limit: int | None
 
 
 class ReferenceSuite:
@@ -62,32 +72,25 @@ class ReferenceSuite:
         plan = reference_plan(self.name)
         if seed_start is not None:
             plan = replace(plan, seed_start=seed_start)
-        folder = self._bundle_folder or _shipped_bundle_folder()
+        run = _Run(Provenance.now(), plan, self._bundle_folder or _shipped_bundle_folder(), limit)
         with Progress(quiet) as progress:
             progress.say("loading the model and its bundle")
             model = VisionLanguageModel.load(self._model_name)
-            bench = open_bench(model, Bundle.load(folder))
+            bench = open_bench(model, Bundle.load(run.bundle_folder))
             tuning = list(scene_items(plan.tuning_seed_start, plan.tuning_scenes, descriptions=False, limit=limit))
             bench = warmed_up(bench, [tuning[0].photo])
             candidates = _candidates(bench, plan, tuning, progress)
-            return self._run_tests(bench, plan, candidates, folder, limit, progress)
+            return self._run_tests(run, bench, candidates, progress)
 
-    def _run_tests(
-        self,
-        bench: Bench,
-        plan: ReferencePlan,
-        candidates: Sequence[Candidate],
-        folder: Path,
-        limit: int | None,
-        progress: Progress,
-    ) -> SuiteResult:
+    def _run_tests(self, run: _Run, bench: Bench, candidates: Sequence[Candidate], progress: Progress) -> SuiteResult:
+        plan = run.plan
         runner = Runner(bench, candidates, plan.timed_questions)
         notes = list(NOTES)
-        scenes = scene_items(plan.seed_start, plan.scenes, descriptions=plan.descriptions, limit=limit)
+        scenes = scene_items(plan.seed_start, plan.scenes, descriptions=plan.descriptions, limit=run.limit)
         items = _Remembering(scenes, ANSWER_SAMPLE)
         runner.run(items, plan.scenes, progress, "scenes")
         image_ids = list(items.image_ids)
-        if plan.easy_vqa_questions and limit is None:
+        if plan.easy_vqa_questions and run.limit is None:
             easy = _Remembering(easy_vqa_items(plan.easy_vqa_questions))
             try:
                 runner.run(easy, plan.easy_vqa_questions // EASY_QUESTIONS_PER_PHOTO, progress, EASY_VQA)
@@ -100,16 +103,15 @@ class ReferenceSuite:
         with BackgroundServer(CloudApplication(bench.cloud)) as server:
             cloud = replace(cloud, opening_bytes=opening_bytes(server.url))
             measured = measured_rows(server.url, bench, plan, scores, uncompressed, items.first, progress)
-        return self._result(plan, uncompressed, scores, cloud, measured, folder, notes)
+        return self._result(run, uncompressed, scores, cloud, measured, notes)
 
     def _result(
         self,
-        plan: ReferencePlan,
+        run: _Run,
         uncompressed: Scores,
         scores: list[Scores],
         cloud: CloudWork,
         measured: Sequence[Row],
-        folder: Path,
         notes: list[str],
     ) -> SuiteResult:
         links = standard_links()
@@ -118,14 +120,15 @@ class ReferenceSuite:
         for one in scores:
             groups.setdefault(one.outcome.candidate.strategy, []).append(one)
         crossings = {name: b99_of(settings, uncompressed) for name, settings in groups.items()}
-        process = measure_device_process(folder)
+        process = measure_device_process(run.bundle_folder)
         findings = Findings(uncompressed, groups, crossings, cloud, process, tuple(PIXEL_STRATEGIES))
-        notes.append(f"Scenes with seeds from {plan.seed_start}; pixel settings chosen on other seeds.")
+        notes.append(f"Scenes with seeds from {run.plan.seed_start}; pixel settings chosen on other seeds.")
         notes.append(_work_note(cloud))
         if uncompressed.questions(ALL) < FEW_QUESTIONS:
             notes.append("Too few questions for the figures above to mean much: this run shows that everything works.")
         return SuiteResult(
             suite=self.name,
+            provenance=run.provenance,
             rows=(*rows, *measured),
             b99={name: c.value for name, c in crossings.items()},
             b99_ci={name: c.interval for name, c in crossings.items()},

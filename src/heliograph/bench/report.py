@@ -40,7 +40,8 @@ def _write(result: SuiteResult, folder: Path, *, json_name: str, table_name: str
 
 def markdown(result: SuiteResult, plots: Sequence[str] = ()) -> str:
     """The whole report as Markdown."""
-    parts = [f"# Suite `{result.suite}`", f"Machine: {result.machine}. Commit: {result.commit}. Date: {result.date}."]
+    origin = result.provenance
+    parts = [f"# Suite `{result.suite}`", f"Machine: {origin.machine}. Commit: {origin.commit}. Date: {origin.date}."]
     parts += [f"![{Path(name).stem.replace('_', ' ')}]({name})" for name in plots]
     if result.figures:
         parts += ["## Figures", figures_table(result.figures)]

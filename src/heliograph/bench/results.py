@@ -72,28 +72,40 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """Where a run's figures come from. Taken when the run starts: a checkout may move on while it lasts."""
+
+    machine: str
+    commit: str
+    date: str
+
+    @classmethod
+    def now(cls) -> Provenance:
+        """This machine, this checkout, today."""
+        return cls(machine_description(), current_commit(), datetime.date.today().isoformat())
+
+
+@dataclass(frozen=True)
 class SuiteResult:
     """Everything that one run of a suite found."""
 
     suite: str
+    provenance: Provenance
     rows: tuple[Row, ...]
     b99: dict[str, float | None]
     b99_ci: dict[str, Interval | None] = field(default_factory=dict)
     figures: tuple[Figure, ...] = ()
     notes: tuple[str, ...] = ()
     peak_memory_mb: dict[str, float] = field(default_factory=dict)
-    machine: str = field(default_factory=lambda: machine_description())
-    commit: str = field(default_factory=lambda: current_commit())
-    date: str = field(default_factory=lambda: datetime.date.today().isoformat())
 
     def to_json(self) -> dict[str, Any]:
         """The schema of ``results.json``."""
         return {
             "schema": SCHEMA,
             "suite": self.suite,
-            "machine": self.machine,
-            "commit": self.commit,
-            "date": self.date,
+            "machine": self.provenance.machine,
+            "commit": self.provenance.commit,
+            "date": self.provenance.date,
             "rows": [_rounded(row) for row in self.rows],
             "b99": {name: _round(value) for name, value in self.b99.items()},
             "b99_ci": {name: _round(value) for name, value in self.b99_ci.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,15 +12,17 @@ from heliograph.codec.planes import PlaneState
 from heliograph.codec.quantize import dequantize, quantize
 from heliograph.codec.restoration import (
     MOST_COMPONENTS,
+    VIEWS,
     Restoration,
     as_stored,
-    draw_projection,
     random_features,
     views,
 )
 from heliograph.codec.transform import DoubleArray
 from heliograph.types import FloatArray, Grid
 
+_FEATURES = 512
+_SPREAD = 0.75  # standard deviation of the random projections in radians: how far one cosine still sees
 _RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _HELD_OUT_SHARE = 8  # one photo in so many chooses the ridge
 _SEED = 0
@@ -41,33 +44,53 @@ def fit_restoration(codec: KltCodec, tokens: FloatArray) -> Restoration:
     coefficients = codec.transform.analyse(tokens.reshape(-1, tokens.shape[2]), one, fitted=True)
     magnitude, negative = quantize(coefficients, codec.magnitude_limits)
     state = PlaneState(codec.model_for(one), len(tokens))
-    looked_at = min(codec.components, MOST_COMPONENTS)
-    sides = (codec.grid.rows, codec.grid.columns)
-    length = float(np.sqrt((views(exact, sides, looked_at).astype(np.float64) ** 2).sum(axis=1).mean()))
-    projection, phase = draw_projection(3 * looked_at, length, _SEED)
+    lens = _Lens.draw(codec, exact)
     weights = []
     for plane in range(codec.tables.planes):
         state.complete(plane, magnitude, negative)
         restored = codec.transform.over_channels(
             dequantize(state.restored, state.negative, state.shape), one, fitted=True
         )
-        weights.append(_regress(restored, exact, sides, projection, phase, looked_at))
-    return Restoration(projection, phase, np.stack(weights))
+        weights.append(_regress(lens, restored, exact))
+    return Restoration(lens.projection, lens.phase, np.stack(weights))
 
 
-def _regress(
-    restored: FloatArray,
-    exact: FloatArray,
-    sides: tuple[int, int],
-    projection: FloatArray,
-    phase: FloatArray,
-    looked_at: int,
-) -> FloatArray:
+@dataclass(frozen=True)
+class _Lens:
+    """What every plane's regression looks through.
+
+    Attributes:
+        sides: rows and columns of the grid.
+        looked_at: C, leading components that are looked at and corrected.
+        projection, phase: as in :class:`Restoration`.
+    """
+
+    sides: tuple[int, int]
+    looked_at: int
+    projection: FloatArray
+    phase: FloatArray
+
+    @classmethod
+    def draw(cls, codec: KltCodec, exact: FloatArray) -> _Lens:
+        """Random projections that fit the size of (I, P, R) channel coefficients."""
+        sides = (codec.grid.rows, codec.grid.columns)
+        looked_at = min(codec.components, MOST_COMPONENTS)
+        length = float(np.sqrt((views(exact, sides, looked_at).astype(np.float64) ** 2).sum(axis=1).mean()))
+        generator = np.random.default_rng(_SEED)
+        size = VIEWS * looked_at
+        projection = generator.standard_normal((size, _FEATURES)) * (_SPREAD / max(length, 1e-12))
+        phase = generator.uniform(0, 2 * np.pi, _FEATURES)
+        return cls(sides, looked_at, as_stored(projection), as_stored(phase))
+
+    def features(self, restored: FloatArray) -> FloatArray:
+        """(I, P, R) to (I * P, F + M)."""
+        return random_features(views(restored, self.sides, self.looked_at), self.projection, self.phase)
+
+
+def _regress(lens: _Lens, restored: FloatArray, exact: FloatArray) -> FloatArray:
     """(F + M, C) weights for one plane; zeros where held-out photos gain nothing."""
     held = max(1, len(restored) // _HELD_OUT_SHARE)
-    parts = []
-    for chosen in (slice(0, -held), slice(-held, None)):
-        parts.append(_moments(restored[chosen], exact[chosen], sides, projection, phase, looked_at))
+    parts = [_moments(lens, restored[chosen], exact[chosen]) for chosen in (slice(0, -held), slice(-held, None))]
     (gram, cross, rows), (held_gram, held_cross, held_rows) = parts
     best, chosen_ridge = 0.0, None
     for ridge in _RIDGES:
@@ -85,20 +108,13 @@ def _solve(gram: DoubleArray, cross: DoubleArray, ridge: float) -> DoubleArray:
     return np.asarray(np.linalg.solve(gram + ridge * np.eye(len(gram)), cross))
 
 
-def _moments(
-    restored: FloatArray,
-    exact: FloatArray,
-    sides: tuple[int, int],
-    projection: FloatArray,
-    phase: FloatArray,
-    looked_at: int,
-) -> tuple[DoubleArray, DoubleArray, int]:
+def _moments(lens: _Lens, restored: FloatArray, exact: FloatArray) -> tuple[DoubleArray, DoubleArray, int]:
     """Gram matrix of the features, their product with the error that is left, and the number of tokens."""
-    size = sum(projection.shape)
-    gram, cross = np.zeros((size, size)), np.zeros((size, looked_at))
+    size = sum(lens.projection.shape)
+    gram, cross = np.zeros((size, size)), np.zeros((size, lens.looked_at))
     for some, wanted in _chunks(restored, exact):
-        features = random_features(views(some, sides, looked_at), projection, phase)  # (n, F + M)
-        error = (wanted - some)[:, :, :looked_at].reshape(-1, looked_at)  # (n, C)
+        features = lens.features(some)  # (n, F + M)
+        error = (wanted - some)[:, :, : lens.looked_at].reshape(-1, lens.looked_at)  # (n, C)
         gram += features.T @ features
         cross += features.T @ error
     return gram, cross, restored.shape[0] * restored.shape[1]

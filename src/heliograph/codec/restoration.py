@@ -20,11 +20,9 @@ import numpy.typing as npt
 from heliograph.errors import BundleDamagedError
 from heliograph.types import FloatArray
 
-FEATURES = 512
 MOST_COMPONENTS = 96  # leading components that are looked at and corrected; bounds the tables for large models
-_VIEWS = 3  # the token itself, its eight neighbours' mean, the photo's mean
+VIEWS = 3  # the token itself, its eight neighbours' mean, the photo's mean
 _PHOTO_GAIN = 2.0  # a mean over many tokens is small beside one token
-_SPREAD = 0.75  # standard deviation of the random projections in radians: how far one cosine still sees
 _LARGEST = 1e6
 
 
@@ -88,7 +86,7 @@ class Restoration:
         """
         made = cls(*(arrays[name].astype(np.float32) for name in cls.ARRAYS))
         looked_at = min(components, MOST_COMPONENTS)
-        size, count = _VIEWS * looked_at, made.phase.size
+        size, count = VIEWS * looked_at, made.phase.size
         shapes = ((size, count), (count,), (planes, size + count, looked_at))
         for name, shape in zip(cls.ARRAYS, shapes, strict=True):
             values = getattr(made, name)
@@ -106,24 +104,16 @@ def views(spectrum: FloatArray, sides: tuple[int, int], components: int) -> Floa
     padded[:, 1:-1, 1:-1] = grid
     down = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
     around = (down[:, :, :-2] + down[:, :, 1:-1] + down[:, :, 2:] - grid) / np.float32(8)
-    seen = np.empty((tiles, positions, _VIEWS * components), dtype=np.float32)
+    seen = np.empty((tiles, positions, VIEWS * components), dtype=np.float32)
     seen[:, :, :components] = own
     seen[:, :, components : 2 * components] = around.reshape(own.shape)
     seen[:, :, 2 * components :] = np.float32(_PHOTO_GAIN) * own.mean(axis=1, keepdims=True)
-    return seen.reshape(tiles * positions, _VIEWS * components)
+    return seen.reshape(tiles * positions, VIEWS * components)
 
 
 def random_features(seen: FloatArray, projection: FloatArray, phase: FloatArray) -> FloatArray:
     """(n, F) to (n, F + M): the values themselves and cosines of random projections of them."""
     return np.asarray(np.concatenate([seen, np.cos(seen @ projection + phase)], axis=1), dtype=np.float32)
-
-
-def draw_projection(size: int, length: float, seed: int, count: int = FEATURES) -> tuple[FloatArray, FloatArray]:
-    """Random (size, count) projection for vectors of root mean square ``length``, and (count,) phases."""
-    generator = np.random.default_rng(seed)
-    projection = generator.standard_normal((size, count)) * (_SPREAD / max(length, 1e-12))
-    phase = generator.uniform(0, 2 * np.pi, count)
-    return as_stored(projection), as_stored(phase)
 
 
 def as_stored(values: npt.NDArray[Any]) -> FloatArray:

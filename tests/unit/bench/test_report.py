@@ -2,10 +2,13 @@ import json
 from dataclasses import fields, replace
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
+from heliograph.bench import photos_suite
 from heliograph.bench.report import markdown, publish, write_results
-from heliograph.bench.results import Figure, Row, SuiteResult
+from heliograph.bench.results import Figure, Provenance, Row, SuiteResult
+from heliograph.errors import DataMissingError
 
 KEYS = {"strategy", "setting", "task", "questions", "accuracy", "agreement", "payload_bytes", "wire_bytes", "source"}
 KEYS |= {"encode_ms", "decode_ms", "link_mbit", "rtt_ms", "draft_ms", "final_ms"}
@@ -38,7 +41,8 @@ def _result() -> SuiteResult:
         Figure("ratio not reached", None, None, 0.25, 0.1),
     )
     b99 = {"klt": 120.5, "jpeg": 2400.0, "rgb": None}
-    return SuiteResult("tiny", tuple(rows), b99, {"klt": (110.0, 130.0)}, figures, ("a note",), machine="m", commit="c")
+    origin = Provenance("m", "c", "2026-11-21")
+    return SuiteResult("tiny", origin, tuple(rows), b99, {"klt": (110.0, 130.0)}, figures, ("a note",))
 
 
 def test_json_has_the_agreed_shape(tmp_path: Path) -> None:
@@ -104,3 +108,17 @@ def test_no_times_no_time_plot(tmp_path: Path) -> None:
     result = _result()
     plain = replace(result, rows=tuple(r for r in result.rows if r.link_mbit is None))
     assert "time_accuracy.png" not in {p.name for p in write_results(plain, tmp_path)}
+
+
+def test_provenance_is_taken_before_the_work_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+
+    def load(limit: int | None) -> None:
+        order.append("work")
+        raise DataMissingError
+
+    monkeypatch.setattr(photos_suite, "load_split_features", load)
+    monkeypatch.setattr(Provenance, "now", lambda: order.append("provenance"))
+    with pytest.raises(DataMissingError):
+        photos_suite.PhotosSuite().run(quiet=True)
+    assert order == ["provenance", "work"]

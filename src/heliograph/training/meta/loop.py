@@ -125,7 +125,8 @@ class MetaRun:
         chosen = rng.integers(len(self.train), size=recipe.batch)
         exact = self.train.tokens[torch.from_numpy(chosen)].float()  # (B, N, D)
         values = self.encoder(exact)  # (B, K, c)
-        bits = self.rate(values + torch.rand_like(values) - 0.5)  # (B, K)
+        noise = torch.rand(values.shape, generator=self._generator()).to(values.device) - 0.5
+        bits = self.rate(values + noise)  # (B, K)
         known = self._prefixes(rng, recipe.batch)
         restored = self.decoder(rounded(values), known)  # (B, N, D)
         token_error = ((restored - exact) / self.decoder.scale).square().mean()
@@ -136,6 +137,10 @@ class MetaRun:
         self._descend(loss, share)
         named = {"token error": token_error, "answer error": answer_error, "bytes": stream_bytes}
         return {name: float(value.detach()) for name, value in named.items()}
+
+    def _generator(self) -> torch.Generator:
+        """Of this step alone, so that a run that was stopped and resumed repeats one that was not."""
+        return torch.Generator().manual_seed((self.state.seed << 32) + self.state.step)
 
     def _prefixes(self, rng: np.random.Generator, batch: int) -> Tensor:
         """(B, K) bool: which leading latents each picture keeps."""

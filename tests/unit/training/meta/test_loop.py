@@ -56,11 +56,15 @@ def test_losses_fall(teacher: Teacher, data: MetaData, tmp_path: Path) -> None:
 
 def test_the_same_seed_gives_the_same_steps(teacher: Teacher, data: MetaData, tmp_path: Path) -> None:
     first, second = (run_of(teacher, data, tmp_path / name) for name in "ab")
-    torch.manual_seed(1)
-    one = [first.step(0.1) for _ in range(2)]
-    torch.manual_seed(1)
-    two = [second.step(0.1) for _ in range(2)]
-    assert one == two
+    assert [first.step(0.1) for _ in range(2)] == [second.step(0.1) for _ in range(2)]
+
+
+def test_a_resumed_run_repeats_one_that_was_never_stopped(teacher: Teacher, data: MetaData, tmp_path: Path) -> None:
+    whole, stopped = (run_of(teacher, data, tmp_path / name) for name in ("whole", "stopped"))
+    wanted = [whole.step(0.1) for _ in range(2)]
+    assert stopped.step(0.1) == wanted[0]
+    stopped.report({})
+    assert run_of(teacher, data, tmp_path / "stopped").step(0.1) == wanted[1]
 
 
 def test_a_stopped_run_goes_on(teacher: Teacher, data: MetaData, tmp_path: Path) -> None:
