@@ -4,7 +4,7 @@
 
     t = 0   QUESTION ------------------------------> (arrives while the device still encodes)
     t = encode   IMAGE + segments, 128 bytes and more per message, at link speed -->
-                                  cloud, when idle and an embedded prefix is there: draft (restore, answer or verify)
+                                  cloud, when idle and news of an embedded photo have waited: draft (answer or verify)
                                   cloud, when idle and the last segment is there: final answer
     <------------------------------ drafts, final answer
 
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from heliograph.edge.exchange import MESSAGE_BYTES
 from heliograph.protocol.session import CloudSession, DeviceSession
+from heliograph.serving.patience import DRAFT_PATIENCE
 from heliograph.transport.base import client_message_bytes, server_message_bytes
 from heliograph.transport.links import LinkDirection, LinkProfile
 from heliograph.types import Answer, EncodedImage
@@ -111,15 +112,15 @@ def exchange_times(messages: Messages, work: Work, profile: LinkProfile, *, embe
     up, down = LinkDirection(profile, up=True), LinkDirection(profile, up=False)
     up.carry(0.0, messages.question)
     arrivals = [up.carry(work.encode_s, size).arrives_s for size in messages.photo]
-    idle_s, draft_s = 0.0, None
-    for arrival_s in arrivals[:-1] if embedded else []:
-        if arrival_s < idle_s:
-            continue  # the cloud is busy; it will look at what has arrived by then
+    patience_s = DRAFT_PATIENCE * (work.restore_s + work.answer_s)
+    idle_s, draft_s, seen = 0.0, None, 0
+    while embedded and (start_s := max(idle_s, arrivals[seen] + patience_s)) < arrivals[-1]:
+        seen = sum(arrival_s <= start_s for arrival_s in arrivals)
         if draft_s is None:
-            idle_s = arrival_s + work.restore_s + work.answer_s
+            idle_s = start_s + work.restore_s + work.answer_s
             draft_s = down.carry(idle_s, messages.answer).arrives_s
         else:  # the model lets drafts agree: verifying one is enough, and repeating it costs no bytes
-            idle_s = arrival_s + work.restore_s + work.verify_s
+            idle_s = start_s + work.restore_s + work.verify_s
     start_s = max(arrivals[-1], idle_s) + work.restore_s
     if draft_s is None:
         final_s = down.carry(start_s + work.answer_s, messages.answer).arrives_s

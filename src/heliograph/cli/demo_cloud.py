@@ -1,4 +1,7 @@
-"""A cloud in a process of its own: ``heliograph serve`` as a user starts it, on a free port."""
+"""A cloud in a process of its own: ``heliograph serve`` as a user starts it, on a free port.
+
+Drafts are not held back here: the demonstration shows how an answer grows, on any link.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ class CloudProcess:
 
     def __init__(self, model: str, bundle: Path | None) -> None:
         command = [sys.executable, "-m", "heliograph", "serve", "--port", "0", "--model", model, "--json"]
+        command += ["--draft-patience", "0"]
         self._command = command + (["--bundle", str(bundle)] if bundle is not None else [])
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""

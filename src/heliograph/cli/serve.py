@@ -7,7 +7,7 @@ import json
 import logging
 from pathlib import Path
 
-from heliograph.cli.command import EXIT_DONE, Command, port
+from heliograph.cli.command import EXIT_DONE, Command, port, share
 from heliograph.cli.photo_options import add_bundle_option
 from heliograph.cli.text import printable
 from heliograph.config import DEFAULT_HOST, DEFAULT_PORT, MODEL_VARIABLE, default_model
@@ -25,6 +25,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="certificate chain (PEM); needs --tls-key")
     parser.add_argument("--tls-key", metavar="FILE", type=Path, help="private key (PEM)")
+    parser.add_argument(
+        "--draft-patience",
+        metavar="SHARE",
+        type=share,
+        help="hold drafts back for this share of an answer's usual time, as the rest of the photo may come sooner; "
+        "0 drafts at once (default: 0.25)",
+    )
 
 
 def add_model_option(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +45,7 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from heliograph.serving.connection import Limits
     from heliograph.serving.runner import run_server
 
     logging.basicConfig(format="heliograph: %(name)s: %(message)s", level=logging.WARNING)
@@ -56,6 +64,7 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.tls_cert,
         arguments.tls_key,
         on_ready=on_ready,
+        limits=None if arguments.draft_patience is None else Limits(draft_patience=arguments.draft_patience),
     )
     return EXIT_DONE
 

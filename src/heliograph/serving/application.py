@@ -18,6 +18,7 @@ from heliograph.errors import TooManyError
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.connection import DeviceConnection, Limits, Shared, turn_away
 from heliograph.serving.metrics import Metrics
+from heliograph.serving.patience import DraftPatience
 from heliograph.serving.scheduler import Scheduler
 
 
@@ -50,7 +51,10 @@ class CloudApplication:
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         scheduler = Scheduler(self.cloud.run)
         observer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heliograph-observer")
-        self._shared = Shared(self.cloud, scheduler, observer, self.metrics, self._limits, self._access_tokens)
+        patience = DraftPatience(self._limits.draft_patience)
+        self._shared = Shared(
+            self.cloud, scheduler, observer, self.metrics, patience, self._limits, self._access_tokens
+        )
         self._started_s = now_s()
         working = asyncio.create_task(scheduler.work())
         try:

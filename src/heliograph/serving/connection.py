@@ -35,6 +35,7 @@ from heliograph.protocol.states import State
 from heliograph.serving.cloud import AnswerJob, Cloud, Outcome
 from heliograph.serving.desk import Desk, OpenQuestion
 from heliograph.serving.metrics import Metrics
+from heliograph.serving.patience import DRAFT_PATIENCE, DraftPatience
 from heliograph.serving.scheduler import Scheduler
 
 log = logging.getLogger("heliograph.serving")
@@ -52,6 +53,7 @@ class Limits:
         hello_timeout_s: longest wait for HELLO.
         idle_timeout_s: longest silence of a device to which no answer is owed.
         send_timeout_s: longest time that one message to a device may take.
+        draft_patience: share of an answer's usual time that a draft is held back for the rest of the photo.
     """
 
     max_sessions: int = 64
@@ -59,6 +61,7 @@ class Limits:
     hello_timeout_s: float = 15.0
     idle_timeout_s: float = 300.0
     send_timeout_s: float = 120.0
+    draft_patience: float = DRAFT_PATIENCE
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Shared:
     scheduler: Scheduler
     observer: Executor
     metrics: Metrics
+    patience: DraftPatience
     limits: Limits
     access_tokens: frozenset[str]
 
@@ -85,6 +89,7 @@ class DeviceConnection:
         self._changed: dict[int, None] = {}  # photos to look at again, oldest change first
         self._to_observe = asyncio.Event()
         self._to_write = asyncio.Event()
+        self._draft_timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Serve; never raises on what the device does."""
@@ -95,6 +100,7 @@ class DeviceConnection:
             for task in helpers:
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
+            self._stop_draft_timer()
             self._shared.scheduler.remove(self)
             self._metrics.held_payload_bytes_open -= self._desk.held_bytes
             self._desk = Desk()
@@ -147,7 +153,7 @@ class DeviceConnection:
                 self._hold(len(event.header))
                 self._look_again(event.image_id)
             case SegmentReceived():
-                self._desk.add_segment(event)
+                self._desk.add_segment(event, now_s())
                 self._hold(len(event.payload))
                 self._look_again(event.image_id)
             case ImageFinished(image_id):
@@ -225,8 +231,22 @@ class DeviceConnection:
 
     # ---- the model (scheduler.Client) --------------------------------------------------------------
     def next_job(self) -> AnswerJob | None:
-        """The session's most urgent answer, from the newest prefix."""
-        return None if self._session.closed else self._desk.next_job()
+        """The session's most urgent answer, from the newest prefix; a draft that is held back calls again."""
+        self._stop_draft_timer()
+        if self._session.closed:
+            return None
+        patience_s = self._shared.patience.wait_s
+        job = self._desk.next_job(now_s(), patience_s)
+        due_s = self._desk.draft_due_s(patience_s) if job is None else None
+        if due_s is not None:
+            loop, ready = asyncio.get_running_loop(), self._shared.scheduler.ready
+            self._draft_timer = loop.call_later(max(due_s - now_s(), 0.0), ready, self)
+        return job
+
+    def _stop_draft_timer(self) -> None:
+        if self._draft_timer is not None:
+            self._draft_timer.cancel()
+            self._draft_timer = None
 
     def deliver(self, job: AnswerJob, outcome: Outcome) -> None:
         """Send what the model made."""
@@ -234,6 +254,8 @@ class DeviceConnection:
         self._metrics.model_seconds_total += outcome.seconds
         self._metrics.draft_tokens_kept_total += outcome.kept_tokens
         first = job.draft is None
+        if first and outcome.answer is not None:
+            self._shared.patience.note_answer(outcome.seconds)
         question = self._desk.deliver(job, outcome)
         if question is None or self._session.closed:
             return

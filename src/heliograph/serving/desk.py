@@ -8,6 +8,7 @@ A question's life::
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 
 from heliograph.controllers.base import Controller, Enough, Observation
 from heliograph.protocol.events import ImageAnnounced, QuestionAsked, SegmentReceived
@@ -25,6 +26,7 @@ class Photo:
     strategy: str
     header: bytes
     segments: list[bytes] = field(default_factory=list)
+    arrived_s: list[float] = field(default_factory=list)
     payload_bytes: int = 0
     finished: bool = False
     energy: float | None = None
@@ -77,10 +79,11 @@ class Desk:
         size = len(announced.header)
         self.photos[announced.image_id] = Photo(announced.strategy, announced.header, payload_bytes=size)
 
-    def add_segment(self, received: SegmentReceived) -> None:
+    def add_segment(self, received: SegmentReceived, now: float) -> None:
         """Take a segment of a held photo."""
         photo = self.photos[received.image_id]
         photo.segments.append(received.payload)
+        photo.arrived_s.append(now)
         photo.payload_bytes += len(received.payload)
 
     def forget(self, image_id: int) -> int:
@@ -120,15 +123,29 @@ class Desk:
                 ready.append((question_id, question.draft, question.draft_segments))
         return ready
 
-    def next_job(self) -> AnswerJob | None:
-        """The next answer to make, always from the newest prefix; questions take turns, final answers first."""
+    def next_job(self, now: float, patience_s: float) -> AnswerJob | None:
+        """The next answer to make, always from the newest prefix; questions take turns, final answers first.
+
+        Args:
+            now: seconds.
+            patience_s: a draft waits until its oldest news has been here for so long.
+        """
         for final in (True, False):
             for question_id, question in self.questions.items():
                 photo = self.photos.get(question.asked.image_id)
-                if photo is not None and question.enough is final and _has_news(question, photo, final):
+                if photo is None or question.enough is not final:
+                    continue
+                if final or _news_s(question, photo) + patience_s <= now:
                     self.questions[question_id] = self.questions.pop(question_id)  # to the end of the line
                     return _job(question, photo, final)
         return None
+
+    def draft_due_s(self, patience_s: float) -> float | None:
+        """When the next draft will have waited long enough; None where nothing is to be drafted."""
+        pairs = ((question, self.photos.get(question.asked.image_id)) for question in self.questions.values())
+        news = [_news_s(question, photo) for question, photo in pairs if photo is not None and not question.enough]
+        soonest = min(news, default=inf)
+        return None if soonest == inf else soonest + patience_s
 
     def deliver(self, job: AnswerJob, outcome: Outcome) -> OpenQuestion | None:
         """Take what the model made; None where the question was cancelled or forgotten meanwhile."""
@@ -145,8 +162,10 @@ class Desk:
         return question
 
 
-def _has_news(question: OpenQuestion, photo: Photo, final: bool) -> bool:
-    return final or (len(photo.segments) > 0 and len(photo.segments) > question.tried_segments)
+def _news_s(question: OpenQuestion, photo: Photo) -> float:
+    """When the first segment came that no draft of this question has seen; infinity where there is none."""
+    tried = max(question.tried_segments, 0)
+    return photo.arrived_s[tried] if tried < len(photo.arrived_s) else inf
 
 
 def _job(question: OpenQuestion, photo: Photo, final: bool) -> AnswerJob:

@@ -1,6 +1,7 @@
 import pytest
 
 from heliograph.bench.exchange_model import Messages, Work, exchange_messages, exchange_times, grouped
+from heliograph.serving.patience import DRAFT_PATIENCE as PATIENCE
 from heliograph.transport.links import parse_link
 from heliograph.types import Answer, EncodedImage
 
@@ -30,7 +31,7 @@ def test_an_embedded_stream_is_answered_from_its_first_message() -> None:
     work = Work(0.0, 0.0, 0.03, 0.02)
     whole = exchange_times(_messages((500, 500, 500)), work, LINK, embedded=False)
     drafted = exchange_times(_messages((500, 500, 500)), work, LINK, embedded=True)
-    assert drafted.draft_s == pytest.approx((25 + 500) / 2500 + 0.1 + 0.03 + 20 / 2500 + 0.1)
+    assert drafted.draft_s == pytest.approx((25 + 500) / 2500 + 0.1 + PATIENCE * 0.03 + 0.03 + 20 / 2500 + 0.1)
     assert drafted.draft_s < drafted.final_s <= whole.final_s
     # Verifying is quicker than answering, and the repeated answer is shorter.
     assert drafted.final_s == pytest.approx(whole.final_s - 0.01 - 10 / 2500)
@@ -38,9 +39,21 @@ def test_an_embedded_stream_is_answered_from_its_first_message() -> None:
 
 def test_a_busy_cloud_delays_the_final_answer() -> None:
     slow = Work(0.0, 0.0, 1.0, 0.5)
-    times = exchange_times(_messages((250, 250)), slow, LINK, embedded=True)
-    first_arrival = (25 + 250) / 2500 + 0.1
+    times = exchange_times(_messages((250, 750)), slow, LINK, embedded=True)
+    first_arrival = (25 + 250) / 2500 + 0.1 + PATIENCE * 1.0
     assert times.final_s == pytest.approx(first_arrival + 1.0 + 0.5 + 10 / 2500 + 0.1)
+
+
+def test_no_draft_is_begun_where_the_photo_is_complete_sooner() -> None:
+    work = Work(0.0, 0.05, 0.35, 0.1)
+    patience_s = PATIENCE * 0.4
+    small, large = int(2500 * patience_s * 0.9), int(2500 * patience_s * 1.1)
+    for size, drafted in ((small, False), (large, True)):
+        times = exchange_times(_messages((250, size)), work, LINK, embedded=True)
+        assert (times.draft_s < times.final_s) is drafted
+        arrival = (25 + 250 + size) / 2500 + 0.1
+        if not drafted:
+            assert times.final_s == pytest.approx(arrival + 0.4 + 20 / 2500 + 0.1)
 
 
 def test_messages_are_what_the_sessions_send() -> None:
