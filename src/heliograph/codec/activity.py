@@ -9,11 +9,12 @@ factor by which the expected scale of the coefficient is corrected. Integers onl
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from heliograph.codec.tables import (
     ACTIVITY_FEATURES,
-    ACTIVITY_MAX,
     ACTIVITY_ONE,
     LOWEST_SCALE_BIN,
     Int,
@@ -21,87 +22,86 @@ from heliograph.codec.tables import (
     expected_magnitudes,
 )
 
-_SHIFT = 28
-_REACH = 4  # components to either side that count as neighbouring
+_SHIFT = 28  # fraction bits of the inverse expectations
+_KEPT = 12  # of which so many stay once a weight is multiplied in
+_MIDDLE = 4  # weight of the coefficient itself in the sum over nearby tokens, which must not see it
+
+
+@dataclass(frozen=True)
+class ActivityMix:
+    """Weights of one coding pass multiplied into the inverse expectations.
+
+    Attributes:
+        constant: what the mix begins with.
+        component, position, nearby: (P, A) factors of the three sums, each with the coefficient itself in it.
+        own: (P, A) factor of the coefficient itself, which takes it out of the three sums again.
+    """
+
+    constant: int
+    component: Int
+    position: Int
+    nearby: Int | None
+    own: Int
 
 
 class ActivityModel:
-    """Activity of all coefficients of one layout, restricted to its leading components."""
+    """Activity of all coefficients of one layout, restricted to its A leading components."""
 
     def __init__(self, layout: Layout, components: int) -> None:
         self._grid = (layout.rows, layout.columns)
         self._neighbours = layout.neighbours
         expected = expected_magnitudes()[layout.scale_bin[:, :components] - LOWEST_SCALE_BIN]
-        self._inverse: list[Int | None] = [None]
-        for feature in range(1, ACTIVITY_FEATURES):
-            total = self._sum(feature, expected[None])
-            inverse = None if total is None else (np.int64(ACTIVITY_ONE) << _SHIFT) // np.maximum(total[0], 1)
-            self._inverse.append(inverse)
+        self._inverse = [(np.int64(ACTIVITY_ONE) << _SHIFT) // np.maximum(s[0], 1) for s in self._sums(expected[None])]
 
-    def _sum(self, feature: int, magnitude: Int) -> Int | None:
-        """(T, P, R) sum over the coefficient's neighbours of one kind, itself left out; None where not defined."""
-        if feature == 1:
-            return np.asarray(magnitude.sum(axis=1, keepdims=True) - magnitude)
-        if feature == 2:
-            return np.asarray(magnitude.sum(axis=2, keepdims=True) - magnitude)
-        if feature == 3:
-            return self._nearby(magnitude) if self._neighbours else None
-        return _component_window(magnitude)
+    def _sums(self, magnitude: Int) -> list[Int]:
+        """(T, P, A) sums over each kind of neighbours, the coefficient itself left out."""
+        sums = [
+            magnitude.sum(axis=1, keepdims=True) - magnitude,
+            magnitude.sum(axis=2, keepdims=True) - magnitude,
+        ]
+        if self._neighbours:
+            sums.append(self.nearby(magnitude) - _MIDDLE * magnitude)
+        return sums
 
-    def _nearby(self, magnitude: Int) -> Int:
-        """Weights 2 beside, 1 at the corners: the product of two (1, 2, 1) filters without the middle."""
-        tiles, _, components = magnitude.shape
-        grid = magnitude.reshape(tiles, *self._grid, components)
-        across = 2 * grid
-        across[:, :, 1:] += grid[:, :, :-1]
-        across[:, :, :-1] += grid[:, :, 1:]
-        both = 2 * across
-        both[:, 1:] += across[:, :-1]
-        both[:, :-1] += across[:, 1:]
-        return (both - 4 * grid).reshape(magnitude.shape)
+    def nearby(self, values: Int) -> Int:
+        """(T, P, A) sum over the nearby tokens, weights 4 for itself, 2 beside, 1 at the corners: two (1, 2, 1)."""
+        tiles, _, components = values.shape
+        rows, columns = self._grid
+        padded = np.zeros((tiles, rows + 2, columns + 2, components), dtype=np.int64)
+        padded[:, 1:-1, 1:-1] = values.reshape(tiles, rows, columns, components)
+        pairs = padded[:, :-1] + padded[:, 1:]
+        down = pairs[:, :-1] + pairs[:, 1:]
+        pairs = down[:, :, :-1] + down[:, :, 1:]
+        return (pairs[:, :, :-1] + pairs[:, :, 1:]).reshape(values.shape)
 
     def ratios(self, magnitude: Int) -> Int:
-        """(T, P, R, 5) every feature as a ratio, 256 = as expected; for fitting."""
+        """(T, P, A, 4) constant and every feature as a ratio, 256 = as expected; for fitting."""
         result = np.zeros((*magnitude.shape, ACTIVITY_FEATURES), dtype=np.int64)
         result[..., 0] = ACTIVITY_ONE
-        for feature in range(1, ACTIVITY_FEATURES):
-            total, inverse = self._sum(feature, magnitude), self._inverse[feature]
-            if total is not None and inverse is not None:
-                result[..., feature] = (total * inverse) >> _SHIFT
+        for feature, (total, inverse) in enumerate(zip(self._sums(magnitude), self._inverse, strict=True), start=1):
+            result[..., feature] = (total * inverse) >> _SHIFT
         return result
 
-    def multiplier(self, magnitude: Int, weights: Int) -> Int:
-        """(T, P, R) correction of the expected scale, 256 = none.
+    def mix(self, weights: Int) -> ActivityMix:
+        """Weights (4,), 256 = 1, made ready for ``multiplier``."""
+        factors = [inverse * int(w) >> (_SHIFT - _KEPT) for inverse, w in zip(self._inverse, weights[1:], strict=False)]
+        component, position = factors[:2]
+        nearby = factors[2] if self._neighbours else None
+        own = component + position + (_MIDDLE * nearby if nearby is not None else 0)
+        return ActivityMix((int(weights[0]) * ACTIVITY_ONE) << _KEPT, component, position, nearby, own)
+
+    def multiplier(self, magnitude: Int, mix: ActivityMix) -> Int:
+        """(T, P, A) correction of the expected scale, 256 = none; may be negative or large.
 
         Args:
-            magnitude: (T, P, R) known or expected magnitudes in grains.
-            weights: (5,) mix of the features, 256 = 1.
+            magnitude: (T, P, A) known or expected magnitudes in grains.
+            mix: of the coding pass.
         """
-        mixed = np.full(magnitude.shape, int(weights[0]) * ACTIVITY_ONE, dtype=np.int64)
-        for feature in range(1, ACTIVITY_FEATURES):
-            inverse, weight = self._inverse[feature], int(weights[feature])
-            if weight == 0 or inverse is None:
-                continue
-            total = self._sum(feature, magnitude)
-            if total is not None:
-                total *= inverse
-                total >>= _SHIFT
-                total *= weight
-                mixed += total
-        mixed >>= 8
-        return np.minimum(np.maximum(mixed, 1), ACTIVITY_MAX)
-
-    def neighbour_sign(self, signed: Int) -> Int:
-        """(T, P, R) signed sum over the nearby tokens, for the sign contexts of spatial layouts."""
-        return self._nearby(signed)
-
-
-def _component_window(magnitude: Int) -> Int:
-    """Sum over the components at most ``_REACH`` away, itself left out."""
-    tiles, positions, components = magnitude.shape
-    running = np.zeros((tiles, positions, components + 2 * _REACH + 1), dtype=np.int64)
-    np.cumsum(magnitude, axis=2, out=running[:, :, _REACH + 1 : _REACH + 1 + components])
-    running[:, :, _REACH + 1 + components :] = running[:, :, _REACH + components : _REACH + 1 + components]
-    window = running[:, :, 2 * _REACH + 1 :] - running[:, :, : -2 * _REACH - 1]
-    window -= magnitude
-    return window
+        mixed = magnitude.sum(axis=1, keepdims=True) * mix.component
+        mixed += magnitude.sum(axis=2, keepdims=True) * mix.position
+        if mix.nearby is not None:
+            mixed += self.nearby(magnitude) * mix.nearby
+        mixed -= magnitude * mix.own
+        mixed += mix.constant
+        mixed >>= _KEPT + 8
+        return np.asarray(mixed)

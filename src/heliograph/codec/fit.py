@@ -156,7 +156,7 @@ class _Fitter:
 def _distortion(codec: KltCodec, codeword: Codeword, cut: int, exact: FloatArray) -> float:
     """Squared error in the metric after ``cut`` bytes."""
     state = codec.decode_state(Grid(codec.grid.rows, codec.grid.columns), codeword.data[:cut]).state
-    error = dequantize(state.restored, state.negative, state.shape) - exact
+    error = dequantize(state.restored, state.shape) - exact
     return float((error.astype(np.float64) ** 2).sum()) * codec.transform.step**2
 
 

@@ -48,9 +48,7 @@ def fit_restoration(codec: KltCodec, tokens: FloatArray) -> Restoration:
     weights = []
     for plane in range(codec.tables.planes):
         state.complete(plane, magnitude, negative)
-        restored = codec.transform.over_channels(
-            dequantize(state.restored, state.negative, state.shape), one, fitted=True
-        )
+        restored = codec.transform.over_channels(dequantize(state.restored, state.shape), one, fitted=True)
         weights.append(_regress(lens, restored, exact))
     return Restoration(lens.projection, lens.phase, np.stack(weights))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from heliograph.codec.planes import PASSES, Bool, PassItems, PlaneModel, PlaneState
+from heliograph.codec.plane_plan import PASSES, PlaneModel
+from heliograph.codec.planes import Bool, PassItems, PlaneState
 from heliograph.codec.quantize import magnitude_limits, quantize
 from heliograph.codec.range_coder import COST_UNIT, MAX_COST
 from heliograph.codec.tables import (
@@ -26,7 +27,7 @@ from heliograph.errors import CodecNotFittedError
 from heliograph.types import FloatArray
 
 _FIRST_PASS_CHANCE = 0.1
-_FIRST_PASS_LEAST = 8.0  # decisions per tile below which a plane is coded in one pass
+_FIRST_PASS_LEAST = 64.0  # decisions per tile below which a plane is coded in one pass: each costs half a millisecond
 _PRIOR_COUNT = 8.0
 _LEAST_CHANCE = 2e-4
 _WEIGHT_SAMPLE = 150_000
@@ -74,7 +75,7 @@ def _blank_tables(scaled: FloatArray) -> Tables:
         weights=weights,
         split=np.full(planes, SCORE_BINS, dtype=np.int64),
         cost=np.ones((planes, PASSES, CLASSES), dtype=np.int64),
-        rank=np.zeros((planes, PASSES, CLASSES), dtype=np.int64),
+        rank=np.tile(np.arange(CLASSES), (planes, PASSES, 1)),
         quiet_mean=_quiet_means(),
         offset=np.zeros((2, SCORE_BINS), dtype=np.int64),
         sign_chance=np.full((SKEW_BINS, SIGN_BINS), 1 << 15, dtype=np.int64),
@@ -160,7 +161,7 @@ def _count_signs(signs: DoubleArray, state: PlaneState, items: PassItems, ones: 
     skew = state.model.layout.skew_bin.reshape(-1)[index % cells]
     around = np.full(len(index), SIGN_BINS // 2)
     if state.model.layout.spatial:
-        around = state.sign_context(index, items.plane)
+        around += state.sign_context(items, ones[fresh])
     np.add.at(signs, (skew, around, negative[fresh].astype(np.int64)), 1)
 
 
@@ -181,19 +182,20 @@ def _fit_weights(tables: Tables, state: PlaneState, magnitude: Int, plane: int, 
     else:
         open_ = state.still_open(active)[chosen]
     open_ &= state.known.reshape(state.shape)[chosen, :, :active] == 0
-    # the first pass of a plane has not opened it yet
-    known = state.magnitudes(plane, 0 if part == 0 else part, active)[chosen]
+    known = state.magnitudes(plane, part)[chosen]
     ratios = state.model.activity(active).ratios(known)[open_]
-    scale = np.broadcast_to(state.model.static_score(plane)[None, :, :active], open_.shape)[open_] / 8
+    relative = state.model.layout.scale_bin[None, :, :active] / 8 - plane  # octaves above the threshold
+    scale = np.broadcast_to(relative, open_.shape)[open_]
     target = ((magnitude.reshape(state.shape)[chosen, :, :active][open_] >> plane) & 1).astype(np.float64)
     if target.sum() < 20:
         return
     mix = _logistic_mix(np.minimum(ratios, _RATIO_CAP) / 256, scale, target)
     tables.weights[plane, part] = np.rint(mix * WEIGHT_ONE).astype(np.int64)
+    state.model.forget_plans()
 
 
 def _logistic_mix(ratios: DoubleArray, scale: DoubleArray, target: DoubleArray) -> DoubleArray:
-    """Weights (5,), sum 1, by Fisher scoring of ``logit = a + b u + c u^2``, ``u = scale + log2(ratios @ w)``."""
+    """Weights (4,), sum 1, by Fisher scoring of ``logit = a + b u + c u^2``, ``u = scale + log2(ratios @ w)``."""
     used = ratios.max(axis=0) > 0
     mix = np.where(used, 0.15, 0.0)
     mix[0] += 1 - mix.sum()

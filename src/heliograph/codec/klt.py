@@ -20,7 +20,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from heliograph.codec.header import pack_header, parse_header
-from heliograph.codec.planes import PlaneModel, PlaneState
+from heliograph.codec.plane_plan import PlaneModel
+from heliograph.codec.planes import PlaneState
 from heliograph.codec.quantize import (
     dequantize,
     energy_byte,
@@ -48,7 +49,7 @@ FIRST_SEGMENT_BYTES = 8
 _GROWTH = 24  # a segment is at least 1/24 of what came before it
 _MAX_COEFFICIENTS = 1 << 24
 _MAX_VALUE = 1e30
-_FORMAT = 2
+_FORMAT = 3
 _SPARE_BYTES = 8  # coded beyond a budget, so that its last bytes are those of the whole codeword
 _RESTORATION = "restoration."  # before the names of its arrays
 
@@ -192,12 +193,11 @@ class KltCodec:
         most_bytes = None if budget is None else budget + _SPARE_BYTES
         for plane, part in state.passes():
             items = state.items(plane, part)
-            ones = np.flatnonzero((magnitude[items.index] >> plane) & 1)
+            ones = ((magnitude[items.index] >> plane) & 1).nonzero()[0]
             minus = negative[items.index[ones]]
             chance = state.sign_chance(items, ones)
-            cost = self.tables.cost[plane, part][items.classes]
-            done = encoder.encode_pass(cost, ones.tolist(), chance.tolist(), minus.tolist(), most_bytes)
-            coded = int(np.searchsorted(ones, done))
+            done = encoder.encode_pass(state.cost_runs(items), ones, chance.tolist(), minus.tolist(), most_bytes)
+            coded = int(ones.searchsorted(done))
             changes.append(state.apply(items, ones[:coded], minus[:coded], done))
             if most_bytes is not None and encoder.bytes_out > most_bytes:
                 break
@@ -223,7 +223,7 @@ class KltCodec:
         _, grid = self._read_header(header)
         decoded = self.decode_state(grid, b"".join(segments))
         state, fitted = decoded.state, self._is_fitted(grid)
-        coefficients = dequantize(state.restored, state.negative, state.shape)
+        coefficients = dequantize(state.restored, state.shape)
         spectrum = self.transform.over_channels(coefficients, grid, fitted)  # (T, P, R)
         if self.restoration is not None:
             spectrum = self.restoration.apply(spectrum, (grid.rows, grid.columns), decoded.level)
@@ -233,7 +233,7 @@ class KltCodec:
         """(T, P, R) signed lower ends of the known magnitudes, in finest quantiser steps."""
         _, grid = self._read_header(header)
         state = self.decode_state(grid, b"".join(segments)).state
-        return np.where(state.negative, -state.known, state.known).reshape(state.shape)
+        return np.where(state.restored < 0, -state.known, state.known).reshape(state.shape)
 
     def retained_energy(self, header: bytes, segments: Sequence[bytes]) -> float:
         """Restored over total weighted energy; equals the sender's ``predicted_quality`` of the same prefix."""
@@ -256,14 +256,13 @@ class KltCodec:
             if decoder.ended:
                 break
             items = state.items(plane, part)
-            cost = self.tables.cost[plane, part][items.classes]
-            result = decoder.decode_pass(cost, state.sign_chance(items, slice(None)))
+            result = decoder.decode_pass(state.cost_runs(items), state.sign_chance(items, slice(None)))
             ones = np.asarray(result.ones, dtype=np.int64)
             change = state.apply(items, ones, np.asarray(result.negative, dtype=np.bool_), result.done)
             if len(change):
                 course = energy + np.cumsum(change)
                 energy, peak = int(course[-1]), max(peak, int(course.max()))
-            level = state.level(plane, part, result.done / len(items.index) if len(items.index) else 1.0)
+            level = state.level(plane, part, result.done / len(items) if len(items) else 1.0)
         return Decoded(state, peak, level)
 
     # ---- grids ---------------------------------------------------------------------------------

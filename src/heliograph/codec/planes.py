@@ -14,19 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.activity import ActivityModel
-from heliograph.codec.tables import (
-    GRAINS,
-    REFINE_BINS,
-    SCORE_BINS,
-    Int,
-    Layout,
-    Tables,
-    log_activity,
-)
+from heliograph.codec.plane_plan import PASSES, PlaneModel, PlanePlan
+from heliograph.codec.range_coder import CostRuns
+from heliograph.codec.tables import CLASSES, GRAINS, REFINE_BINS, SCORE_BINS, Int, log_activity
 
 Bool = npt.NDArray[np.bool_]
-PASSES = 2
 
 
 @dataclass(frozen=True)
@@ -35,55 +27,23 @@ class PassItems:
 
     Attributes:
         plane, part: which pass.
+        cells: (n,) place of each decision among the P * A cells of its tile.
+        blocks: (n,) place among the T * P * A cells of all tiles.
         index: (n,) flat indices into the (T, P, R) coefficients.
-        classes: (n,) context class of each decision.
+        classes: (n,) context class of each decision, in the order of the pass's ranks.
+        refined: (k,) ascending positions of the refinements among the decisions.
     """
 
     plane: int
     part: int
+    cells: Int
+    blocks: Int
     index: Int
     classes: Int
+    refined: Int
 
-
-class PlaneModel:
-    """Tables and layout prepared for use: what can be computed before any data is seen."""
-
-    def __init__(self, tables: Tables, layout: Layout) -> None:
-        self.tables, self.layout = tables, layout
-        self.components = layout.scale_bin.shape[1]
-        self._activity: dict[int, ActivityModel] = {}
-        self._static: dict[int, Int] = {}
-        self._quiet: dict[int, Int] = {}
-
-    def activity(self, components: int) -> ActivityModel:
-        """The activity model over the leading components."""
-        if components not in self._activity:
-            self._activity[components] = ActivityModel(self.layout, components)
-        return self._activity[components]
-
-    def static_score(self, plane: int) -> Int:
-        """(P, R) scale bin relative to the plane's threshold."""
-        if plane not in self._static:
-            self._static[plane] = self.layout.scale_bin - 8 * plane
-        return self._static[plane]
-
-    def quiet(self, plane: int) -> Int:
-        """(P, R) expected magnitude in grains of a coefficient known to lie below the threshold of ``plane``."""
-        if plane not in self._quiet:
-            bins = score_bin(self.static_score(plane))
-            self._quiet[plane] = np.maximum((self.tables.quiet_mean[bins] << plane) * GRAINS >> 10, 1)
-        return self._quiet[plane]
-
-
-def score_bin(score: Int) -> Int:
-    """Eighth octaves of scale over threshold to a significance class, 0..63."""
-    return np.asarray(((score >> 1) + SCORE_BINS // 2).clip(0, SCORE_BINS - 1))
-
-
-def refine_class(score: Int, later: Int) -> Int:
-    """Class of a refinement decision; ``later`` is 1 where the magnitude was refined before."""
-    bins = np.minimum(np.maximum((score >> 2) + REFINE_BINS // 2, 0), REFINE_BINS - 1)
-    return np.asarray(SCORE_BINS + REFINE_BINS * later + bins)
+    def __len__(self) -> int:
+        return len(self.index)
 
 
 class PlaneState:
@@ -91,8 +51,7 @@ class PlaneState:
 
     Attributes:
         known: (T * P * R,) lower end of each magnitude's interval in finest quantiser steps, 0 = insignificant.
-        negative: (T * P * R,) sign of the significant coefficients.
-        restored: (T * P * R,) restored magnitude in grains.
+        restored: (T * P * R,) restored value in grains, signed.
     """
 
     def __init__(self, model: PlaneModel, tiles: int) -> None:
@@ -101,9 +60,9 @@ class PlaneState:
         self.shape = (tiles, positions, components)
         size = tiles * positions * components
         self.known = np.zeros(size, dtype=np.int64)
-        self.negative = np.zeros(size, dtype=np.bool_)
         self.restored = np.zeros(size, dtype=np.int64)
-        self._open = np.zeros(size, dtype=np.bool_)  # not yet coded in the current plane
+        self._open = np.zeros(0, dtype=np.bool_)  # (T * P * A,) not yet coded in the current plane
+        self._expected = np.zeros((tiles, positions, 0), dtype=np.int64)  # (T, P, A) grains, restored or expected
 
     def passes(self) -> Iterator[tuple[int, int]]:
         """(plane, part) of every pass in coding order; empty first parts are left out."""
@@ -124,80 +83,91 @@ class PlaneState:
         start, size = (1.0, 1.0) if self.opens_plane(plane, part) else (0.5, 0.5)
         return plane + start - size * share
 
-    def magnitudes(self, plane: int, part: int, active: int) -> Int:
-        """(T, P, active) restored magnitudes, or expected ones where nothing is known yet."""
-        model = self.model
-        restored = self.restored.reshape(self.shape)[:, :, :active]
-        quiet = model.quiet(plane + 1)[None, :, :active]
-        result = np.where(restored > 0, restored, quiet)
-        if part == 1 and not self.opens_plane(plane, part):
-            coded = (~self._open.reshape(self.shape)[:, :, :active]) & (restored == 0)
-            result = np.where(coded, model.quiet(plane)[None, :, :active], result)
-        return result
+    def magnitudes(self, plane: int, part: int) -> Int:
+        """(T, P, A) restored magnitudes, or expected ones where nothing is known yet.
+
+        Must be called in the order of ``passes``, before the items of a pass are taken in; may be called again.
+        """
+        if self.opens_plane(plane, part):
+            plan = self.model.plan(plane)
+            restored = self.restored.reshape(self.shape)[:, :, : plan.active]
+            self._expected = np.maximum(np.abs(restored), plan.above)
+            self._open = np.ones(self._expected.size, dtype=np.bool_)
+        return self._expected
 
     def still_open(self, active: int) -> Bool:
-        """(T, P, active) what the current plane has not coded yet."""
-        return self._open.reshape(self.shape)[:, :, :active].copy()
+        """(T, P, A) what the current plane has not coded yet."""
+        return self._open.reshape(*self.shape[:2], active).copy()
 
     def items(self, plane: int, part: int) -> PassItems:
         """The decisions of one pass, sorted. Must be called in the order of ``passes``."""
-        tables, model = self.model.tables, self.model
-        active = int(tables.active[plane])
-        if self.opens_plane(plane, part):
-            self._open.reshape(self.shape)[:, :, :active] = True
-        static = model.static_score(plane)[:, :active]
-        weights = tables.weights[plane, part]
-        if weights[1:].any():
-            magnitude = self.magnitudes(plane, part, active)
-            score = log_activity()[model.activity(active).multiplier(magnitude, weights)]
-            score += static
+        plan = self.model.plan(plane)
+        magnitude = self.magnitudes(plane, part)
+        mix = plan.mixes[part]
+        if mix is None:
+            score = np.repeat(plan.score[None], self.shape[0], axis=0)
         else:
-            score = np.repeat(static[None], self.shape[0], axis=0)
-        return self._sorted(plane, part, active, static, score_bin(score))
+            multiplier = self.model.activity(plan.active).multiplier(magnitude, mix)
+            score = log_activity().take(multiplier, mode="clip")
+            score += plan.score
+        np.maximum(score, 0, out=score)
+        np.minimum(score, SCORE_BINS - 1, out=score)
+        return self._sorted(plan, part, score.reshape(-1))
 
-    def _sorted(self, plane: int, part: int, active: int, static: Int, classes: Int) -> PassItems:
+    def _sorted(self, plan: PlanePlan, part: int, scores: Int) -> PassItems:
         tables = self.model.tables
-        known = self.known.reshape(self.shape)[:, :, :active]
+        chosen = self._open
         if part == 0:
-            chosen = (known == 0) & (classes >= tables.split[plane])
-        else:
-            chosen = self._open.reshape(self.shape)[:, :, :active]
-            later = (known >> (plane + 2) > 0).astype(np.int64)
-            classes = np.where(known > 0, refine_class(static[None], later), classes)
-        block = np.flatnonzero(chosen.reshape(-1))
-        picked = classes.reshape(-1)[block]
-        order = np.argsort(tables.rank[plane, part][picked].astype(np.int16), kind="stable")
-        block, picked = block[order], picked[order]
-        components = self.shape[2]
-        index = block if active == components else block // active * components + block % active
-        if part == 0:
-            self._open[index] = False
-        return PassItems(plane, part, index, picked)
+            chosen = scores >= tables.split[plan.plane]
+            chosen &= (self.known.reshape(self.shape)[:, :, : plan.active] == 0).reshape(-1)
+        blocks = chosen.nonzero()[0]
+        classes = scores[blocks]
+        if part == 1:
+            cells, index = self._places(plan, blocks)
+            known = self.known[index]
+            fine = known.nonzero()[0]
+            later = known[fine] >> (plan.plane + 2) > 0
+            classes[fine] = plan.refine[cells[fine]] + REFINE_BINS * later
+        order = plan.rank[part][classes].argsort(kind="stable")
+        blocks, classes = blocks[order], classes[order]
+        cells, index = self._places(plan, blocks)
+        refined = (classes >= SCORE_BINS).nonzero()[0] if part == 1 else np.zeros(0, dtype=np.int64)
+        return PassItems(plan.plane, part, cells, blocks, index, classes, refined)
 
-    def sign_chance(self, items: PassItems, chosen: Int | Bool | slice) -> Int:
+    def cost_runs(self, items: PassItems) -> CostRuns:
+        """Cost of a zero at each decision."""
+        plan = self.model.plan(items.plane)
+        counts = np.bincount(items.classes, minlength=CLASSES)[plan.order[items.part]]
+        return CostRuns(counts, plan.costs[items.part])
+
+    def _places(self, plan: PlanePlan, blocks: Int) -> tuple[Int, Int]:
+        """(n,) cells within their tile and (n,) flat indices of coefficients."""
+        if self.shape[0] == 1:
+            return blocks, plan.cells[blocks]
+        tile, cells = np.divmod(blocks, len(plan.cells))
+        return cells, tile * (self.shape[1] * self.shape[2]) + plan.cells[cells]
+
+    def sign_chance(self, items: PassItems, chosen: Int | slice) -> Int:
         """(n,) 65536 * P(negative) of the chosen decisions of a pass, 0 for refinements."""
-        layout, index = self.model.layout, items.index[chosen]
-        cell = index % (self.shape[1] * self.shape[2])
-        skew = layout.skew_bin.reshape(-1)[cell]
-        around = self.sign_context(index, items.plane) if layout.spatial else 2
-        return np.where(items.classes[chosen] < SCORE_BINS, self.model.tables.sign_chance[skew, around], 0)
+        rows = self.model.plan(items.plane).sign_row[items.cells[chosen]]
+        if self.model.layout.spatial:
+            rows = rows + self.sign_context(items, chosen)
+        chance = self.model.tables.sign_chance.reshape(-1)[rows]
+        if len(items.refined):
+            chance[items.classes[chosen] >= SCORE_BINS] = 0
+        return chance
 
-    def sign_context(self, index: Int, plane: int) -> Int:
-        """(n,) 0..4: the nearby tokens' signed sum in the same component, 2 = undecided.
+    def sign_context(self, items: PassItems, chosen: Int | slice) -> Int:
+        """(n,) -2..2: the nearby tokens' signed sum in the same component, 0 = undecided, 2 = strongly positive.
 
-        Args:
-            index: (n,) flat indices of coefficients that take part in ``plane``.
-            plane: the plane being coded; what does not take part in it is not looked at.
+        The coefficient itself is insignificant wherever a sign is coded and so adds nothing.
         """
-        active, components = int(self.model.tables.active[plane]), self.shape[2]
-        restored = self.restored.reshape(self.shape)[:, :, :active]
-        signed = np.where(self.negative.reshape(self.shape)[:, :, :active], -restored, restored)
-        at = index if active == components else index // components * active + index % components
-        nearby = self.model.activity(active).neighbour_sign(signed).reshape(-1)[at]
-        cell = index % (self.shape[1] * self.shape[2])
-        scale = self.model.quiet(self.model.tables.planes).reshape(-1)[cell]
-        strong = np.abs(nearby) > 4 * scale
-        return np.asarray(2 + np.sign(nearby) * (1 + strong))
+        plan = self.model.plan(items.plane)
+        signed = self.restored.reshape(self.shape)[:, :, : plan.active]
+        nearby = self.model.activity(plan.active).nearby(signed).reshape(-1)[items.blocks[chosen]]
+        context = np.sign(nearby)
+        context += context * (np.abs(nearby) > plan.strong[items.cells[chosen]])
+        return np.asarray(context)
 
     def apply(self, items: PassItems, ones: Int, negative: Bool, done: int) -> Int:
         """Take in the first ``done`` decisions of a pass; returns (done,) change of restored energy, squared grains.
@@ -206,34 +176,36 @@ class PlaneState:
             ones: ascending positions within the pass of the decisions that were one.
             negative: their signs (ignored for refinements).
         """
-        bits = np.zeros(done, dtype=np.bool_)
-        bits[ones] = True
-        index, plane = items.index[:done], items.plane
-        risen = index[ones]
+        plan = self.model.plan(items.plane)
+        self.known[items.index[ones]] += 1 << plan.plane
+        refined = items.refined[: items.refined.searchsorted(done)]
         fresh = items.classes[ones] < SCORE_BINS
-        self.negative[risen[fresh]] = negative[fresh]
-        self.known[risen] += np.int64(1) << plane
-        moved = np.flatnonzero(bits | (items.classes[:done] >= SCORE_BINS))
-        where = index[moved]
-        before = self.restored[where]
-        after = self._restore(where, plane)
-        self.restored[where] = after
+        moved = np.concatenate([ones[fresh], refined])
+        places, cells = items.index[moved], items.cells[moved]
+        known, before = self.known[places], self.restored[places]
+        count = len(moved) - len(refined)
+        minus = before < 0
+        minus[:count] = negative[fresh]
+        above = (known >> (plan.plane + 1)) > 0
+        after = known * GRAINS + plan.offset[above.astype(np.int64), cells]
+        self.restored[places] = np.where(minus, -after, after)
         change = np.zeros(done, dtype=np.int64)
         change[moved] = after * after - before * before
+        if items.part == 0:  # the second part sees what the first has found out
+            blocks = items.blocks[:done]
+            expected = self._expected.reshape(-1)
+            self._open[blocks] = False
+            expected[blocks] = plan.below.reshape(-1)[items.cells[:done]]
+            expected[items.blocks[moved]] = after
         return change
 
     def complete(self, plane: int, magnitude: Int, negative: Bool) -> None:
         """Set everything to what is known once all passes down to ``plane`` are coded; for fitting."""
         self.known[:] = magnitude >> plane << plane
-        self.negative[:] = negative & (self.known > 0)
-        self.restored[:] = 0
-        where = np.flatnonzero(self.known)
-        self.restored[where] = self._restore(where, plane)
-
-    def _restore(self, where: Int, plane: int) -> Int:
-        known = self.known[where]
-        cell = where % (self.shape[1] * self.shape[2])
-        bins = score_bin(self.model.static_score(plane).reshape(-1)[cell])
+        places = self.known.nonzero()[0]
+        known = self.known[places]
         above = (known >> (plane + 1) > 0).astype(np.int64)
-        offset = self.model.tables.offset[above, bins]
-        return np.asarray(known * GRAINS + ((offset << plane) * GRAINS >> 6))
+        cells = places % (self.shape[1] * self.shape[2])
+        value = known * GRAINS + self.model.offsets(plane).reshape(2, -1)[above, cells]
+        self.restored[:] = 0
+        self.restored[places] = np.where(negative[places], -value, value)

@@ -24,10 +24,9 @@ def quantize(coefficients: FloatArray, limits: Int) -> tuple[Int, Bool]:
     return np.minimum(magnitude, limits).reshape(-1), (coefficients < 0).reshape(-1)
 
 
-def dequantize(restored: Int, negative: Bool, shape: tuple[int, int, int]) -> FloatArray:
-    """Magnitudes in grains and signs to (T, P, R) coefficients in steps."""
-    signed = np.where(negative, -restored, restored)
-    return np.asarray(signed.reshape(shape).astype(np.float32) / np.float32(GRAINS))
+def dequantize(restored: Int, shape: tuple[int, int, int]) -> FloatArray:
+    """Signed values in grains to (T, P, R) coefficients in steps."""
+    return np.asarray(restored.reshape(shape).astype(np.float32) / np.float32(GRAINS))
 
 
 def total_energy(coefficients: FloatArray) -> int:

@@ -58,6 +58,49 @@ def _longest_survivor() -> list[int]:
 _LONGEST = _longest_survivor()
 
 
+class CostRuns:
+    """The costs of a pass as runs of equal cost, with the sums of what came before.
+
+    Args:
+        counts: (k,) items of each run; empty runs are left out.
+        costs: (k,) cost of a zero at each item of a run, 1..MAX_COST.
+    """
+
+    def __init__(self, counts: IntArray, costs: IntArray) -> None:
+        filled = counts.nonzero()[0]
+        counts, self._costs = counts[filled], costs[filled]
+        ends, totals = counts.cumsum(), (counts * self._costs).cumsum()
+        self._starts, self._before = ends - counts, totals - counts * self._costs
+        self.count = int(ends[-1]) if len(ends) else 0
+        self.starts: list[int] = self._starts.tolist()
+        self.costs: list[int] = self._costs.tolist()
+        self.sums: list[int] = self._before.tolist()  # of the costs before each run
+        self.ends: list[int] = totals.tolist()  # of the costs up to the end of each run
+
+    def around(self, items: IntArray) -> tuple[list[int], list[int]]:
+        """Sum of the costs before each of the items, and with the item's own."""
+        run = self._starts.searchsorted(items, side="right") - 1
+        cost = self._costs[run]
+        before = self._before[run] + (items - self._starts[run]) * cost
+        return before.tolist(), (before + cost).tolist()
+
+    def limit(self, base: int, run: int) -> tuple[int, int, int]:
+        """First item at which the costs since ``base`` reach the limit, or the end: (item, its sum, its run).
+
+        ``run`` is the run of ``base``: runs are walked forwards, so every search starts where the last one ended.
+        """
+        target = base + RUN_LIMIT
+        ends = self.ends
+        last = len(ends) - 1
+        while ends[run] < target:
+            if run == last:
+                return self.count, ends[last], last
+            run += 1
+        cost, before = self.costs[run], self.sums[run]
+        steps = (target - before + cost - 1) // cost
+        return self.starts[run] + steps, before + steps * cost, run
+
+
 @dataclass(frozen=True)
 class PassResult:
     """What a decoder learned from one pass.
@@ -90,8 +133,8 @@ class RunEncoder:
 
     def encode_pass(
         self,
-        costs: IntArray,
-        ones: list[int],
+        runs: CostRuns,
+        ones: IntArray,
         sign_chance: list[int],
         negative: list[bool],
         most_bytes: int | None = None,
@@ -99,23 +142,22 @@ class RunEncoder:
         """Code one pass; returns how many leading items are coded.
 
         Args:
-            costs: (n,) cost of a zero at each item, 1..MAX_COST.
+            runs: cost of a zero at each item.
             ones: ascending positions of the ones.
             sign_chance: for each one, 65536 * P(negative) in 1..65535, or 0 where no sign is sent.
             negative: for each one, its sign.
             most_bytes: stop soon after so many bytes of the codeword; no pass may follow then.
         """
-        runs = _Runs(costs)
         most_words = 1 << 62 if most_bytes is None else (most_bytes + 1) // 2
-        at_ones = np.asarray(ones, dtype=np.int64)
-        before, after = runs.cumulative[at_ones].tolist(), runs.cumulative[at_ones + 1].tolist()
-        survival, steps = _SURVIVAL, self._steps
+        before, after = runs.around(ones)
+        survival, steps, words, count = _SURVIVAL, self._steps, self._words, runs.count
         low, width = self._low, self._range
         start, base, run, first_item = 0, 0, 0, self._items
-        for index, target in enumerate([*ones, runs.count]):
-            while start < runs.count:
+        words_out = len(words)
+        for index, target in enumerate([*ones.tolist(), count]):
+            while start < count:
                 unit = width >> PROBABILITY_BITS
-                if target < runs.count and before[index] < base + RUN_LIMIT:
+                if target < count and before[index] < base + RUN_LIMIT:
                     below = survival[after[index] - base]
                     low += unit * below
                     width = unit * (survival[before[index] - base] - below)
@@ -132,17 +174,18 @@ class RunEncoder:
                     start, end_cost, run = runs.limit(base, run)
                     width = unit * survival[end_cost - base]
                     base = end_cost
-                steps.append((first_item + start, len(self._words), low, width))
+                steps.append((first_item + start, words_out, low, width))
                 while width < LOW_LIMIT:
+                    words_out += 1
                     if low > _WINDOW_MASK:
                         self._carry()
                         low &= _WINDOW_MASK
-                    self._words.append(low >> (TOP_BITS - 16))
+                    words.append(low >> (TOP_BITS - 16))
                     low = (low & _WORD_MASK) << 16
                     width <<= 16
                 if start > target:
                     break
-            if len(self._words) > most_words:
+            if words_out > most_words:
                 break
         self._low, self._range, self._items = low, width, first_item + start
         return start
@@ -185,19 +228,18 @@ class RunEncoder:
         """For each step: (items known after it, bytes of the codeword after which the decoder is certain of it)."""
         if not self._steps:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        items, words, lows, widths = (np.asarray(column, dtype=np.int64) for column in zip(*self._steps, strict=True))
+        items, words, lows, widths = np.array(self._steps, dtype=np.int64).T
         padded = np.frombuffer(codeword + bytes(TOP_BITS // 8 + 2), dtype=np.uint8).astype(np.int64)
         start = np.minimum(2 * words, len(codeword))
         window = np.zeros(len(words), dtype=np.int64)
         for offset in range(TOP_BITS // 8):
             window = (window << 8) | padded[start + offset]
-        above = (window - lows) & _WINDOW_MASK
-        needed = start + TOP_BITS // 8
-        for tail in range(1, TOP_BITS // 8 + 1):
-            grain = np.int64(1) << (8 * tail)
-            rest = window & (grain - 1)
-            certain = (above - rest >= 0) & (above - rest + grain <= widths)
-            needed = np.where(certain, start + TOP_BITS // 8 - tail, needed)
+        # With the last ``tail`` bytes of the window unknown, its value lies in a whole grain of 256 ** tail values;
+        # what is certain stays so with more bytes, so the number of certain tails tells how many may be missing.
+        grains = np.int64(1) << (8 * np.arange(1, TOP_BITS // 8 + 1)[:, None])
+        floor = ((window - lows) & _WINDOW_MASK) - (window & (grains - 1))
+        missing = ((floor >= 0) & (floor + grains <= widths)).sum(axis=0)
+        needed = start + TOP_BITS // 8 - missing
         return items, np.maximum.accumulate(np.minimum(needed, len(codeword)))
 
 
@@ -228,33 +270,42 @@ class RunDecoder:
             self._gap = (self._gap << 16) | 0xFFFF
         self._next = position + 1
 
-    def decode_pass(self, costs: IntArray, sign_chance: IntArray) -> PassResult:
-        """Decode one pass whose costs and sign chances (per item, 0 where no sign) both ends know."""
-        runs = _Runs(costs)
+    def decode_pass(self, runs: CostRuns, sign_chance: IntArray) -> PassResult:
+        """Decode one pass whose costs and sign chances (per item, 0 where no sign) both ends know.
+
+        One loop without calls for a step: at a hundred bytes a photo it is most of what decoding takes.
+        """
         survival, longest = _SURVIVAL, _LONGEST
+        count, costs, starts, sums, ends = runs.count, runs.costs, runs.starts, runs.sums, runs.ends
+        value, width, gap = self._value, self._range, self._gap
         ones: list[int] = []
         negative: list[bool] = []
         start, base, run = 0, 0, 0
-        surely_one, last_full = survival[RUN_LIMIT], runs.total - RUN_LIMIT  # spares most searches for a run's end
-        while start < runs.count:
-            value, width = self._value, self._range
+        surely_one = survival[RUN_LIMIT]  # spares most searches for a run's end
+        last_full = (ends[-1] if ends else 0) - RUN_LIMIT
+        while start < count:
             unit = width >> PROBABILITY_BITS
             quotient = value // unit
             if quotient >> PROBABILITY_BITS:  # no encoder writes this
                 self.ended = True
                 break
-            position, minus, below, none = -1, False, 0, 0
+            none = 0
             if quotient < surely_one or base > last_full:
                 end, end_cost, end_run = runs.limit(base, run)
                 none = survival[end_cost - base]
             if quotient < none:
-                width = unit * none
+                position, minus, below, width = -1, False, 0, unit * none
             else:
-                position, end_cost, next_cost, end_run = runs.locate(base + longest[quotient], run)
-                lower = survival[next_cost - base]
+                total, end_run = base + longest[quotient], run
+                while ends[end_run] <= total:
+                    end_run += 1
+                cost, before = costs[end_run], sums[end_run]
+                steps = (total - before) // cost
+                position, before = starts[end_run] + steps, before + steps * cost
+                end, end_cost, minus = position + 1, before + cost, False
+                lower = survival[end_cost - base]
                 below = unit * lower
-                width = unit * (survival[end_cost - base] - lower)
-                end, end_cost = position + 1, next_cost
+                width = unit * (survival[before - base] - lower)
                 chance = int(sign_chance[position])
                 if chance:
                     part = (width * chance) >> PROBABILITY_BITS
@@ -264,66 +315,23 @@ class RunDecoder:
                     else:
                         below += part
                         width -= part
-            if self._gap and value - below + self._gap >= width:
+            if gap and value - below + gap >= width:
                 self.ended = True
                 break
             if position >= 0:
                 ones.append(position)
                 negative.append(minus)
             start, base, run = end, end_cost, end_run
-            self._value = value - below
-            while width < LOW_LIMIT:
-                width <<= 16
-                self._shift_in()
-            self._range = width
+            value -= below
+            if width < LOW_LIMIT:
+                self._value, self._range = value, width
+                self._widen()
+                value, width, gap = self._value, self._range, self._gap
+        self._value, self._range = value, width
         return PassResult(ones, negative, start)
 
-
-class _Runs:
-    """Sums of costs over a pass, kept per run of equal costs: a sorted pass has few of them.
-
-    Runs are walked forwards, so every search starts at the run where the last one ended.
-    """
-
-    def __init__(self, costs: IntArray) -> None:
-        self.count = len(costs)
-        borders = np.flatnonzero(costs[1:] != costs[:-1]) + 1
-        starts = np.concatenate([np.zeros(1, np.int64), borders]) if self.count else np.zeros(0, np.int64)
-        values = costs[starts]
-        totals = values * np.diff(starts, append=self.count)
-        self._starts: list[int] = starts.tolist()
-        self._values: list[int] = values.tolist()
-        self._ends: list[int] = np.cumsum(totals).tolist()  # sum of costs up to the end of each run
-        self._sums: list[int] = [0, *self._ends[:-1]]
-        self.total = self._ends[-1] if self._ends else 0
-        self._costs = costs
-
-    @property
-    def cumulative(self) -> IntArray:
-        """(count + 1,) sum of the costs before each item."""
-        sums = np.zeros(self.count + 1, dtype=np.int64)
-        np.cumsum(self._costs, out=sums[1:])
-        return sums
-
-    def limit(self, base: int, run: int) -> tuple[int, int, int]:
-        """First item at which the costs since ``base`` reach the limit, or the end: (item, its sum, its run)."""
-        target = base + RUN_LIMIT
-        ends = self._ends
-        last = len(ends) - 1
-        while ends[run] < target:
-            if run == last:
-                return self.count, ends[last], last
-            run += 1
-        cost, before = self._values[run], self._sums[run]
-        steps = (target - before + cost - 1) // cost
-        return self._starts[run] + steps, before + steps * cost, run
-
-    def locate(self, total: int, run: int) -> tuple[int, int, int, int]:
-        """The item whose interval of sums holds ``total``: (item, its sum, the next item's sum, its run)."""
-        ends = self._ends
-        while ends[run] <= total:
-            run += 1
-        cost, before = self._values[run], self._sums[run]
-        steps = (total - before) // cost
-        here = before + steps * cost
-        return self._starts[run] + steps, here, here + cost, run
+    def _widen(self) -> None:
+        """Take in words until the range is wide again."""
+        while self._range < LOW_LIMIT:
+            self._range <<= 16
+            self._shift_in()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
-from heliograph.codec.range_coder import LOW_LIMIT, PROBABILITY_BITS, RunDecoder, RunEncoder
+from heliograph.codec.range_coder import PROBABILITY_BITS, RunDecoder, RunEncoder
 
 TOTAL = 1 << PROBABILITY_BITS
 
@@ -50,8 +50,6 @@ class SymbolDecoder(RunDecoder):
             self.ended = True
             return None
         self._value -= below
-        while width < LOW_LIMIT:
-            width <<= 16
-            self._shift_in()
         self._range = width
+        self._widen()
         return symbol

@@ -25,7 +25,7 @@ STEPS_PER_OCTAVE = 8  # resolution of scale bins
 SCORE_BINS = 64  # significance classes, four per octave of (expected scale / threshold)
 REFINE_BINS = 32  # refinement classes, two per octave, for the first and for later refinements
 CLASSES = SCORE_BINS + 2 * REFINE_BINS
-ACTIVITY_FEATURES = 5  # constant, same component, same position, neighbours in the grid, neighbouring components
+ACTIVITY_FEATURES = 4  # constant, same component, same position, neighbours in the grid
 ACTIVITY_ONE = 256  # activity multiplier 1.0
 ACTIVITY_MAX = 4095
 WEIGHT_ONE = 256
@@ -53,10 +53,10 @@ def ladder(bin_: int, unit: int) -> int:
 
 @lru_cache(maxsize=1)
 def log_activity() -> Int:
-    """(4096,) eighth octaves of m / 256 for each activity multiplier m, rounded down; m = 0 counts as 1."""
-    steps = np.array([ladder(k, ACTIVITY_ONE << 24) for k in range(-64, 33)], dtype=np.int64)
+    """(4096,) quarter octaves of m / 256 for each activity multiplier m, rounded down; m = 0 counts as 1."""
+    steps = np.array([ladder(2 * k, ACTIVITY_ONE << 24) for k in range(-32, 17)], dtype=np.int64)
     values = np.maximum(np.arange(ACTIVITY_MAX + 1), 1) << 24
-    return np.searchsorted(steps, values, side="right").astype(np.int64) - 65
+    return np.searchsorted(steps, values, side="right").astype(np.int64) - 33
 
 
 @lru_cache(maxsize=1)
@@ -72,7 +72,7 @@ class Tables:
 
     Attributes:
         active: (planes,) how many leading components take part in each plane.
-        weights: (planes, 2, 5) mix of the activity features, 256 = 1.
+        weights: (planes, 2, 4) mix of the activity features, 256 = 1.
         split: (planes,) significance classes from here on go into the first pass of a plane.
         cost: (planes, 2, 128) cost of a zero per plane, pass and class, in 1/4096 bit.
         rank: (planes, 2, 128) order of the classes within a pass, best rate-distortion slope first.
@@ -135,7 +135,7 @@ class Tables:
             "weights": (-(1 << 15), 1 << 15),
             "split": (0, SCORE_BINS),
             "cost": (1, MAX_COST),
-            "rank": (0, CLASSES),
+            "rank": (0, CLASSES - 1),
             "quiet_mean": (0, 1024),
             "offset": (0, 64),
             "sign_chance": (1024, 64512),
@@ -147,7 +147,8 @@ class Tables:
             low, high = bounds[name]
             if array.shape != shape or array.min() < low or array.max() > high:
                 raise BundleDamagedError
-        if np.any(np.diff(self.active) > 0):
+        permuted = np.array_equal(np.sort(self.rank, axis=2), np.broadcast_to(np.arange(CLASSES), self.rank.shape))
+        if np.any(np.diff(self.active) > 0) or not permuted:
             raise BundleDamagedError
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -297,7 +298,7 @@ def test_damaged_tables_are_refused(codec: KltCodec, tmp_path: Path) -> None:
     text, data = (tmp_path / "codec.json").read_text(), (tmp_path / "codec.bin").read_bytes()
     changes = [
         (text.replace('"klt"', '"meta"'), data),
-        (text.replace('"format": 2', '"format": 1'), data),
+        (text.replace('"format": 3', '"format": 2'), data),
         (text.replace("<f4", "|O"), data),
         (text.replace("<f4", "<f8"), data),
         (text.replace('"mode": "', '"mode": "x'), data),
@@ -318,3 +319,10 @@ def test_damaged_tables_are_refused(codec: KltCodec, tmp_path: Path) -> None:
     (tmp_path / "codec.bin").unlink()
     with pytest.raises(BundleDamagedError):
         KltCodec.load(tmp_path)
+
+
+def test_ranks_that_are_no_order_are_refused(codec: KltCodec) -> None:
+    rank = codec.tables.rank.copy()
+    rank[0, 0, 1] = rank[0, 0, 0]
+    with pytest.raises(BundleDamagedError):
+        dataclasses.replace(codec.tables, rank=rank).check(codec.components)

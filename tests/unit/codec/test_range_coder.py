@@ -8,9 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.codec import range_coder
-from heliograph.codec.range_coder import COST_UNIT, MAX_COST, RUN_LIMIT, RunDecoder, RunEncoder
+from heliograph.codec.range_coder import COST_UNIT, MAX_COST, RUN_LIMIT, CostRuns, RunDecoder, RunEncoder
 
 Pass = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def each_alone(costs: np.ndarray) -> CostRuns:
+    """Every item a run of its own."""
+    return CostRuns(np.ones(len(costs), dtype=np.int64), costs)
 
 
 def random_passes(seed: int, passes: int, longest: int) -> list[Pass]:
@@ -30,7 +35,7 @@ def random_passes(seed: int, passes: int, longest: int) -> list[Pass]:
 def encode(passes: list[Pass]) -> tuple[RunEncoder, bytes]:
     encoder = RunEncoder()
     for cost, sign, ones, negative in passes:
-        encoder.encode_pass(cost, ones.tolist(), sign[ones].tolist(), negative.tolist())
+        encoder.encode_pass(each_alone(cost), ones, sign[ones].tolist(), negative.tolist())
     return encoder, encoder.finish()
 
 
@@ -51,7 +56,7 @@ def decode_and_compare(passes: list[Pass], prefix: bytes) -> int:
     """Number of decisions known; every one of them must be right."""
     decoder, total = RunDecoder(prefix), 0
     for cost, sign, ones, negative in passes:
-        result = decoder.decode_pass(cost, sign)
+        result = decoder.decode_pass(each_alone(cost), sign)
         known = ones < result.done
         assert result.ones == ones[known].tolist()
         assert result.negative == (negative & (sign[ones] > 0))[known].tolist()
@@ -103,7 +108,7 @@ def test_bytes_after_a_codeword_change_nothing() -> None:
 def test_garbage_never_crashes(data: bytes) -> None:
     decoder = RunDecoder(data)
     for cost, sign, _, _ in random_passes(9, 4, 200):
-        result = decoder.decode_pass(cost, sign)
+        result = decoder.decode_pass(each_alone(cost), sign)
         assert 0 <= result.done <= len(cost)
         assert all(0 <= position < result.done for position in result.ones)
         if decoder.ended:
@@ -127,8 +132,22 @@ def test_extreme_costs_round_trip(ones: list[int]) -> None:
         costs = np.full(8, cost, dtype=np.int64)
         encoder = RunEncoder()
         for _ in range(40):
-            encoder.encode_pass(costs, ones, [1024] * len(ones), [True] * len(ones))
+            encoder.encode_pass(each_alone(costs), np.array(ones, np.int64), [1024] * len(ones), [True] * len(ones))
         decoder = RunDecoder(encoder.finish())
         for _ in range(40):
-            result = decoder.decode_pass(costs, np.full(8, 1024))
+            result = decoder.decode_pass(each_alone(costs), np.full(8, 1024))
             assert (result.ones, result.done) == (ones, 8)
+
+
+def test_runs_of_equal_costs_code_as_single_items_do() -> None:
+    counts, values = np.array([3, 0, 40, 1, 0, 9]), np.array([700, 5, 30, 9000, 1, 300])
+    costs = np.repeat(values, counts)
+    ones, signs = np.array([1, 20, 43, 52]), np.zeros(len(costs), dtype=np.int64)
+    words = []
+    for runs in (CostRuns(counts, values), each_alone(costs)):
+        encoder = RunEncoder()
+        encoder.encode_pass(runs, ones, [0] * 4, [False] * 4)
+        words.append(encoder.finish())
+        found = RunDecoder(words[-1]).decode_pass(runs, signs)
+        assert (found.ones, found.done) == (ones.tolist(), len(costs))
+    assert words[0] == words[1]

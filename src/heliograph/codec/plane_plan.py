@@ -1,0 +1,126 @@
+"""What the plane engine knows before any data is seen: tables and layout combined, once per bit plane.
+
+Everything here is worked out when a plane is first coded and kept, so that coding a photo is left with few array
+operations: at a hundred bytes a photo their number, not their size, is what takes the time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.codec.activity import ActivityMix, ActivityModel
+from heliograph.codec.tables import GRAINS, REFINE_BINS, SCORE_BINS, SIGN_BINS, Int, Layout, Tables
+
+PASSES = 2
+
+
+@dataclass(frozen=True)
+class PlanePlan:
+    """One bit plane of one layout. A cell is one of the P * A coefficients of a tile that take part in the plane.
+
+    Attributes:
+        plane: its number, 0 the finest.
+        active: A, how many leading components take part.
+        score: (P, A) significance class of a coefficient whose surroundings are as expected; may lie outside 0..63.
+        mixes: for each part of the plane, how the surroundings correct the class; None where they do not.
+        cells: (P * A,) place of each cell among the P * R coefficients of a tile.
+        refine: (P * A,) class of the first refinement of each cell.
+        above, below: (P, A) expected magnitude in grains of a coefficient known to lie below twice the plane's
+            threshold, and below the threshold.
+        offset: (2, P * A) grains from the lower end of a magnitude's interval to where it is restored, for
+            magnitude 1 and above.
+        rank: (2, 128) int16 order of the classes in each part of the plane.
+        order, costs: (2, 128) the classes in that order, and their costs.
+        sign_row: (P * A,) first entry of each cell's row in the flat table of sign chances, undecided context.
+        strong: (P * A,) signed sums of the nearby tokens beyond this count as strong.
+    """
+
+    plane: int
+    active: int
+    score: Int
+    mixes: tuple[ActivityMix | None, ActivityMix | None]
+    cells: Int
+    refine: Int
+    above: Int
+    below: Int
+    offset: Int
+    rank: npt.NDArray[np.int16]
+    order: Int
+    costs: Int
+    sign_row: Int
+    strong: Int
+
+
+class PlaneModel:
+    """Tables and layout, and a plan per plane."""
+
+    def __init__(self, tables: Tables, layout: Layout) -> None:
+        self.tables, self.layout = tables, layout
+        self.components = layout.scale_bin.shape[1]
+        self._activity: dict[int, ActivityModel] = {}
+        self._plans: dict[int, PlanePlan] = {}
+
+    def activity(self, components: int) -> ActivityModel:
+        """The activity model over the leading components."""
+        if components not in self._activity:
+            self._activity[components] = ActivityModel(self.layout, components)
+        return self._activity[components]
+
+    def plan(self, plane: int) -> PlanePlan:
+        """The plan of one plane."""
+        if plane not in self._plans:
+            self._plans[plane] = self._make(plane)
+        return self._plans[plane]
+
+    def forget_plans(self) -> None:
+        """The tables have changed; for fitting."""
+        self._plans.clear()
+
+    def score(self, plane: int) -> Int:
+        """(P, R) as :attr:`PlanePlan.score`, of all components."""
+        return (self.layout.scale_bin >> 1) - 4 * plane + SCORE_BINS // 2
+
+    def quiet(self, plane: int) -> Int:
+        """(P, R) expected magnitude in grains of a coefficient known to lie below the threshold of ``plane``."""
+        mean = self.tables.quiet_mean[_bounded(self.score(plane), SCORE_BINS)]
+        return np.asarray(np.maximum((mean << plane) * GRAINS >> 10, 1))
+
+    def offsets(self, plane: int) -> Int:
+        """(2, P, R) as :attr:`PlanePlan.offset`, of all components."""
+        bins = _bounded(self.score(plane), SCORE_BINS)
+        return np.asarray((self.tables.offset[:, bins] << plane) * GRAINS >> 6)
+
+    def _make(self, plane: int) -> PlanePlan:
+        tables, layout = self.tables, self.layout
+        active = int(tables.active[plane])
+        positions = layout.scale_bin.shape[0]
+        score = np.ascontiguousarray(self.score(plane)[:, :active])
+        order = tables.rank[plane].argsort(axis=1)
+        first, second = (self._mix(plane, part, active) for part in range(PASSES))
+        return PlanePlan(
+            plane=plane,
+            active=active,
+            score=score,
+            mixes=(first, second),
+            cells=np.arange(positions * self.components).reshape(positions, -1)[:, :active].reshape(-1),
+            refine=SCORE_BINS + _bounded((score.reshape(-1) - SCORE_BINS // 2 >> 1) + REFINE_BINS // 2, REFINE_BINS),
+            above=np.ascontiguousarray(self.quiet(plane + 1)[:, :active]),
+            below=np.ascontiguousarray(self.quiet(plane)[:, :active]),
+            offset=self.offsets(plane)[:, :, :active].reshape(2, -1),
+            rank=tables.rank[plane].astype(np.int16),
+            order=order,
+            costs=np.take_along_axis(tables.cost[plane], order, axis=1),
+            sign_row=layout.skew_bin[:, :active].reshape(-1) * SIGN_BINS + SIGN_BINS // 2,
+            strong=4 * self.quiet(tables.planes)[:, :active].reshape(-1),
+        )
+
+    def _mix(self, plane: int, part: int, active: int) -> ActivityMix | None:
+        weights = self.tables.weights[plane, part]
+        return self.activity(active).mix(weights) if weights[1:].any() else None
+
+
+def _bounded(values: Int, count: int) -> Int:
+    return np.minimum(np.maximum(values, 0), count - 1)
