@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from heliograph.errors import UsageError
 from heliograph.training.meta.data import MetaData
-from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel, rounded
+from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel, TokenSpace, rounded
+from heliograph.training.meta.start import start_from_components
 from heliograph.training.meta.teacher import Teacher
 from heliograph.types import VisualTokens
 
@@ -34,23 +35,25 @@ class MetaRecipe:
     """What an ablation varies.
 
     Attributes:
-        token_weight: of the whitened squared error of tokens.
+        token_weight: of the squared error of features, as a share of their mean square.
+        tokens_alone: share of the run in which nothing is asked: features are cheap, answers are not.
         answer_weight: of the divergence of the frozen model's answers.
-        rate_weight: per byte of the whole stream; grows from nothing over the first 30 % of the run.
+        rate_weight: per byte of the whole stream.
         prefix: how the length of the kept prefix is drawn.
         batch, asked_batch: pictures per step, and how many of them are asked.
         questions: asked of a picture per step.
         peak_rate: of AdamW.
     """
 
-    token_weight: float = 0.3
+    token_weight: float = 1.0
     answer_weight: float = 1.0
-    rate_weight: float = 0.002
-    prefix: str = "log-uniform"
-    batch: int = 24
+    rate_weight: float = 0.001
+    tokens_alone: float = 0.2
+    prefix: str = "uniform"
+    batch: int = 16
     asked_batch: int = 12
     questions: int = 6
-    peak_rate: float = 1.5e-3
+    peak_rate: float = 1e-3
 
 
 @dataclass
@@ -69,6 +72,7 @@ class MetaRun:
     Args:
         teacher: the frozen model.
         data: pictures; the last sixteenth only reports.
+        space: tokens to features, fixed.
         sizes, recipe: the network and its losses.
         out: folder of ``checkpoint.pt``; a later run with the same sizes goes on from it.
         seed: of weights and batches.
@@ -82,6 +86,7 @@ class MetaRun:
         self,
         teacher: Teacher,
         data: MetaData,
+        space: TokenSpace,
         sizes: MetaSizes,
         recipe: MetaRecipe,
         out: Path,
@@ -93,15 +98,16 @@ class MetaRun:
         self.teacher, self.recipe, self.out, self.progress = teacher, recipe, out, progress
         self.train, self.dev = data.split()
         torch.manual_seed(seed)
-        mean, spread = self.train.statistics()
-        self.encoder, self.decoder = MetaEncoder(sizes, mean, spread), MetaDecoder(sizes, mean, spread)
-        self.rate = RateModel(sizes)
+        self.space = space
+        self.encoder, self.decoder, self.rate = MetaEncoder(sizes), MetaDecoder(sizes), RateModel(sizes)
         self.sizes, self.state = sizes, MetaState(seed)
         self._modules = nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder, "rate": self.rate})
         self._optimiser = torch.optim.AdamW(self._modules.parameters(), lr=1e-3, weight_decay=0.01)
         out.mkdir(parents=True, exist_ok=True)
         if self._checkpoint.exists():
             self._load()
+        else:
+            start_from_components(self.encoder, self.decoder, self.rate, space.features(self.train.tokens.float()))
 
     @property
     def _checkpoint(self) -> Path:
@@ -124,16 +130,19 @@ class MetaRun:
         recipe, rng = self.recipe, np.random.default_rng((self.state.seed, self.state.step))
         chosen = rng.integers(len(self.train), size=recipe.batch)
         exact = self.train.tokens[torch.from_numpy(chosen)].float()  # (B, N, D)
-        values = self.encoder(exact)  # (B, K, c)
+        features = self.space.features(exact)  # (B, N, R)
+        values = self.encoder(features)  # (B, K, c)
         noise = torch.rand(values.shape, generator=self._generator()).to(values.device) - 0.5
         bits = self.rate(values + noise)  # (B, K)
         known = self._prefixes(rng, recipe.batch)
-        restored = self.decoder(rounded(values), known)  # (B, N, D)
-        token_error = ((restored - exact) / self.decoder.scale).square().mean()
-        answer_error = self._answer_error(rng, chosen, exact, restored)
+        restored = self.decoder(rounded(values), known)  # (B, N, R)
+        token_error = (restored - features).square().mean() / features.square().mean()
+        answer_error = torch.zeros(())
+        if share >= recipe.tokens_alone:
+            answer_error = self._answer_error(rng, chosen, exact, self.space.tokens(restored))
         stream_bytes = bits.sum(dim=1).mean() / 8
-        rate_weight = recipe.rate_weight * min(1.0, share / 0.3)
-        loss = recipe.token_weight * token_error + recipe.answer_weight * answer_error + rate_weight * stream_bytes
+        errors = recipe.token_weight * token_error + recipe.answer_weight * answer_error
+        loss = errors + recipe.rate_weight * stream_bytes
         self._descend(loss, share)
         named = {"token error": token_error, "answer error": answer_error, "bytes": stream_bytes}
         return {name: float(value.detach()) for name, value in named.items()}
@@ -159,7 +168,8 @@ class MetaRun:
             own = self.train.asked[int(index)]
             asked.append([own[i] for i in rng.permutation(len(own))[: self.recipe.questions]])
         batch = self.teacher.pack(asked)
-        with torch.autocast(exact.device.type, dtype=torch.bfloat16):
+        # bfloat16 pays on a GPU; processors without such units emulate it, three times slower than float32
+        with torch.autocast(exact.device.type, dtype=torch.bfloat16, enabled=exact.device.type == "cuda"):
             return self.teacher.distance(batch, exact[:count], restored[:count])
 
     def _descend(self, loss: Tensor, share: float) -> None:
@@ -181,12 +191,12 @@ class MetaRun:
         Bytes are those that the training's rate model asks for.
         """
         dev = self.dev.tokens[:_REPORT_PICTURES].float()
-        latents = self.encoder(dev).round()
+        latents = self.encoder(self.space.features(dev)).round()
         running = self.rate(latents).cumsum(dim=1)  # (I, K) bits
         points = []
         for budget in budgets:
             known = running <= 8 * budget
-            restored = self.decoder(latents, known)
+            restored = self.space.tokens(self.decoder(latents, known))
             used = (running * known).max(dim=1).values.mean() / 8
             points.append((float(used), self._agreement(restored)))
         return points
