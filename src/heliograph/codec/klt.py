@@ -32,7 +32,7 @@ from heliograph.codec.quantize import (
 )
 from heliograph.codec.range_coder import RunDecoder, RunEncoder
 from heliograph.codec.restoration import Restoration
-from heliograph.codec.storage import read_arrays, write_arrays
+from heliograph.codec.storage import file_names, read_arrays, write_arrays
 from heliograph.codec.tables import (
     HIGHEST_SCALE_BIN,
     LOWEST_SCALE_BIN,
@@ -49,7 +49,7 @@ FIRST_SEGMENT_BYTES = 8
 _GROWTH = 24  # a segment is at least 1/24 of what came before it
 _MAX_COEFFICIENTS = 1 << 24
 _MAX_VALUE = 1e30
-_FORMAT = 3
+_FORMAT, _STEM = 3, "codec"
 _SPARE_BYTES = 8  # coded beyond a budget, so that its last bytes are those of the whole codeword
 _RESTORATION = "restoration."  # before the names of its arrays
 
@@ -108,6 +108,7 @@ class KltCodec:
     """
 
     kind: ClassVar[str] = "klt"
+    files: ClassVar[tuple[str, ...]] = file_names(_STEM)
 
     def __init__(
         self,
@@ -303,7 +304,7 @@ class KltCodec:
         arrays |= {name: getattr(self.tables, name).astype(np.int32) for name in Tables.ARRAYS}
         if self.restoration is not None:
             arrays |= {_RESTORATION + name: array for name, array in self.restoration.stored().items()}
-        write_arrays(folder, facts, arrays)
+        write_arrays(folder, _STEM, facts, arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -312,7 +313,7 @@ class KltCodec:
         Raises:
             BundleDamagedError: anything is missing, out of bounds or of the wrong shape.
         """
-        facts, arrays = read_arrays(folder)
+        facts, arrays = read_arrays(folder, _STEM)
         try:
             if facts["format"] != _FORMAT or facts["kind"] != cls.kind:
                 raise BundleDamagedError

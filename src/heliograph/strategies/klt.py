@@ -31,9 +31,9 @@ class KltStrategy(Strategy):
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
         """Tokens through the codec, cut at ``max_bytes``."""
         limit = int_knob(self.complete_setting(setting), "max_bytes", 0, _MOST_BYTES)
-        encoded: EncodedImage = tools.codec.encode(tools.encode_tokens(photo), max_bytes=limit or None)
+        encoded: EncodedImage = tools.codec(self.name).encode(tools.encode_tokens(photo), max_bytes=limit or None)
         return replace(encoded, strategy=self.name)
 
     def restore(self, encoded: EncodedImage, tools: CloudTools) -> Restored:
         """All N x D tokens from any prefix, the empty one included."""
-        return Restored(tokens=tools.codec.decode(encoded.header, encoded.segments))
+        return Restored(tokens=tools.codec(self.name).decode(encoded.header, encoded.segments))

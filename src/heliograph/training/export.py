@@ -72,7 +72,7 @@ def _assemble(model: VisionLanguageModel, codec: Codec, work: Path, out: Path) -
     extra = [work / name for name in ("language_model.onnx", "tokenizer.json", "local_prompt.json")]
     return write_bundle(
         out,
-        codec=codec,
+        codecs=[codec],
         grid=model.grid,
         hidden_size=model.hidden_size,
         preprocessing=_preprocessing(model.processor),

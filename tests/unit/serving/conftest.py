@@ -77,7 +77,7 @@ def model():
 
 @pytest.fixture
 def cloud(model):
-    return Cloud(model, CountingCodec(), BUNDLE_HASH)
+    return Cloud(model, {"klt": CountingCodec()}, BUNDLE_HASH)
 
 
 @pytest.fixture

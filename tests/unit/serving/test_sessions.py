@@ -215,7 +215,7 @@ def test_a_cloud_without_bundle_takes_pictures_only(serve, model, talk):
         await device.flush()
         return await device.final(), await device.final()
 
-    refused, final = talk(serve(Cloud(model, None)), conversation)
+    refused, final = talk(serve(Cloud(model)), conversation)
     assert refused.error_class is BundleMismatchError
     assert final.text == "what seen at 100"
 
