@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from heliograph.codec.cuts import cut, segment_ends
 from heliograph.codec.header import pack_header, parse_header
 from heliograph.codec.plane_plan import PlaneModel
 from heliograph.codec.planes import PlaneState
@@ -45,8 +46,6 @@ from heliograph.codec.transform import MODES, Transform, resample
 from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError
 from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 
-FIRST_SEGMENT_BYTES = 8
-_GROWTH = 24  # a segment is at least 1/24 of what came before it
 _MAX_COEFFICIENTS = 1 << 24
 _MAX_VALUE = 1e30
 _FORMAT, _STEM = 3, "codec"
@@ -179,11 +178,9 @@ class KltCodec:
         codeword = self.encode_coefficients(coefficients, tokens.grid, budget)
         data = codeword.data if budget is None else codeword.data[:budget]
         ends = segment_ends(len(data))
-        borders = [0, *ends]
         restored = codeword.energy_at(np.asarray(ends, dtype=np.int64)).tolist()
         quality = tuple(retained_share(e, energy, self.tables.energy_unit) for e in restored)
-        segments = tuple(data[a:b] for a, b in zip(borders, ends, strict=False))
-        return EncodedImage(self.kind, header, segments, quality)
+        return EncodedImage(self.kind, header, cut(data, ends), quality)
 
     def encode_coefficients(self, coefficients: FloatArray, grid: Grid, budget: int | None = None) -> Codeword:
         """(T, P, R) coefficients in steps to a codeword; stops soon after ``budget`` bytes."""
@@ -334,15 +331,6 @@ class KltCodec:
                 raise BundleDamagedError
             restoration = Restoration.from_stored(guess, transform.forward.shape[1], tables.planes)
         return cls(grid, transform, tables, layouts, restoration)
-
-
-def segment_ends(length: int) -> list[int]:
-    """Where a codeword of ``length`` bytes is cut: 8-byte slices at first, growing by about 4 % of what is sent."""
-    ends, end = [], 0
-    while end < length:
-        end = min(length, end + max(FIRST_SEGMENT_BYTES, end // _GROWTH))
-        ends.append(end)
-    return ends
 
 
 def _check_shapes(grid: Grid, transform: Transform, layouts: LayoutTables) -> None:

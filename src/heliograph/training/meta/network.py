@@ -143,7 +143,7 @@ class MetaEncoder(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, N, R) float32 to (B, K, c), bounded by ``reach``."""
         seen = self.enter(features) + self.places  # (B, N, width)
-        latents = self.queries.expand(len(features), -1, -1)  # (B, K, width)
+        latents = self.queries.expand(features.shape[0], -1, -1)  # (B, K, width); len() would be traced as a constant
         for block in self.blocks:
             latents = block(latents, seen)
         straight = features.flatten(1) @ self.straight  # (B, K * c)
