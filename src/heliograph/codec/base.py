@@ -23,6 +23,11 @@ class Codec(Protocol):
     files: ClassVar[tuple[str, ...]]
     """Names of the files that ``save`` writes; no two kinds share one."""
 
+    @property
+    def hidden_size(self) -> int:
+        """D of the tokens that it was made for."""
+        ...
+
     def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
         """Tokens (N, D) float32 to a stream whose every prefix decodes.
 

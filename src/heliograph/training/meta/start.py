@@ -7,10 +7,12 @@ to one common quantiser step: a transform codec over all positions and channels 
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from heliograph.codec.klt import KltCodec
+from heliograph.errors import ShapeError
 from heliograph.training.meta.network import MetaDecoder, MetaEncoder, RateModel, TokenSpace
 
 _MOST_PICTURES = 3000
@@ -19,10 +21,19 @@ _STEP_RANK = 0.1
 _LEAST_SPREAD = 2e-3  # of the largest; what lies below is rounding noise of float32 products
 
 
-def token_space(codec: KltCodec, tokens: Tensor) -> TokenSpace:
-    """The channel transform of a fitted codec, scaled so that the features of (I, N, D) tokens have mean square 1."""
-    parts = codec.transform.mean, codec.transform.forward, codec.transform.inverse
-    mean, forward, inverse = (torch.from_numpy(part).float() for part in parts)
+def token_space(codec: KltCodec, tokens: Tensor, most: int) -> TokenSpace:
+    """The channel transform of a fitted codec, scaled so that the features of (I, N, D) tokens have mean square 1.
+
+    ``most`` bounds R: the leading components are kept.
+
+    Raises:
+        ShapeError: the codec was fitted for other tokens.
+    """
+    transform = codec.transform
+    if transform.mean.shape != tuple(tokens.shape[1:]):
+        raise ShapeError
+    parts = transform.mean, transform.forward[:, :most], transform.inverse[:most]
+    mean, forward, inverse = (torch.from_numpy(np.ascontiguousarray(part)).float() for part in parts)
     size = ((tokens.float() - mean) @ forward).square().mean().sqrt().clamp(min=1e-12)
     return TokenSpace(mean, forward / size, inverse * size)
 

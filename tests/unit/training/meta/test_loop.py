@@ -51,7 +51,7 @@ def data(teacher: Teacher, tmp_path_factory: pytest.TempPathFactory) -> MetaData
 def space(data: MetaData) -> TokenSpace:
     token_sets = [VisualTokens(one.float().numpy(), data.grid) for one in data.tokens]
     codec = KltCodec.fit(token_sets, modes=("none",), max_components=FEATURES, restore=False)
-    return token_space(codec, data.tokens)
+    return token_space(codec, data.tokens, FEATURES)
 
 
 def run_of(teacher: Teacher, data: MetaData, space: TokenSpace, out: Path, said: list[str] | None = None) -> MetaRun:
