@@ -22,7 +22,9 @@ from heliograph.types import VisualTokens
 
 Progress = Callable[[str], None]
 
-_WARM_UP_STEPS = 200
+_WARM_UP_STEPS = 100
+_STRAIGHT_SHARE = 0.03  # of the learning rate, for the linear paths
+_LEAST_SHARE = 0.2  # of the peak rate, at the end of the first phase
 _WHOLE_SHARE = 0.2  # of the pictures in a batch keep every latent
 _REPORT_SECONDS = 120.0
 _REPORT_BYTES = (32, 64, 96, 128, 192)
@@ -42,7 +44,8 @@ class MetaRecipe:
         prefix: how the length of the kept prefix is drawn.
         batch, asked_batch: pictures per step, and how many of them are asked.
         questions: asked of a picture per step.
-        peak_rate: of AdamW.
+        peak_rate: of AdamW while nothing is asked.
+        answer_rate: of AdamW at the start of the second phase, whose gradients are far noisier.
     """
 
     token_weight: float = 1.0
@@ -54,6 +57,7 @@ class MetaRecipe:
     asked_batch: int = 12
     questions: int = 6
     peak_rate: float = 1e-3
+    answer_rate: float = 3e-4
 
 
 @dataclass
@@ -102,12 +106,23 @@ class MetaRun:
         self.encoder, self.decoder, self.rate = MetaEncoder(sizes), MetaDecoder(sizes), RateModel(sizes)
         self.sizes, self.state = sizes, MetaState(seed)
         self._modules = nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder, "rate": self.rate})
-        self._optimiser = torch.optim.AdamW(self._modules.parameters(), lr=1e-3, weight_decay=0.01)
+        self._optimiser = self._make_optimiser()
         out.mkdir(parents=True, exist_ok=True)
         if self._checkpoint.exists():
             self._load()
         else:
             start_from_components(self.encoder, self.decoder, self.rate, space.features(self.train.tokens.float()))
+
+    def _make_optimiser(self) -> torch.optim.Optimizer:
+        """AdamW, far slower on the linear paths: they start near where they belong, and steps of equal size on their
+        million small weights would drown them in the gradient's noise."""
+        straight = [self.encoder.straight, self.decoder.straight]
+        others = [p for p in self._modules.parameters() if all(p is not one for one in straight)]
+        groups = [
+            {"params": others, "share": 1.0, "weight_decay": 0.01},
+            {"params": straight, "share": _STRAIGHT_SHARE, "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=self.recipe.peak_rate)
 
     @property
     def _checkpoint(self) -> Path:
@@ -173,10 +188,9 @@ class MetaRun:
             return self.teacher.distance(batch, exact[:count], restored[:count])
 
     def _descend(self, loss: Tensor, share: float) -> None:
-        warm = min(1.0, (self.state.step + 1) / _WARM_UP_STEPS)
-        rate = self.recipe.peak_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
+        rate = min(1.0, (self.state.step + 1) / _WARM_UP_STEPS) * learning_rate(self.recipe, share)
         for group in self._optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._modules.parameters(), 1.0)
@@ -237,3 +251,12 @@ class MetaRun:
         self._optimiser.load_state_dict(saved["optimiser"])
         self.state = MetaState(**saved["state"])
         self.progress(f"going on from step {self.state.step}")
+
+
+def learning_rate(recipe: MetaRecipe, share: float) -> float:
+    """At ``share`` of the run: half a cosine within each phase, the first down to a fifth, the second to nothing."""
+    if share < recipe.tokens_alone:
+        fallen = 0.5 * (1 + math.cos(math.pi * share / recipe.tokens_alone))
+        return recipe.peak_rate * (_LEAST_SHARE + (1 - _LEAST_SHARE) * fallen)
+    passed = (min(share, 1.0) - recipe.tokens_alone) / max(1 - recipe.tokens_alone, 1e-9)
+    return recipe.answer_rate * 0.5 * (1 + math.cos(math.pi * passed))
