@@ -26,8 +26,8 @@ _WARM_UP_STEPS = 100
 _STRAIGHT_SHARE = 0.03  # of the learning rate, for the linear paths
 _LEAST_SHARE = 0.2  # of the peak rate, at the end of the first phase
 _WHOLE_SHARE = 0.2  # of the pictures in a batch keep every latent
-_REPORT_SECONDS = 120.0
-_REPORT_BYTES = (32, 64, 96, 128, 192)
+_REPORT_SECONDS = 300.0
+_REPORT_BYTES = (48, 80, 112, 144, 400)
 _REPORT_PICTURES = 60
 _PREFIXES = ("log-uniform", "uniform")
 
@@ -48,10 +48,10 @@ class MetaRecipe:
         answer_rate: of AdamW at the start of the second phase, whose gradients are far noisier.
     """
 
-    token_weight: float = 1.0
+    token_weight: float = 2.0
     answer_weight: float = 1.0
-    rate_weight: float = 0.001
-    tokens_alone: float = 0.2
+    rate_weight: float = 0.0005
+    tokens_alone: float = 0.4
     prefix: str = "uniform"
     batch: int = 16
     asked_batch: int = 12
@@ -80,7 +80,7 @@ class MetaRun:
         sizes, recipe: the network and its losses.
         out: folder of ``checkpoint.pt``; a later run with the same sizes goes on from it.
         seed: of weights and batches.
-        progress: receives a line every two minutes.
+        progress: receives a line every five minutes.
 
     Raises:
         UsageError: an unknown prefix rule, or the checkpoint in ``out`` belongs to other sizes.

@@ -40,13 +40,13 @@ class MetaSizes:
     rows: int
     columns: int
     features: int
-    latents: int = 48
+    latents: int = 56
     channels: int = 8
     width: int = 128
     encoder_layers: int = 2
     decoder_layers: int = 3
     heads: int = 4
-    reach: int = 7
+    reach: int = 15
 
     @property
     def tokens(self) -> int:

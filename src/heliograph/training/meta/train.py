@@ -64,7 +64,7 @@ def train_meta(
         seed: of weights and batches, and of the first scene.
         sizes: what differs from :class:`MetaSizes`'s defaults.
         recipe: losses; None for the defaults.
-        progress: receives a line per stage and every two minutes.
+        progress: receives a line per stage and every five minutes.
 
     Raises:
         DataMissingError: the folder holds no readable photo.
