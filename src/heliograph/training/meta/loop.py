@@ -62,10 +62,12 @@ class MetaRecipe:
 
 @dataclass
 class MetaState:
-    """Where the run stands."""
+    """Where the run stands; ``phase_step`` counts from the step with which the present phase began."""
 
     seed: int
     step: int = 0
+    phase_step: int = 0
+    asks: bool = False
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
 
@@ -143,6 +145,8 @@ class MetaRun:
     def step(self, share: float) -> dict[str, float]:
         """One step at ``share`` of the run; returns its losses."""
         recipe, rng = self.recipe, np.random.default_rng((self.state.seed, self.state.step))
+        if share >= recipe.tokens_alone and not self.state.asks:
+            self._begin_asking()
         chosen = rng.integers(len(self.train), size=recipe.batch)
         exact = self.train.tokens[torch.from_numpy(chosen)].float()  # (B, N, D)
         features = self.space.features(exact)  # (B, N, R)
@@ -153,7 +157,7 @@ class MetaRun:
         restored = self.decoder(rounded(values), known)  # (B, N, R)
         token_error = (restored - features).square().mean() / features.square().mean()
         answer_error = torch.zeros(())
-        if share >= recipe.tokens_alone:
+        if self.state.asks:
             answer_error = self._answer_error(rng, chosen, exact, self.space.tokens(restored))
         stream_bytes = bits.sum(dim=1).mean() / 8
         errors = recipe.token_weight * token_error + recipe.answer_weight * answer_error
@@ -161,6 +165,11 @@ class MetaRun:
         self._descend(loss, share)
         named = {"token error": token_error, "answer error": answer_error, "bytes": stream_bytes}
         return {name: float(value.detach()) for name, value in named.items()}
+
+    def _begin_asking(self) -> None:
+        """A fresh optimiser: Adam's memory of the first phase's small gradients would make the first steps huge."""
+        self.state.asks, self.state.phase_step = True, 0
+        self._optimiser = self._make_optimiser()
 
     def _generator(self) -> torch.Generator:
         """Of this step alone, so that a run that was stopped and resumed repeats one that was not."""
@@ -188,7 +197,7 @@ class MetaRun:
             return self.teacher.distance(batch, exact[:count], restored[:count])
 
     def _descend(self, loss: Tensor, share: float) -> None:
-        rate = min(1.0, (self.state.step + 1) / _WARM_UP_STEPS) * learning_rate(self.recipe, share)
+        rate = min(1.0, (self.state.phase_step + 1) / _WARM_UP_STEPS) * learning_rate(self.recipe, share)
         for group in self._optimiser.param_groups:
             group["lr"] = rate * group["share"]
         self._optimiser.zero_grad(set_to_none=True)
@@ -196,6 +205,7 @@ class MetaRun:
         nn.utils.clip_grad_norm_(self._modules.parameters(), 1.0)
         self._optimiser.step()
         self.state.step += 1
+        self.state.phase_step += 1
 
     # ---- figures -------------------------------------------------------------------------------
     @torch.no_grad()

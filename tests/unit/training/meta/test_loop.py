@@ -144,6 +144,23 @@ def test_an_unknown_prefix_rule_is_refused(teacher: Teacher, data: MetaData, spa
         MetaRun(teacher, data, space, SIZES, MetaRecipe(prefix="sometimes"), tmp_path)
 
 
+def test_asking_begins_with_a_fresh_optimiser(
+    teacher: Teacher, data: MetaData, space: TokenSpace, tmp_path: Path
+) -> None:
+    run = run_of(teacher, data, space, tmp_path)
+    for _ in range(3):
+        run.step(0.0)
+    first = run._optimiser
+    run.step(RECIPE.tokens_alone)
+    assert run._optimiser is not first
+    assert (run.state.step, run.state.phase_step, run.state.asks) == (4, 1, True)
+    second = run._optimiser
+    run.step(RECIPE.tokens_alone)
+    assert run._optimiser is second
+    run.report({})
+    assert run_of(teacher, data, space, tmp_path).state.asks
+
+
 def test_the_rate_falls_within_each_phase() -> None:
     recipe = MetaRecipe(tokens_alone=0.5, peak_rate=1.0, answer_rate=0.3)
     rates = [learning_rate(recipe, share) for share in (0.0, 0.25, 0.499, 0.5, 0.75, 1.0, 1.5)]
