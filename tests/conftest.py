@@ -34,7 +34,7 @@ def reference_pair(tmp_path_factory: pytest.TempPathFactory) -> ReferencePair:
     folder = tmp_path_factory.mktemp("reference")
     model = build_reference_model(folder / "model", seed=3)
     codec = fit_codec(str(model), folder / "codec", scenes=12, weighted=False, progress=lambda line: None)
-    export_bundle(str(model), folder / "bundle", codec=codec, progress=lambda line: None)
+    export_bundle(str(model), folder / "bundle", codecs=[codec], progress=lambda line: None)
     return ReferencePair(model, folder / "bundle", trained=False)
 
 

@@ -104,6 +104,10 @@ class CodecNotFittedError(HeliographError):
     code, name, text = 36, "codec-not-fitted", "There is too little data to fit the codec; give more photos."
 
 
+class CodecMissingError(HeliographError):
+    code, name, text = 37, "codec-missing", "The bundle holds no codec of this kind; export it with this codec."
+
+
 # ---- wire ------------------------------------------------------------------------------------------
 class FrameDamagedError(HeliographError):
     code, name, text = 40, "frame-damaged", "A frame is damaged: a type, length or value is not allowed."

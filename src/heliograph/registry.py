@@ -40,12 +40,13 @@ class Registry:
         return getattr(importlib.import_module(module), attribute)
 
 
-CODECS = Registry("codec", {"klt": "heliograph.codec.klt:KltCodec"})
+CODECS = Registry("codec", {"klt": "heliograph.codec.klt:KltCodec", "meta": "heliograph.codec.meta:MetaCodec"})
 
 STRATEGIES = Registry(
     "strategy",
     {
-        "klt": "heliograph.strategies.klt:KltStrategy",
+        "klt": "heliograph.strategies.latent:KltStrategy",
+        "meta": "heliograph.strategies.latent:MetaStrategy",
         "jpeg": "heliograph.strategies.pixels:JpegStrategy",
         "webp": "heliograph.strategies.pixels:WebpStrategy",
         "avif": "heliograph.strategies.pixels:AvifStrategy",

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from heliograph.cli.main import main
+from heliograph.codec.bundle import Bundle
 from heliograph.reference.assets import demo_photo_path
-from heliograph.registry import STRATEGIES
+from heliograph.registry import CODECS, STRATEGIES
 
 PHOTO = str(demo_photo_path())
 QUESTION = "how many objects are there?"
@@ -55,7 +56,10 @@ def fail(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES.names())
-def test_every_strategy_answers(strategy: str, run: Run) -> None:
+def test_every_strategy_answers(strategy: str, run: Run, fail: Callable[..., str], pair_as_default: Any) -> None:
+    if strategy in CODECS.names() and strategy not in Bundle.load(pair_as_default.bundle).codec_kinds:
+        assert fail("ask", PHOTO, QUESTION, "--strategy", strategy) == "codec-missing"
+        return
     report = run("ask", PHOTO, QUESTION, "--strategy", strategy)
     assert report["strategy"] == strategy
     assert report["answer"] == report["answer"].strip() != ""

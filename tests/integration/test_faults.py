@@ -116,7 +116,7 @@ def test_other_bundle_is_refused_on_the_wire_and_in_files(
     bundle = Bundle.load(reference_pair.bundle)
     other = write_bundle(
         tmp_path / "other",
-        codec=bundle.codec,
+        codecs=[bundle.codec("klt")],
         grid=bundle.grid,
         hidden_size=bundle.hidden_size,
         preprocessing={**bundle.preprocessing, "note": "another bundle"},

@@ -33,6 +33,7 @@ from heliograph.bench.progress import Progress
 from heliograph.bench.results import Figure, Provenance, Row, SuiteResult
 from heliograph.bench.stats import DoubleArray, clustered_interval, clustered_mean_interval
 from heliograph.bench.timing import processor_s
+from heliograph.codec.base import Codec
 from heliograph.codec.klt import KltCodec
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, label
@@ -73,10 +74,13 @@ class Measured:
 class PhotoTools:
     """What strategies get from device and cloud in this suite; only pixel strategies use it."""
 
-    codec: KltCodec
     input_size: int = INPUT_SIZE
     grid: Grid = GRID
     hidden_size: int = CHANNELS
+
+    def codec(self, kind: str) -> Codec:
+        """Never asked for: ``klt`` here is fitted on the spot."""
+        raise NotImplementedError
 
     def encode_tokens(self, photo: Image.Image) -> VisualTokens:
         """Never asked for: features here come from the network's own interpreter."""
@@ -108,7 +112,7 @@ class PhotosSuite:
             progress.say("fitting klt")
             codec = fit_codec(features)
             measured = measure_klt(codec, features, test, progress)
-            tools = PhotoTools(codec)
+            tools = PhotoTools()
             for strategy in PIXEL_STRATEGIES:
                 chosen = tune_pixels(strategy, features.network, tools, progress)
                 pixels = [features.test_pixels[i] for i in test]

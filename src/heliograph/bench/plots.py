@@ -15,6 +15,7 @@ from heliograph.errors import MissingExtraError
 # Strategy -> colour, marker; the order here is the order of drawing and of labels.
 STYLES: dict[str, tuple[str, str]] = {
     "klt": ("#0072B2", "o"),
+    "meta": ("#5B2C8F", "p"),
     "jpeg": ("#D55E00", "s"),
     "webp": ("#E69F00", "^"),
     "avif": ("#CC79A7", "D"),

@@ -15,7 +15,7 @@ from heliograph.bench.results import Row
 from heliograph.bench.runner import LOCAL, Outcome, PhotoOutcome
 from heliograph.bench.stats import DoubleArray, Interval, percentile_interval, resampling_weights
 
-EMBEDDED = frozenset({"klt"})
+EMBEDDED = frozenset({"klt", "meta"})
 """Strategies whose prefixes the cloud can answer from."""
 
 
@@ -131,7 +131,7 @@ class CloudWork:
     opening_bytes: float = 0.0
 
 
-TOKEN_STRATEGIES = frozenset({"klt", "int8", "downsample", "random-drop"})
+TOKEN_STRATEGIES = frozenset({"klt", "meta", "int8", "downsample", "random-drop"})
 
 
 def modelled_times(outcome: Outcome, link: Link, cloud: CloudWork) -> TimeMeans | None:

@@ -36,10 +36,9 @@ class BenchDevice:
         self._tower_s = 0.0
         self._charged_s = 0.0
 
-    @property
-    def codec(self) -> Codec:
-        """The bundle's codec."""
-        return self.device.codec
+    def codec(self, kind: str) -> Codec:
+        """The bundle's codec of one kind."""
+        return self.device.codec(kind)
 
     @property
     def input_size(self) -> int:
@@ -85,15 +84,16 @@ class Bench:
 
 def open_bench(model: VisionLanguageModel, bundle: Bundle) -> Bench:
     """Both ends around one model and one bundle."""
-    return Bench(model, bundle, BenchDevice(Device(bundle)), Cloud(model, bundle.codec, bundle.hash))
+    return Bench(model, bundle, BenchDevice(Device(bundle)), Cloud(model, bundle.codecs, bundle.hash))
 
 
 def warmed_up(bench: Bench, photos: Sequence[Image.Image]) -> Bench:
     """The same bench after a first use of every engine, so that loading is not counted as work."""
     for photo in photos:
         tokens = bench.device.encode_tokens(photo)
-        encoded = bench.bundle.codec.encode(tokens)
-        bench.bundle.codec.decode(encoded.header, encoded.segments)
+        for codec in bench.bundle.codecs.values():
+            encoded = codec.encode(tokens)
+            codec.decode(encoded.header, encoded.segments)
         bench.model.answer("what is this?", [photo], max_new_tokens=1)
         bench.model.answer("what is this?", [tokens], max_new_tokens=1)
     return bench

@@ -29,16 +29,16 @@ class FileTools:
     grid: Grid
     hidden_size: int
 
-    @property
-    def codec(self) -> Codec:
-        """The bundle's codec.
+    def codec(self, kind: str) -> Codec:
+        """The bundle's codec of one kind.
 
         Raises:
             BundleMismatchError: the stream needs no bundle, so none was loaded.
+            CodecMissingError: it has none.
         """
         if self.bundle is None:
             raise BundleMismatchError
-        return self.bundle.codec
+        return self.bundle.codec(kind)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -88,7 +88,7 @@ async def _perform(arguments: argparse.Namespace, show: Show) -> tuple[tuple[Dra
         cuts = await show.cuts(drafts[-1].payload_bytes, display.on_draft)
     note(arguments, f"\nevery strategy on the same photo, question and link, {arguments.repeat} times each ...")
     rows = []
-    for name, setting in demo_settings(show.device.input_size):
+    for name, setting in demo_settings(show.device.input_size, show.device.bundle.codec_kinds):
         rows.append(await show.row(name, setting, arguments.repeat))
         note(arguments, f"  {rows[-1].label}")
     return drafts, cuts, rows

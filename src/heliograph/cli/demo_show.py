@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from heliograph.cli.links import connection_opener
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.report import AskReport, Draft
 from heliograph.errors import HeliographError
-from heliograph.registry import STRATEGIES
+from heliograph.registry import CODECS, STRATEGIES
 from heliograph.strategies.base import Setting, label
 
 if TYPE_CHECKING:
@@ -151,10 +151,15 @@ def _as_draft(report: AskReport) -> Draft:
     return Draft(report.final_ms, report.payload_bytes, report.confidence, report.answer)
 
 
-def demo_settings(input_size: int) -> list[tuple[str, Setting]]:
-    """Every strategy at its default; pictures also at the side that the model looks at."""
+def demo_settings(input_size: int, codec_kinds: Sequence[str]) -> list[tuple[str, Setting]]:
+    """Every strategy at its default; pictures also at the side that the model looks at.
+
+    Codecs that the bundle does not hold are passed over.
+    """
     chosen: list[tuple[str, Setting]] = []
     for name in STRATEGIES.names():
+        if name in CODECS.names() and name not in codec_kinds:
+            continue
         chosen.append((name, dict(STRATEGIES.load(name).default_setting)))
         if name in _PICTURES:
             chosen.append((name, {"size": input_size, "quality": _SMALL_QUALITY}))

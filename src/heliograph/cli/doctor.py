@@ -154,8 +154,8 @@ def encode_demo_photo(bundle: Bundle) -> str:
     from heliograph.edge.photo import load_photo
     from heliograph.reference.assets import demo_photo_path
 
-    encoded = Device(bundle).encode(load_photo(demo_photo_path()), "klt")
-    restored = bundle.codec.decode(encoded.header, encoded.segments)
+    encoded = Device(bundle).encode(load_photo(demo_photo_path()), bundle.codec_kinds[0])
+    restored = bundle.codec(encoded.strategy).decode(encoded.header, encoded.segments)
     return f"{encoded.payload_bytes:,} B in {len(encoded.segments)} segments restore {restored.values.shape} tokens"
 
 

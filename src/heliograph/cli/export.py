@@ -14,7 +14,12 @@ from heliograph.cli.text import byte_count, printable, table
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="BUNDLE", type=Path, required=True, help="bundle folder to write")
     parser.add_argument(
-        "--codec", metavar="DIR", type=Path, help="codec folder of train codec (default: fit one on scenes)"
+        "--codec",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        default=[],
+        help="codec folder of train codec; once for each kind (default: fit klt on scenes)",
     )
     add_model_option(parser)
 
@@ -24,7 +29,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from heliograph.training.export import export_bundle
 
     bundle = export_bundle(
-        arguments.model, out, codec=arguments.codec, progress=lambda line: note(arguments, printable(line))
+        arguments.model, out, codecs=arguments.codec, progress=lambda line: note(arguments, printable(line))
     )
     files = {path.name: path.stat().st_size for path in sorted(out.iterdir()) if path.is_file()}
     facts = {
@@ -50,5 +55,6 @@ COMMAND = Command(
     examples=(
         "heliograph export --out bundle",
         "heliograph export --out bundle --model runs/train/model --codec runs/codec",
+        "heliograph export --out bundle --codec runs/codec --codec runs/meta",
     ),
 )

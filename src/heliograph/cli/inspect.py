@@ -69,16 +69,16 @@ def prefixes(encoded: EncodedImage, bundle: Bundle | None) -> list[dict[str, Any
 
 
 def _quality(prefix: EncodedImage, bundle: Bundle | None) -> float | None:
-    if bundle is None or prefix.strategy != bundle.codec.kind:
+    if bundle is None or prefix.strategy not in bundle.codec_kinds:
         return None
-    return round(bundle.codec.retained_energy(prefix.header, prefix.segments), 4)
+    return round(bundle.codec(prefix.strategy).retained_energy(prefix.header, prefix.segments), 4)
 
 
 def _grid(encoded: EncodedImage, bundle: Bundle | None) -> dict[str, int] | None:
     """How the tokens lie, from the codec's header."""
-    if bundle is None or encoded.strategy != bundle.codec.kind:
+    if bundle is None or encoded.strategy not in bundle.codec_kinds:
         return None
-    grid: Grid = bundle.codec.decode(encoded.header, ()).grid
+    grid: Grid = bundle.codec(encoded.strategy).decode(encoded.header, ()).grid
     return {"rows": grid.rows, "columns": grid.columns, "tiles": grid.tiles, "tokens": grid.tokens}
 
 

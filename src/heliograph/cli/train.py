@@ -11,6 +11,7 @@ from heliograph.cli.files import make_folder
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import printable
 from heliograph.errors import UsageError
+from heliograph.registry import CODECS
 
 REFERENCE, CODEC = "reference", "codec"
 
@@ -28,14 +29,26 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="N", type=whole_number, help="of weights and batches, or of the first scene")
     model = parser.add_argument_group("reference")
     model.add_argument(
-        "--minutes", metavar="M", type=_minutes, default=60.0, help="of optimisation on this machine (default: 60)"
+        "--minutes", metavar="M", type=_minutes, default=60.0, help="of optimisation; codec meta too (default: 60)"
     )
     model.add_argument("--shards", metavar="N", type=positive_int, help="train on so many shards of 500 scenes")
     model.add_argument("--fresh", action="store_true", help="begin anew where DIR holds a checkpoint")
     codec = parser.add_argument_group("codec")
     add_model_option(parser)
+    codec.add_argument("--kind", choices=CODECS.names(), default="klt", help="closed form or learned (default: klt)")
     codec.add_argument("--photos", metavar="DIR", type=Path, help="fit on the photos of this folder, not on scenes")
-    codec.add_argument("--scenes", metavar="N", type=positive_int, default=400, help="at most so many (default: 400)")
+    codec.add_argument(
+        "--scenes",
+        metavar="N",
+        type=positive_int,
+        help="pictures at most (default: 400 for klt, 5000 for meta)",
+    )
+    codec.add_argument(
+        "--start",
+        metavar="DIR",
+        type=Path,
+        help="meta: klt codec folder to start from (default: shipped, or fitted)",
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -58,6 +71,19 @@ def _run(arguments: argparse.Namespace) -> int:
             progress=progress,
             **seed,
         )
+    elif arguments.kind == "meta":
+        from heliograph.training.meta.train import SCENES, train_meta
+
+        written = train_meta(
+            arguments.model,
+            out,
+            photos=arguments.photos,
+            pictures=arguments.scenes or SCENES,
+            start=arguments.start,
+            minutes=arguments.minutes,
+            progress=progress,
+            **seed,
+        )
     else:
         from heliograph.training.fit_codec import fit_codec
 
@@ -65,7 +91,7 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.model,
             out,
             photos=arguments.photos,
-            scenes=arguments.scenes,
+            scenes=arguments.scenes or 400,
             progress=progress,
             **seed,
         )
@@ -78,12 +104,13 @@ COMMAND = Command(
     add_arguments=_add_arguments,
     run=_run,
     description=(
-        "Train the reference model from nothing (three stages; a run that was stopped goes on where it was), or fit\n"
-        "the closed-form codec to any model's visual tokens. Progress goes to standard error."
+        "Train the reference model from nothing (three stages), or make a codec for any model's visual tokens: klt in\n"
+        "closed form, meta by training. A training that was stopped goes on. Progress goes to standard error."
     ),
     examples=(
         "heliograph train reference --out runs/train --minutes 120",
         "heliograph train codec --out runs/codec --scenes 400",
+        "heliograph train codec --kind meta --out runs/meta --minutes 60",
         "heliograph train codec --out runs/codec --model path/to/checkpoint --photos photos",
     ),
 )

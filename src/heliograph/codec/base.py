@@ -20,6 +20,13 @@ class Codec(Protocol):
     """What every codec (closed form or learned) offers. Implementations hold frozen tables and no other state."""
 
     kind: ClassVar[str]
+    files: ClassVar[tuple[str, ...]]
+    """Names of the files that ``save`` writes; no two kinds share one."""
+
+    @property
+    def hidden_size(self) -> int:
+        """D of the tokens that it was made for."""
+        ...
 
     def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
         """Tokens (N, D) float32 to a stream whose every prefix decodes.

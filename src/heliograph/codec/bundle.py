@@ -1,7 +1,7 @@
 """The bundle: one folder with everything a device needs, named and hashed in ``manifest.json``.
 
 ``codec.json``, ``codec.bin``
-    the codec's frozen tables.
+    frozen tables of the codec ``klt``; every other kind of codec has files of its own names.
 ``encoder.onnx``
     the vision encoder, photo pixels to visual tokens.
 ``preprocessing.json``
@@ -25,11 +25,11 @@ from typing import Any, Self
 
 from heliograph.codec.base import Codec
 from heliograph.codec.header import check_grid
-from heliograph.errors import BundleDamagedError, ShapeError, UnknownNameError
+from heliograph.errors import BundleDamagedError, CodecMissingError, ShapeError, UnknownNameError
 from heliograph.registry import CODECS
 from heliograph.types import Grid
 
-FORMAT = 1
+FORMAT = 2
 HASH_BYTES = 8
 MANIFEST = "manifest.json"
 ENCODER = "encoder.onnx"
@@ -38,7 +38,7 @@ LOCAL_MODEL = "language_model.onnx"
 
 _MAX_MANIFEST_BYTES = 1 << 20
 _MAX_PREPROCESSING_BYTES = 1 << 20
-_MAX_FILES = 64
+_MAX_FILES, _MAX_CODECS = 64, 8
 _MAX_HIDDEN = 1 << 16
 _CHUNK = 1 << 20
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -51,13 +51,15 @@ class Bundle:
     Attributes:
         folder: where it lies.
         hash: 8 bytes, first of the manifest's SHA-256.
+        codec_kinds: of the codecs it holds, at least one.
         grid, hidden_size: of the visual tokens its encoder makes, (N, D) with D = hidden_size.
     """
 
     def __init__(self, folder: Path, manifest: Mapping[str, Any], digest: bytes) -> None:
         self.folder, self.hash = folder, digest
         self._files: Mapping[str, str] = manifest["files"]
-        self._codec_kind: str = manifest["codec"]
+        self.codec_kinds: tuple[str, ...] = tuple(manifest["codecs"])
+        self._codecs: dict[str, Codec] = {}
         self.grid = Grid(*manifest["grid"])
         self.hidden_size: int = manifest["hidden_size"]
 
@@ -81,18 +83,30 @@ class Bundle:
             raise BundleDamagedError from error
         return cls(folder, manifest, hashlib.sha256(text).digest()[:HASH_BYTES])
 
-    @cached_property
-    def codec(self) -> Codec:
-        """The codec, loaded when first asked for.
+    def codec(self, kind: str) -> Codec:
+        """One of its codecs, loaded when first asked for.
 
         Raises:
+            CodecMissingError: the bundle has none of this kind.
             BundleDamagedError: its tables are damaged or of an unknown kind.
         """
-        try:
-            loaded: Codec = CODECS.load(self._codec_kind).load(self.folder)
-        except UnknownNameError as error:
-            raise BundleDamagedError from error
-        return loaded
+        if kind not in self.codec_kinds:
+            raise CodecMissingError
+        if kind not in self._codecs:
+            try:
+                self._codecs[kind] = CODECS.load(kind).load(self.folder)
+            except UnknownNameError as error:
+                raise BundleDamagedError from error
+        return self._codecs[kind]
+
+    @property
+    def codecs(self) -> dict[str, Codec]:
+        """All of its codecs by kind.
+
+        Raises:
+            BundleDamagedError: as ``codec``.
+        """
+        return {kind: self.codec(kind) for kind in self.codec_kinds}
 
     @property
     def encoder_path(self) -> Path:
@@ -131,7 +145,7 @@ class Bundle:
 def write_bundle(
     folder: Path,
     *,
-    codec: Codec,
+    codecs: Sequence[Codec],
     grid: Grid,
     hidden_size: int,
     preprocessing: Mapping[str, Any] | None = None,
@@ -142,7 +156,7 @@ def write_bundle(
 
     Args:
         folder: made if absent; files of the same names are replaced.
-        codec: saved into the folder.
+        codecs: saved into the folder, at least one, of different kinds.
         grid, hidden_size: of the visual tokens.
         preprocessing: JSON values.
         encoder: ONNX file, stored as ``encoder.onnx``.
@@ -154,8 +168,10 @@ def write_bundle(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    codec.save(folder)
-    names = {"codec.json", "codec.bin"}
+    names: set[str] = set()
+    for codec in codecs:
+        codec.save(folder)
+        names.update(codec.files)
     if preprocessing is not None:
         text = json.dumps(dict(preprocessing), indent=1, sort_keys=True)
         (folder / PREPROCESSING).write_text(text + "\n", encoding="utf-8")
@@ -168,7 +184,7 @@ def write_bundle(
         names.add(name)
     manifest = {
         "format": FORMAT,
-        "codec": codec.kind,
+        "codecs": [codec.kind for codec in codecs],
         "grid": [grid.rows, grid.columns, grid.tiles, grid.photo_width, grid.photo_height],
         "hidden_size": hidden_size,
         "files": {name: _file_digest(folder / name) for name in sorted(names)},
@@ -179,8 +195,10 @@ def write_bundle(
 
 def _check_manifest(manifest: Any) -> None:
     """Refuse what this version does not write; nothing is read from disk on behalf of the manifest before."""
-    files, sides = manifest["files"], manifest["grid"]
-    if manifest["format"] != FORMAT or not isinstance(manifest["codec"], str) or len(files) > _MAX_FILES:
+    files, sides, codecs = manifest["files"], manifest["grid"], manifest["codecs"]
+    if manifest["format"] != FORMAT or not isinstance(codecs, list) or len(files) > _MAX_FILES:
+        raise BundleDamagedError
+    if not 1 <= len(codecs) <= _MAX_CODECS or not all(isinstance(kind, str) for kind in codecs):
         raise BundleDamagedError
     for name, digest in files.items():
         if not _FILE_NAME.fullmatch(name) or name == MANIFEST or not _DIGEST.fullmatch(digest):

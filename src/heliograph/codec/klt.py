@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from heliograph.codec.cuts import cut, segment_ends
 from heliograph.codec.header import pack_header, parse_header
 from heliograph.codec.plane_plan import PlaneModel
 from heliograph.codec.planes import PlaneState
@@ -32,7 +33,7 @@ from heliograph.codec.quantize import (
 )
 from heliograph.codec.range_coder import RunDecoder, RunEncoder
 from heliograph.codec.restoration import Restoration
-from heliograph.codec.storage import read_arrays, write_arrays
+from heliograph.codec.storage import file_names, read_arrays, write_arrays
 from heliograph.codec.tables import (
     HIGHEST_SCALE_BIN,
     LOWEST_SCALE_BIN,
@@ -45,11 +46,9 @@ from heliograph.codec.transform import MODES, Transform, resample
 from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError
 from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 
-FIRST_SEGMENT_BYTES = 8
-_GROWTH = 24  # a segment is at least 1/24 of what came before it
 _MAX_COEFFICIENTS = 1 << 24
 _MAX_VALUE = 1e30
-_FORMAT = 3
+_FORMAT, _STEM = 3, "codec"
 _SPARE_BYTES = 8  # coded beyond a budget, so that its last bytes are those of the whole codeword
 _RESTORATION = "restoration."  # before the names of its arrays
 
@@ -108,6 +107,7 @@ class KltCodec:
     """
 
     kind: ClassVar[str] = "klt"
+    files: ClassVar[tuple[str, ...]] = file_names(_STEM)
 
     def __init__(
         self,
@@ -178,11 +178,9 @@ class KltCodec:
         codeword = self.encode_coefficients(coefficients, tokens.grid, budget)
         data = codeword.data if budget is None else codeword.data[:budget]
         ends = segment_ends(len(data))
-        borders = [0, *ends]
         restored = codeword.energy_at(np.asarray(ends, dtype=np.int64)).tolist()
         quality = tuple(retained_share(e, energy, self.tables.energy_unit) for e in restored)
-        segments = tuple(data[a:b] for a, b in zip(borders, ends, strict=False))
-        return EncodedImage(self.kind, header, segments, quality)
+        return EncodedImage(self.kind, header, cut(data, ends), quality)
 
     def encode_coefficients(self, coefficients: FloatArray, grid: Grid, budget: int | None = None) -> Codeword:
         """(T, P, R) coefficients in steps to a codeword; stops soon after ``budget`` bytes."""
@@ -303,7 +301,7 @@ class KltCodec:
         arrays |= {name: getattr(self.tables, name).astype(np.int32) for name in Tables.ARRAYS}
         if self.restoration is not None:
             arrays |= {_RESTORATION + name: array for name, array in self.restoration.stored().items()}
-        write_arrays(folder, facts, arrays)
+        write_arrays(folder, _STEM, facts, arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -312,7 +310,7 @@ class KltCodec:
         Raises:
             BundleDamagedError: anything is missing, out of bounds or of the wrong shape.
         """
-        facts, arrays = read_arrays(folder)
+        facts, arrays = read_arrays(folder, _STEM)
         try:
             if facts["format"] != _FORMAT or facts["kind"] != cls.kind:
                 raise BundleDamagedError
@@ -333,15 +331,6 @@ class KltCodec:
                 raise BundleDamagedError
             restoration = Restoration.from_stored(guess, transform.forward.shape[1], tables.planes)
         return cls(grid, transform, tables, layouts, restoration)
-
-
-def segment_ends(length: int) -> list[int]:
-    """Where a codeword of ``length`` bytes is cut: 8-byte slices at first, growing by about 4 % of what is sent."""
-    ends, end = [], 0
-    while end < length:
-        end = min(length, end + max(FIRST_SEGMENT_BYTES, end // _GROWTH))
-        ends.append(end)
-    return ends
 
 
 def _check_shapes(grid: Grid, transform: Transform, layouts: LayoutTables) -> None:

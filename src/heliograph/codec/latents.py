@@ -1,5 +1,6 @@
-"""Entropy coding of ordered integer latents (K, c) with frozen tables: any byte prefix gives leading latents exactly.
+"""Entropy coding of ordered integer latents (T, K, c), frozen tables: any byte prefix gives leading latents exactly.
 
+The latents of a photo's T tiles take turns, the first of every tile before the second of any.
 Each symbol has a table per latent, channel and context. The context is how large the two latents before it are in
 sum, in three steps whose borders were fitted per latent: integers that both ends know. No float decides a probability.
 """
@@ -132,18 +133,19 @@ def _integer_borders(chance: npt.NDArray[np.float64]) -> Int:
 
 
 def encode_latents(latents: Int, tables: LatentTables) -> tuple[bytes, Int]:
-    """(K, c) integers to a codeword and, for each latent, the bytes after which a decoder knows it.
+    """(T, K, c) integers to a codeword and, for each latent in coding order, the bytes after which it is known.
 
     Raises:
         ShapeError: another shape, or an integer beyond the tables' reach.
     """
-    if latents.shape != (tables.latents, tables.channels) or np.abs(latents).max() > tables.reach:
+    expected = (tables.latents, tables.channels)
+    if latents.ndim != 3 or latents.shape[1:] != expected or not latents.size or np.abs(latents).max() > tables.reach:
         raise ShapeError
-    at = tables.contexts(latents)
-    rows = tables.borders[np.arange(tables.latents), :, at]  # (K, c, symbols + 1)
+    at = tables.contexts(latents)  # (T, K)
+    rows = tables.borders[np.arange(tables.latents), :, at]  # (T, K, c, symbols + 1)
     symbol = (latents + tables.reach)[..., None]
-    lower = np.take_along_axis(rows, symbol, -1).reshape(-1).tolist()
-    upper = np.take_along_axis(rows, symbol + 1, -1).reshape(-1).tolist()
+    lower = np.take_along_axis(rows, symbol, -1).swapaxes(0, 1).reshape(-1).tolist()
+    upper = np.take_along_axis(rows, symbol + 1, -1).swapaxes(0, 1).reshape(-1).tolist()
     encoder = SymbolEncoder()
     for low, high in zip(lower, upper, strict=True):
         encoder.encode(low, high)
@@ -152,22 +154,23 @@ def encode_latents(latents: Int, tables: LatentTables) -> tuple[bytes, Int]:
     return codeword, needed[tables.channels - 1 :: tables.channels]
 
 
-def decode_latents(prefix: bytes, tables: LatentTables) -> tuple[Int, int]:
-    """A codeword's prefix to (K, c) integers, zeros where unknown, and how many leading latents are known whole."""
+def decode_latents(prefix: bytes, tables: LatentTables, tiles: int = 1) -> tuple[Int, int]:
+    """A codeword's prefix to (T, K, c) integers, zeros where unknown, and how many in coding order are known whole."""
     decoder = SymbolDecoder(prefix)
-    reach, channels = tables.reach, tables.channels
-    found = np.zeros((tables.latents, channels), dtype=np.int64)
-    sizes = [0] * _SEEN_BEFORE
+    reach = tables.reach
+    found = np.zeros((tiles, tables.latents, tables.channels), dtype=np.int64)
+    sizes = [[0] * _SEEN_BEFORE for _ in range(tiles)]
     for latent in range(tables.latents):
-        before = sum(sizes[-_SEEN_BEFORE:])
-        context = int((before >= tables.context_borders[latent]).sum())
-        rows = tables.borders[latent, :, context].tolist()
-        values = []
-        for row in rows:
-            symbol = decoder.decode(row)
-            if symbol is None:
-                return found, latent
-            values.append(symbol - reach)
-        found[latent] = values
-        sizes.append(sum(map(abs, values)))
-    return found, tables.latents
+        by_context = tables.borders[latent].swapaxes(0, 1).tolist()  # [context][channel][border]
+        first, second = tables.context_borders[latent].tolist()
+        for tile in range(tiles):
+            before = sum(sizes[tile][-_SEEN_BEFORE:])
+            values = []
+            for row in by_context[(before >= first) + (before >= second)]:
+                symbol = decoder.decode(row)
+                if symbol is None:
+                    return found, latent * tiles + tile
+                values.append(symbol - reach)
+            found[tile, latent] = values
+            sizes[tile].append(sum(map(abs, values)))
+    return found, tiles * tables.latents

@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from heliograph.errors import BundleDamagedError
 
-JSON_NAME, BINARY_NAME = "codec.json", "codec.bin"
 _DTYPES = ("<f2", "<f4", "<f8", "<i2", "<i4", "<i8", "|u1", "|i1")
 _MAX_JSON_BYTES = 1 << 20
 _MAX_BINARY_BYTES = 1 << 30
@@ -20,7 +19,12 @@ _MAX_DIMENSIONS = 4
 Arrays = dict[str, npt.NDArray[Any]]
 
 
-def write_arrays(folder: Path, facts: dict[str, Any], arrays: Arrays) -> None:
+def file_names(stem: str) -> tuple[str, str]:
+    """Of the two files that ``write_arrays`` writes."""
+    return f"{stem}.json", f"{stem}.bin"
+
+
+def write_arrays(folder: Path, stem: str, facts: dict[str, Any], arrays: Arrays) -> None:
     """Write ``facts`` (JSON values) and ``arrays`` into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     index, chunks = [], []
@@ -30,21 +34,23 @@ def write_arrays(folder: Path, facts: dict[str, Any], arrays: Arrays) -> None:
             raise TypeError(f"no stored form for {stored.dtype.str}")
         index.append({"name": name, "dtype": stored.dtype.str, "shape": list(stored.shape)})
         chunks.append(stored.tobytes())
-    (folder / BINARY_NAME).write_bytes(b"".join(chunks))
+    json_name, binary_name = file_names(stem)
+    (folder / binary_name).write_bytes(b"".join(chunks))
     text = json.dumps({**facts, "arrays": index}, indent=1, sort_keys=True)
-    (folder / JSON_NAME).write_text(text + "\n", encoding="utf-8")
+    (folder / json_name).write_text(text + "\n", encoding="utf-8")
 
 
-def read_arrays(folder: Path) -> tuple[dict[str, Any], Arrays]:
+def read_arrays(folder: Path, stem: str) -> tuple[dict[str, Any], Arrays]:
     """What ``write_arrays`` wrote.
 
     Raises:
         BundleDamagedError: a file is missing, too large, or its size is not that of the stated arrays.
     """
+    json_name, binary_name = file_names(stem)
     try:
-        facts = json.loads(_read_bounded(folder / JSON_NAME, _MAX_JSON_BYTES))
+        facts = json.loads(_read_bounded(folder / json_name, _MAX_JSON_BYTES))
         entries = facts.pop("arrays")
-        data = _read_bounded(folder / BINARY_NAME, _MAX_BINARY_BYTES)
+        data = _read_bounded(folder / binary_name, _MAX_BINARY_BYTES)
         return facts, _cut(data, entries)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BundleDamagedError from error

@@ -52,10 +52,13 @@ class Device:
         """8 bytes for HELLO; empty without a bundle."""
         return self._bundle.hash if self._bundle is not None else b""
 
-    @property
-    def codec(self) -> Codec:
-        """The bundle's codec."""
-        return self.bundle.codec
+    def codec(self, kind: str) -> Codec:
+        """The bundle's codec of one kind.
+
+        Raises:
+            CodecMissingError: it has none.
+        """
+        return self.bundle.codec(kind)
 
     @property
     def input_size(self) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from heliograph.edge.onnx_session import open_session
+from heliograph.codec.onnx_session import open_session
 from heliograph.errors import BundleDamagedError, ShapeError
 from heliograph.types import FloatArray, Grid, VisualTokens
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from heliograph.codec.onnx_session import open_session
 from heliograph.edge.local_prompt import LocalPrompt
-from heliograph.edge.onnx_session import open_session
 from heliograph.errors import AnsweringFailedError, BundleDamagedError, QuestionTooLongError, ShapeError, UsageError
 from heliograph.types import Answer, FloatArray, VisualTokens
 

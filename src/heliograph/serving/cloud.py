@@ -8,12 +8,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from heliograph.clock import now_s
 from heliograph.codec.base import Codec
-from heliograph.errors import AnsweringFailedError, BundleMismatchError, HeliographError, StreamTruncatedError
+from heliograph.errors import (
+    AnsweringFailedError,
+    BundleMismatchError,
+    CodecMissingError,
+    HeliographError,
+    StreamTruncatedError,
+)
 from heliograph.registry import STRATEGIES
 from heliograph.types import Answer, EncodedImage, Grid, VisualTokens
 
@@ -90,28 +98,32 @@ class Outcome:
 
 
 class Cloud:
-    """Model, codec and bundle hash. ``codec`` None is a cloud that only takes pictures.
+    """Model, codecs by kind and bundle hash. Without codecs it is a cloud that only takes pictures.
 
     Also the ``CloudTools`` that strategies restore with.
     """
 
-    def __init__(self, model: AnsweringModel, codec: Codec | None, bundle_hash: bytes = b"") -> None:
+    def __init__(
+        self, model: AnsweringModel, codecs: Mapping[str, Codec] = MappingProxyType({}), bundle_hash: bytes = b""
+    ) -> None:
         self.model = model
         self.bundle_hash = bundle_hash
         self.grid = model.grid
         self.hidden_size = model.hidden_size
-        self._codec = codec
+        self._codecs = codecs
 
-    @property
-    def codec(self) -> Codec:
-        """The bundle's codec.
+    def codec(self, kind: str) -> Codec:
+        """The bundle's codec of one kind.
 
         Raises:
             BundleMismatchError: this cloud has no bundle.
+            CodecMissingError: its bundle has none.
         """
-        if self._codec is None:
+        if not self._codecs:
             raise BundleMismatchError
-        return self._codec
+        if kind not in self._codecs:
+            raise CodecMissingError
+        return self._codecs[kind]
 
     def retained_energy(self, encoded: EncodedImage) -> float | None:
         """Share of the token energy that a prefix restores, or None where its strategy cannot know it.
@@ -119,9 +131,8 @@ class Cloud:
         Raises:
             HeliographError: the prefix is damaged.
         """
-        if self._codec is None or encoded.strategy != self._codec.kind:
-            return None
-        return self._codec.retained_energy(encoded.header, encoded.segments)
+        codec = self._codecs.get(encoded.strategy)
+        return None if codec is None else codec.retained_energy(encoded.header, encoded.segments)
 
     def restore(self, encoded: EncodedImage) -> VisualTokens:
         """Visual tokens of a prefix; a picture goes through the model's own encoder.

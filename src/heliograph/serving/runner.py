@@ -82,7 +82,7 @@ def load_cloud(model_name: str, bundle_folder: Path | None) -> Cloud:
 
     model = VisionLanguageModel.load(model_name)
     if bundle_folder is None and model_name != REFERENCE:
-        return Cloud(model, None)
+        return Cloud(model)
     from heliograph.codec.bundle import Bundle
 
     if bundle_folder is None:
@@ -92,7 +92,7 @@ def load_cloud(model_name: str, bundle_folder: Path | None) -> Cloud:
     bundle = Bundle.load(bundle_folder)
     if bundle.grid.tokens != model.grid.tokens or bundle.hidden_size != model.hidden_size:
         raise ModelUnsupportedError
-    return Cloud(model, bundle.codec, bundle.hash)
+    return Cloud(model, bundle.codecs, bundle.hash)
 
 
 def bind(host: str, port: int) -> socket.socket:

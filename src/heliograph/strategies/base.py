@@ -51,9 +51,8 @@ class Restored:
 class DeviceTools(Protocol):
     """What a strategy may use on the device."""
 
-    @property
-    def codec(self) -> Codec:
-        """The bundle's codec."""
+    def codec(self, kind: str) -> Codec:
+        """The bundle's codec of one kind."""
 
     @property
     def input_size(self) -> int:
@@ -66,9 +65,8 @@ class DeviceTools(Protocol):
 class CloudTools(Protocol):
     """What a strategy may use in the cloud."""
 
-    @property
-    def codec(self) -> Codec:
-        """The bundle's codec."""
+    def codec(self, kind: str) -> Codec:
+        """The bundle's codec of one kind."""
 
     @property
     def grid(self) -> Grid:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,11 @@ import numpy as np
 
 from heliograph.codec.base import Codec
 from heliograph.codec.bundle import Bundle, write_bundle
-from heliograph.codec.klt import KltCodec
 from heliograph.edge.encoder import TokenEncoder
 from heliograph.edge.preprocess import Preprocessor
-from heliograph.errors import BundleDamagedError, ModelUnsupportedError, ShapeError
+from heliograph.errors import BundleDamagedError, ModelUnsupportedError, ShapeError, UsageError
 from heliograph.reference.render import render_scene
+from heliograph.registry import CODECS
 from heliograph.training.fit_codec import FIT_SEEDS_START, fit_codec
 from heliograph.training.onnx_graphs import export_encoder, export_language_model, prompt_pieces
 from heliograph.vlm.model import VisionLanguageModel
@@ -31,28 +31,31 @@ _PARITY_SEED = FIT_SEEDS_START - 1
 Progress = Callable[[str], None]
 
 
-def export_bundle(model_name: str, out: Path, *, codec: Path | None = None, progress: Progress = print) -> Bundle:
+def export_bundle(model_name: str, out: Path, *, codecs: Sequence[Path] = (), progress: Progress = print) -> Bundle:
     """Write the bundle of a model.
 
     Args:
         model_name: ``reference``, a folder or a hub id.
         out: bundle folder.
-        codec: folder of a fitted codec; None fits ``klt`` on generated scenes.
+        codecs: folders of fitted codecs of different kinds; none fits ``klt`` on generated scenes.
         progress: receives a line per stage.
 
     Raises:
         ModelUnavailableError, ModelUnsupportedError: the model cannot be loaded, or has no exportable tower.
-        ShapeError: the codec was fitted for other tokens.
-        BundleDamagedError: the exported encoder does not do what the model does.
+        ShapeError: a codec was fitted for other tokens.
+        UsageError: two codecs of one kind.
+        BundleDamagedError: a folder holds no codec, or the exported encoder does not do what the model does.
     """
     model = VisionLanguageModel.load(model_name)
     if model.torch_model.config.model_type != "idefics3":
         raise ModelUnsupportedError
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        loaded = KltCodec.load(codec or fit_codec(model_name, work / "codec", progress=progress))
-        if loaded.hidden_size != model.hidden_size:
+        loaded = [load_codec(folder) for folder in codecs or [fit_codec(model_name, work, progress=progress)]]
+        if any(codec.hidden_size != model.hidden_size for codec in loaded):
             raise ShapeError
+        if len({codec.kind for codec in loaded}) < len(loaded):
+            raise UsageError
         progress("tracing the networks")
         bundle = _assemble(model, loaded, work, out)
     progress("comparing torch and ONNX Runtime")
@@ -63,7 +66,21 @@ def export_bundle(model_name: str, out: Path, *, codec: Path | None = None, prog
     return bundle
 
 
-def _assemble(model: VisionLanguageModel, codec: Codec, work: Path, out: Path) -> Bundle:
+def load_codec(folder: Path) -> Codec:
+    """The codec of whichever kind a folder holds.
+
+    Raises:
+        BundleDamagedError: none that this version knows, or a damaged one.
+    """
+    for kind in CODECS.names():
+        made = CODECS.load(kind)
+        if (folder / made.files[0]).is_file():
+            codec: Codec = made.load(folder)
+            return codec
+    raise BundleDamagedError
+
+
+def _assemble(model: VisionLanguageModel, codecs: Sequence[Codec], work: Path, out: Path) -> Bundle:
     export_encoder(model.torch_model, work / "encoder.onnx", model.input_size)
     export_language_model(model.torch_model, work / "language_model.onnx")
     model.processor.tokenizer.backend_tokenizer.save(str(work / "tokenizer.json"))
@@ -72,7 +89,7 @@ def _assemble(model: VisionLanguageModel, codec: Codec, work: Path, out: Path) -
     extra = [work / name for name in ("language_model.onnx", "tokenizer.json", "local_prompt.json")]
     return write_bundle(
         out,
-        codec=codec,
+        codecs=codecs,
         grid=model.grid,
         hidden_size=model.hidden_size,
         preprocessing=_preprocessing(model.processor),

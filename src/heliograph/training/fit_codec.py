@@ -63,7 +63,7 @@ def fit_codec(
         CodecNotFittedError: fewer photos than the codec needs.
     """
     model = VisionLanguageModel.load(model_name)
-    pictures, asked = _photo_material(photos, scenes) if photos else _scene_material(scenes, seed)
+    pictures, asked = photo_material(photos, scenes) if photos else scene_material(FIT_SEEDS_START + seed, scenes)
     progress(f"encoding {len(pictures)} pictures")
     tokens = encode_all(model, pictures)
     if len(tokens) < 8:
@@ -95,17 +95,22 @@ def encode_all(model: VisionLanguageModel, pictures: Sequence[Image.Image]) -> l
     return found
 
 
-def _scene_material(count: int, seed: int) -> tuple[list[Image.Image], list[tuple[str, ...]]]:
+def scene_material(first: int, count: int) -> tuple[list[Image.Image], list[tuple[str, ...]]]:
+    """Scenes with seeds from ``first``, and the questions about each (not those that only a crop can answer)."""
     from heliograph.reference.questions import questions
     from heliograph.reference.render import render_scene
 
-    start = FIT_SEEDS_START + seed
-    made = [render_scene(start + i) for i in range(count)]
+    made = [render_scene(first + i) for i in range(count)]
     asked = [tuple(r.question for r in questions(scene.plan) if r.task != "small-print") for scene in made]
     return [scene.image for scene in made], asked
 
 
-def _photo_material(folder: Path, count: int) -> tuple[list[Image.Image], list[tuple[str, ...]]]:
+def photo_material(folder: Path, count: int) -> tuple[list[Image.Image], list[tuple[str, ...]]]:
+    """At most ``count`` photos of a folder, by name, each with the generic questions.
+
+    Raises:
+        DataMissingError: no folder, or no readable photo in it.
+    """
     from heliograph.edge.photo import load_photo
 
     if not folder.is_dir():

@@ -78,7 +78,7 @@ class LanguageGraph(nn.Module):
 def export_encoder(model: Any, path: Path, side: int) -> None:
     """Write the vision encoder for square frames of ``side`` pixels."""
     pixels = torch.zeros(1, 3, side, side)
-    _trace(EncoderGraph(model), (pixels,), path, input_names=["pixel_values"], output_names=["tokens"])
+    trace(EncoderGraph(model), (pixels,), path, input_names=["pixel_values"], output_names=["tokens"])
 
 
 def export_language_model(model: Any, path: Path) -> None:
@@ -89,7 +89,7 @@ def export_language_model(model: Any, path: Path) -> None:
     )
     ids = torch.full((1, _TRACED_NEW), int(model.config.image_token_id))
     given = (ids, torch.zeros(_TRACED_NEW, sizes.hidden_size), cached, cached.clone())
-    _trace(
+    trace(
         LanguageGraph(model),
         given,
         path,
@@ -106,7 +106,8 @@ def export_language_model(model: Any, path: Path) -> None:
     )
 
 
-def _trace(module: nn.Module, given: tuple[Tensor, ...], path: Path, **names: Any) -> None:
+def trace(module: nn.Module, given: tuple[Tensor, ...], path: Path, **names: Any) -> None:
+    """Write a module as an ONNX graph, traced on example inputs; keywords as ``torch.onnx.export`` takes them."""
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing warns about every shape that it fixes, which is what we want
         torch.onnx.export(module.eval(), given, str(path), dynamo=False, opset_version=_OPSET, **names)

@@ -90,7 +90,7 @@ def test_a_pixel_codec_is_judged_by_the_whole_network_on_what_it_decodes() -> No
         return int(pixels.mean() > 100)
 
     network = SimpleNamespace(top1=top1)
-    found = measure_pixels("jpeg", {"size": 96, "quality": 80}, network, PhotoTools(None), photos, [0, 0])
+    found = measure_pixels("jpeg", {"size": 96, "quality": 80}, network, PhotoTools(), photos, [0, 0])
     assert [s.shape for s in seen] == [(224, 224, 3)] * 2
     assert found.agrees.tolist() == [1.0, 0.0]
     assert found.setting == "size=96,quality=80"

@@ -52,6 +52,17 @@ def test_figures_follow_from_the_findings(findings: Findings) -> None:
     assert overhead.value == pytest.approx(40.0)
 
 
+def test_a_learned_codec_has_marks_of_its_own(findings: Findings) -> None:
+    findings.groups["meta"] = [_scores("meta", b, r) for b, r in ((12, 0.8), (14, 0.9), (50, 0.97), (60, 0.99))]
+    findings.crossings["meta"] = b99_of(findings.groups["meta"], findings.uncompressed)
+    found = {f.name: f for f in reference_figures(findings)}
+    assert found["B99 of meta / B99 of the best tuned pixel codec"].value == pytest.approx(60 / 2000)
+    assert found["B99 of meta / B99 of klt"].value == pytest.approx(0.6)
+    lost = next(f for name, f in found.items() if name.startswith("accuracy lost at a quarter"))
+    assert lost.value == pytest.approx(0.1)  # 14 of 60 bytes keep 0.9
+    assert found["B99 of klt / B99 of the best tuned pixel codec"].must == 0.25
+
+
 def test_time_ratios_compare_equal_accuracy(findings: Findings) -> None:
     slow, fast = (f for f in reference_figures(findings) if f.name.startswith("final answer time"))
     assert slow.source == fast.source == "modelled"

@@ -48,13 +48,13 @@ def bench(tmp_path_factory: pytest.TempPathFactory, items: list[Item]) -> Bench:
     codec = KltCodec.fit(model.encode_images([item.photo for item in items]))
     bundle = write_bundle(
         tmp_path_factory.mktemp("bundle"),
-        codec=codec,
+        codecs=[codec],
         grid=model.grid,
         hidden_size=model.hidden_size,
         preprocessing={**model.processor.image_processor.to_dict(), "do_image_splitting": False},
     )
     device = BenchDevice(_ModelDevice(bundle, model))
-    return Bench(model, bundle, device, Cloud(model, bundle.codec, bundle.hash))
+    return Bench(model, bundle, device, Cloud(model, bundle.codecs, bundle.hash))
 
 
 @pytest.fixture(scope="module")

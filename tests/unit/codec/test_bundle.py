@@ -11,7 +11,7 @@ import pytest
 
 from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.klt import KltCodec
-from heliograph.errors import BundleDamagedError
+from heliograph.errors import BundleDamagedError, CodecMissingError
 from heliograph.types import VisualTokens
 
 
@@ -23,7 +23,7 @@ def folder(codec: KltCodec, tmp_path: Path) -> Path:
         (sources / name).write_bytes(name.encode() * 10)
     write_bundle(
         tmp_path / "bundle",
-        codec=codec,
+        codecs=[codec],
         grid=codec.grid,
         hidden_size=codec.hidden_size,
         preprocessing={"size": 128},
@@ -39,12 +39,12 @@ def test_bundle_gives_back_what_was_written(folder: Path, codec: KltCodec, photo
     assert bundle.local_model_path == folder / "language_model.onnx"
     assert bundle.preprocessing == {"size": 128}
     assert (bundle.grid, bundle.hidden_size) == (codec.grid, 12)
-    assert bundle.codec.encode(photos[0]) == codec.encode(photos[0])
+    assert bundle.codec("klt").encode(photos[0]) == codec.encode(photos[0])
     assert bundle.hash == hashlib.sha256((folder / "manifest.json").read_bytes()).digest()[:8]
 
 
 def test_equal_contents_give_equal_hashes_and_others_do_not(codec: KltCodec, tmp_path: Path) -> None:
-    facts: dict[str, Any] = {"codec": codec, "grid": codec.grid, "hidden_size": 12}
+    facts: dict[str, Any] = {"codecs": [codec], "grid": codec.grid, "hidden_size": 12}
     hashes = [
         write_bundle(tmp_path / n, preprocessing={"size": s}, **facts).hash for n, s in (("a", 1), ("b", 1), ("c", 2))
     ]
@@ -52,7 +52,7 @@ def test_equal_contents_give_equal_hashes_and_others_do_not(codec: KltCodec, tmp
 
 
 def test_bundle_with_a_codec_alone(codec: KltCodec, tmp_path: Path) -> None:
-    bundle = write_bundle(tmp_path, codec=codec, grid=codec.grid, hidden_size=12)
+    bundle = write_bundle(tmp_path, codecs=[codec], grid=codec.grid, hidden_size=12)
     assert bundle.local_model_path is None
     with pytest.raises(BundleDamagedError):
         _ = bundle.encoder_path
@@ -71,6 +71,11 @@ def test_a_changed_or_missing_file_is_refused(folder: Path, name: str) -> None:
         Bundle.load(folder)
 
 
+def test_a_codec_of_another_kind_is_missing(folder: Path) -> None:
+    with pytest.raises(CodecMissingError):
+        Bundle.load(folder).codec("meta")
+
+
 def rewritten(folder: Path, **changes: Any) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, **changes}))
@@ -79,9 +84,12 @@ def rewritten(folder: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format": 2},
+        {"format": 1},
         {"format": None},
-        {"codec": 7},
+        {"codecs": 7},
+        {"codecs": []},
+        {"codecs": [7]},
+        {"codecs": ["klt"] * 9},
         {"grid": [8, 8]},
         {"grid": [10**9, 10**9, 1, 0, 0]},
         {"grid": ["8", 8, 1, 0, 0]},
@@ -117,9 +125,9 @@ def test_links_are_not_followed(folder: Path) -> None:
 
 
 def test_unknown_codec_kind_is_refused_when_asked_for(folder: Path) -> None:
-    rewritten(folder, codec="wavelet")
+    rewritten(folder, codecs=["wavelet"])
     with pytest.raises(BundleDamagedError):
-        _ = Bundle.load(folder).codec
+        Bundle.load(folder).codec("wavelet")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", "[" * 100_000, '{"files": {}}'])

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.codec.base import MAX_HEADER_BYTES
+from heliograph.codec.cuts import segment_ends
 from heliograph.codec.header import pack_header
-from heliograph.codec.klt import KltCodec, segment_ends
+from heliograph.codec.klt import KltCodec
 from heliograph.codec.planes import PlaneState
 from heliograph.codec.quantize import quantize
 from heliograph.codec.range_coder import COST_UNIT

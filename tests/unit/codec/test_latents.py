@@ -28,19 +28,22 @@ def tables() -> LatentTables:
 
 
 def test_every_byte_prefix_gives_leading_latents_exactly(tables: LatentTables) -> None:
-    for latents in draw(20, 2):
-        codeword, needed = encode_latents(latents, tables)
-        for cut in range(len(codeword) + 1):
-            found, known = decode_latents(codeword[:cut], tables)
-            assert np.array_equal(found[:known], latents[:known])
-            assert not found[known:].any()
-            assert known == int((needed <= cut).sum())
-        assert known == LATENTS
+    for tiles in (1, 3):
+        for latents in draw(12, 2).reshape(-1, tiles, LATENTS, CHANNELS):
+            codeword, needed = encode_latents(latents, tables)
+            in_order = latents.swapaxes(0, 1).reshape(-1, CHANNELS)
+            for cut in range(len(codeword) + 1):
+                found, known = decode_latents(codeword[:cut], tables, tiles)
+                found = found.swapaxes(0, 1).reshape(-1, CHANNELS)
+                assert np.array_equal(found[:known], in_order[:known])
+                assert not found[known:].any()
+                assert known == int((needed <= cut).sum())
+            assert known == tiles * LATENTS
 
 
 def test_real_bytes_are_near_the_tables_entropy(tables: LatentTables) -> None:
     unseen = draw(200, 3)
-    real = sum(len(encode_latents(latents, tables)[0]) for latents in unseen)
+    real = sum(len(encode_latents(latents[None], tables)[0]) for latents in unseen)
     ideal = float(tables.bits(unseen).sum()) / 8
     assert ideal <= real <= ideal + len(unseen) * 1.0  # finishing costs less than a byte
 
@@ -52,8 +55,8 @@ def test_contexts_save_bits(tables: LatentTables) -> None:
 
 
 def test_symbols_that_were_never_seen_still_code(tables: LatentTables) -> None:
-    extreme = np.full((LATENTS, CHANNELS), -REACH, dtype=np.int64)
-    extreme[::2] = REACH
+    extreme = np.full((1, LATENTS, CHANNELS), -REACH, dtype=np.int64)
+    extreme[:, ::2] = REACH
     codeword, _ = encode_latents(extreme, tables)
     found, known = decode_latents(codeword, tables)
     assert known == LATENTS
@@ -65,14 +68,14 @@ def test_symbols_that_were_never_seen_still_code(tables: LatentTables) -> None:
 def test_any_bytes_decode_to_something_in_reach(data: bytes) -> None:
     tables = fit_latent_tables(draw(40, 1), REACH)
     found, known = decode_latents(data, tables)
-    assert found.shape == (LATENTS, CHANNELS)
+    assert found.shape == (1, LATENTS, CHANNELS)
     assert 0 <= known <= LATENTS
     assert np.abs(found).max() <= REACH
 
 
 def test_other_shapes_and_values_are_refused(tables: LatentTables) -> None:
-    good = draw(1, 5)[0]
-    for wrong in (good[:-1], good[:, :-1], good + 2 * REACH + 1):
+    good = draw(1, 5)
+    for wrong in (good[0], good[:0], good[:, :-1], good[:, :, :-1], good + 2 * REACH + 1):
         with pytest.raises(ShapeError):
             encode_latents(wrong, tables)
     with pytest.raises(CodecNotFittedError):
@@ -85,8 +88,8 @@ def test_other_shapes_and_values_are_refused(tables: LatentTables) -> None:
 def test_one_photo_is_enough_for_tables() -> None:
     latents = draw(1, 6)
     tables = fit_latent_tables(latents, REACH)
-    codeword, _ = encode_latents(latents[0], tables)
-    assert np.array_equal(decode_latents(codeword, tables)[0], latents[0])
+    codeword, _ = encode_latents(latents, tables)
+    assert np.array_equal(decode_latents(codeword, tables)[0], latents)
 
 
 @pytest.mark.parametrize("damage", ["start", "end", "order", "contexts", "shape"])

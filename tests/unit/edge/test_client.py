@@ -17,7 +17,6 @@ from heliograph.edge import exchange as exchange_module
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device import Device
 from heliograph.edge.report import Draft
-from heliograph.edge.stop import expected_segments
 from heliograph.errors import (
     AnsweringFailedError,
     ConnectionLostError,
@@ -407,17 +406,3 @@ def test_more_photos_than_the_cloud_holds() -> None:
             assert (await client.ask(photos[0], "colour?", strategy="jpeg")).payload_bytes == 101
 
     run(test)
-
-
-@pytest.mark.parametrize(
-    ("controller", "target", "expected"),
-    [("fixed", 0, 40), ("fixed", 1, 1), ("energy", 0, 1), ("energy", 255, 40), ("energy", 128, 21)],
-)
-def test_expected_segments_runs_the_controller_itself(controller: str, target: int, expected: int) -> None:
-    quality = tuple((k + 1) / 40 for k in range(40))
-    assert expected_segments(stream(40, quality), controller, target) == expected
-
-
-def test_pictures_have_no_energy_and_are_expected_whole() -> None:
-    assert expected_segments(stream(7), "energy", 10) == 7
-    assert expected_segments(stream(0), "energy", 10) == 0

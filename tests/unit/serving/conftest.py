@@ -77,7 +77,7 @@ def model():
 
 @pytest.fixture
 def cloud(model):
-    return Cloud(model, CountingCodec(), BUNDLE_HASH)
+    return Cloud(model, {"klt": CountingCodec()}, BUNDLE_HASH)
 
 
 @pytest.fixture
@@ -104,6 +104,16 @@ class Device:
         self.session = DeviceSession(BUNDLE_HASH, token)
         self.session.start()
         self.events = []
+
+    def ask(self, question_id=0, image_id=0, question="what", controller="fixed", target=0):
+        self.session.ask(question_id, image_id, question, controller=controller, target=target)
+
+    def send(self, segments, image_id=0, strategy="klt", finish=True):
+        self.session.announce_image(image_id, strategy, b"")
+        for segment in segments:
+            self.session.send_segment(image_id, segment)
+        if finish:
+            self.session.finish_image(image_id)
 
     async def flush(self):
         await self.connection.send(self.session.bytes_to_send())

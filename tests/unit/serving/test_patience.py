@@ -57,9 +57,8 @@ def test_a_final_answer_never_waits():
 def conversation_in_two_messages(events):
     async def conversation(device):
         for question_id in range(2):
-            device.session.ask(question_id, question_id, "what", controller="fixed", target=0)
-            device.session.announce_image(question_id, "klt", b"")
-            device.session.send_segment(question_id, b"x")
+            device.ask(question_id, question_id)
+            device.send([b"x"], question_id, finish=False)
             if question_id == 1:
                 await device.flush()
                 device.session.send_segment(question_id, b"x")
@@ -82,9 +81,8 @@ def test_a_draft_that_was_held_back_comes_by_itself(serve, cloud, talk, events, 
     monkeypatch.setattr(DraftPatience, "wait_s", 0.2)
 
     async def conversation(device):
-        device.session.ask(0, 0, "what", controller="fixed", target=0)
-        device.session.announce_image(0, "klt", b"")
-        device.session.send_segment(0, b"x")
+        device.ask()
+        device.send([b"x"], finish=False)
         await device.flush()
         return await device.until(events.Draft)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,9 @@ class Tools:
     grid: Grid = GRID
     hidden_size: int = WIDTH
     input_size: int = 128
-    codec: Any = field(default_factory=RoundingCodec)
+
+    def codec(self, kind: str) -> Any:
+        return RoundingCodec()
 
     def encode_tokens(self, photo: Image.Image) -> VisualTokens:
         small = np.asarray(photo.convert("L").resize((8, 8)), np.float32).reshape(64, 1)
@@ -250,8 +252,9 @@ def test_damage_has_a_name(encoded: EncodedImage) -> None:
 # ---- tokens -----------------------------------------------------------------------------------------
 
 
-def test_klt_strategy_passes_bytes_and_prefixes_to_the_codec() -> None:
-    encoded = encoded_by("klt", max_bytes=1024)
+@pytest.mark.parametrize("name", ["klt", "meta"])
+def test_latent_strategies_pass_bytes_and_prefixes_to_the_codec(name: str) -> None:
+    encoded = encoded_by(name, max_bytes=1024)
     assert sum(map(len, encoded.segments)) == 1024
     values = restored_by(encoded.prefix(2)).tokens.values
     expected = Tools().encode_tokens(photo()).values

@@ -10,7 +10,7 @@ import pytest
 
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
-from heliograph.errors import BundleDamagedError, ShapeError
+from heliograph.errors import BundleDamagedError, ShapeError, UsageError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
 from heliograph.training import export
@@ -26,7 +26,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     loaded = VisionLanguageModel.load(str(model)).torch_model.half()
     loaded.save_pretrained(model)
     fit_codec(str(model), root / "codec", scenes=10, progress=lambda line: None)
-    export.export_bundle(str(model), root / "bundle", codec=root / "codec", progress=lambda line: None)
+    export.export_bundle(str(model), root / "bundle", codecs=[root / "codec"], progress=lambda line: None)
     return model, root / "codec", root / "bundle"
 
 
@@ -57,7 +57,14 @@ def test_a_codec_of_another_model_is_refused(made: tuple[Path, Path, Path], tmp_
     sets = [VisualTokens(rng.normal(size=(16, 24)).astype(np.float32), Grid(4, 4)) for _ in range(12)]
     KltCodec.fit(sets).save(tmp_path / "codec")
     with pytest.raises(ShapeError):
-        export.export_bundle(str(made[0]), tmp_path / "bundle", codec=tmp_path / "codec", progress=lambda line: None)
+        export.export_bundle(str(made[0]), tmp_path / "bundle", codecs=[tmp_path / "codec"], progress=lambda line: None)
+
+
+def test_a_folder_without_codec_and_two_of_a_kind_are_refused(made: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    model, codec, _ = made
+    for codecs, error in (([tmp_path], BundleDamagedError), ([codec, codec], UsageError)):
+        with pytest.raises(error):
+            export.export_bundle(str(model), tmp_path / "out", codecs=codecs, progress=lambda line: None)
 
 
 def test_an_export_that_differs_is_refused(
@@ -66,7 +73,7 @@ def test_an_export_that_differs_is_refused(
     model, codec, _ = made
     monkeypatch.setattr(export, "encoder_parity", lambda model, bundle: float("nan"))
     with pytest.raises(BundleDamagedError):
-        export.export_bundle(str(model), tmp_path / "out", codec=codec, progress=lambda line: None)
+        export.export_bundle(str(model), tmp_path / "out", codecs=[codec], progress=lambda line: None)
 
 
 def test_a_photo_passes_the_whole_device(made: tuple[Path, Path, Path]) -> None:

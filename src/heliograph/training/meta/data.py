@@ -50,13 +50,6 @@ class MetaData:
             MetaData(self.tokens[at:], self.asked[at:], self.grid),
         )
 
-    def statistics(self) -> tuple[Tensor, Tensor]:
-        """(N, D) mean and (D,) standard deviation around it."""
-        tokens = self.tokens.float()
-        mean = tokens.mean(dim=0)
-        spread = (tokens - mean).square().mean(dim=(0, 1)).sqrt()
-        return mean, spread.clamp(min=1e-3 * float(spread.mean()) + 1e-12)
-
 
 def gather(teacher: Teacher, material: Material, count: int, cache: Path, key: str, progress: Progress) -> MetaData:
     """Tokens and own answers of ``count`` pictures, chunk by chunk; chunks on disk are not made again.

@@ -15,16 +15,19 @@ from torch import Tensor, nn
 
 from heliograph.errors import UsageError
 from heliograph.training.meta.data import MetaData
-from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel, rounded
+from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel, TokenSpace, rounded
+from heliograph.training.meta.start import start_from_components
 from heliograph.training.meta.teacher import Teacher
 from heliograph.types import VisualTokens
 
 Progress = Callable[[str], None]
 
-_WARM_UP_STEPS = 200
+_WARM_UP_STEPS = 100
+_STRAIGHT_SHARE = 0.03  # of the learning rate, for the linear paths
+_LEAST_SHARE = 0.2  # of the peak rate, at the end of the first phase
 _WHOLE_SHARE = 0.2  # of the pictures in a batch keep every latent
-_REPORT_SECONDS = 120.0
-_REPORT_BYTES = (32, 64, 96, 128, 192)
+_REPORT_SECONDS = 300.0
+_REPORT_BYTES = (48, 80, 112, 144, 400)
 _REPORT_PICTURES = 60
 _PREFIXES = ("log-uniform", "uniform")
 
@@ -34,31 +37,37 @@ class MetaRecipe:
     """What an ablation varies.
 
     Attributes:
-        token_weight: of the whitened squared error of tokens.
+        token_weight: of the squared error of features, as a share of their mean square.
+        tokens_alone: share of the run in which nothing is asked: features are cheap, answers are not.
         answer_weight: of the divergence of the frozen model's answers.
-        rate_weight: per byte of the whole stream; grows from nothing over the first 30 % of the run.
+        rate_weight: per byte of the whole stream.
         prefix: how the length of the kept prefix is drawn.
         batch, asked_batch: pictures per step, and how many of them are asked.
         questions: asked of a picture per step.
-        peak_rate: of AdamW.
+        peak_rate: of AdamW while nothing is asked.
+        answer_rate: of AdamW at the start of the second phase, whose gradients are far noisier.
     """
 
-    token_weight: float = 0.3
+    token_weight: float = 2.0
     answer_weight: float = 1.0
-    rate_weight: float = 0.002
-    prefix: str = "log-uniform"
-    batch: int = 24
+    rate_weight: float = 0.0005
+    tokens_alone: float = 0.4
+    prefix: str = "uniform"
+    batch: int = 16
     asked_batch: int = 12
     questions: int = 6
-    peak_rate: float = 1.5e-3
+    peak_rate: float = 1e-3
+    answer_rate: float = 3e-4
 
 
 @dataclass
 class MetaState:
-    """Where the run stands."""
+    """Where the run stands; ``phase_step`` counts from the step with which the present phase began."""
 
     seed: int
     step: int = 0
+    phase_step: int = 0
+    asks: bool = False
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
 
@@ -69,10 +78,11 @@ class MetaRun:
     Args:
         teacher: the frozen model.
         data: pictures; the last sixteenth only reports.
+        space: tokens to features, fixed.
         sizes, recipe: the network and its losses.
         out: folder of ``checkpoint.pt``; a later run with the same sizes goes on from it.
         seed: of weights and batches.
-        progress: receives a line every two minutes.
+        progress: receives a line every five minutes.
 
     Raises:
         UsageError: an unknown prefix rule, or the checkpoint in ``out`` belongs to other sizes.
@@ -82,6 +92,7 @@ class MetaRun:
         self,
         teacher: Teacher,
         data: MetaData,
+        space: TokenSpace,
         sizes: MetaSizes,
         recipe: MetaRecipe,
         out: Path,
@@ -93,15 +104,27 @@ class MetaRun:
         self.teacher, self.recipe, self.out, self.progress = teacher, recipe, out, progress
         self.train, self.dev = data.split()
         torch.manual_seed(seed)
-        mean, spread = self.train.statistics()
-        self.encoder, self.decoder = MetaEncoder(sizes, mean, spread), MetaDecoder(sizes, mean, spread)
-        self.rate = RateModel(sizes)
+        self.space = space
+        self.encoder, self.decoder, self.rate = MetaEncoder(sizes), MetaDecoder(sizes), RateModel(sizes)
         self.sizes, self.state = sizes, MetaState(seed)
         self._modules = nn.ModuleDict({"encoder": self.encoder, "decoder": self.decoder, "rate": self.rate})
-        self._optimiser = torch.optim.AdamW(self._modules.parameters(), lr=1e-3, weight_decay=0.01)
+        self._optimiser = self._make_optimiser()
         out.mkdir(parents=True, exist_ok=True)
         if self._checkpoint.exists():
             self._load()
+        else:
+            start_from_components(self.encoder, self.decoder, self.rate, space.features(self.train.tokens.float()))
+
+    def _make_optimiser(self) -> torch.optim.Optimizer:
+        """AdamW, far slower on the linear paths: they start near where they belong, and steps of equal size on their
+        million small weights would drown them in the gradient's noise."""
+        straight = [self.encoder.straight, self.decoder.straight]
+        others = [p for p in self._modules.parameters() if all(p is not one for one in straight)]
+        groups = [
+            {"params": others, "share": 1.0, "weight_decay": 0.01},
+            {"params": straight, "share": _STRAIGHT_SHARE, "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=self.recipe.peak_rate)
 
     @property
     def _checkpoint(self) -> Path:
@@ -122,21 +145,31 @@ class MetaRun:
     def step(self, share: float) -> dict[str, float]:
         """One step at ``share`` of the run; returns its losses."""
         recipe, rng = self.recipe, np.random.default_rng((self.state.seed, self.state.step))
+        if share >= recipe.tokens_alone and not self.state.asks:
+            self._begin_asking()
         chosen = rng.integers(len(self.train), size=recipe.batch)
         exact = self.train.tokens[torch.from_numpy(chosen)].float()  # (B, N, D)
-        values = self.encoder(exact)  # (B, K, c)
+        features = self.space.features(exact)  # (B, N, R)
+        values = self.encoder(features)  # (B, K, c)
         noise = torch.rand(values.shape, generator=self._generator()).to(values.device) - 0.5
         bits = self.rate(values + noise)  # (B, K)
         known = self._prefixes(rng, recipe.batch)
-        restored = self.decoder(rounded(values), known)  # (B, N, D)
-        token_error = ((restored - exact) / self.decoder.scale).square().mean()
-        answer_error = self._answer_error(rng, chosen, exact, restored)
+        restored = self.decoder(rounded(values), known)  # (B, N, R)
+        token_error = (restored - features).square().mean() / features.square().mean()
+        answer_error = torch.zeros(())
+        if self.state.asks:
+            answer_error = self._answer_error(rng, chosen, exact, self.space.tokens(restored))
         stream_bytes = bits.sum(dim=1).mean() / 8
-        rate_weight = recipe.rate_weight * min(1.0, share / 0.3)
-        loss = recipe.token_weight * token_error + recipe.answer_weight * answer_error + rate_weight * stream_bytes
+        errors = recipe.token_weight * token_error + recipe.answer_weight * answer_error
+        loss = errors + recipe.rate_weight * stream_bytes
         self._descend(loss, share)
         named = {"token error": token_error, "answer error": answer_error, "bytes": stream_bytes}
         return {name: float(value.detach()) for name, value in named.items()}
+
+    def _begin_asking(self) -> None:
+        """A fresh optimiser: Adam's memory of the first phase's small gradients would make the first steps huge."""
+        self.state.asks, self.state.phase_step = True, 0
+        self._optimiser = self._make_optimiser()
 
     def _generator(self) -> torch.Generator:
         """Of this step alone, so that a run that was stopped and resumed repeats one that was not."""
@@ -159,19 +192,20 @@ class MetaRun:
             own = self.train.asked[int(index)]
             asked.append([own[i] for i in rng.permutation(len(own))[: self.recipe.questions]])
         batch = self.teacher.pack(asked)
-        with torch.autocast(exact.device.type, dtype=torch.bfloat16):
+        # bfloat16 pays on a GPU; processors without such units emulate it, three times slower than float32
+        with torch.autocast(exact.device.type, dtype=torch.bfloat16, enabled=exact.device.type == "cuda"):
             return self.teacher.distance(batch, exact[:count], restored[:count])
 
     def _descend(self, loss: Tensor, share: float) -> None:
-        warm = min(1.0, (self.state.step + 1) / _WARM_UP_STEPS)
-        rate = self.recipe.peak_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(share, 1.0))))
+        rate = min(1.0, (self.state.phase_step + 1) / _WARM_UP_STEPS) * learning_rate(self.recipe, share)
         for group in self._optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._modules.parameters(), 1.0)
         self._optimiser.step()
         self.state.step += 1
+        self.state.phase_step += 1
 
     # ---- figures -------------------------------------------------------------------------------
     @torch.no_grad()
@@ -181,12 +215,12 @@ class MetaRun:
         Bytes are those that the training's rate model asks for.
         """
         dev = self.dev.tokens[:_REPORT_PICTURES].float()
-        latents = self.encoder(dev).round()
+        latents = self.encoder(self.space.features(dev)).round()
         running = self.rate(latents).cumsum(dim=1)  # (I, K) bits
         points = []
         for budget in budgets:
             known = running <= 8 * budget
-            restored = self.decoder(latents, known)
+            restored = self.space.tokens(self.decoder(latents, known))
             used = (running * known).max(dim=1).values.mean() / 8
             points.append((float(used), self._agreement(restored)))
         return points
@@ -227,3 +261,12 @@ class MetaRun:
         self._optimiser.load_state_dict(saved["optimiser"])
         self.state = MetaState(**saved["state"])
         self.progress(f"going on from step {self.state.step}")
+
+
+def learning_rate(recipe: MetaRecipe, share: float) -> float:
+    """At ``share`` of the run: half a cosine within each phase, the first down to a fifth, the second to nothing."""
+    if share < recipe.tokens_alone:
+        fallen = 0.5 * (1 + math.cos(math.pi * share / recipe.tokens_alone))
+        return recipe.peak_rate * (_LEAST_SHARE + (1 - _LEAST_SHARE) * fallen)
+    passed = (min(share, 1.0) - recipe.tokens_alone) / max(1 - recipe.tokens_alone, 1e-9)
+    return recipe.answer_rate * 0.5 * (1 + math.cos(math.pi * passed))

@@ -2,11 +2,16 @@
 
 ::
 
-    tokens (B, N, D) --MetaEncoder: K queries read N tokens--> bounded values (B, K, c) --round--> integers
-    integers of a prefix + learned masks for the rest --MetaDecoder: N queries read K latents--> tokens (B, N, D)
+    tokens (B, N, D) --TokenSpace--> features (B, N, R)
+    features --MetaEncoder: K queries read N tokens, plus a linear path--> bounded values (B, K, c) --round--> integers
+    integers of a prefix + learned masks for the rest --MetaDecoder: N queries read K latents, plus a linear path-->
+    features (B, N, R) --TokenSpace--> tokens (B, N, D)
 
 The idea of learned queries into an ordered latent with random prefix masking is that of arXiv 2604.26508; the latents
-here are integers, so that they can be entropy-coded and cut at any byte.
+here are integers, so that they can be entropy-coded and cut at any byte. Features are the tokens in the closed-form
+codec's channel transform, where equal errors hurt the language model equally. The linear paths begin as principal
+components of whole pictures: training starts from a good transform codec and learns what that cannot do, where
+attention from random weights had learned next to nothing in the same time (docs/experiments.md).
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ class MetaSizes:
 
     Attributes:
         rows, columns: grid of one tile; N = rows x columns.
-        hidden_size: D.
+        features: R.
         latents: K.
         channels: c.
         width: of both transformers.
@@ -34,19 +39,52 @@ class MetaSizes:
 
     rows: int
     columns: int
-    hidden_size: int
-    latents: int = 64
+    features: int
+    latents: int = 56
     channels: int = 8
     width: int = 128
     encoder_layers: int = 2
     decoder_layers: int = 3
     heads: int = 4
-    reach: int = 7
+    reach: int = 15
 
     @property
     def tokens(self) -> int:
         """N."""
         return self.rows * self.columns
+
+    @property
+    def integers(self) -> int:
+        """K x c."""
+        return self.latents * self.channels
+
+
+class TokenSpace(nn.Module):
+    """Tokens to features and back, a fixed linear map.
+
+    Args:
+        mean: (N, D) mean token at each position.
+        analysis: (D, R) to features whose mean square is about 1.
+        synthesis: (R, D) back.
+    """
+
+    mean: Tensor
+    analysis: Tensor
+    synthesis: Tensor
+
+    def __init__(self, mean: Tensor, analysis: Tensor, synthesis: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("analysis", analysis)
+        self.register_buffer("synthesis", synthesis)
+
+    def features(self, tokens: Tensor) -> Tensor:
+        """(B, N, D) to (B, N, R)."""
+        return (tokens - self.mean) @ self.analysis
+
+    def tokens(self, features: Tensor) -> Tensor:
+        """(B, N, R) to (B, N, D)."""
+        return self.mean + features @ self.synthesis
 
 
 class Block(nn.Module):
@@ -89,71 +127,72 @@ class Attention(nn.Module):
 
 
 class MetaEncoder(nn.Module):
-    """Tokens to unrounded latents."""
+    """Features to unrounded latents."""
 
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, sizes: MetaSizes, mean: Tensor, scale: Tensor) -> None:
+    def __init__(self, sizes: MetaSizes) -> None:
         super().__init__()
         self.sizes = sizes
-        self.register_buffer("mean", mean)  # (N, D)
-        self.register_buffer("scale", scale)  # (D,)
-        self.enter = nn.Linear(sizes.hidden_size, sizes.width)
+        self.enter = nn.Linear(sizes.features, sizes.width)
         self.places = nn.Parameter(0.1 * torch.randn(sizes.tokens, sizes.width))
         self.queries = nn.Parameter(torch.randn(sizes.latents, sizes.width))
         self.blocks = nn.ModuleList(Block(sizes.width, sizes.heads) for _ in range(sizes.encoder_layers))
         self.norm = nn.LayerNorm(sizes.width)
-        self.leave = nn.Linear(sizes.width, sizes.channels)
-        self.gain = nn.Parameter(torch.full((sizes.latents, sizes.channels), 1.0))
+        self.leave = _silent(sizes.width, sizes.channels)
+        self.straight = nn.Parameter(torch.zeros(sizes.tokens * sizes.features, sizes.integers))
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(B, N, D) float32 to (B, K, c), bounded by ``reach``."""
-        seen = self.enter((tokens - self.mean) / self.scale) + self.places  # (B, N, width)
-        latents = self.queries.expand(len(tokens), -1, -1)  # (B, K, width)
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, N, R) float32 to (B, K, c), bounded by ``reach``."""
+        seen = self.enter(features) + self.places  # (B, N, width)
+        latents = self.queries.expand(features.shape[0], -1, -1)  # (B, K, width); len() would be traced as a constant
         for block in self.blocks:
             latents = block(latents, seen)
-        values = self.leave(self.norm(latents)) * self.gain  # (B, K, c)
+        straight = features.flatten(1) @ self.straight  # (B, K * c)
+        values = self.leave(self.norm(latents)) + straight.reshape(-1, self.sizes.latents, self.sizes.channels)
         reach = self.sizes.reach + 0.49
         return reach * torch.tanh(values / reach)
 
 
 class MetaDecoder(nn.Module):
-    """Integers of a prefix to tokens."""
+    """Integers of a prefix to features."""
 
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, sizes: MetaSizes, mean: Tensor, scale: Tensor) -> None:
+    def __init__(self, sizes: MetaSizes) -> None:
         super().__init__()
         self.sizes = sizes
-        self.register_buffer("mean", mean)
-        self.register_buffer("scale", scale)
         self.enter = nn.Linear(sizes.channels, sizes.width)
         self.ranks = nn.Parameter(0.5 * torch.randn(sizes.latents, sizes.width))
         self.missing = nn.Parameter(0.5 * torch.randn(sizes.latents, sizes.width))
         self.queries = nn.Parameter(torch.randn(sizes.tokens, sizes.width))
+        self.look = nn.Linear(sizes.features, sizes.width)
         self.blocks = nn.ModuleList(Block(sizes.width, sizes.heads) for _ in range(sizes.decoder_layers))
         self.norm = nn.LayerNorm(sizes.width)
-        self.leave = nn.Linear(sizes.width, sizes.hidden_size)
+        self.leave = _silent(sizes.width, sizes.features)
+        self.straight = nn.Parameter(torch.zeros(sizes.integers, sizes.tokens * sizes.features))
 
     def forward(self, latents: Tensor, known: Tensor) -> Tensor:
-        """Restore all tokens.
+        """Restore all features.
 
         Args:
-            latents: (B, K, c) integers as float32; what is not known may hold anything.
+            latents: (B, K, c) integers as float32; what is not known may hold any finite value.
             known: (B, K) bool, True for the latents of the prefix.
 
         Returns:
-            (B, N, D) float32.
+            (B, N, R) float32.
         """
-        given = self.enter(latents) + self.ranks  # (B, K, width)
-        memory = torch.where(known[..., None], given, self.missing)
-        tokens = self.queries.expand(len(latents), -1, -1)  # (B, N, width)
+        given = torch.where(known[..., None], latents, 0.0)  # (B, K, c); the linear path's mean is zero
+        straight = (given.flatten(1) @ self.straight).reshape(-1, self.sizes.tokens, self.sizes.features)
+        memory = torch.where(known[..., None], self.enter(latents) + self.ranks, self.missing)  # (B, K, width)
+        tokens = self.queries + self.look(straight)  # (B, N, width)
         for block in self.blocks:
             tokens = block(tokens, memory)
-        made: Tensor = self.leave(self.norm(tokens)) * self.scale + self.mean
-        return made
+        return torch.add(straight, self.leave(self.norm(tokens)))
+
+
+def _silent(inputs: int, outputs: int) -> nn.Linear:
+    """A layer that says nothing before training, so that the linear path beside it is what training starts from."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 class RateModel(nn.Module):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel, rounded
+from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel, TokenSpace, rounded
+from heliograph.training.meta.start import start_from_components
 
 SIZES = MetaSizes(3, 4, 10, latents=6, channels=2, width=16, encoder_layers=1, decoder_layers=1, heads=2, reach=3)
 
@@ -13,8 +14,10 @@ SIZES = MetaSizes(3, 4, 10, latents=6, channels=2, width=16, encoder_layers=1, d
 @pytest.fixture(scope="module")
 def pair() -> tuple[MetaEncoder, MetaDecoder]:
     torch.manual_seed(0)
-    mean, scale = torch.randn(12, 10), torch.rand(10) + 0.5
-    return MetaEncoder(SIZES, mean, scale).eval(), MetaDecoder(SIZES, mean, scale).eval()
+    encoder, decoder = MetaEncoder(SIZES).eval(), MetaDecoder(SIZES).eval()
+    for parameter in (encoder.leave.weight, encoder.straight, decoder.leave.weight, decoder.straight):
+        torch.nn.init.normal_(parameter, std=0.3)  # as after some training: at first these layers are silent
+    return encoder, decoder
 
 
 def test_latents_are_bounded_whatever_comes_in(pair: tuple[MetaEncoder, MetaDecoder]) -> None:
@@ -62,3 +65,28 @@ def test_rare_integers_cost_more_bits() -> None:
     assert rate(near).shape == (1, 6)
     assert (rate(near) > 0).all()
     assert (rate(far) > rate(near)).all()
+
+
+def test_components_restore_what_they_span_and_are_ordered() -> None:
+    torch.manual_seed(1)
+    features = (torch.randn(40, 4) * torch.tensor([20.0, 8.0, 4.0, 2.0]) @ torch.randn(4, 120)).reshape(40, 12, 10)
+    encoder, decoder, rate = MetaEncoder(SIZES), MetaDecoder(SIZES), RateModel(SIZES)
+    start_from_components(encoder, decoder, rate, features)
+    small = features / 1000  # where tanh bounds nothing
+    with torch.no_grad():
+        latents = encoder(small)
+        whole = decoder(latents, torch.ones(40, 6, dtype=torch.bool))
+        errors = [
+            float((decoder(latents, torch.arange(6).expand(40, -1) < k) - small).square().mean()) for k in range(4)
+        ]
+    torch.testing.assert_close(whole, small, rtol=1e-3, atol=1e-6)
+    assert errors[0] > errors[1] > errors[2]
+    scales = rate.log_scale.detach()
+    assert scales[0, 0] >= scales[1, 1]
+
+
+def test_features_and_back() -> None:
+    mean, basis = torch.randn(12, 5), torch.linalg.qr(torch.randn(5, 5))[0]
+    space = TokenSpace(mean, basis * 2, basis.T / 2)
+    tokens = torch.randn(3, 12, 5)
+    torch.testing.assert_close(space.tokens(space.features(tokens)), tokens)

@@ -1,4 +1,4 @@
-"""``klt``: visual tokens as one embedded codeword of the closed-form codec; any prefix restores all tokens."""
+"""``klt`` and ``meta``: visual tokens as one embedded codeword of a codec; any prefix restores all tokens."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 _MOST_BYTES = 2**24
 
 
-class KltStrategy(Strategy):
-    """Progressive latent in the manner of arXiv 2604.26508, with a fitted transform in place of a trained one.
+class LatentStrategy(Strategy):
+    """Progressive latent in the manner of arXiv 2604.26508, from the bundle's codec of the strategy's name.
 
     Knob ``max_bytes``: payload bytes at most; 0 sends the whole codeword and leaves the stop to the controller.
     """
 
-    name: ClassVar[str] = "klt"
     default_setting: ClassVar[Setting] = {"max_bytes": 0}
 
     def settings(self) -> tuple[Setting, ...]:
@@ -31,9 +30,22 @@ class KltStrategy(Strategy):
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
         """Tokens through the codec, cut at ``max_bytes``."""
         limit = int_knob(self.complete_setting(setting), "max_bytes", 0, _MOST_BYTES)
-        encoded: EncodedImage = tools.codec.encode(tools.encode_tokens(photo), max_bytes=limit or None)
+        codec = tools.codec(self.name)  # before the tower runs: a bundle without this codec is refused at once
+        encoded: EncodedImage = codec.encode(tools.encode_tokens(photo), max_bytes=limit or None)
         return replace(encoded, strategy=self.name)
 
     def restore(self, encoded: EncodedImage, tools: CloudTools) -> Restored:
         """All N x D tokens from any prefix, the empty one included."""
-        return Restored(tokens=tools.codec.decode(encoded.header, encoded.segments))
+        return Restored(tokens=tools.codec(self.name).decode(encoded.header, encoded.segments))
+
+
+class KltStrategy(LatentStrategy):
+    """The closed-form codec, :mod:`heliograph.codec.klt`."""
+
+    name: ClassVar[str] = "klt"
+
+
+class MetaStrategy(LatentStrategy):
+    """The learned codec, :mod:`heliograph.codec.meta`."""
+
+    name: ClassVar[str] = "meta"

@@ -1,0 +1,225 @@
+"""The learned codec ``meta``: an autoencoder with ordered integer latents, entropy-coded so that any prefix decodes.
+
+::
+
+    tokens (N, D) --meta_encoder.onnx, round--> integers (T, K, c) --frozen tables--> codeword --slices--> segments
+    prefix --frozen tables--> leading latents --meta_decoder.onnx (learned masks for the rest)--> tokens (N, D)
+
+The ordered latent of learned queries follows the Meta AutoEncoder of arXiv 2604.26508. Floats live in the two networks
+only; no symbol's probability depends on one. The device runs the encoder, the cloud the decoder; each is loaded when
+first used. Training is in :mod:`heliograph.training.meta`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.codec.cuts import cut, segment_ends
+from heliograph.codec.header import pack_header, parse_header
+from heliograph.codec.latents import Int, LatentTables, decode_latents, encode_latents
+from heliograph.codec.onnx_session import open_session
+from heliograph.codec.storage import file_names, read_arrays, write_arrays
+from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError
+from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+ENCODER, DECODER = "meta_encoder.onnx", "meta_decoder.onnx"
+SHARE_ONE = 1 << 16  # retained shares are integers, this is all of the energy
+_FORMAT, _STEM = 1, "meta"
+_MAX_VALUE = 1e30
+_MAX_VALUES = 1 << 24
+_NO_ENERGY = 0  # the header's energy byte: shares here depend on the latents known, not on the photo
+
+
+@dataclass(frozen=True)
+class MetaTables:
+    """Everything but the networks.
+
+    Attributes:
+        grid: of the photos it was trained on; rows and columns are fixed, tiles are not.
+        hidden_size: D.
+        latents: frozen entropy tables, (K, c) integers a tile.
+        retained: (K + 1,) share of the energy of features that the leading latents restored on held-out photos,
+            never falling, 65536 = all.
+    """
+
+    grid: Grid
+    hidden_size: int
+    latents: LatentTables
+    retained: Int
+
+    def check(self) -> None:
+        """Refuse what no training writes.
+
+        Raises:
+            BundleDamagedError: shapes or values are out of bounds.
+        """
+        self.latents.check()
+        wanted = (self.latents.latents + 1,)
+        if self.retained.shape != wanted or self.retained.min() < 0 or self.retained.max() > SHARE_ONE:
+            raise BundleDamagedError
+        if np.any(np.diff(self.retained) < 0) or not 1 <= self.grid.tokens * self.hidden_size <= _MAX_VALUES:
+            raise BundleDamagedError
+
+
+class MetaCodec:
+    """Learned codec; see the module. Made by ``heliograph train codec --kind meta``, read with ``load``.
+
+    Args:
+        tables: checked.
+        folder: where the two networks lie.
+    """
+
+    kind: ClassVar[str] = "meta"
+    files: ClassVar[tuple[str, ...]] = (*file_names(_STEM), ENCODER, DECODER)
+
+    def __init__(self, tables: MetaTables, folder: Path) -> None:
+        self.tables, self._folder = tables, folder
+
+    @property
+    def grid(self) -> Grid:
+        """Of the photos it was trained on."""
+        return self.tables.grid
+
+    @property
+    def hidden_size(self) -> int:
+        """D."""
+        return self.tables.hidden_size
+
+    # ---- encode --------------------------------------------------------------------------------
+    def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
+        """See :class:`heliograph.codec.base.Codec`. A ``max_bytes`` below the header sends the header alone."""
+        integers = self.latents(tokens)
+        codeword, needed = encode_latents(integers, self.tables.latents)
+        header = pack_header(_NO_ENERGY, tokens.grid, self.grid)
+        data = codeword if max_bytes is None else codeword[: max(max_bytes - len(header), 0)]
+        ends = segment_ends(len(data))
+        known = needed.searchsorted(np.asarray(ends, dtype=np.int64), side="right")
+        quality = tuple(self._share(int(count), tokens.grid.tiles) for count in known)
+        return EncodedImage(self.kind, header, cut(data, ends), quality)
+
+    def latents(self, tokens: VisualTokens) -> Int:
+        """(T, K, c) integers of visual tokens.
+
+        Raises:
+            ShapeError: N, D or the grid do not fit, or a value is not finite.
+        """
+        grid = tokens.grid
+        values = np.asarray(tokens.values, dtype=np.float32)
+        self._check_grid(grid, ShapeError)
+        if values.shape != (grid.tokens, self.hidden_size) or not np.all(np.abs(values) < _MAX_VALUE):
+            raise ShapeError
+        made = _run(self._encoder, {"tokens": values.reshape(grid.tiles, -1, self.hidden_size)})  # (T, K, c)
+        tables = self.tables.latents
+        if made.shape != (grid.tiles, tables.latents, tables.channels) or not np.all(np.isfinite(made)):
+            raise BundleDamagedError
+        return np.clip(np.rint(made), -tables.reach, tables.reach).astype(np.int64)
+
+    # ---- decode --------------------------------------------------------------------------------
+    def decode(self, header: bytes, segments: Sequence[bytes]) -> VisualTokens:
+        """See :class:`heliograph.codec.base.Codec`."""
+        grid = self._read_header(header)
+        integers, count = self.decode_integers(grid, segments)
+        tables = self.tables.latents
+        order = np.arange(tables.latents)[None] * grid.tiles + np.arange(grid.tiles)[:, None]  # (T, K)
+        made = _run(self._decoder, {"latents": integers.astype(np.float32), "known": order < count})  # (T, N, D)
+        if made.size != grid.tokens * self.hidden_size or not np.all(np.isfinite(made)):
+            raise BundleDamagedError
+        return VisualTokens(np.ascontiguousarray(made.reshape(grid.tokens, -1)), grid)
+
+    def decode_integers(self, grid: Grid, segments: Sequence[bytes]) -> tuple[Int, int]:
+        """(T, K, c) integers, zeros where unknown, and how many latents in coding order the segments tell."""
+        return decode_latents(b"".join(segments), self.tables.latents, grid.tiles)
+
+    def retained_energy(self, header: bytes, segments: Sequence[bytes]) -> float:
+        """Share that so many latents restored on held-out photos; equals the sender's ``predicted_quality``."""
+        grid = self._read_header(header)
+        return self._share(self.decode_integers(grid, segments)[1], grid.tiles)
+
+    def _share(self, count: int, tiles: int) -> float:
+        """``count`` latents in coding order: some tiles may be one latent ahead of the others."""
+        whole, ahead = divmod(count, tiles)
+        retained = self.tables.retained
+        least, most = int(retained[whole]), int(retained[min(whole + 1, len(retained) - 1)])
+        return (least * tiles + (most - least) * ahead) / (tiles * SHARE_ONE)
+
+    def _read_header(self, header: bytes) -> Grid:
+        grid = parse_header(bytes(header), self.grid)[1]
+        self._check_grid(grid, StreamDamagedError)
+        return grid
+
+    def _check_grid(self, grid: Grid, error: type[ShapeError | StreamDamagedError]) -> None:
+        same = (grid.rows, grid.columns) == (self.grid.rows, self.grid.columns)
+        if not same or grid.tiles < 1 or grid.tokens * self.hidden_size > _MAX_VALUES:
+            raise error
+
+    # ---- networks and disk ---------------------------------------------------------------------
+    @cached_property
+    def _encoder(self) -> onnxruntime.InferenceSession:
+        return open_session(self._folder / ENCODER)
+
+    @cached_property
+    def _decoder(self) -> onnxruntime.InferenceSession:
+        return open_session(self._folder / DECODER)
+
+    def save(self, folder: Path) -> None:
+        """Write tables and networks."""
+        folder.mkdir(parents=True, exist_ok=True)
+        grid, tables = self.grid, self.tables
+        facts = {
+            "format": _FORMAT,
+            "kind": self.kind,
+            "grid": [grid.rows, grid.columns, grid.tiles, grid.photo_width, grid.photo_height],
+            "hidden_size": tables.hidden_size,
+        }
+        arrays: dict[str, npt.NDArray[Any]] = {
+            name: getattr(tables.latents, name).astype(np.int32) for name in LatentTables.ARRAYS
+        }
+        write_arrays(folder, _STEM, facts, arrays | {"retained": tables.retained.astype(np.int32)})
+        for name in (ENCODER, DECODER):
+            if (self._folder / name).resolve() != (folder / name).resolve():
+                shutil.copyfile(self._folder / name, folder / name)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what ``save`` wrote; the networks are opened when first used.
+
+        Raises:
+            BundleDamagedError: anything is missing, out of bounds or of the wrong shape.
+        """
+        facts, arrays = read_arrays(folder, _STEM)
+        try:
+            if facts["format"] != _FORMAT or facts["kind"] != cls.kind:
+                raise BundleDamagedError
+            grid, hidden_size = Grid(*(int(side) for side in facts["grid"])), int(facts["hidden_size"])
+            latents = LatentTables(**{name: arrays[name].astype(np.int64) for name in LatentTables.ARRAYS})
+            tables = MetaTables(grid, hidden_size, latents, arrays["retained"].astype(np.int64))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise BundleDamagedError from error
+        tables.check()
+        if not all((folder / name).is_file() for name in (ENCODER, DECODER)):
+            raise BundleDamagedError
+        return cls(tables, folder)
+
+
+def _run(session: onnxruntime.InferenceSession, given: dict[str, npt.NDArray[Any]]) -> FloatArray:
+    """The first output of a network.
+
+    Raises:
+        BundleDamagedError: it does not take these inputs.
+    """
+    try:
+        made = session.run(None, given)[0]
+    except Exception as error:  # onnxruntime raises classes of its own
+        raise BundleDamagedError from error
+    return np.asarray(made, dtype=np.float32)

@@ -1,0 +1,118 @@
+"""A trained network as the codec ``meta``: two ONNX graphs, counted integer tables, retained shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from heliograph.codec.latents import Int, fit_latent_tables
+from heliograph.codec.meta import DECODER, ENCODER, SHARE_ONE, MetaCodec, MetaTables
+from heliograph.training.meta.data import MetaData
+from heliograph.training.meta.network import MetaDecoder, MetaEncoder, TokenSpace
+from heliograph.training.onnx_graphs import trace
+
+_CHUNK = 64
+
+
+class EncoderHalf(nn.Module):
+    """Tokens (T, N, D) to unrounded latents (T, K, c)."""
+
+    def __init__(self, space: TokenSpace, encoder: MetaEncoder) -> None:
+        super().__init__()
+        self.space, self.encoder = space, encoder
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """See the class."""
+        made: Tensor = self.encoder(self.space.features(tokens))
+        return made
+
+
+class DecoderHalf(nn.Module):
+    """Integers (T, K, c) float32 and what is known of them (T, K) bool to tokens (T, N, D)."""
+
+    def __init__(self, space: TokenSpace, decoder: MetaDecoder) -> None:
+        super().__init__()
+        self.space, self.decoder = space, decoder
+
+    def forward(self, latents: Tensor, known: Tensor) -> Tensor:
+        """See the class."""
+        return self.space.tokens(self.decoder(latents, known))
+
+
+def export_meta(
+    space: TokenSpace, encoder: MetaEncoder, decoder: MetaDecoder, train: MetaData, dev: MetaData, out: Path
+) -> MetaCodec:
+    """Write the codec folder.
+
+    Args:
+        space, encoder, decoder: as trained; rounded to float16 here, which is what ships.
+        train: pictures whose integers are counted for the entropy tables.
+        dev: pictures on which the retained shares are measured.
+        out: codec folder.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for module in (space, encoder, decoder):
+        module.half().float()
+    sizes = encoder.sizes
+    tables = MetaTables(
+        grid=train.grid,
+        hidden_size=int(train.tokens.shape[2]),
+        latents=fit_latent_tables(_integers(space, encoder, train), sizes.reach),
+        retained=_retained(space, encoder, decoder, dev),
+    )
+    tables.check()
+    tokens = train.tokens[:2].float()
+    latents, known = torch.zeros(2, sizes.latents, sizes.channels), torch.ones(2, sizes.latents, dtype=torch.bool)
+    tiles = {0: "tiles"}
+    trace(
+        EncoderHalf(space, encoder),
+        (tokens,),
+        out / ENCODER,
+        input_names=["tokens"],
+        output_names=["latents"],
+        dynamic_axes={"tokens": tiles, "latents": tiles},
+    )
+    trace(
+        DecoderHalf(space, decoder),
+        (latents, known),
+        out / DECODER,
+        input_names=["latents", "known"],
+        output_names=["tokens"],
+        dynamic_axes={"latents": tiles, "known": tiles, "tokens": tiles},
+    )
+    codec = MetaCodec(tables, out)
+    codec.save(out)
+    return codec
+
+
+@torch.no_grad()
+def _integers(space: TokenSpace, encoder: MetaEncoder, data: MetaData) -> Int:
+    """(I, K, c) of all pictures."""
+    found = [encoder(space.features(part)).round() for part in _parts(data)]
+    return np.asarray(torch.cat(found).numpy().astype(np.int64))
+
+
+@torch.no_grad()
+def _retained(space: TokenSpace, encoder: MetaEncoder, decoder: MetaDecoder, data: MetaData) -> Int:
+    """(K + 1,) share of the features' energy that the leading latents restore, made never to fall."""
+    latents = encoder.sizes.latents
+    left, whole = np.zeros(latents + 1), 0.0
+    for part in _parts(data):
+        features = space.features(part)  # (B, N, R)
+        integers = encoder(features).round()
+        whole += float(features.square().sum())
+        for count in range(latents + 1):
+            known = (torch.arange(latents) < count).expand(len(part), -1)
+            left[count] += float((decoder(integers, known) - features).square().sum())
+    shares = np.maximum.accumulate(np.clip(1 - left / max(whole, 1e-30), 0, 1))
+    return np.asarray(np.rint(shares * SHARE_ONE).astype(np.int64))
+
+
+def _parts(data: MetaData) -> Iterator[Tensor]:
+    """(B, N, D) float32, all pictures in turn."""
+    for start in range(0, len(data), _CHUNK):
+        yield data.tokens[start : start + _CHUNK].float()

@@ -1,0 +1,65 @@
+"""Where training starts: the closed-form channel transform, and principal components of whole pictures.
+
+Attention from random weights spends its first thousands of steps on finding out what a linear map knows. So the
+linear paths of encoder and decoder begin as the leading principal components of the features of whole pictures, scaled
+to one common quantiser step: a transform codec over all positions and channels at once, ordered by energy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from heliograph.codec.klt import KltCodec
+from heliograph.errors import ShapeError
+from heliograph.training.meta.network import MetaDecoder, MetaEncoder, RateModel, TokenSpace
+
+_MOST_PICTURES = 3000
+_STEP = 0.5  # of the standard deviation of the component at a tenth of the integers
+_STEP_RANK = 0.1
+_LEAST_SPREAD = 2e-3  # of the largest; what lies below is rounding noise of float32 products
+
+
+def token_space(codec: KltCodec, tokens: Tensor, most: int) -> TokenSpace:
+    """The channel transform of a fitted codec, scaled so that the features of (I, N, D) tokens have mean square 1.
+
+    ``most`` bounds R: the leading components are kept.
+
+    Raises:
+        ShapeError: the codec was fitted for other tokens.
+    """
+    transform = codec.transform
+    if transform.mean.shape != tuple(tokens.shape[1:]):
+        raise ShapeError
+    parts = transform.mean, transform.forward[:, :most], transform.inverse[:most]
+    mean, forward, inverse = (torch.from_numpy(np.ascontiguousarray(part)).float() for part in parts)
+    size = ((tokens.float() - mean) @ forward).square().mean().sqrt().clamp(min=1e-12)
+    return TokenSpace(mean, forward / size, inverse * size)
+
+
+@torch.no_grad()
+def start_from_components(encoder: MetaEncoder, decoder: MetaDecoder, rate: RateModel, features: Tensor) -> None:
+    """Set the linear paths and the rate model from (I, N, R) features of the training pictures."""
+    count = encoder.sizes.integers
+    directions, spread = _components(features[:_MOST_PICTURES].flatten(1), count)
+    step = _STEP * spread[min(int(_STEP_RANK * count), int((spread > 0).sum()) - 1)]
+    encoder.straight.copy_(directions / step)
+    decoder.straight.copy_(directions.T * step)
+    steps = (spread / step).clamp(0.15, 4.0).reshape(rate.log_scale.shape)
+    rate.log_scale.copy_(torch.log(0.75 * steps))  # a logistic's scale is about half its standard deviation
+
+
+def _components(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """(N * R, count) leading principal directions of (I, N * R) rows and their standard deviations.
+
+    From the rows' inner products, which are fewer than their columns'; directions beyond the rows' rank are zero.
+    """
+    values, vectors = torch.linalg.eigh((rows @ rows.T).double() / len(rows))
+    spread = values.flip(0).clamp(min=0).sqrt()[:count]  # (k,), largest first
+    kept = spread > _LEAST_SPREAD * spread[0]
+    directions = rows.T.double() @ vectors.flip(1)[:, :count]  # (N * R, k)
+    directions = torch.where(kept, directions / directions.norm(dim=0).clamp(min=1e-30), 0.0)
+    missing = count - len(spread)
+    padded = torch.nn.functional.pad(directions, (0, missing)), torch.nn.functional.pad(spread * kept, (0, missing))
+    return padded[0].float(), padded[1].float()

@@ -1,0 +1,133 @@
+"""``heliograph train codec --kind meta``: from a frozen model and pictures to a codec, without labels."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from heliograph.codec.klt import KltCodec
+from heliograph.training.fit_codec import (
+    FIT_SEEDS_START,
+    encode_all,
+    photo_material,
+    scene_material,
+    working_sensitivity,
+)
+from heliograph.training.meta.data import Material, MetaData, gather
+from heliograph.training.meta.export import export_meta
+from heliograph.training.meta.loop import MetaRecipe, MetaRun
+from heliograph.training.meta.network import MetaSizes
+from heliograph.training.meta.start import token_space
+from heliograph.training.meta.teacher import Teacher
+from heliograph.types import VisualTokens
+from heliograph.vlm.loading import REFERENCE
+from heliograph.vlm.model import VisionLanguageModel
+
+Progress = Callable[[str], None]
+
+CARD = "training.json"
+SCENES = 5000
+SEEDS_START = FIT_SEEDS_START + 10_000  # beyond what klt is fitted on, and still seeds of the training split
+_KLT_PICTURES = 1600
+_MOST_FEATURES = 96  # leading components of the channel transform; bounds the linear paths for large models
+
+
+def train_meta(
+    model_name: str,
+    out: Path,
+    *,
+    photos: Path | None = None,
+    pictures: int = SCENES,
+    start: Path | None = None,
+    minutes: float = 60.0,
+    seed: int = 0,
+    sizes: dict[str, int] | None = None,
+    recipe: MetaRecipe | None = None,
+    progress: Progress = print,
+) -> Path:
+    """Train ``meta`` and write its codec folder into ``out``; a run that was stopped goes on where it was.
+
+    Args:
+        model_name: ``reference``, a folder or a hub id.
+        out: codec folder; data and checkpoint are kept in its folder ``run``.
+        photos: folder of photos; None trains on generated scenes (for the reference model).
+        pictures: how many scenes or photos at most.
+        start: folder of a fitted ``klt`` codec, whose channel transform it starts from; None takes the shipped one
+            for the reference model and fits one otherwise.
+        minutes: of optimisation, earlier calls included.
+        seed: of weights and batches, and of the first scene.
+        sizes: what differs from :class:`MetaSizes`'s defaults.
+        recipe: losses; None for the defaults.
+        progress: receives a line per stage and every five minutes.
+
+    Raises:
+        DataMissingError: the folder holds no readable photo.
+        CodecNotFittedError: fewer pictures than it needs.
+        ModelUnavailableError, BundleDamagedError: the model or ``start`` cannot be loaded.
+    """
+    model = VisionLanguageModel.load(model_name)
+    teacher = Teacher(model)
+    material, count = _material(model, photos, pictures, seed)
+    key = f"{model_name} {photos} {seed}"
+    data = gather(teacher, material, count, out / "run" / "data", key, progress)
+    klt = _channel_codec(model_name, model, data, start, progress)
+    space = token_space(klt, data.tokens, _MOST_FEATURES)
+    shape = MetaSizes(data.grid.rows, data.grid.columns, int(space.analysis.shape[1]), **(sizes or {}))
+    run = MetaRun(teacher, data, space, shape, recipe or MetaRecipe(), out / "run", seed, progress)
+    run.run(minutes)
+    progress("exporting")
+    export_meta(space, run.encoder, run.decoder, run.train, run.dev, out)
+    card = {
+        "codec": "meta",
+        "model": model_name,
+        "pictures": len(data),
+        "source": "photos" if photos else f"scenes from seed {SEEDS_START + seed}",
+        "seed": seed,
+        "minutes": round(run.state.seconds / 60, 2),
+        "steps": run.state.step,
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        "sizes": asdict(run.sizes),
+        "recipe": asdict(run.recipe),
+        "history": run.state.history,
+    }
+    (out / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    return out
+
+
+def _material(model: VisionLanguageModel, photos: Path | None, pictures: int, seed: int) -> tuple[Material, int]:
+    """What ``gather`` reads, and how many pictures there are."""
+    if photos is not None:
+        loaded, asked = photo_material(photos, pictures)
+
+        def from_photos(first: int, count: int) -> tuple[list[VisualTokens], list[tuple[str, ...]]]:
+            return encode_all(model, loaded[first : first + count]), asked[first : first + count]
+
+        return from_photos, len(loaded)
+
+    def from_scenes(first: int, count: int) -> tuple[list[VisualTokens], list[tuple[str, ...]]]:
+        made, asked = scene_material(SEEDS_START + seed + first, count)
+        return encode_all(model, made), asked
+
+    return from_scenes, pictures
+
+
+def _channel_codec(
+    model_name: str, model: VisionLanguageModel, data: MetaData, start: Path | None, progress: Progress
+) -> KltCodec:
+    """The closed-form codec whose channel transform the features are."""
+    if start is not None:
+        return KltCodec.load(start)
+    if model_name == REFERENCE:
+        from heliograph.reference.assets import shipped_bundle_folder
+
+        return KltCodec.load(shipped_bundle_folder())
+    token_sets = [VisualTokens(one.float().numpy(), data.grid) for one in data.tokens[:_KLT_PICTURES]]
+    asked: list[Any] = [tuple(question for question, _ in picture) for picture in data.asked[:_KLT_PICTURES]]
+    sensitivity = working_sensitivity(model, token_sets, asked, progress)
+    return KltCodec.fit(token_sets, sensitivity=sensitivity, modes=("none",), restore=False)

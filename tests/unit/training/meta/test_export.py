@@ -1,0 +1,172 @@
+"""A network exported as the codec ``meta`` does what the network did, from every prefix; damage is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heliograph.codec.base import MAX_HEADER_BYTES
+from heliograph.codec.bundle import Bundle, write_bundle
+from heliograph.codec.header import pack_header
+from heliograph.codec.meta import DECODER, ENCODER, SHARE_ONE, MetaCodec
+from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError, StreamTruncatedError
+from heliograph.training.meta.data import MetaData
+from heliograph.training.meta.export import export_meta
+from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel, TokenSpace
+from heliograph.training.meta.start import start_from_components
+from heliograph.types import Grid, VisualTokens
+
+SIZES = MetaSizes(2, 3, 5, latents=6, channels=2, width=16, encoder_layers=1, decoder_layers=1, heads=2, reach=7)
+HIDDEN = 8
+Parts = tuple[TokenSpace, MetaEncoder, MetaDecoder]
+
+
+def pictures(count: int, seed: int) -> torch.Tensor:
+    """(I, 6, 8) tokens of low rank, so that a few latents say much."""
+    basis = torch.randn(5, 6 * HIDDEN, generator=torch.Generator().manual_seed(0))
+    random = torch.Generator().manual_seed(seed)
+    mixed = torch.randn(count, 5, generator=random) * torch.tensor([5.0, 3, 2, 1, 1]) @ basis
+    return (mixed + 0.1 * torch.randn(count, 6 * HIDDEN, generator=random)).reshape(count, 6, HIDDEN)
+
+
+@pytest.fixture(scope="module")
+def parts() -> Parts:
+    torch.manual_seed(0)
+    basis = torch.linalg.qr(torch.randn(HIDDEN, HIDDEN))[0][:, : SIZES.features]
+    space = TokenSpace(torch.zeros(6, HIDDEN), basis, basis.T)
+    encoder, decoder = MetaEncoder(SIZES).eval(), MetaDecoder(SIZES).eval()
+    start_from_components(encoder, decoder, RateModel(SIZES), space.features(pictures(200, 1)))
+    for layer in (encoder.leave, decoder.leave):
+        torch.nn.init.normal_(layer.weight, std=0.05)
+    return space, encoder, decoder
+
+
+@pytest.fixture(scope="module")
+def codec(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> MetaCodec:
+    data = [MetaData(pictures(count, seed), [[]] * count, Grid(2, 3)) for count, seed in ((200, 1), (40, 2))]
+    return export_meta(*parts, *data, tmp_path_factory.mktemp("codec"))
+
+
+def tokens_of(seed: int, tiles: int = 1) -> VisualTokens:
+    return VisualTokens(pictures(tiles, seed).reshape(-1, HIDDEN).numpy(), Grid(2, 3, tiles))
+
+
+@pytest.mark.parametrize("tiles", [1, 3])
+def test_every_prefix_restores_what_the_network_would(codec: MetaCodec, parts: Parts, tiles: int) -> None:
+    space, encoder, decoder = parts
+    tokens = tokens_of(7, tiles)
+    with torch.no_grad():
+        batch = torch.from_numpy(tokens.values).reshape(tiles, 6, HIDDEN)
+        integers = encoder(space.features(batch)).round()
+    assert np.array_equal(codec.latents(tokens), integers.numpy())
+    encoded = codec.encode(tokens)
+    assert len(encoded.header) <= MAX_HEADER_BYTES
+    whole = b"".join(encoded.segments)
+    for cut in range(len(whole) + 1):
+        found, count = codec.decode_integers(tokens.grid, [whole[:cut]])
+        known = torch.tensor([[k * tiles + t < count for k in range(SIZES.latents)] for t in range(tiles)])
+        assert np.array_equal(found[known], integers.numpy().astype(np.int64)[known])
+        with torch.no_grad():
+            wanted = space.tokens(decoder(integers, known)).reshape(-1, HIDDEN)
+        restored = codec.decode(encoded.header, [whole[:cut]])
+        assert restored.grid == tokens.grid
+        np.testing.assert_allclose(restored.values, wanted.numpy(), rtol=1e-4, atol=1e-4)
+    assert count == tiles * SIZES.latents
+
+
+def test_both_ends_foresee_the_same_quality_and_it_grows(codec: MetaCodec) -> None:
+    encoded = codec.encode(tokens_of(8, 2))
+    seen = [
+        codec.retained_energy(encoded.header, encoded.segments[:count]) for count in range(1, len(encoded.segments) + 1)
+    ]
+    assert encoded.predicted_quality == tuple(seen)
+    assert seen == sorted(seen)
+    assert 0.5 < seen[-1] <= 1
+    assert codec.tables.retained[0] < codec.tables.retained[-1] <= SHARE_ONE
+
+
+def test_a_budget_cuts_the_stream(codec: MetaCodec) -> None:
+    tokens = tokens_of(9)
+    whole = codec.encode(tokens)
+    for budget in (1, len(whole.header), len(whole.header) + 2):
+        short = codec.encode(tokens, max_bytes=budget)
+        data = b"".join(short.segments)
+        assert len(data) == max(0, budget - len(whole.header))
+        assert b"".join(whole.segments).startswith(data)
+
+
+def test_it_loads_as_saved_and_travels_in_a_bundle(codec: MetaCodec, tmp_path: Path) -> None:
+    codec.save(tmp_path / "copy")
+    tokens = tokens_of(10)
+    assert MetaCodec.load(tmp_path / "copy").encode(tokens) == codec.encode(tokens)
+    write_bundle(tmp_path / "bundle", codecs=[codec], grid=codec.grid, hidden_size=HIDDEN)
+    assert Bundle.load(tmp_path / "bundle").codec("meta").encode(tokens) == codec.encode(tokens)
+
+
+def test_tokens_of_another_shape_are_refused(codec: MetaCodec) -> None:
+    values = tokens_of(1).values
+    wrong = [
+        VisualTokens(values[:, :-1], Grid(2, 3)),
+        VisualTokens(values, Grid(3, 2)),
+        VisualTokens(values, Grid(2, 3, 2)),
+        VisualTokens(np.full_like(values, np.nan), Grid(2, 3)),
+        VisualTokens(np.full_like(values, 1e35), Grid(2, 3)),
+    ]
+    for tokens in wrong:
+        with pytest.raises(ShapeError):
+            codec.encode(tokens)
+
+
+def test_headers_of_another_grid_or_cut_short_are_refused(codec: MetaCodec) -> None:
+    for grid in (Grid(3, 2), Grid(2, 3, 2**14 // 6)):
+        header = pack_header(0, grid, codec.grid)
+        if grid.rows == 3:
+            with pytest.raises(StreamDamagedError):
+                codec.decode(header, ())
+        else:  # many tiles are fine as long as their tokens fit
+            assert codec.decode(header, ()).values.shape == (grid.tokens, HIDDEN)
+    with pytest.raises(StreamTruncatedError):
+        codec.decode(b"", ())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=40))
+def test_any_bytes_restore_something(codec: MetaCodec, data: bytes) -> None:
+    restored = codec.decode(pack_header(0, codec.grid, codec.grid), [data])
+    assert np.isfinite(restored.values).all()
+
+
+def test_damaged_folders_are_refused(codec: MetaCodec, tmp_path: Path) -> None:
+    codec.save(tmp_path)
+    text = (tmp_path / "meta.json").read_text()
+    for changed in (text.replace('"meta"', '"klt"'), text.replace('"format": 1', '"format": 2'), text[:40]):
+        assert changed != text
+        (tmp_path / "meta.json").write_text(changed)
+        with pytest.raises(BundleDamagedError):
+            MetaCodec.load(tmp_path)
+    facts = json.loads(text)
+    (tmp_path / "meta.json").write_text(json.dumps({**facts, "hidden_size": 0}))
+    with pytest.raises(BundleDamagedError):
+        MetaCodec.load(tmp_path)
+    (tmp_path / "meta.json").write_text(text)
+    (tmp_path / ENCODER).write_bytes(b"no network")
+    with pytest.raises(BundleDamagedError):
+        MetaCodec.load(tmp_path).encode(tokens_of(1))
+    (tmp_path / DECODER).unlink()
+    with pytest.raises(BundleDamagedError):
+        MetaCodec.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "retained", [[0, 5, 4, 6, 7, 8, 9], [0] * 6, [-1, 0, 0, 0, 0, 0, 0], [0] * 6 + [SHARE_ONE + 1]]
+)
+def test_impossible_shares_are_refused(codec: MetaCodec, retained: list[int]) -> None:
+    with pytest.raises(BundleDamagedError):
+        dataclasses.replace(codec.tables, retained=np.array(retained)).check()
