@@ -38,7 +38,8 @@ class MetaRecipe:
 
     Attributes:
         token_weight: of the squared error of features, as a share of their mean square.
-        tokens_alone: share of the run in which nothing is asked: features are cheap, answers are not.
+        tokens_alone: share of the run in which nothing is asked: features are cheap, answers are not, and in short runs
+            asking has not paid yet (docs/experiments.md).
         answer_weight: of the divergence of the frozen model's answers.
         rate_weight: per byte of the whole stream.
         prefix: how the length of the kept prefix is drawn.
@@ -51,7 +52,7 @@ class MetaRecipe:
     token_weight: float = 2.0
     answer_weight: float = 1.0
     rate_weight: float = 0.0005
-    tokens_alone: float = 0.4
+    tokens_alone: float = 1.0
     prefix: str = "uniform"
     batch: int = 16
     asked_batch: int = 12

@@ -24,7 +24,7 @@ from heliograph.vlm.model import VisionLanguageModel
 
 FEATURES = 12
 SIZES = MetaSizes(8, 8, FEATURES, latents=8, channels=4, width=32, encoder_layers=1, decoder_layers=1, heads=2)
-RECIPE = MetaRecipe(batch=4, asked_batch=2, questions=1, peak_rate=3e-3)
+RECIPE = MetaRecipe(batch=4, asked_batch=2, questions=1, peak_rate=3e-3, tokens_alone=0.4)
 QUESTIONS = ("is there a red star?", "what is this?")
 
 
