@@ -108,11 +108,6 @@ class Tables:
         """Number of bit planes."""
         return len(self.active)
 
-    @property
-    def uses_activity(self) -> bool:
-        """Whether any context looks at other coefficients."""
-        return bool(np.any(self.weights[:, :, 1:]))
-
     def check(self, components: int) -> None:
         """Refuse tables that no fit writes.
 
