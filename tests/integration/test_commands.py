@@ -104,6 +104,18 @@ def test_cut_file_answers_from_its_whole_segments(run: Run, fail: Callable[..., 
     assert run("answer", cut, QUESTION)["segments"] < len(prefixes) - 1
 
 
+def test_an_answer_without_the_photo_says_so(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "out.hgs"
+    run("encode", PHOTO, "-o", path, "--budget", "100")
+    assert run("answer", path, QUESTION)["photo_seen"]
+    assert not run("answer", path, QUESTION, "--segments", "0")["photo_seen"]
+    asked = run("ask", PHOTO, QUESTION, "--budget", "3")  # the header alone
+    assert (asked["photo_seen"], asked["payload_bytes"]) == (False, 3)
+    capsys.readouterr()
+    assert main(["answer", str(path), QUESTION, "--segments", "0"]) == 0
+    assert capsys.readouterr().out.startswith("not enough received (without the photo: ")
+
+
 def test_flipped_bytes_are_named_or_harmless(tmp_path: Path, capsys: pytest.CaptureFixture[str], run: Run) -> None:
     path = tmp_path / "out.hgs"
     run("encode", PHOTO, "-o", path, "--budget", "120")

@@ -11,7 +11,7 @@ from heliograph.cli.command import EXIT_DONE, Command, note, say, whole_number
 from heliograph.cli.files import read_file
 from heliograph.cli.photo_options import add_bundle_option, open_bundle
 from heliograph.cli.serve import add_model_option
-from heliograph.cli.text import byte_count, printable
+from heliograph.cli.text import answer_text, byte_count
 from heliograph.errors import BundleMismatchError
 from heliograph.registry import STRATEGIES
 
@@ -71,14 +71,16 @@ def _run(arguments: argparse.Namespace) -> int:
         f"{encoded.strategy}: {byte_count(encoded.payload_bytes)} payload, {len(encoded.segments)} segments, "
         f"confidence {answer.confidence:.0%}",
     )
+    photo_seen = len(encoded.segments) > 0
     facts = {
         "answer": answer.text,
         "confidence": answer.confidence,
+        "photo_seen": photo_seen,
         "strategy": encoded.strategy,
         "payload_bytes": encoded.payload_bytes,
         "segments": len(encoded.segments),
     }
-    say(arguments, printable(answer.text), facts)
+    say(arguments, answer_text(answer.text, photo_seen), facts)
     return EXIT_DONE
 
 

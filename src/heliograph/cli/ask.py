@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from heliograph.cli.command import EXIT_DONE, Command, note, say, seconds, share, whole_number
 from heliograph.cli.live import DraftDisplay
 from heliograph.cli.photo_options import add_photo_options, choose_setting, open_device
-from heliograph.cli.text import byte_count, milliseconds, printable
+from heliograph.cli.text import answer_text, byte_count, milliseconds
 from heliograph.config import SERVER_VARIABLE, default_server, read_access_tokens
 from heliograph.errors import UsageError
 from heliograph.registry import STRATEGIES
@@ -58,7 +58,7 @@ def _run(arguments: argparse.Namespace) -> int:
     setting = choose_setting(arguments, strategy, device)
     with DraftDisplay(quiet=arguments.json) as display:
         report = asyncio.run(_ask(arguments, device, setting, stop, display))
-    for_people = printable(report.answer)
+    for_people = answer_text(report.answer, report.photo_seen)
     note(arguments, summary(report))
     say(arguments, for_people, report_data(report))
     return EXIT_DONE

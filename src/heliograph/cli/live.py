@@ -6,7 +6,7 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from heliograph.cli.text import byte_count, milliseconds, printable, shortened
+from heliograph.cli.text import answer_text, byte_count, milliseconds, shortened
 
 if TYPE_CHECKING:
     from heliograph.edge.report import Draft
@@ -19,7 +19,7 @@ def draft_line(draft: Draft) -> str:
     """Time, bytes so far, confidence as a bar and in percent, answer."""
     cells = round(draft.confidence * _BAR_CELLS)
     bar = "█" * cells + "░" * (_BAR_CELLS - cells)
-    said = shortened(printable(draft.text), _MOST_CHARACTERS)
+    said = shortened(answer_text(draft.text, draft.photo_seen), _MOST_CHARACTERS)
     return (
         f"{milliseconds(draft.t_ms):>9}  {byte_count(draft.payload_bytes):>10}  {bar} {draft.confidence:4.0%}  {said}"
     )

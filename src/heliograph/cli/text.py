@@ -23,6 +23,15 @@ def printable(text: str) -> str:
     return "".join(_escaped(c) if unicodedata.category(c) in _ESCAPED_CATEGORIES else c for c in text)
 
 
+def answer_text(text: str, photo_seen: bool) -> str:
+    """An answer for people, printable; one that the photo has no part in says so.
+
+    >>> answer_text("red", photo_seen=False)
+    'not enough received (without the photo: red)'
+    """
+    return printable(text) if photo_seen else f"not enough received (without the photo: {printable(text)})"
+
+
 def _escaped(character: str) -> str:
     if character in "\n\r\t":
         return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}[character]

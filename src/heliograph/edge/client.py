@@ -200,6 +200,7 @@ class DeviceClient:
             final_ms=final.t_ms,
             drafts=tuple(exchange.drafts),
             stopped_early=stream.encoded is not None and stream.sent < len(stream.encoded.segments),
+            photo_seen=final.photo_seen,
         )
 
     def _encode(self, photo: PhotoSource, strategy: str, setting: Setting, timing: _Timing) -> EncodedImage:

@@ -185,7 +185,8 @@ class Exchange:
                     pass  # of earlier questions, or what the session itself keeps account of
 
     def _draft(self, text: str, confidence: float, segments_used: int) -> Draft:
-        return Draft(self._elapsed_ms(), self._stream.payload_bytes(segments_used), confidence, text)
+        payload_bytes = self._stream.payload_bytes(segments_used)
+        return Draft(self._elapsed_ms(), payload_bytes, confidence, text, photo_seen=segments_used > 0)
 
     def _keep_draft(self, draft: Draft) -> None:
         self.drafts.append(draft)

@@ -16,12 +16,14 @@ class Draft:
         payload_bytes: header and segments that the draft was made from.
         confidence: 0 to 1.
         text: the draft.
+        photo_seen: False where nothing but the header had arrived: a guess that the photo has no part in.
     """
 
     t_ms: float
     payload_bytes: int
     confidence: float
     text: str
+    photo_seen: bool = True
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class AskReport:
         final_ms: to the final answer.
         drafts: in order of arrival, without the final answer.
         stopped_early: the cloud had enough before the whole stream was sent.
+        photo_seen: False where the answer is a guess without the photo, because nothing but its header was sent.
     """
 
     answer: str
@@ -55,6 +58,7 @@ class AskReport:
     final_ms: float
     drafts: tuple[Draft, ...] = field(default=())
     stopped_early: bool = False
+    photo_seen: bool = True
 
     @property
     def wire_bytes(self) -> int:

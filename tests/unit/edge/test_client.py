@@ -136,6 +136,7 @@ def test_question_goes_first_then_the_photo_then_drafts_and_the_answer() -> None
         assert report.confidence == pytest.approx(0.8, abs=0.01)
         assert report.payload_bytes == 1 + 500
         assert not report.stopped_early
+        assert report.photo_seen
         assert [draft.text for draft in report.drafts] == [f"draft {k}" for k in range(5)]
         assert [draft.payload_bytes for draft in report.drafts] == [101, 201, 301, 401, 501]
         assert list(report.drafts) == live
