@@ -41,7 +41,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scenes",
         metavar="N",
         type=positive_int,
-        help="pictures at most (default: 400 for klt, 5000 for meta)",
+        help="pictures at most (default: 400 for klt, 25000 for meta)",
     )
     codec.add_argument(
         "--start",

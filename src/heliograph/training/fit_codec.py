@@ -21,6 +21,7 @@ from torch import Tensor
 
 from heliograph.codec.klt import KltCodec
 from heliograph.errors import CodecNotFittedError, DataMissingError, HeliographError
+from heliograph.reference.scenes import ScenePlan
 from heliograph.types import FloatArray, VisualTokens
 from heliograph.vlm.model import VisionLanguageModel
 
@@ -97,12 +98,17 @@ def encode_all(model: VisionLanguageModel, pictures: Sequence[Image.Image]) -> l
 
 def scene_material(first: int, count: int) -> tuple[list[Image.Image], list[tuple[str, ...]]]:
     """Scenes with seeds from ``first``, and the questions about each (not those that only a crop can answer)."""
-    from heliograph.reference.questions import questions
     from heliograph.reference.render import render_scene
 
     made = [render_scene(first + i) for i in range(count)]
-    asked = [tuple(r.question for r in questions(scene.plan) if r.task != "small-print") for scene in made]
-    return [scene.image for scene in made], asked
+    return [scene.image for scene in made], [scene_questions(scene.plan) for scene in made]
+
+
+def scene_questions(plan: ScenePlan) -> tuple[str, ...]:
+    """Questions about a scene, but for those that only a crop can answer."""
+    from heliograph.reference.questions import questions
+
+    return tuple(record.question for record in questions(plan) if record.task != "small-print")
 
 
 def photo_material(folder: Path, count: int) -> tuple[list[Image.Image], list[tuple[str, ...]]]:

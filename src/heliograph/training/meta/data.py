@@ -21,7 +21,7 @@ Material = Callable[[int, int], tuple[list[VisualTokens], list[tuple[str, ...]]]
 """(first, count) to tokens and questions of so many pictures."""
 
 _CHUNK = 250
-_DEV_SHARE = 16
+_DEV_SHARE, _MOST_DEV = 16, 320
 _LEAST_PICTURES = 2
 
 
@@ -31,24 +31,31 @@ class MetaData:
 
     Attributes:
         tokens: (I, N, D) float16.
-        asked: the questions of each picture with the model's own answers.
+        asked: the questions of each picture with the model's own answers; may be empty.
         grid: of every picture.
+        noticed: (I, N, R) float16 from :mod:`heliograph.training.meta.importance`; None weighs all features alike.
     """
 
     tokens: Tensor
     asked: list[list[OwnAnswer]]
     grid: Grid
+    noticed: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def split(self) -> tuple[MetaData, MetaData]:
-        """Training pictures, and the last sixteenth (one at least) to report on."""
-        at = len(self) - max(1, len(self) // _DEV_SHARE)
-        return (
-            MetaData(self.tokens[:at], self.asked[:at], self.grid),
-            MetaData(self.tokens[at:], self.asked[at:], self.grid),
-        )
+        """Training pictures, and the first sixteenth (1 to 320) to report on."""
+        at = min(max(1, len(self) // _DEV_SHARE), _MOST_DEV)
+        return self._part(slice(at, None)), self._part(slice(None, at))
+
+    def followed_by(self, more: MetaData) -> MetaData:
+        """These pictures, then others of the same model."""
+        return MetaData(torch.cat([self.tokens, more.tokens]), self.asked + more.asked, self.grid)
+
+    def _part(self, which: slice) -> MetaData:
+        noticed = None if self.noticed is None else self.noticed[which]
+        return MetaData(self.tokens[which], self.asked[which], self.grid, noticed)
 
 
 def gather(teacher: Teacher, material: Material, count: int, cache: Path, key: str, progress: Progress) -> MetaData:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,12 @@ Progress = Callable[[str], None]
 
 _WARM_UP_STEPS = 100
 _STRAIGHT_SHARE = 0.03  # of the learning rate, for the linear paths
-_LEAST_SHARE = 0.2  # of the peak rate, at the end of the first phase
+_LEAST_SHARE = 0.2  # of the peak rate, at the end of a phase before another
 _WHOLE_SHARE = 0.2  # of the pictures in a batch keep every latent
 _REPORT_SECONDS = 300.0
 _REPORT_BYTES = (48, 80, 112, 144, 400)
-_REPORT_PICTURES = 60
+_REPORT_PICTURES = 150
+_CHUNK = 256
 _PREFIXES = ("log-uniform", "uniform")
 
 
@@ -38,6 +40,8 @@ class MetaRecipe:
 
     Attributes:
         token_weight: of the squared error of features, as a share of their mean square.
+        noticed_share: how much of that weight goes by what the language model notices; the rest is spread evenly.
+        noticed_power: of the squared gradient that says what it notices; below 1, since few sketches estimate it.
         tokens_alone: share of the run in which nothing is asked: features are cheap, answers are not, and in short runs
             asking has not paid yet (docs/experiments.md).
         answer_weight: of the divergence of the frozen model's answers.
@@ -50,8 +54,10 @@ class MetaRecipe:
     """
 
     token_weight: float = 2.0
+    noticed_share: float = 0.0
+    noticed_power: float = 0.6
     answer_weight: float = 1.0
-    rate_weight: float = 0.0005
+    rate_weight: float = 0.00015
     tokens_alone: float = 1.0
     prefix: str = "uniform"
     batch: int = 16
@@ -148,7 +154,7 @@ class MetaRun:
         recipe, rng = self.recipe, np.random.default_rng((self.state.seed, self.state.step))
         if share >= recipe.tokens_alone and not self.state.asks:
             self._begin_asking()
-        chosen = rng.integers(len(self.train), size=recipe.batch)
+        chosen = self._choose(rng)
         exact = self.train.tokens[torch.from_numpy(chosen)].float()  # (B, N, D)
         features = self.space.features(exact)  # (B, N, R)
         values = self.encoder(features)  # (B, K, c)
@@ -156,7 +162,7 @@ class MetaRun:
         bits = self.rate(values + noise)  # (B, K)
         known = self._prefixes(rng, recipe.batch)
         restored = self.decoder(rounded(values), known)  # (B, N, R)
-        token_error = (restored - features).square().mean() / features.square().mean()
+        token_error = (self._weights(chosen) * (restored - features).square()).mean() / features.square().mean()
         answer_error = torch.zeros(())
         if self.state.asks:
             answer_error = self._answer_error(rng, chosen, exact, self.space.tokens(restored))
@@ -166,6 +172,30 @@ class MetaRun:
         self._descend(loss, share)
         named = {"token error": token_error, "answer error": answer_error, "bytes": stream_bytes}
         return {name: float(value.detach()) for name, value in named.items()}
+
+    def _choose(self, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+        """(B,) pictures of one step; where they are asked, those that have questions."""
+        rows = self._asked_rows if self.state.asks else np.arange(len(self.train))
+        return rows[rng.integers(len(rows), size=self.recipe.batch)]
+
+    @cached_property
+    def _asked_rows(self) -> np.ndarray[Any, Any]:
+        return np.flatnonzero([len(own) > 0 for own in self.train.asked])
+
+    def _weights(self, chosen: np.ndarray[Any, Any]) -> Tensor:
+        """(B, N, R) or (1,) weight of each feature's squared error, 1 on average over all pictures."""
+        if self.train.noticed is None:
+            return torch.ones(1)
+        noticed = self.train.noticed[torch.from_numpy(chosen)].float() ** (2 * self.recipe.noticed_power)
+        share = self.recipe.noticed_share
+        return (1 - share) + share * noticed / self._mean_noticed
+
+    @cached_property
+    def _mean_noticed(self) -> float:
+        noticed = self.train.noticed
+        assert noticed is not None
+        parts = [part.float() ** (2 * self.recipe.noticed_power) for part in torch.split(noticed, _CHUNK)]
+        return max(float(np.mean([float(part.mean()) for part in parts])), 1e-12)
 
     def _begin_asking(self) -> None:
         """A fresh optimiser: Adam's memory of the first phase's small gradients would make the first steps huge."""
@@ -265,9 +295,10 @@ class MetaRun:
 
 
 def learning_rate(recipe: MetaRecipe, share: float) -> float:
-    """At ``share`` of the run: half a cosine within each phase, the first down to a fifth, the second to nothing."""
+    """At ``share`` of the run: half a cosine within each phase, to nothing (to a fifth where another phase follows)."""
     if share < recipe.tokens_alone:
         fallen = 0.5 * (1 + math.cos(math.pi * share / recipe.tokens_alone))
-        return recipe.peak_rate * (_LEAST_SHARE + (1 - _LEAST_SHARE) * fallen)
+        least = _LEAST_SHARE if recipe.tokens_alone < 1 else 0.0
+        return recipe.peak_rate * (least + (1 - least) * fallen)
     passed = (min(share, 1.0) - recipe.tokens_alone) / max(1 - recipe.tokens_alone, 1e-9)
     return recipe.answer_rate * 0.5 * (1 + math.cos(math.pi * passed))

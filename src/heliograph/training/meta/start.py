@@ -15,7 +15,7 @@ from heliograph.codec.klt import KltCodec
 from heliograph.errors import ShapeError
 from heliograph.training.meta.network import MetaDecoder, MetaEncoder, RateModel, TokenSpace
 
-_MOST_PICTURES = 3000
+_MOST_PICTURES = 25_000
 _STEP = 0.5  # of the standard deviation of the component at a tenth of the integers
 _STEP_RANK = 0.1
 _LEAST_SPREAD = 2e-3  # of the largest; what lies below is rounding noise of float32 products
@@ -53,12 +53,16 @@ def start_from_components(encoder: MetaEncoder, decoder: MetaDecoder, rate: Rate
 def _components(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """(N * R, count) leading principal directions of (I, N * R) rows and their standard deviations.
 
-    From the rows' inner products, which are fewer than their columns'; directions beyond the rows' rank are zero.
+    From the inner products of rows or of columns, whichever are fewer; directions beyond the rows' rank are zero.
     """
-    values, vectors = torch.linalg.eigh((rows @ rows.T).double() / len(rows))
+    few = len(rows) < rows.shape[1]
+    products = rows @ rows.T if few else rows.T @ rows
+    values, vectors = torch.linalg.eigh(products.double() / len(rows))
     spread = values.flip(0).clamp(min=0).sqrt()[:count]  # (k,), largest first
     kept = spread > _LEAST_SPREAD * spread[0]
-    directions = rows.T.double() @ vectors.flip(1)[:, :count]  # (N * R, k)
+    directions = vectors.flip(1)[:, :count]
+    if few:
+        directions = rows.T.double() @ directions  # (N * R, k)
     directions = torch.where(kept, directions / directions.norm(dim=0).clamp(min=1e-30), 0.0)
     missing = count - len(spread)
     padded = torch.nn.functional.pad(directions, (0, missing)), torch.nn.functional.pad(spread * kept, (0, missing))

@@ -5,22 +5,26 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Callable
-from dataclasses import asdict
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from heliograph.codec.klt import KltCodec
+from heliograph.reference.render import render_scene
 from heliograph.training.fit_codec import (
     FIT_SEEDS_START,
     encode_all,
     photo_material,
-    scene_material,
+    scene_questions,
     working_sensitivity,
 )
-from heliograph.training.meta.data import Material, MetaData, gather
+from heliograph.training.meta.data import MetaData, gather
 from heliograph.training.meta.export import export_meta
+from heliograph.training.meta.importance import importance
 from heliograph.training.meta.loop import MetaRecipe, MetaRun
 from heliograph.training.meta.network import MetaSizes
 from heliograph.training.meta.start import token_space
@@ -30,11 +34,14 @@ from heliograph.vlm.loading import REFERENCE
 from heliograph.vlm.model import VisionLanguageModel
 
 Progress = Callable[[str], None]
+Made = tuple[list[VisualTokens], list[tuple[str, ...]]]
 
 CARD = "training.json"
-SCENES = 5000
+SCENES = 25_000
 SEEDS_START = FIT_SEEDS_START + 10_000  # beyond what klt is fitted on, and still seeds of the training split
+_ASKED = 5000  # pictures with questions, the first ones; tokens alone are made for the rest
 _KLT_PICTURES = 1600
+_RENDER_CHUNK = 25
 _MOST_FEATURES = 96  # leading components of the channel transform; bounds the linear paths for large models
 
 
@@ -73,13 +80,15 @@ def train_meta(
     """
     model = VisionLanguageModel.load(model_name)
     teacher = Teacher(model)
-    material, count = _material(model, photos, pictures, seed)
-    key = f"{model_name} {photos} {seed}"
-    data = gather(teacher, material, count, out / "run" / "data", key, progress)
+    data = _gathered(teacher, photos, pictures, seed, out / "run" / "data", progress)
     klt = _channel_codec(model_name, model, data, start, progress)
     space = token_space(klt, data.tokens, _MOST_FEATURES)
+    recipe = recipe or MetaRecipe()
+    if recipe.noticed_share:
+        key = f"{model_name} {photos} {seed}"
+        data = replace(data, noticed=importance(teacher, data, space, out / "run" / "noticed", key, progress))
     shape = MetaSizes(data.grid.rows, data.grid.columns, int(space.analysis.shape[1]), **(sizes or {}))
-    run = MetaRun(teacher, data, space, shape, recipe or MetaRecipe(), out / "run", seed, progress)
+    run = MetaRun(teacher, data, space, shape, recipe, out / "run", seed, progress)
     run.run(minutes)
     progress("exporting")
     export_meta(space, run.encoder, run.decoder, run.train, run.dev, out)
@@ -100,21 +109,39 @@ def train_meta(
     return out
 
 
-def _material(model: VisionLanguageModel, photos: Path | None, pictures: int, seed: int) -> tuple[Material, int]:
-    """What ``gather`` reads, and how many pictures there are."""
+def _gathered(
+    teacher: Teacher, photos: Path | None, pictures: int, seed: int, cache: Path, progress: Progress
+) -> MetaData:
+    """All pictures' tokens; questions and answers of the first ``_ASKED``."""
+    model = teacher.model
     if photos is not None:
-        loaded, asked = photo_material(photos, pictures)
+        loaded, questions = photo_material(photos, pictures)
 
-        def from_photos(first: int, count: int) -> tuple[list[VisualTokens], list[tuple[str, ...]]]:
-            return encode_all(model, loaded[first : first + count]), asked[first : first + count]
+        def material(first: int, count: int) -> Made:
+            return encode_all(model, loaded[first : first + count]), questions[first : first + count]
 
-        return from_photos, len(loaded)
+        return gather(teacher, material, len(loaded), cache, f"{model.name} {photos} {seed}", progress)
+    asked = min(pictures, _ASKED)
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as workers:
 
-    def from_scenes(first: int, count: int) -> tuple[list[VisualTokens], list[tuple[str, ...]]]:
-        made, asked = scene_material(SEEDS_START + seed + first, count)
-        return encode_all(model, made), asked
+        def scenes(first: int, count: int) -> Made:
+            made = list(workers.map(render_scene, range(first, first + count), chunksize=_RENDER_CHUNK))
+            tokens = encode_all(model, [scene.image for scene in made])
+            return tokens, [scene_questions(scene.plan) for scene in made]
 
-    return from_scenes, pictures
+        def with_questions(first: int, count: int) -> Made:
+            return scenes(SEEDS_START + seed + first, count)
+
+        def without_questions(first: int, count: int) -> Made:
+            tokens, _ = scenes(SEEDS_START + seed + asked + first, count)
+            return tokens, [()] * count
+
+        key = f"{model.name} scenes {seed}"
+        data = gather(teacher, with_questions, asked, cache, key, progress)
+        if pictures > asked:
+            more = gather(teacher, without_questions, pictures - asked, cache, f"{key} after {asked}", progress)
+            data = data.followed_by(more)
+    return data
 
 
 def _channel_codec(
