@@ -46,7 +46,7 @@ class ReferencePlan:
         tuning_scenes, tuning_seed_start: the scenes on which pixel settings are chosen.
         easy_vqa_questions: how many questions of easy-VQA's test split.
         descriptions: whether descriptions of whole scenes are asked for.
-        latent_budgets: payload bytes at which the embedded stream of each of the bundle's codecs is cut.
+        latent_budgets: payload bytes at which a codec's embedded stream is cut, for each kind of codec.
         pixel_sizes, pixel_qualities: swept for jpeg, webp and avif.
         fixed_settings: strategies with settings to run as they are.
         swept: strategies to run at each of their own settings.
@@ -60,7 +60,7 @@ class ReferencePlan:
     tuning_seed_start: int
     easy_vqa_questions: int
     descriptions: bool
-    latent_budgets: tuple[int, ...]
+    latent_budgets: dict[str, list[int]]
     pixel_sizes: tuple[int, ...]
     pixel_qualities: tuple[int, ...]
     fixed_settings: dict[str, list[Setting]]

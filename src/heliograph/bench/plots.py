@@ -22,6 +22,7 @@ STYLES: dict[str, tuple[str, str]] = {
     "downsample": ("#009E73", "v"),
     "random-drop": ("#56B4E9", "P"),
     "int8": ("#000000", "X"),
+    "int4": ("#000000", "P"),
     "rgb": ("#7F7F7F", "*"),
     "local": ("#B8A800", "h"),
 }

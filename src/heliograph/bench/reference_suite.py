@@ -188,7 +188,7 @@ def _shipped_bundle_folder() -> Path:
 def _candidates(bench: Bench, plan: ReferencePlan, tuning: Sequence[Item], progress: Progress) -> list[Candidate]:
     """The bundle's codecs at their budgets, the tuned pixel codecs, and the rest as the plan says."""
     kinds = bench.bundle.codec_kinds
-    budgets = [Candidate(kind, {BUDGET_KNOB: budget}) for kind in kinds for budget in plan.latent_budgets]
+    budgets = [Candidate(kind, {BUDGET_KNOB: budget}) for kind in kinds for budget in plan.latent_budgets[kind]]
     fixed = [Candidate(name, setting) for name, settings in plan.fixed_settings.items() for setting in settings]
     swept = [Candidate(name, setting) for name in plan.swept for setting in STRATEGIES.load(name)().settings()]
     if bench.bundle.local_model_path is None:

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     import onnxruntime
 
 ENCODER, DECODER = "meta_encoder.onnx", "meta_decoder.onnx"
+WEIGHTS = "meta.safetensors"
+"""Of both networks, which name it as their external data."""
+
+_NETWORKS = (ENCODER, DECODER, WEIGHTS)
 SHARE_ONE = 1 << 16  # retained shares are integers, this is all of the energy
 _FORMAT, _STEM = 1, "meta"
 _MAX_VALUE = 1e30
@@ -81,7 +85,7 @@ class MetaCodec:
     """
 
     kind: ClassVar[str] = "meta"
-    files: ClassVar[tuple[str, ...]] = (*file_names(_STEM), ENCODER, DECODER)
+    files: ClassVar[tuple[str, ...]] = (*file_names(_STEM), *_NETWORKS)
 
     def __init__(self, tables: MetaTables, folder: Path) -> None:
         self.tables, self._folder = tables, folder
@@ -186,7 +190,7 @@ class MetaCodec:
             name: getattr(tables.latents, name).astype(np.int32) for name in LatentTables.ARRAYS
         }
         write_arrays(folder, _STEM, facts, arrays | {"retained": tables.retained.astype(np.int32)})
-        for name in (ENCODER, DECODER):
+        for name in _NETWORKS:
             if (self._folder / name).resolve() != (folder / name).resolve():
                 shutil.copyfile(self._folder / name, folder / name)
 
@@ -207,7 +211,7 @@ class MetaCodec:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BundleDamagedError from error
         tables.check()
-        if not all((folder / name).is_file() for name in (ENCODER, DECODER)):
+        if not all((folder / name).is_file() for name in _NETWORKS):
             raise BundleDamagedError
         return cls(tables, folder)
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from heliograph.errors import StreamDamagedError
 from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting, Strategy, int_knob
-from heliograph.strategies.int8 import filled_with_mean
 from heliograph.strategies.token_bytes import read_records, token_records
+from heliograph.strategies.uniform import filled_with_mean
 from heliograph.types import EncodedImage, VisualTokens
 
 if TYPE_CHECKING:

@@ -22,11 +22,12 @@ STRATEGY_WIRE_IDS = MappingProxyType(
         "random-drop": 8,
         "local": 9,
         "meta": 10,
+        "int4": 11,
     }
 )
 CONTROLLER_WIRE_IDS = MappingProxyType({"fixed": 0, "energy": 1})
 
-STRATEGIES_THAT_NEED_THE_BUNDLE = frozenset({"klt", "meta", "int8", "downsample", "random-drop"})
+STRATEGIES_THAT_NEED_THE_BUNDLE = frozenset({"klt", "meta", "int8", "int4", "downsample", "random-drop"})
 """Strategies that send visual tokens: restoring them is meaningless unless both ends hold the same bundle."""
 
 _STRATEGY_NAMES = {number: name for name, number in STRATEGY_WIRE_IDS.items()}

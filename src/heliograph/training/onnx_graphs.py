@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from transformers import DynamicCache
+
+from heliograph.training.onnx_weights import compact_weights
 
 _OPSET = 18
 _TRACED_NEW, _TRACED_PAST = 9, 5
@@ -111,31 +110,7 @@ def trace(module: nn.Module, given: tuple[Tensor, ...], path: Path, **names: Any
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing warns about every shape that it fixes, which is what we want
         torch.onnx.export(module.eval(), given, str(path), dynamo=False, opset_version=_OPSET, **names)
-    _halve_weights(path)
-
-
-def _halve_weights(path: Path) -> None:
-    """Store float32 weights as float16 behind a Cast wherever that loses nothing.
-
-    Checkpoints ship as fp16, so on them it never does: half the bytes, the same numbers bit for bit.
-    """
-    graph = onnx.load(str(path))
-    casts, kept = [], []
-    for weight in graph.graph.initializer:
-        values = numpy_helper.to_array(weight)
-        with np.errstate(over="ignore"):
-            half = values.astype(np.float16) if values.dtype == np.float32 else None
-        if half is None or values.size < 256 or not np.array_equal(half.astype(np.float32), values):
-            kept.append(weight)
-            continue
-        stored = numpy_helper.from_array(half, f"{weight.name}.half")
-        kept.append(stored)
-        casts.append(helper.make_node("Cast", [stored.name], [weight.name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.graph.node]
-    del graph.graph.initializer[:], graph.graph.node[:]
-    graph.graph.initializer.extend(kept)
-    graph.graph.node.extend(nodes)
-    onnx.save(graph, str(path))
+    compact_weights(path)
 
 
 def prompt_pieces(prompts: Any, processor: Any, model: Any, end_ids: frozenset[int]) -> Mapping[str, Any]:

@@ -24,7 +24,7 @@ from heliograph.types import EncodedImage, Grid, VisualTokens
 GRID = Grid(8, 8)
 WIDTH = 16
 PIXELS = ("jpeg", "webp", "avif")
-TOKENS = ("int8", "downsample", "random-drop")
+TOKENS = ("int8", "int4", "downsample", "random-drop")
 
 
 class RoundingCodec:
@@ -101,7 +101,7 @@ def test_refuses_unknown_knobs_and_wrong_types(name: str) -> None:
                 strategy.encode(photo(), Tools(), {knob: value})
 
 
-@pytest.mark.parametrize("name", [name for name in STRATEGIES.names() if name not in ("local", "rgb", "int8")])
+@pytest.mark.parametrize("name", [name for name in STRATEGIES.names() if name not in ("local", "rgb", "int8", "int4")])
 def test_settings_grow_from_cheap_to_dear(name: str) -> None:
     sweep = STRATEGIES.load(name)().settings()
     cheapest, dearest = (encoded_by(name, **setting).payload_bytes for setting in (sweep[0], sweep[-1]))
@@ -237,6 +237,8 @@ def test_rgb_restores_the_model_input_exactly_and_costs_base64() -> None:
         EncodedImage("int8", b"", (b"abc",)),
         EncodedImage("int8", b"", (b"\x00" * 18 * 65,)),
         EncodedImage("int8", b"", (b"\xff\xff" + b"\x00" * 16,)),
+        EncodedImage("int4", b"", (b"\x00" * 18,)),
+        EncodedImage("int4", b"", (b"\x00" * 10 * 65,)),
         EncodedImage("downsample", b"", ()),
         EncodedImage("downsample", b"\x00", ()),
         EncodedImage("downsample", b"\x02", (b"\x00" * 18 * 5,)),
@@ -262,17 +264,30 @@ def test_latent_strategies_pass_bytes_and_prefixes_to_the_codec(name: str) -> No
     assert not values.ravel()[128:].any()
 
 
-def test_int8_is_within_half_a_step_and_fills_missing_tokens_with_the_mean() -> None:
+@pytest.mark.parametrize(("name", "levels", "record"), [("int8", 127, WIDTH + 2), ("int4", 7, WIDTH // 2 + 2)])
+def test_uniform_is_within_half_a_step_and_fills_missing_tokens_with_the_mean(
+    name: str, levels: int, record: int
+) -> None:
     tokens = Tools().encode_tokens(photo()).values
-    encoded = encoded_by("int8")
-    assert encoded.payload_bytes == 64 * (WIDTH + 2)
+    encoded = encoded_by(name)
+    assert encoded.payload_bytes == 64 * record
     restored = restored_by(encoded).tokens.values
-    step = np.abs(tokens).max(axis=1, keepdims=True) / 127
+    step = np.abs(tokens).max(axis=1, keepdims=True) / levels
     assert (np.abs(restored - tokens) <= step * 0.57).all()  # half a step, and the scale's own rounding
     half = restored_by(encoded.prefix(32)).tokens.values
     assert np.array_equal(half[:32], restored[:32])
     assert np.allclose(half[32:], restored[:32].mean(axis=0), atol=1e-6)
     assert not restored_by(encoded.prefix(0)).tokens.values.any()
+
+
+@given(st.integers(1, 9), st.sampled_from([4, 8]), st.integers(0, 2**32 - 1))
+def test_records_of_any_width_come_back(width: int, bits: int, seed: int) -> None:
+    values = np.random.default_rng(seed).normal(size=(3, width)).astype(np.float32)
+    rows = read_records(token_records(values, bits), width, 3, bits)
+    step = np.abs(values).max(axis=1, keepdims=True) / ((1 << (bits - 1)) - 1)
+    assert (np.abs(rows - values) <= step * 0.57).all()
+    again = read_records(token_records(rows, bits), width, 3, bits)
+    assert np.allclose(again, rows, atol=1e-2 * float(step.max()))
 
 
 def test_random_drop_keeps_what_it_sent_and_differs_between_photos() -> None:

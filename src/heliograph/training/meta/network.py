@@ -139,6 +139,7 @@ class MetaEncoder(nn.Module):
         self.norm = nn.LayerNorm(sizes.width)
         self.leave = _silent(sizes.width, sizes.channels)
         self.straight = nn.Parameter(torch.zeros(sizes.tokens * sizes.features, sizes.integers))
+        self.log_gain = nn.Parameter(torch.zeros(sizes.latents, sizes.channels))  # how finely each integer counts
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, N, R) float32 to (B, K, c), bounded by ``reach``."""
@@ -148,6 +149,7 @@ class MetaEncoder(nn.Module):
             latents = block(latents, seen)
         straight = features.flatten(1) @ self.straight  # (B, K * c)
         values = self.leave(self.norm(latents)) + straight.reshape(-1, self.sizes.latents, self.sizes.channels)
+        values = values * self.log_gain.exp()
         reach = self.sizes.reach + 0.49
         return reach * torch.tanh(values / reach)
 
@@ -167,6 +169,7 @@ class MetaDecoder(nn.Module):
         self.norm = nn.LayerNorm(sizes.width)
         self.leave = _silent(sizes.width, sizes.features)
         self.straight = nn.Parameter(torch.zeros(sizes.integers, sizes.tokens * sizes.features))
+        self.log_step = nn.Parameter(torch.zeros(sizes.latents, sizes.channels))
 
     def forward(self, latents: Tensor, known: Tensor) -> Tensor:
         """Restore all features.
@@ -178,6 +181,7 @@ class MetaDecoder(nn.Module):
         Returns:
             (B, N, R) float32.
         """
+        latents = latents * self.log_step.exp()
         given = torch.where(known[..., None], latents, 0.0)  # (B, K, c); the linear path's mean is zero
         straight = (given.flatten(1) @ self.straight).reshape(-1, self.sizes.tokens, self.sizes.features)
         memory = torch.where(known[..., None], self.enter(latents) + self.ranks, self.missing)  # (B, K, width)

@@ -1,4 +1,4 @@
-"""``int8``: all visual tokens at eight bits each, in row-major order, without any further coding."""
+"""``int8`` and ``int4``: all visual tokens uniformly quantised, in row-major order, without any further coding."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-class Int8Strategy(Strategy):
+class UniformStrategy(Strategy):
     """No header; one segment per token, first token first."""
 
-    name: ClassVar[str] = "int8"
+    bits: ClassVar[int]
     default_setting: ClassVar[Setting] = {}
 
     def settings(self) -> tuple[Setting, ...]:
@@ -26,9 +26,9 @@ class Int8Strategy(Strategy):
         return ({},)
 
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
-        """N records of 2 + D bytes."""
+        """N records of 2 + D * bits / 8 bytes."""
         self.complete_setting(setting)
-        return EncodedImage(self.name, b"", token_records(tools.encode_tokens(photo).values))
+        return EncodedImage(self.name, b"", token_records(tools.encode_tokens(photo).values, self.bits))
 
     def restore(self, encoded: EncodedImage, tools: CloudTools) -> Restored:
         """All N tokens; those that have not come are the mean of those that have.
@@ -38,9 +38,23 @@ class Int8Strategy(Strategy):
         """
         if encoded.header:
             raise StreamDamagedError
-        rows = read_records(encoded.segments, tools.hidden_size, tools.grid.tokens)
+        rows = read_records(encoded.segments, tools.hidden_size, tools.grid.tokens, self.bits)
         places = np.arange(len(rows))
         return Restored(tokens=VisualTokens(filled_with_mean(rows, places, tools.grid.tokens), tools.grid))
+
+
+class Int8Strategy(UniformStrategy):
+    """Eight bits a value."""
+
+    name: ClassVar[str] = "int8"
+    bits: ClassVar[int] = 8
+
+
+class Int4Strategy(UniformStrategy):
+    """Four bits a value."""
+
+    name: ClassVar[str] = "int4"
+    bits: ClassVar[int] = 4
 
 
 def filled_with_mean(rows: FloatArray, places: np.ndarray, tokens: int) -> FloatArray:
