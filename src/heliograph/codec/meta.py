@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec.cuts import cut, segment_ends
+from heliograph.codec.expectation import ErrorHead, Expectation
 from heliograph.codec.header import pack_header, parse_header
 from heliograph.codec.latents import Int, LatentTables, decode_latents, encode_latents
 from heliograph.codec.onnx_session import open_session
@@ -55,12 +56,14 @@ class MetaTables:
         latents: frozen entropy tables, (K, c) integers a tile.
         retained: (K + 1,) share of the energy of features that the leading latents restored on held-out photos,
             never falling, 65536 = all.
+        head: says what to expect of a prefix.
     """
 
     grid: Grid
     hidden_size: int
     latents: LatentTables
     retained: Int
+    head: ErrorHead
 
     def check(self) -> None:
         """Refuse what no training writes.
@@ -69,6 +72,7 @@ class MetaTables:
             BundleDamagedError: shapes or values are out of bounds.
         """
         self.latents.check()
+        self.head.check(self.latents.latents)
         wanted = (self.latents.latents + 1,)
         if self.retained.shape != wanted or self.retained.min() < 0 or self.retained.max() > SHARE_ONE:
             raise BundleDamagedError
@@ -150,6 +154,15 @@ class MetaCodec:
         grid = self._read_header(header)
         return self._share(self.decode_integers(grid, segments)[1], grid.tiles)
 
+    def expect(self, header: bytes, segments: Sequence[bytes], question: str = "") -> Expectation:
+        """What to expect of an answer from this prefix, before it is made; better with the question.
+
+        Raises:
+            StreamTruncatedError, StreamDamagedError, StreamVersionError: the header cannot be read.
+        """
+        integers, count = self.decode_integers(self._read_header(header), segments)
+        return self.tables.head.expect(integers, count, question)
+
     def _share(self, count: int, tiles: int) -> float:
         """``count`` latents in coding order: some tiles may be one latent ahead of the others."""
         whole, ahead = divmod(count, tiles)
@@ -189,7 +202,8 @@ class MetaCodec:
         arrays: dict[str, npt.NDArray[Any]] = {
             name: getattr(tables.latents, name).astype(np.int32) for name in LatentTables.ARRAYS
         }
-        write_arrays(folder, _STEM, facts, arrays | {"retained": tables.retained.astype(np.int32)})
+        head = {name: getattr(tables.head, name) for name in ErrorHead.ARRAYS}
+        write_arrays(folder, _STEM, facts, arrays | {"retained": tables.retained.astype(np.int32)} | head)
         for name in _NETWORKS:
             if (self._folder / name).resolve() != (folder / name).resolve():
                 shutil.copyfile(self._folder / name, folder / name)
@@ -207,7 +221,8 @@ class MetaCodec:
                 raise BundleDamagedError
             grid, hidden_size = Grid(*(int(side) for side in facts["grid"])), int(facts["hidden_size"])
             latents = LatentTables(**{name: arrays[name].astype(np.int64) for name in LatentTables.ARRAYS})
-            tables = MetaTables(grid, hidden_size, latents, arrays["retained"].astype(np.int64))
+            head = ErrorHead(**{name: arrays[name].astype(np.float32) for name in ErrorHead.ARRAYS})
+            tables = MetaTables(grid, hidden_size, latents, arrays["retained"].astype(np.int64), head)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BundleDamagedError from error
         tables.check()

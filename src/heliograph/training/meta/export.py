@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from heliograph.codec.expectation import ErrorHead
 from heliograph.codec.latents import Int, fit_latent_tables
 from heliograph.codec.meta import DECODER, ENCODER, SHARE_ONE, WEIGHTS, MetaCodec, MetaTables
 from heliograph.training.meta.data import MetaData
@@ -45,27 +46,32 @@ class DecoderHalf(nn.Module):
 
 
 def export_meta(
-    space: TokenSpace, encoder: MetaEncoder, decoder: MetaDecoder, train: MetaData, dev: MetaData, out: Path
+    space: TokenSpace,
+    encoder: MetaEncoder,
+    decoder: MetaDecoder,
+    head: ErrorHead,
+    train: MetaData,
+    dev: MetaData,
+    out: Path,
 ) -> MetaCodec:
     """Write the codec folder.
 
     Args:
-        space, encoder, decoder: as trained; rounded here to what ships, float16 and for the linear paths int8.
+        space, encoder, decoder: as trained; see :func:`round_to_shipped`.
+        head: learned on prefixes of these networks.
         train: pictures whose integers are counted for the entropy tables.
         dev: pictures on which the retained shares are measured.
         out: codec folder.
     """
     out.mkdir(parents=True, exist_ok=True)
-    for module in (space, encoder, decoder):
-        module.half().float()
-    _to_eight_bits(encoder.straight, axis=1)  # a scale per integer of a latent, on either side
-    _to_eight_bits(decoder.straight, axis=0)
+    round_to_shipped(space, encoder, decoder)
     sizes = encoder.sizes
     tables = MetaTables(
         grid=train.grid,
         hidden_size=int(train.tokens.shape[2]),
         latents=fit_latent_tables(_integers(space, encoder, train), sizes.reach),
         retained=_retained(space, encoder, decoder, dev),
+        head=head,
     )
     tables.check()
     tokens = train.tokens[:2].float()
@@ -94,9 +100,12 @@ def export_meta(
 
 
 @torch.no_grad()
-def _to_eight_bits(weights: Tensor, axis: int) -> None:
-    """The linear paths are two thirds of all weights; at eight bits they lose nothing that could be measured."""
-    weights.copy_(torch.from_numpy(eight_bit(weights.numpy(), axis)))
+def round_to_shipped(space: TokenSpace, encoder: MetaEncoder, decoder: MetaDecoder) -> None:
+    """Round all weights to what ships: float16, and int8 for the linear paths, which are two thirds of them all."""
+    for module in (space, encoder, decoder):
+        module.half().float()
+    for weights, axis in ((encoder.straight, 1), (decoder.straight, 0)):  # a scale per integer of a latent
+        weights.copy_(torch.from_numpy(eight_bit(weights.numpy(), axis)))
 
 
 @torch.no_grad()

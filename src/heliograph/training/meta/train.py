@@ -23,7 +23,8 @@ from heliograph.training.fit_codec import (
     working_sensitivity,
 )
 from heliograph.training.meta.data import MetaData, gather
-from heliograph.training.meta.export import export_meta
+from heliograph.training.meta.error_head import fit_error_head, judge
+from heliograph.training.meta.export import export_meta, round_to_shipped
 from heliograph.training.meta.importance import importance
 from heliograph.training.meta.loop import MetaRecipe, MetaRun
 from heliograph.training.meta.network import MetaSizes
@@ -40,6 +41,7 @@ CARD = "training.json"
 SCENES = 25_000
 SEEDS_START = FIT_SEEDS_START + 10_000  # beyond what klt is fitted on, and still seeds of the training split
 _ASKED = 5000  # pictures with questions, the first ones; tokens alone are made for the rest
+_JUDGED, _UNSEEN_AFTER = 1000, 80_000  # scenes for the error head, and how far behind the first their seeds begin
 _KLT_PICTURES = 1600
 _RENDER_CHUNK = 25
 _MOST_FEATURES = 96  # leading components of the channel transform; bounds the linear paths for large models
@@ -80,7 +82,7 @@ def train_meta(
     """
     model = VisionLanguageModel.load(model_name)
     teacher = Teacher(model)
-    data = _gathered(teacher, photos, pictures, seed, out / "run" / "data", progress)
+    data, unseen = _gathered(teacher, photos, pictures, seed, out / "run" / "data", progress)
     klt = _channel_codec(model_name, model, data, start, progress)
     space = token_space(klt, data.tokens, _MOST_FEATURES)
     recipe = recipe or MetaRecipe()
@@ -90,8 +92,11 @@ def train_meta(
     shape = MetaSizes(data.grid.rows, data.grid.columns, int(space.analysis.shape[1]), **(sizes or {}))
     run = MetaRun(teacher, data, space, shape, recipe, out / "run", seed, progress)
     run.run(minutes)
+    round_to_shipped(space, run.encoder, run.decoder)
+    progress("learning what to expect of a prefix")
+    head, trust = fit_error_head(judge(teacher, space, run.encoder, run.decoder, unseen, seed), seed)
     progress("exporting")
-    export_meta(space, run.encoder, run.decoder, run.train, run.dev, out)
+    export_meta(space, run.encoder, run.decoder, head, run.train, run.dev, out)
     card = {
         "codec": "meta",
         "model": model_name,
@@ -104,6 +109,7 @@ def train_meta(
         "sizes": asdict(run.sizes),
         "recipe": asdict(run.recipe),
         "history": run.state.history,
+        "error_head": trust,
     }
     (out / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     return out
@@ -111,8 +117,11 @@ def train_meta(
 
 def _gathered(
     teacher: Teacher, photos: Path | None, pictures: int, seed: int, cache: Path, progress: Progress
-) -> MetaData:
-    """All pictures' tokens; questions and answers of the first ``_ASKED``."""
+) -> tuple[MetaData, MetaData]:
+    """All pictures' tokens, with questions and answers for the first ``_ASKED``; and pictures for the error head.
+
+    Of photos the head gets those that training only reports on: there may be too few to keep more back.
+    """
     model = teacher.model
     if photos is not None:
         loaded, questions = photo_material(photos, pictures)
@@ -120,7 +129,8 @@ def _gathered(
         def material(first: int, count: int) -> Made:
             return encode_all(model, loaded[first : first + count]), questions[first : first + count]
 
-        return gather(teacher, material, len(loaded), cache, f"{model.name} {photos} {seed}", progress)
+        data = gather(teacher, material, len(loaded), cache, f"{model.name} {photos} {seed}", progress)
+        return data, data.split()[1]
     asked = min(pictures, _ASKED)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as workers:
 
@@ -136,12 +146,16 @@ def _gathered(
             tokens, _ = scenes(SEEDS_START + seed + asked + first, count)
             return tokens, [()] * count
 
+        def unseen(first: int, count: int) -> Made:
+            return scenes(SEEDS_START + seed + _UNSEEN_AFTER + first, count)
+
         key = f"{model.name} scenes {seed}"
         data = gather(teacher, with_questions, asked, cache, key, progress)
         if pictures > asked:
             more = gather(teacher, without_questions, pictures - asked, cache, f"{key} after {asked}", progress)
             data = data.followed_by(more)
-    return data
+        judged = gather(teacher, unseen, max(2, min(_JUDGED, pictures // 4)), cache, f"{key} unseen", progress)
+    return data, judged
 
 
 def _channel_codec(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from heliograph.codec.base import MAX_HEADER_BYTES
 from heliograph.codec.bundle import Bundle, write_bundle
+from heliograph.codec.expectation import ErrorHead, feature_count
 from heliograph.codec.header import pack_header
 from heliograph.codec.meta import DECODER, ENCODER, SHARE_ONE, MetaCodec
 from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError, StreamTruncatedError
@@ -48,10 +49,16 @@ def parts() -> Parts:
     return space, encoder, decoder
 
 
+def head() -> ErrorHead:
+    rng = np.random.default_rng(6)
+    shapes = [(feature_count(SIZES.latents), 4), (4,), (4, 2), (2,)]
+    return ErrorHead(*(rng.normal(size=shape).astype(np.float32) for shape in shapes))
+
+
 @pytest.fixture(scope="module")
 def codec(parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> MetaCodec:
     data = [MetaData(pictures(count, seed), [[]] * count, Grid(2, 3)) for count, seed in ((200, 1), (40, 2))]
-    return export_meta(*parts, *data, tmp_path_factory.mktemp("codec"))
+    return export_meta(*parts, head(), *data, tmp_path_factory.mktemp("codec"))
 
 
 def tokens_of(seed: int, tiles: int = 1) -> VisualTokens:
