@@ -20,6 +20,7 @@ from heliograph.bench.reference_figures import Findings, reference_figures
 from heliograph.bench.results import Provenance, Row, SuiteResult
 from heliograph.bench.runner import BUDGET_KNOB, LOCAL, SHORT_ANSWER_TOKENS, Candidate, Runner
 from heliograph.bench.scores import CloudWork, Scores, b99_of, rows_of
+from heliograph.bench.semantic import SemanticConsistency
 from heliograph.bench.socket_runs import measured_rows, opening_bytes
 from heliograph.bench.tasks import EASY_VQA, Item, easy_vqa_items, scene_items
 from heliograph.bench.timing import processor_s
@@ -84,7 +85,7 @@ class ReferenceSuite:
 
     def _run_tests(self, run: _Run, bench: Bench, candidates: Sequence[Candidate], progress: Progress) -> SuiteResult:
         plan = run.plan
-        runner = Runner(bench, candidates, plan.timed_questions)
+        runner = Runner(bench, candidates, plan.timed_questions, SemanticConsistency.load())
         notes = list(NOTES)
         scenes = scene_items(plan.seed_start, plan.scenes, descriptions=plan.descriptions, limit=run.limit)
         items = _Remembering(scenes, ANSWER_SAMPLE)

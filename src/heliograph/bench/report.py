@@ -80,6 +80,7 @@ def rates_table(rows: Sequence[Row]) -> str:
             str(r.questions),
             _percent(r.accuracy, r.accuracy_ci),
             _percent(r.agreement, r.agreement_ci),
+            "" if r.consistency is None else f"{r.consistency:.3f}",
             _number(r.payload_bytes),
             _number(r.wire_bytes),
             _number(r.encode_ms, 1),
@@ -88,7 +89,7 @@ def rates_table(rows: Sequence[Row]) -> str:
         for r in rows
         if r.link_mbit is None
     ]
-    head = ["strategy", "setting", "n", "accuracy %", "agreement %", "payload bytes", "wire bytes"]
+    head = ["strategy", "setting", "n", "accuracy %", "agreement %", "SC", "payload bytes", "wire bytes"]
     return _table([*head, "encode ms", "decode ms"], body)
 
 

@@ -1,4 +1,4 @@
-"""The one shape of every suite's results, and its JSON (schema 1)."""
+"""The one shape of every suite's results, and its JSON (schema 2)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from heliograph.bench.stats import Interval
 
-SCHEMA = 1
+SCHEMA = 2
 Source = Literal["measured", "modelled"]
 
 
@@ -32,6 +32,8 @@ class Row:
             final answer; None in rows that no link belongs to.
         source: whether ``wire_bytes``, ``draft_ms`` and ``final_ms`` were measured on a socket or computed from the
             link model. All other figures are always measured.
+        consistency: semantic consistency, the cosine of MiniLM embeddings with the uncompressed path's answer; None
+            where the extra ``sc`` is not installed.
     """
 
     strategy: str
@@ -57,6 +59,8 @@ class Row:
     final_ms: float | None = None
     final_ms_ci: Interval | None = None
     source: Source = "measured"
+    consistency: float | None = None
+    consistency_ci: Interval | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from typing import Any
 from heliograph.bench.exchange_model import Messages, exchange_messages
 from heliograph.bench.metrics import agrees, score
 from heliograph.bench.progress import Progress
+from heliograph.bench.semantic import SemanticConsistency
 from heliograph.bench.tasks import DESCRIPTION, Item
 from heliograph.bench.timing import processor_s
 from heliograph.bench.tools import Bench, Encoding
@@ -60,6 +61,7 @@ class Outcome:
     Attributes:
         photos: per image id.
         scores, agreements: per (image id, task), one number per question.
+        consistencies: likewise, semantic consistency; empty where nothing measures it.
         messages: of the first question about each sampled photo, for the time model.
         answer_ms: processor milliseconds per answer on the device, for ``local`` only.
     """
@@ -68,15 +70,26 @@ class Outcome:
     photos: dict[str, PhotoOutcome] = field(default_factory=dict)
     scores: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     agreements: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    consistencies: dict[tuple[str, str], list[float]] = field(default_factory=dict)
     messages: dict[str, Messages] = field(default_factory=dict)
     answer_ms: list[float] = field(default_factory=list)
 
-    def add_answers(self, item: Item, answers: Sequence[Answer], uncompressed: Sequence[Answer]) -> None:
+    def add_answers(
+        self,
+        item: Item,
+        answers: Sequence[Answer],
+        uncompressed: Sequence[Answer],
+        semantics: SemanticConsistency | None = None,
+    ) -> None:
         """Scores one photo's answers, which come in the order of ``item.records``."""
         for record, answer, wanted in zip(item.records, answers, uncompressed, strict=True):
             key = item.image_id, record.task
             self.scores.setdefault(key, []).append(score(record, answer.text))
             self.agreements.setdefault(key, []).append(agrees(answer.text, wanted.text))
+        if semantics is not None:
+            found = semantics.scores([a.text for a in answers], [a.text for a in uncompressed])
+            for record, one in zip(item.records, found, strict=True):
+                self.consistencies.setdefault((item.image_id, record.task), []).append(one)
 
 
 class Runner:
@@ -86,10 +99,18 @@ class Runner:
         bench: both ends and the model.
         candidates: what to compare; those of one embedded strategy share one encoding per photo.
         timed_photos: for so many photos, the messages of an exchange are kept for the time model.
+        semantics: measures semantic consistency; None leaves it out.
     """
 
-    def __init__(self, bench: Bench, candidates: Sequence[Candidate], timed_photos: int = 0) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        candidates: Sequence[Candidate],
+        timed_photos: int = 0,
+        semantics: SemanticConsistency | None = None,
+    ) -> None:
         self._bench = bench
+        self._semantics = semantics
         self._timed_photos = timed_photos
         self._strategies: dict[str, Strategy] = {c.strategy: STRATEGIES.load(c.strategy)() for c in candidates}
         self.uncompressed = Outcome(Candidate(UNCOMPRESSED, {}))
@@ -109,7 +130,7 @@ class Runner:
         wanted = self._answers(chunk, tokens)
         for item, answers in zip(chunk, wanted, strict=True):
             self.uncompressed.photos[item.image_id] = PhotoOutcome(0.0, 0.0, 0.0)
-            self.uncompressed.add_answers(item, answers, answers)
+            self.uncompressed.add_answers(item, answers, answers, self._semantics)
         streams = self._encode_chunk(chunk)
         for outcome in self.outcomes:
             self._run_candidate(outcome, chunk, streams, wanted)
@@ -164,7 +185,7 @@ class Runner:
             restored.append(made.tokens if made.tokens is not None else made.image)
         answers = self._answers(chunk, self._as_tokens(restored))
         for item, given, expected in zip(chunk, answers, wanted, strict=True):
-            outcome.add_answers(item, given, expected)
+            outcome.add_answers(item, given, expected, self._semantics)
             if len(outcome.messages) < self._timed_photos and item.records:
                 stream = streams[item.image_id, candidate.strategy, candidate.label].stream
                 outcome.messages[item.image_id] = exchange_messages(stream, item.records[0].question, given[0])
@@ -188,7 +209,7 @@ class Runner:
                 answers.append(model.answer(record.question, tokens, max_new_tokens=_most_tokens(record.task)))
                 if record.task != DESCRIPTION:
                     outcome.answer_ms.append(1000 * (processor_s() - started))
-            outcome.add_answers(item, answers, expected)
+            outcome.add_answers(item, answers, expected, self._semantics)
 
     def _as_tokens(self, restored: Sequence[Any]) -> list[VisualTokens]:
         """Restored photos with pictures put through the cloud's own vision tower."""

@@ -48,11 +48,13 @@ class Scores:
         self._place = {name: i for i, name in enumerate(self.task_names)}
         shape = (len(self._image_ids), len(self.task_names))
         self._scores, self._agreements, self._counts = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self._consistencies = np.zeros(shape)
         rows = {image_id: i for i, image_id in enumerate(self._image_ids)}
         for (image_id, task), values in outcome.scores.items():
             cell = rows[image_id], self._place[task]
             self._scores[cell] = sum(values)
             self._agreements[cell] = sum(outcome.agreements[image_id, task])
+            self._consistencies[cell] = sum(outcome.consistencies.get((image_id, task), []))
             self._counts[cell] = len(values)
 
     @property
@@ -71,6 +73,10 @@ class Scores:
     def agreement(self, task: str = ALL) -> Mean:
         """Answer agreement with the uncompressed path, likewise."""
         return self._mean(self._agreements, task)
+
+    def consistency(self, task: str = ALL) -> Mean | None:
+        """Semantic consistency with the uncompressed path, likewise; None where it was not measured."""
+        return self._mean(self._consistencies, task) if self.outcome.consistencies else None
 
     @cached_property
     def payload(self) -> Mean:
@@ -180,7 +186,7 @@ def rows_of(scores: Scores, links: Sequence[Link], cloud: CloudWork) -> list[Row
 
 def _plain_row(scores: Scores, task: str, cloud: CloudWork) -> Row:
     outcome = scores.outcome
-    accuracy, agreement = scores.accuracy(task), scores.agreement(task)
+    accuracy, agreement, consistency = scores.accuracy(task), scores.agreement(task), scores.consistency(task)
     payload = scores.per_photo(task, lambda p: p.payload_bytes)
     encode = scores.per_photo(task, lambda p: p.encode_ms)
     decode = scores.per_photo(task, lambda p: p.decode_ms)
@@ -198,6 +204,8 @@ def _plain_row(scores: Scores, task: str, cloud: CloudWork) -> Row:
         accuracy_ci=accuracy.interval,
         agreement=agreement.value,
         agreement_ci=agreement.interval,
+        consistency=None if consistency is None else consistency.value,
+        consistency_ci=None if consistency is None else consistency.interval,
         payload_bytes=payload.value,
         payload_bytes_ci=payload.interval,
         wire_bytes=wire,

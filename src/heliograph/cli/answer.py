@@ -79,9 +79,18 @@ def _run(arguments: argparse.Namespace) -> int:
         "strategy": encoded.strategy,
         "payload_bytes": encoded.payload_bytes,
         "segments": len(encoded.segments),
+        "answer_differs": answer_differs(encoded, bundle, arguments.question),
     }
     say(arguments, answer_text(answer.text, photo_seen), facts)
     return EXIT_DONE
+
+
+def answer_differs(prefix: EncodedImage, bundle: Bundle | None, question: str = "") -> float | None:
+    """Chance that an answer from this prefix is not that of the uncompressed tokens; None where nothing tells."""
+    if bundle is None or prefix.strategy not in bundle.codec_kinds:
+        return None
+    expected = bundle.codec(prefix.strategy).expect(prefix.header, prefix.segments, question)
+    return None if expected is None else round(expected.answer_differs, 4)
 
 
 def matching_bundle(encoded: EncodedImage, folder: Path | None) -> Bundle | None:

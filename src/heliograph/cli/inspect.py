@@ -7,7 +7,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heliograph.cli.answer import matching_bundle
+from heliograph.cli.answer import answer_differs, matching_bundle
 from heliograph.cli.command import EXIT_DONE, Command, say
 from heliograph.cli.files import read_file
 from heliograph.cli.photo_options import add_bundle_option
@@ -50,10 +50,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def prefixes(encoded: EncodedImage, bundle: Bundle | None) -> list[dict[str, Any]]:
-    """One entry per prefix: segments, bytes of the last one, payload bytes so far, predicted quality.
+    """One entry per prefix: segments, bytes of the last one, payload bytes so far, predicted quality, chance of error.
 
-    The quality is the share of token energy that the prefix restores; None where the strategy has none, or where
-    the bundle that the stream was made with is not at hand.
+    The quality is the share of token energy that the prefix restores, the chance that of another answer than the
+    uncompressed one; None where the strategy has none, or where the bundle that the stream was made with is not at
+    hand.
     """
     sizes = [len(segment) for segment in encoded.segments]
     ends = list(accumulate(sizes, initial=len(encoded.header)))
@@ -63,6 +64,7 @@ def prefixes(encoded: EncodedImage, bundle: Bundle | None) -> list[dict[str, Any
             "segment_bytes": sizes[count - 1] if count else 0,
             "payload_bytes": ends[count],
             "predicted_quality": _quality(encoded.prefix(count), bundle),
+            "answer_differs": answer_differs(encoded.prefix(count), bundle),
         }
         for count in range(len(sizes) + 1)
     ]
@@ -99,10 +101,11 @@ def _text(facts: dict[str, Any]) -> str:
             f"{one['segment_bytes']:,}",
             f"{one['payload_bytes']:,}",
             "" if one["predicted_quality"] is None else f"{one['predicted_quality']:.3f}",
+            "" if one["answer_differs"] is None else f"{one['answer_differs']:.0%}",
         ]
         for one in facts["prefixes"]
     ]
-    head = ["segments", "bytes of the last", "payload bytes", "predicted quality"]
+    head = ["segments", "bytes of the last", "payload bytes", "predicted quality", "answer differs"]
     return "\n".join([*lines, "", table(head, rows, left=())])
 
 
@@ -111,7 +114,8 @@ COMMAND = Command(
     run=_run,
     description=(
         "Show the header of a .hgs file and, for each prefix, its bytes and its predicted quality: the share of token\n"
-        "energy that it restores, 0 to 1, as the receiver knows it."
+        "energy that it restores, 0 to 1, as the receiver knows it. meta also tells how likely an answer from it is\n"
+        "not the one that the uncompressed tokens would give."
     ),
     examples=("heliograph inspect out.hgs", "heliograph inspect out.hgs --json"),
 )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
+from heliograph.codec.expectation import Expectation
 from heliograph.types import EncodedImage, VisualTokens
 
 MAX_HEADER_BYTES = 16
@@ -50,6 +51,10 @@ class Codec(Protocol):
 
     def retained_energy(self, header: bytes, segments: Sequence[bytes]) -> float:
         """Share of the token energy that this prefix restores, 0 to 1, as the receiver knows it."""
+        ...
+
+    def expect(self, header: bytes, segments: Sequence[bytes], question: str = "") -> Expectation | None:
+        """What an answer from this prefix will be worth, before it is made; None from a codec without an error head."""
         ...
 
     def save(self, folder: Path) -> None:

@@ -233,6 +233,9 @@ class KltCodec:
         state = self.decode_state(grid, b"".join(segments)).state
         return np.where(state.restored < 0, -state.known, state.known).reshape(state.shape)
 
+    def expect(self, header: bytes, segments: Sequence[bytes], question: str = "") -> None:
+        """None: it has no error head."""
+
     def retained_energy(self, header: bytes, segments: Sequence[bytes]) -> float:
         """Restored over total weighted energy; equals the sender's ``predicted_quality`` of the same prefix."""
         byte, grid = self._read_header(header)

@@ -11,7 +11,7 @@ from heliograph.bench.results import Figure, Provenance, Row, SuiteResult
 from heliograph.errors import DataMissingError
 
 KEYS = {"strategy", "setting", "task", "questions", "accuracy", "agreement", "payload_bytes", "wire_bytes", "source"}
-KEYS |= {"encode_ms", "decode_ms", "link_mbit", "rtt_ms", "draft_ms", "final_ms"}
+KEYS |= {"encode_ms", "decode_ms", "link_mbit", "rtt_ms", "draft_ms", "final_ms", "consistency"}
 
 
 def _result() -> SuiteResult:
@@ -49,7 +49,7 @@ def test_json_has_the_agreed_shape(tmp_path: Path) -> None:
     write_results(_result(), tmp_path)
     data = json.loads((tmp_path / "results.json").read_text())
     assert {"schema", "suite", "machine", "commit", "date", "rows", "b99"} <= data.keys()
-    assert data["schema"] == 1
+    assert data["schema"] == 2
     assert data["b99"] == {"klt": 120.5, "jpeg": 2400.0, "rgb": None}
     for row in data["rows"]:
         assert row.keys() >= KEYS
