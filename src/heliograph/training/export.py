@@ -7,6 +7,7 @@ that does not do what the model does is refused, not shipped.
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from heliograph.training.onnx_graphs import export_encoder, export_language_mode
 from heliograph.vlm.model import VisionLanguageModel
 
 MAX_RELATIVE_ERROR = 1e-3
+_CARD = "README.md"
 _PARITY_SEED = FIT_SEEDS_START - 1
 
 Progress = Callable[[str], None]
@@ -51,13 +53,15 @@ def export_bundle(model_name: str, out: Path, *, codecs: Sequence[Path] = (), pr
         raise ModelUnsupportedError
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        loaded = [load_codec(folder) for folder in codecs or [fit_codec(model_name, work, progress=progress)]]
+        folders = list(codecs) or [fit_codec(model_name, work, progress=progress)]
+        loaded = [load_codec(folder) for folder in folders]
         if any(codec.hidden_size != model.hidden_size for codec in loaded):
             raise ShapeError
         if len({codec.kind for codec in loaded}) < len(loaded):
             raise UsageError
         progress("tracing the networks")
-        bundle = _assemble(model, loaded, work, out)
+        cards = [_card(folder, codec, work) for folder, codec in zip(folders, loaded, strict=True)]
+        bundle = _assemble(model, loaded, [card for card in cards if card is not None], work, out)
     progress("comparing torch and ONNX Runtime")
     error = encoder_parity(model, bundle)
     progress(f"largest relative difference of tokens: {error:.1e}")
@@ -80,7 +84,16 @@ def load_codec(folder: Path) -> Codec:
     raise BundleDamagedError
 
 
-def _assemble(model: VisionLanguageModel, codecs: Sequence[Codec], work: Path, out: Path) -> Bundle:
+def _card(folder: Path, codec: Codec, work: Path) -> Path | None:
+    """The codec's model card under a name of its own; None where its folder has none."""
+    if not (folder / _CARD).is_file():
+        return None
+    return Path(shutil.copyfile(folder / _CARD, work / f"{codec.kind}.{_CARD}"))
+
+
+def _assemble(
+    model: VisionLanguageModel, codecs: Sequence[Codec], cards: Sequence[Path], work: Path, out: Path
+) -> Bundle:
     export_encoder(model.torch_model, work / "encoder.onnx", model.input_size)
     export_language_model(model.torch_model, work / "language_model.onnx")
     model.processor.tokenizer.backend_tokenizer.save(str(work / "tokenizer.json"))
@@ -94,7 +107,7 @@ def _assemble(model: VisionLanguageModel, codecs: Sequence[Codec], work: Path, o
         hidden_size=model.hidden_size,
         preprocessing=_preprocessing(model.processor),
         encoder=work / "encoder.onnx",
-        extra_files=extra,
+        extra_files=[*extra, *cards],
     )
 
 

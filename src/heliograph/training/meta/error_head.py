@@ -186,7 +186,7 @@ def auroc(scores: npt.NDArray[Any], truth: npt.NDArray[Any]) -> float | None:
 
 def correlation(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> float | None:
     """Pearson's; None where one of them does not vary."""
-    if len(first) < 2 or np.std(first) == 0 or np.std(second) == 0:
+    if len(first) < 2 or min(np.ptp(first), np.ptp(second)) < 1e-9:
         return None
     return float(np.corrcoef(first, second)[0, 1])
 

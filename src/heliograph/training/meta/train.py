@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import platform
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from heliograph.codec.klt import KltCodec
 from heliograph.reference.render import render_scene
@@ -22,6 +18,7 @@ from heliograph.training.fit_codec import (
     scene_questions,
     working_sensitivity,
 )
+from heliograph.training.meta.card import training_facts, write_card
 from heliograph.training.meta.data import MetaData, gather
 from heliograph.training.meta.error_head import fit_error_head, judge
 from heliograph.training.meta.export import export_meta, round_to_shipped
@@ -37,7 +34,6 @@ from heliograph.vlm.model import VisionLanguageModel
 Progress = Callable[[str], None]
 Made = tuple[list[VisualTokens], list[tuple[str, ...]]]
 
-CARD = "training.json"
 SCENES = 25_000
 SEEDS_START = FIT_SEEDS_START + 10_000  # beyond what klt is fitted on, and still seeds of the training split
 _ASKED = 5000  # pictures with questions, the first ones; tokens alone are made for the rest
@@ -96,22 +92,13 @@ def train_meta(
     progress("learning what to expect of a prefix")
     head, trust = fit_error_head(judge(teacher, space, run.encoder, run.decoder, unseen, seed), seed)
     progress("exporting")
-    export_meta(space, run.encoder, run.decoder, head, run.train, run.dev, out)
-    card = {
-        "codec": "meta",
+    codec = export_meta(space, run.encoder, run.decoder, head, run.train, run.dev, out)
+    source = {
         "model": model_name,
         "pictures": len(data),
         "source": "photos" if photos else f"scenes from seed {SEEDS_START + seed}",
-        "seed": seed,
-        "minutes": round(run.state.seconds / 60, 2),
-        "steps": run.state.step,
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
-        "sizes": asdict(run.sizes),
-        "recipe": asdict(run.recipe),
-        "history": run.state.history,
-        "error_head": trust,
     }
-    (out / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    write_card(out, training_facts(run, codec, source, trust))
     return out
 
 
