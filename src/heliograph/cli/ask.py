@@ -14,7 +14,6 @@ from heliograph.cli.photo_options import add_photo_options, choose_setting, open
 from heliograph.cli.text import answer_text, byte_count, milliseconds
 from heliograph.config import SERVER_VARIABLE, default_server, read_access_tokens
 from heliograph.errors import UsageError
-from heliograph.registry import STRATEGIES
 
 if TYPE_CHECKING:
     from heliograph.edge.device import Device
@@ -52,12 +51,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    strategy = STRATEGIES.load(arguments.strategy)()
     stop = _stop(arguments)
-    device = open_device(arguments.bundle, strategy)
+    strategy, device = open_device(arguments.bundle, arguments.strategy)
     setting = choose_setting(arguments, strategy, device)
     with DraftDisplay(quiet=arguments.json) as display:
-        report = asyncio.run(_ask(arguments, device, setting, stop, display))
+        report = asyncio.run(_ask(arguments, device, (strategy.name, setting), stop, display))
     for_people = answer_text(report.answer, report.photo_seen)
     note(arguments, summary(report))
     say(arguments, for_people, report_data(report))
@@ -78,7 +76,11 @@ def _stop(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 async def _ask(
-    arguments: argparse.Namespace, device: Device, setting: Setting, stop: dict[str, Any], display: DraftDisplay
+    arguments: argparse.Namespace,
+    device: Device,
+    chosen: tuple[str, Setting],
+    stop: dict[str, Any],
+    display: DraftDisplay,
 ) -> AskReport:
     from heliograph.cli.links import connection_opener, tls_context
     from heliograph.edge.client import DeviceClient
@@ -91,8 +93,8 @@ async def _ask(
         return await client.ask(
             arguments.photo,
             arguments.question,
-            strategy=arguments.strategy,
-            setting=setting,
+            strategy=chosen[0],
+            setting=chosen[1],
             max_answer_tokens=arguments.max_tokens,
             deadline_s=arguments.timeout,
             on_draft=display.on_draft,

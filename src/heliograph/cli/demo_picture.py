@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliograph.errors import OutputUnwritableError
+from heliograph.registry import CODECS
 
 if TYPE_CHECKING:
     from heliograph.cli.demo_show import Row
 
 _OURS, _OTHERS = "#c8401e", "#4a5a70"
-_STREAM, _UNCOMPRESSED = "klt", "rgb"
+_UNCOMPRESSED = "rgb"
 _DPI = 120
 
 
@@ -48,7 +49,7 @@ def _scatter(axes: Any, rows: Sequence[Row]) -> None:
 
     wanted = {row.answer for row in rows if row.strategy == _UNCOMPRESSED}
     for number, row in enumerate(sorted(rows, key=lambda one: one.wire_bytes)):
-        ours, same = row.strategy == _STREAM, not wanted or row.answer in wanted
+        ours, same = row.strategy in CODECS.names(), not wanted or row.answer in wanted
         colour = _OURS if ours else _OTHERS
         axes.scatter(
             row.wire_bytes,

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from heliograph.edge.device import Device
     from heliograph.transport.links import LinkProfile
 
-STREAM = "klt"
 CUTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """Payload bytes at which the stream is cut to see what the cloud makes of so little."""
 
@@ -78,7 +77,7 @@ class Show:
 
     async def warm_up(self) -> None:
         """One unmeasured exchange of each kind, so that loading engines is not counted as anybody's time."""
-        for strategy in (STREAM, "jpeg", "local"):
+        for strategy in (self.device.preferred_strategy, "jpeg", "local"):
             try:
                 async with self._client(shaped=False) as client:
                     await self._ask(client, strategy, {})
@@ -88,7 +87,7 @@ class Show:
     async def stream(self, on_draft: Callable[[Draft], None]) -> tuple[Draft, ...]:
         """The whole progressive stream; drafts as they arrive, the last one is the final answer."""
         async with self._client() as client:
-            report = await self._ask(client, STREAM, {}, on_draft, **_WHOLE_STREAM)
+            report = await self._ask(client, None, {}, on_draft, **_WHOLE_STREAM)
         final = _as_draft(report)
         on_draft(final)
         return (*report.drafts, final)
@@ -98,7 +97,7 @@ class Show:
         found = []
         async with self._client() as client:
             for budget in (cut for cut in CUTS if cut < whole_bytes):
-                report = await self._ask(client, STREAM, {"max_bytes": budget}, **_WHOLE_STREAM)
+                report = await self._ask(client, None, {"max_bytes": budget}, **_WHOLE_STREAM)
                 found.append(_as_draft(report))
                 on_draft(found[-1])
         return tuple(found)
@@ -131,7 +130,7 @@ class Show:
     async def _ask(
         self,
         client: DeviceClient,
-        strategy: str,
+        strategy: str | None,
         setting: Setting,
         on_draft: Callable[[Draft], None] | None = None,
         **stop: Any,

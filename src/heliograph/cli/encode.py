@@ -10,7 +10,6 @@ from heliograph.cli.files import write_file
 from heliograph.cli.photo_options import add_photo_options, choose_setting, open_device
 from heliograph.cli.text import byte_count
 from heliograph.errors import UsageError
-from heliograph.registry import STRATEGIES
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,14 +18,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    strategy = STRATEGIES.load(arguments.strategy)()
-    if strategy.name == "local":
+    if arguments.strategy == "local":
         raise UsageError  # nothing is sent, so there is nothing to store
     from heliograph.codec.container import write_stream
     from heliograph.edge.photo import load_photo
     from heliograph.strategies.base import label
 
-    device = open_device(arguments.bundle, strategy)
+    strategy, device = open_device(arguments.bundle, arguments.strategy)
     setting = strategy.complete_setting(choose_setting(arguments, strategy, device))
     encoded = device.encode(load_photo(arguments.photo), strategy.name, setting)
     data = write_stream(encoded)
@@ -51,8 +49,8 @@ COMMAND = Command(
     add_arguments=_add_arguments,
     run=_run,
     description=(
-        "Write a photo as a stream file. Every cut of a klt file behind its table of contents still answers, with\n"
-        "fewer details; heliograph inspect says how many."
+        "Write a photo as a stream file. Every cut of a klt or meta file behind its table of contents still\n"
+        "answers, with fewer details; heliograph inspect says how many."
     ),
     examples=(
         "heliograph encode photo.jpg -o out.hgs",

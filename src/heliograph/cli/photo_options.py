@@ -25,7 +25,9 @@ def add_photo_options(parser: argparse.ArgumentParser) -> None:
     """PHOTO, --strategy, --setting, --budget and --bundle."""
     parser.add_argument("photo", metavar="PHOTO", type=Path, help="image file (JPEG, PNG, WebP, AVIF, GIF, BMP, TIFF)")
     parser.add_argument(
-        "--strategy", metavar="NAME", default="klt", help=f"one of {', '.join(STRATEGIES.names())} (default: klt)"
+        "--strategy",
+        metavar="NAME",
+        help=f"one of {', '.join(STRATEGIES.names())} (default: the bundle's best codec, meta where it has one)",
     )
     parser.add_argument(
         "--setting", metavar="KNOBS", default="", help="the strategy's knobs, such as size=96,quality=40"
@@ -62,21 +64,25 @@ def open_bundle(folder: Path | None) -> Bundle:
     return Bundle.load(shipped_bundle_folder() if folder is None else folder)
 
 
-def open_device(folder: Path | None, strategy: Strategy) -> Device:
-    """A device for one strategy. Where the bundle is not needed and none was named, it may be missing.
+def open_device(folder: Path | None, name: str | None) -> tuple[Strategy, Device]:
+    """The strategy of that name, or the best of the bundle, and a device for it.
+
+    Where the bundle is not needed and none was named, it may be missing.
 
     Raises:
+        UnknownNameError: no such strategy.
         BundleDamagedError: the bundle is needed, or was named, and cannot be used.
     """
     from heliograph.edge.device import Device
 
-    needed = strategy.needs_bundle or strategy.name == "local"
+    named: Strategy | None = None if name is None else STRATEGIES.load(name)()
     try:
-        return Device(open_bundle(folder))
+        device = Device(open_bundle(folder))
     except BundleDamagedError:
-        if needed or folder is not None:
+        if named is None or named.needs_bundle or named.name == "local" or folder is not None:
             raise
-        return Device(None)
+        return named, Device(None)
+    return named or STRATEGIES.load(device.preferred_strategy)(), device
 
 
 def choose_setting(arguments: argparse.Namespace, strategy: Strategy, device: Device) -> Setting:

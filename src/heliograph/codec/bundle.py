@@ -36,6 +36,7 @@ ENCODER = "encoder.onnx"
 PREPROCESSING = "preprocessing.json"
 LOCAL_MODEL = "language_model.onnx"
 
+_LEARNED = "meta"
 _MAX_MANIFEST_BYTES = 1 << 20
 _MAX_PREPROCESSING_BYTES = 1 << 20
 _MAX_FILES, _MAX_CODECS = 64, 8
@@ -98,6 +99,11 @@ class Bundle:
             except UnknownNameError as error:
                 raise BundleDamagedError from error
         return self._codecs[kind]
+
+    @property
+    def preferred_codec(self) -> str:
+        """The kind that strategies take where none is named: the learned codec, else the first one."""
+        return _LEARNED if _LEARNED in self.codec_kinds else self.codec_kinds[0]
 
     @property
     def codecs(self) -> dict[str, Codec]:

@@ -101,7 +101,7 @@ class DeviceClient:
         photo: PhotoSource,
         question: str,
         *,
-        strategy: str = "klt",
+        strategy: str | None = None,
         setting: Setting | None = None,
         controller: str = "energy",
         target: int = DEFAULT_TARGET,
@@ -114,7 +114,8 @@ class DeviceClient:
         Args:
             photo: a file, or an RGB picture that stays unchanged while this client holds it.
             question: 1 to 2000 characters.
-            strategy: registry name; ``local`` answers on the device and opens no connection.
+            strategy: registry name; ``local`` answers on the device and opens no connection. None takes the best codec
+                of the device's bundle.
             setting: knobs that differ from the strategy's defaults.
             controller: ``energy`` or ``fixed``.
             target: the controller's target byte, 0 to 255.
@@ -128,6 +129,7 @@ class DeviceClient:
             TimedOutError: the deadline passed.
             HeliographError: any other named error of the photo, the question, the strategy or the cloud.
         """
+        strategy = strategy or self._device.preferred_strategy
         completed = STRATEGIES.load(strategy)().complete_setting(setting or {})
         asked = Question(question, controller, target, max_answer_tokens, on_draft)
         try:

@@ -52,6 +52,15 @@ class Device:
         """8 bytes for HELLO; empty without a bundle."""
         return self._bundle.hash if self._bundle is not None else b""
 
+    @property
+    def preferred_strategy(self) -> str:
+        """The one to take where none is named: the bundle's best codec.
+
+        Raises:
+            BundleDamagedError: the device has none.
+        """
+        return self.bundle.preferred_codec
+
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind.
 

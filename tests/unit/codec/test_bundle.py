@@ -54,6 +54,9 @@ def test_equal_contents_give_equal_hashes_and_others_do_not(codec: KltCodec, tmp
 def test_bundle_with_a_codec_alone(codec: KltCodec, tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path, codecs=[codec], grid=codec.grid, hidden_size=12)
     assert bundle.local_model_path is None
+    assert bundle.preferred_codec == "klt"
+    manifest = {"files": {}, "codecs": ["klt", "meta"], "grid": [1, 1, 1, 0, 0], "hidden_size": 1}
+    assert Bundle(tmp_path, manifest, b"").preferred_codec == "meta"
     with pytest.raises(BundleDamagedError):
         _ = bundle.encoder_path
     with pytest.raises(BundleDamagedError):
