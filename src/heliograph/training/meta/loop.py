@@ -47,6 +47,7 @@ class MetaRecipe:
         answer_weight: of the divergence of the frozen model's answers.
         rate_weight: per byte of the whole stream.
         prefix: how the length of the kept prefix is drawn.
+        only_latents: train for this prefix length alone, at no rate but its own; 0 trains for all.
         batch, asked_batch: pictures per step, and how many of them are asked.
         questions: asked of a picture per step.
         peak_rate: of AdamW while nothing is asked.
@@ -60,6 +61,7 @@ class MetaRecipe:
     rate_weight: float = 0.00015
     tokens_alone: float = 1.0
     prefix: str = "uniform"
+    only_latents: int = 0
     batch: int = 16
     asked_batch: int = 12
     questions: int = 6
@@ -166,7 +168,8 @@ class MetaRun:
         answer_error = torch.zeros(())
         if self.state.asks:
             answer_error = self._answer_error(rng, chosen, exact, self.space.tokens(restored))
-        stream_bytes = bits.sum(dim=1).mean() / 8
+        counted = bits * known if recipe.only_latents else bits
+        stream_bytes = counted.sum(dim=1).mean() / 8
         errors = recipe.token_weight * token_error + recipe.answer_weight * answer_error
         loss = errors + recipe.rate_weight * stream_bytes
         self._descend(loss, share)
@@ -209,6 +212,8 @@ class MetaRun:
     def _prefixes(self, rng: np.random.Generator, batch: int) -> Tensor:
         """(B, K) bool: which leading latents each picture keeps."""
         latents = self.sizes.latents
+        if self.recipe.only_latents:
+            return (torch.arange(latents) < self.recipe.only_latents).expand(batch, -1)
         draw = rng.random(batch)
         length = latents**draw if self.recipe.prefix == "log-uniform" else latents * draw
         length = np.where(rng.random(batch) < _WHOLE_SHARE, latents, np.clip(np.rint(length), 1, latents))
@@ -255,6 +260,23 @@ class MetaRun:
             used = (running * known).max(dim=1).values.mean() / 8
             points.append((float(used), self._agreement(restored)))
         return points
+
+    @torch.no_grad()
+    def at_latents(self, count: int) -> tuple[float, float]:
+        """(mean bytes, agreement) of held-out pictures of which the leading ``count`` latents are known."""
+        dev = self.dev.tokens.float()
+        latents = self.encoder(self.space.features(dev)).round()
+        known = (torch.arange(self.sizes.latents) < count).expand(len(dev), -1)
+        used = (self.rate(latents) * known).sum(dim=1).mean() / 8
+        return float(used), self._agreement(self.space.tokens(self.decoder(latents, known)))
+
+    def branch(self, recipe: MetaRecipe, out: Path) -> MetaRun:
+        """Another run on the same pictures that begins with this one's weights."""
+        data = self.dev.followed_by(self.train)
+        other = MetaRun(self.teacher, data, self.space, self.sizes, recipe, out, self.state.seed, self.progress)
+        if other.state.step == 0:
+            other._modules.load_state_dict(self._modules.state_dict())
+        return other
 
     def _agreement(self, restored: Tensor) -> float:
         asked = self.dev.asked[: len(restored)]

@@ -76,6 +76,46 @@ def train_meta(
         CodecNotFittedError: fewer pictures than it needs.
         ModelUnavailableError, BundleDamagedError: the model or ``start`` cannot be loaded.
     """
+    run, unseen = open_run(
+        model_name,
+        out,
+        photos=photos,
+        pictures=pictures,
+        start=start,
+        seed=seed,
+        sizes=sizes,
+        recipe=recipe,
+        progress=progress,
+    )
+    space, teacher = run.space, run.teacher
+    run.run(minutes)
+    round_to_shipped(space, run.encoder, run.decoder)
+    progress("learning what to expect of a prefix")
+    head, trust = fit_error_head(judge(teacher, space, run.encoder, run.decoder, unseen, seed), seed)
+    progress("exporting")
+    codec = export_meta(space, run.encoder, run.decoder, head, run.train, run.dev, out)
+    source = {
+        "model": model_name,
+        "pictures": len(run.train) + len(run.dev),
+        "source": "photos" if photos else f"scenes from seed {SEEDS_START + seed}",
+    }
+    write_card(out, training_facts(run, codec, source, trust))
+    return out
+
+
+def open_run(
+    model_name: str,
+    out: Path,
+    *,
+    photos: Path | None = None,
+    pictures: int = SCENES,
+    start: Path | None = None,
+    seed: int = 0,
+    sizes: dict[str, int] | None = None,
+    recipe: MetaRecipe | None = None,
+    progress: Progress = print,
+) -> tuple[MetaRun, MetaData]:
+    """The run in ``out``, new or as it was left, and pictures that it never sees; arguments as :func:`train_meta`."""
     model = VisionLanguageModel.load(model_name)
     teacher = Teacher(model)
     data, unseen = _gathered(teacher, photos, pictures, seed, out / "run" / "data", progress)
@@ -87,19 +127,7 @@ def train_meta(
         data = replace(data, noticed=importance(teacher, data, space, out / "run" / "noticed", key, progress))
     shape = MetaSizes(data.grid.rows, data.grid.columns, int(space.analysis.shape[1]), **(sizes or {}))
     run = MetaRun(teacher, data, space, shape, recipe, out / "run", seed, progress)
-    run.run(minutes)
-    round_to_shipped(space, run.encoder, run.decoder)
-    progress("learning what to expect of a prefix")
-    head, trust = fit_error_head(judge(teacher, space, run.encoder, run.decoder, unseen, seed), seed)
-    progress("exporting")
-    codec = export_meta(space, run.encoder, run.decoder, head, run.train, run.dev, out)
-    source = {
-        "model": model_name,
-        "pictures": len(data),
-        "source": "photos" if photos else f"scenes from seed {SEEDS_START + seed}",
-    }
-    write_card(out, training_facts(run, codec, source, trust))
-    return out
+    return run, unseen
 
 
 def _gathered(

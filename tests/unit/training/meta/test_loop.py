@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
 from heliograph.training.fit_codec import encode_all
 from heliograph.training.meta.data import MetaData, gather
+from heliograph.training.meta.fixed_rates import bytes_at, compare
 from heliograph.training.meta.loop import MetaRecipe, MetaRun, learning_rate
 from heliograph.training.meta.network import MetaSizes, TokenSpace
 from heliograph.training.meta.start import token_space
@@ -117,6 +119,37 @@ def test_longer_prefixes_cost_more_and_the_curve_has_shares(
     points = run_of(teacher, data, space, tmp_path).curve((1, 3, 1000))
     assert points[0][0] < points[1][0] < points[2][0]
     assert all(0 <= agreement <= 1 for _, agreement in points)
+
+
+def test_a_branch_begins_with_the_same_weights_and_trains_for_its_own_rate(
+    teacher: Teacher, data: MetaData, space: TokenSpace, tmp_path: Path
+) -> None:
+    run = run_of(teacher, data, space, tmp_path / "a")
+    run.step(0.0)
+    branch = run.branch(replace(RECIPE, only_latents=3), tmp_path / "b")
+    assert branch.at_latents(3) == run.at_latents(3)
+    assert run.at_latents(3)[0] < run.at_latents(8)[0]
+    known = branch._prefixes(np.random.default_rng(0), 4)
+    assert known.tolist() == [[True] * 3 + [False] * 5] * 4
+    assert branch.step(0.0)["bytes"] < run.step(0.0)["bytes"]
+    assert [len(branch.train), len(branch.dev)] == [len(run.train), len(run.dev)]
+
+
+def test_four_fixed_rates_are_compared(teacher: Teacher, data: MetaData, space: TokenSpace, tmp_path: Path) -> None:
+    run = run_of(teacher, data, space, tmp_path / "a")
+    found = compare(run, tmp_path, minutes=0.001)
+    assert [one.latents for one in found] == [2, 4, 6, 8]
+    assert json.loads((tmp_path / "fixed_rates.json").read_text())["fixed"][0]["latents"] == 2
+    for one in found:
+        assert one.ratio is None or one.ratio == pytest.approx((one.progressive_bytes or 0) / one.bytes)
+
+
+def test_bytes_at_an_agreement_lie_on_the_curve() -> None:
+    curve = [(10.0, 0.5), (20.0, 0.7), (30.0, 0.6), (40.0, 0.9)]
+    assert bytes_at(curve, 0.4) == 10
+    assert bytes_at(curve, 0.6) == pytest.approx(15)
+    assert bytes_at(curve, 0.8) == pytest.approx(35)
+    assert bytes_at(curve, 0.95) is None
 
 
 def test_chunks_are_made_once_and_belong_to_their_key(teacher: Teacher, tmp_path: Path) -> None:
