@@ -87,9 +87,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def answer_differs(prefix: EncodedImage, bundle: Bundle | None, question: str = "") -> float | None:
     """Chance that an answer from this prefix is not that of the uncompressed tokens; None where nothing tells."""
-    if bundle is None or prefix.strategy not in bundle.codec_kinds:
+    from heliograph.codec.fallback import written_by
+
+    kind, header = written_by(prefix)
+    if bundle is None or kind not in bundle.codec_kinds:
         return None
-    expected = bundle.codec(prefix.strategy).expect(prefix.header, prefix.segments, question)
+    expected = bundle.codec(kind).expect(header, prefix.segments, question)
     return None if expected is None else round(expected.answer_differs, 4)
 
 

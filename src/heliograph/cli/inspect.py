@@ -12,6 +12,7 @@ from heliograph.cli.command import EXIT_DONE, Command, say
 from heliograph.cli.files import read_file
 from heliograph.cli.photo_options import add_bundle_option
 from heliograph.cli.text import byte_count, table
+from heliograph.codec.fallback import written_by
 from heliograph.errors import BundleDamagedError, BundleMismatchError
 
 if TYPE_CHECKING:
@@ -71,16 +72,18 @@ def prefixes(encoded: EncodedImage, bundle: Bundle | None) -> list[dict[str, Any
 
 
 def _quality(prefix: EncodedImage, bundle: Bundle | None) -> float | None:
-    if bundle is None or prefix.strategy not in bundle.codec_kinds:
+    kind, header = written_by(prefix)
+    if bundle is None or kind not in bundle.codec_kinds:
         return None
-    return round(bundle.codec(prefix.strategy).retained_energy(prefix.header, prefix.segments), 4)
+    return round(bundle.codec(kind).retained_energy(header, prefix.segments), 4)
 
 
 def _grid(encoded: EncodedImage, bundle: Bundle | None) -> dict[str, int] | None:
     """How the tokens lie, from the codec's header."""
-    if bundle is None or encoded.strategy not in bundle.codec_kinds:
+    kind, header = written_by(encoded)
+    if bundle is None or kind not in bundle.codec_kinds:
         return None
-    grid: Grid = bundle.codec(encoded.strategy).decode(encoded.header, ()).grid
+    grid: Grid = bundle.codec(kind).decode(header, ()).grid
     return {"rows": grid.rows, "columns": grid.columns, "tiles": grid.tiles, "tokens": grid.tokens}
 
 

@@ -3,7 +3,8 @@
 ======  ===============================================================================================
 byte    meaning
 ======  ===============================================================================================
-0       bits 7..6 version (0); bit 1: photo size follows; bit 0: grid follows; other bits 0
+0       bits 7..6 version (0); bit 2: ``meta`` left this photo to ``klt``; bit 1: photo size follows;
+        bit 0: grid follows; other bits 0
 1       total token energy, logarithmic
 2..     if bit 0: rows, columns, tiles; if bit 1: photo width, photo height; all as varints (LEB128)
 last    CRC-8 (polynomial 0x07) of all bytes before it
@@ -18,7 +19,7 @@ from heliograph.types import Grid
 
 MAX_TOKENS = 1 << 14
 _MAX_PIXELS = (1 << 21) - 1  # three varint bytes
-_HAS_GRID, _HAS_PHOTO, _VERSION_SHIFT = 1, 2, 6
+_HAS_GRID, _HAS_PHOTO, _FALLBACK, _VERSION_SHIFT = 1, 2, 4, 6
 _SHORTEST = 3
 
 
@@ -88,6 +89,23 @@ def pack_header(energy: int, grid: Grid, fitted: Grid) -> bytes:
         flags |= _HAS_PHOTO
         extension += write_varint(grid.photo_width) + write_varint(grid.photo_height)
     body = bytes((flags, energy)) + extension
+    return body + bytes((crc8(body),))
+
+
+def marked_as_fallback(header: bytes) -> bytes:
+    """A ``klt`` header, marked as written in the place of ``meta``."""
+    return _with_flags(header, header[0] | _FALLBACK)
+
+
+def unmarked(header: bytes) -> bytes | None:
+    """The ``klt`` header behind the mark; None where there is no mark, or where the header is damaged."""
+    if len(header) < _SHORTEST or not header[0] & _FALLBACK or crc8(header[:-1]) != header[-1]:
+        return None
+    return _with_flags(header, header[0] & ~_FALLBACK)
+
+
+def _with_flags(header: bytes, flags: int) -> bytes:
+    body = bytes((flags,)) + header[1:-1]
     return body + bytes((crc8(body),))
 
 

@@ -57,6 +57,8 @@ class MetaTables:
         retained: (K + 1,) share of the energy of features that the leading latents restored on held-out photos,
             never falling, 65536 = all.
         head: says what to expect of a prefix.
+        most_missed: share of a tile's energy that the linear path may miss; above it a photo is none of the kind that
+            was learned from.
     """
 
     grid: Grid
@@ -64,6 +66,7 @@ class MetaTables:
     latents: LatentTables
     retained: Int
     head: ErrorHead
+    most_missed: float
 
     def check(self) -> None:
         """Refuse what no training writes.
@@ -75,6 +78,8 @@ class MetaTables:
         self.head.check(self.latents.latents)
         wanted = (self.latents.latents + 1,)
         if self.retained.shape != wanted or self.retained.min() < 0 or self.retained.max() > SHARE_ONE:
+            raise BundleDamagedError
+        if not 0 <= self.most_missed < _MAX_VALUE:
             raise BundleDamagedError
         if np.any(np.diff(self.retained) < 0) or not 1 <= self.grid.tokens * self.hidden_size <= _MAX_VALUES:
             raise BundleDamagedError
@@ -107,14 +112,19 @@ class MetaCodec:
     # ---- encode --------------------------------------------------------------------------------
     def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
         """See :class:`heliograph.codec.base.Codec`. A ``max_bytes`` below the header sends the header alone."""
-        integers = self.latents(tokens)
+        return self.encode_watchfully(tokens, max_bytes=max_bytes)[0]
+
+    def encode_watchfully(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> tuple[EncodedImage, bool]:
+        """The stream, and whether the photo is none of the kind it has learned: its linear path alone misses more of
+        the features' energy than it did on any held-out photo."""
+        integers, missed = self._measured(tokens)
         codeword, needed = encode_latents(integers, self.tables.latents)
         header = pack_header(_NO_ENERGY, tokens.grid, self.grid)
         data = codeword if max_bytes is None else codeword[: max(max_bytes - len(header), 0)]
         ends = segment_ends(len(data))
         known = needed.searchsorted(np.asarray(ends, dtype=np.int64), side="right")
         quality = tuple(self._share(int(count), tokens.grid.tiles) for count in known)
-        return EncodedImage(self.kind, header, cut(data, ends), quality)
+        return EncodedImage(self.kind, header, cut(data, ends), quality), missed > self.tables.most_missed
 
     def latents(self, tokens: VisualTokens) -> Int:
         """(T, K, c) integers of visual tokens.
@@ -122,16 +132,23 @@ class MetaCodec:
         Raises:
             ShapeError: N, D or the grid do not fit, or a value is not finite.
         """
+        return self._measured(tokens)[0]
+
+    def _measured(self, tokens: VisualTokens) -> tuple[Int, float]:
+        """Integers, and the largest share of a tile's energy that the linear path misses."""
         grid = tokens.grid
         values = np.asarray(tokens.values, dtype=np.float32)
         self._check_grid(grid, ShapeError)
         if values.shape != (grid.tokens, self.hidden_size) or not np.all(np.abs(values) < _MAX_VALUE):
             raise ShapeError
-        made = _run(self._encoder, {"tokens": values.reshape(grid.tiles, -1, self.hidden_size)})  # (T, K, c)
+        made, missed = _run(self._encoder, {"tokens": values.reshape(grid.tiles, -1, self.hidden_size)}, 2)
         tables = self.tables.latents
-        if made.shape != (grid.tiles, tables.latents, tables.channels) or not np.all(np.isfinite(made)):
+        if made.shape != (grid.tiles, tables.latents, tables.channels) or missed.shape != (grid.tiles,):
             raise BundleDamagedError
-        return np.clip(np.rint(made), -tables.reach, tables.reach).astype(np.int64)
+        if not np.all(np.isfinite(made)):
+            raise BundleDamagedError
+        integers = np.clip(np.rint(made), -tables.reach, tables.reach).astype(np.int64)  # (T, K, c)
+        return integers, float(missed.max())
 
     # ---- decode --------------------------------------------------------------------------------
     def decode(self, header: bytes, segments: Sequence[bytes]) -> VisualTokens:
@@ -140,7 +157,8 @@ class MetaCodec:
         integers, count = self.decode_integers(grid, segments)
         tables = self.tables.latents
         order = np.arange(tables.latents)[None] * grid.tiles + np.arange(grid.tiles)[:, None]  # (T, K)
-        made = _run(self._decoder, {"latents": integers.astype(np.float32), "known": order < count})  # (T, N, D)
+        given = {"latents": integers.astype(np.float32), "known": order < count}
+        (made,) = _run(self._decoder, given, 1)  # (T, N, D)
         if made.size != grid.tokens * self.hidden_size or not np.all(np.isfinite(made)):
             raise BundleDamagedError
         return VisualTokens(np.ascontiguousarray(made.reshape(grid.tokens, -1)), grid)
@@ -198,6 +216,7 @@ class MetaCodec:
             "kind": self.kind,
             "grid": [grid.rows, grid.columns, grid.tiles, grid.photo_width, grid.photo_height],
             "hidden_size": tables.hidden_size,
+            "most_missed": tables.most_missed,
         }
         arrays: dict[str, npt.NDArray[Any]] = {
             name: getattr(tables.latents, name).astype(np.int32) for name in LatentTables.ARRAYS
@@ -222,7 +241,9 @@ class MetaCodec:
             grid, hidden_size = Grid(*(int(side) for side in facts["grid"])), int(facts["hidden_size"])
             latents = LatentTables(**{name: arrays[name].astype(np.int64) for name in LatentTables.ARRAYS})
             head = ErrorHead(**{name: arrays[name].astype(np.float32) for name in ErrorHead.ARRAYS})
-            tables = MetaTables(grid, hidden_size, latents, arrays["retained"].astype(np.int64), head)
+            tables = MetaTables(
+                grid, hidden_size, latents, arrays["retained"].astype(np.int64), head, float(facts["most_missed"])
+            )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BundleDamagedError from error
         tables.check()
@@ -231,14 +252,16 @@ class MetaCodec:
         return cls(tables, folder)
 
 
-def _run(session: onnxruntime.InferenceSession, given: dict[str, npt.NDArray[Any]]) -> FloatArray:
-    """The first output of a network.
+def _run(session: onnxruntime.InferenceSession, given: dict[str, npt.NDArray[Any]], outputs: int) -> list[FloatArray]:
+    """So many outputs of a network.
 
     Raises:
-        BundleDamagedError: it does not take these inputs.
+        BundleDamagedError: it does not take these inputs, or has other outputs.
     """
     try:
-        made = session.run(None, given)[0]
+        made = session.run(None, given)
     except Exception as error:  # onnxruntime raises classes of its own
         raise BundleDamagedError from error
-    return np.asarray(made, dtype=np.float32)
+    if len(made) != outputs:
+        raise BundleDamagedError
+    return [np.asarray(one, dtype=np.float32) for one in made]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from heliograph.clock import now_s
 from heliograph.codec.base import Codec
+from heliograph.codec.fallback import written_by
 from heliograph.errors import (
     AnsweringFailedError,
     BundleMismatchError,
@@ -131,8 +132,9 @@ class Cloud:
         Raises:
             HeliographError: the prefix is damaged.
         """
-        codec = self._codecs.get(encoded.strategy)
-        return None if codec is None else codec.retained_energy(encoded.header, encoded.segments)
+        kind, header = written_by(encoded)
+        codec = self._codecs.get(kind)
+        return None if codec is None else codec.retained_energy(header, encoded.segments)
 
     def restore(self, encoded: EncodedImage) -> VisualTokens:
         """Visual tokens of a prefix; a picture goes through the model's own encoder.

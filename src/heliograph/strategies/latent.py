@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
+from heliograph.codec.fallback import nearer_stream, written_by
+from heliograph.errors import CodecMissingError
 from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting, Strategy, int_knob
-from heliograph.types import EncodedImage
+from heliograph.types import EncodedImage, VisualTokens
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from heliograph.codec.meta import MetaCodec
 
 _MOST_BYTES = 2**24
 
@@ -30,13 +34,16 @@ class LatentStrategy(Strategy):
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
         """Tokens through the codec, cut at ``max_bytes``."""
         limit = int_knob(self.complete_setting(setting), "max_bytes", 0, _MOST_BYTES)
-        codec = tools.codec(self.name)  # before the tower runs: a bundle without this codec is refused at once
-        encoded: EncodedImage = codec.encode(tools.encode_tokens(photo), max_bytes=limit or None)
-        return replace(encoded, strategy=self.name)
+        tools.codec(self.name)  # before the tower runs: a bundle without this codec is refused at once
+        return replace(self._encoded(tools.encode_tokens(photo), tools, limit or None), strategy=self.name)
+
+    def _encoded(self, tokens: VisualTokens, tools: DeviceTools, limit: int | None) -> EncodedImage:
+        return tools.codec(self.name).encode(tokens, max_bytes=limit)
 
     def restore(self, encoded: EncodedImage, tools: CloudTools) -> Restored:
         """All N x D tokens from any prefix, the empty one included."""
-        return Restored(tokens=tools.codec(self.name).decode(encoded.header, encoded.segments))
+        kind, header = written_by(encoded)
+        return Restored(tokens=tools.codec(kind).decode(header, encoded.segments))
 
 
 class KltStrategy(LatentStrategy):
@@ -46,6 +53,15 @@ class KltStrategy(LatentStrategy):
 
 
 class MetaStrategy(LatentStrategy):
-    """The learned codec, :mod:`heliograph.codec.meta`."""
+    """The learned codec, :mod:`heliograph.codec.meta`; photos that are none of its kind may be left to ``klt``."""
 
     name: ClassVar[str] = "meta"
+
+    def _encoded(self, tokens: VisualTokens, tools: DeviceTools, limit: int | None) -> EncodedImage:
+        encoded, unusual = cast("MetaCodec", tools.codec(self.name)).encode_watchfully(tokens, max_bytes=limit)
+        if not unusual:
+            return encoded
+        try:
+            return nearer_stream(encoded, tokens, tools.codec)
+        except CodecMissingError:
+            return encoded  # the bundle holds nothing to fall back to

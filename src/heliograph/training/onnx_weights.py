@@ -17,6 +17,7 @@ Values = npt.NDArray[Any]
 
 _LEAST_VALUES = 256  # smaller ones stay as they are
 _LEVELS = 127
+_READABLE = 0o644  # as every other file of a codec; safetensors would keep it to its owner
 _LENGTH_BYTES = 8  # a safetensors file begins with the length of its header
 
 
@@ -78,21 +79,25 @@ def share_weights(graphs: Sequence[Path], weights: Path) -> None:
 
     Args:
         graphs: ONNX files; rewritten.
-        weights: file to write, in the same folder. Its tensors are called ``<graph's stem>/<weight>``.
+        weights: file to write, in the same folder. Its tensors are called ``<graph's stem>/<weight>`` after the first
+            graph that has them.
     """
     loaded = {path: onnx.load(str(path)) for path in graphs}
-    arrays = {
-        f"{path.stem}/{weight.name}": np.ascontiguousarray(numpy_helper.to_array(weight))
-        for path, graph in loaded.items()
-        for weight in graph.graph.initializer
-        if _is_large(weight)
-    }
+    arrays: dict[str, Values] = {}
+    first: dict[tuple[Any, ...], str] = {}  # equal weights are stored once
+    names: dict[tuple[Path, str], str] = {}
+    for path, graph in loaded.items():
+        for weight in filter(_is_large, graph.graph.initializer):
+            values = np.ascontiguousarray(numpy_helper.to_array(weight))
+            name = first.setdefault((values.dtype, values.shape, values.tobytes()), f"{path.stem}/{weight.name}")
+            arrays[name], names[path, weight.name] = values, name
     save_file(arrays, str(weights))
+    weights.chmod(_READABLE)
     places = _places(weights)
     for path, graph in loaded.items():
         for weight in graph.graph.initializer:
             if _is_large(weight):
-                begin, end = places[f"{path.stem}/{weight.name}"]
+                begin, end = places[names[path, weight.name]]
                 weight.raw_data = numpy_helper.to_array(weight).tobytes()  # it must be there to be given a place
                 external_data_helper.set_external_data(weight, weights.name, offset=begin, length=end - begin)
                 weight.ClearField("raw_data")

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from heliograph.errors import StreamDamagedError, StreamTruncatedError, UsageError
+from heliograph.codec.header import pack_header
+from heliograph.errors import CodecMissingError, StreamDamagedError, StreamTruncatedError, UsageError
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Restored, label, parse_setting
 from heliograph.strategies.pictures import MAX_PICTURE_SIDE, decode_picture, longest_edge_size, squashed, to_rgb
@@ -35,6 +36,9 @@ class RoundingCodec:
     def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
         data = tokens.values.astype("<f2").tobytes()[: max_bytes or None]
         return EncodedImage("codec", b"h", tuple(data[i : i + 128] for i in range(0, len(data), 128)))
+
+    def encode_watchfully(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> tuple[EncodedImage, bool]:
+        return self.encode(tokens, max_bytes=max_bytes), False
 
     def decode(self, header: bytes, segments: Any) -> VisualTokens:
         values = np.zeros(GRID.tokens * WIDTH, np.float32)
@@ -288,6 +292,46 @@ def test_records_of_any_width_come_back(width: int, bits: int, seed: int) -> Non
     assert (np.abs(rows - values) <= step * 0.57).all()
     again = read_records(token_records(rows, bits), width, 3, bits)
     assert np.allclose(again, rows, atol=1e-2 * float(step.max()))
+
+
+class WatchfulCodec(RoundingCodec):
+    """Finds every photo strange, and restores nothing of it."""
+
+    def encode_watchfully(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> tuple[EncodedImage, bool]:
+        return self.encode(tokens, max_bytes=max_bytes), True
+
+    def decode(self, header: bytes, segments: Any) -> VisualTokens:
+        return VisualTokens(np.zeros((GRID.tokens, WIDTH), np.float32), GRID)
+
+
+class HeaderCodec(RoundingCodec):
+    """The same with a header that can be marked."""
+
+    def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
+        room = ((max_bytes or 2048) - 3) // 2 * 2  # whole values beside the header
+        return replace(super().encode(tokens, max_bytes=room), header=pack_header(1, GRID, GRID))
+
+
+class FallbackTools(Tools):
+    kinds = ("meta", "klt")
+
+    def codec(self, kind: str) -> Any:
+        if kind not in self.kinds:
+            raise CodecMissingError
+        return WatchfulCodec() if kind == "meta" else HeaderCodec()
+
+
+def test_meta_leaves_strange_photos_to_klt_where_there_is_one() -> None:
+    strategy = STRATEGIES.load("meta")()
+    encoded = strategy.encode(photo(), FallbackTools(), {"max_bytes": 1024})
+    assert encoded.strategy == "meta"
+    restored = strategy.restore(encoded, FallbackTools()).tokens
+    expected = Tools().encode_tokens(photo()).values
+    assert restored is not None
+    assert np.allclose(restored.values.ravel()[:500], expected.ravel()[:500], atol=0.01)
+    alone = FallbackTools()
+    object.__setattr__(alone, "kinds", ("meta",))
+    assert strategy.encode(photo(), alone, {"max_bytes": 1024}).header == b"h"
 
 
 def test_random_drop_keeps_what_it_sent_and_differs_between_photos() -> None:

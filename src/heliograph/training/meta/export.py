@@ -18,19 +18,25 @@ from heliograph.training.onnx_graphs import trace
 from heliograph.training.onnx_weights import eight_bit, share_weights
 
 _CHUNK = 64
+_MARGIN = 1.1
 
 
 class EncoderHalf(nn.Module):
-    """Tokens (T, N, D) to unrounded latents (T, K, c)."""
+    """Tokens (T, N, D) to unrounded latents (T, K, c), and the share of the features' energy that the linear path alone
+    misses (T,): little on photos like those learned from, much on any other, and cheap to know."""
 
-    def __init__(self, space: TokenSpace, encoder: MetaEncoder) -> None:
+    def __init__(self, space: TokenSpace, encoder: MetaEncoder, decoder: MetaDecoder) -> None:
         super().__init__()
         self.space, self.encoder = space, encoder
+        self.straight, self.log_step = decoder.straight, decoder.log_step
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
-        made: Tensor = self.encoder(self.space.features(tokens))
-        return made
+        features = self.space.features(tokens)  # (T, N, R)
+        latents: Tensor = self.encoder(features)
+        given = (latents.round() * self.log_step.exp()).flatten(1)  # (T, K * c)
+        left = features.flatten(1) - given @ self.straight  # (T, N * R)
+        return latents, left.square().sum(1) / features.flatten(1).square().sum(1).clamp(min=1e-12)
 
 
 class DecoderHalf(nn.Module):
@@ -66,24 +72,26 @@ def export_meta(
     out.mkdir(parents=True, exist_ok=True)
     round_to_shipped(space, encoder, decoder)
     sizes = encoder.sizes
+    half = EncoderHalf(space, encoder, decoder)
     tables = MetaTables(
         grid=train.grid,
         hidden_size=int(train.tokens.shape[2]),
         latents=fit_latent_tables(_integers(space, encoder, train), sizes.reach),
         retained=_retained(space, encoder, decoder, dev),
         head=head,
+        most_missed=_most_missed(half, dev),
     )
     tables.check()
     tokens = train.tokens[:2].float()
     latents, known = torch.zeros(2, sizes.latents, sizes.channels), torch.ones(2, sizes.latents, dtype=torch.bool)
     tiles = {0: "tiles"}
     trace(
-        EncoderHalf(space, encoder),
+        half,
         (tokens,),
         out / ENCODER,
         input_names=["tokens"],
-        output_names=["latents"],
-        dynamic_axes={"tokens": tiles, "latents": tiles},
+        output_names=["latents", "missed"],
+        dynamic_axes={"tokens": tiles, "latents": tiles, "missed": tiles},
     )
     trace(
         DecoderHalf(space, decoder),
@@ -113,6 +121,12 @@ def _integers(space: TokenSpace, encoder: MetaEncoder, data: MetaData) -> Int:
     """(I, K, c) of all pictures."""
     found = [encoder(space.features(part)).round() for part in _parts(data)]
     return np.asarray(torch.cat(found).numpy().astype(np.int64))
+
+
+@torch.no_grad()
+def _most_missed(half: EncoderHalf, data: MetaData) -> float:
+    """A tenth more than the linear path misses of any held-out picture."""
+    return _MARGIN * max(float(half(part)[1].max()) for part in _parts(data))
 
 
 @torch.no_grad()

@@ -88,6 +88,15 @@ def test_every_prefix_restores_what_the_network_would(codec: MetaCodec, parts: P
     assert count == tiles * SIZES.latents
 
 
+def test_photos_of_another_kind_are_noticed(codec: MetaCodec) -> None:
+    encoded, unusual = codec.encode_watchfully(tokens_of(7))
+    assert (encoded, unusual) == (codec.encode(tokens_of(7)), False)
+    other = np.random.default_rng(5).normal(size=(6, HIDDEN)).astype(np.float32) * 4
+    assert codec.encode_watchfully(VisualTokens(other, Grid(2, 3)))[1]
+    mixed = np.concatenate([tokens_of(7).values, other])  # one strange tile is enough
+    assert codec.encode_watchfully(VisualTokens(mixed, Grid(2, 3, 2)))[1]
+
+
 def test_both_ends_foresee_the_same_quality_and_it_grows(codec: MetaCodec) -> None:
     encoded = codec.encode(tokens_of(8, 2))
     seen = [

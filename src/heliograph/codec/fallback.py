@@ -1,0 +1,50 @@
+"""Which codec wrote a stream: ``meta`` leaves photos that it does worse on to ``klt``, by one bit of the header.
+
+A learned codec knows the kind of photos it has learned from. Where a photo looks like none of them, the device restores
+what it would send, measures the error of the tokens, and sends ``klt``'s stream of as many bytes where that is clearly
+nearer. The receiver sees it in the header and decodes with ``klt``; for the wire it stays a stream of ``meta``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from heliograph.codec.base import Codec
+from heliograph.codec.header import marked_as_fallback, unmarked
+from heliograph.types import EncodedImage, VisualTokens
+
+LEARNED, CLOSED_FORM = "meta", "klt"
+MOST_WORSE = 1.1
+"""The learned codec's squared error may be so many times that of the closed form at equal bytes."""
+
+
+def written_by(encoded: EncodedImage) -> tuple[str, bytes]:
+    """The kind of codec that wrote a stream, and the header as that codec wrote it.
+
+    Strategies without a codec give their own name and header.
+    """
+    if encoded.strategy == LEARNED:
+        plain = unmarked(encoded.header)
+        if plain is not None:
+            return CLOSED_FORM, plain
+    return encoded.strategy, encoded.header
+
+
+def nearer_stream(learned: EncodedImage, tokens: VisualTokens, codec: Callable[[str], Codec]) -> EncodedImage:
+    """``learned``, or the closed-form codec's stream of as many bytes, marked, where it restores far more.
+
+    Args:
+        learned: ``meta``'s stream of the tokens, as it would be sent.
+        tokens: (N, D) float32.
+        codec: the bundle's codec of one kind.
+    """
+    closed = codec(CLOSED_FORM).encode(tokens, max_bytes=learned.payload_bytes)
+    errors = [
+        float(np.square(codec(kind).decode(one.header, one.segments).values - tokens.values).sum())
+        for kind, one in ((LEARNED, learned), (CLOSED_FORM, closed))
+    ]
+    if errors[0] <= MOST_WORSE * errors[1]:
+        return learned
+    return EncodedImage(LEARNED, marked_as_fallback(closed.header), closed.segments, closed.predicted_quality)

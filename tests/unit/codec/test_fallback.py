@@ -1,0 +1,74 @@
+"""The bit that leaves a photo to klt: set and taken off without a trace, refused where it makes no sense."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heliograph.codec.fallback import nearer_stream, written_by
+from heliograph.codec.header import marked_as_fallback, pack_header, parse_header, unmarked
+from heliograph.errors import StreamDamagedError
+from heliograph.types import EncodedImage, Grid, VisualTokens
+
+GRID = Grid(2, 2)
+TOKENS = VisualTokens(np.arange(8, dtype=np.float32).reshape(4, 2) + 1, GRID)
+
+
+@given(st.integers(0, 255), st.integers(1, 200), st.integers(1, 80), st.integers(0, 5000))
+def test_a_mark_comes_off_without_a_trace(energy: int, rows: int, columns: int, width: int) -> None:
+    header = pack_header(energy, Grid(rows, columns, 1, width, width), GRID)
+    marked = marked_as_fallback(header)
+    assert len(marked) == len(header)
+    assert unmarked(marked) == header
+    assert unmarked(header) is None
+    with pytest.raises(StreamDamagedError):
+        parse_header(marked, GRID)  # no codec takes it for its own
+
+
+def test_damaged_headers_carry_no_mark() -> None:
+    marked = bytearray(marked_as_fallback(pack_header(9, GRID, GRID)))
+    for place in range(len(marked)):
+        for bit in range(8):
+            flipped = bytes(marked[:place]) + bytes((marked[place] ^ 1 << bit,)) + bytes(marked[place + 1 :])
+            assert unmarked(flipped) is None
+    assert unmarked(b"") is None
+    assert unmarked(b"\x04") is None
+
+
+def test_only_meta_can_be_written_by_another() -> None:
+    header = pack_header(9, GRID, GRID)
+    assert written_by(EncodedImage("meta", header, ())) == ("meta", header)
+    assert written_by(EncodedImage("meta", marked_as_fallback(header), ())) == ("klt", header)
+    assert written_by(EncodedImage("klt", marked_as_fallback(header), ())) == ("klt", marked_as_fallback(header))
+    assert written_by(EncodedImage("jpeg", b"", (b"x",))) == ("jpeg", b"")
+
+
+class ScalingCodec:
+    """Restores the tokens times a factor."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+        self.asked: list[int | None] = []
+
+    def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
+        self.asked.append(max_bytes)
+        return EncodedImage("klt", pack_header(7, GRID, GRID), (b"abc",), (0.5,))
+
+    def decode(self, header: bytes, segments: Any) -> VisualTokens:
+        return VisualTokens(TOKENS.values * self.factor, GRID)
+
+
+@pytest.mark.parametrize(("learned", "closed", "falls"), [(0.5, 0.9, True), (0.9, 0.5, False), (0.52, 0.5, False)])
+def test_the_nearer_stream_is_sent(learned: float, closed: float, falls: bool) -> None:
+    codecs = {"meta": ScalingCodec(learned), "klt": ScalingCodec(closed)}
+    sent = EncodedImage("meta", pack_header(0, GRID, GRID), (b"0123456789",))
+    found = nearer_stream(sent, TOKENS, lambda kind: codecs[kind])  # type: ignore[arg-type, return-value]
+    assert codecs["klt"].asked == [sent.payload_bytes]
+    assert (found != sent) is falls
+    if falls:
+        assert written_by(found) == ("klt", pack_header(7, GRID, GRID))
+        assert (found.strategy, found.segments, found.predicted_quality) == ("meta", (b"abc",), (0.5,))
