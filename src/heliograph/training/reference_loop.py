@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from heliograph.reference.recipe import HIDDEN_SIZE, build_model, build_processor
 from heliograph.reference.scenes import DEV_START
+from heliograph.training.files import replacing
 from heliograph.training.language import JointPhase, LanguagePhase, SampleMaker
 from heliograph.training.model_card import write_model_card
 from heliograph.training.phases import Phase, TowerPhase
@@ -190,17 +191,14 @@ class ReferenceRun:
         self.progress(f"{phase.name} {elapsed / 60:.1f} min  step {step}  loss {loss:.3f}  {shown}")
 
     def _save(self, optimiser: Optimiser) -> None:
-        partial = self._checkpoint.with_suffix(".partial")
-        torch.save(
-            {
-                "model": self.model.state_dict(),
-                "heads": self.heads.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "state": asdict(self.state),
-            },
-            partial,
-        )
-        partial.rename(self._checkpoint)
+        saved = {
+            "model": self.model.state_dict(),
+            "heads": self.heads.state_dict(),
+            "optimiser": optimiser.state_dict(),
+            "state": asdict(self.state),
+        }
+        with replacing(self._checkpoint) as partial:
+            torch.save(saved, partial)
 
     def _load(self) -> None:
         saved = torch.load(self._checkpoint, weights_only=True)

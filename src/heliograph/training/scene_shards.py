@@ -20,6 +20,7 @@ from heliograph.reference.labels import DenseLabels, dense_labels
 from heliograph.reference.questions import crop_box
 from heliograph.reference.render import Scene, render_plan
 from heliograph.reference.scenes import DEV_START, SCENE_SIZE, plan_scene
+from heliograph.training.files import replacing
 
 MODEL_SIDE = 128
 SHARD_SCENES = 500
@@ -77,9 +78,8 @@ def render_rows(seeds: range, path: Path) -> Path:
     rows = [_render_row(seed) for seed in seeds]
     arrays = {key: np.stack([row[key] for row in rows]) for key in rows[0]}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, allow_pickle=False, **arrays)
-    partial.rename(path)
+    with replacing(path) as partial:
+        np.savez(partial, allow_pickle=False, **arrays)
     return path
 
 

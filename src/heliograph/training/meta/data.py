@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from heliograph.errors import CodecNotFittedError
+from heliograph.training.files import replacing
 from heliograph.training.meta.teacher import OwnAnswer, Teacher
 from heliograph.types import Grid, VisualTokens
 
@@ -101,10 +102,8 @@ def _make(
 
 def _write(path: Path, tokens: Sequence[VisualTokens], asked: Sequence[Sequence[OwnAnswer]]) -> None:
     stacked = np.stack([one.values for one in tokens]).astype(np.float16) if tokens else np.zeros((0, 1, 1), np.float16)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        np.savez(file, tokens=stacked, asked=np.asarray(json.dumps(asked)))
-    partial.rename(path)  # a chunk is there whole or not at all
+    with replacing(path) as partial:
+        np.savez(partial, tokens=stacked, asked=np.asarray(json.dumps(asked)))
 
 
 def _unpacked(text: str) -> list[list[OwnAnswer]]:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from heliograph.training.files import replacing
 from heliograph.training.meta.data import MetaData
 from heliograph.training.meta.network import TokenSpace
 from heliograph.training.meta.teacher import OwnAnswer, Teacher
@@ -54,10 +55,9 @@ def importance(
         end = min(start + _CHUNK, len(data))
         path = cache / f"{name}-{start:06d}-{end - start}.npy"
         if not path.exists():
-            partial = path.with_suffix(".partial")
-            with partial.open("wb") as file:
-                np.save(file, _chunk(teacher, data, space, start, end))
-            partial.rename(path)  # a chunk is there whole or not at all
+            found = _chunk(teacher, data, space, start, end)
+            with replacing(path) as partial:
+                np.save(partial, found)
             progress(f"what the model notices: {end} of {len(data)} pictures")
         parts.append(np.load(path))
     return torch.from_numpy(np.concatenate(parts))

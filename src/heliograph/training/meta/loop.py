@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.errors import UsageError
+from heliograph.training.files import replacing
 from heliograph.training.meta.data import MetaData
 from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel, TokenSpace, rounded
 from heliograph.training.meta.start import start_from_components
@@ -296,15 +297,14 @@ class MetaRun:
 
     # ---- disk ----------------------------------------------------------------------------------
     def _save(self) -> None:
-        partial = self._checkpoint.with_suffix(".partial")
         saved = {
             "modules": self._modules.state_dict(),
             "optimiser": self._optimiser.state_dict(),
             "state": asdict(self.state),
             "sizes": asdict(self.sizes),
         }
-        torch.save(saved, partial)
-        partial.rename(self._checkpoint)
+        with replacing(self._checkpoint) as partial:
+            torch.save(saved, partial)
 
     def _load(self) -> None:
         saved = torch.load(self._checkpoint, weights_only=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from heliograph.codec.klt import KltCodec
 from heliograph.reference.render import render_scene
+from heliograph.training.files import refusals_named
 from heliograph.training.fit_codec import (
     FIT_SEEDS_START,
     encode_all,
@@ -75,6 +76,7 @@ def train_meta(
         DataMissingError: the folder holds no readable photo.
         CodecNotFittedError: fewer pictures than it needs.
         ModelUnavailableError, BundleDamagedError: the model or ``start`` cannot be loaded.
+        OutputUnwritableError: the disk refuses; what it took before stays and a later call goes on from there.
     """
     run, unseen = open_run(
         model_name,
@@ -93,13 +95,15 @@ def train_meta(
     progress("learning what to expect of a prefix")
     head, trust = fit_error_head(judge(teacher, space, run.encoder, run.decoder, unseen, seed), seed)
     progress("exporting")
-    codec = export_meta(space, run.encoder, run.decoder, head, run.train, run.dev, out)
+    with refusals_named():
+        codec = export_meta(space, run.encoder, run.decoder, head, run.train, run.dev, out)
     source = {
         "model": model_name,
         "pictures": len(run.train) + len(run.dev),
         "source": "photos" if photos else f"scenes from seed {SEEDS_START + seed}",
     }
-    write_card(out, training_facts(run, codec, source, trust))
+    with refusals_named():
+        write_card(out, training_facts(run, codec, source, trust))
     return out
 
 

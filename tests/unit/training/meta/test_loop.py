@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from heliograph.codec.klt import KltCodec
-from heliograph.errors import CodecNotFittedError, UsageError
+from heliograph.errors import CodecNotFittedError, OutputUnwritableError, UsageError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
 from heliograph.training.fit_codec import encode_all
@@ -111,6 +112,24 @@ def test_a_stopped_run_goes_on(teacher: Teacher, data: MetaData, space: TokenSpa
         MetaRun(
             teacher, data, space, MetaSizes(8, 8, FEATURES, latents=4, channels=4, width=32, heads=2), RECIPE, tmp_path
         )
+
+
+def test_a_full_disk_costs_the_newest_steps_only(
+    teacher: Teacher, data: MetaData, space: TokenSpace, tmp_path: Path
+) -> None:
+    run = run_of(teacher, data, space, tmp_path)
+    run.step(0.5)
+    run.report({})
+    run.step(0.5)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OutputUnwritableError):
+            run.report({})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert run_of(teacher, data, space, tmp_path).state.step == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
 def test_longer_prefixes_cost_more_and_the_curve_has_shares(
