@@ -184,6 +184,8 @@ class Runner:
             )
             restored.append(made.tokens if made.tokens is not None else made.image)
         answers = self._answers(chunk, self._as_tokens(restored))
+        if self._semantics is not None:
+            self._semantics.prepare(_texts(answers), _texts(wanted))
         for item, given, expected in zip(chunk, answers, wanted, strict=True):
             outcome.add_answers(item, given, expected, self._semantics)
             if len(outcome.messages) < self._timed_photos and item.records:
@@ -239,6 +241,10 @@ def within_budget(encoded: EncodedImage, budget: int) -> EncodedImage:
     """The longest prefix of at most ``budget`` payload bytes (the header alone where no segment fits)."""
     ends = list(accumulate((len(s) for s in encoded.segments), initial=len(encoded.header)))
     return encoded.prefix(max(bisect.bisect_right(ends, budget) - 1, 0))
+
+
+def _texts(answers: Sequence[Sequence[Answer]]) -> list[str]:
+    return [one.text for given in answers for one in given]
 
 
 def _most_tokens(task: str) -> int:

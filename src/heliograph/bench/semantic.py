@@ -40,13 +40,17 @@ class SemanticConsistency:
 
         return cls(embed)
 
-    def scores(self, answers: Sequence[str], wanted: Sequence[str]) -> list[float]:
-        """-1 to 1 for each pair; exactly 1 where the texts are equal."""
+    def prepare(self, answers: Sequence[str], wanted: Sequence[str]) -> None:
+        """Embed what is new in these pairs at once: many texts together cost a fraction of each alone."""
         new = sorted({text for pair in zip(answers, wanted, strict=True) if len(set(pair)) == 2 for text in pair})
         unknown = [text for text in new if text not in self._known]
         if unknown:
             for text, vector in zip(unknown, self._embed(unknown), strict=True):
                 self._known[text] = vector / max(float(np.linalg.norm(vector)), 1e-12)
+
+    def scores(self, answers: Sequence[str], wanted: Sequence[str]) -> list[float]:
+        """-1 to 1 for each pair; exactly 1 where the texts are equal."""
+        self.prepare(answers, wanted)
         return [
             1.0 if first == second else float(self._known[first] @ self._known[second])
             for first, second in zip(answers, wanted, strict=True)

@@ -22,6 +22,7 @@ from heliograph.training.meta.teacher import Teacher
 from heliograph.types import VisualTokens
 
 _CUTS = 6  # per picture
+_TOGETHER = 8  # pictures that are answered in one batch
 _HIDDEN = 32
 _STEPS, _BATCH, _RATE, _DECAY = 3000, 256, 2e-3, 1e-2
 _NO_QUESTION = 0.3  # of the samples, so that the head can do without one
@@ -63,6 +64,37 @@ class Judged:
         )
 
 
+@dataclass(frozen=True)
+class _Cuts:
+    """One picture at several prefixes: (1, K, c) integers, restored tokens and the logarithm of their error."""
+
+    picture: int
+    integers: npt.NDArray[np.int64]
+    counts: list[int]
+    errors: list[float]
+    restored: list[VisualTokens]
+
+
+def _cut(
+    space: TokenSpace,
+    encoder: MetaEncoder,
+    decoder: MetaDecoder,
+    data: MetaData,
+    index: int,
+    rng: np.random.Generator,
+) -> _Cuts:
+    latents = encoder.sizes.latents
+    counts = [latents, *rng.integers(1, latents + 1, size=_CUTS - 1).tolist()]
+    features = space.features(data.tokens[index : index + 1].float())  # (1, N, R)
+    integers = encoder(features).round()  # (1, K, c)
+    known = torch.arange(latents)[None] < torch.tensor(counts)[:, None]  # (cuts, K)
+    restored = decoder(integers.expand(len(counts), -1, -1), known)  # (cuts, N, R)
+    squares = (restored - features).square().mean(dim=(1, 2))  # (cuts,); an average photo's features have 1
+    tokens = [VisualTokens(one.numpy(), data.grid) for one in space.tokens(restored)]
+    errors = squares.clamp(min=1e-9).log().tolist()
+    return _Cuts(index, integers.numpy().astype(np.int64), counts, errors, tokens)
+
+
 @torch.no_grad()
 def judge(
     teacher: Teacher, space: TokenSpace, encoder: MetaEncoder, decoder: MetaDecoder, data: MetaData, seed: int
@@ -73,24 +105,17 @@ def judge(
         CodecNotFittedError: no picture has a question.
     """
     rng = np.random.default_rng(seed)
-    latents = encoder.sizes.latents
     rows: list[tuple[Any, ...]] = []
-    for index in range(len(data)):
-        counts = [latents, *rng.integers(1, latents + 1, size=_CUTS - 1).tolist()]
-        features = space.features(data.tokens[index : index + 1].float())  # (1, N, R)
-        integers = encoder(features).round()  # (1, K, c)
-        known = torch.arange(latents)[None] < torch.tensor(counts)[:, None]  # (cuts, K)
-        restored = decoder(integers.expand(len(counts), -1, -1), known)  # (cuts, N, R)
-        squares = (restored - features).square().mean(dim=(1, 2))  # (cuts,); an average photo's features have 1
-        tokens = [VisualTokens(one.numpy(), data.grid) for one in space.tokens(restored)]
-        own = data.asked[index]
-        asked = [question for question, _ in own]
-        answers = teacher.own_answers(tokens, [asked] * len(counts))
-        whole = integers.numpy().astype(np.int64)
-        for count, error, given in zip(counts, squares.clamp(min=1e-9).log().tolist(), answers, strict=True):
-            prefix = prefix_features(whole, count)
-            for (question, wanted), (_, found) in zip(own, given, strict=True):
-                rows.append((index, count, prefix, question_features(question), error, wanted != found))
+    for start in range(0, len(data), _TOGETHER):
+        pictures = range(start, min(start + _TOGETHER, len(data)))
+        cuts = [_cut(space, encoder, decoder, data, index, rng) for index in pictures]
+        asked = [[question for question, _ in data.asked[one.picture]] for one in cuts for _ in one.counts]
+        answers = iter(teacher.own_answers([tokens for one in cuts for tokens in one.restored], asked))
+        for one in cuts:
+            for count, error in zip(one.counts, one.errors, strict=True):
+                prefix = prefix_features(one.integers, count)
+                for (question, wanted), (_, found) in zip(data.asked[one.picture], next(answers), strict=True):
+                    rows.append((one.picture, count, prefix, question_features(question), error, wanted != found))
     if not rows:
         raise CodecNotFittedError
     columns = [np.asarray(column) for column in zip(*rows, strict=True)]
