@@ -84,7 +84,7 @@ def _cut(
     rng: np.random.Generator,
 ) -> _Cuts:
     latents = encoder.sizes.latents
-    counts = [latents, *rng.integers(1, latents + 1, size=_CUTS - 1).tolist()]
+    counts = [latents, *rng.integers(0, latents + 1, size=_CUTS - 1).tolist()]
     features = space.features(data.tokens[index : index + 1].float())  # (1, N, R)
     integers = encoder(features).round()  # (1, K, c)
     known = torch.arange(latents)[None] < torch.tensor(counts)[:, None]  # (cuts, K)
