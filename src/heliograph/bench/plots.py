@@ -37,13 +37,13 @@ def plot_rate_accuracy(result: SuiteResult, path: Path) -> bool:
     rows = [r for r in _headline(result) if r.link_mbit is None and r.payload_bytes]
     if not rows:
         return False
-    figure, (axes,) = _new_figure()
+    figure, (axes,) = new_figure()
     quality, name = _quality_of(rows)
     curves = _curves(rows, lambda r: r.payload_bytes, quality)
     _draw_curves(axes, curves)
     _finish_rate_axes(axes, name, result)
     _label_curves(axes, curves)
-    _save(figure, path)
+    save(figure, path)
     return True
 
 
@@ -55,7 +55,7 @@ def plot_time_accuracy(result: SuiteResult, path: Path) -> bool:
         return False
     quality, name = _quality_of(rows)
     columns = min(2, len(links))
-    figure, panels = _new_figure(rows=-(-len(links) // columns), columns=columns)
+    figure, panels = new_figure(rows=-(-len(links) // columns), columns=columns)
     for axes, (mbit, rtt) in zip(panels, links, strict=False):
         here = [r for r in rows if (r.link_mbit, r.rtt_ms) == (mbit, rtt)]
         curves = _curves(here, lambda r: r.final_ms, quality)
@@ -68,7 +68,7 @@ def plot_time_accuracy(result: SuiteResult, path: Path) -> bool:
         _label_curves(axes, curves)
     for axes in panels[len(links) :]:
         axes.set_visible(False)
-    _save(figure, path)
+    save(figure, path)
     return True
 
 
@@ -192,7 +192,12 @@ def _along(points: Sequence[Spot]) -> list[Spot]:
     return found
 
 
-def _new_figure(rows: int = 1, columns: int = 1) -> tuple[Any, list[Any]]:
+def new_figure(rows: int = 1, columns: int = 1) -> tuple[Any, list[Any]]:
+    """A figure and its panels, row by row.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -205,6 +210,7 @@ def _new_figure(rows: int = 1, columns: int = 1) -> tuple[Any, list[Any]]:
     return figure, flat
 
 
-def _save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path) -> None:
+    """Write a PNG that is the same wherever it is drawn."""
     figure.tight_layout()
     figure.savefig(path, dpi=150, bbox_inches="tight", metadata={"Software": None})
