@@ -16,7 +16,7 @@ from heliograph.errors import ShapeError
 from heliograph.training.meta.network import MetaDecoder, MetaEncoder, RateModel, TokenSpace
 
 _MOST_PICTURES = 25_000
-_STEP = 0.5  # of the standard deviation of the component at a tenth of the integers
+_STEP = 0.36  # of the standard deviation of the component at a tenth of the integers; coarser ones end below B99
 _STEP_RANK = 0.1
 _LEAST_SPREAD = 2e-3  # of the largest; what lies below is rounding noise of float32 products
 
