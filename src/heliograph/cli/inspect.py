@@ -12,10 +12,10 @@ from heliograph.cli.command import EXIT_DONE, Command, say
 from heliograph.cli.files import read_file
 from heliograph.cli.photo_options import add_bundle_option
 from heliograph.cli.text import byte_count, table
-from heliograph.codec.fallback import written_by
 from heliograph.errors import BundleDamagedError, BundleMismatchError
 
 if TYPE_CHECKING:
+    from heliograph.codec.base import Codec
     from heliograph.codec.bundle import Bundle
     from heliograph.types import EncodedImage, Grid
 
@@ -72,19 +72,25 @@ def prefixes(encoded: EncodedImage, bundle: Bundle | None) -> list[dict[str, Any
 
 
 def _quality(prefix: EncodedImage, bundle: Bundle | None) -> float | None:
-    kind, header = written_by(prefix)
-    if bundle is None or kind not in bundle.codec_kinds:
-        return None
-    return round(bundle.codec(kind).retained_energy(header, prefix.segments), 4)
+    found = _codec(prefix, bundle)
+    return None if found is None else round(found[0].retained_energy(found[1], prefix.segments), 4)
 
 
 def _grid(encoded: EncodedImage, bundle: Bundle | None) -> dict[str, int] | None:
     """How the tokens lie, from the codec's header."""
-    kind, header = written_by(encoded)
-    if bundle is None or kind not in bundle.codec_kinds:
+    found = _codec(encoded, bundle)
+    if found is None:
         return None
-    grid: Grid = bundle.codec(kind).decode(header, ()).grid
+    grid: Grid = found[0].decode(found[1], ()).grid
     return {"rows": grid.rows, "columns": grid.columns, "tiles": grid.tiles, "tokens": grid.tokens}
+
+
+def _codec(encoded: EncodedImage, bundle: Bundle | None) -> tuple[Codec, bytes] | None:
+    """The codec that wrote a stream with the header as it wrote it; None where there is none at hand."""
+    from heliograph.codec.fallback import written_by  # numpy, which --help does without
+
+    kind, header = written_by(encoded)
+    return (bundle.codec(kind), header) if bundle is not None and kind in bundle.codec_kinds else None
 
 
 def _text(facts: dict[str, Any]) -> str:
