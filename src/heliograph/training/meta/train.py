@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.codec.klt import KltCodec
+from heliograph.errors import UsageError
 from heliograph.reference.render import render_scene
+from heliograph.reference.scenes import DEV_START
 from heliograph.training.files import refusals_named
 from heliograph.training.fit_codec import (
     FIT_SEEDS_START,
@@ -75,6 +77,7 @@ def train_meta(
     Raises:
         DataMissingError: the folder holds no readable photo.
         CodecNotFittedError: fewer pictures than it needs.
+        UsageError: more than 80,000 scenes, or a seed above 9,000 with scenes: they would leave the training split.
         ModelUnavailableError, BundleDamagedError: the model or ``start`` cannot be loaded.
         OutputUnwritableError: the disk refuses; what it took before stays and a later call goes on from there.
     """
@@ -150,6 +153,8 @@ def _gathered(
 
         data = gather(teacher, material, len(loaded), cache, f"{model.name} {photos} {seed}", progress)
         return data, data.split()[1]
+    if pictures > _UNSEEN_AFTER or not 0 <= seed <= DEV_START - SEEDS_START - _UNSEEN_AFTER - _JUDGED:
+        raise UsageError  # scenes would come twice, or from the dev split
     asked = min(pictures, _ASKED)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as workers:
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.codec.meta import MetaCodec
-from heliograph.errors import DataMissingError
+from heliograph.errors import DataMissingError, UsageError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
 from heliograph.training.export import export_bundle, load_codec
@@ -58,3 +58,9 @@ def test_it_trains_exports_and_goes_on(model: Path, tmp_path: Path) -> None:
 def test_an_empty_folder_of_photos_is_named(model: Path, tmp_path: Path) -> None:
     with pytest.raises(DataMissingError):
         train(model, tmp_path / "out", 0.01, photos=tmp_path)
+
+
+@pytest.mark.parametrize("wrong", [{"pictures": 80_001}, {"seed": 9_001}, {"seed": -1}])
+def test_scenes_stay_within_the_training_split(model: Path, tmp_path: Path, wrong: dict[str, int]) -> None:
+    with pytest.raises(UsageError):
+        train_meta(str(model), tmp_path, minutes=0.01, sizes=SIZES, recipe=RECIPE, progress=lambda _: None, **wrong)
