@@ -84,7 +84,7 @@ tokens. It belongs to one frozen model and restores nothing for another. `meta_e
 ## Training
 
 `heliograph train codec --kind meta`, without captions or labels; {facts["source"]}, {facts["pictures"]:,} pictures,
-seed {facts["seed"]}. {facts["steps"]:,} steps of {recipe["batch"]} in {facts["minutes"]:.0f} minutes
+seed {facts["seed"]}. {facts["steps"]:,} steps of {recipe["batch"]} in {facts["minutes"]:g} minutes
 on {facts["machine"]}.
 `training.json` holds every setting and the whole history.
 
