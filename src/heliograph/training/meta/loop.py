@@ -187,19 +187,25 @@ class MetaRun:
         return np.flatnonzero([len(own) > 0 for own in self.train.asked])
 
     def _weights(self, chosen: np.ndarray[Any, Any]) -> Tensor:
-        """(B, N, R) or (1,) weight of each feature's squared error, 1 on average over all pictures."""
+        """(B, N, R) or (1,) weight of each feature's squared error, 1 on average over all pictures.
+
+        Pictures without questions show nothing that the model notices: there all features weigh alike.
+        """
         if self.train.noticed is None:
             return torch.ones(1)
         noticed = self.train.noticed[torch.from_numpy(chosen)].float() ** (2 * self.recipe.noticed_power)
         share = self.recipe.noticed_share
-        return (1 - share) + share * noticed / self._mean_noticed
+        weights = (1 - share) + share * noticed / self._mean_noticed
+        return torch.where(noticed.flatten(1).any(1)[:, None, None], weights, 1.0)
 
     @cached_property
     def _mean_noticed(self) -> float:
+        """Of the pictures with questions."""
         noticed = self.train.noticed
         assert noticed is not None
         parts = [part.float() ** (2 * self.recipe.noticed_power) for part in torch.split(noticed, _CHUNK)]
-        return max(float(np.mean([float(part.mean()) for part in parts])), 1e-12)
+        means = torch.cat([part.flatten(1).mean(1) for part in parts])  # (I,)
+        return float(means[means > 0].mean()) if means.any() else 1.0
 
     def _begin_asking(self) -> None:
         """A fresh optimiser: Adam's memory of the first phase's small gradients would make the first steps huge."""

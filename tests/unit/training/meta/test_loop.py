@@ -202,11 +202,13 @@ def test_errors_weigh_what_the_model_notices(
 ) -> None:
     noticed = torch.full((12, 64, FEATURES), 0.5, dtype=torch.float16)
     noticed[:, 3] = 2.0
+    noticed[4] = 0.0  # a picture without questions
     recipe = replace(RECIPE, noticed_share=0.9)
     run = MetaRun(teacher, replace(data, noticed=noticed), space, SIZES, recipe, tmp_path)
     weights = run._weights(np.arange(5))
     assert weights.shape == (5, 64, FEATURES)
     assert weights.mean() == pytest.approx(1, abs=1e-3)
+    assert torch.all(weights[3] == 1)  # the first picture is kept to report on
     assert float(weights[0, 3, 0]) > 2 * float(weights[0, 4, 0])
     assert run_of(teacher, data, space, tmp_path / "plain")._weights(np.arange(5)).tolist() == [1.0]
 
