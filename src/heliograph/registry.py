@@ -40,7 +40,14 @@ class Registry:
         return getattr(importlib.import_module(module), attribute)
 
 
-CODECS = Registry("codec", {"klt": "heliograph.codec.klt:KltCodec", "meta": "heliograph.codec.meta:MetaCodec"})
+CODECS = Registry(
+    "codec",
+    {
+        "klt": "heliograph.codec.klt:KltCodec",
+        "meta": "heliograph.codec.meta:MetaCodec",
+        "pq": "heliograph.codec.product:ProductCodec",
+    },
+)
 
 STRATEGIES = Registry(
     "strategy",
@@ -53,6 +60,7 @@ STRATEGIES = Registry(
         "rgb": "heliograph.strategies.rgb:RgbStrategy",
         "int8": "heliograph.strategies.uniform:Int8Strategy",
         "int4": "heliograph.strategies.uniform:Int4Strategy",
+        "pq": "heliograph.strategies.product:ProductStrategy",
         "downsample": "heliograph.strategies.downsample:DownsampleStrategy",
         "random-drop": "heliograph.strategies.random_drop:RandomDropStrategy",
         "local": "heliograph.strategies.local:LocalStrategy",

@@ -21,6 +21,7 @@ STYLES: dict[str, tuple[str, str]] = {
     "avif": ("#CC79A7", "D"),
     "downsample": ("#009E73", "v"),
     "random-drop": ("#56B4E9", "P"),
+    "pq": ("#8C510A", "d"),
     "int8": ("#000000", "X"),
     "int4": ("#000000", "P"),
     "rgb": ("#7F7F7F", "*"),

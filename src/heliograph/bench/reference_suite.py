@@ -28,7 +28,7 @@ from heliograph.bench.tools import Bench, open_bench, warmed_up
 from heliograph.bench.tuning import PIXEL_STRATEGIES, tuned_candidates
 from heliograph.codec.bundle import Bundle
 from heliograph.errors import DataMissingError
-from heliograph.registry import STRATEGIES
+from heliograph.registry import CODECS, STRATEGIES
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.runner import BackgroundServer
 from heliograph.vlm.model import VisionLanguageModel
@@ -189,9 +189,11 @@ def _shipped_bundle_folder() -> Path:
 def _candidates(bench: Bench, plan: ReferencePlan, tuning: Sequence[Item], progress: Progress) -> list[Candidate]:
     """The bundle's codecs at their budgets, the tuned pixel codecs, and the rest as the plan says."""
     kinds = bench.bundle.codec_kinds
-    budgets = [Candidate(kind, {BUDGET_KNOB: budget}) for kind in kinds for budget in plan.latent_budgets[kind]]
+    cut = {kind: plan.latent_budgets.get(kind, ()) for kind in kinds}  # none for a kind whose prefixes are no rates
+    budgets = [Candidate(kind, {BUDGET_KNOB: budget}) for kind in kinds for budget in cut[kind]]
     fixed = [Candidate(name, setting) for name, settings in plan.fixed_settings.items() for setting in settings]
-    swept = [Candidate(name, setting) for name in plan.swept for setting in STRATEGIES.load(name)().settings()]
+    names = [name for name in plan.swept if name in kinds or name not in CODECS.names()]
+    swept = [Candidate(name, setting) for name in names for setting in STRATEGIES.load(name)().settings()]
     if bench.bundle.local_model_path is None:
         fixed = [c for c in fixed if c.strategy != LOCAL]
     return [*budgets, *tuned_candidates(bench, plan, tuning, progress), *swept, *fixed]

@@ -137,7 +137,7 @@ class CloudWork:
     opening_bytes: float = 0.0
 
 
-TOKEN_STRATEGIES = frozenset({"klt", "meta", "int8", "int4", "downsample", "random-drop"})
+TOKEN_STRATEGIES = frozenset({"klt", "meta", "int8", "int4", "pq", "downsample", "random-drop"})
 
 
 def modelled_times(outcome: Outcome, link: Link, cloud: CloudWork) -> TimeMeans | None:

@@ -35,19 +35,24 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--fresh", action="store_true", help="begin anew where DIR holds a checkpoint")
     codec = parser.add_argument_group("codec")
     add_model_option(parser)
-    codec.add_argument("--kind", choices=CODECS.names(), default="klt", help="closed form or learned (default: klt)")
+    codec.add_argument(
+        "--kind",
+        choices=CODECS.names(),
+        default="klt",
+        help="closed form, learned, or product quantisation (default: klt)",
+    )
     codec.add_argument("--photos", metavar="DIR", type=Path, help="fit on the photos of this folder, not on scenes")
     codec.add_argument(
         "--scenes",
         metavar="N",
         type=positive_int,
-        help="pictures at most (default: 400 for klt, 25000 for meta)",
+        help="pictures at most (default: 400 for klt, 25000 for meta, 1600 for pq)",
     )
     codec.add_argument(
         "--start",
         metavar="DIR",
         type=Path,
-        help="meta: klt codec folder to start from (default: shipped, or fitted)",
+        help="meta, pq: klt codec folder to start from (default: shipped, or fitted)",
     )
 
 
@@ -84,6 +89,18 @@ def _run(arguments: argparse.Namespace) -> int:
             progress=progress,
             **seed,
         )
+    elif arguments.kind == "pq":
+        from heliograph.training.fit_product import PICTURES, fit_product
+
+        written = fit_product(
+            arguments.model,
+            out,
+            photos=arguments.photos,
+            pictures=arguments.scenes or PICTURES,
+            start=arguments.start,
+            progress=progress,
+            **seed,
+        )
     else:
         from heliograph.training.fit_codec import fit_codec
 
@@ -105,7 +122,8 @@ COMMAND = Command(
     run=_run,
     description=(
         "Train the reference model from nothing (three stages), or make a codec for any model's visual tokens: klt in\n"
-        "closed form, meta by training. A training that was stopped goes on. Progress goes to standard error."
+        "closed form, meta by training, pq by clustering. A training that was stopped goes on. Progress goes to\n"
+        "standard error."
     ),
     examples=(
         "heliograph train reference --out runs/train --minutes 120",

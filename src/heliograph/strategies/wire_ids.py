@@ -23,11 +23,12 @@ STRATEGY_WIRE_IDS = MappingProxyType(
         "local": 9,
         "meta": 10,
         "int4": 11,
+        "pq": 12,
     }
 )
 CONTROLLER_WIRE_IDS = MappingProxyType({"fixed": 0, "energy": 1})
 
-STRATEGIES_THAT_NEED_THE_BUNDLE = frozenset({"klt", "meta", "int8", "int4", "downsample", "random-drop"})
+STRATEGIES_THAT_NEED_THE_BUNDLE = frozenset({"klt", "meta", "int8", "int4", "pq", "downsample", "random-drop"})
 """Strategies that send visual tokens: restoring them is meaningless unless both ends hold the same bundle."""
 
 _STRATEGY_NAMES = {number: name for name, number in STRATEGY_WIRE_IDS.items()}

@@ -23,6 +23,7 @@ from heliograph.codec.klt import KltCodec
 from heliograph.errors import CodecNotFittedError, DataMissingError, HeliographError
 from heliograph.reference.scenes import ScenePlan
 from heliograph.types import FloatArray, VisualTokens
+from heliograph.vlm.loading import REFERENCE
 from heliograph.vlm.model import VisionLanguageModel
 
 FIT_SEEDS_START = 7_900_000  # training seeds that no shard of the reference model's training reaches
@@ -132,6 +133,33 @@ def photo_material(folder: Path, count: int) -> tuple[list[Image.Image], list[tu
     if not pictures:
         raise DataMissingError
     return pictures, [GENERIC_QUESTIONS] * len(pictures)
+
+
+def channel_codec(
+    model_name: str,
+    model: VisionLanguageModel,
+    tokens: Sequence[VisualTokens],
+    asked: Sequence[Sequence[str]],
+    start: Path | None,
+    progress: Progress,
+) -> KltCodec:
+    """The closed-form codec whose channel transform other kinds of codecs start from.
+
+    Args:
+        model_name: as the model was loaded.
+        model: the frozen VLM.
+        tokens, asked: of the pictures that it is fitted on where there is none yet.
+        start: folder of a fitted one; None takes the shipped one for the reference model.
+        progress: receives a line per stage.
+    """
+    if start is not None:
+        return KltCodec.load(start)
+    if model_name == REFERENCE:
+        from heliograph.reference.assets import shipped_bundle_folder
+
+        return KltCodec.load(shipped_bundle_folder())
+    sensitivity = working_sensitivity(model, tokens, asked, progress)
+    return KltCodec.fit(tokens, sensitivity=sensitivity, modes=("none",), restore=False)
 
 
 def working_sensitivity(

@@ -7,19 +7,17 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
-from heliograph.codec.klt import KltCodec
 from heliograph.errors import UsageError
 from heliograph.reference.render import render_scene
 from heliograph.reference.scenes import DEV_START
 from heliograph.training.files import refusals_named
 from heliograph.training.fit_codec import (
     FIT_SEEDS_START,
+    channel_codec,
     encode_all,
     photo_material,
     scene_questions,
-    working_sensitivity,
 )
 from heliograph.training.meta.card import training_facts, write_card
 from heliograph.training.meta.data import MetaData, gather
@@ -31,7 +29,6 @@ from heliograph.training.meta.network import MetaSizes
 from heliograph.training.meta.start import token_space
 from heliograph.training.meta.teacher import Teacher
 from heliograph.types import VisualTokens
-from heliograph.vlm.loading import REFERENCE
 from heliograph.vlm.model import VisionLanguageModel
 
 Progress = Callable[[str], None]
@@ -126,7 +123,9 @@ def open_run(
     model = VisionLanguageModel.load(model_name)
     teacher = Teacher(model)
     data, unseen = _gathered(teacher, photos, pictures, seed, out / "run" / "data", progress)
-    klt = _channel_codec(model_name, model, data, start, progress)
+    token_sets = [VisualTokens(one.float().numpy(), data.grid) for one in data.tokens[:_KLT_PICTURES]]
+    questions = [tuple(question for question, _ in picture) for picture in data.asked[:_KLT_PICTURES]]
+    klt = channel_codec(model_name, model, token_sets, questions, start, progress)
     space = token_space(klt, data.tokens, _MOST_FEATURES)
     recipe = recipe or MetaRecipe()
     if recipe.noticed_share:
@@ -180,19 +179,3 @@ def _gathered(
             data = data.followed_by(more)
         judged = gather(teacher, unseen, max(2, min(_JUDGED, pictures // 4)), cache, f"{key} unseen", progress)
     return data, judged
-
-
-def _channel_codec(
-    model_name: str, model: VisionLanguageModel, data: MetaData, start: Path | None, progress: Progress
-) -> KltCodec:
-    """The closed-form codec whose channel transform the features are."""
-    if start is not None:
-        return KltCodec.load(start)
-    if model_name == REFERENCE:
-        from heliograph.reference.assets import shipped_bundle_folder
-
-        return KltCodec.load(shipped_bundle_folder())
-    token_sets = [VisualTokens(one.float().numpy(), data.grid) for one in data.tokens[:_KLT_PICTURES]]
-    asked: list[Any] = [tuple(question for question, _ in picture) for picture in data.asked[:_KLT_PICTURES]]
-    sensitivity = working_sensitivity(model, token_sets, asked, progress)
-    return KltCodec.fit(token_sets, sensitivity=sensitivity, modes=("none",), restore=False)

@@ -1,0 +1,143 @@
+"""``heliograph train codec --kind pq``: codebooks for :mod:`heliograph.codec.product`, by k-means, without labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.cluster import KMeans
+
+from heliograph.codec.klt import KltCodec
+from heliograph.codec.product import CENTROIDS, ProductCodec, ProductTables
+from heliograph.errors import CodecNotFittedError, ShapeError
+from heliograph.training.files import refusals_named
+from heliograph.training.fit_codec import FIT_SEEDS_START, channel_codec, encode_all, photo_material, scene_material
+from heliograph.types import FloatArray, VisualTokens
+from heliograph.vlm.model import VisionLanguageModel
+
+SUBSPACES = (1, 2, 4, 8)
+PICTURES = 1600
+_MOST_FEATURES = 96  # as the learned codec: what lies below is next to nothing
+_MOST_ROUNDS = 60
+
+Progress = Callable[[str], None]
+
+
+def fit_product(
+    model_name: str,
+    out: Path,
+    *,
+    photos: Path | None = None,
+    pictures: int = PICTURES,
+    start: Path | None = None,
+    seed: int = 0,
+    progress: Progress = print,
+) -> Path:
+    """Fit ``pq`` and save it into ``out``.
+
+    Args:
+        model_name: ``reference``, a folder or a hub id.
+        out: codec folder.
+        photos: folder of photos; None fits on generated scenes (for the reference model).
+        pictures: how many scenes or photos at most.
+        start: folder of a fitted ``klt`` codec whose channel transform is taken; None takes the shipped one for the
+            reference model and fits one otherwise.
+        seed: of k-means, and of the first scene.
+        progress: receives a line per stage.
+
+    Raises:
+        DataMissingError: the folder holds no readable photo.
+        CodecNotFittedError: fewer pictures than it needs.
+        ModelUnavailableError, BundleDamagedError: the model or ``start`` cannot be loaded.
+        OutputUnwritableError: the disk refuses.
+    """
+    model = VisionLanguageModel.load(model_name)
+    shown, asked = photo_material(photos, pictures) if photos else scene_material(FIT_SEEDS_START + seed, pictures)
+    progress(f"encoding {len(shown)} pictures")
+    tokens = encode_all(model, shown)
+    klt = channel_codec(model_name, model, tokens, asked, start, progress)
+    codec = ProductCodec(product_tables(tokens, klt, seed=seed, progress=progress))
+    source = "photos" if photos else f"scenes from seed {FIT_SEEDS_START + seed}"
+    card = {
+        "codec": codec.kind,
+        "model": model_name,
+        "pictures": len(tokens),
+        "source": source,
+        "seed": seed,
+        "retained": dict(zip(map(str, codec.tables.subspaces), codec.tables.retained.tolist(), strict=True)),
+    }
+    with refusals_named():
+        out.mkdir(parents=True, exist_ok=True)
+        codec.save(out)
+        (out / "fit.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    return out
+
+
+def product_tables(
+    tokens: Sequence[VisualTokens],
+    klt: KltCodec,
+    *,
+    subspaces: Sequence[int] = SUBSPACES,
+    seed: int = 0,
+    progress: Progress = print,
+) -> ProductTables:
+    """Quantisers with so many subspaces each, over the channel transform of a fitted ``klt``.
+
+    Raises:
+        CodecNotFittedError: fewer than 256 tokens in all, or more subspaces than features.
+        ShapeError: ``klt`` was fitted for other tokens.
+    """
+    if not tokens or sum(one.grid.tokens for one in tokens) < CENTROIDS:
+        raise CodecNotFittedError
+    transform = klt.transform
+    positions, hidden = transform.mean.shape
+    if any(one.values.shape[1] != hidden or one.values.shape[0] % positions for one in tokens):
+        raise ShapeError
+    forward, inverse = transform.forward[:, :_MOST_FEATURES], transform.inverse[:_MOST_FEATURES]
+    if max(subspaces) > forward.shape[1]:
+        raise CodecNotFittedError
+    values = np.concatenate([one.values for one in tokens]).reshape(-1, positions, hidden)  # (tiles, P, D)
+    features = ((values - transform.mean) @ forward).reshape(-1, forward.shape[1])  # (samples, R)
+    owners, books, kept = [], [], []
+    for count in subspaces:
+        progress(f"clustering {len(features)} tokens in {count} subspaces")
+        owner = allocated(features.var(axis=0), count)
+        book, retained = _codebook(features, owner, seed)
+        owners.append(owner)
+        books.append(book)
+        kept.append(retained)
+    stacked = np.stack(owners), np.stack(books).astype(np.float32), np.asarray(kept, dtype=np.float32)
+    tables = ProductTables(klt.grid, transform.mean, forward, inverse, *stacked)
+    tables.check()
+    return tables
+
+
+def allocated(variances: npt.NDArray[np.floating], subspaces: int) -> npt.NDArray[np.int64]:
+    """(R,) the subspace of each feature: the largest variance left goes to the subspace with the least product so far,
+    as long as that has room (eigenvalue allocation, Ge et al. 2013)."""
+    room = -(-len(variances) // subspaces)
+    logs = np.log2(np.maximum(variances, 1e-12))
+    logs -= logs.min()  # a subspace without features counts as the least
+    sums, sizes = np.zeros(subspaces), np.zeros(subspaces, dtype=np.int64)
+    owner = np.zeros(len(variances), dtype=np.int64)
+    for feature in np.argsort(-logs, kind="stable"):
+        chosen = int(np.argmin(np.where(sizes < room, sums, np.inf)))
+        owner[feature] = chosen
+        sums[chosen] += logs[feature]
+        sizes[chosen] += 1
+    return owner
+
+
+def _codebook(features: FloatArray, owner: npt.NDArray[np.int64], seed: int) -> tuple[FloatArray, float]:
+    """(256, R) centroids, and the share of the features' energy that they keep."""
+    book = np.zeros((CENTROIDS, features.shape[1]), dtype=np.float32)
+    lost = 0.0
+    for subspace in range(int(owner.max()) + 1):
+        columns = np.flatnonzero(owner == subspace)
+        means = KMeans(CENTROIDS, n_init=1, max_iter=_MOST_ROUNDS, random_state=seed).fit(features[:, columns])
+        book[:, columns] = means.cluster_centers_
+        lost += float(means.inertia_)
+    return book, max(0.0, 1 - lost / max(float(np.square(features).sum()), 1e-30))
