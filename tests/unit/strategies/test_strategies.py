@@ -40,6 +40,9 @@ class RoundingCodec:
     def encode_watchfully(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> tuple[EncodedImage, bool]:
         return self.encode(tokens, max_bytes=max_bytes), False
 
+    def encode_at(self, tokens: VisualTokens, token_bytes: int) -> EncodedImage:
+        return self.encode(tokens, max_bytes=token_bytes * tokens.grid.tokens)
+
     def decode(self, header: bytes, segments: Any) -> VisualTokens:
         values = np.zeros(GRID.tokens * WIDTH, np.float32)
         found = np.frombuffer(b"".join(segments), "<f2")

@@ -11,7 +11,9 @@ from heliograph.codec.klt import KltCodec
 from heliograph.errors import DataMissingError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
+from heliograph.training.export import load_codec
 from heliograph.training.fit_codec import encode_all, fit_codec, measure_sensitivity
+from heliograph.training.fit_product import fit_product
 from heliograph.vlm.model import VisionLanguageModel
 
 
@@ -49,3 +51,17 @@ def test_sensitivity_is_a_second_moment(model_folder: Path) -> None:
 def test_a_folder_without_photos_is_a_named_error(model_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataMissingError):
         fit_codec(str(model_folder), tmp_path / "out", photos=tmp_path)
+
+
+def test_product_quantisation_from_scenes(model_folder: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    start = fit_codec(str(model_folder), tmp_path / "klt", scenes=12, progress=said.append)
+    fit_product(str(model_folder), tmp_path / "pq", pictures=8, start=start, progress=said.append)
+    codec = load_codec(tmp_path / "pq")
+    tokens = VisionLanguageModel.load(str(model_folder)).encode_image(render_scene(8_000_000).image)
+    encoded = codec.encode(tokens)
+    restored = codec.decode(encoded.header, encoded.segments)
+    nothing = codec.decode(encoded.header, ())
+    error = float(np.square(restored.values - tokens.values).sum())
+    assert error < 0.5 * float(np.square(nothing.values - tokens.values).sum())
+    assert encoded.payload_bytes == 3 + 8 * 64
