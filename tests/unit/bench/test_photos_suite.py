@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from heliograph.bench.photos_suite import (
-    KLT_BUDGETS,
+    BUDGETS,
     Measured,
     PhotoTools,
     figures,
-    measure_klt,
+    measure_codec,
     measure_pixels,
     sweep,
 )
@@ -65,9 +65,9 @@ def test_klt_is_one_encode_cut_at_every_budget() -> None:
     network = SimpleNamespace(tail=SimpleNamespace(top1=top1))
     features = SimpleNamespace(test=test, reference_top1=(0, 0, 0), network=network)
     with Progress(quiet=True) as progress:
-        measured = measure_klt(codec, features, range(3), progress)
-    assert len(measured) == len(KLT_BUDGETS)
-    for one, budget in zip(measured, KLT_BUDGETS, strict=True):
+        measured = measure_codec(codec, features, range(3), progress)
+    assert len(measured) == len(BUDGETS)
+    for one, budget in zip(measured, BUDGETS, strict=True):
         assert (one.payload_bytes <= budget).all()
     sizes = [m.point[0] for m in measured]
     assert sizes == sorted(sizes)

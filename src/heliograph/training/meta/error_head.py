@@ -18,7 +18,7 @@ from heliograph.codec.expectation import ErrorHead, feature_count, prefix_featur
 from heliograph.errors import CodecNotFittedError
 from heliograph.training.meta.data import MetaData
 from heliograph.training.meta.network import MetaDecoder, MetaEncoder, TokenSpace
-from heliograph.training.meta.teacher import Teacher
+from heliograph.training.meta.teacher import FrozenModel
 from heliograph.types import VisualTokens
 
 _CUTS = 6  # per picture
@@ -97,7 +97,7 @@ def _cut(
 
 @torch.no_grad()
 def judge(
-    teacher: Teacher, space: TokenSpace, encoder: MetaEncoder, decoder: MetaDecoder, data: MetaData, seed: int
+    teacher: FrozenModel, space: TokenSpace, encoder: MetaEncoder, decoder: MetaDecoder, data: MetaData, seed: int
 ) -> Judged:
     """Cut every picture at six random prefixes, one of them the whole stream, and answer its questions.
 

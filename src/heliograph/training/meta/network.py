@@ -66,24 +66,34 @@ class TokenSpace(nn.Module):
         mean: (N, D) mean token at each position.
         analysis: (D, R) to features whose mean square is about 1.
         synthesis: (R, D) back.
+        places: (N, N) over the positions of a tile and the same back; None where every position is a row of its own.
     """
 
     mean: Tensor
     analysis: Tensor
     synthesis: Tensor
+    places: Tensor | None
+    places_back: Tensor | None
 
-    def __init__(self, mean: Tensor, analysis: Tensor, synthesis: Tensor) -> None:
+    def __init__(
+        self, mean: Tensor, analysis: Tensor, synthesis: Tensor, places: tuple[Tensor, Tensor] | None = None
+    ) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
         self.register_buffer("analysis", analysis)
         self.register_buffer("synthesis", synthesis)
+        self.register_buffer("places", places[0] if places else None)
+        self.register_buffer("places_back", places[1] if places else None)
 
     def features(self, tokens: Tensor) -> Tensor:
         """(B, N, D) to (B, N, R)."""
-        return (tokens - self.mean) @ self.analysis
+        features = (tokens - self.mean) @ self.analysis
+        return features if self.places is None else self.places @ features
 
     def tokens(self, features: Tensor) -> Tensor:
         """(B, N, R) to (B, N, D)."""
+        if self.places_back is not None:
+            features = self.places_back @ features
         return self.mean + features @ self.synthesis
 
 

@@ -16,13 +16,13 @@ from heliograph.errors import ShapeError
 from heliograph.training.meta.network import MetaDecoder, MetaEncoder, RateModel, TokenSpace
 
 _MOST_PICTURES = 25_000
-_STEP = 0.36  # of the standard deviation of the component at a tenth of the integers; coarser ones end below B99
 _STEP_RANK = 0.1
+_CHUNK = 256
 _LEAST_SPREAD = 2e-3  # of the largest; what lies below is rounding noise of float32 products
 
 
 def token_space(codec: KltCodec, tokens: Tensor, most: int) -> TokenSpace:
-    """The channel transform of a fitted codec, scaled so that the features of (I, N, D) tokens have mean square 1.
+    """The transform of a fitted codec, scaled so that the features of (I, N, D) tokens have mean square 1.
 
     ``most`` bounds R: the leading components are kept.
 
@@ -34,16 +34,26 @@ def token_space(codec: KltCodec, tokens: Tensor, most: int) -> TokenSpace:
         raise ShapeError
     parts = transform.mean, transform.forward[:, :most], transform.inverse[:most]
     mean, forward, inverse = (torch.from_numpy(np.ascontiguousarray(part)).float() for part in parts)
-    size = ((tokens.float() - mean) @ forward).square().mean().sqrt().clamp(min=1e-12)
-    return TokenSpace(mean, forward / size, inverse * size)
+    places = None
+    if transform.mode != "none":
+        places = torch.from_numpy(transform.grid_forward).float(), torch.from_numpy(transform.grid_inverse).float()
+    plain = TokenSpace(mean, forward, inverse, places)
+    squares = [plain.features(part.float()).square().mean(dim=(1, 2)) for part in torch.split(tokens, _CHUNK)]
+    size = torch.cat(squares).mean().sqrt().clamp(min=1e-12)
+    return TokenSpace(mean, forward / size, inverse * size, places)
 
 
 @torch.no_grad()
-def start_from_components(encoder: MetaEncoder, decoder: MetaDecoder, rate: RateModel, features: Tensor) -> None:
-    """Set the linear paths and the rate model from (I, N, R) features of the training pictures."""
+def start_from_components(
+    encoder: MetaEncoder, decoder: MetaDecoder, rate: RateModel, features: Tensor, step_share: float
+) -> None:
+    """Set the linear paths and the rate model from (I, N, R) features of the training pictures.
+
+    ``step_share`` is the quantiser step in standard deviations of the component at a tenth of the integers.
+    """
     count = encoder.sizes.integers
     directions, spread = _components(features[:_MOST_PICTURES].flatten(1), count)
-    step = _STEP * spread[min(int(_STEP_RANK * count), int((spread > 0).sum()) - 1)]
+    step = step_share * spread[min(int(_STEP_RANK * count), int((spread > 0).sum()) - 1)]
     encoder.straight.copy_(directions / step)
     decoder.straight.copy_(directions.T * step)
     steps = (spread / step).clamp(0.15, 4.0).reshape(rate.log_scale.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,6 +16,22 @@ OwnAnswer = tuple[str, tuple[int, ...]]
 """A question and the ids that the model answers from uncompressed tokens, without the end."""
 
 _ANSWER_TOKENS = 24
+
+
+class FrozenModel(Protocol):
+    """What the learned codec trains for: anything that answers from visual tokens and can be differentiated."""
+
+    def own_answers(self, tokens: Sequence[VisualTokens], asked: Sequence[Sequence[str]]) -> list[list[OwnAnswer]]:
+        """Answers from these tokens, for each picture's questions."""
+        ...
+
+    def pack(self, asked: Sequence[Sequence[OwnAnswer]]) -> Any:
+        """Whatever ``distance`` needs to know of the questions of each picture."""
+        ...
+
+    def distance(self, batch: Any, exact: Tensor, restored: Tensor) -> Tensor:
+        """How far the answers from (B, N, D) restored tokens are from those of the exact ones, in nats."""
+        ...
 
 
 class Teacher:

@@ -82,7 +82,7 @@ def test_every_picture_is_judged_at_six_cuts(teacher: Teacher) -> None:
     space = token_space(KltCodec.fit(tokens, modes=("none",), max_components=6, restore=False), data.tokens, 6)
     sizes = MetaSizes(8, 8, 6, latents=LATENTS, channels=2, width=16, encoder_layers=1, decoder_layers=1, heads=2)
     encoder, decoder = MetaEncoder(sizes), MetaDecoder(sizes)
-    start_from_components(encoder, decoder, RateModel(sizes), space.features(data.tokens))
+    start_from_components(encoder, decoder, RateModel(sizes), space.features(data.tokens), 0.36)
     found = judge(teacher, space, encoder, decoder, data, seed=1)
     assert found.picture.tolist() == [0] * 12 + [1] * 6
     assert found.prefix.shape == (18, 3 + LATENTS)

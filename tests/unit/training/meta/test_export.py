@@ -43,7 +43,7 @@ def parts() -> Parts:
     basis = torch.linalg.qr(torch.randn(HIDDEN, HIDDEN))[0][:, : SIZES.features]
     space = TokenSpace(torch.zeros(6, HIDDEN), basis, basis.T)
     encoder, decoder = MetaEncoder(SIZES).eval(), MetaDecoder(SIZES).eval()
-    start_from_components(encoder, decoder, RateModel(SIZES), space.features(pictures(200, 1)))
+    start_from_components(encoder, decoder, RateModel(SIZES), space.features(pictures(200, 1)), 0.36)
     for layer in (encoder.leave, decoder.leave):
         torch.nn.init.normal_(layer.weight, std=0.05)
     return space, encoder, decoder

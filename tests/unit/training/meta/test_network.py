@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
+from heliograph.codec.klt import KltCodec
 from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel, TokenSpace, rounded
-from heliograph.training.meta.start import start_from_components
+from heliograph.training.meta.start import start_from_components, token_space
+from heliograph.types import Grid, VisualTokens
 
 SIZES = MetaSizes(3, 4, 10, latents=6, channels=2, width=16, encoder_layers=1, decoder_layers=1, heads=2, reach=3)
 
@@ -71,7 +74,7 @@ def test_components_restore_what_they_span_and_are_ordered() -> None:
     torch.manual_seed(1)
     features = (torch.randn(40, 4) * torch.tensor([20.0, 8.0, 4.0, 2.0]) @ torch.randn(4, 120)).reshape(40, 12, 10)
     encoder, decoder, rate = MetaEncoder(SIZES), MetaDecoder(SIZES), RateModel(SIZES)
-    start_from_components(encoder, decoder, rate, features)
+    start_from_components(encoder, decoder, rate, features, 0.36)
     small = features / 1000  # where tanh bounds nothing
     with torch.no_grad():
         latents = encoder(small)
@@ -90,3 +93,27 @@ def test_features_and_back() -> None:
     space = TokenSpace(mean, basis * 2, basis.T / 2)
     tokens = torch.randn(3, 12, 5)
     torch.testing.assert_close(space.tokens(space.features(tokens)), tokens)
+
+
+def test_features_over_channels_and_grid_and_back() -> None:
+    mean, basis = torch.randn(12, 5), torch.linalg.qr(torch.randn(5, 5))[0]
+    places = torch.linalg.qr(torch.randn(12, 12))[0]
+    weights = torch.linspace(1, 3, 12)[:, None]
+    space = TokenSpace(mean, basis, basis.T, (weights * places, (places.T / weights.T)))
+    tokens = torch.randn(3, 12, 5)
+    torch.testing.assert_close(space.tokens(space.features(tokens)), tokens, rtol=1e-4, atol=1e-5)
+    first = space.features(mean + torch.randn(5))
+    assert not torch.allclose(first[0], first[1])  # positions are mixed: one constant field is no row alike
+
+
+@pytest.mark.parametrize("mode", ["none", "dct"])
+def test_the_start_takes_the_closed_form_transform(mode: str) -> None:
+    rng = np.random.default_rng(1)
+    sets = [VisualTokens(rng.normal(size=(12, 6)).astype(np.float32), Grid(3, 4)) for _ in range(40)]
+    codec = KltCodec.fit(sets, modes=(mode,), restore=False)
+    stacked = torch.from_numpy(np.stack([one.values for one in sets]))
+    space = token_space(codec, stacked, 6)
+    assert (space.places is None) == (mode == "none")
+    features = space.features(stacked)
+    assert float(features.square().mean()) == pytest.approx(1, rel=1e-4)
+    torch.testing.assert_close(space.tokens(features), stacked, rtol=1e-3, atol=1e-3)
