@@ -32,7 +32,7 @@ from heliograph.training.meta.export import export_meta, round_to_shipped
 from heliograph.training.meta.loop import MetaRecipe, MetaRun
 from heliograph.training.meta.network import MetaSizes
 from heliograph.training.meta.start import token_space
-from heliograph.training.meta.teacher import OwnAnswer, divergence
+from heliograph.training.meta.teacher import OwnAnswer, divergence, relative_error
 from heliograph.types import VisualTokens
 
 CROPS = 30
@@ -72,14 +72,22 @@ class FrozenTail:
 
     def logits(self, features: Tensor) -> Tensor:
         """(B, 49, 320) to (B, 1001), without the file's rounding of activations, which has no gradient."""
-        active = (features @ self._expand.T + self._expand_bias).clamp(0, 6)  # (B, 49, 1280)
-        return active.mean(dim=-2) @ self._classify.T + self._classify_bias
+        return self._pooled(features) @ self._classify.T + self._classify_bias
 
-    def distance(self, batch: None, exact: Tensor, restored: Tensor) -> Tensor:
-        """Divergence of the class distribution from that of the exact features, in nats."""
+    def _pooled(self, features: Tensor) -> Tensor:
+        """(B, 49, 320) to (B, 1280)."""
+        return (features @ self._expand.T + self._expand_bias).clamp(0, 6).mean(dim=-2)
+
+    def distance(self, batch: None, exact: Tensor, restored: Tensor, hidden_weight: float = 0.0) -> Tensor:
+        """Divergence of the class distribution, in nats; what is held in between is the pool before the classifier."""
         with torch.no_grad():
             wanted = self.logits(exact)
-        return divergence(wanted, self.logits(restored), torch.ones(len(exact)))
+        distance = divergence(wanted, self.logits(restored), torch.ones(len(exact)))
+        if hidden_weight == 0:
+            return distance
+        with torch.no_grad():
+            pooled = self._pooled(exact)
+        return distance + hidden_weight * relative_error(pooled[None], self._pooled(restored)[None])
 
 
 def train(

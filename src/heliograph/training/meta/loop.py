@@ -46,6 +46,7 @@ class MetaRecipe:
         tokens_alone: share of the run in which nothing is asked: features are cheap, answers are not, and in short runs
             asking has not paid yet (docs/experiments.md).
         answer_weight: of the divergence of the frozen model's answers.
+        hidden_weight: of the relative error of the language model's hidden states, within the answers' weight.
         rate_weight: per byte of the whole stream.
         prefix: how the length of the kept prefix is drawn.
         only_latents: train for this prefix length alone, at no rate but its own; 0 trains for all.
@@ -61,6 +62,7 @@ class MetaRecipe:
     noticed_share: float = 0.0
     noticed_power: float = 0.6
     answer_weight: float = 1.0
+    hidden_weight: float = 0.0
     rate_weight: float = 0.00015
     tokens_alone: float = 1.0
     prefix: str = "uniform"
@@ -241,7 +243,7 @@ class MetaRun:
         batch = self.teacher.pack(asked)
         # bfloat16 pays on a GPU; processors without such units emulate it, three times slower than float32
         with torch.autocast(exact.device.type, dtype=torch.bfloat16, enabled=exact.device.type == "cuda"):
-            return self.teacher.distance(batch, exact[:count], restored[:count])
+            return self.teacher.distance(batch, exact[:count], restored[:count], self.recipe.hidden_weight)
 
     def _descend(self, loss: Tensor, share: float) -> None:
         rate = min(1.0, (self.state.phase_step + 1) / _WARM_UP_STEPS) * learning_rate(self.recipe, share)

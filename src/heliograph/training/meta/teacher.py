@@ -29,8 +29,9 @@ class FrozenModel(Protocol):
         """Whatever ``distance`` needs to know of the questions of each picture."""
         ...
 
-    def distance(self, batch: Any, exact: Tensor, restored: Tensor) -> Tensor:
-        """How far the answers from (B, N, D) restored tokens are from those of the exact ones, in nats."""
+    def distance(self, batch: Any, exact: Tensor, restored: Tensor, hidden_weight: float = 0.0) -> Tensor:
+        """How far the answers from (B, N, D) restored tokens are from those of the exact ones, in nats; plus so many
+        times the relative squared difference of what the model holds in between."""
         ...
 
 
@@ -65,28 +66,45 @@ class Teacher:
         return [*tail, *said, self._end], len(tail)
 
     def logits(self, batch: PackedBatch, tokens: Tensor) -> Tensor:
-        """(answer tokens, V) float32 logits wherever the batch has a target.
+        """(answer tokens, V) float32 logits wherever the batch has a target, from (B, N, D) visual tokens."""
+        return self._pass(batch, tokens, hidden=False)[0]
 
-        Args:
-            batch: B packed pictures.
-            tokens: (B, N, D) visual tokens.
-        """
+    def _pass(self, batch: PackedBatch, tokens: Tensor, *, hidden: bool) -> tuple[Tensor, Tensor | None]:
+        """Logits, and (layers, positions, D) hidden states of the middle and the last layer wherever text is read."""
         model = self.model.torch_model
         text = model.model.text_model
         embeds = text.get_input_embeddings()(batch.ids)  # (B, T, D)
         places = (batch.ids == model.config.image_token_id).unsqueeze(-1)
         embeds = embeds.masked_scatter(places, tokens.to(embeds.dtype))
-        hidden = text(
-            inputs_embeds=embeds, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
-        ).last_hidden_state
-        found: Tensor = model.lm_head(hidden[batch.targets != -100]).float()
-        return found
+        made = text(
+            inputs_embeds=embeds,
+            attention_mask=batch.mask,
+            position_ids=batch.positions,
+            use_cache=False,
+            output_hidden_states=hidden,
+        )
+        found: Tensor = model.lm_head(made.last_hidden_state[batch.targets != -100]).float()
+        if not hidden:
+            return found, None
+        layers = made.hidden_states  # (layers + 1) of (B, T, D)
+        read = ~places.squeeze(-1)
+        return found, torch.stack([layers[len(layers) // 2][read], layers[-1][read]])
 
-    def distance(self, batch: PackedBatch, exact: Tensor, restored: Tensor) -> Tensor:
-        """How far the answers from restored tokens are from those of the exact ones, in nats per answer token."""
+    def distance(self, batch: PackedBatch, exact: Tensor, restored: Tensor, hidden_weight: float = 0.0) -> Tensor:
+        """See :class:`FrozenModel`; in nats per answer token."""
         with torch.no_grad():
-            wanted = self.logits(batch, exact)
-        return divergence(wanted, self.logits(batch, restored), batch.weights[batch.targets != -100])
+            wanted, wanted_hidden = self._pass(batch, exact, hidden=hidden_weight > 0)
+        found, found_hidden = self._pass(batch, restored, hidden=hidden_weight > 0)
+        distance = divergence(wanted, found, batch.weights[batch.targets != -100])
+        if wanted_hidden is None or found_hidden is None:
+            return distance
+        return distance + hidden_weight * relative_error(wanted_hidden, found_hidden)
+
+
+def relative_error(wanted: Tensor, found: Tensor) -> Tensor:
+    """Squared error as a share of the wanted values' squares, mean over the leading dimension."""
+    errors = (found - wanted).square().flatten(1).sum(1) / wanted.square().flatten(1).sum(1).clamp(min=1e-12)
+    return errors.mean()
 
 
 def divergence(wanted: Tensor, found: Tensor, weights: Tensor) -> Tensor:

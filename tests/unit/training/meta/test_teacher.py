@@ -9,7 +9,7 @@ import torch
 
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
-from heliograph.training.meta.teacher import Teacher, divergence
+from heliograph.training.meta.teacher import Teacher, divergence, relative_error
 from heliograph.types import VisualTokens
 from heliograph.vlm.model import VisionLanguageModel
 
@@ -63,6 +63,25 @@ def test_distance_is_zero_at_the_exact_tokens_and_has_gradients(teacher: Teacher
     assert restored.grad is not None
     assert restored.grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in teacher.model.torch_model.parameters())
+
+
+def test_hidden_states_can_be_matched_too(teacher: Teacher, tokens: list[VisualTokens]) -> None:
+    exact = stacked(tokens)
+    batch = teacher.pack(teacher.own_answers(tokens, [QUESTIONS, QUESTIONS]))
+    assert float(teacher.distance(batch, exact, exact, 2.0)) == pytest.approx(0, abs=1e-6)
+    restored = exact + 0.5 * torch.randn_like(exact)
+    with torch.no_grad():
+        plain, once, twice = (float(teacher.distance(batch, exact, restored, weight)) for weight in (0.0, 1.0, 2.0))
+    assert once > plain
+    assert twice - once == pytest.approx(once - plain, rel=1e-3)
+
+
+def test_relative_error_is_a_mean_over_layers() -> None:
+    wanted = torch.stack([torch.ones(4, 3), 10 * torch.ones(4, 3)])
+    assert float(relative_error(wanted, wanted)) == 0
+    assert float(relative_error(wanted, torch.zeros_like(wanted))) == pytest.approx(1)
+    halved = torch.stack([wanted[0], wanted[1] / 2])
+    assert float(relative_error(wanted, halved)) == pytest.approx(0.125)
 
 
 def test_divergence_weighs_answers() -> None:
