@@ -1,0 +1,178 @@
+"""The contract of the tap, checked on one family: transmitted tokens answer exactly as pixels do.
+
+A tiny random model reads random photos; its visual tokens are taken apart, sent as float32 bytes and put together again
+with the layout of grey photos of the same sizes, and the model reads those grey photos with the tokens fed in. Logits
+and a greedy answer must be those of the pixel path, bit for bit, and the grey photos alone must give others.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from heliograph.vlm.families.inputs import Pixels, blank, pixel_inputs, placeholder_id, prompt_ids
+from heliograph.vlm.families.shrink import tiny_config
+from heliograph.vlm.image_features import layout_of, output_with, tokens_of
+from heliograph.vlm.tap import METHOD
+
+EXACT = "exact"
+CASES = (("one photo", 1, False), ("two photos", 2, False), ("two photos of different sizes or more tiles", 2, True))
+_ANSWER_TOKENS = 4
+_SPREAD = 0.05
+_MOST_REASON = 160
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found of one family.
+
+    Attributes:
+        kind: transformers' ``model_type``.
+        model: class.
+        outcome: ``exact``, or why not.
+        tokens: of one photo, rows and channels that travel; None where it did not come so far.
+    """
+
+    kind: str
+    model: str
+    outcome: str
+    tokens: tuple[int, int] | None = None
+
+
+def families() -> dict[str, str]:
+    """``model_type`` to the class that answers questions about pictures, for every family of this transformers."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as NAMES
+
+    return {kind: name if isinstance(name, str) else name[0] for kind, name in NAMES.items()}
+
+
+def check_family(kind: str) -> Verdict:
+    """The contract on one family; never raises: what goes wrong inside a family's code is its verdict."""
+    import transformers
+
+    name = families()[kind]
+    try:
+        model = _tiny_model(getattr(transformers, name), kind)
+        owner = find_owner(model)
+        if owner is None:
+            return Verdict(kind, name, f"its forward calls no {METHOD}")
+        placeholder = placeholder_id(model.config)
+        if placeholder is None:
+            return Verdict(kind, name, "its configuration names no placeholder for visual tokens")
+        tokens = None
+        for case, photos, varied in CASES:
+            outcome, found = _check_case(kind, model, owner, placeholder, photos, varied=varied)
+            tokens = tokens or found
+            if outcome != EXACT:
+                return Verdict(kind, name, f"{case}: {outcome}", tokens)
+    except Exception as error:  # foreign code may fail in any way
+        text = " ".join(str(error).split())[:_MOST_REASON]
+        return Verdict(kind, name, f"{type(error).__name__}: {text}")
+    return Verdict(kind, name, EXACT, tokens)
+
+
+def _tiny_model(family: Any, kind: str) -> Any:
+    torch.manual_seed(0)
+    model = family(tiny_config(kind)).eval().float().requires_grad_(False)
+    for parameter in model.parameters():
+        if parameter.dim() > 1 or not torch.isfinite(parameter).all():
+            nn.init.normal_(parameter, std=_SPREAD)
+    return model
+
+
+def find_owner(model: nn.Module) -> nn.Module | None:
+    """The innermost module whose ``forward`` calls its own ``get_image_features``; None where there is none."""
+    found = None
+    for module in model.modules():
+        if callable(getattr(module, METHOD, None)) and f"self.{METHOD}(" in _forward_source(module):
+            found = module
+    return found
+
+
+def _forward_source(module: nn.Module) -> str:
+    try:
+        return inspect.getsource(type(module).forward)
+    except (OSError, TypeError):
+        return ""
+
+
+@contextmanager
+def _replaced(owner: nn.Module, method: Any) -> Iterator[None]:
+    owner.__dict__[METHOD] = method
+    try:
+        yield
+    finally:
+        del owner.__dict__[METHOD]
+
+
+@torch.no_grad()
+def _check_case(
+    kind: str, model: Any, owner: nn.Module, placeholder: int, photos: int, *, varied: bool
+) -> tuple[str, tuple[int, int] | None]:
+    """Outcome, and rows and channels of one photo's tokens."""
+    pixels = pixel_inputs(kind, owner, model.config, photos, varied=varied, seed=photos + varied)
+    grey = blank(pixels)
+    asked = inspect.signature(getattr(type(owner), METHOD)).parameters
+    original = getattr(owner, METHOD)
+
+    def features(inputs: Pixels) -> Any:
+        return original(**{k: v for k, v in inputs.items() if k in asked}, return_dict=True)
+
+    output = features(pixels)
+    sent = tokens_of(output).float().numpy().tobytes()  # device
+    layout = layout_of(features(grey))  # cloud
+    received = torch.from_numpy(np.frombuffer(sent, dtype=np.float32).reshape(-1, layout.width).copy())
+    ids = prompt_ids(model.config, _counts(output, pixels, layout.rows, photos), placeholder)
+    with_pixels = _answer(model, ids, pixels, placeholder)
+    with _replaced(owner, lambda *_, **__: output_with(received, layout)):
+        with_tokens = _answer(model, ids, grey, placeholder)
+    if not _same(with_pixels, with_tokens):
+        return "logits differ", (layout.rows // photos, layout.width)
+    if _same(with_pixels, _answer(model, ids, grey, placeholder)):
+        return "the photo does not change the logits", (layout.rows // photos, layout.width)
+    return EXACT, (layout.rows // photos, layout.width)
+
+
+def _counts(output: Any, pixels: Pixels, rows: int, photos: int) -> list[int]:
+    """Tokens of each photo: as the output is divided, else by the grids, else evenly."""
+    tokens = getattr(output, "pooler_output", output)
+    if isinstance(tokens, (list, tuple)) and len(tokens) == photos:
+        return [int(one.numel() // one.shape[-1]) for one in tokens]
+    grids = pixels.get("image_grid_thw")
+    if grids is not None:
+        areas = grids.prod(-1)
+        return [int(rows * area // areas.sum()) for area in areas]
+    return [rows // photos + (rows % photos if last else 0) for last in [False] * (photos - 1) + [True]]
+
+
+def _answer(model: Any, ids: Tensor, pixels: Pixels, placeholder: int) -> list[Tensor]:
+    """Logits of each of a few greedy steps, every step from the whole sequence."""
+    steps = []
+    for _ in range(_ANSWER_TOKENS):
+        logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), **pixels, **_extras(model, ids, placeholder))
+        steps.append(logits.logits)
+        if model.config.is_encoder_decoder:
+            break  # the answer grows on the decoder's side
+        ids = torch.cat([ids, steps[-1][:, -1:].argmax(-1)], dim=1)
+    return steps
+
+
+def _extras(model: Any, ids: Tensor, placeholder: int) -> dict[str, Tensor]:
+    """Inputs that a processor makes from the ids."""
+    taken = inspect.signature(type(model).forward).parameters
+    types = (ids == placeholder).long()
+    made = {name: types for name in ("mm_token_type_ids", "token_type_ids") if name in taken}
+    if model.config.is_encoder_decoder:
+        made["decoder_input_ids"] = torch.tensor([[1, 5, 6]])
+    return made
+
+
+def _same(first: Sequence[Tensor], second: Sequence[Tensor]) -> bool:
+    return len(first) == len(second) and all(torch.equal(a, b) for a, b in zip(first, second, strict=True))

@@ -1,0 +1,155 @@
+"""What ``get_image_features`` returns, as visual tokens and back: the same for every family.
+
+::
+
+    output --tokens_of--> (rows, width) --wire--> (rows, width) --output_with(layout of a blank photo)--> output
+
+Families return a tensor, a list with one tensor per photo, or an output object of either. Levels that the language
+model adds to deeper layers (deepstack) have as many rows as the tokens themselves and travel beside them, as more
+channels. Everything else in the output is the same for every photo and is taken from that of a blank one, which the
+receiver makes with the model's own tower and keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from heliograph.errors import ModelUnsupportedError, ShapeError
+
+TOKENS = "pooler_output"
+CARRIED = (TOKENS, "deepstack_features")
+"""Fields of an output object that may depend on the photo and are read by a language model."""
+KEPT = (*CARRIED, "visual_indicator_features")
+"""These, and those that are the same for every photo."""
+
+
+@dataclass(frozen=True)
+class FeatureLayout:
+    """How one output is built; everything but the tokens' values.
+
+    Attributes:
+        sample: an output with the wanted shapes, whose tokens are replaced.
+        rows: tokens in all.
+        widths: channels of each level, the tokens' own first.
+    """
+
+    sample: Any
+    rows: int
+    widths: tuple[int, ...]
+
+    @property
+    def width(self) -> int:
+        """Channels of one transmitted token."""
+        return sum(self.widths)
+
+
+def layout_of(output: Any) -> FeatureLayout:
+    """The layout of an output.
+
+    Raises:
+        ModelUnsupportedError: it holds no tokens.
+    """
+    levels = _levels(output)
+    return FeatureLayout(output, levels[0].shape[0], tuple(level.shape[1] for level in levels))
+
+
+def tokens_of(output: Any) -> Tensor:
+    """(rows, width) tokens of an output: of all photos, one after another, levels side by side.
+
+    Raises:
+        ModelUnsupportedError: it holds no tokens.
+    """
+    return torch.cat(_levels(output), dim=1)
+
+
+def output_with(tokens: Tensor, layout: FeatureLayout) -> Any:
+    """An output of that layout with other tokens.
+
+    Args:
+        tokens: (rows, width), of any float dtype.
+        layout: of a photo of the same size.
+
+    Raises:
+        ShapeError: other rows or width.
+    """
+    if tuple(tokens.shape) != (layout.rows, layout.width):
+        raise ShapeError
+    levels = iter(torch.split(tokens, list(layout.widths), dim=1))
+
+    def refill(value: Any) -> Any:
+        """The same containers; the next level's rows in place of each stretch of as many."""
+        return _refilled(value, levels, layout.rows)
+
+    sample = layout.sample
+    if not is_dataclass(sample) or isinstance(sample, type):
+        return refill(sample)
+    made = {name: getattr(sample, name, None) for name in KEPT}
+    made = {name: refill(value) if name in CARRIED else value for name, value in made.items() if value is not None}
+    known = {field.name for field in fields(sample)}
+    return type(sample)(**{name: value for name, value in made.items() if name in known})
+
+
+def _levels(output: Any) -> list[Tensor]:
+    """(rows, D) of each level."""
+    parts = [output] if not is_dataclass(output) else [getattr(output, name, None) for name in CARRIED]
+    levels: list[Tensor] = []
+    rows = None
+    for part in parts:
+        for level in _stretches(part, rows):
+            levels.append(level)
+            rows = rows or level.shape[0]
+    if not levels:
+        raise ModelUnsupportedError
+    return levels
+
+
+def _stretches(value: Any, rows: int | None) -> Iterator[Tensor]:
+    """The levels in one field: all of it where it makes ``rows`` rows or nothing is known yet, else its entries'."""
+    if value is None:
+        return
+    flat = torch.cat([leaf.reshape(-1, leaf.shape[-1]) for leaf in _leaves(value)]) if _has_leaves(value) else None
+    if flat is None:
+        return
+    if rows is None or flat.shape[0] == rows:
+        yield flat
+        return
+    for entry in value:
+        yield from _stretches(entry, rows)
+
+
+def _has_leaves(value: Any) -> bool:
+    return isinstance(value, Tensor) or (isinstance(value, (list, tuple)) and any(_has_leaves(one) for one in value))
+
+
+def _leaves(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    else:
+        for one in value:
+            yield from _leaves(one)
+
+
+def _refilled(value: Any, levels: Iterator[Tensor], rows: int) -> Any:
+    count = sum(leaf.numel() // leaf.shape[-1] for leaf in _leaves(value))
+    if count != rows:
+        return type(value)(_refilled(one, levels, rows) for one in value)
+    level = next(levels)
+    position = 0
+
+    def take(leaf: Tensor) -> Tensor:
+        nonlocal position
+        size = leaf.numel() // leaf.shape[-1]
+        part = level[position : position + size]
+        position += size
+        return part.reshape(leaf.shape).to(leaf)
+
+    return _mapped(value, take)
+
+
+def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    return change(value) if isinstance(value, Tensor) else type(value)(_mapped(one, change) for one in value)
