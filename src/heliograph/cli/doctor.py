@@ -32,10 +32,10 @@ _MODULES = {
     "base": ("numpy",),
     "edge": ("PIL", "onnxruntime", "websockets", "tokenizers", "rich"),
     "cloud": ("torch", "transformers", "safetensors", "starlette", "uvicorn"),
-    "train": ("onnx",),
+    "train": ("onnx", "sklearn"),
     "bench": ("matplotlib", "ai_edge_litert"),
 }
-_DISTRIBUTIONS = {"PIL": "pillow", "ai_edge_litert": "ai-edge-litert"}
+_DISTRIBUTIONS = {"PIL": "pillow", "ai_edge_litert": "ai-edge-litert", "sklearn": "scikit-learn"}
 _NEEDED_PARTS = ("base", "edge")
 _DATA_FOLDERS = ("easy-vqa", "kodak", "links", "mobilenet-v2", "qwen3-vl-processor", "textvqa-dev")
 
@@ -53,9 +53,12 @@ class Check:
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_bundle_option(parser)
     parser.add_argument("--port", type=port, default=DEFAULT_PORT, help=f"port to look at (default: {DEFAULT_PORT})")
+    parser.add_argument("--vlms", action="store_true", help="list the model families that the tap fits, and no more")
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.vlms:
+        return _list_families(arguments)
     checks = list(all_checks(arguments.bundle, arguments.port))
     healthy = not any(check.needed and check.status != OK for check in checks)
     rows = [[c.name, c.status, "yes" if c.needed else "", printable(c.detail)] for c in checks]
@@ -63,6 +66,22 @@ def _run(arguments: argparse.Namespace) -> int:
     text = table(["what", "status", "needed", "found"], rows, left=(0, 1, 2, 3)) + "\n\n" + verdict
     say(arguments, text, {"healthy": healthy, "checks": [asdict(check) for check in checks]})
     return EXIT_DONE if healthy else EXIT_BROKEN
+
+
+def _list_families(arguments: argparse.Namespace) -> int:
+    """What the contract of the tap found when it was last run over all families."""
+    from heliograph.vlm.families.records import read_records
+
+    records = read_records()
+    rows = [
+        [r["kind"], printable(r["outcome"]), "" if r["tokens"] is None else "{} x {}".format(*r["tokens"])]
+        for r in records.families
+    ]
+    exact = sum(r["outcome"] == "exact" for r in records.families)
+    text = table(["family", "outcome", "tokens"], rows, left=(0, 1))
+    summary = f"{exact} of {len(rows)} families of transformers {records.transformers} are exact."
+    say(arguments, f"{text}\n\n{summary}", asdict(records))
+    return EXIT_DONE
 
 
 def all_checks(bundle_folder: Path | None, port_number: int) -> Iterator[Check]:
@@ -188,5 +207,5 @@ COMMAND = Command(
         "Look at versions, extras, picture formats, the bundle's hashes, the port and the data folders, and encode\n"
         "one photo. Exit code 1 if something that a device needs does not work."
     ),
-    examples=("heliograph doctor", "heliograph doctor --bundle bundle --json"),
+    examples=("heliograph doctor", "heliograph doctor --bundle bundle --json", "heliograph doctor --vlms"),
 )

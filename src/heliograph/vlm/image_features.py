@@ -21,8 +21,8 @@ from torch import Tensor
 
 from heliograph.errors import ModelUnsupportedError, ShapeError
 
-TOKENS = "pooler_output"
-CARRIED = (TOKENS, "deepstack_features")
+_TOKENS, _BEFORE_PROJECTOR = "pooler_output", "last_hidden_state"
+CARRIED = (_TOKENS, "deepstack_features")
 """Fields of an output object that may depend on the photo and are read by a language model."""
 KEPT = (*CARRIED, "visual_indicator_features")
 """These, and those that are the same for every photo."""
@@ -88,15 +88,18 @@ def output_with(tokens: Tensor, layout: FeatureLayout) -> Any:
     sample = layout.sample
     if not is_dataclass(sample) or isinstance(sample, type):
         return refill(sample)
-    made = {name: getattr(sample, name, None) for name in KEPT}
-    made = {name: refill(value) if name in CARRIED else value for name, value in made.items() if value is not None}
+    carried = _carried(sample)
+    made = {name: getattr(sample, name, None) for name in {*KEPT, *carried}}
+    made = {name: refill(made[name]) for name in carried if made[name] is not None} | {
+        name: value for name, value in made.items() if name not in carried and value is not None
+    }
     known = {field.name for field in fields(sample)}
     return type(sample)(**{name: value for name, value in made.items() if name in known})
 
 
 def _levels(output: Any) -> list[Tensor]:
     """(rows, D) of each level."""
-    parts = [output] if not is_dataclass(output) else [getattr(output, name, None) for name in CARRIED]
+    parts = [output] if not is_dataclass(output) else [getattr(output, name, None) for name in _carried(output)]
     levels: list[Tensor] = []
     rows = None
     for part in parts:
@@ -108,8 +111,13 @@ def _levels(output: Any) -> list[Tensor]:
     return levels
 
 
+def _carried(output: Any) -> tuple[str, ...]:
+    """Where a family's projector is part of its forward, tokens are what comes before it."""
+    return CARRIED if getattr(output, _TOKENS, None) is not None else (_BEFORE_PROJECTOR,)
+
+
 def _stretches(value: Any, rows: int | None) -> Iterator[Tensor]:
-    """The levels in one field: all of it where it makes ``rows`` rows or nothing is known yet, else its entries'."""
+    """The levels in one field: all of it where it makes ``rows`` rows or nothing is known yet, else its entries."""
     if value is None:
         return
     flat = torch.cat([leaf.reshape(-1, leaf.shape[-1]) for leaf in _leaves(value)]) if _has_leaves(value) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from heliograph.cli import doctor
 from heliograph.cli.doctor import ABSENT, BROKEN, OK, check_data, check_module, check_port, picture_round_trip
+from heliograph.cli.main import main
 from heliograph.errors import BundleDamagedError, PhotoUnreadableError
 
 
@@ -57,3 +59,12 @@ def test_named_errors_and_missing_packages_become_lines() -> None:
 
     assert doctor._guarded("x", True, damaged).status == BROKEN
     assert doctor._guarded("x", True, missing) == doctor.Check("x", ABSENT, True, "needs onnxruntime")
+
+
+def test_families_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--vlms"]) == 0
+    shown = capsys.readouterr().out
+    assert "qwen3_vl" in shown
+    assert "are exact." in shown
+    assert main(["doctor", "--vlms", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["families"]) > 90

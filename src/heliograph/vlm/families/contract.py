@@ -25,6 +25,7 @@ from heliograph.vlm.tap import METHOD
 EXACT = "exact"
 CASES = (("one photo", 1, False), ("two photos", 2, False), ("two photos of different sizes or more tiles", 2, True))
 _ANSWER_TOKENS = 4
+_FIRST_WORD = 64  # ids below are special to one family or another
 _SPREAD = 0.05
 _MOST_REASON = 160
 
@@ -160,7 +161,7 @@ def _answer(model: Any, ids: Tensor, pixels: Pixels, placeholder: int) -> list[T
         steps.append(logits.logits)
         if model.config.is_encoder_decoder:
             break  # the answer grows on the decoder's side
-        ids = torch.cat([ids, steps[-1][:, -1:].argmax(-1)], dim=1)
+        ids = torch.cat([ids, steps[-1][:, -1:, _FIRST_WORD:].argmax(-1) + _FIRST_WORD], dim=1)
     return steps
 
 

@@ -19,7 +19,7 @@ from heliograph.vlm.tap import METHOD
 
 Pixels = dict[str, Any]
 TEXT_BEFORE, TEXT_BETWEEN, QUESTION = 5, 6, (7, 8, 3)
-_GREY = 0.1
+GREY = 0.1
 
 _SMALL, _WIDE = (2, 2), (2, 3)  # photos in units of merged patches, rows and columns
 
@@ -46,7 +46,7 @@ class PixelShapes:
         patch = _first(vision, ("patch_size", "spatial_patch_size"), 14)
         return cls(
             patch=patch,
-            temporal=_first(vision, ("temporal_patch_size", "temporal_merge_size_patch"), 1),
+            temporal=_first(vision, ("temporal_patch_size", "patch_temporal"), 1),
             channels=_first(vision, ("in_channels", "in_chans", "num_channels"), 3),
             merge=_first(vision, ("spatial_merge_size", "merge_size"), 2),
             side=_first(vision, ("image_size",), PATCHES * patch),
@@ -76,7 +76,7 @@ def pixel_inputs(kind: str, owner: nn.Module, config: Any, photos: int, *, varie
 
 def blank(pixels: Mapping[str, Any]) -> Pixels:
     """The same sizes in grey; never zeros, which some families take for padding."""
-    return {k: torch.full_like(v, _GREY) if v.is_floating_point() else v for k, v in pixels.items()}
+    return {k: torch.full_like(v, GREY) if v.is_floating_point() else v for k, v in pixels.items()}
 
 
 Noise = Callable[..., Tensor]
@@ -153,6 +153,41 @@ def _without_sizes(shapes: PixelShapes, photos: int, varied: bool, noise: Noise)
     return _plain(shapes, photos, varied, noise)
 
 
+def _with_question(shapes: PixelShapes, photos: int, varied: bool, noise: Noise) -> Pixels:
+    """For families whose tokens depend on the question."""
+    made = _plain(shapes, photos, varied, noise)
+    ids = torch.tensor([QUESTION] * photos)
+    return {**made, "qformer_input_ids": ids, "qformer_attention_mask": torch.ones_like(ids)}
+
+
+def _two_sizes(shapes: PixelShapes, photos: int, varied: bool, noise: Noise) -> Pixels:
+    made = _plain(shapes, photos, varied, noise)
+    return {**made, "high_res_pixel_values": noise(photos, 3, shapes.side, shapes.side)}
+
+
+def _one_strip(shapes: PixelShapes, photos: int, varied: bool, noise: Noise) -> Pixels:
+    """Patches of all photos side by side in one picture, with a grid for each."""
+    grids = [(4, 8) if varied and i % 2 else (4, 4) for i in range(photos)]
+    patches = sum(height * width for height, width in grids)
+    strip = noise(1, 3, shapes.patch, shapes.patch * patches)
+    return {"pixel_values": strip, "target_sizes": torch.tensor(grids, dtype=torch.int32)}
+
+
+def _packed_flat(shapes: PixelShapes, photos: int, varied: bool, noise: Noise) -> Pixels:
+    """As ``_packed``, with grids of height and width."""
+    made = _packed(shapes, photos, varied, noise)
+    return {"pixel_values": made["pixel_values"], "image_grid_hw": made["image_grid_thw"][:, 1:]}
+
+
+def _cubes(shapes: PixelShapes, photos: int, varied: bool, noise: Noise) -> Pixels:
+    """(patches, time, height, width, channels); one token each."""
+    return {"pixel_values": noise(4 * photos, shapes.temporal, shapes.patch, shapes.patch, shapes.channels)}
+
+
+def _flat_patches(shapes: PixelShapes, photos: int, varied: bool, noise: Noise) -> Pixels:
+    return {"pixel_values": noise(photos, PATCHES**2, 3 * shapes.patch**2)}
+
+
 _BY_KIND: dict[str, Callable[[PixelShapes, int, bool, Noise], Pixels]] = {
     "llava": _without_sizes,
     "llava_next": _tiled,
@@ -162,8 +197,14 @@ _BY_KIND: dict[str, Callable[[PixelShapes, int, bool, Noise], Pixels]] = {
     "kimi_k25": _square_patches,
     "paddleocr_vl": _square_patches,
     "granite_docling": _tile_mask,
+    "inkling_mm_model": _cubes,
+    "fuyu": _flat_patches,
 }
 _BY_ARGUMENT: tuple[tuple[str, Callable[[PixelShapes, int, bool, Noise], Pixels]], ...] = (
+    ("qformer_input_ids", _with_question),
+    ("high_res_pixel_values", _two_sizes),
+    ("target_sizes", _one_strip),
+    ("image_grid_hw", _packed_flat),
     ("image_merge_sizes", _merged),
     ("image_grid_thw", _packed),
     ("spatial_shapes", _padded_patches),

@@ -1,7 +1,7 @@
 """Any family's default configuration, shrunk until its model has well under a million weights.
 
-Names of sizes are nearly the same in all families, so rules by name do most of it; what a family needs beside them is in
-``OVERRIDES``. Nothing is downloaded.
+Names of sizes are nearly the same in all families, so rules by name do most of it; what a family needs beside them is
+in ``OVERRIDES``. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _WIDTHS = frozenset(
         "dim",
         "out_hidden_size",
         "projection_dim",
+        "word_embed_proj_dim",
         "encoder_hidden_size",
         "projector_hidden_size",
         "hidden_dim",
@@ -87,6 +88,17 @@ _OPAQUE = frozenset({"rope_scaling", "id2label", "label2id"})
 _PINPOINTS = [[56, 112], [112, 56]]
 _MORE_KEY_HEADS = {"text_config": {"num_key_value_heads": HEADS}}
 
+_GEMMA4_VISION = {
+    "model_type": "gemma4_vision",
+    "hidden_size": WIDTH,
+    "intermediate_size": WIDTH,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "num_key_value_heads": HEADS,
+    "head_dim": WIDTH // HEADS,
+    "position_embedding_size": 64,
+}
+
 OVERRIDES: dict[str, dict[str, Any]] = {
     "gemma3": {"mm_tokens_per_image": 4},
     "shieldgemma2": {"mm_tokens_per_image": 4},
@@ -94,7 +106,16 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "llava_next_video": {"image_grid_pinpoints": _PINPOINTS},
     "llava_onevision": {"image_grid_pinpoints": _PINPOINTS},
     "vipllava": {"vision_feature_layers": [-1, -2, -2, -1, 1]},
-    "glm5_next": _MORE_KEY_HEADS,
+    "glm5_next": {
+        "text_config": {
+            "num_key_value_heads": HEADS,
+            "linear_head_dim": 16,
+            "linear_num_heads": HEADS,
+            "index_n_heads": HEADS,
+            "index_head_dim": 16,
+        }
+    },
+    "mistral_large4": _MORE_KEY_HEADS,
     "dots3_note": _MORE_KEY_HEADS,
     "llama4": {"vision_config": {"intermediate_size": 256, "projector_output_dim": 64, "projector_input_dim": 64}},
     "cohere_compass": {
@@ -105,7 +126,21 @@ OVERRIDES: dict[str, dict[str, Any]] = {
             }
         }
     },
-    "ernie4_5_vl_moe": {"text_config": {"rope_parameters": {"mrope_section": [3, 3, 2]}}},
+    "ernie4_5_vl_moe": {"text_config": {"moe_k": 2, "rope_parameters": {"mrope_section": [3, 3, 2]}}},
+    "muse_glimmer": {"out_hidden_size": 4 * WIDTH},
+    "muse_spark": {"out_hidden_size": 4 * WIDTH},
+    "gemma4": {"vision_config": _GEMMA4_VISION},
+    "granite4_vision": {
+        "deepstack_layer_map": [[-1, 0], [-2, 1]],
+        "spatial_target_layers": [0, 0, 1, 1],
+        "image_grid_pinpoints": [[128, 256], [256, 128]],
+    },
+    "kimi_k25": {
+        "text_config": {"qk_rope_head_dim": 16, "qk_nope_head_dim": 16, "v_head_dim": 16, "num_key_value_heads": HEADS}
+    },
+    "deepseek_vl_hybrid": {"high_res_vision_config": {"global_attn_indexes": [0]}},
+    "aria": {"projector_patch_to_query_dict": {PATCHES**2: 8}},
+    "t5gemma2": {"encoder": {"mm_tokens_per_image": 4}},
     "blip-2": {"image_token_index": 9},
     "instructblip": {"image_token_index": 9},
     "minicpmv4_6": {"image_token_id": 9},
@@ -142,11 +177,13 @@ def _shrunk(values: Mapping[Any, Any], special: dict[str, int]) -> dict[Any, Any
     for key, value in values.items():
         if isinstance(value, (list, tuple)) and len(value) in depths:
             made[key] = _first_layers(list(value))
+        elif key == "per_layer_config":
+            continue  # names layers that are gone
         elif key == "rope_parameters" and isinstance(value, dict):
             made[key] = _rope(value, values)
         elif isinstance(value, dict):
             made[key] = value if key in _OPAQUE else _shrunk(value, special)
-        elif key != "per_layer_config":
+        else:
             made[key] = _small(str(key), value, values, special)
     return made
 
@@ -160,13 +197,16 @@ def _small(key: str, value: Any, values: Mapping[Any, Any], special: dict[str, i
         return list(range(LAYERS))
     if key == "fullatt_block_indexes":
         return [LAYERS - 1]
+    patch = values.get("patch_size")
+    side = PATCHES * (patch if isinstance(patch, int) else 14)
+    if key == "image_size" and isinstance(value, (list, tuple)):
+        return [side] * len(value)
     if not isinstance(value, int) or isinstance(value, bool):
         return value
     if key.endswith(("_token_id", "_token_index")):
         return _TEXT_IDS.get(key, special.setdefault(key, _FIRST_SPECIAL + len(special)))
     if key == "image_size":
-        patch = values.get("patch_size")
-        return PATCHES * (patch if isinstance(patch, int) else 14)
+        return side
     if key in _LAYER_COUNTS:
         return LAYERS
     return WIDTH if key in _WIDTHS else _FIXED.get(key, value)
