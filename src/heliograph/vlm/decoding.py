@@ -16,8 +16,8 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from heliograph.types import Answer
+from heliograph.vlm.frame_tap import feed_image_features
 from heliograph.vlm.prompt import FrameInputs
-from heliograph.vlm.tap import feed_image_features
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from heliograph.errors import ModelUnavailableError, ModelUnsupportedError
-from heliograph.vlm.tap import find_tap
+from heliograph.vlm.frame_tap import find_tap
 
 REFERENCE = "reference"
 

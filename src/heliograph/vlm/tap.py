@@ -1,74 +1,79 @@
 """The tap: the one place where restored tokens enter an unmodified vision-language model.
 
-A model of the Idefics3 family makes visual tokens in one method of its inner module and nowhere else::
+A model of nearly every family makes visual tokens in one method and nowhere else, and its own ``forward`` calls it::
 
-    pixels --get_image_features--> pooler_output, a list of (frames * N, D) --inputs_merger--> language model
+    pixels --get_image_features--> output with tokens --forward--> language model
 
-Inside :func:`feed_image_features` that attribute of that one instance is a dispatcher which hands out the given
-tokens instead; afterwards the instance is as before. No weight, class or source line of the model changes. See
-``docs/decisions/0004-tap.md``.
+Inside :func:`intercepted` that attribute of that one instance is a dispatcher which asks a handler instead; afterwards
+the instance is as before. No weight, class or source line of the model changes. See ``docs/decisions/0004-tap.md``.
 """
 
 from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from heliograph.errors import ModelUnsupportedError, ShapeError
+from heliograph.errors import ModelUnsupportedError
 
 METHOD = "get_image_features"
+Handler = Callable[..., Any]
+"""``handler(original, *args, **kwargs)`` to what the method shall return."""
+
 _install_lock = threading.Lock()
 
 
-def find_tap(model: nn.Module) -> nn.Module:
-    """The inner module whose ``forward`` calls ``self.get_image_features(pixel_values, pixel_attention_mask)``.
+def find_owner(model: nn.Module) -> nn.Module:
+    """The innermost module whose ``forward`` calls its own ``get_image_features``.
 
     Raises:
-        ModelUnsupportedError: the model has no such method, or one with other arguments.
+        ModelUnsupportedError: there is none.
     """
-    owner = getattr(model, "model", model)
-    method = getattr(owner, METHOD, None)
-    if not isinstance(owner, nn.Module) or not callable(method):
+    found = None
+    for module in model.modules():
+        if callable(getattr(module, METHOD, None)) and f"self.{METHOD}(" in _forward_source(module):
+            found = module
+    if found is None:
         raise ModelUnsupportedError
-    if not isinstance(method, _Dispatcher) and not _takes_pixels(method):
-        raise ModelUnsupportedError
-    return owner
+    return found
 
 
-def _takes_pixels(method: Callable[..., Any]) -> bool:
-    return {"pixel_values", "pixel_attention_mask"} <= inspect.signature(method).parameters.keys()
+def _forward_source(module: nn.Module) -> str:
+    try:
+        return inspect.getsource(type(module).forward)
+    except (OSError, TypeError):
+        return ""
 
 
 @contextmanager
-def feed_image_features(model: nn.Module, features: Sequence[Tensor | None]) -> Iterator[None]:
-    """Within the context, this thread's forward passes with pixels get ``features`` in place of encoded pixels.
+def intercepted(owner: nn.Module, handler: Handler) -> Iterator[None]:
+    """Within the context, this thread's calls of ``owner.get_image_features`` go to ``handler``.
 
     Other threads see the model as it was; contexts may be nested, the innermost one counts; leaving always
     restores the instance, also after an exception.
-
-    Args:
-        model: an Idefics3 or SmolVLM model, with or without language-model head.
-        features: one entry per real (not all-zero) frame of ``pixel_values``, batch-major: restored tokens
-            (N, D), or None to encode this frame's own pixels.
-
-    Raises:
-        ModelUnsupportedError: the model has no tap.
-        ShapeError: (inside the forward pass) the number or shape of the entries does not fit.
     """
-    owner = find_tap(model)
     dispatcher = _install(owner)
     try:
-        with dispatcher.feeding(tuple(features)):
+        with dispatcher.handing_to(handler):
             yield
     finally:
         _uninstall(owner, dispatcher)
+
+
+@contextmanager
+def feed_output(owner: nn.Module, output: Any) -> Iterator[None]:
+    """Within the context, this thread's forward passes with pixels get ``output`` in place of encoded pixels."""
+    with intercepted(owner, lambda original, *args, **kwargs: output):
+        yield
+
+
+def is_dispatcher(method: Any) -> bool:
+    """Whether a method is ours at the moment."""
+    return isinstance(method, _Dispatcher)
 
 
 def _install(owner: nn.Module) -> _Dispatcher:
@@ -94,58 +99,23 @@ def _uninstall(owner: nn.Module, dispatcher: _Dispatcher) -> None:
 
 
 class _Dispatcher:
-    """Stands in for the bound method: tokens for threads that feed some, the original for all others."""
+    """Stands in for the bound method: a handler for threads that gave one, the original for all others."""
 
     def __init__(self, original: Callable[..., Any], previous: Any) -> None:
         self.original = original
         self.previous = previous  # an instance attribute that somebody else had put there, or None
         self.users = 1
-        self._fed = threading.local()
+        self._handlers = threading.local()
 
     @contextmanager
-    def feeding(self, features: tuple[Tensor | None, ...]) -> Iterator[None]:
-        stack: list[tuple[Tensor | None, ...]] = self._fed.__dict__.setdefault("stack", [])
-        stack.append(features)
+    def handing_to(self, handler: Handler) -> Iterator[None]:
+        stack: list[Handler] = self._handlers.__dict__.setdefault("stack", [])
+        stack.append(handler)
         try:
             yield
         finally:
             stack.pop()
 
-    def __call__(self, pixel_values: Tensor, pixel_attention_mask: Tensor | None = None, **kwargs: Any) -> Any:
-        stack = self._fed.__dict__.get("stack")
-        if not stack or all(entry is None for entry in stack[-1]):
-            return self.original(pixel_values, pixel_attention_mask, **kwargs)
-        return self._assemble(stack[-1], pixel_values, pixel_attention_mask, kwargs)
-
-    def _assemble(
-        self, features: tuple[Tensor | None, ...], pixels: Tensor, mask: Tensor | None, kwargs: dict[str, Any]
-    ) -> SimpleNamespace:
-        """``pooler_output`` as the model builds it: per sample of the batch, its frames' tokens one after another."""
-        real = pixels.ne(0).flatten(2).any(dim=-1)  # (B, frames); all-zero frames are padding, as in the model
-        if int(real.sum()) != len(features):
-            raise ShapeError
-        encoded = self._encode_missing(features, pixels, mask, real, kwargs)
-        frames = [next(encoded) if entry is None else entry for entry in features]
-        if len({frame.shape for frame in frames}) != 1 or frames[0].ndim != 2:
-            raise ShapeError
-        stacked = torch.stack([frame.to(frames[0]) for frame in frames])  # (real frames, N, D)
-        counts: list[int] = real.sum(dim=1).tolist()
-        return SimpleNamespace(pooler_output=[part.flatten(0, 1) for part in torch.split(stacked, counts)])
-
-    def _encode_missing(
-        self,
-        features: tuple[Tensor | None, ...],
-        pixels: Tensor,
-        mask: Tensor | None,
-        real: Tensor,
-        kwargs: dict[str, Any],
-    ) -> Iterator[Tensor]:
-        """Tokens (N, D) of the frames that were given as None, in order, from one pass of the model's own encoder."""
-        wanted = torch.tensor([entry is None for entry in features], device=pixels.device)
-        count = int(wanted.sum())
-        if count == 0:
-            return iter(())
-        frames = pixels[real][wanted].unsqueeze(0)  # (1, count, 3, H, W)
-        masks = None if mask is None else mask[real][wanted].unsqueeze(0)
-        joined: Tensor = self.original(frames, masks, **kwargs).pooler_output[0]  # (count * N, D)
-        return iter(joined.chunk(count))
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        stack = self._handlers.__dict__.get("stack")
+        return stack[-1](self.original, *args, **kwargs) if stack else self.original(*args, **kwargs)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from heliograph.errors import ModelUnsupportedError, ShapeError
-from heliograph.vlm.tap import feed_image_features, find_tap
+from heliograph.vlm.frame_tap import feed_image_features, find_tap
 
 
 def fingerprint(model):

@@ -8,8 +8,7 @@ and a greedy answer must be those of the pixel path, bit for bit, and the grey p
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from heliograph.errors import ModelUnsupportedError
 from heliograph.vlm.families.inputs import Pixels, blank, pixel_inputs, placeholder_id, prompt_ids
 from heliograph.vlm.families.shrink import tiny_config
 from heliograph.vlm.image_features import layout_of, output_with, tokens_of
-from heliograph.vlm.tap import METHOD
+from heliograph.vlm.tap import METHOD, feed_output, find_owner
 
 EXACT = "exact"
 CASES = (("one photo", 1, False), ("two photos", 2, False), ("two photos of different sizes or more tiles", 2, True))
@@ -61,8 +61,9 @@ def check_family(kind: str) -> Verdict:
     name = families()[kind]
     try:
         model = _tiny_model(getattr(transformers, name), kind)
-        owner = find_owner(model)
-        if owner is None:
+        try:
+            owner = find_owner(model)
+        except ModelUnsupportedError:
             return Verdict(kind, name, f"its forward calls no {METHOD}")
         placeholder = placeholder_id(model.config)
         if placeholder is None:
@@ -88,31 +89,6 @@ def _tiny_model(family: Any, kind: str) -> Any:
     return model
 
 
-def find_owner(model: nn.Module) -> nn.Module | None:
-    """The innermost module whose ``forward`` calls its own ``get_image_features``; None where there is none."""
-    found = None
-    for module in model.modules():
-        if callable(getattr(module, METHOD, None)) and f"self.{METHOD}(" in _forward_source(module):
-            found = module
-    return found
-
-
-def _forward_source(module: nn.Module) -> str:
-    try:
-        return inspect.getsource(type(module).forward)
-    except (OSError, TypeError):
-        return ""
-
-
-@contextmanager
-def _replaced(owner: nn.Module, method: Any) -> Iterator[None]:
-    owner.__dict__[METHOD] = method
-    try:
-        yield
-    finally:
-        del owner.__dict__[METHOD]
-
-
 @torch.no_grad()
 def _check_case(
     kind: str, model: Any, owner: nn.Module, placeholder: int, photos: int, *, varied: bool
@@ -132,7 +108,7 @@ def _check_case(
     received = torch.from_numpy(np.frombuffer(sent, dtype=np.float32).reshape(-1, layout.width).copy())
     ids = prompt_ids(model.config, _counts(output, pixels, layout.rows, photos), placeholder)
     with_pixels = _answer(model, ids, pixels, placeholder)
-    with _replaced(owner, lambda *_, **__: output_with(received, layout)):
+    with feed_output(owner, output_with(received, layout)):
         with_tokens = _answer(model, ids, grey, placeholder)
     if not _same(with_pixels, with_tokens):
         return "logits differ", (layout.rows // photos, layout.width)

@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from heliograph.errors import ModelUnsupportedError
 from heliograph.vlm.families import contract
-from heliograph.vlm.families.contract import EXACT, check_family, families, find_owner
+from heliograph.vlm.families.contract import EXACT, check_family, families
 from heliograph.vlm.families.records import read_records
 from heliograph.vlm.families.report import page
+from heliograph.vlm.tap import find_owner
 
 NEEDED = (
     "smolvlm",
@@ -93,5 +95,6 @@ def test_a_model_whose_forward_calls_no_tap_has_no_owner() -> None:
         def forward(self, pixel_values: Tensor) -> Tensor:
             return torch.zeros(1)
 
-    assert find_owner(Deaf()) is None
+    with pytest.raises(ModelUnsupportedError):
+        find_owner(Deaf())
     assert check_family("git").outcome == "its forward calls no get_image_features"
