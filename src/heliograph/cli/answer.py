@@ -59,9 +59,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.segments is not None:
         encoded = encoded.prefix(arguments.segments)
     bundle = matching_bundle(encoded, arguments.bundle)
-    from heliograph.vlm.model import VisionLanguageModel  # after what is cheap to refuse
+    from heliograph.vlm.opening import open_model  # after what is cheap to refuse
 
-    model = VisionLanguageModel.load(arguments.model)
+    model = open_model(arguments.model)
     tools = FileTools(bundle, model.grid, model.hidden_size)
     restored = STRATEGIES.load(encoded.strategy)().restore(encoded, tools)
     seen = restored.tokens if restored.tokens is not None else restored.image

@@ -78,9 +78,9 @@ def load_cloud(model_name: str, bundle_folder: Path | None) -> Cloud:
         ModelUnsupportedError: the bundle was made for a model with other tokens.
     """
     from heliograph.vlm.loading import REFERENCE
-    from heliograph.vlm.model import VisionLanguageModel
+    from heliograph.vlm.opening import open_model
 
-    model = VisionLanguageModel.load(model_name)
+    model = open_model(model_name)
     if bundle_folder is None and model_name != REFERENCE:
         return Cloud(model)
     from heliograph.codec.bundle import Bundle
@@ -90,7 +90,7 @@ def load_cloud(model_name: str, bundle_folder: Path | None) -> Cloud:
 
         bundle_folder = shipped_bundle_folder()
     bundle = Bundle.load(bundle_folder)
-    if bundle.grid.tokens != model.grid.tokens or bundle.hidden_size != model.hidden_size:
+    if bundle.hidden_size != model.hidden_size or (model.fixed_grid and bundle.grid.tokens != model.grid.tokens):
         raise ModelUnsupportedError
     return Cloud(model, bundle.codecs, bundle.hash)
 

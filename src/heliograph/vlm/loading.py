@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from heliograph.errors import ModelUnavailableError, ModelUnsupportedError
-from heliograph.vlm.frame_tap import find_tap
+from heliograph.vlm.processors import load_processor
+from heliograph.vlm.tap import find_owner
 
 REFERENCE = "reference"
 
@@ -29,13 +30,13 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
         ModelUnsupportedError: a model without the image-feature tap.
     """
     source = _source(name)
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoModelForImageTextToText
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     try:
-        processor = AutoProcessor.from_pretrained(source, trust_remote_code=False)
+        processor = load_processor(source)
         model, report = AutoModelForImageTextToText.from_pretrained(
             source,
             dtype=dtype,
@@ -48,7 +49,7 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
         raise ModelUnavailableError from cause
     if report["missing_keys"] or report["mismatched_keys"]:
         raise ModelUnavailableError
-    find_tap(model)
+    find_owner(model)
     if not hasattr(processor, "image_processor") or not hasattr(processor, "tokenizer"):
         raise ModelUnsupportedError
     return model.to(device).eval().requires_grad_(False), processor

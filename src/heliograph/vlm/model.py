@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from heliograph.errors import QuestionTooLongError, ShapeError, StreamDamagedError, UsageError
+from heliograph.errors import ModelUnsupportedError, QuestionTooLongError, ShapeError, StreamDamagedError, UsageError
 from heliograph.types import Answer, Grid, VisualTokens
 from heliograph.vlm.batching import answer_batch
 from heliograph.vlm.decoding import Decoder, Step, to_answer
@@ -29,6 +29,8 @@ from heliograph.vlm.prompt import FrameInputs, Prompt, PromptBuilder, merge_imag
 from heliograph.vlm.verification import verify_steps
 
 ImageInput = VisualTokens | Image.Image
+
+_FAMILY = ("idefics3", "smolvlm")
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,16 @@ class Verification:
 class VisionLanguageModel:
     """An unmodified model with its processor: encodes images, answers from tokens or pixels, verifies drafts.
 
+    It knows one family, Idefics3, with one frame per photo; :class:`heliograph.vlm.general.GeneralModel` takes any.
     Calls from several threads are safe but gain nothing; give one worker thread the model.
     """
 
+    fixed_grid = True
+    """Every photo has the same grid of tokens."""
+
     def __init__(self, name: str, model: Any, processor: Any) -> None:
+        if not _one_frame_per_photo(model, processor):
+            raise ModelUnsupportedError
         self.name = name
         self.torch_model = model
         self.processor = processor
@@ -200,3 +208,10 @@ class VisionLanguageModel:
     def _answer(self, steps: Sequence[Step]) -> Answer:
         said = [step.token_id for step in steps if step.token_id not in self.decoder.end_ids]
         return to_answer(steps, self.decoder.end_ids, self.prompts.decode(said))
+
+
+def _one_frame_per_photo(model: Any, processor: Any) -> bool:
+    """Whether this is the family that the quick path knows, with photos that are not split into tiles."""
+    if getattr(model.config, "model_type", None) not in _FAMILY:
+        return False
+    return hasattr(processor, "image_seq_len") and not getattr(processor.image_processor, "do_image_splitting", False)

@@ -48,7 +48,7 @@ class PromptBuilder:
         self._processor = processor
         self._tokenizer = processor.tokenizer
         self._image_token_id = image_token_id
-        control = _control_tokens(self._tokenizer)
+        control = control_tokens(self._tokenizer)
         self._control_ids = frozenset(control)
         self._control_names = tuple(sorted(control.values(), key=len, reverse=True))
         self._cached_tail = lru_cache(maxsize=2048)(self._make_tail)  # questions of strangers: bounded
@@ -153,7 +153,7 @@ class PromptBuilder:
                     raise ModelUnsupportedError
 
 
-def _control_tokens(tokenizer: Any) -> dict[int, str]:
+def control_tokens(tokenizer: Any) -> dict[int, str]:
     """Special tokens, and added ones that are spelled like markup; added ordinary words are not control tokens."""
     found = dict(zip(tokenizer.all_special_ids, map(str, tokenizer.all_special_tokens), strict=True))
     for token_id, token in tokenizer.added_tokens_decoder.items():

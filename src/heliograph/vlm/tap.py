@@ -105,6 +105,7 @@ class _Dispatcher:
         self.original = original
         self.previous = previous  # an instance attribute that somebody else had put there, or None
         self.users = 1
+        self.__signature__ = inspect.signature(original)  # ``generate`` asks it which inputs the method takes
         self._handlers = threading.local()
 
     @contextmanager

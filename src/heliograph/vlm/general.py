@@ -1,0 +1,202 @@
+"""Any family's model in the cloud: photos of any size as tokens or pixels in, answers out.
+
+::
+
+    sizes of the photos --grey photos, own processor and chat template--> ids, grids, grey pixels
+    grey pixels --own vision tower, once per sizes--> layout
+    VisualTokens (N, D) of each photo --layout--> output of get_image_features --tap--> generate --> Answer
+
+Nothing here knows a family. What the photos' sizes decide (placeholders, grids, tiles) is asked of the model's own
+processor with grey photos of those sizes, so that the cloud needs no pixels.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from heliograph.errors import (
+    ModelUnsupportedError,
+    QuestionEmptyError,
+    QuestionTooLongError,
+    ShapeError,
+    StreamDamagedError,
+    UsageError,
+)
+from heliograph.prompt_text import neutralised
+from heliograph.types import Answer, Grid, VisualTokens
+from heliograph.vlm.decoding import Step, best_steps, to_answer
+from heliograph.vlm.image_features import FeatureLayout, layout_of, output_with, tokens_of
+from heliograph.vlm.model import Verification
+from heliograph.vlm.prompt import MAX_IMAGES_PER_QUESTION, MAX_QUESTION_CHARACTERS, control_tokens
+from heliograph.vlm.tap import METHOD, feed_output, find_owner
+
+GREY = (128, 128, 128)
+"""Of the photos that stand in for others; some families take black ones for padding."""
+
+_USUAL_SIZE = (640, 480)
+_MOST_SIDE = 1 << 14
+
+Size = tuple[int, int]
+ImageInput = VisualTokens | Image.Image
+
+
+class GeneralModel:
+    """An unmodified model of any family with its processor.
+
+    Slower than :class:`heliograph.vlm.model.VisionLanguageModel`, which knows one family: every answer is one call of
+    the model's own ``generate``, and drafts are not verified but answered anew.
+
+    Args:
+        name: as it was loaded.
+        model, processor: in evaluation mode.
+
+    Raises:
+        ModelUnsupportedError: its forward calls no ``get_image_features``, or the processor has no chat template.
+    """
+
+    fixed_grid = False
+    """The photo's size decides how many tokens it has."""
+
+    def __init__(self, name: str, model: Any, processor: Any) -> None:
+        self.name = name
+        self.torch_model, self.processor = model, processor
+        self._owner = find_owner(model)
+        self._taken = frozenset(inspect.signature(getattr(type(self._owner), METHOD)).parameters)
+        self._control_names = tuple(sorted(control_tokens(processor.tokenizer).values(), key=len, reverse=True))
+        end = model.generation_config.eos_token_id
+        self._end_ids = frozenset([end] if isinstance(end, int) else end or ())
+        self._layout = lru_cache(maxsize=64)(self._make_layout)  # sizes come from strangers: bounded
+        usual = self._layout((_USUAL_SIZE,))
+        self.hidden_size, self.grid = usual[0].width, usual[1][0]
+
+    # ---- images ------------------------------------------------------------------------------------
+    @torch.inference_mode()
+    def encode_image(self, photo: Image.Image) -> VisualTokens:
+        """Visual tokens (N, D) float32 of one photo; D counts every level that the language model reads."""
+        output = self._features(self._processed("", [photo]))
+        grid = self._layout((photo.size,))[1][0]
+        values = tokens_of(output).float().cpu().numpy()
+        if values.shape[0] != grid.tokens:
+            raise ModelUnsupportedError
+        return VisualTokens(np.ascontiguousarray(values), grid)
+
+    @torch.inference_mode()
+    def _make_layout(self, sizes: tuple[Size, ...]) -> tuple[FeatureLayout, tuple[Grid, ...]]:
+        """Of photos of these sizes, together; and how each one's tokens lie."""
+        made = self._processed("", [Image.new("RGB", size, GREY) for size in sizes])
+        layout = layout_of(self._features(made))
+        alone = [layout] if len(sizes) == 1 else [self._layout((size,))[0] for size in sizes]
+        if sum(one.rows for one in alone) != layout.rows:
+            raise ModelUnsupportedError  # photos shown together are not the sum of each
+        grids = made.get("image_grid_thw")
+        return layout, tuple(
+            _grid(one.rows, size, None if grids is None else grids[place].tolist())
+            for place, (one, size) in enumerate(zip(alone, sizes, strict=True))
+        )
+
+    def _features(self, made: dict[str, Any]) -> Any:
+        """What the model's own tower makes of processed photos."""
+        method = getattr(self._owner, METHOD)
+        return method(**{name: value for name, value in made.items() if name in self._taken}, return_dict=True)
+
+    # ---- answers -----------------------------------------------------------------------------------
+    @torch.inference_mode()
+    def answer(self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = 64) -> Answer:
+        """The greedy answer to ``question`` about ``images`` (1 to 8).
+
+        Raises:
+            QuestionEmptyError, QuestionTooLongError: the question cannot be asked.
+            ShapeError, StreamDamagedError: tokens of the wrong shape for their photo's size, or not finite.
+        """
+        if max_new_tokens < 1 or not 1 <= len(images) <= MAX_IMAGES_PER_QUESTION:
+            raise UsageError
+        if len(question) > MAX_QUESTION_CHARACTERS:
+            raise QuestionTooLongError
+        if not question.strip():
+            raise QuestionEmptyError
+        if not any(isinstance(image, VisualTokens) for image in images):
+            made = self._processed(question, [image for image in images if isinstance(image, Image.Image)])
+            return self._generated(made, max_new_tokens)
+        tokens = [image if isinstance(image, VisualTokens) else self.encode_image(image) for image in images]
+        sizes = tuple(_size(one) for one in tokens)
+        layout = self._layout(sizes)[0]
+        values = np.concatenate([self._checked(one) for one in tokens])
+        made = self._processed(question, [Image.new("RGB", size, GREY) for size in sizes])
+        with feed_output(self._owner, output_with(torch.from_numpy(values).to(self.torch_model.device), layout)):
+            return self._generated(made, max_new_tokens)
+
+    def verify_draft(
+        self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = 64
+    ) -> Verification:
+        """The same answer, and how many of the draft's tokens are in it; made anew."""
+        answer = self.answer(question, images, max_new_tokens=max_new_tokens)
+        pairs = zip(answer.token_ids, draft.token_ids, strict=False)
+        return Verification(answer, sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs)))
+
+    def _checked(self, tokens: VisualTokens) -> np.ndarray:
+        """(N, D) float32 of tokens that fit their photo's size."""
+        layout = self._layout((_size(tokens),))[0]
+        if tokens.values.shape != (layout.rows, layout.width):
+            raise ShapeError
+        if not np.isfinite(tokens.values).all():
+            raise StreamDamagedError
+        return np.ascontiguousarray(tokens.values, dtype=np.float32)
+
+    def _processed(self, question: str, photos: Sequence[Image.Image]) -> dict[str, Any]:
+        """What the model's own processor and chat template make of photos and a question."""
+        content: list[dict[str, str]] = [{"type": "image"} for _ in photos]
+        content.append({"type": "text", "text": neutralised(question.strip(), self._control_names)})
+        messages = [{"role": "user", "content": content}]
+        text = self.processor.apply_chat_template(messages, add_generation_prompt=True)
+        pictures = [photo.convert("RGB") for photo in photos]
+        made = self.processor(text=[text], images=pictures, return_tensors="pt")
+        model = self.torch_model
+        return {
+            name: value.to(model.device, model.dtype) if value.is_floating_point() else value.to(model.device)
+            for name, value in made.items()
+        }
+
+    def _generated(self, made: dict[str, Any], limit: int) -> Answer:
+        out = self.torch_model.generate(
+            **made, do_sample=False, max_new_tokens=limit, output_logits=True, return_dict_in_generate=True
+        )
+        ids = out.sequences[0, made["input_ids"].shape[1] :].tolist()
+        steps = []
+        for token, logits in zip(ids, out.logits, strict=True):
+            _, bits = best_steps(logits)
+            steps.append(Step(token, bits[0]))
+        said = [token for token in ids if token not in self._end_ids]
+        text = self.processor.tokenizer.decode(said, skip_special_tokens=True).strip()
+        return to_answer(steps, self._end_ids, str(text))
+
+
+def _size(tokens: VisualTokens) -> Size:
+    """Width and height of the photo.
+
+    Raises:
+        ShapeError: the tokens do not say, or say something absurd.
+    """
+    size = tokens.grid.photo_width, tokens.grid.photo_height
+    if not all(1 <= side <= _MOST_SIDE for side in size):
+        raise ShapeError
+    return size
+
+
+def _grid(rows: int, size: Size, patches: list[int] | None) -> Grid:
+    """How one photo's tokens lie: as its patches do, merged; else square; else in one row."""
+    width, height = size
+    if patches is not None:
+        merged = math.isqrt(math.prod(patches) // rows) if rows else 0
+        if merged and math.prod(patches) == rows * merged**2:
+            return Grid(patches[1] // merged, patches[2] // merged, patches[0], width, height)
+    side = math.isqrt(rows)
+    return Grid(side, side, 1, width, height) if side * side == rows else Grid(1, rows, 1, width, height)
