@@ -156,7 +156,8 @@ def _curves(axes: Any, found: Sequence[Foreseen], lines: Sequence[tuple[str, str
         points = [(one.bytes, getattr(one, key)) for one in found if getattr(one, key) is not None]
         if points:
             axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=name)
-    axes.set_ylim(0, 1)
+    values = [getattr(one, key) for key, *_ in lines for one in found if getattr(one, key) is not None]
+    axes.set_ylim(min(0.0, *values) - 0.03, 1)
     axes.set_xlabel("mean payload bytes")
     axes.legend(frameon=False, fontsize=9)
 

@@ -39,6 +39,7 @@ CROPS = 30
 QUESTION = "class"
 _KLT_VARIANTS = 4  # of each photo, for the transform
 _LATENTS, _CHANNELS = 64, 16
+_REACH = 127  # the mean over the grid spreads far wider than the rest
 RECIPE = MetaRecipe(
     tokens_alone=0.0,
     rate_weight=0.0005,
@@ -46,7 +47,7 @@ RECIPE = MetaRecipe(
     asked_batch=24,
     questions=1,
     answer_rate=1e-3,
-    start_step=0.3,
+    start_step=0.4,
 )
 
 Progress = Callable[[str], None]
@@ -114,14 +115,14 @@ def train(
     each = max(1, len(features.fit) // FIT_PHOTOS)  # a photo, then its crops
     few = tuple(one for number, one in enumerate(features.fit) if number % each < _KLT_VARIANTS)
     space = token_space(fit_codec(replace(features, fit=few)), tokens, tokens.shape[2])
-    wanted = {"latents": _LATENTS, "channels": _CHANNELS, **options.get("sizes", {})}
+    wanted = {"latents": _LATENTS, "channels": _CHANNELS, "reach": _REACH, **options.get("sizes", {})}
     sizes = MetaSizes(GRID.rows, GRID.columns, int(space.analysis.shape[1]), **wanted)
     run = MetaRun(frozen, data, space, sizes, recipe, out / "run", seed, progress)
     run.run(minutes)
-    round_to_shipped(space, run.encoder, run.decoder)
+    round_to_shipped(space, run.encoder, run.decoder, eight_bits=False)
     head, trust = fit_error_head(judge(frozen, space, run.encoder, run.decoder, run.dev, seed), seed)
     with refusals_named():
-        codec = export_meta(space, run.encoder, run.decoder, head, run.train, run.dev, out)
+        codec = export_meta(space, run.encoder, run.decoder, head, run.train, run.dev, out, eight_bits=False)
         source = {
             "model": "MobileNetV2's tail",
             "pictures": len(data),
@@ -135,7 +136,7 @@ def main() -> int:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=META_FOLDER)
-    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--minutes", type=float, default=8.0)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     try:

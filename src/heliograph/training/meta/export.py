@@ -59,6 +59,8 @@ def export_meta(
     train: MetaData,
     dev: MetaData,
     out: Path,
+    *,
+    eight_bits: bool = True,
 ) -> MetaCodec:
     """Write the codec folder.
 
@@ -68,9 +70,10 @@ def export_meta(
         train: pictures whose integers are counted for the entropy tables.
         dev: pictures on which the retained shares are measured.
         out: codec folder.
+        eight_bits: as :func:`round_to_shipped`.
     """
     out.mkdir(parents=True, exist_ok=True)
-    round_to_shipped(space, encoder, decoder)
+    round_to_shipped(space, encoder, decoder, eight_bits=eight_bits)
     sizes = encoder.sizes
     half = EncoderHalf(space, encoder, decoder)
     tables = MetaTables(
@@ -108,10 +111,15 @@ def export_meta(
 
 
 @torch.no_grad()
-def round_to_shipped(space: TokenSpace, encoder: MetaEncoder, decoder: MetaDecoder) -> None:
-    """Round all weights to what ships: float16, and int8 for the linear paths, which are two thirds of them all."""
+def round_to_shipped(space: TokenSpace, encoder: MetaEncoder, decoder: MetaDecoder, *, eight_bits: bool = True) -> None:
+    """Round all weights to what ships: float16, and int8 for the linear paths, which are two thirds of them all.
+
+    ``eight_bits`` False leaves the linear paths at float16: over hundreds of channels int8 costs answers.
+    """
     for module in (space, encoder, decoder):
         module.half().float()
+    if not eight_bits:
+        return
     for weights, axis in ((encoder.straight, 1), (decoder.straight, 0)):  # a scale per integer of a latent
         weights.copy_(torch.from_numpy(eight_bit(weights.numpy(), axis)))
 
