@@ -216,6 +216,14 @@ class OutputUnwritableError(HeliographError):
     code, name, text = 66, "output-unwritable", "The output file or folder cannot be written."
 
 
+class TokensNotFiniteError(HeliographError):
+    code, name, text = (
+        67,
+        "tokens-not-finite",
+        "The vision tower gave values that are not finite, or too large for half precision; load it in float32.",
+    )
+
+
 def all_errors() -> dict[int, type[HeliographError]]:
     """Every named error by its wire number, for the ERROR frame and for ``docs/protocol.md``."""
     found: dict[int, type[HeliographError]] = {}

@@ -41,7 +41,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default="klt",
         help="closed form, learned, or product quantisation (default: klt)",
     )
-    codec.add_argument("--photos", metavar="DIR", type=Path, help="fit on the photos of this folder, not on scenes")
+    codec.add_argument(
+        "--photos", metavar="PATH", type=Path, help="fit on the photos of this folder, .zip or .txt list"
+    )
     codec.add_argument(
         "--scenes",
         metavar="N",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,11 @@ from PIL import Image
 from torch import Tensor
 
 from heliograph.codec.klt import KltCodec
-from heliograph.errors import CodecNotFittedError, DataMissingError, HeliographError
+from heliograph.errors import CodecNotFittedError, DataMissingError
 from heliograph.reference.scenes import ScenePlan
+from heliograph.training.token_cache import TokenCache
 from heliograph.types import FloatArray, VisualTokens
+from heliograph.vlm.fingerprint import fingerprint
 from heliograph.vlm.loading import REFERENCE
 from heliograph.vlm.model import VisionLanguageModel
 
@@ -34,7 +37,6 @@ _ENCODE_BATCH = 32
 _TEMPERATURE = 4.0
 _FIRST_PICTURES, _MOST_PICTURES = 60, 300  # gradients cost most of the time; tables need more pictures than they do
 _WORKING_SHARE = 0.85  # of the weighted energy: near there the answers become those of the uncompressed tokens
-_PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif"})
 
 Progress = Callable[[str], None]
 
@@ -54,7 +56,8 @@ def fit_codec(
     Args:
         model_name: ``reference``, a folder or a hub id.
         out: codec folder.
-        photos: folder of photos; None fits on generated scenes (for the reference model).
+        photos: folder, zip or list of photos; None fits on generated scenes (for the reference model). Their tokens are
+            kept in the folder ``tokens`` of ``out``, so that a run that was killed goes on.
         scenes: how many scenes or photos at most.
         seed: shifts the scenes' seeds.
         weighted: weigh errors by the language model's sensitivity; else plain variance.
@@ -65,9 +68,12 @@ def fit_codec(
         CodecNotFittedError: fewer photos than the codec needs.
     """
     model = VisionLanguageModel.load(model_name)
-    pictures, asked = photo_material(photos, scenes) if photos else scene_material(FIT_SEEDS_START + seed, scenes)
-    progress(f"encoding {len(pictures)} pictures")
-    tokens = encode_all(model, pictures)
+    if photos:
+        tokens, asked = cached_photos(model, photos, scenes, out / "tokens", progress)
+    else:
+        pictures, asked = scene_material(FIT_SEEDS_START + seed, scenes)
+        progress(f"encoding {len(pictures)} pictures")
+        tokens = encode_all(model, pictures)
     if len(tokens) < 8:
         raise CodecNotFittedError
     sensitivity = None
@@ -87,6 +93,23 @@ def fit_codec(
     }
     (out / "fit.json").write_text(json.dumps(card, indent=2) + "\n")
     return out
+
+
+def cached_photos(
+    model: VisionLanguageModel, source: Path, most: int, cache: Path, progress: Progress
+) -> tuple[list[VisualTokens], list[tuple[str, ...]]]:
+    """Visual tokens of at most so many photos, kept in ``cache``, each with the generic questions.
+
+    Raises:
+        DataMissingError: no readable photo in the source.
+        FileUnreadableError, TokensNotFiniteError, OutputUnwritableError: see :class:`TokenCache`.
+    """
+    kept = TokenCache.open(cache, fingerprint(model.torch_model))
+    kept.extract(model, source, progress, most)
+    if not len(kept):
+        raise DataMissingError
+    tokens = list(islice(kept.tokens(), most))
+    return tokens, [GENERIC_QUESTIONS] * len(tokens)
 
 
 def encode_all(model: VisionLanguageModel, pictures: Sequence[Image.Image]) -> list[VisualTokens]:
@@ -110,29 +133,6 @@ def scene_questions(plan: ScenePlan) -> tuple[str, ...]:
     from heliograph.reference.questions import questions
 
     return tuple(record.question for record in questions(plan) if record.task != "small-print")
-
-
-def photo_material(folder: Path, count: int) -> tuple[list[Image.Image], list[tuple[str, ...]]]:
-    """At most ``count`` photos of a folder, by name, each with the generic questions.
-
-    Raises:
-        DataMissingError: no folder, or no readable photo in it.
-    """
-    from heliograph.edge.photo import load_photo
-
-    if not folder.is_dir():
-        raise DataMissingError
-    pictures: list[Image.Image] = []
-    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in _PHOTO_SUFFIXES):
-        if len(pictures) == count:
-            break
-        try:
-            pictures.append(load_photo(path))
-        except HeliographError:
-            continue  # one broken photo in a folder of hundreds does not stop a fit
-    if not pictures:
-        raise DataMissingError
-    return pictures, [GENERIC_QUESTIONS] * len(pictures)
 
 
 def channel_codec(

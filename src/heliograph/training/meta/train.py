@@ -14,9 +14,9 @@ from heliograph.reference.scenes import DEV_START
 from heliograph.training.files import refusals_named
 from heliograph.training.fit_codec import (
     FIT_SEEDS_START,
+    cached_photos,
     channel_codec,
     encode_all,
-    photo_material,
     scene_questions,
 )
 from heliograph.training.meta.card import training_facts, write_card
@@ -61,7 +61,7 @@ def train_meta(
     Args:
         model_name: ``reference``, a folder or a hub id.
         out: codec folder; data and checkpoint are kept in its folder ``run``.
-        photos: folder of photos; None trains on generated scenes (for the reference model).
+        photos: folder, zip or list of photos; None trains on generated scenes (for the reference model).
         pictures: how many scenes or photos at most.
         start: folder of a fitted ``klt`` codec, whose channel transform it starts from; None takes the shipped one
             for the reference model and fits one otherwise.
@@ -145,12 +145,12 @@ def _gathered(
     """
     model = teacher.model
     if photos is not None:
-        loaded, questions = photo_material(photos, pictures)
+        tokens, questions = cached_photos(model, photos, pictures, cache / "tokens", progress)
 
         def material(first: int, count: int) -> Made:
-            return encode_all(model, loaded[first : first + count]), questions[first : first + count]
+            return tokens[first : first + count], questions[first : first + count]
 
-        data = gather(teacher, material, len(loaded), cache, f"{model.name} {photos} {seed}", progress)
+        data = gather(teacher, material, len(tokens), cache, f"{model.name} {photos} {seed}", progress)
         return data, data.split()[1]
     if pictures > _UNSEEN_AFTER or not 0 <= seed <= DEV_START - SEEDS_START - _UNSEEN_AFTER - _JUDGED:
         raise UsageError  # scenes would come twice, or from the dev split

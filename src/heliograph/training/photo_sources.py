@@ -1,0 +1,93 @@
+"""Photos from a folder, a zip archive or a list of files, one at a time: hundreds of thousands need no memory."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from heliograph.errors import DataMissingError, FileUnreadableError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".ppm"})
+_LIST_SUFFIXES = frozenset({".txt", ".lst"})
+MAX_FILE_BYTES = 1 << 28
+_MAX_LIST_BYTES = 1 << 26
+
+PhotoFile = tuple[str, bytes]
+"""Name within the source, and the file's content; empty where it cannot be read."""
+
+
+def photo_files(source: Path) -> Iterator[PhotoFile]:
+    """Every photo file of a source, by name.
+
+    Args:
+        source: a folder (searched through and through), a ``.zip``, or a text file with one path per line, relative
+            ones from the list's own folder; blank lines and those that begin with ``#`` are left out.
+
+    Raises:
+        DataMissingError: nothing is there, or no file that could be a photo.
+        FileUnreadableError: the archive or the list is damaged.
+    """
+    if source.is_dir():
+        files = _of_folder(source)
+    elif source.is_file() and source.suffix.lower() == ".zip":
+        files = _of_zip(source)
+    elif source.is_file() and source.suffix.lower() in _LIST_SUFFIXES:
+        files = _of_list(source)
+    else:
+        raise DataMissingError
+    found = False
+    for file in files:
+        found = True
+        yield file
+    if not found:
+        raise DataMissingError
+
+
+def _of_folder(folder: Path) -> Iterator[PhotoFile]:
+    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()):
+        yield path.relative_to(folder).as_posix(), _content(path)
+
+
+def _of_zip(archive: Path) -> Iterator[PhotoFile]:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for entry in sorted(opened.infolist(), key=lambda entry: entry.filename):
+                if PurePosixPath(entry.filename).suffix.lower() in SUFFIXES and not entry.is_dir():
+                    yield entry.filename, _entry_content(opened, entry)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise FileUnreadableError from error
+
+
+def _entry_content(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    """Empty where one entry is damaged or unfolds to more than a photo can be."""
+    if entry.file_size > MAX_FILE_BYTES:
+        return b""
+    try:
+        with opened.open(entry) as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile, ValueError):
+        return b""
+    return data if len(data) <= MAX_FILE_BYTES else b""
+
+
+def _of_list(path: Path) -> Iterator[PhotoFile]:
+    try:
+        if path.stat().st_size > _MAX_LIST_BYTES:
+            raise FileUnreadableError
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileUnreadableError from error
+    for line in lines:
+        name = line.strip()
+        if name and not name.startswith("#"):
+            yield name, _content(path.parent / name)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError):
+        return b""
+    return data if len(data) <= MAX_FILE_BYTES else b""
