@@ -111,11 +111,12 @@ def fit_latent_tables(latents: Int, reach: int) -> LatentTables:
     contexts = np.stack([np.quantile(before, share, axis=0) for share in (1 / 3, 2 / 3)], axis=1)
     context_borders = np.ceil(contexts).astype(np.int64)
     at = (before[..., None] >= context_borders).sum(axis=-1)  # (I, K)
-    symbols = 2 * reach + 1
-    one_hot = np.eye(symbols)[latents + reach]  # (I, K, c, symbols)
-    pooled = one_hot.sum(axis=0) + _FLAT
+    _, size, channels = latents.shape
+    counts = np.zeros((size, channels, CONTEXTS, 2 * reach + 1))
+    places = np.arange(size)[:, None], np.arange(channels)[None]  # (K, 1), (1, c)
+    np.add.at(counts, (*places, at[..., None], latents + reach), 1.0)
+    pooled = counts.sum(axis=2) + _FLAT  # (K, c, symbols)
     pooled /= pooled.sum(axis=-1, keepdims=True)
-    counts = np.stack([(one_hot * (at == x)[..., None, None]).sum(axis=0) for x in range(CONTEXTS)], axis=2)
     chance = counts + _PRIOR * pooled[:, :, None]
     tables = LatentTables(_integer_borders(chance / chance.sum(axis=-1, keepdims=True)), context_borders)
     tables.check()

@@ -24,8 +24,8 @@ from heliograph.types import VisualTokens
 _CUTS = 6  # per picture
 _TOGETHER = 8  # pictures that are answered in one batch
 _HIDDEN = 32
-_STEPS, _BATCH, _RATE, _DECAY = 3000, 256, 2e-3, 1e-2
-_NO_QUESTION = 0.3  # of the samples, so that the head can do without one
+_STEPS, _BATCH, _RATE, _DECAY = 8000, 256, 2e-3, 3e-2
+_NO_QUESTION = 0.5  # of the samples, so that the head can do without one
 _ERROR_WEIGHT = 0.3
 _REPORT_SHARE = 4  # the last quarter of the pictures reports
 _BINS = 10
