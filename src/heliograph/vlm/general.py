@@ -60,7 +60,8 @@ class GeneralModel:
         model, processor: in evaluation mode.
 
     Raises:
-        ModelUnsupportedError: its forward calls no ``get_image_features``, or the processor has no chat template.
+        ModelUnsupportedError: its forward calls no ``get_image_features``, or the processor makes no prompt with a photo,
+            for want of a chat template, say.
     """
 
     fixed_grid = False
@@ -74,8 +75,12 @@ class GeneralModel:
         self._control_names = tuple(sorted(control_tokens(processor.tokenizer).values(), key=len, reverse=True))
         end = model.generation_config.eos_token_id
         self._end_ids = frozenset([end] if isinstance(end, int) else end or ())
+        self._positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self._layout = lru_cache(maxsize=64)(self._make_layout)  # sizes come from strangers: bounded
-        usual = self._layout((_USUAL_SIZE,))
+        try:
+            usual = self._layout((_USUAL_SIZE,))
+        except Exception as error:  # a foreign processor can fail in any way on its first photo
+            raise ModelUnsupportedError from error
         self.hidden_size, self.grid = usual[0].width, usual[1][0]
 
     # ---- images ------------------------------------------------------------------------------------
@@ -114,7 +119,7 @@ class GeneralModel:
         """The greedy answer to ``question`` about ``images`` (1 to 8).
 
         Raises:
-            QuestionEmptyError, QuestionTooLongError: the question cannot be asked.
+            QuestionEmptyError, QuestionTooLongError: the question cannot be asked, or not with so many photos.
             ShapeError, StreamDamagedError: tokens of the wrong shape for their photo's size, or not finite.
         """
         if max_new_tokens < 1 or not 1 <= len(images) <= MAX_IMAGES_PER_QUESTION:
@@ -166,6 +171,8 @@ class GeneralModel:
         }
 
     def _generated(self, made: dict[str, Any], limit: int) -> Answer:
+        if self._positions is not None and made["input_ids"].shape[1] + limit > self._positions:
+            raise QuestionTooLongError
         out = self.torch_model.generate(
             **made, do_sample=False, max_new_tokens=limit, output_logits=True, return_dict_in_generate=True
         )

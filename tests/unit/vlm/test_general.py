@@ -227,6 +227,19 @@ def test_a_model_without_the_tap_is_refused() -> None:
         GeneralModel("deaf", torch.nn.Linear(2, 2), None)
 
 
+def test_a_processor_that_makes_no_prompt_is_refused(vlm: VisionLanguageModel) -> None:
+    processor = copy.deepcopy(vlm.processor)
+    processor.chat_template = None
+    with pytest.raises(ModelUnsupportedError):
+        GeneralModel("speechless", vlm.torch_model, processor)
+
+
+def test_more_than_the_models_positions_is_refused(known: GeneralModel, photos: list[Image.Image]) -> None:
+    positions = known.torch_model.config.get_text_config().max_position_embeddings
+    with pytest.raises(QuestionTooLongError):
+        known.answer("what?", photos[:1], max_new_tokens=positions)
+
+
 def test_a_folder_without_a_known_processor_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import transformers
 
