@@ -39,9 +39,10 @@ def fill(readme: str, results: Sequence[dict[str, Any]], folder: str = "docs/res
 
 
 def load_results(folder: Path) -> list[dict[str, Any]]:
-    """Every published suite, ``reference`` first."""
+    """Every published suite, ``reference`` first; other files beside them are left alone."""
     order = list(_TITLES)
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    every = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    found = [result for result in every if "suite" in result]
     return sorted(found, key=lambda r: order.index(r["suite"]) if r["suite"] in order else len(order))
 
 

@@ -83,3 +83,9 @@ def test_files_reference_first(tmp_path: Path) -> None:
     readme.write_text(README)
     main(readme, tmp_path)
     assert readme.read_text().count("### ") == 3
+
+
+def test_other_files_beside_the_suites_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "reference.json").write_text(json.dumps(result()))
+    (tmp_path / "foresight.json").write_text('{"prefixes": []}')
+    assert [one["suite"] for one in load_results(tmp_path)] == ["reference"]
