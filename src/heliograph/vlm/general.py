@@ -60,7 +60,7 @@ class GeneralModel:
         model, processor: in evaluation mode.
 
     Raises:
-        ModelUnsupportedError: its forward calls no ``get_image_features``, or the processor makes no prompt with a photo,
+        ModelUnsupportedError: its forward calls no ``get_image_features``, or its processor makes no prompt of a photo,
             for want of a chat template, say.
     """
 
