@@ -3,7 +3,8 @@
 ``python -m heliograph.bench.foresight OUT`` cuts the streams of scenes of the test split at even distances, answers
 their questions from every prefix, and sets the error head's expectation beside the token error, answer agreement and
 semantic consistency (SC) that were found: arXiv 2604.26508's correlation of SC and quality, per prefix, with agreement
-beside SC. Writes ``foresight.json`` and ``foresight.png`` into OUT.
+beside SC, which is left out where the extra ``sc`` is not installed. Writes ``foresight.json`` and ``foresight.png``
+into OUT.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from heliograph.bench.semantic import SemanticConsistency
 from heliograph.bench.tasks import Item, scene_items
 from heliograph.codec.bundle import Bundle
 from heliograph.codec.meta import MetaCodec
-from heliograph.errors import CodecMissingError, MissingExtraError
+from heliograph.errors import CodecMissingError
 from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.training.meta.error_head import correlation
 from heliograph.types import VisualTokens
@@ -168,16 +169,13 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--scenes", type=int, default=SCENES)
     arguments = parser.parse_args()
-    semantics = SemanticConsistency.load()
-    if semantics is None:
-        raise MissingExtraError("sc")
     codec = Bundle.load(shipped_bundle_folder()).codec("meta")
     if not isinstance(codec, MetaCodec):
         raise CodecMissingError
     model, provenance = VisionLanguageModel.load(REFERENCE), Provenance.now()
     with Progress(quiet=False) as progress:
         items = list(scene_items(TEST_START, arguments.scenes, descriptions=False))
-        found = measure(model, codec, progress.over(items, "scenes"), semantics)
+        found = measure(model, codec, progress.over(items, "scenes"), SemanticConsistency.load())
     arguments.out.mkdir(parents=True, exist_ok=True)
     text = {"provenance": asdict(provenance), "scenes": arguments.scenes, "prefixes": [asdict(one) for one in found]}
     (arguments.out / "foresight.json").write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")

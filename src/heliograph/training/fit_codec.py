@@ -68,12 +68,7 @@ def fit_codec(
         CodecNotFittedError: fewer photos than the codec needs.
     """
     model = VisionLanguageModel.load(model_name)
-    if photos:
-        tokens, asked = cached_photos(model, photos, scenes, out / "tokens", progress)
-    else:
-        pictures, asked = scene_material(FIT_SEEDS_START + seed, scenes)
-        progress(f"encoding {len(pictures)} pictures")
-        tokens = encode_all(model, pictures)
+    tokens, asked = fitting_tokens(model, photos, scenes, FIT_SEEDS_START + seed, out / "tokens", progress)
     if len(tokens) < 8:
         raise CodecNotFittedError
     sensitivity = None
@@ -93,6 +88,18 @@ def fit_codec(
     }
     (out / "fit.json").write_text(json.dumps(card, indent=2) + "\n")
     return out
+
+
+def fitting_tokens(
+    model: VisionLanguageModel, photos: Path | None, most: int, first_seed: int, cache: Path, progress: Progress
+) -> tuple[list[VisualTokens], list[tuple[str, ...]]]:
+    """Visual tokens and questions to fit on: of at most so many photos, see :func:`cached_photos`, or where there are
+    none of so many scenes with seeds from ``first_seed``."""
+    if photos:
+        return cached_photos(model, photos, most, cache, progress)
+    pictures, asked = scene_material(first_seed, most)
+    progress(f"encoding {len(pictures)} pictures")
+    return encode_all(model, pictures), asked
 
 
 def cached_photos(

@@ -14,7 +14,7 @@ from heliograph.codec.klt import KltCodec
 from heliograph.codec.product import CENTROIDS, ProductCodec, ProductTables
 from heliograph.errors import CodecNotFittedError, ShapeError
 from heliograph.training.files import refusals_named
-from heliograph.training.fit_codec import FIT_SEEDS_START, cached_photos, channel_codec, encode_all, scene_material
+from heliograph.training.fit_codec import FIT_SEEDS_START, channel_codec, fitting_tokens
 from heliograph.types import FloatArray, VisualTokens
 from heliograph.vlm.model import VisionLanguageModel
 
@@ -55,12 +55,7 @@ def fit_product(
         OutputUnwritableError: the disk refuses.
     """
     model = VisionLanguageModel.load(model_name)
-    if photos:
-        tokens, asked = cached_photos(model, photos, pictures, out / "tokens", progress)
-    else:
-        shown, asked = scene_material(FIT_SEEDS_START + seed, pictures)
-        progress(f"encoding {len(shown)} pictures")
-        tokens = encode_all(model, shown)
+    tokens, asked = fitting_tokens(model, photos, pictures, FIT_SEEDS_START + seed, out / "tokens", progress)
     klt = channel_codec(model_name, model, tokens, asked, start, progress)
     codec = ProductCodec(product_tables(tokens, klt, seed=seed, progress=progress))
     source = "photos" if photos else f"scenes from seed {FIT_SEEDS_START + seed}"

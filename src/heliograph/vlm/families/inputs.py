@@ -149,10 +149,6 @@ def _merged(shapes: PixelShapes, photos: int, varied: bool, noise: Noise) -> Pix
     return {**made, "image_merge_sizes": torch.tensor([shapes.merge] * photos)}
 
 
-def _without_sizes(shapes: PixelShapes, photos: int, varied: bool, noise: Noise) -> Pixels:
-    return _plain(shapes, photos, varied, noise)
-
-
 def _with_question(shapes: PixelShapes, photos: int, varied: bool, noise: Noise) -> Pixels:
     """For families whose tokens depend on the question."""
     made = _plain(shapes, photos, varied, noise)
@@ -189,7 +185,7 @@ def _flat_patches(shapes: PixelShapes, photos: int, varied: bool, noise: Noise) 
 
 
 _BY_KIND: dict[str, Callable[[PixelShapes, int, bool, Noise], Pixels]] = {
-    "llava": _without_sizes,
+    "llava": _plain,
     "llava_next": _tiled,
     "llava_next_video": _tiled,
     "llava_onevision": _tiled,
