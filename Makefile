@@ -43,7 +43,7 @@ bench-smoke: $(STAMP)  ## Run the smallest suite, about a minute.
 
 results: $(STAMP)  ## Run the published suites (hours) and fill docs/results and the README's table.
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite reference --out runs/reference --publish docs/results
-	test -f runs/photos-meta/meta.json || $(BIN)/python -m heliograph.bench.photos_codec --out runs/photos-meta
+	test -f runs/photos-meta/meta_tables.safetensors || $(BIN)/python -m heliograph.bench.photos_codec --out runs/photos-meta
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite photos --out runs/photos --publish docs/results
 	OMP_NUM_THREADS=1 $(BIN)/python -m heliograph.bench.foresight docs/results
 	$(BIN)/python -m heliograph.bench.error_head_plot src/heliograph/reference/bundle/meta.training.json docs/results/error-head.png

@@ -224,6 +224,15 @@ class TokensNotFiniteError(HeliographError):
     )
 
 
+class CodecModelMismatchError(HeliographError):
+    code, name, text = (
+        68,
+        "codec-model-mismatch",
+        "This codec was fitted on another model or revision: fit one for this model with heliograph fit, or name the "
+        "model that the codec's config.json names.",
+    )
+
+
 def all_errors() -> dict[int, type[HeliographError]]:
     """Every named error by its wire number, for the ERROR frame and for ``docs/protocol.md``."""
     found: dict[int, type[HeliographError]] = {}

@@ -119,7 +119,8 @@ def test_other_bundle_is_refused_on_the_wire_and_in_files(
         codecs=[bundle.codec("klt")],
         grid=bundle.grid,
         hidden_size=bundle.hidden_size,
-        preprocessing={**bundle.preprocessing, "note": "another bundle"},
+        model="ab" * 32,  # another model's codec
+        preprocessing=bundle.preprocessing,
         encoder=bundle.encoder_path,
     )
     assert other.hash != bundle.hash

@@ -78,6 +78,20 @@ def positive_int(text: str) -> int:
     return value
 
 
+def positive_minutes(text: str) -> float:
+    """Argument type: minutes above 0, and no more than ten weeks."""
+    value = float(text)
+    if not 0 < value <= 100_000:
+        raise ValueError
+    return value
+
+
+def pixel_size(text: str) -> tuple[int, int]:
+    """Argument type: width and height in pixels, as in 640x480."""
+    width, height = map(positive_int, text.lower().split("x"))
+    return width, height
+
+
 def whole_number(text: str) -> int:
     """Argument type: a whole number from 0 up."""
     value = int(text)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
-from heliograph.cli.command import EXIT_DONE, Command, note, say
+from heliograph.cli.command import EXIT_DONE, Command, note, pixel_size, say
 from heliograph.cli.files import make_folder
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import byte_count, printable, table
@@ -19,9 +20,30 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         default=[],
-        help="codec folder of train codec; once for each kind (default: fit klt on scenes)",
+        help="codec folder of fit, or a hub id; once for each kind (default: fit klt on scenes)",
     )
     add_model_option(parser)
+    parser.add_argument(
+        "--size",
+        metavar="WxH",
+        type=pixel_size,
+        action="append",
+        help="pixels of a frame that photos are sent in, the nearest shape of several; for models that take many sizes "
+        "(default: 640x480, 480x640 and a square, or the model's one size)",
+    )
+    parser.add_argument("--int8", action="store_true", help="the encoder's products in eight bits: smaller, quicker")
+    parser.add_argument(
+        "--photos",
+        metavar="PATH",
+        type=Path,
+        help="folder, .zip or .txt list of photos for calibration and the parity report (default: generated scenes)",
+    )
+    parser.add_argument(
+        "--local",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="add the language model, for answers without the cloud (default: where it is small)",
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -29,8 +51,16 @@ def _run(arguments: argparse.Namespace) -> int:
     from heliograph.training.export import export_bundle
 
     bundle = export_bundle(
-        arguments.model, out, codecs=arguments.codec, progress=lambda line: note(arguments, printable(line))
+        arguments.model,
+        out,
+        codecs=arguments.codec,
+        sizes=arguments.size,
+        int8=arguments.int8,
+        photos=arguments.photos,
+        local=arguments.local,
+        progress=lambda line: note(arguments, printable(line)),
     )
+    parity = json.loads((out / "parity.json").read_text(encoding="utf-8"))
     files = {path.name: path.stat().st_size for path in sorted(out.iterdir()) if path.is_file()}
     facts = {
         "bundle": str(out),
@@ -38,6 +68,7 @@ def _run(arguments: argparse.Namespace) -> int:
         "tokens": bundle.grid.tokens,
         "hidden_size": bundle.hidden_size,
         "files": files,
+        "parity": parity,
     }
     rows = [[printable(name), byte_count(size)] for name, size in files.items()]
     tokens = f"{bundle.grid.tokens} x {bundle.hidden_size} visual tokens"
@@ -50,11 +81,13 @@ COMMAND = Command(
     run=_run,
     description=(
         "Write encoder, codec, preprocessing and local model of a VLM into one folder whose manifest holds their\n"
-        "hashes. The exported encoder is compared with the model before the folder counts as done."
+        "hashes. What the device will run is compared with the model first (parity.json): an encoder that does not do\n"
+        "what the model does is refused."
     ),
     examples=(
         "heliograph export --out bundle",
-        "heliograph export --out bundle --model runs/train/model --codec runs/codec",
+        "heliograph export --out bundle --vlm runs/train/model --codec runs/codec",
         "heliograph export --out bundle --codec runs/codec --codec runs/meta",
+        "heliograph export --out bundle --vlm path/to/checkpoint --codec codec --int8 --photos photos --size 640x480",
     ),
 )

@@ -25,7 +25,9 @@ COMMANDS = {
     "answer": "answer a question about a .hgs file, whole or cut",
     "inspect": "show a .hgs file: header, segments, quality of each prefix",
     "bench": "measure strategies against one another",
+    "fit": "fit a codec to any model, from photos without labels",
     "train": "train the reference model, or fit the codec",
+    "sizes": "weigh a model's visual tokens on your photos, beside picture files",
     "export": "write the bundle that a device needs",
     "doctor": "say what works here and what is missing",
 }
@@ -34,8 +36,8 @@ REGISTRY = Registry("command", {name: f"heliograph.cli.{name}:COMMAND" for name 
 DEBUG_VARIABLE = "HELIOGRAPH_DEBUG"
 
 _EXTRA_OF_MODULE = {
-    **dict.fromkeys(("PIL", "onnxruntime", "websockets", "tokenizers", "rich"), "edge"),
-    **dict.fromkeys(("torch", "transformers", "safetensors", "starlette", "uvicorn", "jinja2"), "cloud"),
+    **dict.fromkeys(("PIL", "onnxruntime", "websockets", "tokenizers", "rich", "huggingface_hub"), "edge"),
+    **dict.fromkeys(("torch", "transformers", "starlette", "uvicorn", "jinja2"), "cloud"),
     **dict.fromkeys(("matplotlib", "ai_edge_litert"), "bench"),
     "onnx": "train",
 }

@@ -41,14 +41,17 @@ def add_photo_options(parser: argparse.ArgumentParser) -> None:
     add_bundle_option(parser)
 
 
-def add_bundle_option(parser: argparse.ArgumentParser) -> None:
-    """--bundle alone."""
+def add_bundle_option(parser: argparse.ArgumentParser, *more_names: str) -> None:
+    """--bundle alone, under further names where a codec folder does too."""
+    what = "bundle or codec folder" if more_names else "bundle folder"
     parser.add_argument(
         "--bundle",
+        *more_names,
+        dest="bundle",
         metavar="FOLDER",
         type=Path,
         default=default_bundle(),
-        help=f"bundle folder (default: ${BUNDLE_VARIABLE}, else the one of the reference model)",
+        help=f"{what}, or a hub id (default: ${BUNDLE_VARIABLE}, else the one of the reference model)",
     )
 
 
@@ -61,7 +64,7 @@ def open_bundle(folder: Path | None) -> Bundle:
     from heliograph.codec.bundle import Bundle
     from heliograph.reference.assets import shipped_bundle_folder
 
-    return Bundle.load(shipped_bundle_folder() if folder is None else folder)
+    return Bundle.from_pretrained(shipped_bundle_folder() if folder is None else folder)
 
 
 def open_device(folder: Path | None, name: str | None) -> tuple[Strategy, Device]:

@@ -19,7 +19,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--port", type=port, default=DEFAULT_PORT, help=f"port; 0 takes a free one (default: {DEFAULT_PORT})"
     )
     add_model_option(parser)
-    add_bundle_option(parser)
+    add_bundle_option(parser, "--codec")
     parser.add_argument(
         "--token-file", metavar="FILE", type=Path, help="access tokens that devices must show, one a line"
     )
@@ -35,12 +35,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model_option(parser: argparse.ArgumentParser) -> None:
-    """--model, for every command that loads one."""
+    """--vlm (or --model), for every command that loads one."""
     parser.add_argument(
+        "--vlm",
         "--model",
+        dest="model",
         metavar="MODEL",
         default=default_model(),
-        help=f"reference, a checkpoint folder or a hub id (default: ${MODEL_VARIABLE}, else reference)",
+        help="reference, a checkpoint folder or a hub id, @REVISION behind it if need be; #one-frame behind that: "
+        f"photos are not split into tiles (default: ${MODEL_VARIABLE}, else reference)",
     )
 
 
@@ -79,6 +82,6 @@ COMMAND = Command(
     examples=(
         "heliograph serve",
         "heliograph serve --host 0.0.0.0 --token-file tokens.txt --tls-cert cert.pem --tls-key key.pem",
-        "heliograph serve --model path/to/checkpoint --bundle bundle",
+        "heliograph serve --vlm path/to/checkpoint --codec codec",
     ),
 )

@@ -1,6 +1,6 @@
 """The bundle: one folder with everything a device needs, named and hashed in ``manifest.json``.
 
-``codec.json``, ``codec.bin``
+``klt.safetensors``
     frozen tables of the codec ``klt``; every other kind of codec has files of its own names.
 ``encoder.onnx``
     the vision encoder, photo pixels to visual tokens.
@@ -9,7 +9,11 @@
 ``language_model.onnx`` and what it needs beside it
     only where the device shall answer without the cloud.
 
-The manifest holds the SHA-256 of every file. The bundle's hash, which both ends must share, is that of the manifest.
+A codec folder, as a hub keeps it, is the same without an encoder; there the manifest is called ``config.json``.
+
+The manifest holds the SHA-256 of every file. What both ends must share is the codecs and the model that they were
+fitted on: the bundle's hash covers those alone, so that devices with an int8 encoder and with a float32 one, and a
+cloud with nothing but the codec folder, find each other.
 """
 
 from __future__ import annotations
@@ -25,16 +29,23 @@ from typing import Any, Self
 
 from heliograph.codec.base import Codec
 from heliograph.codec.header import check_grid
-from heliograph.errors import BundleDamagedError, CodecMissingError, ShapeError, UnknownNameError
+from heliograph.errors import (
+    BundleDamagedError,
+    CodecMissingError,
+    MissingExtraError,
+    ShapeError,
+    UnknownNameError,
+)
 from heliograph.registry import CODECS
 from heliograph.types import Grid
 
-FORMAT = 2
+FORMAT = 3
 HASH_BYTES = 8
-MANIFEST = "manifest.json"
+MANIFEST, CONFIG = "manifest.json", "config.json"
 ENCODER = "encoder.onnx"
 PREPROCESSING = "preprocessing.json"
 LOCAL_MODEL = "language_model.onnx"
+CARD = "README.md"
 
 _LEARNED = "meta"
 _MAX_MANIFEST_BYTES = 1 << 20
@@ -44,20 +55,26 @@ _MAX_HIDDEN = 1 << 16
 _CHUNK = 1 << 20
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
+_UNKNOWN_MODEL = ""
 
 
 class Bundle:
-    """A verified bundle folder. Make one with :meth:`load`.
+    """A verified bundle or codec folder. Make one with :meth:`load` or :meth:`from_pretrained`.
 
     Attributes:
         folder: where it lies.
-        hash: 8 bytes, first of the manifest's SHA-256.
+        hash: 8 bytes, first of the SHA-256 over the codecs' files and the model's fingerprint.
+        model: fingerprint of the checkpoint that the codecs were fitted on, 64 hexadecimal digits; empty if unknown.
+        model_name: what that checkpoint was called; for people.
         codec_kinds: of the codecs it holds, at least one.
         grid, hidden_size: of the visual tokens its encoder makes, (N, D) with D = hidden_size.
     """
 
-    def __init__(self, folder: Path, manifest: Mapping[str, Any], digest: bytes) -> None:
-        self.folder, self.hash = folder, digest
+    def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+        self.folder, self.hash = folder, _shared_hash(manifest)
+        self.model: str = manifest["model"]
+        self.model_name: str = manifest["model_name"]
         self._files: Mapping[str, str] = manifest["files"]
         self.codec_kinds: tuple[str, ...] = tuple(manifest["codecs"])
         self._codecs: dict[str, Codec] = {}
@@ -74,7 +91,8 @@ class Bundle:
         """
         folder = Path(folder)
         try:
-            text = _read_bounded(folder / MANIFEST, _MAX_MANIFEST_BYTES)
+            index = MANIFEST if (folder / MANIFEST).exists() else CONFIG
+            text = _read_bounded(folder / index, _MAX_MANIFEST_BYTES)
             manifest = json.loads(text)
             _check_manifest(manifest)
             for name, digest in manifest["files"].items():
@@ -82,7 +100,50 @@ class Bundle:
                     raise BundleDamagedError
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BundleDamagedError from error
-        return cls(folder, manifest, hashlib.sha256(text).digest()[:HASH_BYTES])
+        return cls(folder, manifest)
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, revision: str | None = None) -> Self:
+        """A codec or bundle from a folder or a hub.
+
+        Args:
+            source: folder, or hub id such as ``owner/name``.
+            revision: branch, tag or commit on the hub.
+
+        Raises:
+            BundleDamagedError: as :meth:`load`; or the hub has none of that name, or cannot be reached.
+            MissingExtraError: a hub id, and huggingface_hub is not installed.
+        """
+        if Path(source).exists() or not _HUB_ID.fullmatch(str(source)):
+            return cls.load(Path(source))
+        try:
+            from huggingface_hub import snapshot_download
+        except ImportError as error:
+            raise MissingExtraError("edge") from error
+        try:
+            folder = snapshot_download(str(source), revision=revision)
+        except Exception as error:  # network, name and permissions fail in many ways of the library's own
+            raise BundleDamagedError from error
+        return cls.load(_without_links(Path(folder)))
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Copy it as a codec folder: codecs, model card and ``config.json``, without encoder and local model.
+
+        Raises:
+            BundleDamagedError: a codec cannot be read.
+            OSError: the disk refuses.
+        """
+        cards = [self.folder / name for name in self._files if name.endswith(CARD)]
+        write_bundle(
+            folder,
+            codecs=list(self.codecs.values()),
+            grid=self.grid,
+            hidden_size=self.hidden_size,
+            model=self.model,
+            model_name=self.model_name,
+            extra_files=cards,
+            index=CONFIG,
+        )
 
     def codec(self, kind: str) -> Codec:
         """One of its codecs, loaded when first asked for.
@@ -114,16 +175,24 @@ class Bundle:
         """
         return {kind: self.codec(kind) for kind in self.codec_kinds}
 
+    def file(self, name: str) -> Path:
+        """One of its files.
+
+        Raises:
+            BundleDamagedError: the manifest does not name it.
+        """
+        if name not in self._files:
+            raise BundleDamagedError
+        return self.folder / name
+
     @property
     def encoder_path(self) -> Path:
-        """The ONNX vision encoder.
+        """The ONNX vision encoder, of the first frame where there are several.
 
         Raises:
             BundleDamagedError: this bundle holds only a codec.
         """
-        if ENCODER not in self._files:
-            raise BundleDamagedError
-        return self.folder / ENCODER
+        return self.file(ENCODER)
 
     @property
     def local_model_path(self) -> Path | None:
@@ -154,19 +223,24 @@ def write_bundle(
     codecs: Sequence[Codec],
     grid: Grid,
     hidden_size: int,
+    model: str = _UNKNOWN_MODEL,
+    model_name: str = "",
     preprocessing: Mapping[str, Any] | None = None,
     encoder: Path | None = None,
     extra_files: Sequence[Path] = (),
+    index: str = MANIFEST,
 ) -> Bundle:
-    """Write a bundle and load it back.
+    """Write a bundle or a codec folder and load it back.
 
     Args:
         folder: made if absent; files of the same names are replaced.
         codecs: saved into the folder, at least one, of different kinds.
         grid, hidden_size: of the visual tokens.
+        model, model_name: of the checkpoint that the codecs were fitted on, as :class:`Bundle` has them.
         preprocessing: JSON values.
         encoder: ONNX file, stored as ``encoder.onnx``.
         extra_files: stored under their own names; ``language_model.onnx`` among them makes the local model.
+        index: the manifest's name, ``config.json`` for a codec folder.
 
     Raises:
         BundleDamagedError: a name is not allowed.
@@ -183,7 +257,7 @@ def write_bundle(
         (folder / PREPROCESSING).write_text(text + "\n", encoding="utf-8")
         names.add(PREPROCESSING)
     for source, name in [*([(encoder, ENCODER)] if encoder else []), *((path, path.name) for path in extra_files)]:
-        if not _FILE_NAME.fullmatch(name) or name == MANIFEST:
+        if not _FILE_NAME.fullmatch(name) or name in (MANIFEST, CONFIG):
             raise BundleDamagedError
         if source.resolve() != (folder / name).resolve():
             shutil.copyfile(source, folder / name)
@@ -193,10 +267,34 @@ def write_bundle(
         "codecs": [codec.kind for codec in codecs],
         "grid": [grid.rows, grid.columns, grid.tiles, grid.photo_width, grid.photo_height],
         "hidden_size": hidden_size,
+        "model": model,
+        "model_name": model_name,
         "files": {name: _file_digest(folder / name) for name in sorted(names)},
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / index).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return Bundle.load(folder)
+
+
+def _shared_hash(manifest: Mapping[str, Any]) -> bytes:
+    """8 bytes over what both ends must have in common."""
+    kinds = [kind for kind in manifest["codecs"] if kind in CODECS.names()]
+    names = sorted({name for kind in kinds for name in CODECS.load(kind).files})
+    shared = {
+        "codecs": sorted(manifest["codecs"]),
+        "files": {name: manifest["files"].get(name) for name in names},
+        "model": manifest["model"],
+    }
+    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).digest()[:HASH_BYTES]
+
+
+def _without_links(folder: Path) -> Path:
+    """Where the files really are: a hub's cache links to them, and links are not followed below."""
+    copies = folder.parent / f"{folder.name}.files"
+    copies.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        if path.is_file():
+            shutil.copyfile(path, copies / path.name)
+    return copies
 
 
 def _check_manifest(manifest: Any) -> None:
@@ -207,11 +305,14 @@ def _check_manifest(manifest: Any) -> None:
     if not 1 <= len(codecs) <= _MAX_CODECS or not all(isinstance(kind, str) for kind in codecs):
         raise BundleDamagedError
     for name, digest in files.items():
-        if not _FILE_NAME.fullmatch(name) or name == MANIFEST or not _DIGEST.fullmatch(digest):
+        if not _FILE_NAME.fullmatch(name) or name in (MANIFEST, CONFIG) or not _DIGEST.fullmatch(digest):
             raise BundleDamagedError
     if len(sides) != 5 or any(type(side) is not int for side in [*sides, manifest["hidden_size"]]):
         raise BundleDamagedError
     if not 1 <= manifest["hidden_size"] <= _MAX_HIDDEN:
+        raise BundleDamagedError
+    model, name = manifest["model"], manifest["model_name"]
+    if not isinstance(name, str) or not (model == _UNKNOWN_MODEL or _DIGEST.fullmatch(model)):
         raise BundleDamagedError
     try:
         check_grid(Grid(*sides))

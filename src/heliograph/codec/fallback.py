@@ -40,11 +40,24 @@ def nearer_stream(learned: EncodedImage, tokens: VisualTokens, codec: Callable[[
         tokens: (N, D) float32.
         codec: the bundle's codec of one kind.
     """
-    closed = codec(CLOSED_FORM).encode(tokens, max_bytes=learned.payload_bytes)
+    closed = closed_form_stream(tokens, codec, learned.payload_bytes)
     errors = [
         float(np.square(codec(kind).decode(one.header, one.segments).values - tokens.values).sum())
         for kind, one in ((LEARNED, learned), (CLOSED_FORM, closed))
     ]
-    if errors[0] <= MOST_WORSE * errors[1]:
-        return learned
+    return learned if errors[0] <= MOST_WORSE * errors[1] else closed
+
+
+def closed_form_stream(tokens: VisualTokens, codec: Callable[[str], Codec], max_bytes: int | None) -> EncodedImage:
+    """The closed-form codec's stream in the place of the learned one's, marked.
+
+    Args:
+        tokens: (N, D) float32.
+        codec: the bundle's codec of one kind.
+        max_bytes: of header and segments; None for all.
+
+    Raises:
+        CodecMissingError: the bundle has no closed-form codec.
+    """
+    closed = codec(CLOSED_FORM).encode(tokens, max_bytes=max_bytes)
     return EncodedImage(LEARNED, marked_as_fallback(closed.header), closed.segments, closed.predicted_quality)

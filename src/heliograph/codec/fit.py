@@ -1,4 +1,5 @@
-"""Fitting ``klt``: the transform in closed form, then the entropy tables by playing the plane engine on the data."""
+"""Fitting ``klt``: the transform in closed form from moments of all tokens, then the entropy tables by playing the
+plane engine on a sample of them."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from heliograph.codec.fit_metric import Metric, make_metric
+from heliograph.codec.fit_moments import Moments, common_grid, gather_moments
 from heliograph.codec.fit_restoration import fit_restoration
 from heliograph.codec.fit_tables import fit_tables
 from heliograph.codec.klt import Codeword, KltCodec, LayoutTables
@@ -31,6 +33,7 @@ _MOST_LEFT = 0.25
 def fit_codec(
     token_sets: Sequence[VisualTokens],
     *,
+    grids: Sequence[Grid] | None,
     sensitivity: FloatArray | None,
     grid_sensitivity: FloatArray | None,
     finest_retained: float,
@@ -39,56 +42,44 @@ def fit_codec(
     restore: bool,
 ) -> KltCodec:
     """Body of :meth:`KltCodec.fit`, which documents the arguments."""
-    grid, tokens = _stack(token_sets)
     if not 0.5 <= finest_retained <= 0.9999 or max_components < 1 or not modes or not set(modes) <= set(MODES):
         raise ShapeError
-    metric = make_metric(tokens.shape[2], (grid.rows, grid.columns), sensitivity, grid_sensitivity)
-    candidates = list(modes)
-    if metric.weighs_grid and len(candidates) > 1:
-        candidates = [mode for mode in candidates if mode != "none"]  # it cannot follow a metric over the grid
-    fitter = _Fitter(grid, tokens, metric, finest_retained, max_components)
-    mode, activity = fitter.choose(candidates)
-    codec = fitter.codec(mode, activity, len(tokens), _FINAL_COEFFICIENTS)
+    if len(token_sets) < _LEAST_SETS:
+        raise CodecNotFittedError
+    known = [tokens.grid for tokens in token_sets] if grids is None else grids
+    grid, size = common_grid(known), int(token_sets[0].values.shape[-1])
+    metric = make_metric(size, (grid.rows, grid.columns), sensitivity, grid_sensitivity)
+    moments = gather_moments(token_sets, known, metric.grid_root if metric.weighs_grid else None)
+    fitter = _Fitter(moments, metric, finest_retained, max_components)
+    mode, activity = fitter.choose(_candidates(modes, metric, moments))
+    codec = fitter.codec(mode, activity, len(moments.sample), _FINAL_COEFFICIENTS)
     if restore:
-        codec.restoration = fit_restoration(codec, tokens)
+        codec.restoration = fit_restoration(codec, moments.sample)
     return codec
 
 
-def _stack(token_sets: Sequence[VisualTokens]) -> tuple[Grid, FloatArray]:
-    """The common grid and all tiles as (I, P, D) float32."""
-    if len(token_sets) < _LEAST_SETS:
-        raise CodecNotFittedError
-    grid = token_sets[0].grid
-    shape = (grid.tokens, token_sets[0].values.shape[-1])
-    for tokens in token_sets:
-        same = (tokens.grid.rows, tokens.grid.columns, tokens.grid.tiles) == (grid.rows, grid.columns, grid.tiles)
-        if not same or tokens.values.shape != shape:
-            raise ShapeError
-    photos = {(tokens.grid.photo_width, tokens.grid.photo_height) for tokens in token_sets}
-    if len(photos) > 1:
-        grid = Grid(grid.rows, grid.columns, grid.tiles)
-    stacked = np.stack([np.asarray(tokens.values, dtype=np.float32) for tokens in token_sets])
-    if not np.all(np.isfinite(stacked)) or float(np.ptp(stacked, axis=0).max()) <= 0:
-        raise CodecNotFittedError
-    return grid, stacked.reshape(-1, grid.rows * grid.columns, shape[1])
+def _candidates(modes: Sequence[str], metric: Metric, moments: Moments) -> list[str]:
+    """The modes that suit the data, or all where none does."""
+    unsuited = set()
+    if metric.weighs_grid:
+        unsuited.add("none")  # it cannot follow a metric over the grid
+    if not moments.one_grid:
+        unsuited.add("learned")  # what it learns of one grid is of no use on others
+    return [mode for mode in modes if mode not in unsuited] or list(modes)
 
 
 class _Fitter:
     """Holds the data and the parts that all candidates share."""
 
-    def __init__(self, grid: Grid, tokens: FloatArray, metric: Metric, finest: float, max_components: int) -> None:
-        self.grid, self.tokens, self.metric, self.finest = grid, tokens, metric, finest
-        self.mean = tokens.mean(axis=0)
-        self.vectors = self._channel_vectors(max_components)
+    def __init__(self, moments: Moments, metric: Metric, finest: float, max_components: int) -> None:
+        self.grid, self.tokens, self.mean = moments.grid, moments.sample, moments.mean
+        self.metric, self.finest = metric, finest
+        self.vectors = self._channel_vectors(moments.scatter, max_components)
 
-    def _channel_vectors(self, most: int) -> DoubleArray:
+    def _channel_vectors(self, scatter: DoubleArray, most: int) -> DoubleArray:
         """(D, R) leading eigenvectors of the covariance in the metric; what carries no energy is left out."""
-        size = self.tokens.shape[2]
-        covariance = np.zeros((size, size))
-        for photo in self.tokens:
-            centred = self.metric.grid_root @ (photo - self.mean) @ self.metric.channel_root
-            covariance += centred.T @ centred
-        values, vectors = np.linalg.eigh(covariance)
+        size = scatter.shape[0]
+        values, vectors = np.linalg.eigh(self.metric.channel_root @ scatter @ self.metric.channel_root)
         values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]
         share = np.cumsum(values) / values.sum()
         needed = int(np.searchsorted(share, 1 - 0.25 * (1 - self.finest))) + 1
@@ -133,9 +124,9 @@ class _Fitter:
         elif transform.mode == "dct" and not self.metric.weighs_grid:
             other = scale
         else:
-            spectrum = (tokens - self.mean) @ transform.forward
+            spectrum = np.asarray((tokens - self.mean) @ transform.forward, dtype=np.float32)
             mixed = grid_dct(self.grid.rows, self.grid.columns).astype(np.float32) @ spectrum
-            other = _scale_bins(mixed / np.float32(transform.step))
+            other = _scale_bins(np.asarray(mixed / np.float32(transform.step), dtype=np.float32))
         return LayoutTables(scale, skew, other)
 
     def _curve(self, codec: KltCodec, held: int) -> DoubleArray:

@@ -48,7 +48,7 @@ from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 
 _MAX_COEFFICIENTS = 1 << 24
 _MAX_VALUE = 1e30
-_FORMAT, _STEM = 3, "codec"
+_FORMAT, _STEM = 3, "klt"
 _SPARE_BYTES = 8  # coded beyond a budget, so that its last bytes are those of the whole codeword
 _RESTORATION = "restoration."  # before the names of its arrays
 
@@ -133,6 +133,7 @@ class KltCodec:
         cls,
         token_sets: Sequence[VisualTokens],
         *,
+        grids: Sequence[Grid] | None = None,
         sensitivity: FloatArray | None = None,
         grid_sensitivity: FloatArray | None = None,
         finest_retained: float = 0.995,
@@ -140,10 +141,12 @@ class KltCodec:
         modes: Sequence[str] = MODES,
         restore: bool = True,
     ) -> KltCodec:
-        """Fit every table on token sets of one grid and one D.
+        """Fit every table on token sets of one D, read in one pass.
 
         Args:
-            token_sets: at least 8, better a few hundred; the same grid (photo size aside).
+            token_sets: at least 8, better a few hundred. Where their grids differ, it is fitted on the one that most of
+                them have, and the others' tokens are moved onto it.
+            grids: of the token sets, where reading them for that alone takes long.
             sensitivity: what the language model notices of a token's error: (D,) or (D, D) second moment of its
                 gradient, or (P, D, D) the same per frequency of the orthonormal DCT over the grid.
             grid_sensitivity: (P, P) second moment of the gradient over the positions of a tile.
@@ -160,6 +163,7 @@ class KltCodec:
 
         return fit_codec(
             token_sets,
+            grids=grids,
             sensitivity=sensitivity,
             grid_sensitivity=grid_sensitivity,
             finest_retained=finest_retained,
@@ -287,7 +291,7 @@ class KltCodec:
 
     # ---- disk ----------------------------------------------------------------------------------
     def save(self, folder: Path) -> None:
-        """Write ``codec.json`` and ``codec.bin``."""
+        """Write ``klt.safetensors``."""
         grid, transform = self.grid, self.transform
         facts = {
             "format": _FORMAT,

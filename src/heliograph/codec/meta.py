@@ -40,7 +40,7 @@ WEIGHTS = "meta.safetensors"
 
 _NETWORKS = (ENCODER, DECODER, WEIGHTS)
 SHARE_ONE = 1 << 16  # retained shares are integers, this is all of the energy
-_FORMAT, _STEM = 1, "meta"
+_FORMAT, _STEM = 1, "meta_tables"
 _MAX_VALUE = 1e30
 _MAX_VALUES = 1 << 24
 _NO_ENERGY = 0  # the header's energy byte: shares here depend on the latents known, not on the photo
@@ -193,9 +193,13 @@ class MetaCodec:
         self._check_grid(grid, StreamDamagedError)
         return grid
 
-    def _check_grid(self, grid: Grid, error: type[ShapeError | StreamDamagedError]) -> None:
+    def takes(self, grid: Grid) -> bool:
+        """Whether it codes photos on a grid: tiles of the sides that it has learned, not too many."""
         same = (grid.rows, grid.columns) == (self.grid.rows, self.grid.columns)
-        if not same or grid.tiles < 1 or grid.tokens * self.hidden_size > _MAX_VALUES:
+        return same and grid.tiles >= 1 and grid.tokens * self.hidden_size <= _MAX_VALUES
+
+    def _check_grid(self, grid: Grid, error: type[ShapeError | StreamDamagedError]) -> None:
+        if not self.takes(grid):
             raise error
 
     # ---- networks and disk ---------------------------------------------------------------------

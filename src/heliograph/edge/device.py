@@ -5,12 +5,13 @@ A device without a bundle can still send pictures; one that only sends pictures 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from heliograph.edge.encoder import TokenEncoder
-from heliograph.edge.preprocess import Preprocessor
+from heliograph.edge.encoder import open_encoder
+from heliograph.edge.preprocess_frames import AnyPreprocessor, open_preprocessor
 from heliograph.errors import BundleDamagedError
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting
@@ -75,15 +76,15 @@ class Device:
         return self.preprocessor.input_size
 
     @cached_property
-    def preprocessor(self) -> Preprocessor:
+    def preprocessor(self) -> AnyPreprocessor:
         """The checkpoint's preprocessing."""
-        return Preprocessor.from_config(self.bundle.preprocessing)
+        return open_preprocessor(self.bundle.preprocessing)
 
     @cached_property
-    def encoder(self) -> TokenEncoder:
-        """The vision tower in ONNX Runtime."""
+    def _encoder(self) -> Callable[[Image], VisualTokens]:
+        """Preprocessing and vision tower."""
         bundle = self.bundle
-        return TokenEncoder(bundle.encoder_path, bundle.grid, bundle.hidden_size, self._threads)
+        return open_encoder(bundle.file, self.preprocessor, bundle.grid, bundle.hidden_size, self._threads)
 
     @cached_property
     def local_model(self) -> LocalModel:
@@ -102,7 +103,7 @@ class Device:
         Raises:
             BundleDamagedError: no bundle, or one that cannot be run.
         """
-        return self.encoder(self.preprocessor(photo))
+        return self._encoder(photo)
 
     def encode(self, photo: Image, strategy: str, setting: Setting | None = None) -> EncodedImage:
         """The photo as a stream, with the bundle's hash where the strategy needs the bundle.

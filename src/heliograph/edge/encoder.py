@@ -2,49 +2,115 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from heliograph.codec.onnx_session import open_session
+from heliograph.edge.preprocess_frames import AnyPreprocessor, Frame, FramePixels, FramePreprocessor
 from heliograph.errors import BundleDamagedError, ShapeError
 from heliograph.types import FloatArray, Grid, VisualTokens
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Find = Callable[[str], Path]
+_FIRST = "encoder.onnx"
+
 
 class TokenEncoder:
-    """Runs ``encoder.onnx``.
+    """Runs one graph.
 
     Args:
-        path: network with one input ``pixel_values`` (1, 3, S, S) float32 and one output (1, N, D) float32.
+        path: network with one output (1, N, D) float32, and one input (1, 3, S, S) float32 or as many as ``inputs``.
         grid: how the N tokens lie.
         hidden_size: D.
         threads: of ONNX Runtime.
+        inputs: how many.
 
     Raises:
-        BundleDamagedError: not a network with one input and one output.
+        BundleDamagedError: not a network with so many inputs and one output.
         MissingExtraError: onnxruntime is not installed.
     """
 
-    def __init__(self, path: Path, grid: Grid, hidden_size: int, threads: int = 1) -> None:
+    def __init__(self, path: Path, grid: Grid, hidden_size: int, threads: int = 1, inputs: int = 1) -> None:
         self._session = open_session(path, threads)
         self._grid = grid
         self._hidden_size = hidden_size
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1:
+        taken, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(taken) != inputs or len(outputs) != 1:
             raise BundleDamagedError
-        self._input = inputs[0].name
+        self._inputs = [one.name for one in taken]
 
-    def __call__(self, pixels: FloatArray) -> VisualTokens:
-        """Visual tokens (N, D) float32 of pixels (1, 3, S, S) float32.
+    def __call__(self, *pixels: FloatArray) -> VisualTokens:
+        """Visual tokens (N, D) float32 of pixels (1, 3, S, S) float32, or of one array per input.
 
         Raises:
             ShapeError: the pixels or the tokens do not have the shape that the bundle promises.
         """
         try:
-            made = self._session.run(None, {self._input: pixels})[0]
+            made = self._session.run(None, dict(zip(self._inputs, pixels, strict=True)))[0]
         except Exception as error:  # onnxruntime raises its own class for a wrong shape
             raise ShapeError from error
         values = np.ascontiguousarray(np.asarray(made, np.float32).reshape(-1, made.shape[-1]))
         if values.shape != (self._grid.tokens, self._hidden_size):
             raise ShapeError
         return VisualTokens(values, self._grid)
+
+
+class FrameEncoder:
+    """Runs the graph of whichever frame a photo is in.
+
+    A graph is opened when a photo first needs it, and closed when one needs another: a small device has memory for one.
+
+    Args:
+        find: path of a file of the bundle by its name, such as a folder's ``joinpath``.
+        frames: as its preprocessing states them.
+        hidden_size: D.
+        threads: of ONNX Runtime.
+    """
+
+    def __init__(self, find: Find, frames: Sequence[Frame], hidden_size: int, threads: int = 1) -> None:
+        self._find, self._frames = find, tuple(frames)
+        self._hidden_size, self._threads = hidden_size, threads
+        self._opened: Mapping[int, TokenEncoder] = {}
+
+    def __call__(self, pixels: FramePixels) -> VisualTokens:
+        """Visual tokens (N, D) float32, with the frame's size as that of the photo.
+
+        Raises:
+            ShapeError: the pixels or the tokens do not have the shape that the bundle promises.
+            BundleDamagedError: the frame's graph is missing or damaged.
+        """
+        if pixels.frame not in self._opened:
+            self._opened = {}  # closed before the next one is opened
+            self._opened = {pixels.frame: self._open(self._frames[pixels.frame])}
+        return self._opened[pixels.frame](*pixels.sources)
+
+    def _open(self, frame: Frame) -> TokenEncoder:
+        path = self._find(frame.encoder)
+        return TokenEncoder(path, frame.grid, self._hidden_size, self._threads, len(frame.sources))
+
+
+def open_encoder(
+    find: Find, preprocessor: AnyPreprocessor, grid: Grid, hidden_size: int, threads: int = 1
+) -> Callable[[Image], VisualTokens]:
+    """From photos to visual tokens, for either format of preprocessing.
+
+    Args:
+        find: path of a file of the bundle by its name, such as a folder's ``joinpath``.
+        preprocessor: of the bundle.
+        grid, hidden_size: of the bundle; with several frames each states its own grid.
+        threads: of ONNX Runtime.
+
+    Raises:
+        BundleDamagedError: no network there; of several frames' networks, only when a photo needs one.
+        MissingExtraError: onnxruntime is not installed.
+    """
+    if isinstance(preprocessor, FramePreprocessor):
+        frames = FrameEncoder(find, preprocessor.frames, hidden_size, threads)
+        return lambda photo: frames(preprocessor(photo))
+    encoder = TokenEncoder(find(_FIRST), grid, hidden_size, threads)
+    return lambda photo: encoder(preprocessor(photo))

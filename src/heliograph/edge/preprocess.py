@@ -10,13 +10,13 @@ A photo that is not square is squashed, not padded, so the 8 x 8 tokens always c
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from heliograph.edge.preprocess_checks import RESAMPLERS, finite, side, whole
 from heliograph.errors import BundleDamagedError, ModelUnsupportedError
 from heliograph.strategies.pictures import longest_edge_size, to_rgb
 from heliograph.types import FloatArray
@@ -24,9 +24,8 @@ from heliograph.types import FloatArray
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_MAX_SIDE = 4096
 _NEEDED_STEPS = ("do_convert_rgb", "do_resize", "do_rescale", "do_normalize")
-_LANCZOS, _RESAMPLERS = 1, range(6)
+_LANCZOS = 1
 
 
 @dataclass(frozen=True)
@@ -61,10 +60,10 @@ class Preprocessor:
             raise ModelUnsupportedError
         try:
             return cls(
-                longest_edge=_side(config["size"]["longest_edge"]),
-                input_size=_side(config["max_image_size"]["longest_edge"]),
-                resample=_one_of(_RESAMPLERS, config.get("resample", _LANCZOS)),
-                rescale_factor=_finite(config.get("rescale_factor", 1 / 255)),
+                longest_edge=side(config["size"]["longest_edge"]),
+                input_size=side(config["max_image_size"]["longest_edge"]),
+                resample=whole(RESAMPLERS, config.get("resample", _LANCZOS)),
+                rescale_factor=finite(config.get("rescale_factor", 1 / 255)),
                 mean=_per_channel(config["image_mean"]),
                 std=_nonzero(_per_channel(config["image_std"])),
             )
@@ -84,25 +83,8 @@ class Preprocessor:
         return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])
 
 
-def _side(value: Any) -> int:
-    return _one_of(range(1, _MAX_SIDE + 1), value)
-
-
-def _one_of(allowed: range, value: Any) -> int:
-    if not isinstance(value, int) or value not in allowed:
-        raise ValueError("out of range")
-    return value
-
-
-def _finite(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError("not finite")
-    return number
-
-
 def _per_channel(values: Sequence[float]) -> tuple[float, float, float]:
-    red, green, blue = (_finite(value) for value in values)
+    red, green, blue = (finite(value) for value in values)
     return red, green, blue
 
 

@@ -32,7 +32,7 @@ def run_server(
     host: str,
     port: int,
     model_name: str = "reference",
-    bundle_folder: Path | None = None,
+    bundle_folder: str | Path | None = None,
     token_file: Path | None = None,
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
@@ -46,7 +46,8 @@ def run_server(
         host: address to bind.
         port: 0 takes a free one.
         model_name: ``reference``, a folder or a hub id.
-        bundle_folder: None for the bundle that ships with the reference model; another model then only takes pictures.
+        bundle_folder: bundle or codec, folder or hub id; None for the bundle that ships with the reference model;
+            another model then only takes pictures.
         token_file: access tokens, one a line; None lets every device in.
         tls_cert: PEM certificate chain; with ``tls_key`` the server speaks ``wss``.
         tls_key: PEM private key.
@@ -70,13 +71,15 @@ def run_server(
         listening.close()
 
 
-def load_cloud(model_name: str, bundle_folder: Path | None) -> Cloud:
+def load_cloud(model_name: str, bundle_folder: str | Path | None) -> Cloud:
     """Model and bundle, checked against each other.
 
     Raises:
         ModelUnavailableError, BundleDamagedError: one cannot be loaded.
+        CodecModelMismatchError: the bundle's codecs were fitted on another checkpoint.
         ModelUnsupportedError: the bundle was made for a model with other tokens.
     """
+    from heliograph.vlm.codec_folder import check_fitted_on
     from heliograph.vlm.loading import REFERENCE
     from heliograph.vlm.opening import open_model
 
@@ -89,7 +92,8 @@ def load_cloud(model_name: str, bundle_folder: Path | None) -> Cloud:
         from heliograph.reference.assets import shipped_bundle_folder
 
         bundle_folder = shipped_bundle_folder()
-    bundle = Bundle.load(bundle_folder)
+    bundle = Bundle.from_pretrained(bundle_folder)
+    check_fitted_on(bundle, model_name)
     if bundle.hidden_size != model.hidden_size or (model.fixed_grid and bundle.grid.tokens != model.grid.tokens):
         raise ModelUnsupportedError
     return Cloud(model, bundle.codecs, bundle.hash)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from heliograph.codec.fallback import nearer_stream, written_by
+from heliograph.codec.fallback import closed_form_stream, nearer_stream, written_by
 from heliograph.errors import CodecMissingError
 from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting, Strategy, int_knob
 from heliograph.types import EncodedImage, VisualTokens
@@ -53,12 +53,16 @@ class KltStrategy(LatentStrategy):
 
 
 class MetaStrategy(LatentStrategy):
-    """The learned codec, :mod:`heliograph.codec.meta`; photos that are none of its kind may be left to ``klt``."""
+    """The learned codec, :mod:`heliograph.codec.meta`; photos that are none of its kind may be left to ``klt``, and
+    photos whose grid it has not learned are."""
 
     name: ClassVar[str] = "meta"
 
     def _encoded(self, tokens: VisualTokens, tools: DeviceTools, limit: int | None) -> EncodedImage:
-        encoded, unusual = cast("MetaCodec", tools.codec(self.name)).encode_watchfully(tokens, max_bytes=limit)
+        codec = cast("MetaCodec", tools.codec(self.name))
+        if not codec.takes(tokens.grid):
+            return closed_form_stream(tokens, tools.codec, limit)
+        encoded, unusual = codec.encode_watchfully(tokens, max_bytes=limit)
         if not unusual:
             return encoded
         try:

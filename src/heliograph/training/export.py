@@ -1,7 +1,12 @@
-"""``heliograph export``: the folder that a device needs, from a model and a codec, checked before it is done.
+"""``heliograph export``: the folder that a device needs, from a model and its codecs, checked before it is written.
 
-The parity check runs the exported graph in ONNX Runtime beside the torch model on the same pixels: an export
-that does not do what the model does is refused, not shipped.
+::
+
+    model --encoder_export--> graphs in float32, compared with the model --int8?--> onnx_quantise
+          codec folders, refused unless fitted on this model -----------------------------+--> parity report --> bundle
+
+The parity check runs what the device will run beside the model itself: an export that does not do what the model does
+is refused, not shipped.
 """
 
 from __future__ import annotations
@@ -13,114 +18,125 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from heliograph.codec.base import Codec
-from heliograph.codec.bundle import Bundle, write_bundle
-from heliograph.edge.encoder import TokenEncoder
-from heliograph.edge.preprocess import Preprocessor
-from heliograph.errors import BundleDamagedError, ModelUnsupportedError, ShapeError, UsageError
-from heliograph.reference.render import render_scene
-from heliograph.registry import CODECS
-from heliograph.training.fit_codec import FIT_SEEDS_START, fit_codec
-from heliograph.training.onnx_graphs import export_encoder, export_language_model, prompt_pieces
+from heliograph.codec.bundle import CARD, Bundle, write_bundle
+from heliograph.errors import ModelUnsupportedError, ShapeError, UsageError
+from heliograph.training.encoder_export import export_frames
+from heliograph.training.encoder_int8 import encoder_in_int8
+from heliograph.training.fit_codec import fit_codec
+from heliograph.training.onnx_graphs import export_language_model, prompt_pieces
+from heliograph.training.parity import PARITY, measure_parity, sample_photos
+from heliograph.vlm.codec_folder import check_fitted_on, public_name
+from heliograph.vlm.fingerprint import model_fingerprint
 from heliograph.vlm.model import VisionLanguageModel
+from heliograph.vlm.opening import AnyModel, open_model
 
-MAX_RELATIVE_ERROR = 1e-3
-_CARD = "README.md"
-_PARITY_SEED = FIT_SEEDS_START - 1
+_MOST_LOCAL = 50_000_000  # parameters of a model that answers on a device without being asked for
 
 Progress = Callable[[str], None]
+Size = tuple[int, int]
 
 
-def export_bundle(model_name: str, out: Path, *, codecs: Sequence[Path] = (), progress: Progress = print) -> Bundle:
+def export_bundle(
+    model_name: str,
+    out: Path,
+    *,
+    codecs: Sequence[str | Path] = (),
+    sizes: Sequence[Size] | None = None,
+    int8: bool = False,
+    photos: Path | None = None,
+    local: bool | None = None,
+    progress: Progress = print,
+) -> Bundle:
     """Write the bundle of a model.
 
     Args:
         model_name: ``reference``, a folder or a hub id.
         out: bundle folder.
-        codecs: folders of fitted codecs of different kinds; none fits ``klt`` on generated scenes.
+        codecs: folders or hub ids of fitted codecs of different kinds; none fits ``klt`` on generated scenes.
+        sizes: (width, height) in pixels of the frames that the device sends photos in; None for the model's usual ones.
+        int8: products of the encoder in eight bits.
+        photos: folder, zip or list of photos for calibration and the parity report; None takes generated scenes.
+        local: also the language model, for answers without the cloud; None where it is small enough.
         progress: receives a line per stage.
 
     Raises:
-        ModelUnavailableError, ModelUnsupportedError: the model cannot be loaded, or has no exportable tower.
+        ModelUnavailableError, ModelUnsupportedError: the model cannot be loaded, has no exportable tower, or what was
+            exported does not do what it does.
+        CodecModelMismatchError: a codec was fitted on another model or revision.
         ShapeError: a codec was fitted for other tokens.
-        UsageError: two codecs of one kind.
-        BundleDamagedError: a folder holds no codec, or the exported encoder does not do what the model does.
+        UsageError: two codecs of one kind, sizes that the model does not have, or ``local`` for a family whose language
+            model cannot be exported.
+        BundleDamagedError: a folder holds no codec.
     """
-    model = VisionLanguageModel.load(model_name)
-    if model.torch_model.config.model_type != "idefics3":
-        raise ModelUnsupportedError
+    model = open_model(model_name)
+    is_local = _is_small(model) if local is None else local
+    if is_local and not isinstance(model, VisionLanguageModel):
+        raise UsageError
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
-        folders = list(codecs) or [fit_codec(model_name, work, progress=progress)]
-        loaded = [load_codec(folder) for folder in folders]
-        if any(codec.hidden_size != model.hidden_size for codec in loaded):
-            raise ShapeError
-        if len({codec.kind for codec in loaded}) < len(loaded):
-            raise UsageError
-        progress("tracing the networks")
-        cards = [_card(folder, codec, work) for folder, codec in zip(folders, loaded, strict=True)]
-        bundle = _assemble(model, loaded, [card for card in cards if card is not None], work, out)
-    progress("comparing torch and ONNX Runtime")
-    error = encoder_parity(model, bundle)
-    progress(f"largest relative difference of tokens: {error:.1e}")
-    if not error <= MAX_RELATIVE_ERROR:
-        raise BundleDamagedError
-    return bundle
+        opened = _codecs(model, codecs, work / "codec", progress)
+        progress("tracing the encoder")
+        encoder = export_frames(model, work / "encoder", sizes)
+        pictures = sample_photos(photos)
+        method = "float32"
+        if int8:
+            progress("quantising the encoder")
+            encoder, method = encoder_in_int8(encoder, work / "int8", pictures, progress)
+        progress("comparing device and model")
+        parity = measure_parity(model, encoder, pictures, method)
+        progress(parity.text)
+        if not parity.passed:
+            raise ModelUnsupportedError
+        extra = [*encoder.files[1:], *_cards(opened, work), parity.write(work / PARITY)]
+        if isinstance(model, VisionLanguageModel) and is_local:
+            progress("tracing the language model")
+            extra += _local_model(model, work)
+        return write_bundle(
+            out,
+            codecs=[codec for one in opened for codec in one.codecs.values()],
+            grid=encoder.grid,
+            hidden_size=model.hidden_size,
+            model=model_fingerprint(model_name),
+            model_name=public_name(model_name),
+            preprocessing=encoder.preprocessing,
+            encoder=encoder.files[0],
+            extra_files=extra,
+        )
 
 
-def load_codec(folder: Path) -> Codec:
-    """The codec of whichever kind a folder holds.
-
-    Raises:
-        BundleDamagedError: none that this version knows, or a damaged one.
-    """
-    for kind in CODECS.names():
-        made = CODECS.load(kind)
-        if (folder / made.files[0]).is_file():
-            codec: Codec = made.load(folder)
-            return codec
-    raise BundleDamagedError
+def _is_small(model: AnyModel) -> bool:
+    """Whether the language model goes along unasked."""
+    size = sum(parameter.numel() for parameter in model.torch_model.parameters())
+    return isinstance(model, VisionLanguageModel) and size <= _MOST_LOCAL
 
 
-def _card(folder: Path, codec: Codec, work: Path) -> Path | None:
-    """The codec's model card under a name of its own; None where its folder has none."""
-    if not (folder / _CARD).is_file():
-        return None
-    return Path(shutil.copyfile(folder / _CARD, work / f"{codec.kind}.{_CARD}"))
+def _codecs(model: AnyModel, folders: Sequence[str | Path], work: Path, progress: Progress) -> list[Bundle]:
+    """The codec folders, each fitted on this model, no two codecs of one kind."""
+    opened = [Bundle.from_pretrained(folder) for folder in folders or [fit_codec(model.name, work, progress=progress)]]
+    for one in opened:
+        check_fitted_on(one, model.name)
+    loaded: list[Codec] = [codec for one in opened for codec in one.codecs.values()]
+    if any(codec.hidden_size != model.hidden_size for codec in loaded):
+        raise ShapeError
+    if len({codec.kind for codec in loaded}) < len(loaded):
+        raise UsageError
+    return opened
 
 
-def _assemble(
-    model: VisionLanguageModel, codecs: Sequence[Codec], cards: Sequence[Path], work: Path, out: Path
-) -> Bundle:
-    export_encoder(model.torch_model, work / "encoder.onnx", model.input_size)
+def _cards(opened: Sequence[Bundle], work: Path) -> list[Path]:
+    """The codecs' model cards under names of their own, of those that have one."""
+    return [
+        Path(shutil.copyfile(one.folder / CARD, work / f"{one.preferred_codec}.{CARD}"))
+        for one in opened
+        if (one.folder / CARD).is_file()
+    ]
+
+
+def _local_model(model: VisionLanguageModel, work: Path) -> list[Path]:
+    """What a device needs to answer without the cloud."""
     export_language_model(model.torch_model, work / "language_model.onnx")
     model.processor.tokenizer.backend_tokenizer.save(str(work / "tokenizer.json"))
-    pieces = prompt_pieces(model.prompts, model.processor, model.torch_model, frozenset(model.decoder.end_ids))
+    pieces: Any = prompt_pieces(model.prompts, model.processor, model.torch_model, frozenset(model.decoder.end_ids))
     (work / "local_prompt.json").write_text(json.dumps(pieces, indent=1) + "\n", encoding="utf-8")
-    extra = [work / name for name in ("language_model.onnx", "tokenizer.json", "local_prompt.json")]
-    return write_bundle(
-        out,
-        codecs=codecs,
-        grid=model.grid,
-        hidden_size=model.hidden_size,
-        preprocessing=_preprocessing(model.processor),
-        encoder=work / "encoder.onnx",
-        extra_files=[*extra, *cards],
-    )
-
-
-def _preprocessing(processor: Any) -> dict[str, Any]:
-    """The image processor's configuration as plain JSON values."""
-    loaded: dict[str, Any] = json.loads(processor.image_processor.to_json_string())
-    return loaded
-
-
-def encoder_parity(model: VisionLanguageModel, bundle: Bundle) -> float:
-    """Largest difference between the device's tokens and the model's, over the largest token value."""
-    photo = render_scene(_PARITY_SEED).image
-    expected = model.encode_image(photo).values  # (N, D)
-    encoder = TokenEncoder(bundle.encoder_path, bundle.grid, bundle.hidden_size)
-    found = encoder(Preprocessor.from_config(bundle.preprocessing)(photo)).values
-    return float(np.abs(found - expected).max() / np.abs(expected).max())
+    return [work / name for name in ("language_model.onnx", "tokenizer.json", "local_prompt.json")]

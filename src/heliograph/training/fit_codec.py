@@ -1,44 +1,42 @@
-"""``heliograph train codec``: fit ``klt`` to a frozen VLM, from photos or scenes, without labels.
+"""``heliograph fit``: ``klt`` for a frozen VLM, from photos or scenes, without labels.
 
-What the language model notices of a token's error is measured by the second moment of the gradient of its own
-answers' log-likelihood with respect to the visual tokens (an empirical Fisher information); the codec then
-spends bits where that says they count. The gradient is taken where the codec works: at tokens that a first, rougher
-codec has restored from short prefixes. At uncompressed tokens a sure model shows little of what it would miss.
+::
+
+    photos --tower, once--> token cache on disk --one pass--> moments, sample --closed form--> codec folder
+                                 the same, kept back --every prefix--> figures of the model card
 """
 
 from __future__ import annotations
 
-import json
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import torch
 from PIL import Image
-from torch import Tensor
 
 from heliograph.codec.klt import KltCodec
-from heliograph.errors import CodecNotFittedError, DataMissingError
+from heliograph.errors import CodecNotFittedError, UsageError
 from heliograph.reference.scenes import ScenePlan
-from heliograph.training.token_cache import TokenCache
-from heliograph.types import FloatArray, VisualTokens
-from heliograph.vlm.fingerprint import fingerprint
+from heliograph.training.codec_card import write_fit_card
+from heliograph.training.files import refusals_named
+from heliograph.training.framing import Size, photo_cache
+from heliograph.training.sensitivity import working_sensitivity
+from heliograph.training.token_cache import CachedTokens
+from heliograph.types import Grid, VisualTokens
+from heliograph.vlm.codec_folder import save_codec
 from heliograph.vlm.loading import REFERENCE
 from heliograph.vlm.model import VisionLanguageModel
+from heliograph.vlm.opening import AnyModel, open_model
 
 FIT_SEEDS_START = 7_900_000  # training seeds that no shard of the reference model's training reaches
 GENERIC_QUESTIONS = ("what is in the picture?", "describe the picture.", "what does the sign say?")
 _ENCODE_BATCH = 32
-# A model that is sure has no gradient left: softened, its answers still show what they stand on. On the
-# reference model 1 gave 0.73 accuracy at 123 bytes and 4 gave 0.84 (docs/experiments.md).
-_TEMPERATURE = 4.0
-_FIRST_PICTURES, _MOST_PICTURES = 60, 300  # gradients cost most of the time; tables need more pictures than they do
-_WORKING_SHARE = 0.85  # of the weighted energy: near there the answers become those of the uncompressed tokens
+_LEAST_PICTURES = 8
+PICTURES = 400
+_KEPT_BACK, _KEPT_BACK_SHARE = 24, 10  # pictures that only report, one in ten at most
 
 Progress = Callable[[str], None]
+Questions = list[tuple[str, ...]]
 
 
 def fit_codec(
@@ -46,18 +44,21 @@ def fit_codec(
     out: Path,
     *,
     photos: Path | None = None,
-    scenes: int = 400,
+    sizes: Sequence[Size] | None = None,
+    scenes: int = PICTURES,
     seed: int = 0,
     weighted: bool = True,
     progress: Progress = print,
 ) -> Path:
-    """Fit ``klt`` and save it into ``out``.
+    """Fit ``klt`` and save it into ``out``, with a model card.
 
     Args:
         model_name: ``reference``, a folder or a hub id.
         out: codec folder.
         photos: folder, zip or list of photos; None fits on generated scenes (for the reference model). Their tokens are
             kept in the folder ``tokens`` of ``out``, so that a run that was killed goes on.
+        sizes: (width, height) in pixels of the frames that will be exported, which photos are brought into; None for
+            the model's usual ones.
         scenes: how many scenes or photos at most.
         seed: shifts the scenes' seeds.
         weighted: weigh errors by the language model's sensitivity; else plain variance.
@@ -65,57 +66,97 @@ def fit_codec(
 
     Raises:
         DataMissingError: the folder holds no readable photo.
+        UsageError: no photos, and a model that does not have the scenes' fixed grid.
         CodecNotFittedError: fewer photos than the codec needs.
+        ModelUnavailableError, ModelUnsupportedError: the model cannot be loaded.
+        TokensNotFiniteError, OutputUnwritableError: see :func:`photo_cache`.
     """
-    model = VisionLanguageModel.load(model_name)
-    tokens, asked = fitting_tokens(model, photos, scenes, FIT_SEEDS_START + seed, out / "tokens", progress)
-    if len(tokens) < 8:
+    model = open_model(model_name)
+    material = fitting_tokens(model, photos, scenes, FIT_SEEDS_START + seed, out / "tokens", progress, sizes)
+    if len(material) < _LEAST_PICTURES:
         raise CodecNotFittedError
-    sensitivity = None
-    if weighted:
-        sensitivity = working_sensitivity(model, tokens, asked, progress)
+    fitting, kept_back = material.split()
+    sensitivity = working_sensitivity(model, fitting.tokens, fitting.asked, progress) if weighted else None
     progress("fitting")
-    codec = KltCodec.fit(tokens, sensitivity=sensitivity)
-    out.mkdir(parents=True, exist_ok=True)
-    codec.save(out)
-    card = {
-        "codec": "klt",
-        "model": model_name,
-        "pictures": len(tokens),
+    codec = KltCodec.fit(fitting.tokens, grids=fitting.grids, sensitivity=sensitivity)
+    facts = {
+        "pictures": len(fitting),
         "source": "photos" if photos else f"scenes from seed {FIT_SEEDS_START + seed}",
         "weighted": weighted,
         "seed": seed,
     }
-    (out / "fit.json").write_text(json.dumps(card, indent=2) + "\n")
+    with refusals_named():
+        write_fit_card(out, codec, model_name, facts, kept_back.tokens)
+        save_codec(out, [codec], codec.grid, model_name)
     return out
 
 
+@dataclass(frozen=True)
+class Material:
+    """What a codec is fitted on.
+
+    Attributes:
+        tokens: of each picture; read from disk as they are asked for where they come from photos.
+        asked: questions about each.
+        grids: of each.
+    """
+
+    tokens: Sequence[VisualTokens]
+    asked: Questions
+    grids: list[Grid]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def split(self) -> tuple[Material, Material]:
+        """Pictures to fit on, and the last ones, kept back to report on; none are kept back of a handful."""
+        kept = min(_KEPT_BACK, len(self) // _KEPT_BACK_SHARE)
+        border = len(self) - kept
+        parts = (slice(None, border), slice(border, None))
+        first, last = (Material(self.tokens[part], self.asked[part], self.grids[part]) for part in parts)
+        return first, last
+
+
 def fitting_tokens(
-    model: VisionLanguageModel, photos: Path | None, most: int, first_seed: int, cache: Path, progress: Progress
-) -> tuple[list[VisualTokens], list[tuple[str, ...]]]:
-    """Visual tokens and questions to fit on: of at most so many photos, see :func:`cached_photos`, or where there are
-    none of so many scenes with seeds from ``first_seed``."""
+    model: AnyModel,
+    photos: Path | None,
+    most: int,
+    first_seed: int,
+    cache: Path,
+    progress: Progress,
+    sizes: Sequence[Size] | None = None,
+) -> Material:
+    """Of at most so many photos, see :func:`cached_photos`, or where there are none of so many scenes with seeds from
+    ``first_seed``.
+
+    Raises:
+        UsageError: no photos, and a model that does not have the scenes' fixed grid.
+    """
     if photos:
-        return cached_photos(model, photos, most, cache, progress)
+        tokens, asked = cached_photos(model, photos, most, cache, progress, sizes)
+        return Material(tokens, asked, tokens.grids)
+    if not isinstance(model, VisionLanguageModel):
+        raise UsageError
     pictures, asked = scene_material(first_seed, most)
     progress(f"encoding {len(pictures)} pictures")
-    return encode_all(model, pictures), asked
+    made = encode_all(model, pictures)
+    return Material(made, asked, [one.grid for one in made])
 
 
 def cached_photos(
-    model: VisionLanguageModel, source: Path, most: int, cache: Path, progress: Progress
-) -> tuple[list[VisualTokens], list[tuple[str, ...]]]:
+    model: AnyModel,
+    source: Path,
+    most: int,
+    cache: Path,
+    progress: Progress,
+    sizes: Sequence[Size] | None = None,
+) -> tuple[CachedTokens, Questions]:
     """Visual tokens of at most so many photos, kept in ``cache``, each with the generic questions.
 
     Raises:
-        DataMissingError: no readable photo in the source.
-        FileUnreadableError, TokensNotFiniteError, OutputUnwritableError: see :class:`TokenCache`.
+        DataMissingError, FileUnreadableError, TokensNotFiniteError, OutputUnwritableError: see :func:`photo_cache`.
     """
-    kept = TokenCache.open(cache, fingerprint(model.torch_model))
-    kept.extract(model, source, progress, most)
-    if not len(kept):
-        raise DataMissingError
-    tokens = list(islice(kept.tokens(), most))
+    tokens = photo_cache(model, source, most, cache, progress, sizes).tokens(most)
     return tokens, [GENERIC_QUESTIONS] * len(tokens)
 
 
@@ -127,7 +168,7 @@ def encode_all(model: VisionLanguageModel, pictures: Sequence[Image.Image]) -> l
     return found
 
 
-def scene_material(first: int, count: int) -> tuple[list[Image.Image], list[tuple[str, ...]]]:
+def scene_material(first: int, count: int) -> tuple[list[Image.Image], Questions]:
     """Scenes with seeds from ``first``, and the questions about each (not those that only a crop can answer)."""
     from heliograph.reference.render import render_scene
 
@@ -144,7 +185,7 @@ def scene_questions(plan: ScenePlan) -> tuple[str, ...]:
 
 def channel_codec(
     model_name: str,
-    model: VisionLanguageModel,
+    model: AnyModel,
     tokens: Sequence[VisualTokens],
     asked: Sequence[Sequence[str]],
     start: Path | None,
@@ -167,90 +208,3 @@ def channel_codec(
         return KltCodec.load(shipped_bundle_folder())
     sensitivity = working_sensitivity(model, tokens, asked, progress)
     return KltCodec.fit(tokens, sensitivity=sensitivity, modes=("none",), restore=False)
-
-
-def working_sensitivity(
-    model: VisionLanguageModel, tokens: Sequence[VisualTokens], asked: Sequence[Sequence[str]], progress: Progress
-) -> FloatArray:
-    """What the language model notices at the rates where the codec works; (D, D) float32."""
-    progress("measuring what the language model notices of uncompressed tokens")
-    few, questions = tokens[:_FIRST_PICTURES], asked[:_FIRST_PICTURES]
-    rough = KltCodec.fit(tokens, sensitivity=measure_sensitivity(model, few, few, questions), restore=False)
-    progress("measuring what it notices of short prefixes")
-    some, questions = tokens[:_MOST_PICTURES], asked[:_MOST_PICTURES]
-    short = [_working_point(rough, one) for one in some]
-    return measure_sensitivity(model, some, short, questions)
-
-
-def _working_point(codec: KltCodec, tokens: VisualTokens) -> VisualTokens:
-    """Restored from the shortest prefix that holds ``_WORKING_SHARE`` of the weighted energy."""
-    encoded = codec.encode(tokens)
-    wanted = bisect_left(encoded.predicted_quality, _WORKING_SHARE) + 1
-    return codec.decode(encoded.header, encoded.segments[:wanted])
-
-
-def measure_sensitivity(
-    model: VisionLanguageModel,
-    exact: Sequence[VisualTokens],
-    seen: Sequence[VisualTokens],
-    asked: Sequence[Sequence[str]],
-    *,
-    answer_tokens: int = 24,
-) -> FloatArray:
-    """Second moment over pictures, questions and positions of d log p(answer) / d token; (D, D) float32.
-
-    The answers are the model's own greedy ones, so no labels are needed. Scaled to a mean diagonal of one.
-
-    Args:
-        model: the frozen VLM.
-        exact: uncompressed tokens, whose answers are to be kept.
-        seen: tokens at which the gradient is taken, one for each of ``exact``.
-        asked: questions about each picture.
-        answer_tokens: longest answer.
-    """
-    total: npt.NDArray[np.float64] = np.zeros((model.hidden_size, model.hidden_size))
-    for gradient in _gradients(model, exact, seen, asked, answer_tokens):
-        g = gradient.double().numpy()  # (N, D)
-        total += g.T @ g
-    mean = float(np.trace(total)) / model.hidden_size
-    if not np.isfinite(mean) or mean <= 0:
-        raise CodecNotFittedError
-    return (total / mean).astype(np.float32)
-
-
-def _gradients(
-    model: VisionLanguageModel,
-    exact: Sequence[VisualTokens],
-    seen: Sequence[VisualTokens],
-    asked: Sequence[Sequence[str]],
-    answer_tokens: int,
-) -> Iterator[Tensor]:
-    parameters = list(model.torch_model.parameters())
-    wanted = [parameter.requires_grad for parameter in parameters]
-    for parameter in parameters:
-        parameter.requires_grad_(False)
-    try:
-        for image, restored, questions in zip(exact, seen, asked, strict=True):
-            answers = model.answer_questions([image], list(questions), max_new_tokens=answer_tokens)
-            for question, answer in zip(questions, answers, strict=True):
-                if answer.token_ids:
-                    yield _gradient(model, restored, question, answer.token_ids)
-    finally:
-        for parameter, flag in zip(parameters, wanted, strict=True):
-            parameter.requires_grad_(flag)
-
-
-def _gradient(model: VisionLanguageModel, image: VisualTokens, question: str, answer: Sequence[int]) -> Tensor:
-    """(N, D) gradient of the answer's log-likelihood over the root of its length, by the visual tokens."""
-    prompt = model.prompts.build(question, 1)
-    asked = [*prompt.head, *prompt.tail]
-    ids = torch.tensor([[*asked, *answer]])  # (1, T)
-    visual = torch.from_numpy(image.values).clone().requires_grad_(True)  # (N, D)
-    embeds = model.torch_model.get_input_embeddings()(ids)  # (1, T, D)
-    places = (ids == model.torch_model.config.image_token_id).unsqueeze(-1)
-    merged = embeds.masked_scatter(places, visual)
-    logits = model.torch_model(inputs_embeds=merged, use_cache=False).logits[0, len(asked) - 1 : -1]  # (A, V)
-    likelihood = torch.log_softmax(logits.float() / _TEMPERATURE, dim=-1).gather(1, torch.tensor(answer)[:, None]).sum()
-    (likelihood / len(answer) ** 0.5).backward()  # a long answer does not outweigh many short ones
-    assert visual.grad is not None
-    return visual.grad

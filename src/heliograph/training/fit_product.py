@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,10 +12,12 @@ from sklearn.cluster import KMeans
 from heliograph.codec.klt import KltCodec
 from heliograph.codec.product import CENTROIDS, ProductCodec, ProductTables
 from heliograph.errors import CodecNotFittedError, ShapeError
+from heliograph.training.codec_card import write_fit_card
 from heliograph.training.files import refusals_named
 from heliograph.training.fit_codec import FIT_SEEDS_START, channel_codec, fitting_tokens
 from heliograph.types import FloatArray, VisualTokens
-from heliograph.vlm.model import VisionLanguageModel
+from heliograph.vlm.codec_folder import save_codec
+from heliograph.vlm.opening import open_model
 
 SUBSPACES = (1, 2, 4, 8)
 PICTURES = 1600
@@ -41,7 +42,7 @@ def fit_product(
     Args:
         model_name: ``reference``, a folder or a hub id.
         out: codec folder.
-        photos: folder of photos; None fits on generated scenes (for the reference model).
+        photos: folder, zip or list of photos; None fits on generated scenes (for the reference model).
         pictures: how many scenes or photos at most.
         start: folder of a fitted ``klt`` codec whose channel transform is taken; None takes the shipped one for the
             reference model and fits one otherwise.
@@ -54,23 +55,21 @@ def fit_product(
         ModelUnavailableError, BundleDamagedError: the model or ``start`` cannot be loaded.
         OutputUnwritableError: the disk refuses.
     """
-    model = VisionLanguageModel.load(model_name)
-    tokens, asked = fitting_tokens(model, photos, pictures, FIT_SEEDS_START + seed, out / "tokens", progress)
-    klt = channel_codec(model_name, model, tokens, asked, start, progress)
-    codec = ProductCodec(product_tables(tokens, klt, seed=seed, progress=progress))
+    model = open_model(model_name)
+    material = fitting_tokens(model, photos, pictures, FIT_SEEDS_START + seed, out / "tokens", progress)
+    fitting, kept_back = material.split()
+    klt = channel_codec(model_name, model, fitting.tokens, fitting.asked, start, progress)
+    codec = ProductCodec(product_tables(fitting.tokens, klt, seed=seed, progress=progress))
     source = "photos" if photos else f"scenes from seed {FIT_SEEDS_START + seed}"
-    card = {
-        "codec": codec.kind,
-        "model": model_name,
-        "pictures": len(tokens),
+    facts = {
+        "pictures": len(fitting),
         "source": source,
         "seed": seed,
         "retained": dict(zip(map(str, codec.tables.subspaces), codec.tables.retained.tolist(), strict=True)),
     }
     with refusals_named():
-        out.mkdir(parents=True, exist_ok=True)
-        codec.save(out)
-        (out / "fit.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        write_fit_card(out, codec, model_name, facts, kept_back.tokens)
+        save_codec(out, [codec], codec.grid, model_name)
     return out
 
 

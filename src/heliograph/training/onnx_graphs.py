@@ -17,7 +17,7 @@ from transformers import DynamicCache
 
 from heliograph.training.onnx_weights import compact_weights
 
-_OPSET = 18
+OPSET = 18
 _TRACED_NEW, _TRACED_PAST = 9, 5
 
 
@@ -109,7 +109,7 @@ def trace(module: nn.Module, given: tuple[Tensor, ...], path: Path, **names: Any
     """Write a module as an ONNX graph, traced on example inputs; keywords as ``torch.onnx.export`` takes them."""
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing warns about every shape that it fixes, which is what we want
-        torch.onnx.export(module.eval(), given, str(path), dynamo=False, opset_version=_OPSET, **names)
+        torch.onnx.export(module.eval(), given, str(path), dynamo=False, opset_version=OPSET, **names)
     compact_weights(path)
 
 

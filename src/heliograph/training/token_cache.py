@@ -13,10 +13,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, overload
 
 import numpy as np
 from PIL import Image
@@ -139,12 +139,9 @@ class TokenCache:
             raise CodecNotFittedError
         return np.memmap(self._folder / _TOKENS, dtype=np.float16, mode="r", shape=(self.rows, self.width))
 
-    def tokens(self) -> Iterator[VisualTokens]:
-        """Each photo's tokens, float32, read as they are asked for."""
-        values = self.values()
-        for photo in self.photos:
-            part = values[photo.first_row : photo.first_row + photo.grid.tokens]
-            yield VisualTokens(np.asarray(part, dtype=np.float32), photo.grid)
+    def tokens(self, most: int | None = None) -> CachedTokens:
+        """Tokens of the first photos, or of all."""
+        return CachedTokens(self.values(), self.photos[:most])
 
     def extract(self, encoder: PhotoEncoder, source: Path, progress: Progress, most: int | None = None) -> Extraction:
         """Encode the photos of a source that are not there yet.
@@ -201,6 +198,37 @@ class TokenCache:
         self.width = int(values.shape[1])
         self.photos.append(photo)
         self._by_hash[digest] = photo
+
+
+class CachedTokens(Sequence[VisualTokens]):
+    """Each photo's tokens, float32, read from disk whenever they are asked for.
+
+    Args:
+        values: (rows, D) float16 of all photos.
+        photos: where each one's rows are.
+    """
+
+    def __init__(self, values: np.memmap[Any, np.dtype[np.float16]], photos: Sequence[CachedPhoto]) -> None:
+        self._values, self._photos = values, photos
+
+    @property
+    def grids(self) -> list[Grid]:
+        """Of each photo; nothing is read for it."""
+        return [photo.grid for photo in self._photos]
+
+    def __len__(self) -> int:
+        return len(self._photos)
+
+    @overload
+    def __getitem__(self, place: int) -> VisualTokens: ...
+    @overload
+    def __getitem__(self, place: slice) -> CachedTokens: ...
+    def __getitem__(self, place: int | slice) -> VisualTokens | CachedTokens:
+        if isinstance(place, slice):
+            return CachedTokens(self._values, self._photos[place])
+        photo = self._photos[place]
+        part = self._values[photo.first_row : photo.first_row + photo.grid.tokens]
+        return VisualTokens(np.asarray(part, dtype=np.float32), photo.grid)
 
 
 def resident_mb() -> float:

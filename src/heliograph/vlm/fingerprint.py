@@ -1,21 +1,51 @@
-"""Which weights these are: a codec or a cache of tokens belongs to one set of them, whatever their folder is called."""
+"""Which weights these are: a codec or a cache of tokens belongs to one checkpoint, whatever its folder is called."""
 
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
-import torch
-from torch import nn
+from heliograph.errors import ModelUnavailableError
+from heliograph.vlm.loading import ModelName, checkpoint_folder
 
 _PIECE = 1 << 22  # values hashed at a time, so that no second copy of a large weight is made
 
 
-def fingerprint(model: nn.Module) -> str:
-    """64 hexadecimal digits: SHA-256 over names, shapes, dtypes and values of all parameters and stored buffers."""
+@lru_cache(maxsize=8)
+def model_fingerprint(name: str) -> str:
+    """64 hexadecimal digits of a checkpoint: SHA-256 over names, shapes, dtypes and values of its stored tensors.
+
+    How they are shared out among files does not matter, nor in which precision the model is run later. One frame per
+    photo makes other tokens, so it has a fingerprint of its own.
+
+    Args:
+        name: as :class:`heliograph.vlm.loading.ModelName` takes it.
+
+    Raises:
+        ModelUnavailableError: no safetensors there, or damaged ones.
+    """
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    files = sorted(checkpoint_folder(name).glob("*.safetensors"))
     digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        flat = tensor.detach().reshape(-1)
-        for piece in torch.split(flat, _PIECE):
-            digest.update(piece.contiguous().cpu().view(torch.uint8).numpy().tobytes())
+    try:
+        held: dict[str, Path] = {}
+        for path in files:
+            with safe_open(path, framework="pt") as opened:
+                held |= dict.fromkeys(opened.keys(), path)
+        for tensor_name, path in sorted(held.items()):
+            with safe_open(path, framework="pt") as opened:
+                tensor: Any = opened.get_tensor(tensor_name)
+            digest.update(f"{tensor_name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+            for piece in torch.split(tensor.reshape(-1), _PIECE):
+                digest.update(piece.contiguous().view(torch.uint8).numpy().tobytes())
+    except (OSError, SafetensorError) as error:
+        raise ModelUnavailableError from error
+    if not held:
+        raise ModelUnavailableError
+    if ModelName.parse(name).one_frame:
+        digest.update(b"one frame")
     return digest.hexdigest()

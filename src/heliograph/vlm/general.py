@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from heliograph.errors import (
     ModelUnsupportedError,
@@ -71,6 +72,7 @@ class GeneralModel:
         self.name = name
         self.torch_model, self.processor = model, processor
         self._owner = find_owner(model)
+        self._keeps_logits = "logits_to_keep" in inspect.signature(type(model).forward).parameters
         self._taken = frozenset(inspect.signature(getattr(type(self._owner), METHOD)).parameters)
         self._control_names = tuple(sorted(control_tokens(processor.tokenizer).values(), key=len, reverse=True))
         end = model.generation_config.eos_token_id
@@ -94,19 +96,26 @@ class GeneralModel:
             raise ModelUnsupportedError
         return VisualTokens(np.ascontiguousarray(values), grid)
 
-    @torch.inference_mode()
+    def pixels_read(self, size: Size) -> int:
+        """Pixels that its processor makes of a photo of this width and height, in all tiles."""
+        made = self._processed("", [Image.new("RGB", size, GREY)])
+        grids = made.get("image_grid_thw")
+        if grids is not None:
+            return int(grids.prod(dim=-1).sum()) * int(self.processor.image_processor.patch_size) ** 2
+        return int(made["pixel_values"].numel()) // 3
+
+    @torch.inference_mode(mode=False)  # a layout is kept, and may come to be used where gradients are wanted
+    @torch.no_grad()
     def _make_layout(self, sizes: tuple[Size, ...]) -> tuple[FeatureLayout, tuple[Grid, ...]]:
         """Of photos of these sizes, together; and how each one's tokens lie."""
         made = self._processed("", [Image.new("RGB", size, GREY) for size in sizes])
         layout = layout_of(self._features(made))
-        alone = [layout] if len(sizes) == 1 else [self._layout((size,))[0] for size in sizes]
-        if sum(one.rows for one in alone) != layout.rows:
+        if len(sizes) == 1:
+            return layout, (_grid(layout.rows, sizes[0], made),)
+        alone = [self._layout((size,)) for size in sizes]
+        if sum(one.rows for one, _ in alone) != layout.rows:
             raise ModelUnsupportedError  # photos shown together are not the sum of each
-        grids = made.get("image_grid_thw")
-        return layout, tuple(
-            _grid(one.rows, size, None if grids is None else grids[place].tolist())
-            for place, (one, size) in enumerate(zip(alone, sizes, strict=True))
-        )
+        return layout, tuple(grids[0] for _, grids in alone)
 
     def _features(self, made: dict[str, Any]) -> Any:
         """What the model's own tower makes of processed photos."""
@@ -138,6 +147,31 @@ class GeneralModel:
         made = self._processed(question, [Image.new("RGB", size, GREY) for size in sizes])
         with feed_output(self._owner, output_with(torch.from_numpy(values).to(self.torch_model.device), layout)):
             return self._generated(made, max_new_tokens)
+
+    def answer_logits(self, question: str, values: Tensor, grid: Grid, answer_ids: Sequence[int]) -> Tensor:
+        """(A, V) logits at every token of a given answer; gradients flow into the visual tokens.
+
+        Args:
+            question: asked about one photo.
+            values: (N, D) its visual tokens, of any float dtype.
+            grid: of the photo.
+            answer_ids: A token ids, such as those of an earlier answer.
+
+        Raises:
+            ShapeError: the tokens do not fit the photo's size.
+        """
+        size = _grid_size(grid)
+        made = self._processed(question, [Image.new("RGB", size, GREY)])
+        asked = made["input_ids"].shape[1]
+        answer = torch.tensor([list(answer_ids)], device=made["input_ids"].device)
+        for name, value in made.items():
+            if value.shape == (1, asked):  # ids, masks and kinds of tokens: the answer's are those of plain text
+                fill = answer if name == "input_ids" else torch.full_like(answer, int(name == "attention_mask"))
+                made[name] = torch.cat([value, fill.to(value.dtype)], dim=1)
+        kept = {"logits_to_keep": len(answer_ids) + 1} if self._keeps_logits else {}
+        with feed_output(self._owner, output_with(values, self._layout((size,))[0])):
+            logits: Tensor = self.torch_model(**made, **kept, use_cache=False).logits
+        return logits[0, -len(answer_ids) - 1 : -1]
 
     def verify_draft(
         self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = 64
@@ -187,23 +221,33 @@ class GeneralModel:
 
 
 def _size(tokens: VisualTokens) -> Size:
+    return _grid_size(tokens.grid)
+
+
+def _grid_size(grid: Grid) -> Size:
     """Width and height of the photo.
 
     Raises:
-        ShapeError: the tokens do not say, or say something absurd.
+        ShapeError: the grid does not say, or says something absurd.
     """
-    size = tokens.grid.photo_width, tokens.grid.photo_height
+    size = grid.photo_width, grid.photo_height
     if not all(1 <= side <= _MOST_SIDE for side in size):
         raise ShapeError
     return size
 
 
-def _grid(rows: int, size: Size, patches: list[int] | None) -> Grid:
-    """How one photo's tokens lie: as its patches do, merged; else square; else in one row."""
+def _grid(rows: int, size: Size, made: dict[str, Any]) -> Grid:
+    """How one photo's tokens lie: as its patches do, merged; else in square tiles or one square; else in one row."""
     width, height = size
-    if patches is not None:
+    if "image_grid_thw" in made:
+        patches = made["image_grid_thw"][0].tolist()
         merged = math.isqrt(math.prod(patches) // rows) if rows else 0
         if merged and math.prod(patches) == rows * merged**2:
             return Grid(patches[1] // merged, patches[2] // merged, patches[0], width, height)
-    side = math.isqrt(rows)
-    return Grid(side, side, 1, width, height) if side * side == rows else Grid(1, rows, 1, width, height)
+    pixels = made.get("pixel_values")
+    tiles = int(pixels.shape[1]) if pixels is not None and pixels.ndim == 5 else 1  # (photos, tiles, 3, H, W)
+    for count in (tiles, 1):
+        side = math.isqrt(rows // count)
+        if side * side * count == rows:
+            return Grid(side, side, count, width, height)
+    return Grid(1, rows, 1, width, height)

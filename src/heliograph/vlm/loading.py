@@ -6,8 +6,9 @@ weight unset is refused instead of answering with random numbers.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
@@ -16,29 +17,82 @@ from heliograph.vlm.processors import load_processor
 from heliograph.vlm.tap import find_owner
 
 REFERENCE = "reference"
+ONE_FRAME = "one-frame"
+_VARIANT_SIGN = "#"
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """What a model is called on the command line, taken apart: ``NAME[@REVISION][#one-frame]``.
+
+    Attributes:
+        source: ``reference``, a checkpoint folder or a hub id.
+        revision: branch, tag or commit on the hub; None for the main one.
+        one_frame: photos are not split into tiles, where the processor would.
+    """
+
+    source: str
+    revision: str | None = None
+    one_frame: bool = False
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """The parts of a name; a folder's name is taken as it is, ``#one-frame`` behind it aside.
+
+        Raises:
+            ModelUnavailableError: a variant that is not known.
+        """
+        source, sign, variant = name.rpartition(_VARIANT_SIGN)
+        if not sign or Path(name).exists():
+            source, variant = name, ""
+        if variant not in ("", ONE_FRAME):
+            raise ModelUnavailableError
+        if Path(source).exists():
+            return cls(source, None, bool(variant))
+        source, _, revision = source.partition("@")
+        return cls(source, revision or None, bool(variant))
+
+    @property
+    def folder_or_id(self) -> str:
+        """What the loaders take.
+
+        Raises:
+            ModelUnavailableError: the shipped model is not there.
+        """
+        if self.source != REFERENCE:
+            return self.source
+        from heliograph.reference.assets import shipped_model_folder
+
+        folder = Path(shipped_model_folder())
+        if not folder.is_dir():
+            raise ModelUnavailableError
+        return str(folder)
 
 
 def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
     """``(model, processor)`` in evaluation mode, float32 on the CPU and bfloat16 on an accelerator.
 
     Args:
-        name: ``reference`` for the model that ships with the package, a checkpoint folder, or a hub id.
+        name: ``reference`` for the model that ships with the package, a checkpoint folder, or a hub id; see
+            :class:`ModelName`.
         device: torch device name.
 
     Raises:
         ModelUnavailableError: nothing loadable there, or a checkpoint with missing weights.
-        ModelUnsupportedError: a model without the image-feature tap.
+        ModelUnsupportedError: a model without the image-feature tap, or one that never splits photos is asked not to.
     """
-    source = _source(name)
+    named = ModelName.parse(name)
+    source = named.folder_or_id
     from transformers import AutoModelForImageTextToText
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     try:
-        processor = load_processor(source)
+        processor = load_processor(source, named.revision)
         model, report = AutoModelForImageTextToText.from_pretrained(
             source,
+            revision=named.revision or "main",
             dtype=dtype,
             attn_implementation="sdpa",
             use_safetensors=True,
@@ -52,15 +106,30 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
     find_owner(model)
     if not hasattr(processor, "image_processor") or not hasattr(processor, "tokenizer"):
         raise ModelUnsupportedError
+    if named.one_frame:
+        _do_not_split(processor)
     return model.to(device).eval().requires_grad_(False), processor
 
 
-def _source(name: str) -> str:
-    if name == REFERENCE:
-        from heliograph.reference.assets import shipped_model_folder
+def checkpoint_folder(name: str) -> Path:
+    """Where the files of a checkpoint lie, downloaded if need be.
 
-        folder = Path(shipped_model_folder())
-        if not folder.is_dir():
-            raise ModelUnavailableError
-        return str(folder)
-    return name
+    Raises:
+        ModelUnavailableError: there is no such checkpoint.
+    """
+    from transformers.utils import cached_file
+
+    named = ModelName.parse(name)
+    try:
+        found = cached_file(named.folder_or_id, "config.json", revision=named.revision)
+    except Exception as cause:  # network, name and permissions fail in many ways
+        raise ModelUnavailableError from cause
+    if found is None:
+        raise ModelUnavailableError
+    return Path(found).parent
+
+
+def _do_not_split(processor: Any) -> None:
+    if not hasattr(processor.image_processor, "do_image_splitting"):
+        raise ModelUnsupportedError
+    processor.image_processor.do_image_splitting = False

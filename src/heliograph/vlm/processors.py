@@ -16,8 +16,8 @@ _CONFIGS = ("processor_config.json", "preprocessor_config.json", "tokenizer_conf
 _VIDEO = "video_processor"
 
 
-def load_processor(source: str) -> Any:
-    """The processor of a folder or hub id.
+def load_processor(source: str, revision: str | None = None) -> Any:
+    """The processor of a folder or hub id, of one branch, tag or commit of it.
 
     Raises:
         ModelUnavailableError: none can be built. Other errors are those of the loaders.
@@ -25,20 +25,20 @@ def load_processor(source: str) -> Any:
     from transformers import AutoProcessor
 
     try:
-        return AutoProcessor.from_pretrained(source, trust_remote_code=False)
+        return AutoProcessor.from_pretrained(source, revision=revision or "main", trust_remote_code=False)
     except ImportError:  # of the half for videos
-        return _without_video(source)
+        return _without_video(source, revision or "main")
 
 
-def _without_video(source: str) -> Any:
+def _without_video(source: str, revision: str) -> Any:
     import transformers
 
-    name = _processor_class(source)
+    name = _processor_class(source, revision)
     family = getattr(transformers, name, None) if name else None
     if family is None:
         raise ModelUnavailableError
-    tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    images = transformers.AutoImageProcessor.from_pretrained(source, trust_remote_code=False)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
+    images = transformers.AutoImageProcessor.from_pretrained(source, revision=revision, trust_remote_code=False)
 
     def check(self: Any, argument_name: str, argument: Any) -> Any:
         """As the family's own, but for the part that is left out."""
@@ -47,7 +47,7 @@ def _without_video(source: str) -> Any:
         )
 
     photos_only = type(family.__name__, (family,), {"check_argument_for_proper_class": check})
-    template = _file(source, "chat_template.jinja")
+    template = _file(source, revision, "chat_template.jinja")
     return photos_only(
         image_processor=images,
         tokenizer=tokenizer,
@@ -56,19 +56,19 @@ def _without_video(source: str) -> Any:
     )
 
 
-def _processor_class(source: str) -> str | None:
+def _processor_class(source: str, revision: str) -> str | None:
     """As the folder's configuration files name it; none of them has to be there."""
     for file in _CONFIGS:
-        text = _file(source, file)
+        text = _file(source, revision, file)
         name = json.loads(text).get("processor_class") if text else None
         if isinstance(name, str):
             return name
     return None
 
 
-def _file(source: str, name: str) -> str | None:
+def _file(source: str, revision: str, name: str) -> str | None:
     """A text file of a folder or a hub id's cached copy."""
     from transformers.utils import cached_file
 
-    found = cached_file(source, name, _raise_exceptions_for_missing_entries=False)
+    found = cached_file(source, name, revision=revision, _raise_exceptions_for_missing_entries=False)
     return Path(found).read_text(encoding="utf-8") if found else None

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from heliograph.codec.bundle import Bundle, write_bundle
+from heliograph.codec.bundle import CONFIG, Bundle, write_bundle
 from heliograph.codec.klt import KltCodec
 from heliograph.errors import BundleDamagedError, CodecMissingError
 from heliograph.types import VisualTokens
+
+MakeTokens = Callable[..., VisualTokens]
 
 
 @pytest.fixture
@@ -40,15 +43,68 @@ def test_bundle_gives_back_what_was_written(folder: Path, codec: KltCodec, photo
     assert bundle.preprocessing == {"size": 128}
     assert (bundle.grid, bundle.hidden_size) == (codec.grid, 12)
     assert bundle.codec("klt").encode(photos[0]) == codec.encode(photos[0])
-    assert bundle.hash == hashlib.sha256((folder / "manifest.json").read_bytes()).digest()[:8]
+    assert len(bundle.hash) == 8
 
 
-def test_equal_contents_give_equal_hashes_and_others_do_not(codec: KltCodec, tmp_path: Path) -> None:
-    facts: dict[str, Any] = {"codecs": [codec], "grid": codec.grid, "hidden_size": 12}
-    hashes = [
-        write_bundle(tmp_path / n, preprocessing={"size": s}, **facts).hash for n, s in (("a", 1), ("b", 1), ("c", 2))
+def test_the_hash_is_that_of_codecs_and_model_alone(codec: KltCodec, tmp_path: Path, make_tokens: MakeTokens) -> None:
+    facts: dict[str, Any] = {"codecs": [codec], "grid": codec.grid, "hidden_size": 12, "model": "ab" * 32}
+    other = KltCodec.fit([make_tokens(seed) for seed in range(900, 916)])
+    first = write_bundle(tmp_path / "a", **facts)
+    same = write_bundle(tmp_path / "b", **facts, preprocessing={"size": 1}, index=CONFIG)
+    others = [
+        write_bundle(tmp_path / "c", **{**facts, "model": "cd" * 32}),
+        write_bundle(tmp_path / "d", **{**facts, "codecs": [other]}),
     ]
-    assert hashes[0] == hashes[1] != hashes[2]
+    assert first.hash == same.hash
+    assert len({first.hash, *(one.hash for one in others)}) == 3
+
+
+def test_a_codec_folder_follows_the_hub(folder: Path, codec: KltCodec, tmp_path: Path) -> None:
+    (folder / "README.md").write_text("the card")
+    bundle = write_bundle(
+        folder,
+        codecs=[codec],
+        grid=codec.grid,
+        hidden_size=12,
+        model="ab" * 32,
+        model_name="owner/model",
+        encoder=folder / "encoder.onnx",
+        extra_files=[folder / "README.md"],
+    )
+    bundle.save_pretrained(tmp_path / "saved")
+    assert sorted(path.name for path in (tmp_path / "saved").iterdir()) == [
+        "README.md",
+        "config.json",
+        "klt.safetensors",
+    ]
+    again = Bundle.from_pretrained(tmp_path / "saved")
+    assert (again.hash, again.model, again.model_name) == (bundle.hash, "ab" * 32, "owner/model")
+    assert Bundle.from_pretrained(str(folder)).hash == bundle.hash
+
+
+def test_a_hub_gives_codecs_too(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+    asked: list[tuple[str, str | None]] = []
+
+    def download(name: str, revision: str | None = None) -> str:
+        asked.append((name, revision))
+        if name == "owner/nothing":
+            raise OSError("no network")
+        snapshot = tmp_path / "snapshot"
+        snapshot.mkdir(exist_ok=True)
+        for path in folder.iterdir():  # a hub's cache is made of links
+            (snapshot / path.name).symlink_to(path)
+        return str(snapshot)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert Bundle.from_pretrained("owner/codec", revision="v1").hash == Bundle.load(folder).hash
+    with pytest.raises(BundleDamagedError):
+        Bundle.from_pretrained("owner/nothing")
+    assert asked == [("owner/codec", "v1"), ("owner/nothing", None)]
+    for name in ("nothing", "a/b/c", "../up", "owner/na me"):
+        with pytest.raises(BundleDamagedError):
+            Bundle.from_pretrained(name)
+    assert len(asked) == 2
 
 
 def test_bundle_with_a_codec_alone(codec: KltCodec, tmp_path: Path) -> None:
@@ -56,14 +112,14 @@ def test_bundle_with_a_codec_alone(codec: KltCodec, tmp_path: Path) -> None:
     assert bundle.local_model_path is None
     assert bundle.preferred_codec == "klt"
     manifest = {"files": {}, "codecs": ["klt", "meta"], "grid": [1, 1, 1, 0, 0], "hidden_size": 1}
-    assert Bundle(tmp_path, manifest, b"").preferred_codec == "meta"
+    assert Bundle(tmp_path, {**manifest, "model": "", "model_name": ""}).preferred_codec == "meta"
     with pytest.raises(BundleDamagedError):
         _ = bundle.encoder_path
     with pytest.raises(BundleDamagedError):
         _ = bundle.preprocessing
 
 
-@pytest.mark.parametrize("name", ["codec.bin", "codec.json", "encoder.onnx", "tokenizer.json", "preprocessing.json"])
+@pytest.mark.parametrize("name", ["klt.safetensors", "encoder.onnx", "tokenizer.json", "preprocessing.json"])
 def test_a_changed_or_missing_file_is_refused(folder: Path, name: str) -> None:
     data = (folder / name).read_bytes()
     (folder / name).write_bytes(bytes((data[0] ^ 1,)) + data[1:])
@@ -98,6 +154,9 @@ def rewritten(folder: Path, **changes: Any) -> None:
         {"grid": ["8", 8, 1, 0, 0]},
         {"hidden_size": 10**12},
         {"hidden_size": True},
+        {"model": "ab"},
+        {"model": 7},
+        {"model_name": None},
         {"files": []},
         {"files": {f"f{i}": "0" * 64 for i in range(65)}},
     ],

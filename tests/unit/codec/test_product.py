@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from heliograph.codec.header import pack_header
 from heliograph.codec.klt import KltCodec
 from heliograph.codec.product import ProductCodec, ProductTables
+from heliograph.codec.storage import read_arrays, write_arrays
 from heliograph.errors import (
     BundleDamagedError,
     CodecNotFittedError,
@@ -149,10 +150,9 @@ def test_saved_tables_code_alike(quantiser: ProductCodec, photos: list[VisualTok
 
 def test_damaged_tables_are_refused(quantiser: ProductCodec, tmp_path: Path) -> None:
     quantiser.save(tmp_path)
-    name = tmp_path / "pq.json"
-    text = name.read_text()
-    for changed in (text.replace('"pq"', '"klt"'), text.replace('"format": 1', '"format": 2'), text[:30], "{}"):
-        name.write_text(changed)
+    facts, arrays = read_arrays(tmp_path, "pq")
+    for changed in ({**facts, "kind": "klt"}, {**facts, "format": 2}, {}):
+        write_arrays(tmp_path, "pq", changed, arrays)
         with pytest.raises(BundleDamagedError):
             ProductCodec.load(tmp_path)
     tables = quantiser.tables

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from heliograph.codec.klt import KltCodec
 from heliograph.codec.restoration import Restoration
+from heliograph.codec.storage import read_arrays, write_arrays
 from heliograph.errors import BundleDamagedError
 from heliograph.types import Grid, VisualTokens
 
@@ -111,21 +111,13 @@ def test_the_disk_keeps_it_exactly(many: KltCodec, photos: list[VisualTokens], t
 @pytest.mark.parametrize("damage", ["shape", "nan", "missing"])
 def test_damaged_tables_are_refused(many: KltCodec, tmp_path: Path, damage: str) -> None:
     many.save(tmp_path)
-    path, binary = tmp_path / "codec.json", tmp_path / "codec.bin"
-    facts = json.loads(path.read_text())
-    data = binary.read_bytes()
-    last = facts["arrays"][-1]
-    assert last["name"] == "restoration.weights"
-    size = 2 * int(np.prod(last["shape"]))
+    facts, arrays = read_arrays(tmp_path, "klt")
+    weights = arrays.pop("restoration.weights")
     if damage == "shape":
-        last["shape"] = [last["shape"][1], last["shape"][0], last["shape"][2]]
+        arrays["restoration.weights"] = weights.transpose(1, 0, 2)
     elif damage == "nan":
-        data = data[:-2] + np.array([np.nan], dtype="<f2").tobytes()
-    else:
-        facts["arrays"].pop()
-        data = data[:-size]
-    path.write_text(json.dumps(facts))
-    binary.write_bytes(data)
+        arrays["restoration.weights"] = np.where(weights == weights.max(), np.float16(np.nan), weights)
+    write_arrays(tmp_path, "klt", facts, arrays)
     with pytest.raises(BundleDamagedError):
         KltCodec.load(tmp_path)
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from heliograph.codec.fallback import written_by
 from heliograph.codec.header import pack_header
 from heliograph.errors import CodecMissingError, StreamDamagedError, StreamTruncatedError, UsageError
 from heliograph.registry import STRATEGIES
@@ -32,6 +33,9 @@ class RoundingCodec:
     """A codec small enough to see through: four float16 rows per segment."""
 
     kind = "rounding"
+
+    def takes(self, grid: Grid) -> bool:
+        return grid == GRID
 
     def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
         data = tokens.values.astype("<f2").tobytes()[: max_bytes or None]
@@ -335,6 +339,19 @@ def test_meta_leaves_strange_photos_to_klt_where_there_is_one() -> None:
     alone = FallbackTools()
     object.__setattr__(alone, "kinds", ("meta",))
     assert strategy.encode(photo(), alone, {"max_bytes": 1024}).header == b"h"
+
+
+def test_meta_leaves_photos_on_a_grid_that_it_has_not_learned_to_klt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WatchfulCodec, "takes", lambda self, grid: False)
+    monkeypatch.setattr(WatchfulCodec, "encode", lambda *given, **named: pytest.fail("it must not be asked"))
+    strategy = STRATEGIES.load("meta")()
+    encoded = strategy.encode(photo(), FallbackTools(), {"max_bytes": 256})
+    assert encoded.payload_bytes <= 256
+    assert written_by(encoded)[0] == "klt"
+    alone = FallbackTools()
+    object.__setattr__(alone, "kinds", ("meta",))
+    with pytest.raises(CodecMissingError):
+        strategy.encode(photo(), alone, {"max_bytes": 256})
 
 
 def test_random_drop_keeps_what_it_sent_and_differs_between_photos() -> None:

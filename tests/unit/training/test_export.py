@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,11 +12,20 @@ import pytest
 
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
-from heliograph.errors import BundleDamagedError, ShapeError, UsageError
+from heliograph.errors import (
+    BundleDamagedError,
+    CodecModelMismatchError,
+    DataMissingError,
+    ModelUnsupportedError,
+    ShapeError,
+    UsageError,
+)
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
 from heliograph.training import export
 from heliograph.training.fit_codec import fit_codec
+from heliograph.training.parity import Parity
+from heliograph.vlm.codec_folder import save_codec
 from heliograph.vlm.model import VisionLanguageModel
 
 
@@ -55,9 +66,14 @@ def test_a_codec_of_another_model_is_refused(made: tuple[Path, Path, Path], tmp_
 
     rng = np.random.default_rng(0)
     sets = [VisualTokens(rng.normal(size=(16, 24)).astype(np.float32), Grid(4, 4)) for _ in range(12)]
-    KltCodec.fit(sets).save(tmp_path / "codec")
-    with pytest.raises(ShapeError):
-        export.export_bundle(str(made[0]), tmp_path / "bundle", codecs=[tmp_path / "codec"], progress=lambda line: None)
+    codec = KltCodec.fit(sets)
+    for name, error in ((str(made[0]), ShapeError), ("reference", CodecModelMismatchError)):
+        save_codec(tmp_path / "codec", [codec], codec.grid, name)
+        with pytest.raises(error):
+            export.export_bundle(
+                str(made[0]), tmp_path / "bundle", codecs=[tmp_path / "codec"], progress=lambda line: None
+            )
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_a_folder_without_codec_and_two_of_a_kind_are_refused(made: tuple[Path, Path, Path], tmp_path: Path) -> None:
@@ -71,9 +87,46 @@ def test_an_export_that_differs_is_refused(
     made: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, codec, _ = made
-    monkeypatch.setattr(export, "encoder_parity", lambda model, bundle: float("nan"))
-    with pytest.raises(BundleDamagedError):
+    report = Parity("float32", 16, float("nan"), float("nan"), 18, 1.0, passed=False)
+    monkeypatch.setattr(export, "measure_parity", lambda *given: report)
+    with pytest.raises(ModelUnsupportedError):
         export.export_bundle(str(model), tmp_path / "out", codecs=[codec], progress=lambda line: None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_int8_is_another_encoder_of_the_same_bundle(made: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    model, codec, bundle = made
+    said: list[str] = []
+    small = export.export_bundle(
+        str(model), tmp_path / "int8", codecs=[codec], int8=True, local=False, progress=said.append
+    )
+    assert small.hash == Bundle.load(bundle).hash  # one cloud serves both
+    assert small.local_model_path is None
+    assert small.encoder_path.stat().st_size < 0.8 * (bundle / "encoder.onnx").stat().st_size
+    parities = [json.loads((folder / "parity.json").read_text()) for folder in (bundle, tmp_path / "int8")]
+    assert [one["encoder"] == "float32" for one in parities] == [True, False]
+    assert parities[0]["max_error"] < 1e-3 < parities[1]["max_error"]
+    assert parities[1]["mean_error"] < 0.1
+    assert all(one["passed"] and one["answers"] == 18 and one["photos"] == 16 for one in parities)
+    photo = render_scene(11).image
+    first, second = (Device(Bundle.load(folder)).encode_tokens(photo).values for folder in (bundle, tmp_path / "int8"))
+    assert 0 < np.abs(first - second).mean() < 0.1 * np.abs(first).mean()
+    assert any("int8" in line for line in said)
+
+
+def test_what_cannot_be_exported_is_named(made: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    model, codec, _ = made
+    (tmp_path / "one").mkdir()
+    render_scene(1).image.save(tmp_path / "one" / "one.png")
+    wrong: list[tuple[dict[str, Any], type[Exception]]] = [
+        ({"sizes": [(640, 480)]}, UsageError),  # it has one size
+        ({"photos": tmp_path / "nothing"}, DataMissingError),
+        ({"photos": tmp_path / "one"}, DataMissingError),  # one to calibrate and one to measure
+    ]
+    for options, error in wrong:
+        with pytest.raises(error):
+            export.export_bundle(str(model), tmp_path / "out", codecs=[codec], progress=lambda line: None, **options)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_photo_passes_the_whole_device(made: tuple[Path, Path, Path]) -> None:

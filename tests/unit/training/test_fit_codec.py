@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from heliograph.codec.bundle import Bundle
 from heliograph.codec.klt import KltCodec
 from heliograph.errors import DataMissingError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
-from heliograph.training.export import load_codec
-from heliograph.training.fit_codec import encode_all, fit_codec, measure_sensitivity
+from heliograph.training.fit_codec import encode_all, fit_codec
 from heliograph.training.fit_product import fit_product
+from heliograph.training.sensitivity import measure_sensitivity
 from heliograph.vlm.model import VisionLanguageModel
 
 
@@ -57,7 +58,7 @@ def test_product_quantisation_from_scenes(model_folder: Path, tmp_path: Path) ->
     said: list[str] = []
     start = fit_codec(str(model_folder), tmp_path / "klt", scenes=12, progress=said.append)
     fit_product(str(model_folder), tmp_path / "pq", pictures=8, start=start, progress=said.append)
-    codec = load_codec(tmp_path / "pq")
+    codec = Bundle.from_pretrained(tmp_path / "pq").codec("pq")
     tokens = VisionLanguageModel.load(str(model_folder)).encode_image(render_scene(8_000_000).image)
     encoded = codec.encode(tokens)
     restored = codec.decode(encoded.header, encoded.segments)

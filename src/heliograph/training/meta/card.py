@@ -13,7 +13,6 @@ import torch
 
 from heliograph.codec.meta import MetaCodec
 from heliograph.training.meta.loop import MetaRun
-from heliograph.types import VisualTokens
 
 README, FACTS = "README.md", "training.json"
 
@@ -36,6 +35,7 @@ def training_facts(run: MetaRun, codec: MetaCodec, source: dict[str, Any], trust
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
         "sizes": asdict(run.sizes),
         "recipe": asdict(run.recipe),
+        "stopped_early": run.has_stalled,
         "whole_stream_bytes": stream_bytes(run, codec),
         "history": run.state.history,
         "error_head": trust,
@@ -49,8 +49,7 @@ def stream_bytes(run: MetaRun, codec: MetaCodec) -> dict[str, float]:
     coded: list[float] = []
     asked: list[float] = []
     modelled: list[float] = []
-    for tokens in run.dev.tokens:
-        one = VisualTokens(tokens.float().numpy(), run.dev.grid)
+    for one in map(run.dev.picture, range(len(run.dev))):
         integers = codec.latents(one)
         coded.append(codec.encode(one).payload_bytes)
         asked.append(float(codec.tables.latents.bits(integers).sum()) / 8)
@@ -67,8 +66,9 @@ def write_card(out: Path, facts: dict[str, Any]) -> None:
 
 def _text(facts: dict[str, Any]) -> str:
     sizes, recipe, bytes_, trust = facts["sizes"], facts["recipe"], facts["whole_stream_bytes"], facts["error_head"]
-    last = facts["history"][-1]["curve"] if facts["history"] else []
-    curve = "\n".join(f"| {size:.0f} | {agreement:.3f} |" for size, agreement in last)
+    last = facts["history"][-1] if facts["history"] else {}
+    points = zip(last.get("curve", []), last.get("errors", []), strict=False)  # runs of old have no errors
+    curve = "\n".join(f"| {size:.0f} | {error:.3f} | {agreement:.3f} |" for (size, agreement), error in points)
     bins = "\n".join(f"| {said:.3f} | {found:.3f} | {count:,} |" for said, found, count in trust["reliability"])
     return f"""---
 license: apache-2.0
@@ -79,7 +79,8 @@ library_name: heliograph
 A learned progressive codec for visual tokens: {sizes["rows"]} x {sizes["columns"]} tokens of a tile become
 {sizes["latents"]} ordered latents of {sizes["channels"]} integers, entropy-coded so that every byte prefix restores all
 tokens. It belongs to one frozen model and restores nothing for another. `meta_encoder.onnx` runs on the device,
-`meta_decoder.onnx` in the cloud; `meta.safetensors` holds the weights of both, `meta.bin` the frozen tables.
+`meta_decoder.onnx` in the cloud; `meta.safetensors` holds the weights of both, `meta_tables.safetensors` the frozen
+tables.
 
 ## Training
 
@@ -90,13 +91,14 @@ on {facts["machine"]}.
 
 ## Held-out pictures
 
-Answer agreement with the uncompressed tokens, by mean bytes of the training's rate model:
+Squared token error as a share of the features' energy, and answer agreement with the uncompressed tokens, by mean
+bytes of the training's rate model:
 
-| bytes | agreement |
-| --- | --- |
+| bytes | token error | agreement |
+| --- | --- | --- |
 {curve}
 
-A whole stream is {bytes_["coded"]:.1f} bytes with its header of 3; its frozen tables ask for {bytes_["tables"]:.1f},
+A whole stream is {bytes_["coded"]:.1f} bytes with its header; its frozen tables ask for {bytes_["tables"]:.1f},
 the training's cross-entropy was {bytes_["model"]:.1f}.
 
 ## Error head

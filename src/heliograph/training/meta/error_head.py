@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from heliograph.codec.expectation import ErrorHead, feature_count, prefix_features, question_features
 from heliograph.errors import CodecNotFittedError
-from heliograph.training.meta.data import MetaData
+from heliograph.training.meta.data import MetaData, pictures_at_once
 from heliograph.training.meta.network import MetaDecoder, MetaEncoder, TokenSpace
 from heliograph.training.meta.teacher import FrozenModel
 from heliograph.types import VisualTokens
@@ -38,7 +38,7 @@ class Judged:
     """Samples, one per picture, cut and question.
 
     Attributes:
-        picture, count: (S,) which picture, how many latents.
+        picture, count: (S,) which picture, how many latents of each tile.
         prefix: (S, 3 + K) float32.
         question: (S, 64) float32.
         error: (S,) float32 logarithm of the token error.
@@ -66,7 +66,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class _Cuts:
-    """One picture at several prefixes: (1, K, c) integers, restored tokens and the logarithm of their error."""
+    """One picture at several prefixes: (T, K, c) integers, restored tokens and the logarithm of their error."""
 
     picture: int
     integers: npt.NDArray[np.int64]
@@ -83,16 +83,21 @@ def _cut(
     index: int,
     rng: np.random.Generator,
 ) -> _Cuts:
-    latents = encoder.sizes.latents
-    counts = [latents, *rng.integers(0, latents + 1, size=_CUTS - 1).tolist()]
-    features = space.features(data.tokens[index : index + 1].float())  # (1, N, R)
-    integers = encoder(features).round()  # (1, K, c)
-    known = torch.arange(latents)[None] < torch.tensor(counts)[:, None]  # (cuts, K)
-    restored = decoder(integers.expand(len(counts), -1, -1), known)  # (cuts, N, R)
-    squares = (restored - features).square().mean(dim=(1, 2))  # (cuts,); an average photo's features have 1
-    tokens = [VisualTokens(one.numpy(), data.grid) for one in space.tokens(restored)]
-    errors = squares.clamp(min=1e-9).log().tolist()
-    return _Cuts(index, integers.numpy().astype(np.int64), counts, errors, tokens)
+    rows = torch.from_numpy(data.rows_of(np.asarray([index])))
+    tiles, latents = len(rows), encoder.sizes.latents
+    whole = tiles * latents
+    counts = [whole, *rng.integers(0, whole + 1, size=_CUTS - 1).tolist()]
+    features = space.features(data.tokens[rows].float())  # (T, N, R)
+    integers = encoder(features).round()  # (T, K, c)
+    order = torch.arange(latents)[None] * tiles + torch.arange(tiles)[:, None]  # (T, K)
+    known = order < torch.tensor(counts)[:, None, None]  # (cuts, T, K)
+    restored = decoder(integers.repeat(len(counts), 1, 1), known.flatten(0, 1))  # (cuts * T, N, R)
+    errors = (restored - features.repeat(len(counts), 1, 1)).square().mean(dim=(1, 2))  # (cuts * T,)
+    squares = errors.reshape(len(counts), tiles).mean(dim=1)  # (cuts,); an average photo's features have 1
+    made = space.tokens(restored).reshape(len(counts), tiles * features.shape[1], -1)  # (cuts, T * N, D)
+    tokens = [VisualTokens(one.numpy(), data.grid_of(index)) for one in made]
+    logs = squares.clamp(min=1e-9).log().tolist()
+    return _Cuts(index, integers.numpy().astype(np.int64), counts, logs, tokens)
 
 
 @torch.no_grad()
@@ -106,16 +111,19 @@ def judge(
     """
     rng = np.random.default_rng(seed)
     rows: list[tuple[Any, ...]] = []
-    for start in range(0, len(data), _TOGETHER):
-        pictures = range(start, min(start + _TOGETHER, len(data)))
+    largest = data.tokens[0].numel() * int(data.tile_counts.max())
+    together = pictures_at_once(_CUTS * largest, _TOGETHER)
+    for start in range(0, len(data), together):
+        pictures = range(start, min(start + together, len(data)))
         cuts = [_cut(space, encoder, decoder, data, index, rng) for index in pictures]
         asked = [[question for question, _ in data.asked[one.picture]] for one in cuts for _ in one.counts]
         answers = iter(teacher.own_answers([tokens for one in cuts for tokens in one.restored], asked))
         for one in cuts:
             for count, error in zip(one.counts, one.errors, strict=True):
                 prefix = prefix_features(one.integers, count)
+                each = -(-count // len(one.integers))
                 for (question, wanted), (_, found) in zip(data.asked[one.picture], next(answers), strict=True):
-                    rows.append((one.picture, count, prefix, question_features(question), error, wanted != found))
+                    rows.append((one.picture, each, prefix, question_features(question), error, wanted != found))
     if not rows:
         raise CodecNotFittedError
     columns = [np.asarray(column) for column in zip(*rows, strict=True)]

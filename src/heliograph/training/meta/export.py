@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from heliograph.codec.expectation import ErrorHead
 from heliograph.codec.latents import Int, fit_latent_tables
 from heliograph.codec.meta import DECODER, ENCODER, SHARE_ONE, WEIGHTS, MetaCodec, MetaTables
-from heliograph.training.meta.data import MetaData
+from heliograph.training.meta.data import MetaData, pictures_at_once
 from heliograph.training.meta.network import MetaDecoder, MetaEncoder, TokenSpace
 from heliograph.training.onnx_graphs import trace
 from heliograph.training.onnx_weights import eight_bit, share_weights
@@ -126,7 +126,7 @@ def round_to_shipped(space: TokenSpace, encoder: MetaEncoder, decoder: MetaDecod
 
 @torch.no_grad()
 def _integers(space: TokenSpace, encoder: MetaEncoder, data: MetaData) -> Int:
-    """(I, K, c) of all pictures."""
+    """(tiles, K, c) of all pictures."""
     found = [encoder(space.features(part)).round() for part in _parts(data)]
     return np.asarray(torch.cat(found).numpy().astype(np.int64))
 
@@ -154,6 +154,7 @@ def _retained(space: TokenSpace, encoder: MetaEncoder, decoder: MetaDecoder, dat
 
 
 def _parts(data: MetaData) -> Iterator[Tensor]:
-    """(B, N, D) float32, all pictures in turn."""
-    for start in range(0, len(data), _CHUNK):
-        yield data.tokens[start : start + _CHUNK].float()
+    """(B, N, D) float32, all tiles in turn."""
+    together = pictures_at_once(data.tokens[0].numel(), _CHUNK)
+    for start in range(0, len(data.tokens), together):
+        yield data.tokens[start : start + together].float()

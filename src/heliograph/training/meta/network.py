@@ -228,6 +228,29 @@ class RateModel(nn.Module):
         return -torch.log2((upper - lower).clamp(min=1e-6)).sum(-1)
 
 
+class Coder(nn.Module):
+    """All that is trained, as one module with one call a step: what several devices share gradients of."""
+
+    def __init__(self, sizes: MetaSizes) -> None:
+        super().__init__()
+        self.encoder, self.decoder, self.rate = MetaEncoder(sizes), MetaDecoder(sizes), RateModel(sizes)
+
+    def forward(self, features: Tensor, noise: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+        """A prefix of noisy pictures.
+
+        Args:
+            features: (B, N, R).
+            noise: (B, K, c) uniform, in the place of rounding where bits are counted.
+            known: (B, K) bool.
+
+        Returns:
+            (B, K) bits and (B, N, R) restored features.
+        """
+        values = self.encoder(features)  # (B, K, c)
+        bits = self.rate(values + noise)  # (B, K)
+        return bits, self.decoder(rounded(values), known)
+
+
 def rounded(values: Tensor) -> Tensor:
     """Integers whose gradient is that of the values (straight-through)."""
     return values + (values.round() - values).detach()

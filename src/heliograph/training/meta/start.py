@@ -13,9 +13,10 @@ from torch import Tensor
 
 from heliograph.codec.klt import KltCodec
 from heliograph.errors import ShapeError
-from heliograph.training.meta.network import MetaDecoder, MetaEncoder, RateModel, TokenSpace
+from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel, TokenSpace
 
 _MOST_PICTURES = 25_000
+_WIDE, _MOST_WIDE_PICTURES = 1 << 13, 4096  # features of a whole picture, above which fewer pictures must do
 _STEP_RANK = 0.1
 _CHUNK = 256
 _LEAST_SPREAD = 2e-3  # of the largest; what lies below is rounding noise of float32 products
@@ -43,6 +44,11 @@ def token_space(codec: KltCodec, tokens: Tensor, most: int) -> TokenSpace:
     return TokenSpace(mean, forward / size, inverse * size, places)
 
 
+def start_pictures(sizes: MetaSizes) -> int:
+    """How many pictures at most the principal components are taken from; bounds time and memory."""
+    return _MOST_PICTURES if sizes.tokens * sizes.features <= _WIDE else _MOST_WIDE_PICTURES
+
+
 @torch.no_grad()
 def start_from_components(
     encoder: MetaEncoder, decoder: MetaDecoder, rate: RateModel, features: Tensor, step_share: float
@@ -52,7 +58,7 @@ def start_from_components(
     ``step_share`` is the quantiser step in standard deviations of the component at a tenth of the integers.
     """
     count = encoder.sizes.integers
-    directions, spread = _components(features[:_MOST_PICTURES].flatten(1), count)
+    directions, spread = _components(features[: start_pictures(encoder.sizes)].flatten(1), count)
     step = step_share * spread[min(int(_STEP_RANK * count), int((spread > 0).sum()) - 1)]
     encoder.straight.copy_(directions / step)
     decoder.straight.copy_(directions.T * step)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from dataclasses import fields
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from heliograph.training.packing import Branch, PackedBatch, pack_branches
-from heliograph.types import VisualTokens
+from heliograph.types import Grid, VisualTokens
 from heliograph.vlm.model import VisionLanguageModel
 
 OwnAnswer = tuple[str, tuple[int, ...]]
@@ -32,6 +33,16 @@ class FrozenModel(Protocol):
     def distance(self, batch: Any, exact: Tensor, restored: Tensor, hidden_weight: float = 0.0) -> Tensor:
         """How far the answers from (B, N, D) restored tokens are from those of the exact ones, in nats; plus so many
         times the relative squared difference of what the model holds in between."""
+        ...
+
+
+@runtime_checkable
+class PlacedModel(FrozenModel, Protocol):
+    """A frozen model whose prompt depends on the photo's size, and whose photos may have several tiles: ``distance``
+    then takes the tiles of one picture after another."""
+
+    def pack_placed(self, asked: Sequence[Sequence[OwnAnswer]], grids: Sequence[Grid]) -> Any:
+        """As ``pack``, of pictures on these grids."""
         ...
 
 
@@ -58,7 +69,9 @@ class Teacher:
     def pack(self, asked: Sequence[Sequence[OwnAnswer]]) -> PackedBatch:
         """All questions of each picture in one sequence, exactly as the processor would put each alone."""
         branches = [[self._branch(*one) for one in picture] for picture in asked]
-        return pack_branches([self._head] * len(asked), branches, self._end)
+        batch = pack_branches([self._head] * len(asked), branches, self._end)
+        device = self.model.torch_model.device
+        return PackedBatch(*(getattr(batch, field.name).to(device) for field in fields(batch)))
 
     def _branch(self, question: str, answer: tuple[int, ...]) -> Branch:
         tail = list(self.model.prompts.build(question, 1).tail)

@@ -1,14 +1,24 @@
-"""``heliograph train codec --kind meta``: from a frozen model and pictures to a codec, without labels."""
+"""``heliograph fit --codec meta``: from a frozen model of any family and pictures to a codec, without labels.
+
+::
+
+    model the quick path knows: scenes or photos --batched teacher--> data, klt's channel transform --\\
+    any other: photos on their usual grid --one photo at a time--> data, leading directions ----------+--> MetaRun
+    MetaRun --trained, stopped early or not--> error head --> codec folder
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from heliograph.errors import UsageError
+import torch
+
+from heliograph.errors import ShapeError, UsageError
 from heliograph.reference.render import render_scene
 from heliograph.reference.scenes import DEV_START
 from heliograph.training.files import refusals_named
@@ -19,20 +29,40 @@ from heliograph.training.fit_codec import (
     encode_all,
     scene_questions,
 )
-from heliograph.training.meta.card import training_facts, write_card
+from heliograph.training.meta.card import FACTS, training_facts, write_card
 from heliograph.training.meta.data import MetaData, gather
+from heliograph.training.meta.devices import open_accelerator
 from heliograph.training.meta.error_head import fit_error_head, judge
 from heliograph.training.meta.export import export_meta, round_to_shipped
+from heliograph.training.meta.general_data import photo_data
+from heliograph.training.meta.general_teacher import GeneralTeacher
 from heliograph.training.meta.importance import importance
 from heliograph.training.meta.loop import MetaRecipe, MetaRun
-from heliograph.training.meta.network import MetaSizes
+from heliograph.training.meta.network import MetaSizes, TokenSpace
+from heliograph.training.meta.photo_space import kept_space, photo_space
 from heliograph.training.meta.start import token_space
 from heliograph.training.meta.teacher import Teacher
 from heliograph.types import VisualTokens
+from heliograph.vlm.codec_folder import save_codec
 from heliograph.vlm.model import VisionLanguageModel
+from heliograph.vlm.opening import open_model
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 Progress = Callable[[str], None]
-Made = tuple[list[VisualTokens], list[tuple[str, ...]]]
+Made = tuple[Sequence[VisualTokens], list[tuple[str, ...]]]
+
+
+class Wanted(TypedDict):
+    """What pictures, and from where."""
+
+    photos: Path | None
+    pictures: int
+    start: Path | None
+    seed: int
+    progress: Progress
+
 
 SCENES = 25_000
 SEEDS_START = FIT_SEEDS_START + 10_000  # beyond what klt is fitted on, and still seeds of the training split
@@ -41,6 +71,11 @@ _JUDGED, _UNSEEN_AFTER = 1000, 80_000  # scenes for the error head, and how far 
 _KLT_PICTURES = 1600
 _RENDER_CHUNK = 25
 _MOST_FEATURES = 96  # leading components of the channel transform; bounds the linear paths for large models
+_MOST_JUDGED = 60  # photos for the error head of a model that answers one question at a time
+_MOST_VALUES = 1 << 24  # of a tile's tokens, as the codec takes them
+GENERAL_RECIPE = MetaRecipe(tokens_alone=0.7, asked_batch=4, questions=1, patience=5, report_pictures=8)
+"""For models that answer one question at a time: tokens alone first, then answers, until held-out photos gain nothing
+more. On the reference model asking has not paid in short runs (docs/experiments.md); of others nothing is known."""
 
 
 def train_meta(
@@ -59,25 +94,31 @@ def train_meta(
     """Train ``meta`` and write its codec folder into ``out``; a run that was stopped goes on where it was.
 
     Args:
-        model_name: ``reference``, a folder or a hub id.
+        model_name: ``reference``, a folder or a hub id, of any family with a tap.
         out: codec folder; data and checkpoint are kept in its folder ``run``.
-        photos: folder, zip or list of photos; None trains on generated scenes (for the reference model).
+        photos: folder, zip or list of photos; None trains on generated scenes (for models of the reference's family).
         pictures: how many scenes or photos at most.
         start: folder of a fitted ``klt`` codec, whose channel transform it starts from; None takes the shipped one
             for the reference model and fits one otherwise.
         minutes: of optimisation, earlier calls included.
         seed: of weights and batches, and of the first scene.
         sizes: what differs from :class:`MetaSizes`'s defaults.
-        recipe: losses; None for the defaults.
-        progress: receives a line per stage and every five minutes.
+        recipe: losses, patience, batches a step; None takes the defaults, which for a model beyond the quick path's
+            family are :data:`GENERAL_RECIPE`.
+        progress: receives a line per stage and at every report: bytes against token error and answers.
 
     Raises:
         DataMissingError: the folder holds no readable photo.
-        CodecNotFittedError: fewer pictures than it needs.
-        UsageError: more than 80,000 scenes, or a seed above 9,000 with scenes: they would leave the training split.
-        ModelUnavailableError, BundleDamagedError: the model or ``start`` cannot be loaded.
+        CodecNotFittedError: fewer pictures than it needs; photos count where they lie on the grid most of them have.
+        ShapeError: a photo has more values than a codec takes, or ``start`` was fitted for other tokens.
+        MissingExtraError: Accelerate is not installed.
+        TokensNotFiniteError: the tower gives values that are not finite.
+        UsageError: scenes for a model that takes photos of any size, or settings that it cannot be trained with; more
+            than 80,000 scenes, or a seed above 9,000 with scenes: they would leave the training split.
+        ModelUnavailableError, ModelUnsupportedError, BundleDamagedError: the model or ``start`` cannot be loaded.
         OutputUnwritableError: the disk refuses; what it took before stays and a later call goes on from there.
     """
+    accelerator = open_accelerator()
     run, unseen = open_run(
         model_name,
         out,
@@ -88,23 +129,32 @@ def train_meta(
         sizes=sizes,
         recipe=recipe,
         progress=progress,
+        accelerator=accelerator,
     )
-    space, teacher = run.space, run.teacher
     run.run(minutes)
+    if accelerator.is_main_process:
+        source = {
+            "model": model_name,
+            "pictures": len(run.train) + len(run.dev),
+            "source": "photos" if photos else f"scenes from seed {SEEDS_START + seed}",
+        }
+        _finish(run, unseen, out, source, seed, progress)
+    accelerator.wait_for_everyone()
+    return out
+
+
+def _finish(run: MetaRun, unseen: MetaData, out: Path, source: dict[str, Any], seed: int, progress: Progress) -> None:
+    """Error head, networks, tables and card of a trained run."""
+    run.come_home()
+    space, teacher = run.space, run.teacher
     round_to_shipped(space, run.encoder, run.decoder)
     progress("learning what to expect of a prefix")
     head, trust = fit_error_head(judge(teacher, space, run.encoder, run.decoder, unseen, seed), seed)
     progress("exporting")
     with refusals_named():
         codec = export_meta(space, run.encoder, run.decoder, head, run.train, run.dev, out)
-    source = {
-        "model": model_name,
-        "pictures": len(run.train) + len(run.dev),
-        "source": "photos" if photos else f"scenes from seed {SEEDS_START + seed}",
-    }
-    with refusals_named():
         write_card(out, training_facts(run, codec, source, trust))
-    return out
+        save_codec(out, [codec], codec.grid, source["model"], [out / FACTS])
 
 
 def open_run(
@@ -118,22 +168,65 @@ def open_run(
     sizes: dict[str, int] | None = None,
     recipe: MetaRecipe | None = None,
     progress: Progress = print,
+    accelerator: Accelerator | None = None,
 ) -> tuple[MetaRun, MetaData]:
-    """The run in ``out``, new or as it was left, and pictures that it never sees; arguments as :func:`train_meta`."""
-    model = VisionLanguageModel.load(model_name)
-    teacher = Teacher(model)
-    data, unseen = _gathered(teacher, photos, pictures, seed, out / "run" / "data", progress)
+    """The run in ``out``, new or as it was left, and pictures that the error head learns from; arguments as
+    :func:`train_meta`. ``accelerator`` says where; None takes what the machine has."""
+    accelerator = open_accelerator() if accelerator is None else accelerator
+    told = progress if accelerator.is_main_process else _silence
+    model = open_model(model_name, str(accelerator.device))
+    wanted: Wanted = {"photos": photos, "pictures": pictures, "start": start, "seed": seed, "progress": told}
+    teacher: Teacher | GeneralTeacher
+    with accelerator.main_process_first():  # the others find on disk what the first one has made
+        if isinstance(model, VisionLanguageModel):
+            recipe = recipe or MetaRecipe()
+            teacher = Teacher(model)
+            data, unseen, space = _quick_material(teacher, model_name, out, recipe, wanted)
+        else:
+            recipe = recipe or GENERAL_RECIPE
+            teacher = GeneralTeacher(model)
+            data, unseen, space = _general_material(teacher, out, recipe, accelerator.device, wanted)
+    shape = MetaSizes(data.grid.rows, data.grid.columns, int(space.analysis.shape[1]), **(sizes or {}))
+    run = MetaRun(teacher, data, space, shape, recipe, out / "run", seed, told, accelerator)
+    return run, unseen
+
+
+def _silence(line: str) -> None:
+    """All processes but the first."""
+
+
+def _quick_material(
+    teacher: Teacher, model_name: str, out: Path, recipe: MetaRecipe, wanted: Wanted
+) -> tuple[MetaData, MetaData, TokenSpace]:
+    """For the family that the quick path knows: pictures, those of the error head, and the channel transform."""
+    photos, seed, progress = wanted["photos"], wanted["seed"], wanted["progress"]
+    data, unseen = _gathered(teacher, photos, wanted["pictures"], seed, out / "run" / "data", progress)
     token_sets = [VisualTokens(one.float().numpy(), data.grid) for one in data.tokens[:_KLT_PICTURES]]
     questions = [tuple(question for question, _ in picture) for picture in data.asked[:_KLT_PICTURES]]
-    klt = channel_codec(model_name, model, token_sets, questions, start, progress)
+    klt = channel_codec(model_name, teacher.model, token_sets, questions, wanted["start"], progress)
     space = token_space(klt, data.tokens, _MOST_FEATURES)
-    recipe = recipe or MetaRecipe()
     if recipe.noticed_share:
         key = f"{model_name} {photos} {seed}"
         data = replace(data, noticed=importance(teacher, data, space, out / "run" / "noticed", key, progress))
-    shape = MetaSizes(data.grid.rows, data.grid.columns, int(space.analysis.shape[1]), **(sizes or {}))
-    run = MetaRun(teacher, data, space, shape, recipe, out / "run", seed, progress)
-    return run, unseen
+    return data, unseen, space
+
+
+def _general_material(
+    teacher: GeneralTeacher, out: Path, recipe: MetaRecipe, device: torch.device, wanted: Wanted
+) -> tuple[MetaData, MetaData, TokenSpace]:
+    """For any other: the same, from photos alone; the error head learns from those that training only reports on."""
+    if wanted["photos"] is None or recipe.noticed_share or recipe.hidden_weight:
+        raise UsageError
+    run = out / "run"
+    data = photo_data(teacher, wanted["photos"], wanted["pictures"], run / "data", wanted["progress"])
+    if data.grid.rows * data.grid.columns * data.tokens.shape[2] > _MOST_VALUES:
+        raise ShapeError
+    held = data.split()[1]
+
+    def make() -> TokenSpace:
+        return photo_space(teacher.gradient, data, device, wanted["start"], wanted["progress"])
+
+    return data, held.part(0, _MOST_JUDGED), kept_space(run / "space.pt", data.tokens, make)
 
 
 def _gathered(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.expectation import ErrorHead, feature_count
 from heliograph.codec.header import pack_header
 from heliograph.codec.meta import DECODER, ENCODER, SHARE_ONE, MetaCodec
+from heliograph.codec.storage import read_arrays, write_arrays
 from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError, StreamTruncatedError
 from heliograph.training.meta.data import MetaData
 from heliograph.training.meta.export import export_meta
@@ -161,17 +161,12 @@ def test_any_bytes_restore_something(codec: MetaCodec, data: bytes) -> None:
 
 def test_damaged_folders_are_refused(codec: MetaCodec, tmp_path: Path) -> None:
     codec.save(tmp_path)
-    text = (tmp_path / "meta.json").read_text()
-    for changed in (text.replace('"meta"', '"klt"'), text.replace('"format": 1', '"format": 2'), text[:40]):
-        assert changed != text
-        (tmp_path / "meta.json").write_text(changed)
+    facts, arrays = read_arrays(tmp_path, "meta_tables")
+    for changed in ({**facts, "kind": "klt"}, {**facts, "format": 2}, {**facts, "hidden_size": 0}, {}):
+        write_arrays(tmp_path, "meta_tables", changed, arrays)
         with pytest.raises(BundleDamagedError):
             MetaCodec.load(tmp_path)
-    facts = json.loads(text)
-    (tmp_path / "meta.json").write_text(json.dumps({**facts, "hidden_size": 0}))
-    with pytest.raises(BundleDamagedError):
-        MetaCodec.load(tmp_path)
-    (tmp_path / "meta.json").write_text(text)
+    write_arrays(tmp_path, "meta_tables", facts, arrays)
     (tmp_path / ENCODER).write_bytes(b"no network")
     with pytest.raises(BundleDamagedError):
         MetaCodec.load(tmp_path).encode(tokens_of(1))

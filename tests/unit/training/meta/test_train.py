@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from heliograph.codec.bundle import Bundle
 from heliograph.codec.meta import MetaCodec
 from heliograph.errors import DataMissingError, UsageError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
-from heliograph.training.export import export_bundle, load_codec
+from heliograph.training.export import export_bundle
 from heliograph.training.fit_codec import encode_all
 from heliograph.training.meta.loop import MetaRecipe
 from heliograph.training.meta.train import train_meta
+from heliograph.vlm.fingerprint import model_fingerprint
 from heliograph.vlm.model import VisionLanguageModel
 
 SIZES = {"latents": 4, "channels": 2, "width": 16, "encoder_layers": 1, "decoder_layers": 1, "heads": 2}
@@ -38,7 +40,9 @@ def test_it_trains_exports_and_goes_on(model: Path, tmp_path: Path) -> None:
     loaded = VisionLanguageModel.load(str(model))
     tokens = encode_all(loaded, [render_scene(3).image])[0]
     encoded = MetaCodec.load(out).encode(tokens)
-    assert load_codec(out).decode(encoded.header, encoded.segments).values.shape == tokens.values.shape
+    opened = Bundle.from_pretrained(out)
+    assert (opened.codec_kinds, opened.model) == (("meta",), model_fingerprint(str(model)))
+    assert opened.codec("meta").decode(encoded.header, encoded.segments).values.shape == tokens.values.shape
     first = json.loads((out / "training.json").read_text())
     assert first["steps"] > 0
     assert first["pictures"] == 12

@@ -1,0 +1,262 @@
+"""A model's vision encoder for devices: graphs, weights and preprocessing, compared with the model before they count.
+
+One square frame for the Idefics3 family as ever; for every other family one frame per size, read off the model's own
+processor (:mod:`heliograph.training.pixel_reading`) and traced from its own tower
+(:mod:`heliograph.training.encoder_graph`)::
+
+    photo at a frame's size --own processor, own tower--> tokens ┐
+                            --device: tables, ONNX Runtime--> tokens ┴--> largest and mean relative difference
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from heliograph.edge.encoder import open_encoder
+from heliograph.edge.preprocess import Preprocessor
+from heliograph.edge.preprocess_checks import MAX_SIDE
+from heliograph.edge.preprocess_frames import (
+    MAX_FRAMES,
+    MAX_TABLES,
+    Frame,
+    FramePreprocessor,
+    Source,
+    open_preprocessor,
+)
+from heliograph.errors import HeliographError, ModelUnsupportedError, UsageError
+from heliograph.reference.render import render_scene
+from heliograph.training.encoder_graph import FeatureGraph, trace_encoder, weights_of
+from heliograph.training.encoder_weights import store_weights
+from heliograph.training.frame_sizes import OwnProcessor
+from heliograph.training.onnx_graphs import EncoderGraph, export_encoder
+from heliograph.training.pixel_reading import PixelReading
+from heliograph.types import FloatArray, Grid
+from heliograph.vlm.general import GeneralModel
+from heliograph.vlm.model import VisionLanguageModel
+
+MAX_ERROR, MAX_ERROR_INT8 = 1e-3, 0.1
+"""Largest relative difference of tokens that an export may have."""
+
+MAX_PIXEL_ERROR = 1e-6
+WEIGHTS = "encoder.safetensors"
+
+_SCENE = 6_999_999
+_OWN_FILE_BYTES = 1_500_000_000  # an ONNX file holds less than 2 GB
+_Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class FrameParity:
+    """How near the device comes to the model in one frame, over a scene and noise.
+
+    Attributes:
+        size: (width, height) in pixels.
+        tokens: N.
+        pixel_error: largest difference of preprocessed pixels; 0 is bit for bit.
+        max_error: largest difference of tokens, over the largest token value.
+        mean_error: mean difference, over the mean size of token values.
+    """
+
+    size: _Size
+    tokens: int
+    pixel_error: float
+    max_error: float
+    mean_error: float
+
+
+@dataclass(frozen=True)
+class EncoderExport:
+    """What was written.
+
+    Attributes:
+        preprocessing: JSON values for the bundle's ``preprocessing.json``.
+        files: that the bundle must hold under their own names, ``encoder.onnx`` first.
+        grid: of the first frame.
+        hidden_size: D.
+        parity: of each frame.
+    """
+
+    preprocessing: dict[str, Any]
+    files: tuple[Path, ...]
+    grid: Grid
+    hidden_size: int
+    parity: tuple[FrameParity, ...]
+
+
+def default_frames(model: VisionLanguageModel | GeneralModel) -> tuple[_Size, ...]:
+    """Sizes of frames for a model: landscape, portrait and square of about 640 x 480 pixels, or its one fixed size.
+
+    Raises:
+        ModelUnsupportedError: its processor keeps no size as it is.
+    """
+    if isinstance(model, VisionLanguageModel):
+        return ((model.input_size, model.input_size),)
+    return OwnProcessor(model).usual_sizes()
+
+
+def export_frames(
+    model: VisionLanguageModel | GeneralModel,
+    out: Path,
+    sizes: Sequence[_Size] | None = None,
+    *,
+    int8: bool = False,
+) -> EncoderExport:
+    """Write the encoder's files and compare them with the model.
+
+    Args:
+        model: in float32 on the CPU.
+        out: folder, made if absent.
+        sizes: (width, height) of each frame in pixels; :func:`default_frames` where there are none. The first one is
+            what the codec's headers leave out.
+        int8: matrices rounded to 8 bits: a quarter of the bytes, and tokens that differ by some percent.
+
+    Raises:
+        UsageError: a size is out of range, or there are too many; or the model is not in float32.
+        ModelUnsupportedError: the model's processor changes a photo of such a size, its tower cannot be traced, or what
+            was written does not do what the model does.
+        OSError: the disk refuses.
+    """
+    wanted = None if sizes is None else tuple(dict.fromkeys(sizes))
+    if wanted is not None and not _allowed(wanted):
+        raise UsageError
+    if next(model.torch_model.parameters()).dtype != torch.float32:
+        raise UsageError
+    out.mkdir(parents=True, exist_ok=True)
+    if isinstance(model, VisionLanguageModel):
+        if wanted not in (None, default_frames(model)):
+            raise UsageError
+        made = _one_square(model, out, int8=int8)
+    else:
+        own = OwnProcessor(model)
+        made = _several(model, own, out, wanted or own.usual_sizes(), int8=int8)
+    worst = MAX_ERROR_INT8 if int8 else MAX_ERROR
+    if not all(one.max_error <= worst and one.pixel_error <= MAX_PIXEL_ERROR for one in made.parity):
+        raise ModelUnsupportedError
+    return made
+
+
+def _allowed(sizes: Sequence[_Size]) -> bool:
+    return 1 <= len(sizes) <= MAX_FRAMES and all(1 <= side <= MAX_SIDE for size in sizes for side in size)
+
+
+# ---- one square frame ----------------------------------------------------------------------------------
+def _one_square(model: VisionLanguageModel, out: Path, *, int8: bool) -> EncoderExport:
+    path = out / "encoder.onnx"
+    graph = EncoderGraph(model.torch_model)
+    weights = weights_of(graph)
+    if int8 or sum(value.nbytes for value in weights.values()) > _OWN_FILE_BYTES:
+        pixels = torch.zeros(1, 3, model.input_size, model.input_size)
+        trace_encoder(graph, [pixels], path)
+        store_weights([path], weights, out / WEIGHTS, int8=int8)
+        files: tuple[Path, ...] = (path, out / WEIGHTS)
+    else:
+        export_encoder(model.torch_model, path, model.input_size)
+        files = (path,)
+    preprocessing: dict[str, Any] = json.loads(model.processor.image_processor.to_json_string())
+    export = EncoderExport(preprocessing, files, model.grid, model.hidden_size, ())
+    size = (model.input_size, model.input_size)
+    preprocessor = Preprocessor.from_config(preprocessing)
+    photos = [*_photos(size), *_photos((2 * size[0] + 1, size[1]))]
+    error = max(_largest(preprocessor(photo), model.prompts.pixels([photo]).pixel_values) for photo in photos)
+    return replace(export, parity=(_parity(model, out, export, size, error),))
+
+
+# ---- several frames ------------------------------------------------------------------------------------
+def _several(model: GeneralModel, own: OwnProcessor, out: Path, sizes: Sequence[_Size], *, int8: bool) -> EncoderExport:
+    readings = [own.read(size) for size in sizes]
+    tables, frames, paths = _Tables(), [], []
+    weights: dict[str, torch.Tensor] = {}
+    for number, (size, reading) in enumerate(zip(sizes, readings, strict=True)):
+        name = f"encoder-{number}.onnx" if number else "encoder.onnx"
+        frames.append(Frame(own.grid(size), tables.shared(reading), name))
+        paths.append(out / name)
+        weights |= _traced(own, reading, paths[-1])
+    if len(tables.all) > MAX_TABLES:
+        raise ModelUnsupportedError
+    store_weights(paths, weights, out / WEIGHTS, int8=int8)
+    preprocessor = FramePreprocessor(frames, own.resample, np.stack(tables.all))
+    export = EncoderExport(preprocessor.to_config(), (*paths, out / WEIGHTS), frames[0].grid, model.hidden_size, ())
+    parity = [
+        _parity(model, out, export, size, _pixel_error(own, preprocessor, reading, size))
+        for size, reading in zip(sizes, readings, strict=True)
+    ]
+    return replace(export, parity=tuple(parity))
+
+
+class _Tables:
+    """Tables of levels of all frames, each once."""
+
+    def __init__(self) -> None:
+        self.all: list[FloatArray] = []
+
+    def shared(self, reading: PixelReading) -> tuple[Source, ...]:
+        """A frame's sources with their tables' places among all."""
+        return tuple(replace(one, table=self._place(reading.tables[one.table])) for one in reading.sources)
+
+    def _place(self, table: FloatArray) -> int:
+        for place, known in enumerate(self.all):
+            if np.array_equal(known, table):
+                return place
+        self.all.append(table)
+        return len(self.all) - 1
+
+
+def _traced(own: OwnProcessor, reading: PixelReading, path: Path) -> Mapping[str, torch.Tensor]:
+    """Write one frame's graph; its weights."""
+    graph = FeatureGraph(own.owner, reading.constants, reading.layouts)
+    pictures = [torch.rand(1, 3, one.height, one.width) for one in reading.sources]
+    try:
+        trace_encoder(graph, pictures, path)
+    except HeliographError:
+        raise
+    except Exception as error:  # foreign code in a foreign exporter
+        raise ModelUnsupportedError from error
+    return weights_of(graph)
+
+
+def _pixel_error(own: OwnProcessor, preprocessor: FramePreprocessor, reading: PixelReading, size: _Size) -> float:
+    """Largest difference between the device's pixels and the processor's."""
+    worst = 0.0
+    for photo in _photos(size):
+        expected = own.arguments(photo)
+        pictures = [torch.from_numpy(one) for one in preprocessor(photo).sources]
+        for name, layout in reading.layouts.items():
+            worst = max(worst, _largest(layout(pictures).numpy(), expected[name]))
+    return worst
+
+
+# ---- parity --------------------------------------------------------------------------------------------
+def _photos(size: _Size) -> list[Image.Image]:
+    """A scene and noise."""
+    noise = np.random.default_rng(_SCENE).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    return [render_scene(_SCENE).image.resize(size, Image.Resampling.BICUBIC), Image.fromarray(noise)]
+
+
+def _largest(found: Any, expected: torch.Tensor) -> float:
+    return float(np.abs(np.asarray(found) - expected.numpy().reshape(np.shape(found))).max())
+
+
+def _parity(
+    model: VisionLanguageModel | GeneralModel, out: Path, made: EncoderExport, size: _Size, pixel_error: float
+) -> FrameParity:
+    """The device's way against the model's, on photos of a frame's size."""
+    preprocessor = open_preprocessor(json.loads(json.dumps(made.preprocessing)))
+    device = open_encoder(out.joinpath, preprocessor, made.grid, made.hidden_size)
+    largest, mean, tokens = [], [], 0
+    for photo in _photos(size):
+        expected, found = model.encode_image(photo), device(photo)
+        if found.grid != expected.grid:
+            raise ModelUnsupportedError
+        difference, values = np.abs(found.values - expected.values), np.abs(expected.values)
+        largest.append(float(difference.max() / values.max()))
+        mean.append(float(difference.mean() / values.mean()))
+        tokens = len(values)
+    return FrameParity(size, tokens, pixel_error, max(largest), max(mean))

@@ -1,0 +1,72 @@
+"""An exported encoder in eight bits: every frame's graph, with weights that frames share stored once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from heliograph.edge.preprocess_frames import FramePreprocessor, open_preprocessor
+from heliograph.training.encoder_export import WEIGHTS, EncoderExport
+from heliograph.training.onnx_quantise import quantise_encoder
+from heliograph.training.onnx_weights import share_weights
+from heliograph.types import FloatArray
+
+Progress = Callable[[str], None]
+
+
+def encoder_in_int8(
+    encoder: EncoderExport, out: Path, photos: Sequence[Image.Image], progress: Progress
+) -> tuple[EncoderExport, str]:
+    """Quantise every graph of an export.
+
+    Args:
+        encoder: in float32.
+        out: folder, made if absent.
+        photos: for calibration, at least two.
+        progress: receives a line per method and graph.
+
+    Returns:
+        The export of the quantised graphs, and the method of the first.
+
+    Raises:
+        UsageError: fewer than two photos.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    preprocessor = open_preprocessor(encoder.preprocessing)
+    graphs = [path for path in encoder.files if path.suffix == ".onnx"]
+    methods = []
+    for number, path in enumerate(graphs):
+        if isinstance(preprocessor, FramePreprocessor):
+            given = [_in_frame(preprocessor, number, photo) for photo in photos]
+        else:
+            given = [(preprocessor(photo),) for photo in photos]
+        calibration = [dict(zip(_inputs(path), sources, strict=True)) for sources in given]
+        made = quantise_encoder(path, out / path.name, calibration, progress=progress)
+        progress(f"{path.name}: {made.method}, {made.latency_ratio:.2f} of the float32 graph's time")
+        methods.append(made.method)
+    paths = [out / path.name for path in graphs]
+    files = tuple(paths)
+    if len(paths) > 1:
+        share_weights(paths, out / WEIGHTS)
+        files = (*paths, out / WEIGHTS)
+    return replace(encoder, files=files), methods[0]
+
+
+def _in_frame(preprocessor: FramePreprocessor, number: int, photo: Image.Image) -> tuple[FloatArray, ...]:
+    """The photo as one frame takes it, whichever frame is nearest to it."""
+    frame = preprocessor.frames[number]
+    only = FramePreprocessor([frame], preprocessor.resample, preprocessor.tables)
+    return tuple(np.ascontiguousarray(source) for source in only(photo).sources)
+
+
+def _inputs(path: Path) -> list[str]:
+    """Names of a graph's inputs, in order."""
+    import onnx
+
+    model = onnx.load(str(path), load_external_data=False)
+    weights = {weight.name for weight in model.graph.initializer}
+    return [given.name for given in model.graph.input if given.name not in weights]

@@ -1,0 +1,92 @@
+"""A codec belongs to one checkpoint, by the hash of its weights, and says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+from heliograph.codec.klt import KltCodec
+from heliograph.errors import CodecModelMismatchError, ModelUnavailableError
+from heliograph.reference.recipe import build_reference_model
+from heliograph.serving.runner import load_cloud
+from heliograph.types import Grid, VisualTokens
+from heliograph.vlm.codec_folder import check_fitted_on, public_name, save_codec
+from heliograph.vlm.fingerprint import model_fingerprint
+from heliograph.vlm.loading import ModelName, load_pretrained
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    return build_reference_model(folder / "first", seed=1), build_reference_model(folder / "second", seed=2)
+
+
+@pytest.fixture(scope="module")
+def codec() -> KltCodec:
+    draw = np.random.default_rng(0)
+    sets = [VisualTokens(draw.normal(size=(64, 128)).astype(np.float32), Grid(8, 8)) for _ in range(8)]
+    return KltCodec.fit(sets, modes=("none",), max_components=8, restore=False)
+
+
+def test_a_codec_of_another_model_is_refused(models: tuple[Path, Path], codec: KltCodec, tmp_path: Path) -> None:
+    mine, other = map(str, models)
+    bundle = save_codec(tmp_path / "codec", [codec], codec.grid, mine)
+    config = json.loads((tmp_path / "codec" / "config.json").read_text())
+    assert (config["model"], config["model_name"]) == (model_fingerprint(mine), models[0].name)
+    check_fitted_on(bundle, mine)
+    for name in (other, "reference", f"{mine}#one-frame"):
+        with pytest.raises(CodecModelMismatchError):
+            check_fitted_on(bundle, name)
+    assert load_cloud(mine, tmp_path / "codec").bundle_hash == bundle.hash
+    with pytest.raises(CodecModelMismatchError):
+        load_cloud(other, tmp_path / "codec")
+
+
+def test_shards_do_not_matter_and_values_do(models: tuple[Path, Path], tmp_path: Path) -> None:
+    source = models[0]
+    wanted = model_fingerprint(str(source))
+    weights = load_file(source / "model.safetensors")
+    names = sorted(weights)
+    for folder, change in (("shards", 0.0), ("changed", 1e-3)):
+        copy = tmp_path / folder
+        copy.mkdir()
+        (copy / "config.json").write_text((source / "config.json").read_text())
+        parts = {"a": names[::2], "b": names[1::2]}
+        for part, chosen in parts.items():
+            save_file(
+                {name: weights[name] + change * (name == names[0]) for name in chosen}, copy / f"{part}.safetensors"
+            )
+        assert (model_fingerprint(str(copy)) == wanted) == (not change)
+
+
+def test_folders_without_weights_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailableError):
+        model_fingerprint(str(tmp_path / "nothing"))
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelUnavailableError):
+        model_fingerprint(str(tmp_path))
+    (tmp_path / "model.safetensors").write_bytes(b"\xff" * 40)
+    with pytest.raises(ModelUnavailableError):
+        model_fingerprint(str(tmp_path))
+
+
+def test_names_are_taken_apart(tmp_path: Path) -> None:
+    assert ModelName.parse("owner/name") == ModelName("owner/name")
+    assert ModelName.parse("owner/name@v2#one-frame") == ModelName("owner/name", "v2", True)
+    odd = tmp_path / "a@b#c"
+    odd.mkdir()
+    assert ModelName.parse(str(odd)) == ModelName(str(odd))
+    assert ModelName.parse(f"{odd}#one-frame") == ModelName(str(odd), None, True)
+    with pytest.raises(ModelUnavailableError):
+        ModelName.parse("owner/name#two-frames")
+    assert public_name(str(odd)) == "a@b#c"
+    assert public_name("owner/name@v2") == "owner/name@v2"
+
+
+def test_one_frame_turns_tiles_off(models: tuple[Path, Path], tmp_path: Path) -> None:
+    _, processor = load_pretrained(f"{models[0]}#one-frame")
+    assert processor.image_processor.do_image_splitting is False
