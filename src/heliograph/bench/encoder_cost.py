@@ -53,6 +53,7 @@ EAGER, FLOAT32, FUSED, INT8 = "eager torch float32", "ONNX float32", "ONNX float
 _FILES = {FLOAT32: "float32.onnx", FUSED: "fused.onnx", INT8: "int8.onnx"}
 _THREADS = (1, 2)
 _MB = 1e6
+_WIDTH = 120  # of the tables, in characters
 _PHOTO_FILES = frozenset({".jpg", ".jpeg", ".png"})
 
 _PROGRAM = """
@@ -340,7 +341,7 @@ def main() -> int:
     except HeliographError as error:
         print(error.text, file=sys.stderr)
         return 2
-    show(facts, Console())
+    show(facts, Console(width=_WIDTH))
     return 0
 
 

@@ -43,10 +43,11 @@ _OWN_WEIGHTS = "the checkpoint's"
 _LEAST_FITTED = 8
 _PAGE = """# What visual tokens weigh
 
-Written by `python -m heliograph.bench.sizes` from what `heliograph sizes --vlm MODEL --photos DIR --out OUT` measured. Bytes are means
-over photos; the error is the length of the difference of the tokens over the length of the tokens; seconds are bytes over the link's
-rate, nothing else. Pictures at the *input size* have as many pixels as the model reads of the photo, their shape kept. Tokens of
-random weights show what tokens of that shape cost raw; how well they can be coded says nothing about a trained tower.
+Written by `python -m heliograph.bench.sizes` from what `heliograph sizes --vlm MODEL --photos DIR --out OUT` measured.
+Bytes are means over photos; the error is the length of the difference of the tokens over the length of the tokens;
+seconds are bytes over the link's rate, nothing else. Pictures at the *input size* have as many pixels as the model
+reads of the photo, their shape kept. Tokens of random weights show what tokens of that shape cost raw; how well they
+can be coded says nothing about a trained tower.
 """
 
 Progress = Callable[[str], None]
