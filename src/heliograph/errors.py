@@ -233,6 +233,15 @@ class CodecModelMismatchError(HeliographError):
     )
 
 
+class EncoderNotExportableError(ModelUnsupportedError):
+    code, name, text = (
+        69,
+        "encoder-not-exportable",
+        "No encoder for devices can be made of this model: its processor changes photos of every size, its tower "
+        "cannot be traced, or what was traced does not do what the model does.",
+    )
+
+
 def all_errors() -> dict[int, type[HeliographError]]:
     """Every named error by its wire number, for the ERROR frame and for ``docs/protocol.md``."""
     found: dict[int, type[HeliographError]] = {}

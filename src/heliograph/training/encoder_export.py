@@ -31,7 +31,7 @@ from heliograph.edge.preprocess_frames import (
     Source,
     open_preprocessor,
 )
-from heliograph.errors import HeliographError, ModelUnsupportedError, UsageError
+from heliograph.errors import EncoderNotExportableError, HeliographError, UsageError
 from heliograph.reference.render import render_scene
 from heliograph.training.encoder_graph import FeatureGraph, trace_encoder, weights_of
 from heliograph.training.encoder_weights import store_weights
@@ -42,7 +42,7 @@ from heliograph.types import FloatArray, Grid
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.model import VisionLanguageModel
 
-MAX_ERROR, MAX_ERROR_INT8 = 1e-3, 0.1
+MAX_ERROR = 1e-3
 """Largest relative difference of tokens that an export may have."""
 
 MAX_PIXEL_ERROR = 1e-6
@@ -95,7 +95,7 @@ def default_frames(model: VisionLanguageModel | GeneralModel) -> tuple[_Size, ..
     """Sizes of frames for a model: landscape, portrait and square of about 640 x 480 pixels, or its one fixed size.
 
     Raises:
-        ModelUnsupportedError: its processor keeps no size as it is.
+        EncoderNotExportableError: its processor keeps no size as it is.
     """
     if isinstance(model, VisionLanguageModel):
         return ((model.input_size, model.input_size),)
@@ -106,8 +106,6 @@ def export_frames(
     model: VisionLanguageModel | GeneralModel,
     out: Path,
     sizes: Sequence[_Size] | None = None,
-    *,
-    int8: bool = False,
 ) -> EncoderExport:
     """Write the encoder's files and compare them with the model.
 
@@ -116,12 +114,11 @@ def export_frames(
         out: folder, made if absent.
         sizes: (width, height) of each frame in pixels; :func:`default_frames` where there are none. The first one is
             what the codec's headers leave out.
-        int8: matrices rounded to 8 bits: a quarter of the bytes, and tokens that differ by some percent.
 
     Raises:
         UsageError: a size is out of range, or there are too many; or the model is not in float32.
-        ModelUnsupportedError: the model's processor changes a photo of such a size, its tower cannot be traced, or what
-            was written does not do what the model does.
+        EncoderNotExportableError: the model's processor changes a photo of such a size, its tower cannot be traced, or
+            what was written does not do what the model does.
         OSError: the disk refuses.
     """
     wanted = None if sizes is None else tuple(dict.fromkeys(sizes))
@@ -133,13 +130,12 @@ def export_frames(
     if isinstance(model, VisionLanguageModel):
         if wanted not in (None, default_frames(model)):
             raise UsageError
-        made = _one_square(model, out, int8=int8)
+        made = _one_square(model, out)
     else:
         own = OwnProcessor(model)
-        made = _several(model, own, out, wanted or own.usual_sizes(), int8=int8)
-    worst = MAX_ERROR_INT8 if int8 else MAX_ERROR
-    if not all(one.max_error <= worst and one.pixel_error <= MAX_PIXEL_ERROR for one in made.parity):
-        raise ModelUnsupportedError
+        made = _several(model, own, out, wanted or own.usual_sizes())
+    if not all(one.max_error <= MAX_ERROR and one.pixel_error <= MAX_PIXEL_ERROR for one in made.parity):
+        raise EncoderNotExportableError
     return made
 
 
@@ -148,14 +144,14 @@ def _allowed(sizes: Sequence[_Size]) -> bool:
 
 
 # ---- one square frame ----------------------------------------------------------------------------------
-def _one_square(model: VisionLanguageModel, out: Path, *, int8: bool) -> EncoderExport:
+def _one_square(model: VisionLanguageModel, out: Path) -> EncoderExport:
     path = out / "encoder.onnx"
     graph = EncoderGraph(model.torch_model)
     weights = weights_of(graph)
-    if int8 or sum(value.nbytes for value in weights.values()) > _OWN_FILE_BYTES:
+    if sum(value.nbytes for value in weights.values()) > _OWN_FILE_BYTES:
         pixels = torch.zeros(1, 3, model.input_size, model.input_size)
         trace_encoder(graph, [pixels], path)
-        store_weights([path], weights, out / WEIGHTS, int8=int8)
+        store_weights([path], weights, out / WEIGHTS)
         files: tuple[Path, ...] = (path, out / WEIGHTS)
     else:
         export_encoder(model.torch_model, path, model.input_size)
@@ -170,7 +166,7 @@ def _one_square(model: VisionLanguageModel, out: Path, *, int8: bool) -> Encoder
 
 
 # ---- several frames ------------------------------------------------------------------------------------
-def _several(model: GeneralModel, own: OwnProcessor, out: Path, sizes: Sequence[_Size], *, int8: bool) -> EncoderExport:
+def _several(model: GeneralModel, own: OwnProcessor, out: Path, sizes: Sequence[_Size]) -> EncoderExport:
     readings = [own.read(size) for size in sizes]
     tables, frames, paths = _Tables(), [], []
     weights: dict[str, torch.Tensor] = {}
@@ -180,8 +176,8 @@ def _several(model: GeneralModel, own: OwnProcessor, out: Path, sizes: Sequence[
         paths.append(out / name)
         weights |= _traced(own, reading, paths[-1])
     if len(tables.all) > MAX_TABLES:
-        raise ModelUnsupportedError
-    store_weights(paths, weights, out / WEIGHTS, int8=int8)
+        raise EncoderNotExportableError
+    store_weights(paths, weights, out / WEIGHTS)
     preprocessor = FramePreprocessor(frames, own.resample, np.stack(tables.all))
     export = EncoderExport(preprocessor.to_config(), (*paths, out / WEIGHTS), frames[0].grid, model.hidden_size, ())
     parity = [
@@ -218,7 +214,7 @@ def _traced(own: OwnProcessor, reading: PixelReading, path: Path) -> Mapping[str
     except HeliographError:
         raise
     except Exception as error:  # foreign code in a foreign exporter
-        raise ModelUnsupportedError from error
+        raise EncoderNotExportableError from error
     return weights_of(graph)
 
 
@@ -254,7 +250,7 @@ def _parity(
     for photo in _photos(size):
         expected, found = model.encode_image(photo), device(photo)
         if found.grid != expected.grid:
-            raise ModelUnsupportedError
+            raise EncoderNotExportableError
         difference, values = np.abs(found.values - expected.values), np.abs(expected.values)
         largest.append(float(difference.max() / values.max()))
         mean.append(float(difference.mean() / values.mean()))

@@ -20,10 +20,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 _LEAST_VALUES = 256  # smaller constants stay in the graph
-_LEVELS = 127
 _READABLE = 0o644
 _LENGTH_BYTES = 8  # a safetensors file begins with the length of its header
-_LEVELS_OF, _SCALE_OF, _FLOAT_OF = ".levels", ".scale", ".float"
+_FLOAT_OF = ".float"
 _TYPES = {
     torch.float32: TensorProto.FLOAT,
     torch.float64: TensorProto.DOUBLE,
@@ -37,14 +36,13 @@ _TYPES = {
 }
 
 
-def store_weights(graphs: Sequence[Path], values: Mapping[str, Tensor], weights: Path, *, int8: bool = False) -> None:
+def store_weights(graphs: Sequence[Path], values: Mapping[str, Tensor], weights: Path) -> None:
     """Give graphs that take their weights as inputs those weights.
 
     Args:
         graphs: ONNX files; rewritten.
         values: weights by the inputs' names, float32; other inputs stay inputs.
         weights: safetensors file to write, in the same folder.
-        int8: round matrices to 255 levels per row; they take a quarter of the bytes, and tokens change a little.
 
     Raises:
         OSError: the disk refuses.
@@ -53,7 +51,7 @@ def store_weights(graphs: Sequence[Path], values: Mapping[str, Tensor], weights:
     stored: dict[str, Tensor] = {}
     given: dict[Path, dict[str, str]] = {}
     for path, model in loaded.items():
-        given[path] = _from_inputs(model.graph, values, stored, int8) | _from_constants(model.graph, stored)
+        given[path] = _from_inputs(model.graph, values, stored) | _from_constants(model.graph, stored)
     save_file(_apart(stored), str(weights))
     weights.chmod(_READABLE)
     places = _places(weights)
@@ -63,14 +61,14 @@ def store_weights(graphs: Sequence[Path], values: Mapping[str, Tensor], weights:
         path.write_bytes(model.SerializeToString())
 
 
-def _from_inputs(graph: Any, values: Mapping[str, Tensor], stored: dict[str, Tensor], int8: bool) -> dict[str, str]:
+def _from_inputs(graph: Any, values: Mapping[str, Tensor], stored: dict[str, Tensor]) -> dict[str, str]:
     """Initializers in place of a graph's inputs, and nodes that restore float32; stored names by initializers'."""
     names: dict[str, str] = {}
     nodes: list[Any] = []
     used = {name for node in graph.node for name in node.input}
     for name in [one.name for one in graph.input if one.name in values]:
         if name in used:
-            parts, restoring = _parts(name, values[name].detach(), int8)
+            parts, restoring = _parts(name, values[name].detach())
             stored.update({key: tensor for key, tensor in parts.items() if key not in stored})
             names.update({key: key for key in parts})
             nodes += restoring
@@ -82,27 +80,15 @@ def _from_inputs(graph: Any, values: Mapping[str, Tensor], stored: dict[str, Ten
     return names
 
 
-def _parts(name: str, value: Tensor, int8: bool) -> tuple[dict[str, Tensor], list[Any]]:
+def _parts(name: str, value: Tensor) -> tuple[dict[str, Tensor], list[Any]]:
     """What is stored of one weight, and how float32 is made of it."""
     if value.dtype == torch.float32 and value.numel() >= _LEAST_VALUES:
-        if int8 and value.dim() == 2:
-            return _rounded(name, value)
         for smaller in (torch.float16, torch.bfloat16):
             halved = value.to(smaller)
             if torch.equal(halved.float(), value):
                 cast = helper.make_node("Cast", [name + _FLOAT_OF], [name], to=TensorProto.FLOAT)
                 return {name + _FLOAT_OF: halved}, [cast]
     return {name: value}, []
-
-
-def _rounded(name: str, value: Tensor) -> tuple[dict[str, Tensor], list[Any]]:
-    """(rows, columns) as whole levels and one scale per row."""
-    largest = value.abs().amax(dim=1, keepdim=True)
-    scale = torch.where(largest > 0, largest / _LEVELS, torch.ones_like(largest))
-    levels = torch.round(value / scale).to(torch.int8)
-    cast = helper.make_node("Cast", [name + _LEVELS_OF], [name + _FLOAT_OF], to=TensorProto.FLOAT)
-    scaled = helper.make_node("Mul", [name + _FLOAT_OF, name + _SCALE_OF], [name])
-    return {name + _LEVELS_OF: levels, name + _SCALE_OF: scale}, [cast, scaled]
 
 
 def _apart(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from typing import Any
 
 from heliograph.codec.base import Codec
 from heliograph.codec.bundle import CARD, Bundle, write_bundle
-from heliograph.errors import ModelUnsupportedError, ShapeError, UsageError
+from heliograph.errors import EncoderNotExportableError, ShapeError, UsageError
 from heliograph.training.encoder_export import export_frames
 from heliograph.training.encoder_int8 import encoder_in_int8
 from heliograph.training.fit_codec import fit_codec
@@ -61,8 +61,8 @@ def export_bundle(
         progress: receives a line per stage.
 
     Raises:
-        ModelUnavailableError, ModelUnsupportedError: the model cannot be loaded, has no exportable tower, or what was
-            exported does not do what it does.
+        ModelUnavailableError, ModelUnsupportedError: the model cannot be loaded, or has no tap.
+        EncoderNotExportableError: it has no exportable tower, or what was exported does not do what it does.
         CodecModelMismatchError: a codec was fitted on another model or revision.
         ShapeError: a codec was fitted for other tokens.
         UsageError: two codecs of one kind, sizes that the model does not have, or ``local`` for a family whose language
@@ -87,7 +87,7 @@ def export_bundle(
         parity = measure_parity(model, encoder, pictures, method)
         progress(parity.text)
         if not parity.passed:
-            raise ModelUnsupportedError
+            raise EncoderNotExportableError
         extra = [*encoder.files[1:], *_cards(opened, work), parity.write(work / PARITY)]
         if isinstance(model, VisionLanguageModel) and is_local:
             progress("tracing the language model")

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from heliograph.errors import ModelUnsupportedError
+from heliograph.errors import EncoderNotExportableError
 from heliograph.training.pixel_reading import PixelReading, read_pixels
 from heliograph.types import Grid
 from heliograph.vlm.families.inputs import PixelShapes
@@ -78,7 +78,7 @@ class OwnProcessor:
         """How photos of one size become pixels.
 
         Raises:
-            ModelUnsupportedError: the processor changes photos of this size.
+            EncoderNotExportableError: the processor changes photos of this size.
         """
         return read_pixels(self.arguments, size, self.resample)
 
@@ -87,7 +87,7 @@ class OwnProcessor:
         """A size that it keeps for each of :data:`USUAL_SIZES`, as near as may be; families of one size have one.
 
         Raises:
-            ModelUnsupportedError: it keeps none.
+            EncoderNotExportableError: it keeps none.
         """
         return tuple(dict.fromkeys(self._kept_near(size) for size in USUAL_SIZES))
 
@@ -95,10 +95,10 @@ class OwnProcessor:
         for candidate in dict.fromkeys(self._candidates(size)):
             try:
                 self.read(candidate)
-            except ModelUnsupportedError:
+            except EncoderNotExportableError:
                 continue
             return candidate
-        raise ModelUnsupportedError
+        raise EncoderNotExportableError
 
     def _candidates(self, size: _Size) -> Iterator[_Size]:
         """Sizes that the processor may have made of a photo of this one."""

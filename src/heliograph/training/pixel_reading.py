@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from heliograph.edge.preprocess_frames import CHANNELS, LEVELS, MAX_SOURCES, Source
-from heliograph.errors import ModelUnsupportedError
+from heliograph.errors import EncoderNotExportableError
 from heliograph.training.pixel_layout import Index, PixelLayout
 from heliograph.types import FloatArray
 
@@ -62,13 +62,13 @@ def read_pixels(process: Process, size: Size, resample: int) -> PixelReading:
         resample: Pillow's filter number, for photos made smaller.
 
     Raises:
-        ModelUnsupportedError: it resizes photos of this size, or makes numbers that are no copies.
+        EncoderNotExportableError: it resizes photos of this size, or makes numbers that are no copies.
     """
     black, white = (process(Image.new("RGB", size, (level,) * CHANNELS)) for level in (0, LEVELS - 1))
     names = [name for name, value in black.items() if _differ(value, white[name])]
     constants = {name: value for name, value in black.items() if name not in names}
     if not names or any(not black[name].is_floating_point() for name in names):
-        raise ModelUnsupportedError
+        raise EncoderNotExportableError
     ranges = {name: _Range(_numbers(black[name]), _numbers(white[name])) for name in names}
     keys, observed = _probed(process, size, ranges, constants)
     collected, layouts = _Collected([], []), {}
@@ -79,7 +79,7 @@ def read_pixels(process: Process, size: Size, resample: int) -> PixelReading:
         places = collected.add(found.sizes, _table(found, ranges[name], pairs))
         layouts[name] = _layout(shape, places, found, ranges[name])
     if len(collected.sources) > MAX_SOURCES:
-        raise ModelUnsupportedError
+        raise EncoderNotExportableError
     return PixelReading(tuple(collected.sources), np.stack(collected.tables), layouts, constants)
 
 
@@ -102,14 +102,14 @@ def _probed(
     """(E,) keys of each argument's numbers, and a few of the probes with what was made of them.
 
     Raises:
-        ModelUnsupportedError: a constant is none, or a number is of no level.
+        EncoderNotExportableError: a constant is none, or a number is of no level.
     """
     keys = {name: np.zeros(len(one.black), np.uint64) for name, one in ranges.items()}
     observed: list[tuple[Image.Image, dict[str, FloatArray]]] = []
     for photo, factor in _probes(size):
         made = process(photo)
         if any(_differ(value, made[name]) for name, value in constants.items()):
-            raise ModelUnsupportedError
+            raise EncoderNotExportableError
         numbers = {name: _numbers(made[name]) for name in ranges}
         for name, one in ranges.items():
             keys[name] += _levels(numbers[name], one) * factor
@@ -175,15 +175,15 @@ def _levels(numbers: FloatArray, one: _Range) -> Keys:
     """(E,) levels of numbers; 0 for constants.
 
     Raises:
-        ModelUnsupportedError: a number is of no level.
+        EncoderNotExportableError: a number is of no level.
     """
     moving = one.moving
     if (numbers[~moving] != one.black[~moving]).any():
-        raise ModelUnsupportedError
+        raise EncoderNotExportableError
     exact = (numbers - one.black) / np.where(moving, one.white - one.black, np.float32(1)) * np.float32(LEVELS - 1)
     levels = np.rint(exact)
     if np.abs(exact - levels).max() > _MOST_OFF or levels.min() < 0 or levels.max() >= LEVELS:
-        raise ModelUnsupportedError
+        raise EncoderNotExportableError
     return levels.astype(np.uint8).astype(np.uint64)
 
 
@@ -207,7 +207,7 @@ def _find(keys: Keys, moving: npt.NDArray[np.bool_], candidates: Sequence[Size],
     """Look for every number among pixels; sizes that are of no use are left out.
 
     Raises:
-        ModelUnsupportedError: a number is a copy of none.
+        EncoderNotExportableError: a number is a copy of none.
     """
     index = np.full(len(keys), -1, np.int64)
     missing, used, total = moving.copy(), [], 0
@@ -225,7 +225,7 @@ def _find(keys: Keys, moving: npt.NDArray[np.bool_], candidates: Sequence[Size],
             used.append(candidate)
             total += len(names)
     if missing.any() or not used:
-        raise ModelUnsupportedError
+        raise EncoderNotExportableError
     return _Found(tuple(used), index)
 
 
@@ -243,7 +243,7 @@ def _table(found: _Found, span: _Range, pairs: Sequence[tuple[Levels, FloatArray
     """(3, 256) float32: the number of each level, as it was seen; on a straight line where it was not.
 
     Raises:
-        ModelUnsupportedError: one level has several numbers.
+        EncoderNotExportableError: one level has several numbers.
     """
     areas = _areas(found.sizes)
     channels = np.concatenate([np.repeat(np.arange(CHANNELS), area // CHANNELS) for area in areas])
@@ -258,5 +258,5 @@ def _table(found: _Found, span: _Range, pairs: Sequence[tuple[Levels, FloatArray
     for pool, numbers in pairs:
         table[channel, pool[found.index[copied]]] = numbers[copied]
     if any((table[channel, pool[found.index[copied]]] != numbers[copied]).any() for pool, numbers in pairs):
-        raise ModelUnsupportedError
+        raise EncoderNotExportableError
     return table

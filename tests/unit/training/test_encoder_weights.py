@@ -37,12 +37,12 @@ class Layers(nn.Module):
         return torch.as_tensor(self.small(self.tied(self.first(picture[0, 0])) @ self.table)[None])
 
 
-def written(folder: Path, dtype: torch.dtype, *, int8: bool = False) -> tuple[Layers, list[Path], Path]:
+def written(folder: Path, dtype: torch.dtype) -> tuple[Layers, list[Path], Path]:
     layers = Layers(dtype)
     paths = [folder / "encoder.onnx", folder / "encoder-1.onnx"]
     for rows, path in zip((2, 5), paths, strict=True):
         trace_encoder(layers, [torch.zeros(1, 1, rows, SIZE)], path)
-    store_weights(paths, weights_of(layers), folder / "encoder.safetensors", int8=int8)
+    store_weights(paths, weights_of(layers), folder / "encoder.safetensors")
     return layers, paths, folder / "encoder.safetensors"
 
 
@@ -62,19 +62,6 @@ def test_two_graphs_share_weights_without_loss(tmp_path: Path, dtype: torch.dtyp
             expected = layers(picture).numpy()
         found = session.run(None, {"pixels": picture.numpy()})[0]
         assert np.abs(found - expected).max() < 1e-5 * np.abs(expected).max()
-
-
-def test_eight_bits_take_a_quarter_and_change_little(tmp_path: Path) -> None:
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "eight").mkdir()
-    layers, _, whole = written(tmp_path / "whole", torch.float32)
-    _, paths, eight = written(tmp_path / "eight", torch.float32, int8=True)
-    assert whole.stat().st_size - eight.stat().st_size > 0.7 * 4 * SIZE**2
-    picture = torch.rand(1, 1, 2, SIZE)
-    with torch.no_grad():
-        expected = layers(picture).numpy()
-    found = open_session(paths[0]).run(None, {"pixels": picture.numpy()})[0]
-    assert 0 < np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
 
 
 def test_a_cut_weights_file_is_refused(tmp_path: Path) -> None:
