@@ -299,7 +299,7 @@ def _machine() -> dict[str, Any]:
 def show(facts: Mapping[str, Any], console: Console) -> None:
     """The tables."""
     table = Table(
-        "encoder", "threads", "quickest ms", "median ms", "processor ms", "speed-up", "MB", "peak MB", "error"
+        "encoder", "threads", "quickest ms", "median ms", "processor ms", "speed-up", "MB", "peak MiB", "error"
     )
     for row in facts["latencies"]:
         name, used = row["name"], row["processor_ms"]

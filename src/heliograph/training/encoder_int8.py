@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 from PIL import Image
 
 from heliograph.edge.preprocess_frames import FramePreprocessor, open_preprocessor
+from heliograph.errors import EncoderNotExportableError
 from heliograph.training.encoder_export import WEIGHTS, EncoderExport
 from heliograph.training.onnx_quantise import quantise_encoder
 from heliograph.training.onnx_weights import share_weights
@@ -34,6 +37,7 @@ def encoder_in_int8(
 
     Raises:
         UsageError: fewer than two photos.
+        EncoderNotExportableError: a graph of more than two gigabytes.
     """
     out.mkdir(parents=True, exist_ok=True)
     preprocessor = open_preprocessor(encoder.preprocessing)
@@ -45,7 +49,9 @@ def encoder_in_int8(
         else:
             given = [(preprocessor(photo),) for photo in photos]
         calibration = [dict(zip(_inputs(path), sources, strict=True)) for sources in given]
-        made = quantise_encoder(path, out / path.name, calibration, progress=progress)
+        with tempfile.TemporaryDirectory() as scratch:
+            whole = _with_its_weights(path, Path(scratch) / path.name)
+            made = quantise_encoder(whole, out / path.name, calibration, progress=progress)
         progress(f"{path.name}: {made.method}, {made.latency_ratio:.2f} of the float32 graph's time")
         methods.append(made.method)
     paths = [out / path.name for path in graphs]
@@ -63,10 +69,21 @@ def _in_frame(preprocessor: FramePreprocessor, number: int, photo: Image.Image) 
     return tuple(np.ascontiguousarray(source) for source in only(photo).sources)
 
 
+def _with_its_weights(path: Path, alone: Path) -> Path:
+    """A graph in one file, whatever file its weights were in.
+
+    Raises:
+        EncoderNotExportableError: more than the two gigabytes that an ONNX file holds.
+    """
+    try:
+        onnx.save(onnx.load(str(path)), str(alone))
+    except ValueError as error:  # protobuf's own limit
+        raise EncoderNotExportableError from error
+    return alone
+
+
 def _inputs(path: Path) -> list[str]:
     """Names of a graph's inputs, in order."""
-    import onnx
-
     model = onnx.load(str(path), load_external_data=False)
     weights = {weight.name for weight in model.graph.initializer}
     return [given.name for given in model.graph.input if given.name not in weights]

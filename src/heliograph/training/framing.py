@@ -10,6 +10,7 @@ from PIL import Image
 
 from heliograph.errors import DataMissingError, ModelUnsupportedError
 from heliograph.training.encoder_export import default_frames
+from heliograph.training.frame_sizes import OwnProcessor
 from heliograph.training.token_cache import TokenCache
 from heliograph.types import VisualTokens
 from heliograph.vlm.fingerprint import model_fingerprint
@@ -46,10 +47,17 @@ class FramedEncoder:
 
 def frames_of(model: AnyModel, sizes: Sequence[Size] | None, progress: Progress) -> tuple[Size, ...]:
     """The frames that an export of the model has: those that are named, else its usual ones; none for a model that has
-    one square frame anyway, or none that a device could make."""
+    one square frame anyway, or none that a device could make.
+
+    Raises:
+        EncoderNotExportableError: the model's processor changes photos of a size that is named.
+    """
     if isinstance(model, VisionLanguageModel):
         return ()
     if sizes:
+        own = OwnProcessor(model)
+        for size in sizes:
+            own.read(size)  # refused now, not at the export after an hour of fitting
         return tuple(sizes)
     try:
         return default_frames(model)
