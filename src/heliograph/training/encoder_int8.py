@@ -14,7 +14,7 @@ from PIL import Image
 from heliograph.edge.preprocess_frames import FramePreprocessor, open_preprocessor
 from heliograph.errors import EncoderNotExportableError
 from heliograph.training.encoder_export import WEIGHTS, EncoderExport
-from heliograph.training.onnx_quantise import quantise_encoder
+from heliograph.training.onnx_quantise import METHODS, quantise_encoder
 from heliograph.training.onnx_weights import share_weights
 from heliograph.types import FloatArray
 
@@ -42,7 +42,7 @@ def encoder_in_int8(
     out.mkdir(parents=True, exist_ok=True)
     preprocessor = open_preprocessor(encoder.preprocessing)
     graphs = [path for path in encoder.files if path.suffix == ".onnx"]
-    methods = []
+    methods: list[str] = []
     for number, path in enumerate(graphs):
         if isinstance(preprocessor, FramePreprocessor):
             given = [_in_frame(preprocessor, number, photo) for photo in photos]
@@ -51,7 +51,7 @@ def encoder_in_int8(
         calibration = [dict(zip(_inputs(path), sources, strict=True)) for sources in given]
         with tempfile.TemporaryDirectory() as scratch:
             whole = _with_its_weights(path, Path(scratch) / path.name)
-            made = quantise_encoder(whole, out / path.name, calibration, progress=progress)
+            made = quantise_encoder(whole, out / path.name, calibration, methods=methods_for(graphs), progress=progress)
         progress(f"{path.name}: {made.method}, {made.latency_ratio:.2f} of the float32 graph's time")
         methods.append(made.method)
     paths = [out / path.name for path in graphs]
@@ -60,6 +60,11 @@ def encoder_in_int8(
         share_weights(paths, out / WEIGHTS)
         files = (*paths, out / WEIGHTS)
     return replace(encoder, files=files), methods[0]
+
+
+def methods_for(graphs: Sequence[Path]) -> Sequence[str]:
+    """Those that are tried: smoothing makes every frame's weights different, so several frames do without it."""
+    return METHODS if len(graphs) == 1 else [name for name in METHODS if not name.startswith("smoothed")]
 
 
 def _in_frame(preprocessor: FramePreprocessor, number: int, photo: Image.Image) -> tuple[FloatArray, ...]:
