@@ -46,6 +46,8 @@ results: $(STAMP)  ## Run the published suites (hours) and fill docs/results and
 	test -f runs/photos-meta/meta_tables.safetensors || $(BIN)/python -m heliograph.bench.photos_codec --out runs/photos-meta
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite photos --out runs/photos --publish docs/results
 	OMP_NUM_THREADS=1 $(BIN)/python -m heliograph.bench.foresight docs/results
+	$(BIN)/heliograph export --out runs/int8 --codec src/heliograph/reference/bundle --int8 --no-local
+	OMP_NUM_THREADS=1 $(BIN)/python -m heliograph.bench.precision runs/int8 docs/results/precision.json
 	$(BIN)/python -m heliograph.bench.error_head_plot src/heliograph/reference/bundle/meta.training.json docs/results/error-head.png
 	$(BIN)/python -m heliograph.cli.readme_table README.md docs/results
 

@@ -48,7 +48,7 @@ def local(exported: Any) -> LocalModel:
 def device_of(exported: Any) -> Device:
     bundle: Any = SimpleNamespace(
         hash=b"12345678",
-        encoder_path=exported.folder / "encoder.onnx",
+        file=exported.folder.joinpath,
         local_model_path=exported.folder / "language_model.onnx",
         preprocessing=exported.vlm.processor.image_processor.to_dict(),
         grid=exported.grid,

@@ -25,6 +25,7 @@ from heliograph.errors import (
     TokensNotFiniteError,
     UsageError,
 )
+from heliograph.training import framing
 from heliograph.training.meta import error_head, general_teacher
 from heliograph.training.meta.data import MetaData
 from heliograph.training.meta.devices import open_accelerator
@@ -51,8 +52,9 @@ KINDS: dict[str, list[tuple[int, int]]] = {
 
 @pytest.fixture(scope="module", autouse=True)
 def short_answers() -> Iterator[None]:
-    """Few tokens and few steps of the error head: what they learn is not asked here."""
+    """Few tokens and few steps of the error head: what they learn is not asked here. Photos in their own sizes."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(framing, "frames_of", lambda model, sizes, progress: ())
         patch.setattr(general_teacher, "_ANSWER_TOKENS", 3)
         patch.setattr(error_head, "_STEPS", 40)
         patch.setattr(error_head, "_CUTS", 2)
