@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from heliograph.bench.data import data_folder
@@ -25,7 +24,6 @@ from heliograph.serving.runner import BackgroundServer, load_cloud
 from heliograph.types import Grid
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.opening import open_model
-from heliograph.vlm.processors import load_processor
 
 SIZE = (384, 288)
 PHOTOS = 10
@@ -34,45 +32,16 @@ Say = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def folders(tiny_qwen3_vl: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A tiny Qwen3-VL with deepstack behind its real tokenizer and processor, and real photos."""
     try:
-        parts, photos = data_folder("qwen3-vl-processor"), data_folder("textvqa-dev")
+        photos = data_folder("textvqa-dev")
     except DataMissingError:
-        pytest.skip("processor or photos are not at hand")
-    from transformers import GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
-
-    folder, chosen = tmp_path_factory.mktemp("qwen"), tmp_path_factory.mktemp("photos")
-    for path in parts.iterdir():
-        shutil.copyfile(path, folder / path.name)
+        pytest.skip("photos are not at hand")
+    chosen = tmp_path_factory.mktemp("photos")
     for path in sorted((photos / "photos").iterdir())[:PHOTOS]:
         shutil.copyfile(path, chosen / path.name)
-    tokenizer = load_processor(str(folder)).tokenizer
-    values: dict[str, Any] = Qwen3VLConfig().to_dict()
-    width = {"hidden_size": 32, "intermediate_size": 64}
-    rope = {"rope_theta": 1e4, "rope_type": "default", "mrope_section": [4, 2, 2]}
-    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16}
-    values["text_config"] |= {**width, **heads, "num_hidden_layers": 2, "rope_parameters": rope}
-    values["vision_config"] |= {
-        **width,
-        "depth": 2,
-        "num_heads": 2,
-        "out_hidden_size": 32,
-        "deepstack_visual_indexes": [0, 1],
-    }
-    values["text_config"]["vocab_size"] = len(tokenizer)
-    names = {"image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>"}
-    names |= {"vision_start_token_id": "<|vision_start|>", "vision_end_token_id": "<|vision_end|>"}
-    values |= {key: tokenizer.convert_tokens_to_ids(name) for key, name in names.items()}
-    torch.manual_seed(0)
-    model = Qwen3VLForConditionalGeneration(Qwen3VLConfig.from_dict(values)).float()
-    with torch.no_grad():
-        for weight in model.parameters():
-            if weight.dim() > 1:
-                weight.normal_(std=0.2)
-    model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, do_sample=False)
-    model.save_pretrained(folder)
-    return folder, chosen
+    return tiny_qwen3_vl, chosen
 
 
 @pytest.fixture(scope="module")

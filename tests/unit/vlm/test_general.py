@@ -12,10 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from heliograph.bench.data import data_folder
 from heliograph.codec.klt import KltCodec
 from heliograph.errors import (
-    DataMissingError,
     ModelUnavailableError,
     ModelUnsupportedError,
     QuestionEmptyError,
@@ -46,55 +44,8 @@ def known(vlm: VisionLanguageModel) -> GeneralModel:
 
 
 @pytest.fixture(scope="module")
-def qwen_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights behind the real tokenizer, chat template and image processor."""
-    try:
-        parts = data_folder("qwen3-vl-processor")
-    except DataMissingError:
-        pytest.skip("the processor's files are not at hand")
-    from transformers import GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
-
-    folder = tmp_path_factory.mktemp("qwen")
-    for file in parts.iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
-    tokenizer = load_processor(str(folder)).tokenizer
-    values: dict[str, Any] = Qwen3VLConfig().to_dict()
-    values["text_config"].update(
-        num_hidden_layers=2,
-        hidden_size=32,
-        intermediate_size=64,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=16,
-        vocab_size=len(tokenizer),
-        rope_parameters={"rope_theta": 1e4, "rope_type": "default", "mrope_section": [4, 2, 2]},
-    )
-    values["vision_config"].update(
-        depth=2,
-        hidden_size=32,
-        intermediate_size=64,
-        num_heads=2,
-        out_hidden_size=32,
-        patch_size=16,
-        deepstack_visual_indexes=[0, 1],
-    )
-    names = {"image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>"}
-    names |= {"vision_start_token_id": "<|vision_start|>", "vision_end_token_id": "<|vision_end|>"}
-    values.update({key: tokenizer.convert_tokens_to_ids(name) for key, name in names.items()})
-    torch.manual_seed(0)
-    model = Qwen3VLForConditionalGeneration(Qwen3VLConfig.from_dict(values)).float()
-    with torch.no_grad():
-        for weight in model.parameters():
-            if weight.dim() > 1:
-                weight.normal_(std=0.2)
-    model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, do_sample=False)
-    model.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def qwen(qwen_folder: Path) -> GeneralModel:
-    model = open_model(str(qwen_folder))
+def qwen(tiny_qwen3_vl: Path) -> GeneralModel:
+    model = open_model(str(tiny_qwen3_vl))
     assert isinstance(model, GeneralModel)
     return model
 
@@ -203,8 +154,8 @@ def test_a_codec_of_one_size_carries_photos_of_others_to_the_cloud(qwen: General
     assert qwen.answer("what is it?", [restored], max_new_tokens=3).token_ids
 
 
-def test_the_server_opens_any_family(qwen_folder: Path) -> None:
-    cloud = load_cloud(str(qwen_folder), None)
+def test_the_server_opens_any_family(tiny_qwen3_vl: Path) -> None:
+    cloud = load_cloud(str(tiny_qwen3_vl), None)
     assert isinstance(cloud.model, GeneralModel)
     sent = cloud.restore(EncodedImage("jpeg", b"", jpeg_segments(picture((160, 120)))))
     assert cloud.model.answer("what?", [sent], max_new_tokens=2).token_ids

@@ -34,14 +34,17 @@ _ASKED = 500  # photos with answers, the first ones: every answer is a whole gen
 _CHUNK = 10
 
 
-def photo_data(teacher: GeneralTeacher, photos: Path, most: int, cache: Path, progress: Progress) -> MetaData:
+def photo_data(
+    teacher: GeneralTeacher, photos: Path, most: int, tokens_folder: Path, cache: Path, progress: Progress
+) -> MetaData:
     """Tokens of the photos on the grid that most of them have, with the model's own answers for the first 500.
 
     Args:
         teacher: the frozen model.
         photos: folder, zip or list.
         most: photos at most.
-        cache: folder for tokens and answers; what is there is not made again.
+        tokens_folder: their cache, which every kind of codec shares.
+        cache: folder for answers; what is there is not made again.
         progress: receives a line per stage, and says how many photos were left out.
 
     Raises:
@@ -50,11 +53,13 @@ def photo_data(teacher: GeneralTeacher, photos: Path, most: int, cache: Path, pr
         FileUnreadableError, TokensNotFiniteError, OutputUnwritableError: see :func:`photo_cache`.
     """
     model = teacher.model
-    kept = photo_cache(model, photos, most, cache / "tokens", progress)
+    kept = photo_cache(model, photos, most, tokens_folder, progress)
     chosen = on_the_usual_grid(kept.photos[:most], progress)
     if len(chosen) < LEAST_PHOTOS:
         raise CodecNotFittedError
     grids = tuple(photo.grid for photo in chosen)
+    with refusals_named():
+        cache.mkdir(parents=True, exist_ok=True)
     tokens = _mapped(kept, chosen, cache)
     data = MetaData(tokens, [[] for _ in chosen], Counter(grids).most_common(1)[0][0], None, grids)
     key = " ".join([kept.model, *GENERIC_QUESTIONS])

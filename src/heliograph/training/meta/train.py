@@ -200,7 +200,7 @@ def _quick_material(
 ) -> tuple[MetaData, MetaData, TokenSpace]:
     """For the family that the quick path knows: pictures, those of the error head, and the channel transform."""
     photos, seed, progress = wanted["photos"], wanted["seed"], wanted["progress"]
-    data, unseen = _gathered(teacher, photos, wanted["pictures"], seed, out / "run" / "data", progress)
+    data, unseen = _gathered(teacher, photos, wanted["pictures"], seed, out, progress)
     token_sets = [VisualTokens(one.float().numpy(), data.grid) for one in data.tokens[:_KLT_PICTURES]]
     questions = [tuple(question for question, _ in picture) for picture in data.asked[:_KLT_PICTURES]]
     klt = channel_codec(model_name, teacher.model, token_sets, questions, wanted["start"], progress)
@@ -218,27 +218,28 @@ def _general_material(
     if wanted["photos"] is None or recipe.noticed_share or recipe.hidden_weight:
         raise UsageError
     run = out / "run"
-    data = photo_data(teacher, wanted["photos"], wanted["pictures"], run / "data", wanted["progress"])
+    photos, most, progress = wanted["photos"], wanted["pictures"], wanted["progress"]
+    data = photo_data(teacher, photos, most, out / "tokens", run / "data", progress)
     if data.grid.rows * data.grid.columns * data.tokens.shape[2] > _MOST_VALUES:
         raise ShapeError
     held = data.split()[1]
 
     def make() -> TokenSpace:
-        return photo_space(teacher.gradient, data, device, wanted["start"], wanted["progress"])
+        return photo_space(teacher.gradient, data, device, wanted["start"], progress)
 
     return data, held.part(0, _MOST_JUDGED), kept_space(run / "space.pt", data.tokens, make)
 
 
 def _gathered(
-    teacher: Teacher, photos: Path | None, pictures: int, seed: int, cache: Path, progress: Progress
+    teacher: Teacher, photos: Path | None, pictures: int, seed: int, out: Path, progress: Progress
 ) -> tuple[MetaData, MetaData]:
     """All pictures' tokens, with questions and answers for the first ``_ASKED``; and pictures for the error head.
 
     Of photos the head gets those that training only reports on: there may be too few to keep more back.
     """
-    model = teacher.model
+    model, cache = teacher.model, out / "run" / "data"
     if photos is not None:
-        tokens, questions = cached_photos(model, photos, pictures, cache / "tokens", progress)
+        tokens, questions = cached_photos(model, photos, pictures, out / "tokens", progress)
 
         def material(first: int, count: int) -> Made:
             return tokens[first : first + count], questions[first : first + count]

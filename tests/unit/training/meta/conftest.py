@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,8 +12,6 @@ import pytest
 import torch
 from PIL import Image
 
-from heliograph.bench.data import data_folder
-from heliograph.errors import DataMissingError
 from heliograph.reference.recipe import IMAGE, build_reference_model
 from heliograph.vlm.families.shrink import tiny_config
 from heliograph.vlm.processors import load_processor
@@ -31,27 +30,6 @@ def photo_folder(folder: Path, sizes: list[tuple[int, int]]) -> Path:
         noise = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), dtype=np.uint8)
         Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).save(folder / f"{seed:03d}.png")
     return folder
-
-
-def qwen3_vl(folder: Path) -> Path:
-    """A grid for every photo's size, and two deeper levels beside the tokens; the real tokenizer and processor."""
-    try:
-        parts = data_folder("qwen3-vl-processor")
-    except DataMissingError:
-        pytest.skip("the processor's files are not at hand")
-    from transformers import Qwen3VLForConditionalGeneration
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in parts.iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
-    tokenizer = load_processor(str(folder)).tokenizer
-    config = tiny_config("qwen3_vl")
-    config.text_config.vocab_size = len(tokenizer)
-    names = {"image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>"}
-    names |= {"vision_start_token_id": "<|vision_start|>", "vision_end_token_id": "<|vision_end|>"}
-    for key, name in names.items():
-        setattr(config, key, tokenizer.convert_tokens_to_ids(name))
-    return _saved(Qwen3VLForConditionalGeneration(config), folder, tokenizer)
 
 
 def llava(folder: Path) -> Path:
@@ -100,6 +78,11 @@ def _saved(model: Any, folder: Path, tokenizer: Any) -> Path:
 
 
 @pytest.fixture(scope="session")
-def families() -> SimpleNamespace:
+def families(request: pytest.FixtureRequest) -> SimpleNamespace:
     """What builds them."""
+
+    def qwen3_vl(folder: Path) -> Path:
+        source: Path = request.getfixturevalue("tiny_qwen3_vl")  # skips where the processor's files are not at hand
+        return Path(shutil.copytree(source, folder, dirs_exist_ok=True))
+
     return SimpleNamespace(qwen3_vl=qwen3_vl, llava=llava, idefics3_in_tiles=idefics3_in_tiles, photos=photo_folder)

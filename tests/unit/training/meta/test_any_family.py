@@ -26,6 +26,7 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.training import framing
+from heliograph.training.fit_codec import fit_codec
 from heliograph.training.meta import error_head, general_teacher
 from heliograph.training.meta.data import MetaData
 from heliograph.training.meta.devices import open_accelerator
@@ -129,8 +130,17 @@ def test_photos_on_other_grids_are_left_out_and_said(made: Made) -> None:
     assert any("2 on others are left out" in line for line in said)
     assert len(run.train) + len(run.dev) == 9
     assert len(unseen) == 1
-    assert run.train.tokens.shape[2] == 3 * 64  # with two deeper levels
+    assert run.train.tokens.shape[2] == 3 * 32  # with two deeper levels
     assert run.train.grid.photo_width == 96
+
+
+def test_both_kinds_of_codecs_share_one_cache_of_tokens(made: Made) -> None:
+    model, photos, out = made("llava")
+    opened((model, photos, out))
+    said: list[str] = []
+    fit_codec(str(model), out, photos=photos, weighted=False, progress=said.append)
+    count = len(KINDS["llava"])
+    assert f"0 photos encoded, {count} there already" in said
 
 
 def test_tiles_are_coded_one_by_one(made: Made) -> None:
