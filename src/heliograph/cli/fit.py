@@ -22,7 +22,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WxH",
         type=pixel_size,
         action="append",
-        help="klt: pixels of a frame that photos will be sent in, as for export (default: the model's usual ones)",
+        help="klt, meta: pixels of a frame that photos will be sent in, as for export (default: the usual ones)",
     )
     parser.add_argument("--minutes", metavar="M", type=positive_minutes, default=60.0, help="meta: of training")
     parser.add_argument("--seed", metavar="N", type=whole_number, help="of all that is drawn at random")
@@ -71,6 +71,7 @@ def fit(arguments: argparse.Namespace) -> Path:
             arguments.model,
             out,
             photos=arguments.photos,
+            frames=getattr(arguments, "size", None),
             pictures=arguments.scenes or SCENES,
             start=arguments.start,
             minutes=arguments.minutes,

@@ -21,7 +21,7 @@ from heliograph.codec.header import MAX_TOKENS
 from heliograph.errors import CodecNotFittedError
 from heliograph.training.files import refusals_named, replacing
 from heliograph.training.fit_codec import GENERIC_QUESTIONS
-from heliograph.training.framing import photo_cache
+from heliograph.training.framing import Size, photo_cache
 from heliograph.training.meta.data import MetaData
 from heliograph.training.meta.general_teacher import GeneralTeacher
 from heliograph.training.meta.teacher import OwnAnswer
@@ -35,13 +35,20 @@ _CHUNK = 10
 
 
 def photo_data(
-    teacher: GeneralTeacher, photos: Path, most: int, tokens_folder: Path, cache: Path, progress: Progress
+    teacher: GeneralTeacher,
+    photos: Path,
+    frames: Sequence[Size] | None,
+    most: int,
+    tokens_folder: Path,
+    cache: Path,
+    progress: Progress,
 ) -> MetaData:
     """Tokens of the photos on the grid that most of them have, with the model's own answers for the first 500.
 
     Args:
         teacher: the frozen model.
         photos: folder, zip or list.
+        frames: that photos are brought into, see :func:`frames_of`.
         most: photos at most.
         tokens_folder: their cache, which every kind of codec shares.
         cache: folder for answers; what is there is not made again.
@@ -53,7 +60,7 @@ def photo_data(
         FileUnreadableError, TokensNotFiniteError, OutputUnwritableError: see :func:`photo_cache`.
     """
     model = teacher.model
-    kept = photo_cache(model, photos, most, tokens_folder, progress)
+    kept = photo_cache(model, photos, most, tokens_folder, progress, frames)
     chosen = on_the_usual_grid(kept.photos[:most], progress)
     if len(chosen) < LEAST_PHOTOS:
         raise CodecNotFittedError

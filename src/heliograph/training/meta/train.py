@@ -29,6 +29,7 @@ from heliograph.training.fit_codec import (
     encode_all,
     scene_questions,
 )
+from heliograph.training.framing import Size
 from heliograph.training.meta.card import FACTS, training_facts, write_card
 from heliograph.training.meta.data import MetaData, gather
 from heliograph.training.meta.devices import open_accelerator
@@ -58,6 +59,7 @@ class Wanted(TypedDict):
     """What pictures, and from where."""
 
     photos: Path | None
+    frames: Sequence[Size] | None
     pictures: int
     start: Path | None
     seed: int
@@ -83,6 +85,7 @@ def train_meta(
     out: Path,
     *,
     photos: Path | None = None,
+    frames: Sequence[Size] | None = None,
     pictures: int = SCENES,
     start: Path | None = None,
     minutes: float = 60.0,
@@ -97,6 +100,8 @@ def train_meta(
         model_name: ``reference``, a folder or a hub id, of any family with a tap.
         out: codec folder; data and checkpoint are kept in its folder ``run``.
         photos: folder, zip or list of photos; None trains on generated scenes (for models of the reference's family).
+        frames: (width, height) in pixels of the frames that will be exported, which photos are brought into; None for
+            the model's usual ones. Of those, the one that most photos fall to is learned.
         pictures: how many scenes or photos at most.
         start: folder of a fitted ``klt`` codec, whose channel transform it starts from; None takes the shipped one
             for the reference model and fits one otherwise.
@@ -111,6 +116,7 @@ def train_meta(
         DataMissingError: the folder holds no readable photo.
         CodecNotFittedError: fewer pictures than it needs; photos count where they lie on the grid most of them have.
         ShapeError: a photo has more values than a codec takes, or ``start`` was fitted for other tokens.
+        EncoderNotExportableError: the model's processor changes photos of a frame's size.
         MissingExtraError: Accelerate is not installed.
         TokensNotFiniteError: the tower gives values that are not finite.
         UsageError: scenes for a model that takes photos of any size, or settings that it cannot be trained with; more
@@ -123,6 +129,7 @@ def train_meta(
         model_name,
         out,
         photos=photos,
+        frames=frames,
         pictures=pictures,
         start=start,
         seed=seed,
@@ -162,6 +169,7 @@ def open_run(
     out: Path,
     *,
     photos: Path | None = None,
+    frames: Sequence[Size] | None = None,
     pictures: int = SCENES,
     start: Path | None = None,
     seed: int = 0,
@@ -175,7 +183,14 @@ def open_run(
     accelerator = open_accelerator() if accelerator is None else accelerator
     told = progress if accelerator.is_main_process else _silence
     model = open_model(model_name, str(accelerator.device))
-    wanted: Wanted = {"photos": photos, "pictures": pictures, "start": start, "seed": seed, "progress": told}
+    wanted: Wanted = {
+        "photos": photos,
+        "frames": frames,
+        "pictures": pictures,
+        "start": start,
+        "seed": seed,
+        "progress": told,
+    }
     teacher: Teacher | GeneralTeacher
     with accelerator.main_process_first():  # the others find on disk what the first one has made
         if isinstance(model, VisionLanguageModel):
@@ -219,7 +234,7 @@ def _general_material(
         raise UsageError
     run = out / "run"
     photos, most, progress = wanted["photos"], wanted["pictures"], wanted["progress"]
-    data = photo_data(teacher, photos, most, out / "tokens", run / "data", progress)
+    data = photo_data(teacher, photos, wanted["frames"], most, out / "tokens", run / "data", progress)
     if data.grid.rows * data.grid.columns * data.tokens.shape[2] > _MOST_VALUES:
         raise ShapeError
     held = data.split()[1]

@@ -27,6 +27,7 @@ from heliograph.errors import (
 )
 from heliograph.training import framing
 from heliograph.training.fit_codec import fit_codec
+from heliograph.training.framing import frames_of
 from heliograph.training.meta import error_head, general_teacher
 from heliograph.training.meta.data import MetaData
 from heliograph.training.meta.devices import open_accelerator
@@ -132,6 +133,24 @@ def test_photos_on_other_grids_are_left_out_and_said(made: Made) -> None:
     assert len(unseen) == 1
     assert run.train.tokens.shape[2] == 3 * 32  # with two deeper levels
     assert run.train.grid.photo_width == 96
+
+
+def test_photos_are_brought_into_the_frame_that_is_named(made: Made, tmp_path: Path) -> None:
+    model, photos, _ = made("qwen3_vl")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(framing, "frames_of", frames_of)
+        run, _ = open_run(
+            str(model),
+            tmp_path,
+            photos=photos,
+            frames=[(512, 256)],
+            sizes=SIZES,
+            recipe=RECIPE,
+            progress=lambda line: None,
+        )
+    assert len(run.train) + len(run.dev) == len(KINDS["qwen3_vl"])  # none is on another grid
+    grid = run.train.grid
+    assert (grid.photo_width, grid.photo_height, grid.rows, grid.columns) == (512, 256, 8, 16)
 
 
 def test_both_kinds_of_codecs_share_one_cache_of_tokens(made: Made) -> None:
