@@ -78,14 +78,16 @@ def export_bundle(
         opened = _codecs(model, codecs, work / "codec", progress)
         progress("tracing the encoder")
         encoder = export_frames(model, work / "encoder", sizes)
-        pictures = sample_photos(photos)
+        samples = sample_photos(photos)
         method = "float32"
         if int8:
             progress("quantising the encoder")
-            encoder, method = encoder_in_int8(encoder, work / "int8", pictures, progress)
+            encoder, method = encoder_in_int8(encoder, work / "int8", [one.photo for one in samples], progress)
         progress("comparing device and model")
-        parity = measure_parity(model, encoder, pictures, method)
-        progress(parity.text)
+        kinds = [codec for one in opened for codec in one.codecs.values()]
+        parity = measure_parity(model, encoder, samples, method, kinds)
+        for line in parity.text.splitlines():
+            progress(line)
         if not parity.passed:
             raise EncoderNotExportableError
         extra = [*encoder.files[1:], *_cards(opened, work), parity.write(work / PARITY)]
@@ -94,7 +96,7 @@ def export_bundle(
             extra += _local_model(model, work)
         return write_bundle(
             out,
-            codecs=[codec for one in opened for codec in one.codecs.values()],
+            codecs=kinds,
             grid=encoder.grid,
             hidden_size=model.hidden_size,
             model=model_fingerprint(model_name),

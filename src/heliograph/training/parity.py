@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from heliograph.codec.base import Codec
 from heliograph.edge.encoder import open_encoder
 from heliograph.edge.photo import load_photo
 from heliograph.edge.preprocess_frames import FramePreprocessor, open_preprocessor
 from heliograph.errors import DataMissingError, HeliographError
 from heliograph.reference.render import render_scene
 from heliograph.training.encoder_export import EncoderExport
-from heliograph.training.fit_codec import FIT_SEEDS_START, GENERIC_QUESTIONS
+from heliograph.training.fit_codec import FIT_SEEDS_START, GENERIC_QUESTIONS, scene_questions
+from heliograph.training.parity_answers import AnswerRow, compare_answers
 from heliograph.training.photo_sources import photo_files
 from heliograph.vlm.opening import AnyModel
 
@@ -28,7 +30,6 @@ MAX_ERROR, MAX_MEAN_ERROR_INT8 = 1e-3, 0.1
 """Largest difference of tokens over the largest token value in float32; mean difference over mean size in int8."""
 
 _PHOTOS, _ASKED = 16, 6
-_ANSWER_TOKENS = 16
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Parity:
         mean_error: mean difference of tokens over their mean size.
         max_error: largest difference over the largest token value.
         answers: how many questions were asked both ways.
-        agreement: share of them with the same answer.
-        passed: whether the errors are within their limits; agreement is reported, not judged.
+        rows: what it costs in answers, uncompressed and through each codec.
+        passed: whether the errors are within their limits; answers are reported, not judged.
     """
 
     encoder: str
@@ -50,15 +51,18 @@ class Parity:
     mean_error: float
     max_error: float
     answers: int
-    agreement: float
+    rows: tuple[AnswerRow, ...]
     passed: bool
 
     @property
     def text(self) -> str:
-        """In one line."""
-        return (
-            f"{self.encoder} encoder: tokens differ by {self.mean_error:.2e} of their size on average, "
-            f"{self.max_error:.2e} at most; {self.agreement:.0%} of {self.answers} answers agree"
+        """The errors in a line, then a line for each way of sending."""
+        return "\n".join(
+            [
+                f"{self.encoder} encoder: tokens differ by {self.mean_error:.2e} of their size on average, "
+                f"{self.max_error:.2e} at most; {self.answers} answers compared",
+                *(row.text for row in self.rows),
+            ]
         )
 
     def write(self, path: Path) -> Path:
@@ -67,18 +71,27 @@ class Parity:
         return path
 
 
-def sample_photos(source: Path | None) -> list[Image.Image]:
-    """The first readable photos of a source, or generated scenes.
+@dataclass(frozen=True)
+class Sample:
+    """A photo, and what is asked about it both ways; nothing, where that would take too long."""
+
+    photo: Image.Image
+    questions: tuple[str, ...]
+
+
+def sample_photos(source: Path | None) -> list[Sample]:
+    """The first readable photos of a source with general questions about a few, or generated scenes with their own.
 
     Raises:
         DataMissingError: no readable photo there.
     """
     if source is None:
-        return [render_scene(FIT_SEEDS_START - 1 - number).image for number in range(_PHOTOS)]
+        scenes = [render_scene(FIT_SEEDS_START - 1 - number) for number in range(_PHOTOS)]
+        return [Sample(scene.image, scene_questions(scene.plan)) for scene in scenes]
     found = list(islice(_readable(source), _PHOTOS))
     if len(found) < 2:
         raise DataMissingError  # calibration and measurement need one each
-    return found
+    return [Sample(photo, GENERIC_QUESTIONS if n < _ASKED else ()) for n, photo in enumerate(found)]
 
 
 def _readable(source: Path) -> Iterator[Image.Image]:
@@ -87,30 +100,33 @@ def _readable(source: Path) -> Iterator[Image.Image]:
             yield load_photo(data)
 
 
-def measure_parity(model: AnyModel, encoder: EncoderExport, photos: Sequence[Image.Image], method: str) -> Parity:
-    """Encode photos both ways, and ask about a few of them both ways.
+def measure_parity(
+    model: AnyModel, encoder: EncoderExport, samples: Sequence[Sample], method: str, codecs: Sequence[Codec]
+) -> Parity:
+    """Encode photos both ways, and ask about them both ways.
 
     Args:
         model: whose encoder was exported.
         encoder: the export.
-        photos: of any size; each is brought into its frame for both.
+        samples: photos of any size, each brought into its frame for both; one of them with questions.
         method: of the encoder, for the report.
+        codecs: of the bundle.
     """
     preprocessor = open_preprocessor(encoder.preprocessing)
     device = open_encoder(encoder.files[0].parent.joinpath, preprocessor, encoder.grid, encoder.hidden_size)
-    mean, largest, same = [], [], []
-    for number, photo in enumerate(photos):
-        framed = photo
+    own, found = [], []
+    for sample in samples:
+        framed = sample.photo
         if isinstance(preprocessor, FramePreprocessor):
-            size = preprocessor.frames[preprocessor.nearest(*photo.size)].size
-            framed = photo.convert("RGB").resize(size, preprocessor.resample)
-        own, found = model.encode_image(framed), device(photo)
-        difference, values = np.abs(found.values - own.values), np.abs(own.values)
-        mean.append(float(difference.mean() / values.mean()))
-        largest.append(float(difference.max() / values.max()))
-        for question in GENERIC_QUESTIONS if number < _ASKED else ():
-            answers = [model.answer(question, [one], max_new_tokens=_ANSWER_TOKENS).text for one in (own, found)]
-            same.append(answers[0] == answers[1])
-    error, worst = float(np.mean(mean)), max(largest)
+            size = preprocessor.frames[preprocessor.nearest(*framed.size)].size
+            framed = framed.convert("RGB").resize(size, preprocessor.resample)
+        own.append(model.encode_image(framed))
+        found.append(device(sample.photo))
+    differences = [np.abs(f.values - o.values) for f, o in zip(found, own, strict=True)]
+    values = [np.abs(one.values) for one in own]
+    error = float(np.mean([d.mean() / v.mean() for d, v in zip(differences, values, strict=True)]))
+    worst = max(float(d.max() / v.max()) for d, v in zip(differences, values, strict=True))
     passed = worst <= MAX_ERROR if method == FLOAT32 else error <= MAX_MEAN_ERROR_INT8
-    return Parity(method, len(photos), error, worst, len(same), float(np.mean(same)), passed)
+    asked = [sample.questions for sample in samples]
+    rows = compare_answers(model, own, found, asked, codecs) if passed else []
+    return Parity(method, len(samples), error, worst, sum(map(len, asked)), tuple(rows), passed)
