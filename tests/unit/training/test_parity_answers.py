@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from heliograph.errors import ShapeError
-from heliograph.training.parity_answers import KEPT, AnswerRow, compare_answers
+from heliograph.training.parity_answers import AnswerRow, compare_answers
 from heliograph.types import Answer, EncodedImage, Grid, VisualTokens
 
 GRID = Grid(2, 2)
@@ -60,7 +60,7 @@ def rows(device: list[VisualTokens]) -> list[AnswerRow]:
 def test_equal_tokens_cost_nothing_and_b99_is_the_least_rate_that_keeps_answers() -> None:
     found = rows([tokens(1, 1, -1, -1), tokens(1, 1, 1, 1), tokens(1, -1, -1, -1)])
     assert [row.sent for row in found] == ["uncompressed", "rows, whole stream", "rows, B99"]
-    assert all(row.own >= KEPT and row.device == 1 for row in found)
+    assert all(row.own == 1 and row.device == 1 for row in found)
     assert [row.payload_bytes for row in found] == [None, 128, 64]  # nothing is asked about the photo that needs more
 
 
@@ -70,7 +70,7 @@ def test_what_a_device_gets_wrong_is_counted_by_question() -> None:
     assert found[0].text == "uncompressed: 100.0% of answers kept, by a device's tokens 33.3%"
 
 
-def test_without_a_rate_that_keeps_answers_there_is_no_b99() -> None:
+def test_b99_is_measured_by_what_the_whole_stream_keeps() -> None:
     class Noise(RowCodec):
         def decode(self, header: bytes, segments: Any) -> VisualTokens:
             return tokens(-1, -1, -1, -1)
@@ -79,5 +79,5 @@ def test_without_a_rate_that_keeps_answers_there_is_no_b99() -> None:
     model: Any = SignModel()
     noise: Any = Noise()
     found = compare_answers(model, own, own, [("what?",)], [noise])
-    assert [row.sent for row in found] == ["uncompressed", "rows, whole stream"]
-    assert found[1].own == 0
+    assert [row.own for row in found] == [1, 0, 0]  # none of none: the least rate is as good as all
+    assert found[2].payload_bytes == 32

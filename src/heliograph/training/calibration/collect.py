@@ -56,9 +56,7 @@ class AnsweringModel(Protocol):
     def encode_images(self, photos: Sequence[Image.Image]) -> list[VisualTokens]:
         """Uncompressed tokens of each photo."""
 
-    def answer_many(
-        self, asked: Sequence[tuple[str, Sequence[VisualTokens]]], *, max_new_tokens: int
-    ) -> list[Answer]:
+    def answer_many(self, asked: Sequence[tuple[str, Sequence[VisualTokens]]], *, max_new_tokens: int) -> list[Answer]:
         """The greedy answer to each question about its photo."""
 
 
