@@ -83,12 +83,12 @@ def test_fit_serve_and_weigh(tiled: Path, photos: Path, tmp_path: Path, say: Say
     assert load_cloud(str(tiled), out).bundle_hash == bundle.hash
     with pytest.raises(CodecModelMismatchError):
         load_cloud(f"{tiled}#one-frame", out)
-    card = json.loads((out / "fit.json").read_text())
+    card = json.loads((out / "klt.fit.json").read_text())
     assert (card["pictures"], card["kept_back"], card["source"]) == (14, 1, "photos")
     curve = [point["payload_bytes"] for point in card["rate_distortion"]]
     assert curve == sorted(curve)
     assert f"| {curve[-1]:,.0f} |" in (out / "README.md").read_text()
-    assert str(tmp_path) not in (out / "config.json").read_text() + (out / "fit.json").read_text()
+    assert str(tmp_path) not in (out / "config.json").read_text() + (out / "klt.fit.json").read_text()
 
     weighed, _ = say(
         "sizes", "--vlm", tiled, "--photos", photos, "--codec", out, "--most", "4", "--out", tmp_path / "s"

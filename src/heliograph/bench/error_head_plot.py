@@ -21,7 +21,7 @@ def plot_error_head(trust: dict[str, Any], path: Path) -> None:
     """Draw both panels.
 
     Args:
-        trust: ``error_head`` of a codec's ``training.json``.
+        trust: ``error_head`` of a codec's ``meta.training.json``.
         path: PNG to write.
     """
     figure, (left, right) = new_figure(rows=1, columns=2)
@@ -60,7 +60,7 @@ def _stretches(axes: Any, trust: dict[str, Any]) -> None:
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("facts", type=Path, help="training.json of a codec folder")
+    parser.add_argument("facts", type=Path, help="meta.training.json of a codec folder")
     parser.add_argument("picture", type=Path)
     arguments = parser.parse_args()
     plot_error_head(json.loads(arguments.facts.read_text(encoding="utf-8"))["error_head"], arguments.picture)

@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 
 from heliograph.codec.base import Codec
-from heliograph.codec.bundle import CARD
 from heliograph.types import VisualTokens
-from heliograph.vlm.codec_folder import public_name
+from heliograph.vlm.codec_folder import card_name, public_name
 
-FACTS = "fit.json"
 _SHARES = (0.0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)  # of the whole stream
 
 
@@ -57,7 +55,7 @@ def rate_distortion(
 def write_fit_card(
     out: Path, codec: Codec, model_name: str, facts: dict[str, Any], kept_back: Sequence[VisualTokens]
 ) -> None:
-    """``README.md`` for people and ``fit.json`` for programs.
+    """``KIND.README.md`` for people and ``KIND.fit.json`` for programs.
 
     Args:
         out: codec folder; made if absent.
@@ -70,8 +68,12 @@ def write_fit_card(
     curve = rate_distortion(codec, kept_back)
     card = {"codec": codec.kind, "model": public_name(model_name), **facts, "kept_back": len(kept_back)}
     text = json.dumps({**card, "rate_distortion": [asdict(point) for point in curve]}, indent=2)
-    (out / FACTS).write_text(text + "\n", encoding="utf-8")
-    (out / CARD).write_text(_text(card, codec, curve, kept_back), encoding="utf-8")
+    (out / _facts_name(codec)).write_text(text + "\n", encoding="utf-8")
+    (out / card_name(codec.kind)).write_text(_text(card, codec, curve, kept_back), encoding="utf-8")
+
+
+def _facts_name(codec: Codec) -> str:
+    return f"{codec.kind}.fit.json"
 
 
 def _text(card: dict[str, Any], codec: Codec, curve: Sequence[RatePoint], kept_back: Sequence[VisualTokens]) -> str:
@@ -103,5 +105,6 @@ Visual tokens of {codec.hidden_size} channels to a stream of bytes and back. It 
 
 {figures}
 
-The error is the length of the difference over the length of the tokens. `fit.json` holds the same for programs.
+The error is the length of the difference over the length of the tokens. `{_facts_name(codec)}` holds the same for
+programs.
 """

@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.codec.base import Codec
-from heliograph.codec.bundle import CARD, Bundle, write_bundle
+from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.errors import EncoderNotExportableError, ShapeError, UsageError
 from heliograph.training.encoder_export import export_frames
 from heliograph.training.encoder_int8 import encoder_in_int8
 from heliograph.training.fit_codec import fit_codec
 from heliograph.training.onnx_graphs import export_language_model, prompt_pieces
 from heliograph.training.parity import PARITY, measure_parity, sample_photos
-from heliograph.vlm.codec_folder import check_fitted_on, public_name
+from heliograph.vlm.codec_folder import card_name, check_fitted_on, public_name
 from heliograph.vlm.fingerprint import model_fingerprint
 from heliograph.vlm.model import VisionLanguageModel
 from heliograph.vlm.opening import AnyModel, open_model
@@ -127,11 +127,12 @@ def _codecs(model: AnyModel, folders: Sequence[str | Path], work: Path, progress
 
 
 def _cards(opened: Sequence[Bundle], work: Path) -> list[Path]:
-    """The codecs' model cards under names of their own, of those that have one."""
+    """The codecs' model cards, of those that have one."""
     return [
-        Path(shutil.copyfile(one.folder / CARD, work / f"{one.preferred_codec}.{CARD}"))
+        Path(shutil.copyfile(one.folder / card_name(kind), work / card_name(kind)))
         for one in opened
-        if (one.folder / CARD).is_file()
+        for kind in one.codec_kinds
+        if (one.folder / card_name(kind)).is_file()
     ]
 
 

@@ -69,7 +69,7 @@ def fit_product(
     }
     with refusals_named():
         write_fit_card(out, codec, model_name, facts, kept_back.tokens)
-        save_codec(out, [codec], codec.grid, model_name)
+        save_codec(out, codec, codec.grid, model_name)
     return out
 
 

@@ -80,11 +80,11 @@ def test_trains_exports_goes_on_and_is_measured(features: SplitFeatures, tmp_pat
     said: list[str] = []
     sizes = {"latents": 6, "channels": 2, "width": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
     codec = train(features, tmp_path, 0.03, recipe=RECIPE, sizes=sizes, progress=said.append)
-    facts = json.loads((tmp_path / "training.json").read_text())
+    facts = json.loads((tmp_path / "meta.training.json").read_text())
     assert facts["steps"] > 0
     assert facts["pictures"] == 40
     train(features, tmp_path, 0.06, recipe=RECIPE, sizes=sizes, progress=said.append)
-    again = json.loads((tmp_path / "training.json").read_text())
+    again = json.loads((tmp_path / "meta.training.json").read_text())
     assert again["steps"] > facts["steps"]
     assert any("going on" in line for line in said)
     codec = MetaCodec.load(tmp_path)

@@ -68,7 +68,7 @@ def test_a_codec_of_another_model_is_refused(made: tuple[Path, Path, Path], tmp_
     sets = [VisualTokens(rng.normal(size=(16, 24)).astype(np.float32), Grid(4, 4)) for _ in range(12)]
     codec = KltCodec.fit(sets)
     for name, error in ((str(made[0]), ShapeError), ("reference", CodecModelMismatchError)):
-        save_codec(tmp_path / "codec", [codec], codec.grid, name)
+        save_codec(tmp_path / "codec", codec, codec.grid, name)
         with pytest.raises(error):
             export.export_bundle(
                 str(made[0]), tmp_path / "bundle", codecs=[tmp_path / "codec"], progress=lambda line: None

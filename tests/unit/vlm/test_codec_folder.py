@@ -10,11 +10,13 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from heliograph.codec.klt import KltCodec
+from heliograph.codec.product import ProductCodec
 from heliograph.errors import CodecModelMismatchError, ModelUnavailableError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.serving.runner import load_cloud
+from heliograph.training.fit_product import product_tables
 from heliograph.types import Grid, VisualTokens
-from heliograph.vlm.codec_folder import check_fitted_on, public_name, save_codec
+from heliograph.vlm.codec_folder import card_name, check_fitted_on, public_name, save_codec
 from heliograph.vlm.fingerprint import model_fingerprint
 from heliograph.vlm.loading import ModelName, load_pretrained
 
@@ -34,7 +36,7 @@ def codec() -> KltCodec:
 
 def test_a_codec_of_another_model_is_refused(models: tuple[Path, Path], codec: KltCodec, tmp_path: Path) -> None:
     mine, other = map(str, models)
-    bundle = save_codec(tmp_path / "codec", [codec], codec.grid, mine)
+    bundle = save_codec(tmp_path / "codec", codec, codec.grid, mine)
     config = json.loads((tmp_path / "codec" / "config.json").read_text())
     assert (config["model"], config["model_name"]) == (model_fingerprint(mine), models[0].name)
     check_fitted_on(bundle, mine)
@@ -44,6 +46,38 @@ def test_a_codec_of_another_model_is_refused(models: tuple[Path, Path], codec: K
     assert load_cloud(mine, tmp_path / "codec").bundle_hash == bundle.hash
     with pytest.raises(CodecModelMismatchError):
         load_cloud(other, tmp_path / "codec")
+
+
+def test_codecs_of_one_model_share_a_folder(models: tuple[Path, Path], codec: KltCodec, tmp_path: Path) -> None:
+    mine, other = map(str, models)
+    folder = tmp_path / "codec"
+    folder.mkdir()
+    draw = np.random.default_rng(1)
+    sets = [VisualTokens(draw.normal(size=(64, 128)).astype(np.float32), Grid(8, 8)) for _ in range(16)]
+    product = ProductCodec(product_tables(sets, codec, subspaces=(1, 2), progress=lambda line: None))
+    for one in (codec, product, codec):  # the last one again, in place of itself
+        (folder / card_name(one.kind)).write_text(f"---\nlicense: x\n---\n# {one.kind}\n")
+        (folder / f"{one.kind}.fit.json").write_text("{}")
+        bundle = save_codec(folder, one, one.grid, mine)
+    assert set(bundle.codec_kinds) == {"klt", "pq"}
+    for one in (codec, product):
+        loaded, encoded = bundle.codec(one.kind), one.encode(sets[0])
+        assert loaded.encode(sets[0]).segments == encoded.segments
+    card = (folder / "README.md").read_text()
+    assert card.count("license: x") == 1
+    assert card.startswith("---\nlicense: x\n---\n# ")
+    assert "# klt\n" in card
+    assert "# pq\n" in card
+    named = json.loads((folder / "config.json").read_text())["files"]
+    assert {"klt.fit.json", "pq.fit.json", "klt.README.md", "pq.README.md", "README.md"} <= set(named)
+    assert save_codec(folder, codec, codec.grid, other).codec_kinds == ("klt",)  # pq belongs to another model
+
+
+def test_a_folder_that_cannot_be_read_is_written_anew(
+    models: tuple[Path, Path], codec: KltCodec, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    assert save_codec(tmp_path, codec, codec.grid, str(models[0])).codec_kinds == ("klt",)
 
 
 def test_shards_do_not_matter_and_values_do(models: tuple[Path, Path], tmp_path: Path) -> None:

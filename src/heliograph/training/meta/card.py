@@ -1,4 +1,4 @@
-"""The model card of a trained ``meta`` codec: ``README.md`` for people, ``training.json`` for programs."""
+"""The model card of a trained ``meta`` codec: ``meta.README.md`` for people, ``meta.training.json`` for programs."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import torch
 
 from heliograph.codec.meta import MetaCodec
 from heliograph.training.meta.loop import MetaRun
+from heliograph.vlm.codec_folder import card_name
 
-README, FACTS = "README.md", "training.json"
+README, FACTS = card_name("meta"), "meta.training.json"
 
 
 def training_facts(run: MetaRun, codec: MetaCodec, source: dict[str, Any], trust: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +88,7 @@ tables.
 `heliograph train codec --kind meta`, without captions or labels; {facts["source"]}, {facts["pictures"]:,} pictures,
 seed {facts["seed"]}. {facts["steps"]:,} steps of {recipe["batch"]} in {facts["minutes"]:g} minutes
 on {facts["machine"]}.
-`training.json` holds every setting and the whole history.
+`{FACTS}` holds every setting and the whole history.
 
 ## Held-out pictures
 

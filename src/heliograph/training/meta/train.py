@@ -30,7 +30,7 @@ from heliograph.training.fit_codec import (
     scene_questions,
 )
 from heliograph.training.framing import Size
-from heliograph.training.meta.card import FACTS, training_facts, write_card
+from heliograph.training.meta.card import training_facts, write_card
 from heliograph.training.meta.data import MetaData, gather
 from heliograph.training.meta.devices import open_accelerator
 from heliograph.training.meta.error_head import fit_error_head, judge
@@ -161,7 +161,7 @@ def _finish(run: MetaRun, unseen: MetaData, out: Path, source: dict[str, Any], s
     with refusals_named():
         codec = export_meta(space, run.encoder, run.decoder, head, run.train, run.dev, out)
         write_card(out, training_facts(run, codec, source, trust))
-        save_codec(out, [codec], codec.grid, source["model"], [out / FACTS])
+        save_codec(out, codec, codec.grid, source["model"])
 
 
 def open_run(

@@ -90,7 +90,7 @@ def test_a_few_steps_learn_and_give_a_codec(kind: str, made: Made) -> None:
     model, photos, out = made(kind)
     said: list[str] = []
     train_meta(str(model), out, photos=photos, minutes=0.02, sizes=SIZES, recipe=RECIPE, progress=said.append)
-    facts = json.loads((out / "training.json").read_text())
+    facts = json.loads((out / "meta.training.json").read_text())
     steps = facts["steps"]
     assert steps > 0
     assert facts["history"][-1]["errors"][-1] < 0.9  # restoring nothing is 1
@@ -109,7 +109,7 @@ def test_a_few_steps_learn_and_give_a_codec(kind: str, made: Made) -> None:
     train_meta(str(model), out, photos=photos, minutes=0.03, sizes=SIZES, recipe=RECIPE, progress=again.append)
     assert f"going on from step {steps}" in again
     assert not any("answered" in line or "directions" in line for line in again)  # they were kept
-    assert json.loads((out / "training.json").read_text())["steps"] >= steps
+    assert json.loads((out / "meta.training.json").read_text())["steps"] >= steps
 
 
 def test_losses_fall_and_answers_are_asked(made: Made, tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_without_accelerate_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_loaded_codec_keeps_the_grid_of_most_photos(made: Made) -> None:
     model, photos, out = made("qwen3_vl")
-    if not (out / "training.json").exists():  # this test alone
+    if not (out / "meta.training.json").exists():  # this test alone
         train_meta(str(model), out, photos=photos, minutes=0.02, sizes=SIZES, recipe=RECIPE, progress=lambda line: None)
     codec = MetaCodec.load(out)
     tall = open_model(str(model)).encode_image(Image.open(photos / "010.png"))

@@ -43,7 +43,7 @@ def test_it_trains_exports_and_goes_on(model: Path, tmp_path: Path) -> None:
     opened = Bundle.from_pretrained(out)
     assert (opened.codec_kinds, opened.model) == (("meta",), model_fingerprint(str(model)))
     assert opened.codec("meta").decode(encoded.header, encoded.segments).values.shape == tokens.values.shape
-    first = json.loads((out / "training.json").read_text())
+    first = json.loads((out / "meta.training.json").read_text())
     assert first["steps"] > 0
     assert first["pictures"] == 12
     sizes = first["whole_stream_bytes"]
@@ -52,10 +52,10 @@ def test_it_trains_exports_and_goes_on(model: Path, tmp_path: Path) -> None:
     again = train(model, out, 0.015)
     assert f"going on from step {first['steps']}" in again
     assert not any("of 12 pictures" in line for line in again)  # they were kept
-    assert json.loads((out / "training.json").read_text())["steps"] > first["steps"]
+    assert json.loads((out / "meta.training.json").read_text())["steps"] > first["steps"]
     bundle = export_bundle(str(model), tmp_path / "bundle", codecs=[out], progress=lambda line: None)
     assert bundle.codec_kinds == ("meta",)
-    assert (bundle.folder / "meta.README.md").read_text() == (out / "README.md").read_text()
+    assert (bundle.folder / "meta.README.md").read_text() == (out / "meta.README.md").read_text()
     assert bundle.codec("meta").encode(tokens) == MetaCodec.load(out).encode(tokens)
 
 
