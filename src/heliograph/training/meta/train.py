@@ -44,7 +44,7 @@ from heliograph.training.meta.photo_space import kept_space, photo_space
 from heliograph.training.meta.start import token_space
 from heliograph.training.meta.teacher import Teacher
 from heliograph.types import VisualTokens
-from heliograph.vlm.codec_folder import save_codec
+from heliograph.vlm.codec_folder import public_name, save_codec
 from heliograph.vlm.model import VisionLanguageModel
 from heliograph.vlm.opening import open_model
 
@@ -141,16 +141,24 @@ def train_meta(
     run.run(minutes)
     if accelerator.is_main_process:
         source = {
-            "model": model_name,
+            "model": public_name(model_name),
             "pictures": len(run.train) + len(run.dev),
             "source": "photos" if photos else f"scenes from seed {SEEDS_START + seed}",
         }
-        _finish(run, unseen, out, source, seed, progress)
+        _finish(run, unseen, out, model_name, source, seed, progress)
     accelerator.wait_for_everyone()
     return out
 
 
-def _finish(run: MetaRun, unseen: MetaData, out: Path, source: dict[str, Any], seed: int, progress: Progress) -> None:
+def _finish(
+    run: MetaRun,
+    unseen: MetaData,
+    out: Path,
+    model_name: str,
+    source: dict[str, Any],
+    seed: int,
+    progress: Progress,
+) -> None:
     """Error head, networks, tables and card of a trained run."""
     run.come_home()
     space, teacher = run.space, run.teacher
@@ -161,7 +169,7 @@ def _finish(run: MetaRun, unseen: MetaData, out: Path, source: dict[str, Any], s
     with refusals_named():
         codec = export_meta(space, run.encoder, run.decoder, head, run.train, run.dev, out)
         write_card(out, training_facts(run, codec, source, trust))
-        save_codec(out, codec, codec.grid, source["model"])
+        save_codec(out, codec, codec.grid, model_name)
 
 
 def open_run(

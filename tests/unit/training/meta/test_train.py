@@ -48,6 +48,7 @@ def test_it_trains_exports_and_goes_on(model: Path, tmp_path: Path) -> None:
     assert first["pictures"] == 12
     sizes = first["whole_stream_bytes"]
     assert sizes["tables"] < sizes["coded"] < sizes["tables"] + 6  # the header's three bytes, and less than three more
+    assert first["model"] == model.name  # no path of this machine
     assert f"{first['steps']:,} steps of 4" in (out / "README.md").read_text()
     again = train(model, out, 0.015)
     assert f"going on from step {first['steps']}" in again
