@@ -109,11 +109,9 @@ class TokenCache:
         """
         with refusals_named():
             folder.mkdir(parents=True, exist_ok=True)
-            if not (folder / _INDEX).exists():
-                return cls(folder, model, 0, [])
-            width, photos = _read_index(folder / _INDEX, model)
+            path, index = folder / _TOKENS, folder / _INDEX
+            width, photos = _read_index(index, model) if index.exists() else (0, [])
             rows = photos[-1].first_row + photos[-1].grid.tokens if photos else 0
-            path = folder / _TOKENS
             size = path.stat().st_size if path.exists() else 0
             if size < rows * width * 2:
                 raise FileUnreadableError

@@ -123,15 +123,16 @@ def test_at_most_so_many(photos: Path, tmp_path: Path) -> None:
     assert len(cache) == 4
 
 
-@pytest.mark.parametrize("damage", ["rows", "line", "header"])
+@pytest.mark.parametrize("damage", ["rows", "line", "header", "no index"])
 def test_a_run_that_was_killed_goes_on(photos: Path, tmp_path: Path, damage: str) -> None:
     whole = TokenCache.open(tmp_path / "whole", "model a")
     whole.extract(Encoder(), photos, print)
     folder = tmp_path / "cache"
-    if damage == "header":
+    if damage in ("header", "no index"):
         folder.mkdir()
         (folder / "tokens.f16").write_bytes(b"\x01" * 40)
-        (folder / "index.jsonl").write_bytes(b'{"format": 1, "mod')
+        if damage == "header":
+            (folder / "index.jsonl").write_bytes(b'{"format": 1, "mod')
     else:
         TokenCache.open(folder, "model a").extract(Encoder(), photos, print, most=3)
         with (folder / "tokens.f16").open("ab") as file:
