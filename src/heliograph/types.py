@@ -8,6 +8,7 @@ One drawing of who makes what::
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -86,12 +87,18 @@ class Answer:
         confidence: 0 to 1; 2 ** -min_entropy_bits, the geometric mean of max p(y_t).
         min_entropy_bits: mean over output tokens of -log2 max p(y_t) (arXiv 2512.16349).
         token_ids: generated ids, for draft verification.
+        entropy_bits: mean over output tokens of the Shannon entropy of all tokens' probabilities; NaN where unknown.
+        margin: mean over output tokens of the largest probability less the second largest; NaN where unknown.
+        token_bits: -log2 max p(y_t) of each output token, in order; empty where unknown.
     """
 
     text: str
     confidence: float
     min_entropy_bits: float
     token_ids: tuple[int, ...] = ()
+    entropy_bits: float = math.nan
+    margin: float = math.nan
+    token_bits: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

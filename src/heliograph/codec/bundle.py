@@ -8,6 +8,10 @@
     what the VLM's image processor does, as data.
 ``language_model.onnx`` and what it needs beside it
     only where the device shall answer without the cloud.
+``calibration.json``, ``curves.json``, ``region.json``
+    where they were measured: how sure an answer from a prefix is (:mod:`heliograph.codec.calibration`), what every way
+    of sending gives for how many bytes (:mod:`heliograph.controllers.curves`), how attention finds a region
+    (:mod:`heliograph.controllers.region`).
 
 A codec folder, as a hub keeps it, is the same without an encoder; there the manifest is called ``config.json``.
 
@@ -28,6 +32,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from heliograph.codec.base import Codec
+from heliograph.codec.calibration import CALIBRATION, Calibration
 from heliograph.codec.header import check_grid
 from heliograph.errors import (
     BundleDamagedError,
@@ -45,6 +50,9 @@ MANIFEST, CONFIG = "manifest.json", "config.json"
 ENCODER = "encoder.onnx"
 PREPROCESSING = "preprocessing.json"
 LOCAL_MODEL = "language_model.onnx"
+CURVES, REGION = "curves.json", "region.json"
+MEASURED = (CALIBRATION, CURVES, REGION)
+"""Files with what was measured of a model and its codecs: they go where the codecs go; both ends may differ in them."""
 CARD = "README.md"
 
 _LEARNED = "meta"
@@ -127,13 +135,14 @@ class Bundle:
         return cls.load(_without_links(Path(folder)))
 
     def save_pretrained(self, folder: Path) -> None:
-        """Copy it as a codec folder: codecs, model card and ``config.json``, without encoder and local model.
+        """Copy it as a codec folder: codecs, what was measured with them, model card and ``config.json``, without
+        encoder and local model.
 
         Raises:
             BundleDamagedError: a codec cannot be read.
             OSError: the disk refuses.
         """
-        cards = [self.folder / name for name in self._files if name.endswith(CARD)]
+        kept = [self.folder / name for name in self._files if name.endswith(CARD) or name in MEASURED]
         write_bundle(
             folder,
             codecs=list(self.codecs.values()),
@@ -141,9 +150,23 @@ class Bundle:
             hidden_size=self.hidden_size,
             model=self.model,
             model_name=self.model_name,
-            extra_files=cards,
+            extra_files=kept,
             index=CONFIG,
         )
+
+    def with_calibration(self, calibration: Calibration) -> Self:
+        """The same folder with ``calibration.json`` in it, in place of one that was there; its hash stays.
+
+        Raises:
+            BundleDamagedError: the folder has changed since it was loaded.
+            OSError: the disk refuses.
+        """
+        index = self.folder / (MANIFEST if (self.folder / MANIFEST).exists() else CONFIG)
+        manifest = json.loads(_read_bounded(index, _MAX_MANIFEST_BYTES))
+        calibration.save(self.folder / CALIBRATION)
+        manifest["files"][CALIBRATION] = _file_digest(self.folder / CALIBRATION)
+        _write_manifest(index, manifest)
+        return self.load(self.folder)
 
     def codec(self, kind: str) -> Codec:
         """One of its codecs, loaded when first asked for.
@@ -175,6 +198,11 @@ class Bundle:
         """
         return {kind: self.codec(kind) for kind in self.codec_kinds}
 
+    @property
+    def file_names(self) -> frozenset[str]:
+        """Of every file that the manifest names."""
+        return frozenset(self._files)
+
     def file(self, name: str) -> Path:
         """One of its files.
 
@@ -198,6 +226,15 @@ class Bundle:
     def local_model_path(self) -> Path | None:
         """The ONNX language model, or None where the device cannot answer by itself."""
         return self.folder / LOCAL_MODEL if LOCAL_MODEL in self._files else None
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """How likely answers from its codecs' prefixes are right; None where nobody has fitted that.
+
+        Raises:
+            BundleDamagedError: it cannot be read.
+        """
+        return Calibration.load(self.folder / CALIBRATION) if CALIBRATION in self._files else None
 
     @cached_property
     def preprocessing(self) -> dict[str, Any]:
@@ -271,8 +308,12 @@ def write_bundle(
         "model_name": model_name,
         "files": {name: _file_digest(folder / name) for name in sorted(names)},
     }
-    (folder / index).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    _write_manifest(folder / index, manifest)
     return Bundle.load(folder)
+
+
+def _write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _shared_hash(manifest: Mapping[str, Any]) -> bytes:

@@ -41,10 +41,11 @@ def nearer_stream(learned: EncodedImage, tokens: VisualTokens, codec: Callable[[
         codec: the bundle's codec of one kind.
     """
     closed = closed_form_stream(tokens, codec, learned.payload_bytes)
-    errors = [
-        float(np.square(codec(kind).decode(one.header, one.segments).values - tokens.values).sum())
-        for kind, one in ((LEARNED, learned), (CLOSED_FORM, closed))
-    ]
+    errors = []
+    for one in (learned, closed):
+        kind, header = written_by(one)
+        restored = codec(kind).decode(header, one.segments).values
+        errors.append(float(np.square(restored - tokens.values).sum()))
     return learned if errors[0] <= MOST_WORSE * errors[1] else closed
 
 

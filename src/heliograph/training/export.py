@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.codec.base import Codec
-from heliograph.codec.bundle import Bundle, write_bundle
+from heliograph.codec.bundle import MEASURED, Bundle, write_bundle
+from heliograph.codec.fallback import LEARNED
 from heliograph.errors import EncoderNotExportableError, ShapeError, UsageError
 from heliograph.training.encoder_export import export_frames
 from heliograph.training.encoder_int8 import encoder_in_int8
@@ -90,7 +91,7 @@ def export_bundle(
             progress(line)
         if not parity.passed:
             raise EncoderNotExportableError
-        extra = [*encoder.files[1:], *_cards(opened, work), parity.write(work / PARITY)]
+        extra = [*encoder.files[1:], *_cards(opened, work), *_measured(opened), parity.write(work / PARITY)]
         if isinstance(model, VisionLanguageModel) and is_local:
             progress("tracing the language model")
             extra += _local_model(model, work)
@@ -134,6 +135,13 @@ def _cards(opened: Sequence[Bundle], work: Path) -> list[Path]:
         for kind in one.codec_kinds
         if (one.folder / card_name(kind)).is_file()
     ]
+
+
+def _measured(opened: Sequence[Bundle]) -> list[Path]:
+    """What was measured with the codecs; of several, with the one that is taken where none is named."""
+    folders = sorted(opened, key=lambda one: one.preferred_codec != LEARNED)
+    found = {name: one.file(name) for one in reversed(folders) for name in MEASURED if name in one.file_names}
+    return list(found.values())
 
 
 def _local_model(model: VisionLanguageModel, work: Path) -> list[Path]:

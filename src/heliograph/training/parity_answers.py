@@ -49,9 +49,7 @@ class AnswerRow:
     def text(self) -> str:
         """In one line."""
         size = "" if self.payload_bytes is None else f", {self.payload_bytes:.0f} bytes"
-        return (
-            f"{self.sent}{size}: {self.own:.1%} of answers kept, by a device's tokens {self.device:.1%}"
-        )
+        return f"{self.sent}{size}: {self.own:.1%} of answers kept, by a device's tokens {self.device:.1%}"
 
 
 def compare_answers(

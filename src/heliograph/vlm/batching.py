@@ -111,9 +111,10 @@ def _finish(
     """Decode all rows to their ends; ``positions`` (B,) is where each row's next token stands."""
     rows = list(range(len(steps)))
     for made in range(limit):
-        ids, bits = best_steps(logits)
-        for row, token, bit in zip(rows, ids, bits, strict=True):
-            steps[row].append(Step(token, bit))
+        found = best_steps(logits)
+        for row, step in zip(rows, found, strict=True):
+            steps[row].append(step)
+        ids = [step.token_id for step in found]
         going = [i for i, token in enumerate(ids) if token not in decoder.end_ids]
         if not going or made + 1 == limit:
             return

@@ -19,13 +19,24 @@ from heliograph.types import Answer
 from heliograph.vlm.frame_tap import feed_image_features
 from heliograph.vlm.prompt import FrameInputs
 
+_NATS_PER_BIT = math.log(2.0)
+
 
 @dataclass(frozen=True)
 class Step:
-    """One generated token and its min-entropy, -log2 max p, in bits."""
+    """One generated token and how sure the model was of it.
+
+    Attributes:
+        token_id: the most likely one.
+        bits: its min-entropy, -log2 max p.
+        entropy_bits: Shannon entropy of all tokens' probabilities.
+        margin: largest probability less the second largest.
+    """
 
     token_id: int
     bits: float
+    entropy_bits: float
+    margin: float
 
 
 class Decoder:
@@ -75,15 +86,24 @@ class Decoder:
             bias: (B, 1, L, cached + L) added to attention scores; None for plain causal attention.
             positions: (B, L) int64; None to count on from the cache.
         """
+        return self._extend(ids, cache, 1, bias, positions)[:, -1]
+
+    def extend_all(self, ids: Tensor, cache: DynamicCache) -> Tensor:
+        """One more pass over (B, L) new ids; logits (B, L, V) of every position."""
+        return self._extend(ids, cache, ids.shape[1])
+
+    def _extend(
+        self, ids: Tensor, cache: DynamicCache, keep: int, bias: Tensor | None = None, positions: Tensor | None = None
+    ) -> Tensor:
         made = self._model(
             input_ids=ids.to(self.device),
             attention_mask=bias,
             position_ids=positions,
             past_key_values=cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=keep,
         )
-        logits: Tensor = made.logits[:, -1]
+        logits: Tensor = made.logits
         return logits
 
     def greedy(self, logits: Tensor, cache: DynamicCache, limit: int) -> Iterator[Step]:
@@ -98,16 +118,19 @@ class Decoder:
 
 def best_step(logits: Tensor) -> Step:
     """The most likely token of ``logits`` (V,) with its min-entropy."""
-    ids, bits = best_steps(logits.unsqueeze(0))
-    return Step(ids[0], bits[0])
+    return best_steps(logits.unsqueeze(0))[0]
 
 
-def best_steps(logits: Tensor) -> tuple[list[int], list[float]]:
-    """Per row of ``logits`` (B, V): the most likely id and -log2 of its probability."""
-    wide = logits.float()
-    top, ids = wide.max(dim=-1)
-    bits = (torch.logsumexp(wide, dim=-1) - top) / math.log(2.0)
-    return ids.tolist(), bits.tolist()
+def best_steps(logits: Tensor) -> list[Step]:
+    """Per row of ``logits`` (B, V): the most likely token with its min-entropy, entropy and margin."""
+    log_p = torch.log_softmax(logits.float(), dim=-1)  # (B, V)
+    top, ids = log_p.max(dim=-1)  # of equal ones the first, as in generate; topk does not promise that
+    p = log_p.exp()
+    best_two = p.topk(min(2, p.shape[-1]), dim=-1).values  # (B, 2)
+    margin = best_two[:, 0] - best_two[:, 1:].sum(dim=-1)
+    entropy = -torch.xlogy(p, p).sum(dim=-1)
+    columns = (ids, top / -_NATS_PER_BIT, entropy / _NATS_PER_BIT, margin)
+    return [Step(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def to_answer(steps: Iterable[Step], end_ids: frozenset[int], text: str) -> Answer:
@@ -118,6 +141,18 @@ def to_answer(steps: Iterable[Step], end_ids: frozenset[int], text: str) -> Answ
     every = list(steps)
     said = [step for step in every if step.token_id not in end_ids]
     counted = said or every
-    mean_bits = sum(step.bits for step in counted) / len(counted) if counted else 0.0
-    mean_bits = max(0.0, mean_bits)  # rounding may leave a certain token at -0.0
-    return Answer(text, 2.0**-mean_bits, mean_bits, tuple(step.token_id for step in said))
+    token_bits = tuple(max(0.0, step.bits) for step in counted)  # rounding may leave a certain token at -0.0
+    mean_bits = _mean(token_bits, 0.0)
+    return Answer(
+        text,
+        2.0**-mean_bits,
+        mean_bits,
+        tuple(step.token_id for step in said),
+        _mean([max(0.0, step.entropy_bits) for step in counted], 0.0),
+        _mean([step.margin for step in counted], 1.0),
+        token_bits,
+    )
+
+
+def _mean(values: Sequence[float], of_nothing: float) -> float:
+    return sum(values) / len(values) if values else of_nothing

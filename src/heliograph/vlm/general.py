@@ -15,6 +15,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import takewhile
 from typing import Any
@@ -34,7 +35,7 @@ from heliograph.errors import (
 )
 from heliograph.prompt_text import neutralised
 from heliograph.types import Answer, Grid, VisualTokens
-from heliograph.vlm.decoding import Step, best_steps, to_answer
+from heliograph.vlm.decoding import best_step, to_answer
 from heliograph.vlm.image_features import FeatureLayout, layout_of, output_with, tokens_of
 from heliograph.vlm.model import Verification
 from heliograph.vlm.prompt import MAX_IMAGES_PER_QUESTION, MAX_QUESTION_CHARACTERS, control_tokens
@@ -211,10 +212,7 @@ class GeneralModel:
             **made, do_sample=False, max_new_tokens=limit, output_logits=True, return_dict_in_generate=True
         )
         ids = out.sequences[0, made["input_ids"].shape[1] :].tolist()
-        steps = []
-        for token, logits in zip(ids, out.logits, strict=True):
-            _, bits = best_steps(logits)
-            steps.append(Step(token, bits[0]))
+        steps = [replace(best_step(one[0]), token_id=said) for said, one in zip(ids, out.logits, strict=True)]
         said = [token for token in ids if token not in self._end_ids]
         text = self.processor.tokenizer.decode(said, skip_special_tokens=True).strip()
         return to_answer(steps, self._end_ids, str(text))

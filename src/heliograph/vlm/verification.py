@@ -1,19 +1,24 @@
 """Draft verification: one pass over prompt and draft tells how much of the draft greedy decoding would say again.
 
 Speculative decoding with the previous answer as the draft model: position i of the pass gives the token that greedy
-decoding would choose after the draft's first i tokens, so the longest agreeing prefix is kept and only what follows
-the first change is generated. The result equals greedy decoding from scratch.
+decoding would choose after the draft's first i tokens, so the longest agreeing prefix is kept. What follows the first
+change is generated again on the same cache, and there too the rest of the draft is tried before every new token: a
+refined picture often changes a word in the middle and nothing after it. The result equals greedy decoding from scratch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
 from heliograph.vlm.decoding import Decoder, Step, best_steps
 from heliograph.vlm.prompt import FrameInputs, Prompt
+
+_TRIED = 16  # tokens of the draft's rest in one pass; a wrong guess costs little beside the pass itself
 
 
 def verify_steps(
@@ -34,18 +39,59 @@ def verify_steps(
         draft: ids of the draft answer, without end token; may be empty.
         limit: most tokens of the answer.
     """
-    guess = list(draft[:limit])
+    guess = list(takewhile(lambda token: token not in decoder.end_ids, draft[:limit]))
     ids = torch.tensor([list(prompt.head + prompt.tail) + guess])
     logits, cache = decoder.prefill(ids, frames, features, keep=len(guess) + 1)
-    chosen, bits = best_steps(logits[0])
-    kept = _agreement(guess, chosen)
-    steps = [Step(token, bit) for token, bit in zip(chosen[:kept], bits[:kept], strict=True)]
+    chosen = best_steps(logits[0])
+    kept = _agreement(guess, [step.token_id for step in chosen])
+    steps = chosen[:kept]
     if kept == limit:
         return steps, kept
     if len(guess) > kept:
         cache.crop(kept - len(guess))
-    steps.extend(decoder.greedy(logits[0, kept], cache, limit - kept))
+    _continue(decoder, steps, chosen[kept], cache, _Rest(guess, kept), limit)
     return steps, kept
+
+
+class _Rest:
+    """What of the draft may still come.
+
+    Args:
+        draft: its ids.
+        place: of the token that was another one.
+    """
+
+    def __init__(self, draft: Sequence[int], place: int) -> None:
+        self._draft, self._place, self._came_true = draft, place, True
+
+    def after(self, token: int) -> Sequence[int]:
+        """At most so many ids as are tried at once: what follows if ``token`` stands in the place of another one; where
+        the last try failed, what followed it at its nearest place in the draft."""
+        places = [] if self._came_true else [i for i, said in enumerate(self._draft) if said == token]
+        self._place = 1 + min(places, key=lambda i: abs(i - self._place), default=self._place)
+        return self._draft[self._place : self._place + _TRIED]
+
+    def agreed(self, count: int) -> None:
+        """So many of them came true."""
+        self._place += count
+        self._came_true = count > 0
+
+
+def _continue(decoder: Decoder, steps: list[Step], newest: Step, cache: DynamicCache, rest: _Rest, limit: int) -> None:
+    """Add greedy steps from ``newest`` on, which is not in the cache yet, to the end token or the limit."""
+    while True:
+        steps.append(newest)
+        if newest.token_id in decoder.end_ids or len(steps) == limit:
+            return
+        guess = list(rest.after(newest.token_id)[: limit - len(steps) - 1])
+        logits = decoder.extend_all(torch.tensor([[newest.token_id, *guess]]), cache)
+        chosen = best_steps(logits[0])
+        agreed = _agreement(guess, [step.token_id for step in chosen])
+        steps.extend(chosen[:agreed])
+        rest.agreed(agreed)
+        if len(guess) > agreed:
+            cache.crop(agreed - len(guess))
+        newest = chosen[agreed]
 
 
 def _agreement(guess: Sequence[int], chosen: Sequence[int]) -> int:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from heliograph.codec.bundle import CONFIG, Bundle, write_bundle
+from heliograph.codec.bundle import CONFIG, MANIFEST, Bundle, write_bundle
+from heliograph.codec.calibration import CALIBRATION, Calibration, Curve
 from heliograph.codec.klt import KltCodec
 from heliograph.errors import BundleDamagedError, CodecMissingError
 from heliograph.types import VisualTokens
@@ -202,3 +203,29 @@ def test_manifests_that_are_none_are_refused(folder: Path, text: str) -> None:
 def test_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleDamagedError):
         Bundle.load(tmp_path / "nothing")
+
+
+def calibration(bias: float) -> Calibration:
+    curve = Curve(("min-entropy",), (0.0,), (1.0,), (1.0,), bias)
+    return Calibration({"min-entropy": curve}, {"min-entropy": curve})
+
+
+def test_a_calibration_joins_a_bundle_and_leaves_its_hash(folder: Path) -> None:
+    bundle = Bundle.load(folder)
+    assert bundle.calibration is None
+    assert bundle.with_calibration(calibration(0.1)).calibration == calibration(0.1)
+    again = Bundle.load(folder).with_calibration(calibration(0.2))
+    assert again.calibration == calibration(0.2)
+    assert again.hash == bundle.hash
+    assert again.encoder_path.is_file()
+
+
+@pytest.mark.parametrize("index", [MANIFEST, CONFIG])
+def test_a_calibration_goes_along_with_the_codec_and_is_verified(codec: KltCodec, tmp_path: Path, index: str) -> None:
+    facts: dict[str, Any] = {"codecs": [codec], "grid": codec.grid, "hidden_size": 12, "index": index}
+    made = write_bundle(tmp_path / "made", **facts).with_calibration(calibration(0.3))
+    made.save_pretrained(tmp_path / "saved")
+    assert Bundle.load(tmp_path / "saved").calibration == calibration(0.3)
+    calibration(0.4).save(tmp_path / "saved" / CALIBRATION)
+    with pytest.raises(BundleDamagedError):
+        Bundle.load(tmp_path / "saved")

@@ -59,6 +59,7 @@ class ScalingCodec:
         return EncodedImage("klt", pack_header(7, GRID, GRID), (b"abc",), (0.5,))
 
     def decode(self, header: bytes, segments: Any) -> VisualTokens:
+        parse_header(header, GRID)  # as real codecs do: a marked header is none of theirs
         return VisualTokens(TOKENS.values * self.factor, GRID)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 import pytest
 
-from heliograph.codec.bundle import Bundle
+from heliograph.codec.bundle import Bundle, write_bundle
+from heliograph.codec.calibration import Calibration, Curve
 from heliograph.edge.device import Device
 from heliograph.errors import (
     BundleDamagedError,
@@ -28,6 +29,9 @@ from heliograph.training.parity import Parity
 from heliograph.vlm.codec_folder import save_codec
 from heliograph.vlm.model import VisionLanguageModel
 
+_CURVE = Curve(("min-entropy",), (0.0,), (1.0,), (1.0,), 0.5)
+SURENESS = Calibration({"min-entropy": _CURVE}, {"min-entropy": _CURVE})
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
@@ -37,6 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     loaded = VisionLanguageModel.load(str(model)).torch_model.half()
     loaded.save_pretrained(model)
     fit_codec(str(model), root / "codec", scenes=10, progress=lambda line: None)
+    Bundle.load(root / "codec").with_calibration(SURENESS)
     export.export_bundle(str(model), root / "bundle", codecs=[root / "codec"], progress=lambda line: None)
     return model, root / "codec", root / "bundle"
 
@@ -50,6 +55,28 @@ def test_device_and_cloud_agree(made: tuple[Path, Path, Path]) -> None:
     asked = "what colour is the star?"
     assert device.local_model is not None
     assert device.local_model.answer(asked, tokens).token_ids == cloud.answer(asked, [tokens]).token_ids
+
+
+def test_the_codecs_calibration_goes_along(made: tuple[Path, Path, Path]) -> None:
+    assert Bundle.load(made[2]).calibration == SURENESS
+
+
+def test_what_was_measured_goes_where_the_codecs_go(made: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    model, codec, _ = made
+    loaded = Bundle.load(codec)
+    extra = [tmp_path / name for name in ("curves.json", "region.json")]
+    for path in extra:
+        path.write_text("{}")
+    folder = tmp_path / "codec"
+    facts = {"grid": loaded.grid, "hidden_size": loaded.hidden_size, "model": loaded.model, "index": "config.json"}
+    write_bundle(folder, codecs=list(loaded.codecs.values()), extra_files=extra, **facts)
+    bundle = export.export_bundle(
+        str(model), tmp_path / "bundle", codecs=[folder], local=False, progress=lambda line: None
+    )
+    bundle.save_pretrained(tmp_path / "copy")
+    for one in (bundle, Bundle.load(tmp_path / "copy")):
+        assert {"curves.json", "region.json"} <= one.file_names
+    assert bundle.hash == loaded.hash
 
 
 def test_weights_are_halved_without_loss(made: tuple[Path, Path, Path]) -> None:

@@ -10,7 +10,9 @@ Collecting is what takes time; it is kept in one file, so that fits and simulate
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import accumulate
 from pathlib import Path
@@ -188,6 +190,29 @@ def collect(
     if not rows:
         raise CodecNotFittedError
     return _stacked(rows)
+
+
+def kept_or_collected(
+    folder: Path, key: Mapping[str, Any], make: Callable[[], PrefixAnswers], note: Callable[[str], None]
+) -> PrefixAnswers:
+    """What ``make`` gives, kept in a folder; read from there where the same was collected before.
+
+    Args:
+        folder: for ``answers.npz`` and ``answers.json``.
+        key: JSON values that say what is collected.
+        make: collects.
+        note: told where answers are read.
+    """
+    stored, label = folder / "answers.npz", folder / "answers.json"
+    with contextlib.suppress(OSError, ValueError, FileUnreadableError):  # what cannot be read is collected anew
+        if json.loads(label.read_text(encoding="utf-8")) == key:
+            kept = PrefixAnswers.load(stored)
+            note(f"answers collected before: {stored}")
+            return kept
+    found = make()
+    found.save(stored)
+    label.write_text(json.dumps(key) + "\n", encoding="utf-8")
+    return found
 
 
 def _collected(

@@ -90,8 +90,11 @@ def calibration_errors(
     last = expected_calibration_error(curve, truth[1])
     if raw is None:
         return CalibrationErrors(None, None, None, last)
+    before = expected_calibration_error(raw[1], truth[1])
+    if not 0 < (truth[0] > 0.5).mean() < 1:  # nothing to scale by
+        return CalibrationErrors(before, None, None, last)
     return CalibrationErrors(
-        expected_calibration_error(raw[1], truth[1]),
+        before,
         expected_calibration_error(_by_temperature(raw, truth[0]), truth[1]),
         expected_calibration_error(_by_isotonic(raw, truth[0]), truth[1]),
         last,

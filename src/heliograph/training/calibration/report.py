@@ -48,16 +48,27 @@ def report(answers: PrefixAnswers) -> dict[str, Any]:
     Raises:
         CodecNotFittedError: one half has only right answers, or only wrong ones.
     """
-    fitting, measuring = (answers.where(answers.photo % 2 == half) for half in (0, 1))
-    tables = DraftTable.every(fitting), DraftTable.every(measuring)
+    tables = halves(answers)
+    measured = tables[1].answers
     return {
-        "photos": len(np.unique(measuring.photo)),
-        "questions": len(measuring),
+        "photos": len(np.unique(measured.photo)),
+        "questions": len(measured),
         "prefixes": answers.prefixes,
         "paper": {"overlap": PAPER_OVERLAP, "distance": PAPER_DISTANCE},
         "false_enough": FALSE_ENOUGH,
-        "targets": {AGREES: _target(tables, AGREES), RIGHT: _target(tables, RIGHT)},
+        "targets": {target: _target(tables, target) for target in targets_of(answers)},
     }
+
+
+def halves(answers: PrefixAnswers) -> tuple[DraftTable, DraftTable]:
+    """Drafts at every prefix of every other photo, to fit on, and of the others, to measure on."""
+    first, second = (DraftTable.every(answers.where(answers.photo % 2 == half)) for half in (0, 1))
+    return first, second
+
+
+def targets_of(answers: PrefixAnswers) -> tuple[str, ...]:
+    """What there is a truth for: photos without labels have no right answers."""
+    return (AGREES,) if np.isnan(answers.right).any() else (AGREES, RIGHT)
 
 
 def draft_scores(tables: tuple[DraftTable, DraftTable], target: str) -> dict[str, Values]:

@@ -61,10 +61,11 @@ def at(values: Double, places: Index) -> Double:
     return np.asarray(values[np.arange(len(values)), places], dtype=np.float64)
 
 
-def thresholds_of(scores: Double, most: int = 60) -> Double:
+def thresholds_of(scores: Double, most: int = 240) -> Double:
     """Thresholds worth trying, rising: quantiles of the scores, finer towards the top, and one that nothing reaches."""
-    shares = 1 - np.geomspace(1, 1 / max(scores.size, 2), most)
-    return np.append(np.unique(np.quantile(scores, shares)), np.inf)
+    even = np.linspace(0, 1, most // 2)
+    top = 1 - np.geomspace(1, 1 / max(scores.size, 2), most // 2)
+    return np.append(np.unique(np.quantile(scores, np.concatenate([even, top]))), np.inf)
 
 
 def quality_thresholds(scores: Double, agrees: Double, qualities: Sequence[float]) -> tuple[tuple[float, float], ...]:
@@ -81,5 +82,5 @@ def quality_thresholds(scores: Double, agrees: Double, qualities: Sequence[float
     for quality in qualities:
         enough = np.flatnonzero(reached >= quality)
         if len(enough):
-            kept.append((quality, max(tried[enough[0]], kept[-1][1] if kept else 0.0)))
+            kept.append((quality, max(float(f"{tried[enough[0]]:.5g}"), kept[-1][1] if kept else 0.0)))
     return tuple(kept)

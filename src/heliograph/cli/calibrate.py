@@ -1,0 +1,152 @@
+"""``heliograph calibrate``: how sure an answer from a prefix is, and when that is enough."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heliograph.cli.calibrate_text import report_text
+from heliograph.cli.command import EXIT_DONE, ArgumentError, Command, note, positive_int, say, whole_number
+from heliograph.cli.files import make_folder
+from heliograph.cli.serve import add_model_option
+from heliograph.cli.text import printable
+
+if TYPE_CHECKING:
+    from heliograph.codec.bundle import Bundle
+    from heliograph.training.calibration.collect import AskedPhoto, PrefixAnswers
+
+SCENES, SEED_START = 400, 8_010_000
+"""Of the dev split, behind the scenes that pixel settings are chosen on."""
+
+REFERENCE = "reference"
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_model_option(parser)
+    parser.add_argument(
+        "--codec",
+        metavar="DIR",
+        type=Path,
+        help="codec folder or bundle, whose preferred codec is judged (default: shipped)",
+    )
+    parser.add_argument(
+        "--photos",
+        metavar="PATH",
+        type=Path,
+        help="folder, .zip or .txt list of photos, for models that know no scenes",
+    )
+    parser.add_argument(
+        "--scenes", "--most", dest="scenes", metavar="N", type=positive_int, default=SCENES, help=f"default: {SCENES}"
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=whole_number, default=SEED_START, help=f"of the first scene (default: {SEED_START})"
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path("runs/calibrate"), help="default: runs/calibrate"
+    )
+    parser.add_argument("--install", action="store_true", help="put calibration.json into the codec folder too")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Collect, fit, report.
+
+    Raises:
+        ArgumentError: neither photos nor the model that knows scenes.
+    """
+    from heliograph.vlm.fingerprint import model_fingerprint
+
+    if arguments.photos is None and model_fingerprint(arguments.model) != model_fingerprint(REFERENCE):
+        raise ArgumentError("argument --photos: only the reference model knows scenes; name photos for another one")
+    out = make_folder(arguments.out)
+    from heliograph.bench.confidence_plots import plot_confidences
+    from heliograph.codec.bundle import Bundle
+    from heliograph.codec.calibration import CALIBRATION
+    from heliograph.reference.assets import shipped_bundle_folder
+    from heliograph.training.calibration.fit import fit_calibration
+    from heliograph.training.calibration.report import report
+    from heliograph.vlm.codec_folder import check_fitted_on, public_name
+
+    bundle = Bundle.from_pretrained(arguments.codec or shipped_bundle_folder())
+    check_fitted_on(bundle, arguments.model)
+    answers = _answers(arguments, bundle, out)
+    found = report(answers)
+    facts = {
+        "model": public_name(arguments.model),
+        "codec": bundle.preferred_codec,
+        "photos": len(set(answers.photo.tolist())),
+        "questions": len(answers),
+        "seed": None if arguments.photos else arguments.seed,
+    }
+    calibration = fit_calibration(answers, facts)
+    calibration.save(out / CALIBRATION)
+    (out / "report.json").write_text(json.dumps({**facts, **found}, indent=1) + "\n", encoding="utf-8")
+    files = [out / CALIBRATION, out / "report.json", *plot_confidences(answers, out)]
+    if arguments.install:
+        bundle.with_calibration(calibration)
+        files.append(bundle.folder / CALIBRATION)
+    names = [str(path) for path in files]
+    say(arguments, "\n".join([report_text(found), *map(printable, names)]), {**facts, **found, "files": names})
+    return EXIT_DONE
+
+
+def _answers(arguments: argparse.Namespace, bundle: Bundle, out: Path) -> PrefixAnswers:
+    """Collected, or read where the same were collected into this folder before."""
+    from heliograph.training.calibration.collect import kept_or_collected
+    from heliograph.vlm.fingerprint import model_fingerprint
+
+    key = {
+        "model": model_fingerprint(arguments.model),
+        "codec": [bundle.preferred_codec, bundle.hash.hex()],
+        "pictures": arguments.scenes,
+        "source": str(arguments.photos.resolve()) if arguments.photos else arguments.seed,
+    }
+    return kept_or_collected(
+        out, key, lambda: _collected(arguments, bundle), lambda line: note(arguments, printable(line))
+    )
+
+
+def _collected(arguments: argparse.Namespace, bundle: Bundle) -> PrefixAnswers:
+    """Answers on scenes with the reference model, on photos with any."""
+    from heliograph.bench.metrics import agrees, score
+    from heliograph.bench.progress import Progress
+    from heliograph.bench.tasks import scene_items
+    from heliograph.training.calibration.collect import Judge, collect
+    from heliograph.training.calibration.photo_items import answering_model, photo_items, unknown_right
+    from heliograph.vlm.opening import open_model
+
+    codec = bundle.codec(bundle.preferred_codec)
+    with Progress(arguments.json) as progress:
+        progress.say("loading the model")
+        model = answering_model(open_model(arguments.model), progress.say)
+        if arguments.photos is None:
+            scenes = scene_items(arguments.seed, arguments.scenes, descriptions=False)
+            advance = progress.bar(arguments.scenes, "scenes")
+            return collect(model, codec, _counted(scenes, advance), Judge(score, agrees))
+        photos = photo_items(arguments.photos, arguments.scenes)
+        advance = progress.bar(arguments.scenes, "photos")
+        return collect(model, codec, _counted(photos, advance), Judge(unknown_right, agrees))
+
+
+def _counted(items: Iterator[AskedPhoto], advance: Callable[[int], None]) -> Iterator[AskedPhoto]:
+    for item in items:
+        yield item
+        advance(1)
+
+
+COMMAND = Command(
+    add_arguments=_add_arguments,
+    run=_run,
+    description=(
+        "Ask questions about scenes of the dev split, or photos, from every prefix of their streams, fit how sure\n"
+        "each answer is, and say how well right answers are told from wrong ones. Writes calibration.json, which the\n"
+        "cloud's stop policies read, report.json and pictures; the answers are kept, so that a second run only fits."
+    ),
+    examples=(
+        "heliograph calibrate --out runs/calibrate",
+        "heliograph calibrate --scenes 800 --codec codec --install",
+        "heliograph calibrate --vlm path/to/checkpoint --codec codec --photos photos --install",
+    ),
+)

@@ -1,0 +1,39 @@
+"""Photos without labels: what is no photo is skipped, and a model of any family is asked one by one."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from PIL import Image
+
+from heliograph.reference.recipe import build_reference_model
+from heliograph.training.calibration.photo_items import OneByOne, answering_model, photo_items, unknown_right
+from heliograph.training.fit_codec import GENERIC_QUESTIONS
+from heliograph.vlm.general import GeneralModel
+from heliograph.vlm.model import VisionLanguageModel
+
+
+def test_photos_are_taken_in_order_up_to_the_most(tmp_path: Path) -> None:
+    for number in range(4):
+        Image.new("L", (40, 30), number * 60).save(tmp_path / f"{number}.png")
+    (tmp_path / "0-broken.png").write_text("no photo")
+    Image.new("RGB", (4, 4)).save(tmp_path / "0-tiny.png")
+    found = list(photo_items(tmp_path, 3))
+    assert [item.records[0].image_id for item in found] == ["0.png", "1.png", "2.png"]
+    assert all(item.photo.mode == "RGB" for item in found)
+    assert tuple(record.question for record in found[0].records) == GENERIC_QUESTIONS
+    assert math.isnan(unknown_right(found[0].records[0], "red"))
+
+
+def test_a_model_of_any_family_is_asked_one_by_one(tmp_path: Path) -> None:
+    quick = VisionLanguageModel.load(str(build_reference_model(tmp_path / "model", seed=3)))
+    general = GeneralModel("any", quick.torch_model, quick.processor)
+    assert answering_model(quick, lambda line: None) is quick
+    asked = answering_model(general, lambda line: None)
+    assert isinstance(asked, OneByOne)
+    tokens = asked.encode_images([Image.new("RGB", (200, 100), "red"), Image.new("RGB", (90, 90))])
+    answers = asked.answer_many([("what?", [one]) for one in tokens], max_new_tokens=3)
+    assert [one.token_ids for one in answers] == [
+        general.answer("what?", [one], max_new_tokens=3).token_ids for one in tokens
+    ]
