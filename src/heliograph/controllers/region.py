@@ -1,0 +1,355 @@
+"""Where to look again: from a map of attention over the photo to one box in its pixels (arXiv 2512.16349).
+
+::
+
+    own maps (P, H, rows, columns), generic maps (H, rows, columns) --RegionSetting--> relative map (rows, columns)
+    relative map --bilinear, 8 steps a cell--> every place of every window --contrast--> the best one --> photo pixels
+
+Pure and deterministic. The contrast of a window is the correlation between the map and the window's outline (1 inside,
+0 outside): the difference of the two means, in a form in which windows of different sizes can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.errors import BundleDamagedError, HeliographError, ShapeError, UsageError
+
+Box = tuple[int, int, int, int]
+"""(left, top, right, bottom) in photo pixels; right and bottom are outside."""
+
+Map = npt.NDArray[np.floating]
+
+STEPS_PER_CELL = 8
+WINDOWS = (0.25,)
+"""Sides of the windows as shares of the photo's shorter side."""
+
+LEAST_SIDE = 32
+"""A box has at least so many pixels a side, where the photo does: less shows a model nothing new."""
+
+_MOST_ASPECT = 4.0
+_MOST_CELLS, _MOST_SIDE, _MOST_WINDOWS = 1 << 16, 1 << 20, 16
+_MOST_LAYERS, _MOST_EXPONENTS, _MOST_EXPONENT, _MOST_LETTERS = 1024, 4096, 64.0, 400
+_FLAT = 1e-12
+
+
+@dataclass(frozen=True)
+class Found:
+    """A region worth a look.
+
+    Attributes:
+        box: in photo pixels.
+        contrast: 0 (the map is flat) to 1 (all of the map lies evenly inside the box, nothing outside).
+    """
+
+    box: Box
+    contrast: float
+
+
+@dataclass(frozen=True)
+class RegionSetting:
+    """How a model's attention becomes a map: chosen once per model on photos with known regions, a few numbers.
+
+    With exponents the map is the product of every head's map to its own power, of the question's and of the generic
+    prompt's, each floored; without them it is the paper's: mean over heads at the last prompt position, divided by
+    the generic prompt's. The latter is the former with every power 1 and -1 and the mean taken first.
+
+    Attributes:
+        layer: decoder layer, 0 the first.
+        generic_question: the prompt whose map says where any question looks; empty for none.
+        floor: least value that a map is divided by, or raised, in means of that map.
+        prompt_rows: so many last prompt positions are read.
+        own: exponents by position, then head, P x H of them; empty for the mean over heads.
+        generic: exponents by head, H of them; empty where there is no generic question, or for the mean over heads.
+        windows: sides as shares of the photo's shorter side.
+        least_share: side of a box at least, as a share of the photo's shorter side: what the model reads well.
+    """
+
+    layer: int
+    generic_question: str = ""
+    floor: float = 1.0
+    prompt_rows: int = 1
+    own: tuple[float, ...] = ()
+    generic: tuple[float, ...] = ()
+    windows: tuple[float, ...] = WINDOWS
+    least_share: float = WINDOWS[0]
+
+    def relative(self, own: Map, generic: Map | None) -> npt.NDArray[np.float64]:
+        """(rows, columns) float64 of what this question looks at.
+
+        Args:
+            own: (P, H, rows, columns) of the question, the last prompt position last.
+            generic: (H, rows, columns) of the generic question; None where there is none.
+
+        Raises:
+            ShapeError: maps of other shapes than the setting is for, or values that are negative or not finite.
+        """
+        own = np.asarray(own, dtype=np.float64)
+        if own.ndim != 4 or own.shape[0] != self.prompt_rows or (generic is None) != (not self.generic_question):
+            raise ShapeError
+        if not self.own:
+            usual = None if generic is None else np.asarray(generic, dtype=np.float64).mean(axis=0)
+            return relative_map(own[-1].mean(axis=0), usual, self.floor)
+        maps = [*own.reshape(-1, *own.shape[2:])]
+        if generic is not None and self.generic:
+            maps += [*np.asarray(generic, dtype=np.float64)]
+        powers = (*self.own, *self.generic)
+        if len(maps) != len(powers):
+            raise ShapeError
+        logs = sum(power * log_map(one, self.floor) for power, one in zip(powers, maps, strict=True))
+        return np.asarray(np.exp(logs - np.max(logs)))
+
+    def find(self, own: Map, generic: Map | None, photo_size: tuple[int, int]) -> Found:
+        """The region of one photo; see :meth:`relative` and :meth:`locate`.
+
+        Raises:
+            ShapeError, UsageError: as these.
+        """
+        return self.locate(self.relative(own, generic), photo_size)
+
+    def locate(self, relative: Map, photo_size: tuple[int, int]) -> Found:
+        """The region in a relative map; see :func:`find_box`.
+
+        Raises:
+            ShapeError, UsageError: as this.
+        """
+        least_side = max(LEAST_SIDE, round(self.least_share * min(photo_size)))
+        return find_box(relative, photo_size, windows=self.windows, least_side=least_side)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "layer": self.layer,
+            "generic_question": self.generic_question,
+            "floor": self.floor,
+            "prompt_rows": self.prompt_rows,
+            "own": list(self.own),
+            "generic": list(self.generic),
+            "windows": list(self.windows),
+            "least_share": self.least_share,
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Self:
+        """What ``to_json`` gave.
+
+        Raises:
+            BundleDamagedError: a value is missing, of the wrong kind, not finite or out of bounds.
+        """
+        try:
+            made = cls(
+                layer=_whole(data["layer"], 0, _MOST_LAYERS),
+                generic_question=_text(data["generic_question"]),
+                floor=_number(data["floor"], 1e-9, 1e9),
+                prompt_rows=_whole(data["prompt_rows"], 1, 64),
+                own=_powers(data["own"]),
+                generic=_powers(data["generic"]),
+                windows=tuple(_number(share, 1e-6, 1.0) for share in data["windows"]),
+                least_share=_number(data["least_share"], 1e-6, 1.0),
+            )
+        except (KeyError, TypeError, ValueError, HeliographError) as error:
+            raise BundleDamagedError from error
+        if not 1 <= len(made.windows) <= _MOST_WINDOWS:
+            raise BundleDamagedError
+        if len(made.own) % made.prompt_rows or (made.generic and not (made.own and made.generic_question)):
+            raise BundleDamagedError
+        return made
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > _MOST_LETTERS:
+        raise BundleDamagedError
+    return value
+
+
+def _whole(value: Any, least: int, most: int) -> int:
+    if type(value) is not int or not least <= value <= most:
+        raise BundleDamagedError
+    return value
+
+
+def _number(value: Any, least: float, most: float) -> float:
+    if type(value) not in (int, float) or not least <= value <= most:  # NaN compares false
+        raise BundleDamagedError
+    return float(value)
+
+
+def _powers(data: Any) -> tuple[float, ...]:
+    if not isinstance(data, list) or len(data) > _MOST_EXPONENTS:
+        raise BundleDamagedError
+    return tuple(_number(value, -_MOST_EXPONENT, _MOST_EXPONENT) for value in data)
+
+
+def log_map(values: Map, floor: float) -> npt.NDArray[np.float64]:
+    """Logarithm of a map in means of it, nothing below ``floor``; zeros where nothing is looked at at all.
+
+    Raises:
+        ShapeError: values that are negative or not finite.
+    """
+    found = checked_map(values)
+    mean = found.mean()
+    return np.log(np.maximum(found / mean, floor)) if mean > 0 else np.zeros_like(found)
+
+
+def relative_map(own: Map, generic: Map | None, floor: float) -> npt.NDArray[np.float64]:
+    """The map divided by the one that a generic prompt gives: what this question looks at, and any question does not.
+
+    Args:
+        own: (rows, columns), not negative.
+        generic: of the same shape; None divides by nothing.
+        floor: least divisor, in means of ``generic``: without one, places that a generic prompt hardly looks at win.
+
+    Raises:
+        ShapeError: shapes that do not fit, or values that are negative or not finite.
+        UsageError: ``floor`` is not above 0.
+    """
+    wanted = checked_map(own)
+    if generic is None:
+        return wanted
+    usual = checked_map(generic)
+    if usual.shape != wanted.shape:
+        raise ShapeError
+    if not 0 < floor < np.inf:
+        raise UsageError
+    least = floor * usual.mean()
+    return wanted / np.maximum(usual, least) if least > 0 else wanted
+
+
+def find_box(
+    attention: Map,
+    photo_size: tuple[int, int],
+    *,
+    windows: Sequence[float] = WINDOWS,
+    covered: tuple[float, float] = (1.0, 1.0),
+    least_side: int = LEAST_SIDE,
+) -> Found:
+    """The window with the highest contrast, in photo pixels.
+
+    A flat map has no such window: then the box is central, its contrast 0. Of equally good windows the one nearest to
+    the centre wins, then the uppermost, then the leftmost.
+
+    Args:
+        attention: (rows, columns) over the photo, not negative.
+        photo_size: width and height in pixels.
+        windows: sides of square windows, as shares of the photo's shorter side.
+        covered: share of the map's columns and rows that show the photo, from the top left; the rest is padding.
+        least_side: of the box in pixels, where the photo has so many.
+
+    Raises:
+        ShapeError: no map: wrong dimensions, nothing in it, or values that are negative or not finite.
+        UsageError: a photo without pixels, no window, or a share outside 0 to 1.
+    """
+    fine = _fine_map(checked_map(attention), covered)
+    width, height = _checked_size(photo_size)
+    if not 1 <= len(windows) <= _MOST_WINDOWS or not all(0 < share <= 1 for share in windows) or least_side < 1:
+        raise UsageError
+    sums = np.zeros((fine.shape[0] + 1, fine.shape[1] + 1))
+    sums[1:, 1:] = fine.cumsum(axis=0).cumsum(axis=1)
+    sides = [share * min(width, height) for share in windows]
+    best = max((_best_place(fine, sums, side, (width, height)) for side in sides), key=lambda found: found.contrast)
+    return Found(grown(best.box, (width, height), least_side), best.contrast)
+
+
+def grown(box: Box, photo_size: tuple[int, int], side: int) -> Box:
+    """The box about the same centre, at least ``side`` pixels wide and high and no longer than four times its width,
+    inside the photo.
+
+    Raises:
+        UsageError: a photo without pixels.
+    """
+    width, height = _checked_size(photo_size)
+    left, top, right, bottom = box
+    wide, high = max(right - left, side, 1), max(bottom - top, side, 1)
+    wide, high = max(wide, round(high / _MOST_ASPECT)), max(high, round(wide / _MOST_ASPECT))
+    x, across = _placed((left + right) / 2, wide, width)
+    y, down = _placed((top + bottom) / 2, high, height)
+    return x, y, x + across, y + down
+
+
+def holds(box: Box, region: Box) -> bool:
+    """Whether a box holds all of a region."""
+    return box[0] <= region[0] and box[1] <= region[1] and box[2] >= region[2] and box[3] >= region[3]
+
+
+def _placed(centre: float, length: int, limit: int) -> tuple[int, int]:
+    """First pixel and length of a stretch about a centre, moved and cut to lie within 0 to ``limit``."""
+    length = min(length, limit)
+    return int(min(max(round(centre - length / 2), 0), limit - length)), length
+
+
+def checked_map(values: Map) -> npt.NDArray[np.float64]:
+    """(rows, columns) float64 of a map.
+
+    Raises:
+        ShapeError: wrong dimensions, too large, nothing in it, or values that are negative or not finite.
+    """
+    found = np.asarray(values, dtype=np.float64)
+    if found.ndim != 2 or not 1 <= found.size <= _MOST_CELLS:
+        raise ShapeError
+    if not np.all(np.isfinite(found)) or found.min() < 0:
+        raise ShapeError
+    return found
+
+
+def _checked_size(photo_size: tuple[int, int]) -> tuple[int, int]:
+    width, height = photo_size
+    if not (1 <= width <= _MOST_SIDE and 1 <= height <= _MOST_SIDE):
+        raise UsageError
+    return int(width), int(height)
+
+
+def _fine_map(cells: npt.NDArray[np.float64], covered: tuple[float, float]) -> npt.NDArray[np.float64]:
+    """The map at eight steps a cell, linear between the cells' centres, without padding."""
+    if not all(0 < share <= 1 for share in covered):
+        raise UsageError
+    across, down = covered
+    rows = _interpolation(cells.shape[0], down)
+    columns = _interpolation(cells.shape[1], across)
+    fine: npt.NDArray[np.float64] = rows @ (cells / max(cells.max(), _FLAT)) @ columns.T
+    return fine
+
+
+def _interpolation(cells: int, share: float) -> npt.NDArray[np.float64]:
+    """(steps, cells) weights, each row summing to 1."""
+    steps = max(1, round(cells * share * STEPS_PER_CELL))
+    places = np.clip((np.arange(steps) + 0.5) / STEPS_PER_CELL - 0.5, 0, cells - 1)
+    first = np.minimum(places.astype(np.int64), max(cells - 2, 0))
+    weights = np.zeros((steps, cells))
+    weights[np.arange(steps), first] = 1 - (places - first)
+    weights[np.arange(steps), np.minimum(first + 1, cells - 1)] += places - first
+    return weights
+
+
+def _best_place(
+    fine: npt.NDArray[np.float64], sums: npt.NDArray[np.float64], side: float, size: tuple[int, int]
+) -> Found:
+    """The best place of one window; ``sums`` (steps + 1, steps + 1) are the map's running sums."""
+    rows, columns = fine.shape
+    wide = min(columns, max(1, round(side / size[0] * columns)))
+    high = min(rows, max(1, round(side / size[1] * rows)))
+    inside = sums[high:, wide:] - sums[:-high, wide:] - sums[high:, :-wide] + sums[:-high, :-wide]
+    total, cells = sums[-1, -1], wide * high
+    spread, share = float(fine.std()), cells / fine.size
+    if spread < _FLAT or share >= 1:
+        contrast = np.zeros_like(inside)
+    else:
+        difference = inside / cells - (total - inside) / (fine.size - cells)
+        contrast = np.clip(difference * np.sqrt(share * (1 - share)) / spread, 0.0, 1.0)
+    top, left = _nearest_to_centre(contrast)
+    x, across = left * size[0] / columns, wide * size[0] / columns
+    y, down = top * size[1] / rows, high * size[1] / rows
+    box = (round(x), round(y), max(round(x + across), round(x) + 1), max(round(y + down), round(y) + 1))
+    return Found(box, float(contrast[top, left]))
+
+
+def _nearest_to_centre(values: npt.NDArray[np.float64]) -> tuple[int, int]:
+    """Place of the largest value; of equal ones the most central."""
+    rows, columns = np.nonzero(values >= values.max() - _FLAT)
+    off = np.hypot(rows - (values.shape[0] - 1) / 2, columns - (values.shape[1] - 1) / 2)
+    first = int(np.lexsort((columns, rows, np.round(off, 9)))[0])
+    return int(rows[first]), int(columns[first])

@@ -1,0 +1,151 @@
+"""The map of one layer, computed beside fast attention, is the one that slow attention gives out."""
+
+import copy
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from transformers import AutoModelForImageTextToText
+
+from heliograph.controllers.region import RegionSetting, relative_map
+from heliograph.errors import ModelUnsupportedError, ShapeError
+from heliograph.types import Grid, VisualTokens
+from heliograph.vlm.attention import Looker, attention_map, head_maps, layer_count, layer_maps, watching
+from heliograph.vlm.general import GeneralModel
+from heliograph.vlm.loading import load_pretrained
+
+QUESTION = "What does the sign say?"
+
+
+def slow_twin(model):
+    """The same weights with attention that gives its weights out."""
+    twin = AutoModelForImageTextToText.from_config(copy.deepcopy(model.config), attn_implementation="eager")
+    twin.load_state_dict(model.state_dict())
+    return twin.eval()
+
+
+def passed(model, made):
+    with torch.inference_mode():
+        return model(**made, output_attentions=True, use_cache=False).attentions
+
+
+def inputs_of(vlm, photo, question, answer_ids=()):
+    text = vlm.processor.apply_chat_template(
+        [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}],
+        add_generation_prompt=True,
+    )
+    made = dict(vlm.processor(text=[text], images=[[photo]], return_tensors="pt"))
+    more = torch.tensor([list(answer_ids)], dtype=made["input_ids"].dtype)
+    made["input_ids"] = torch.cat([made["input_ids"], more], dim=1)
+    made["attention_mask"] = torch.ones_like(made["input_ids"])
+    return made
+
+
+@pytest.mark.parametrize("layer", [0, 3])
+def test_it_is_the_layer_s_own_attention_from_prompt_and_answer(vlm, photos, layer):
+    tokens = vlm.encode_image(photos[0])
+    answer = vlm.answer(QUESTION, [tokens], max_new_tokens=3)
+    made = inputs_of(vlm, photos[0], QUESTION, answer.token_ids)
+    places = made["input_ids"][0] == vlm.torch_model.config.image_token_id
+    rows = 1 + len(answer.token_ids)
+    wanted = passed(slow_twin(vlm.torch_model), made)[layer][0, :, -rows:, places]
+    found = head_maps(vlm, QUESTION, tokens, layer=layer, answer_ids=answer.token_ids)
+    assert found.shape == (rows, wanted.shape[0], 8, 8)
+    np.testing.assert_allclose(found.reshape(*found.shape[:2], -1), wanted.transpose(0, 1), atol=1e-5)
+    mean = attention_map(vlm, QUESTION, tokens, layer=layer)
+    np.testing.assert_allclose(mean.ravel(), wanted[:, 0].mean(0), atol=1e-5)
+
+
+def test_heads_that_share_keys_norms_and_another_rotary_function(tiny_qwen3_vl, photos):
+    loaded, processor = load_pretrained(str(tiny_qwen3_vl))
+    model = GeneralModel("tiny", loaded, processor)
+    tokens = model.encode_image(photos[0])
+    found = head_maps(model, QUESTION, tokens, layer=1)
+    made = model._processed(QUESTION, [photos[0]])
+    places = made["input_ids"][0] == loaded.config.image_token_id
+    wanted = passed(slow_twin(loaded), made)[1][0, :, -1, places]
+    assert found.shape == (1, 2, tokens.grid.rows, tokens.grid.columns)
+    np.testing.assert_allclose(found.reshape(2, -1), wanted, atol=1e-5)
+
+
+def test_the_model_is_left_as_it_was(vlm, photos):
+    tokens = vlm.encode_image(photos[0])
+    before = vlm.answer(QUESTION, [tokens]).token_ids
+    with pytest.raises(RuntimeError), watching(vlm.torch_model, 1):
+        raise RuntimeError
+    head_maps(vlm, QUESTION, tokens, layer=1)
+    hooks = [len(module._forward_pre_hooks) for module in vlm.torch_model.modules()]
+    assert not any(hooks)
+    assert vlm.torch_model.config.get_text_config()._attn_implementation == "sdpa"
+    assert vlm.answer(QUESTION, [tokens]).token_ids == before
+
+
+def test_no_such_layer(vlm, tokens):
+    assert layer_count(vlm.torch_model) == 6
+    for layer in (-1, 6):
+        with pytest.raises(ModelUnsupportedError):
+            head_maps(vlm, QUESTION, tokens[0], layer=layer)
+
+
+def test_tiles_have_no_one_map(vlm):
+    with pytest.raises(ShapeError):
+        head_maps(vlm, QUESTION, VisualTokens(np.zeros((128, 128), np.float32), Grid(8, 8, 2)), layer=0)
+
+
+def test_a_pass_that_goes_on_from_a_cache_is_refused(vlm, tokens):
+    prompt = vlm.prompts.build(QUESTION, 1)
+    frames, features = vlm.inputs(tokens[:1])
+    with torch.inference_mode():
+        _, cache = vlm.decoder.prefill(torch.tensor([prompt.head]), frames, features)
+        with watching(vlm.torch_model, 2), pytest.raises(ModelUnsupportedError):
+            vlm.decoder.extend(torch.tensor([prompt.tail]), cache)
+
+
+def test_a_decoder_of_another_kind_is_refused(vlm):
+    class Fused(nn.Module):
+        """One projection for queries, keys and values."""
+
+        def __init__(self):
+            super().__init__()
+            self.config = vlm.torch_model.config
+            self.qkv_proj = nn.Linear(2, 2)
+
+    with pytest.raises(ModelUnsupportedError):
+        layer_count(Fused())
+
+
+def test_a_layer_with_a_window_sees_only_that(vlm, tokens):
+    layer = vlm.torch_model.model.text_model.layers[2].self_attn
+    layer.sliding_window = 4
+    try:
+        with watching(vlm.torch_model, 2) as seen:
+            vlm.answer(QUESTION, tokens[:1], max_new_tokens=1)
+    finally:
+        del layer.sliding_window
+    assert (seen.weights[..., :-4] == 0).all()
+    assert float(seen.weights.sum(-1).mean()) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_model_without_a_text_configuration_is_refused():
+    with pytest.raises(ModelUnsupportedError):
+        layer_count(SimpleNamespace(config=None, modules=lambda: []))
+
+
+def test_several_layers_and_prompt_positions_from_one_pass(vlm, tokens):
+    found = layer_maps(vlm, QUESTION, tokens[0], layers=(1, 4), prompt_rows=3)
+    assert found.shape == (2, 3, 4, 8, 8)
+    for place, layer in enumerate((1, 4)):
+        np.testing.assert_allclose(found[place, -1], head_maps(vlm, QUESTION, tokens[0], layer=layer)[0], atol=1e-5)
+
+
+def test_a_looker_divides_by_the_generic_prompt_of_the_same_photo(vlm, tokens):
+    setting = RegionSetting(3, "describe the picture.", floor=0.1)
+    looker = Looker(vlm, setting)
+    for one in (tokens[0], tokens[1], tokens[0]):
+        own, generic = (attention_map(vlm, text, one, layer=3) for text in (QUESTION, "describe the picture."))
+        np.testing.assert_allclose(looker.relative(QUESTION, one), relative_map(own, generic, 0.1), rtol=1e-5)
+    left, top, right, bottom = looker.find(QUESTION, tokens[0], (200, 150)).box
+    assert 0 <= left < right <= 200
+    assert 0 <= top < bottom <= 150
