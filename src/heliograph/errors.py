@@ -242,6 +242,14 @@ class EncoderNotExportableError(ModelUnsupportedError):
     )
 
 
+class TooManyRegionsError(TooManyError):
+    code, name, text = (
+        70,
+        "too-many-regions",
+        "The session has looked at as many regions as are allowed, or a region was sent that nobody asked for.",
+    )
+
+
 def all_errors() -> dict[int, type[HeliographError]]:
     """Every named error by its wire number, for the ERROR frame and for ``docs/protocol.md``."""
     found: dict[int, type[HeliographError]] = {}

@@ -16,7 +16,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from heliograph.controllers.pull import chunk_segments
 from heliograph.edge.exchange import MESSAGE_BYTES
+from heliograph.edge.stop import chunk_end
 from heliograph.protocol.session import CloudSession, DeviceSession
 from heliograph.serving.patience import DRAFT_PATIENCE
 from heliograph.transport.base import client_message_bytes, server_message_bytes
@@ -54,12 +56,13 @@ class Messages:
 
 @dataclass(frozen=True)
 class Work:
-    """Processor seconds of one exchange: device encoding; cloud restoring, answering, verifying a draft."""
+    """Processor seconds of one exchange: device encoding; cloud restoring, answering, verifying a draft, error head."""
 
     encode_s: float
     restore_s: float
     answer_s: float
     verify_s: float
+    head_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,99 @@ class Times:
 
     draft_s: float
     final_s: float
+
+
+@dataclass(frozen=True)
+class PullMessages:
+    """Websocket messages of an ask-and-wait exchange, in bytes on the TCP stream.
+
+    Attributes:
+        question: QUESTION.
+        chunks: per chunk that was sent, its messages; the first one holds IMAGE too.
+        more: a request for the next chunk.
+        answer, repeated: as in :class:`Messages`.
+    """
+
+    question: int
+    chunks: tuple[tuple[int, ...], ...]
+    more: int
+    answer: int
+    repeated: int
+
+
+def pull_messages(encoded: EncodedImage, question: str, answer: Answer, target: int, chunks: int) -> PullMessages:
+    """The messages of an exchange that ends after so many chunks, made by the real sessions of both ends.
+
+    Args:
+        encoded: the whole stream.
+        question: as asked.
+        answer: as it travels back.
+        target: of the controller ``pull``.
+        chunks: 1 to 4.
+    """
+    device, cloud = DeviceSession(encoded.bundle_hash), CloudSession(encoded.bundle_hash, frozenset())
+    device.start()
+    _pass_up(device, cloud)
+    _pass_down(cloud, device)
+    device.ask(_QUESTION, _IMAGE, question, controller="pull", target=target)
+    asked = _pass_up(device, cloud)
+    total, sent, more = len(encoded.segments), 0, 0
+    device.announce_image(_IMAGE, encoded.strategy, encoded.header, total)
+    sizes: list[tuple[int, ...]] = []
+    for number in range(chunks):
+        if number:
+            cloud.send_more(_IMAGE, chunk_segments(total))
+            more = _pass_down(cloud, device)
+        end, messages = chunk_end(encoded, sent), []
+        for group in grouped(encoded.segments[sent:end]):
+            for segment in group:
+                device.send_segment(_IMAGE, segment)
+            sent += len(group)
+            if sent == total:
+                device.finish_image(_IMAGE)
+            messages.append(_pass_up(device, cloud))
+        sizes.append(tuple(messages))
+    cloud.send_draft(_QUESTION, answer.text, answer.confidence, sent)
+    draft = _pass_down(cloud, device)
+    cloud.send_final(_QUESTION, answer.text, answer.confidence, sent)
+    return PullMessages(asked, tuple(sizes), more, draft, _pass_down(cloud, device))
+
+
+def pull_times(messages: PullMessages, work: Work, profile: LinkProfile, *, first_is_asked_for: bool = False) -> Times:
+    """When answers arrive if every chunk but the first waits for a request.
+
+    Meanwhile the cloud drafts, as it does in the other policy, and verifies the draft at the end.
+
+    Args:
+        messages: of the exchange.
+        work: measured processor times.
+        profile: the link.
+        first_is_asked_for: a request for the first chunk too, one for each, which goes out as QUESTION arrives; in
+            Heliograph the first chunk comes by itself.
+    """
+    up, down = LinkDirection(profile, up=True), LinkDirection(profile, up=False)
+    asked_s = up.carry(0.0, messages.question).arrives_s
+    ready_s = work.encode_s
+    if first_is_asked_for:
+        ready_s = max(ready_s, down.carry(asked_s, messages.more).arrives_s)
+    patience_s = DRAFT_PATIENCE * (work.restore_s + work.answer_s)
+    idle_s, draft_s, arrived_s = 0.0, None, 0.0
+    for number, chunk in enumerate(messages.chunks):
+        arrived_s = [up.carry(ready_s, size).arrives_s for size in chunk][-1]
+        if number + 1 == len(messages.chunks):
+            break
+        ready_s = down.carry(arrived_s + work.head_s, messages.more).arrives_s  # the observer needs no idle model
+        start_s = max(idle_s, arrived_s + patience_s)
+        if start_s < ready_s + profile.one_way_delay_s:  # before the next chunk can be there
+            made_s = work.restore_s + (work.answer_s if draft_s is None else work.verify_s)
+            idle_s = start_s + made_s
+            if draft_s is None:
+                draft_s = down.carry(idle_s, messages.answer).arrives_s
+    start_s = max(arrived_s + work.head_s, idle_s) + work.restore_s
+    if draft_s is None:
+        final_s = down.carry(start_s + work.answer_s, messages.answer).arrives_s
+        return Times(final_s, final_s)
+    return Times(draft_s, down.carry(start_s + work.verify_s, messages.repeated).arrives_s)
 
 
 def exchange_messages(encoded: EncodedImage, question: str, answer: Answer) -> Messages:

@@ -3,6 +3,7 @@
 One drawing of the loop that a controller closes::
 
     segments so far --cloud--> Observation --Controller.decide--> Wait (let the stream run on)
+                                                             \\--> More (the device waits for this before it goes on)
                                                              \\--> Enough (stop the device, answer now)
 """
 
@@ -12,7 +13,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from heliograph.codec.calibration import COMBINED, Calibration, Signals
 from heliograph.errors import UsageError
+
+MAX_TARGET = 255
+ENERGY, EXPECTATION = "energy", "expectation"
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,14 @@ class Observation:
             cannot know it (pixels).
         image_finished: the device has said that nothing more follows.
         draft_confidence: confidence of the newest draft answer, 0 to 1; None before the first draft.
+        arrived: what the codec foretells of all that has arrived (``token_error``, ``answer_differs``), without an
+            answer; None where the controller does not read it.
+        draft: signals of the newest draft, which was made from the same or a shorter prefix; None before the first.
+        draft_segments: segments of that prefix.
+        total_segments: of the whole stream; 0 where the device has not said.
+        asked_segments: up to which segment the cloud has asked the device to go on; 0 before it asked.
+        elapsed_s: seconds since the question came.
+        answer_s: seconds that an answer usually takes; 0 where unknown.
     """
 
     received_bytes: int
@@ -33,6 +46,13 @@ class Observation:
     retained_energy: float | None = None
     image_finished: bool = False
     draft_confidence: float | None = None
+    arrived: Signals | None = None
+    draft: Signals | None = None
+    draft_segments: int = -1
+    total_segments: int = 0
+    asked_segments: int = 0
+    elapsed_s: float = 0.0
+    answer_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -41,17 +61,54 @@ class Wait:
 
 
 @dataclass(frozen=True)
+class More:
+    """Ask a device that waits for it for so many further segments, at least 1."""
+
+    segments: int
+
+
+@dataclass(frozen=True)
 class Enough:
-    """What has arrived is enough: stop the device and make the answer on this prefix the final one."""
+    """What has arrived is enough: stop the device.
+
+    Attributes:
+        take_draft: the newest draft is the final answer as it is; otherwise the final answer is made from everything
+            that has arrived.
+    """
+
+    take_draft: bool = False
 
 
-Decision = Wait | Enough
+Decision = Wait | More | Enough
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How one question is to be stopped, as a QUESTION frame says it.
+
+    Attributes:
+        target: one byte, read by the controller.
+        confidence: one of :data:`heliograph.codec.calibration.CONFIDENCES`.
+        byte_budget: payload bytes at most, as a code of :func:`heliograph.controllers.fixed.budget_bytes`; 0 for none.
+        deadline: milliseconds from the question to the answer, as such a code; 0 for none.
+    """
+
+    target: int
+    confidence: str = COMBINED
+    byte_budget: int = 0
+    deadline: int = 0
 
 
 class Controller(ABC):
-    """Decides, from observations only, when what has arrived is enough for one question."""
+    """Decides, from observations only, when what has arrived is enough for one question.
+
+    Attributes:
+        name: registry name, also the key of its pinned wire id.
+        asks: the device sends a chunk and waits for MORE.
+    """
 
     name: ClassVar[str]
+    asks: ClassVar[bool] = False
 
     @classmethod
     @abstractmethod
@@ -62,9 +119,27 @@ class Controller(ABC):
             UsageError: ``target`` is not in 0 to 255.
         """
 
+    @classmethod
+    def from_wish(cls, wish: Wish, calibration: Calibration | None) -> Controller:
+        """The controller for a question's whole wish; byte budget and deadline are kept around it by
+        :func:`heliograph.controllers.bounds.bounded`.
+
+        Args:
+            wish: of the question.
+            calibration: None where the cloud holds none.
+
+        Raises:
+            UsageError: the target is not in 0 to 255.
+        """
+        return cls.from_target(wish.target)
+
+    def reads(self) -> frozenset[str]:
+        """What is to be measured of every new prefix, of ``ENERGY`` and ``EXPECTATION``; costs a decoding each."""
+        return frozenset()
+
     @abstractmethod
     def decide(self, observation: Observation) -> Decision:
-        """Enough or wait. A finished image is always enough: nothing more can come."""
+        """Enough, more or wait. A finished image is always enough: nothing more can come."""
 
 
 def checked_target(target: int) -> int:
@@ -73,6 +148,17 @@ def checked_target(target: int) -> int:
     Raises:
         UsageError: ``target`` is not in 0 to 255.
     """
-    if not 0 <= target <= 255:
+    if not 0 <= target <= MAX_TARGET:
         raise UsageError
     return target
+
+
+def share_code(share: float) -> int:
+    """The target byte for a share of 0 to 1, rounded up so that the target is never missed.
+
+    Raises:
+        UsageError: ``share`` is not within 0 to 1.
+    """
+    if not 0.0 <= share <= 1.0:
+        raise UsageError
+    return min(MAX_TARGET, int(-(-share * MAX_TARGET // 1)))

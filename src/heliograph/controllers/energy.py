@@ -9,19 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from heliograph.controllers.base import Controller, Decision, Enough, Observation, Wait, checked_target
-from heliograph.errors import UsageError
+from heliograph.controllers.base import (
+    ENERGY,
+    Controller,
+    Decision,
+    Enough,
+    Observation,
+    Wait,
+    checked_target,
+    share_code,
+)
 
+DEFAULT_ENERGY_TARGET = 230
+"""Nine tenths of the energy: where a question names no target."""
 
-def energy_code(share: float) -> int:
-    """The target byte for a retained share of 0 to 1, rounded up so that the target is never missed.
-
-    Raises:
-        UsageError: ``share`` is not within 0 to 1.
-    """
-    if not 0.0 <= share <= 1.0:
-        raise UsageError
-    return min(255, int(-(-share * 255 // 1)))
+energy_code = share_code
+"""The target byte for a retained share of 0 to 1, rounded up so that the target is never missed."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,10 @@ class EnergyController(Controller):
     def from_target(cls, target: int) -> Self:
         """``target`` / 255 is the retained share to reach."""
         return cls(checked_target(target) / 255)
+
+    def reads(self) -> frozenset[str]:
+        """Energy."""
+        return frozenset({ENERGY})
 
     def decide(self, observation: Observation) -> Decision:
         """Enough at the target. Where energy is unknown (pixels), only the end of the image is enough."""

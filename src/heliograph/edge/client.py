@@ -12,19 +12,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from heliograph.clock import now_s
+from heliograph.codec.calibration import COMBINED
+from heliograph.controllers.base import Wish, share_code
+from heliograph.controllers.energy import DEFAULT_ENERGY_TARGET
+from heliograph.controllers.fixed import budget_code
 from heliograph.edge.device import Device
-from heliograph.edge.exchange import Exchange, PhotoStream, Question
-from heliograph.edge.link import DeviceLink
+from heliograph.edge.exchange import CropSource, Exchange, Question
 from heliograph.edge.photo import load_photo
+from heliograph.edge.region import Box, RegionSending, region_encoder
 from heliograph.edge.report import AskReport, Draft
-from heliograph.errors import ServerUnreachableError, TimedOutError
-from heliograph.protocol.session import DeviceSession
+from heliograph.edge.resuming import RECONNECT_S, DeviceSessionKeeper
+from heliograph.edge.streams import HeldPhotos, PhotoStream
+from heliograph.errors import ConnectionLostError, TimedOutError
+from heliograph.protocol.frames import AnswerFlag
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, label
 from heliograph.transport.base import Connection
@@ -36,10 +42,14 @@ if TYPE_CHECKING:
     PhotoSource = Path | str | Image
 
 DEFAULT_DEADLINE_S = 120.0
-DEFAULT_TARGET = 230
+DEFAULT_TARGET = DEFAULT_ENERGY_TARGET
+DEFAULT_QUALITY = 0.95
 LOCAL = "local"
+ENERGY, PUSH, PULL = "energy", "push", "pull"
 
-_HELD_PHOTOS = 16
+_MOST_RECONNECTIONS = 8
+_NO_REGION = "never"
+_MS_PER_S = 1e3
 
 
 @dataclass
@@ -57,12 +67,16 @@ class _Timing:
 class DeviceClient:
     """Asks questions over one connection, opened with the first and kept for the next.
 
+    Where the connection breaks, the session goes on over another one: the cloud keeps what has arrived for a while, and
+    the device keeps the streams.
+
     Args:
         open_connection: makes an open connection, such as
             ``lambda: open_websocket("ws://127.0.0.1:8765")``.
         device: encodes photos.
         access_token: shown to the cloud.
         clock: seconds, ascending.
+        reconnect_s: how long to try after the connection broke, within a question's deadline; 0 for not at all.
     """
 
     def __init__(
@@ -71,15 +85,15 @@ class DeviceClient:
         device: Device,
         access_token: str = "",
         clock: Callable[[], float] = now_s,
+        reconnect_s: float = RECONNECT_S,
     ) -> None:
-        self._open_connection = open_connection
         self._device = device
-        self._access_token = access_token
         self._clock = clock
         self._turn = asyncio.Lock()
-        self._link: DeviceLink | None = None
-        self._streams: dict[object, PhotoStream] = {}
-        self._next_id = 0
+        self._photos = HeldPhotos()
+        self._session = DeviceSessionKeeper(
+            open_connection, device.bundle_hash, access_token, self._photos, clock, reconnect_s
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -91,10 +105,7 @@ class DeviceClient:
 
     async def close(self) -> None:
         """Close the connection, if there is one; never waits longer than two seconds."""
-        link, self._link = self._link, None
-        self._streams.clear()
-        if link is not None:
-            await link.close()
+        await self._session.close()
 
     async def ask(
         self,
@@ -103,8 +114,13 @@ class DeviceClient:
         *,
         strategy: str | None = None,
         setting: Setting | None = None,
-        controller: str = "energy",
-        target: int = DEFAULT_TARGET,
+        controller: str | None = None,
+        target: int | None = None,
+        confidence: str = COMBINED,
+        byte_budget: int | None = None,
+        answer_within_s: float | None = None,
+        region: str = _NO_REGION,
+        region_sending: RegionSending | None = None,
         max_answer_tokens: int = 64,
         deadline_s: float = DEFAULT_DEADLINE_S,
         on_draft: Callable[[Draft], None] | None = None,
@@ -117,21 +133,45 @@ class DeviceClient:
             strategy: registry name; ``local`` answers on the device and opens no connection. None takes the best codec
                 of the device's bundle.
             setting: knobs that differ from the strategy's defaults.
-            controller: ``energy`` or ``fixed``.
-            target: the controller's target byte, 0 to 255.
+            controller: what stops the stream: ``push``, ``pull``, ``energy`` or ``fixed``. None takes ``push`` where
+                the bundle holds a calibration, else ``energy``.
+            target: the controller's target byte, 0 to 255; None for its default.
+            confidence: what ``push`` judges an answer by.
+            byte_budget: payload bytes of the photo at most; None for no bound.
+            answer_within_s: when the cloud is to stop waiting and answer; None for no bound.
+            region: policy by which the cloud may ask for a crop of the original.
+            region_sending: how that crop travels; None for WebP.
             max_answer_tokens: 1 to 1024.
             deadline_s: for everything together, in seconds.
             on_draft: called with every draft as it arrives.
 
         Raises:
             ServerUnreachableError: no connection.
-            ConnectionLostError: it broke before the final answer.
+            ConnectionLostError: it broke before the final answer, and the session could not go on.
             TimedOutError: the deadline passed.
             HeliographError: any other named error of the photo, the question, the strategy or the cloud.
         """
         strategy = strategy or self._device.preferred_strategy
         completed = STRATEGIES.load(strategy)().complete_setting(setting or {})
-        asked = Question(question, controller, target, max_answer_tokens, on_draft)
+        controller = controller or (ENERGY if self._device.calibration is None else PUSH)
+        asked = Question(
+            question,
+            controller,
+            Wish(
+                _target(controller, target),
+                confidence,
+                0 if byte_budget is None else budget_code(byte_budget),
+                0 if answer_within_s is None else budget_code(max(1, int(answer_within_s * _MS_PER_S))),
+            ),
+            max_answer_tokens,
+            on_draft,
+            region,
+            self._device.calibration,
+            lambda prefix: self._device.foresee(prefix, question),
+        )
+        if region != _NO_REGION:
+            crop = self._crop_source(photo, region_sending or RegionSending())
+            asked = replace(asked, crop=crop)
         try:
             async with asyncio.timeout(deadline_s), self._turn:
                 timing = _Timing(self._clock, self._clock())
@@ -167,20 +207,17 @@ class DeviceClient:
     async def _ask_cloud(
         self, photo: PhotoSource, strategy: str, setting: Setting, asked: Question, timing: _Timing
     ) -> AskReport:
-        if self._link is not None and not self._link.usable:
-            await self.close()
         key = _identity(photo), strategy, label(setting)
         encoding: asyncio.Future[EncodedImage] | None = None
-        if key not in self._streams:
+        if not self._session.usable or key not in self._photos:
             work = asyncio.to_thread(self._encode, photo, strategy, setting, timing)
             encoding = asyncio.ensure_future(work)
+        before, broken = self._session.counters, self._session.reconnections
         try:
-            before = self._counters()
-            link = await self._linked()
-            stream = self._streams.get(key) or self._new_stream(key, photo)
-            self._next_id += 1
-            exchange = Exchange(link, self._next_id, asked, stream, timing.elapsed_ms)
-            final = await exchange.run(encoding)
+            link = await self._session.linked()
+            stream = self._photos.get(key) or self._photos.begin(key, photo, link.session)
+            exchange = Exchange(asked, stream, timing.elapsed_ms)
+            final = await self._answered(exchange, encoding)
         except BaseException:
             self._forget(key)  # whatever state it is in; the next question sends the photo anew
             raise
@@ -188,7 +225,7 @@ class DeviceClient:
             if encoding is not None:
                 encoding.cancel()
                 await asyncio.gather(encoding, return_exceptions=True)
-        after = self._counters()
+        after = self._session.counters
         return AskReport(
             answer=final.text,
             confidence=final.confidence,
@@ -203,7 +240,22 @@ class DeviceClient:
             drafts=tuple(exchange.drafts),
             stopped_early=stream.encoded is not None and stream.sent < len(stream.encoded.segments),
             photo_seen=final.photo_seen,
+            regions_sent=exchange.regions_sent,
+            looked=AnswerFlag.LOOKED in final.flags,
+            region_missed=AnswerFlag.REGION_MISSED in final.flags,
+            controller_failed=AnswerFlag.CONTROLLER_FAILED in final.flags,
+            reconnections=self._session.reconnections - broken,
         )
+
+    async def _answered(self, exchange: Exchange, encoding: asyncio.Future[EncodedImage] | None) -> Draft:
+        """The final answer, over as many connections as it takes."""
+        for _ in range(_MOST_RECONNECTIONS):
+            try:
+                return await exchange.run(await self._session.linked(), self._photos.next_id(), encoding)
+            except ConnectionLostError:
+                if not await self._session.go_on():
+                    raise
+        raise ConnectionLostError
 
     def _encode(self, photo: PhotoSource, strategy: str, setting: Setting, timing: _Timing) -> EncodedImage:
         started_s = self._clock()
@@ -211,35 +263,36 @@ class DeviceClient:
         timing.encode_ms = (self._clock() - started_s) * 1e3
         return encoded
 
-    async def _linked(self) -> DeviceLink:
-        if self._link is None:
-            try:
-                connection = await self._open_connection()
-            except TimedOutError as error:
-                raise ServerUnreachableError from error
-            session = DeviceSession(self._device.bundle_hash, self._access_token)
-            self._link = DeviceLink(connection, session, self._clock)
-        self._link.drop_events()
-        return self._link
-
-    def _counters(self) -> tuple[int, int]:
-        if self._link is None:
-            return 0, 0
-        return self._link.connection.sent_bytes, self._link.connection.received_bytes
-
-    # ---- photos that the cloud holds -------------------------------------------------------------------
-    def _new_stream(self, key: object, photo: PhotoSource) -> PhotoStream:
-        while len(self._streams) >= _HELD_PHOTOS:
-            self._forget(next(iter(self._streams)))
-        self._next_id += 1
-        stream = self._streams[key] = PhotoStream(self._next_id, photo)
-        return stream
-
     def _forget(self, key: object) -> None:
-        stream = self._streams.pop(key, None)
-        if stream is not None and self._link is not None and not self._link.session.closed:
-            self._link.session.forget_image(stream.image_id)
-            self._link.flush()
+        self._photos.forget(key, self._session.session)
+        self._session.flush()
+
+    # ---- regions ---------------------------------------------------------------------------------------
+    def _crop_source(self, photo: PhotoSource, sending: RegionSending) -> CropSource:
+        encode = region_encoder(self._device, photo, sending)
+        how = sending.strategy, label(sending.setting or {})
+
+        async def crop(box: Box) -> PhotoStream:
+            key = _identity(photo), "region", box, how
+            stream, session = self._photos.get(key), self._session.session
+            if stream is None and session is not None:
+                encoded = await asyncio.to_thread(encode, box)
+                stream = self._photos.begin(key, photo, session)
+                stream.encoded = encoded
+            if stream is None:
+                raise ConnectionLostError
+            return stream
+
+        return crop
+
+
+def _target(controller: str, target: int | None) -> int:
+    """The target byte where none is named: nothing less than nine tenths of the energy, or 95 % of the answers."""
+    if target is not None:
+        return target
+    return {ENERGY: DEFAULT_TARGET, PUSH: share_code(DEFAULT_QUALITY), PULL: share_code(DEFAULT_QUALITY)}.get(
+        controller, 0
+    )
 
 
 def _opened(photo: PhotoSource) -> Image:

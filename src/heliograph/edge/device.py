@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from heliograph.codec.fallback import written_by
 from heliograph.edge.encoder import open_encoder
 from heliograph.edge.preprocess_frames import AnyPreprocessor, open_preprocessor
 from heliograph.errors import BundleDamagedError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from heliograph.codec.base import Codec
     from heliograph.codec.bundle import Bundle
+    from heliograph.codec.calibration import Calibration
+    from heliograph.codec.expectation import Expectation
     from heliograph.edge.local_model import LocalModel
 
 
@@ -52,6 +55,22 @@ class Device:
     def bundle_hash(self) -> bytes:
         """8 bytes for HELLO; empty without a bundle."""
         return self._bundle.hash if self._bundle is not None else b""
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """How likely answers from prefixes are right; None where the bundle does not say."""
+        return self._bundle.calibration if self._bundle is not None else None
+
+    def foresee(self, prefix: EncodedImage, question: str) -> Expectation | None:
+        """What the bundle's codec foretells of an answer from a prefix; None where it has no error head.
+
+        Raises:
+            HeliographError: the prefix is none of the codec's.
+        """
+        kind, header = written_by(prefix)
+        if self._bundle is None or kind not in self._bundle.codec_kinds:
+            return None
+        return self._bundle.codec(kind).expect(header, prefix.segments, question)
 
     @property
     def preferred_strategy(self) -> str:

@@ -4,108 +4,115 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
+from heliograph.codec.calibration import Calibration
+from heliograph.controllers.base import Wish
+from heliograph.controllers.push import ERROR_HEAD
 from heliograph.edge.link import DeviceLink
 from heliograph.edge.report import Draft
-from heliograph.edge.stop import expected_segments
-from heliograph.errors import ConnectionLostError
-from heliograph.protocol.events import DraftReceived, ErrorReceived, FinalReceived, MoreRequested, SessionClosed
+from heliograph.edge.stop import PUSH, Foresight, budget_segments, chunk_end, expected_segments
+from heliograph.edge.streams import NO_LIMIT, PhotoStream
+from heliograph.errors import ConnectionLostError, HeliographError
+from heliograph.protocol.events import (
+    DraftReceived,
+    ErrorReceived,
+    FinalReceived,
+    MoreRequested,
+    RegionRequested,
+    SessionClosed,
+)
+from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
+from heliograph.registry import CONTROLLERS
+from heliograph.transport.base import DEFAULT_QUEUE_BYTES
 from heliograph.types import EncodedImage
 
 MESSAGE_BYTES = 128
 """Segments are joined to messages of at least this size, so that websocket framing stays below 5 %."""
 
+JUDGED_MESSAGE_BYTES = 40
+"""Where the cloud judges drafts, messages are small and few bytes wait unsent, so that enough can come in time: twelve
+bytes more of framing on a stream of 160, against what a slow link would carry in vain."""
+
 STOP_GRACE_S = 1.0
 """Where the device knows that the controller will have enough, it waits this long for ENOUGH before it goes on."""
 
-_NO_LIMIT = 2**31
+CropSource = Callable[[tuple[int, int, int, int]], Awaitable[PhotoStream]]
+"""A region in 1/1024 of the photo to the stream that shows it, encoded."""
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, and how good the answer must be."""
+    """What is asked, and how good the answer must be.
+
+    Attributes:
+        text, controller, wish, max_answer_tokens: as they travel.
+        region: region policy.
+        on_draft: called with every draft.
+        calibration, foresee: what the device knows of the cloud's decision beforehand.
+        crop: makes the crop that the cloud asks for; None refuses.
+    """
 
     text: str
     controller: str
-    target: int
+    wish: Wish
     max_answer_tokens: int
     on_draft: Callable[[Draft], None] | None = None
-
-
-@dataclass
-class PhotoStream:
-    """One photo on one connection, and how far it has been sent.
-
-    Attributes:
-        image_id: its number on the wire.
-        source: what the caller named; held so that its identity stays its own.
-        encoded: None until the encoder is done.
-        sent: segments handed to the link.
-        allowed: segments that the cloud wants at most (MORE sets a new bound).
-        resumed: set by MORE.
-    """
-
-    image_id: int
-    source: object
-    encoded: EncodedImage | None = None
-    sent: int = 0
-    allowed: int = _NO_LIMIT
-    resumed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def payload_bytes(self, segments: int) -> int:
-        """Header and the first ``segments`` segments in bytes."""
-        return self.encoded.prefix(segments).payload_bytes if self.encoded else 0
+    region: str = "never"
+    calibration: Calibration | None = None
+    foresee: Foresight = lambda prefix: None
+    crop: CropSource | None = None
 
 
 class Exchange:
-    """One question on a link that is open.
+    """One question on a link that is open; run again on another one where the first broke.
 
     Args:
-        link: usable.
-        question_id: larger than every earlier one on this link.
         question: what to ask.
-        stream: the photo; new where ``stream.encoded`` is None.
+        stream: the photo.
         elapsed_ms: time since the question was asked.
     """
 
-    def __init__(
-        self,
-        link: DeviceLink,
-        question_id: int,
-        question: Question,
-        stream: PhotoStream,
-        elapsed_ms: Callable[[], float],
-    ) -> None:
-        self._link = link
-        self._question_id = question_id
+    def __init__(self, question: Question, stream: PhotoStream, elapsed_ms: Callable[[], float]) -> None:
         self._question = question
         self._stream = stream
         self._elapsed_ms = elapsed_ms
+        self._asks = CONTROLLERS.load(question.controller).asks
+        judged = question.controller == PUSH and question.wish.confidence != ERROR_HEAD
+        self._message_bytes = JUDGED_MESSAGE_BYTES if judged else MESSAGE_BYTES
+        self._unsent_bytes = JUDGED_MESSAGE_BYTES if judged else DEFAULT_QUEUE_BYTES
         self.drafts: list[Draft] = []
         self.payload_bytes = 0
+        self.regions_sent = 0
 
-    async def run(self, encoding: asyncio.Future[EncodedImage] | None) -> Draft:
+    async def run(self, link: DeviceLink, question_id: int, encoding: asyncio.Future[EncodedImage] | None) -> Draft:
         """The final answer.
 
         Args:
-            encoding: gives the stream where the photo is new to this connection.
+            link: usable.
+            question_id: larger than every earlier one in this session.
+            encoding: gives the stream where the photo is new to this session.
 
         Raises:
             HeliographError: of the photo, the cloud or the connection; the question is then cancelled.
         """
-        session, asked = self._link.session, self._question
+        self._link, self._question_id = link, question_id
+        session, asked = link.session, self._question
         session.ask(
-            self._question_id,
+            question_id,
             self._stream.image_id,
             asked.text,
             controller=asked.controller,
-            target=asked.target,
+            target=asked.wish.target,
             max_answer_tokens=asked.max_answer_tokens,
+            confidence=asked.wish.confidence,
+            byte_budget=asked.wish.byte_budget,
+            deadline=asked.wish.deadline,
+            region=asked.region,
         )
         if encoding is None or not encoding.done():
-            self._link.flush()  # otherwise the photo goes out in the same message
+            link.flush()  # otherwise the photo goes out in the same message
         sending = asyncio.create_task(self._send(encoding))
         hearing = asyncio.create_task(self._hear(sending))
         try:
@@ -118,23 +125,48 @@ class Exchange:
             hearing.cancel()
             await asyncio.gather(sending, hearing, return_exceptions=True)
             if not session.closed:
-                session.cancel(self._question_id)  # says nothing where the answer is there
-                self._link.flush()
+                session.cancel(question_id)  # says nothing where the answer is there
+                link.flush()
 
     # ---- to the cloud ----------------------------------------------------------------------------------
     async def _send(self, encoding: asyncio.Future[EncodedImage] | None) -> None:
-        stream, session = self._stream, self._link.session
-        if encoding is not None:
+        stream = self._stream
+        if stream.encoded is None:
+            assert encoding is not None, "a new photo is being encoded"
             stream.encoded = await encoding
-            session.announce_image(stream.image_id, stream.encoded.strategy, stream.encoded.header)
-            self.payload_bytes += len(stream.encoded.header)
         encoded = stream.encoded
-        assert encoded is not None
-        pause_at: int | None = expected_segments(encoded, self._question.controller, self._question.target)
-        total = len(encoded.segments)
-        if total == 0 and encoding is not None:
-            session.finish_image(stream.image_id)
+        stream.allowed = chunk_end(encoded, stream.sent) if self._asks else NO_LIMIT
+        if self._question.wish.byte_budget:
+            stream.allowed = min(stream.allowed, budget_segments(encoded, self._question.wish.byte_budget))
+        self._announce(stream, encoded)
+        pause_at: int | None = None
+        if not self._asks:
+            asked = self._question
+            pause_at = expected_segments(
+                encoded, asked.controller, asked.wish, asked.text, asked.calibration, asked.foresee
+            )
+        await self._send_segments(stream, encoded, pause_at)
+
+    def _announce(self, stream: PhotoStream, encoded: EncodedImage) -> None:
+        """Say that a photo begins, unless it was said; a stream without segments is at its end at once."""
+        if not stream.announced:
+            total = len(encoded.segments) if self._asks else 0
+            self._link.session.announce_image(stream.image_id, encoded.strategy, encoded.header, total)
+            stream.announced = True
+            self.payload_bytes += len(encoded.header)
+        if self._finish(stream, encoded):
             self._link.flush()
+
+    def _finish(self, stream: PhotoStream, encoded: EncodedImage) -> bool:
+        """Say that nothing follows, where that is so and was not said."""
+        if stream.finished or stream.sent < len(encoded.segments):
+            return False
+        self._link.session.finish_image(stream.image_id)
+        stream.finished = True
+        return True
+
+    async def _send_segments(self, stream: PhotoStream, encoded: EncodedImage, pause_at: int | None) -> None:
+        session, total = self._link.session, len(encoded.segments)
         while stream.sent < total:
             if not session.wants_segments(stream.image_id) or stream.sent >= stream.allowed:
                 stream.resumed.clear()
@@ -143,50 +175,69 @@ class Exchange:
                 pause_at = None
                 await self._grace()
             else:
-                self._queue_message(encoded, min(total, stream.allowed, pause_at or total))
+                self._queue_message(stream, encoded, min(total, stream.allowed, pause_at or total))
                 self._link.flush()
-                await self._link.room()
+                await self._link.room(self._unsent_bytes)
 
     async def _grace(self) -> None:
         self._stream.resumed.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stream.resumed.wait(), STOP_GRACE_S)
 
-    def _queue_message(self, encoded: EncodedImage, end: int) -> None:
+    def _queue_message(self, stream: PhotoStream, encoded: EncodedImage, end: int) -> None:
         """Queue segments up to ``end``, or until the message is large enough."""
-        stream, session = self._stream, self._link.session
         size = 0
-        while stream.sent < end and size < MESSAGE_BYTES:
+        while stream.sent < end and size < self._message_bytes:
             segment = encoded.segments[stream.sent]
-            session.send_segment(stream.image_id, segment)
+            self._link.session.send_segment(stream.image_id, segment)
             stream.sent += 1
             size += len(segment)
         self.payload_bytes += size
-        if stream.sent == len(encoded.segments):
-            session.finish_image(stream.image_id)
+        self._finish(stream, encoded)
+
+    async def _serve_region(self, box: tuple[int, int, int, int]) -> None:
+        """Send the crop that the cloud asks for, or say that it will not come: then the first answer stands."""
+        session, crop = self._link.session, None
+        if self._question.crop is not None:
+            with contextlib.suppress(HeliographError):
+                crop = await self._question.crop(box)
+        session.send_crop(self._question_id, None if crop is None else crop.image_id)
+        if crop is not None and crop.encoded is not None:
+            self.regions_sent += 1
+            self._announce(crop, crop.encoded)
+            await self._send_segments(crop, crop.encoded, None)
+        self._link.flush()
 
     # ---- from the cloud --------------------------------------------------------------------------------
     async def _hear(self, sending: asyncio.Task[None]) -> Draft:
-        while True:
-            match await self._link.event():
-                case DraftReceived(self._question_id, text, confidence, used):
-                    self._keep_draft(self._draft(text, confidence, used))
-                case FinalReceived(self._question_id, text, confidence, used):
-                    sending.cancel()
-                    return self._draft(text, confidence, used)
-                case MoreRequested(self._stream.image_id, segments):
-                    self._stream.allowed = self._stream.sent + segments
-                    self._stream.resumed.set()
-                case ErrorReceived(error_class, question_id) if question_id in (None, self._question_id):
-                    raise error_class()
-                case SessionClosed(error_class):
-                    raise (error_class or ConnectionLostError)()
-                case _:
-                    pass  # of earlier questions, or what the session itself keeps account of
+        region: asyncio.Task[None] | None = None
+        try:
+            while True:
+                match await self._link.event():
+                    case DraftReceived(self._question_id, text, confidence, used):
+                        self._keep_draft(self._draft(text, confidence, used))
+                    case FinalReceived(self._question_id, text, confidence, used, flags):
+                        sending.cancel()
+                        return self._draft(text, confidence, used, flags)
+                    case MoreRequested(self._stream.image_id, segments):
+                        self._stream.allowed = self._stream.sent + segments
+                        self._stream.resumed.set()
+                    case RegionRequested(self._question_id, box):
+                        region = asyncio.create_task(self._serve_region(box))
+                    case ErrorReceived(error_class, question_id) if question_id in (None, self._question_id):
+                        raise error_class()
+                    case SessionClosed(error_class):
+                        raise (error_class or ConnectionLostError)()
+                    case _:
+                        pass  # of earlier questions, or what the session itself keeps account of
+        finally:
+            if region is not None:
+                region.cancel()
+                await asyncio.gather(region, return_exceptions=True)
 
-    def _draft(self, text: str, confidence: float, segments_used: int) -> Draft:
+    def _draft(self, text: str, confidence: float, segments_used: int, flags: AnswerFlag = NO_FLAGS) -> Draft:
         payload_bytes = self._stream.payload_bytes(segments_used)
-        return Draft(self._elapsed_ms(), payload_bytes, confidence, text, photo_seen=segments_used > 0)
+        return Draft(self._elapsed_ms(), payload_bytes, confidence, text, segments_used > 0, flags)
 
     def _keep_draft(self, draft: Draft) -> None:
         self.drafts.append(draft)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
 from heliograph.strategies.base import Setting
 
 
@@ -17,6 +18,7 @@ class Draft:
         confidence: 0 to 1.
         text: the draft.
         photo_seen: False where nothing but the header had arrived: a guess that the photo has no part in.
+        flags: what the cloud says about a final answer.
     """
 
     t_ms: float
@@ -24,6 +26,7 @@ class Draft:
     confidence: float
     text: str
     photo_seen: bool = True
+    flags: AnswerFlag = NO_FLAGS
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class AskReport:
         drafts: in order of arrival, without the final answer.
         stopped_early: the cloud had enough before the whole stream was sent.
         photo_seen: False where the answer is a guess without the photo, because nothing but its header was sent.
+        regions_sent: crops of the original that the cloud asked for and got.
+        looked: the answer is from the whole photo and the region together, and surer than the first one.
+        region_missed: a region was wanted and did not come, or came to nothing; this is the first answer.
+        controller_failed: what decides in the cloud failed; this is the answer that was there.
+        reconnections: how often the connection broke and the session went on over another one.
     """
 
     answer: str
@@ -59,6 +67,11 @@ class AskReport:
     drafts: tuple[Draft, ...] = field(default=())
     stopped_early: bool = False
     photo_seen: bool = True
+    regions_sent: int = 0
+    looked: bool = False
+    region_missed: bool = False
+    controller_failed: bool = False
+    reconnections: int = 0
 
     @property
     def wire_bytes(self) -> int:

@@ -7,24 +7,73 @@ a bandwidth-delay product, more than the whole payload on a slow link.
 
 from __future__ import annotations
 
-from heliograph.controllers.base import Enough, Observation
-from heliograph.registry import CONTROLLERS
+from collections.abc import Callable
+
+from heliograph.codec.calibration import Calibration
+from heliograph.codec.expectation import Expectation
+from heliograph.controllers.base import EXPECTATION, Enough, Observation, Wish
+from heliograph.controllers.bounds import controller_for
+from heliograph.controllers.fixed import budget_bytes
+from heliograph.controllers.foresight import foretold_signals
+from heliograph.controllers.pull import chunk_segments
 from heliograph.types import EncodedImage
 
+PUSH = "push"
 
-def expected_segments(encoded: EncodedImage, controller: str, target: int) -> int:
+Foresight = Callable[[EncodedImage], Expectation | None]
+"""What the device's own codec foretells of a prefix and the question."""
+
+
+def expected_segments(
+    encoded: EncodedImage,
+    controller: str,
+    wish: Wish,
+    question: str = "",
+    calibration: Calibration | None = None,
+    foresee: Foresight = lambda prefix: None,
+) -> int:
     """The number of segments, at least 1 where there is one, after which ``controller`` will have enough.
+
+    All of them where only the cloud can know: it judges an answer, or holds a calibration that the device does not.
 
     Raises:
         UnknownNameError: no such controller.
         UsageError: the target is not one byte.
     """
-    deciding = CONTROLLERS.load(controller).from_target(target)
+    deciding = controller_for(controller, wish, calibration)
+    total = len(encoded.segments)
+    if controller == PUSH and calibration is None:
+        return total
     received_bytes = len(encoded.header)
     for count, segment in enumerate(encoded.segments, start=1):
         received_bytes += len(segment)
         energy = encoded.predicted_quality[count - 1] if encoded.predicted_quality else None
-        observation = Observation(received_bytes, count, energy, image_finished=count == len(encoded.segments))
+        expectation = foresee(encoded.prefix(count)) if EXPECTATION in deciding.reads() else None
+        observation = Observation(
+            received_bytes,
+            count,
+            energy,
+            image_finished=count == total,
+            arrived=None if expectation is None else foretold_signals(expectation, received_bytes, question),
+            total_segments=total,
+            asked_segments=total,
+        )
         if isinstance(deciding.decide(observation), Enough):
             return count
+    return total
+
+
+def budget_segments(encoded: EncodedImage, byte_budget: int) -> int:
+    """Segments after which a byte budget (a code, 0 for none) is reached: the first that reaches it is the last."""
+    budget, size = budget_bytes(byte_budget), len(encoded.header)
+    for count, segment in enumerate(encoded.segments, start=1):
+        size += len(segment)
+        if 0 < budget <= size:
+            return count
     return len(encoded.segments)
+
+
+def chunk_end(encoded: EncodedImage, sent: int) -> int:
+    """Segments up to the end of the chunk that begins after ``sent``, for a controller that asks for every chunk."""
+    chunk = chunk_segments(len(encoded.segments))
+    return min(len(encoded.segments), (sent // chunk + 1) * chunk)

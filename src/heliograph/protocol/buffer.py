@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from heliograph.protocol.fields import read_varint
-from heliograph.protocol.frames import (
-    SHORT_SEGMENT_FLAG,
-    SMALL_FIELD_MASK,
-    Frame,
-    SegmentFrame,
-    check_body_length,
-    parse_body,
-)
+from heliograph.protocol.frames import SHORT_SEGMENT_FLAG, SMALL_FIELD_MASK, Frame, SegmentFrame
+from heliograph.protocol.parsing import check_body_length, parse_body
 
 _PORTION_BYTES = 64 << 10
 

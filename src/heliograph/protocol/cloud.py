@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hmac
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,15 +13,16 @@ from heliograph.errors import (
     PayloadTooLargeError,
     ProtocolStateError,
     ProtocolVersionError,
-    QuestionEmptyError,
-    QuestionTooLongError,
     TooManyError,
+    TooManyRegionsError,
     UnauthorizedError,
     UnknownImageError,
     UsageError,
 )
+from heliograph.protocol.access import AccessTokens
 from heliograph.protocol.endpoint import Endpoint
 from heliograph.protocol.events import (
+    CropAnnounced,
     Event,
     HelloReceived,
     ImageAnnounced,
@@ -33,9 +32,10 @@ from heliograph.protocol.events import (
     QuestionCancelled,
     SegmentReceived,
 )
-from heliograph.protocol.fields import decode_text
 from heliograph.protocol.frames import (
-    AnswerFrame,
+    NO_FLAGS,
+    AnswerFlag,
+    CropFrame,
     ErrorFrame,
     Frame,
     FrameType,
@@ -48,26 +48,35 @@ from heliograph.protocol.frames import (
     SegmentFrame,
     WelcomeFrame,
 )
-from heliograph.protocol.images import ImageBook, ImageCount
+from heliograph.protocol.images import ImageCount, SessionMemory
 from heliograph.protocol.limits import (
-    MAX_ANSWER_CHARACTERS,
     MAX_IMAGES,
     MAX_MODEL_NAME_BYTES,
     MAX_OPEN_QUESTIONS,
-    MAX_PIXEL_COORDINATE,
-    MAX_QUESTION_CHARACTERS,
+    MAX_REGIONS_PER_QUESTION,
     MAX_SEGMENTS_PER_IMAGE,
-    MAX_UTF8_BYTES_PER_CHARACTER,
     PROTOCOL_VERSION,
+    REGION_SCALE,
+    SESSION_TOKEN_BYTES,
 )
 from heliograph.protocol.states import CLOUD_RECEIVES, CLOUD_SENDS, Table
-from heliograph.strategies.wire_ids import STRATEGIES_THAT_NEED_THE_BUNDLE, controller_name, strategy_name
+from heliograph.protocol.texts import answer_bytes, answer_frame, question_text
+from heliograph.strategies.wire_ids import (
+    STRATEGIES_THAT_NEED_THE_BUNDLE,
+    confidence_name,
+    controller_name,
+    region_name,
+    strategy_name,
+)
 
 
 @dataclass(slots=True)
 class _OpenQuestion:
     image_id: int
     draft: bytes | None = None
+    regions: int = 0
+    crop_is_due: bool = False
+    crop_id: int | None = None
 
 
 class CloudSession(Endpoint):
@@ -80,23 +89,35 @@ class CloudSession(Endpoint):
         bundle_hash: 8 bytes, or empty for a cloud that only takes pixels.
         access_tokens: tokens of which a device must show one; empty lets every device in.
         model_name: told to the device in WELCOME, cut at 128 bytes of UTF-8.
+        session_token: 16 bytes that nobody can guess, told to a device that wants to be able to go on after its
+            connection broke; empty where this cloud keeps nothing.
+        recall: what was kept of the session with such a token, or None.
 
     Raises:
-        UsageError: a hash of another length.
+        UsageError: a hash or token of another length.
     """
 
     _sends: ClassVar[Table] = CLOUD_SENDS
     _receives: ClassVar[Table] = CLOUD_RECEIVES
 
-    def __init__(self, bundle_hash: bytes, access_tokens: frozenset[str], model_name: str = "") -> None:
+    def __init__(
+        self,
+        bundle_hash: bytes,
+        access_tokens: frozenset[str],
+        model_name: str = "",
+        *,
+        session_token: bytes = b"",
+        recall: Callable[[bytes], SessionMemory | None] = lambda token: None,
+    ) -> None:
         super().__init__(bundle_hash)
-        self._access_tokens = tuple(token.encode("utf-8", "replace") for token in access_tokens)
+        if len(session_token) not in (0, SESSION_TOKEN_BYTES):
+            raise UsageError
+        self._session_token, self._recall = session_token, recall
+        self._access_tokens = AccessTokens(access_tokens)
         self._model_name = model_name.encode("utf-8", "replace")[:MAX_MODEL_NAME_BYTES].decode("utf-8", "ignore")
         self._device_bundle_hash = b""
-        self._images = ImageBook()
-        self._refused: dict[int, type[HeliographError]] = {}
+        self._memory = SessionMemory()
         self._questions: dict[int, _OpenQuestion] = {}
-        self._last_question_id = -1
 
     # ---- what the cloud says ---------------------------------------------------------------------------
     def send_draft(
@@ -114,14 +135,16 @@ class CloudSession(Endpoint):
         question = self._questions.get(question_id)
         if question is None:
             return False
-        data = _answer_bytes(text)
+        data = answer_bytes(text)
         if data == question.draft and not even_if_unchanged:
             return False
-        self._send(_answer_frame(question_id, data, question.draft or b"", confidence, segments_used, final=False))
+        self._send(answer_frame(question_id, data, question.draft or b"", confidence, segments_used, final=False))
         question.draft = data
         return True
 
-    def send_final(self, question_id: int, text: str, confidence: float, segments_used: int) -> bool:
+    def send_final(
+        self, question_id: int, text: str, confidence: float, segments_used: int, flags: AnswerFlag = NO_FLAGS
+    ) -> bool:
         """Queue the final answer and close the question; text beyond 4000 characters is cut off.
 
         Returns:
@@ -131,7 +154,10 @@ class CloudSession(Endpoint):
         if question is None:
             return False
         previous = question.draft or b""
-        self._send(_answer_frame(question_id, _answer_bytes(text), previous, confidence, segments_used, final=True))
+        data = answer_bytes(text)
+        self._send(
+            answer_frame(question_id, data, previous, confidence, segments_used, final=True, flags=AnswerFlag(flags))
+        )
         return True
 
     def send_enough(self, image_id: int) -> bool:
@@ -140,7 +166,7 @@ class CloudSession(Endpoint):
         Returns:
             False where nothing was queued: the photo is not held, or it was said before, or all is here.
         """
-        image = self._images.get(image_id)
+        image = self._memory.images.get(image_id)
         if image is None or image.enough or image.finished:
             return False
         image.enough = True
@@ -151,21 +177,28 @@ class CloudSession(Endpoint):
         """Ask for 1 to 4096 further segments; takes an ENOUGH back. False where the photo is not held or all here."""
         if not 1 <= segments <= MAX_SEGMENTS_PER_IMAGE:
             raise UsageError
-        image = self._images.get(image_id)
+        image = self._memory.images.get(image_id)
         if image is None or image.finished:
             return False
         image.enough = False
         self._send(MoreFrame(image_id, segments))
         return True
 
-    def send_region(self, image_id: int, box: tuple[int, int, int, int]) -> bool:
-        """Ask for a crop (left, top, right, bottom), photo pixels. False where the photo is not held."""
+    def send_region(self, question_id: int, box: tuple[int, int, int, int]) -> bool:
+        """Ask for a crop (left, top, right, bottom) of the question's photo, in 1/1024 of its width and height.
+
+        Returns:
+            False where nothing was queued: the question is not open, or one was asked for already.
+        """
         left, top, right, bottom = box
-        if not (0 <= left < right <= MAX_PIXEL_COORDINATE and 0 <= top < bottom <= MAX_PIXEL_COORDINATE):
+        if not (0 <= left < right <= REGION_SCALE and 0 <= top < bottom <= REGION_SCALE):
             raise UsageError
-        if image_id not in self._images:
+        question = self._questions.get(question_id)
+        if question is None or question.regions >= MAX_REGIONS_PER_QUESTION:
             return False
-        self._send(RegionFrame(image_id, box))
+        question.regions += 1
+        question.crop_is_due = True
+        self._send(RegionFrame(question_id, box))
         return True
 
     def send_error(self, error: HeliographError, question_id: int | None) -> None:
@@ -180,13 +213,18 @@ class CloudSession(Endpoint):
             self._send(ErrorFrame(error.code, question_id))
 
     @property
+    def memory(self) -> SessionMemory:
+        """What a session that goes on elsewhere needs; take it before this one is closed."""
+        return self._memory
+
+    @property
     def open_questions(self) -> tuple[int, ...]:
         """Questions that still wait for their final answer."""
         return tuple(self._questions)
 
     def image_count(self, image_id: int) -> ImageCount | None:
         """What has arrived of a photo, late segments included; None where it is not held."""
-        return self._images.get(image_id)
+        return self._memory.images.get(image_id)
 
     # ---- what the cloud hears --------------------------------------------------------------------------
     def _on_frame(self, frame: Frame) -> Iterator[Event]:
@@ -205,37 +243,43 @@ class CloudSession(Endpoint):
                 if self._is_held(image_id):
                     yield self._drop_image(image_id, UnknownImageError)
             case IdFrame(type=FrameType.CANCEL, id=question_id):
-                if question_id > self._last_question_id:
+                if question_id > self._memory.last_question_id:
                     raise ProtocolStateError
                 if self._questions.pop(question_id, None) is not None:
                     yield QuestionCancelled(question_id)
+            case CropFrame():
+                yield from self._on_crop(frame)
             case _:
                 raise ProtocolStateError
 
     def _on_hello(self, frame: HelloFrame) -> Event:
         if frame.version != PROTOCOL_VERSION:
             raise ProtocolVersionError
-        if self._access_tokens and not self._is_known_token(frame.access_token.encode()):
+        if not self._access_tokens.let_in(frame.access_token):
             raise UnauthorizedError
         self._device_bundle_hash = frame.bundle_hash
-        self._send(WelcomeFrame(self._bundle_hash, self._model_name))
-        return HelloReceived(frame.bundle_hash)
-
-    def _is_known_token(self, shown: bytes) -> bool:
-        matches = [hmac.compare_digest(shown, token) for token in self._access_tokens]  # all of them: constant time
-        return any(matches)
+        kept, token = self._recall(frame.session_token) if frame.session_token else None, b""
+        if kept is not None:
+            self._memory = kept
+            held = tuple(kept.images.go_on())
+            self._send(WelcomeFrame(self._bundle_hash, self._model_name, held=held))
+        else:
+            token = self._session_token if frame.resumable else b""
+            self._send(WelcomeFrame(self._bundle_hash, self._model_name, token))
+        return HelloReceived(frame.bundle_hash, kept is not None, kept is not None or token != b"")
 
     def _on_question(self, frame: QuestionFrame) -> Iterator[Event]:
-        if frame.question_id <= self._last_question_id:
+        if frame.question_id <= self._memory.last_question_id:
             raise ProtocolStateError
-        self._last_question_id = frame.question_id
+        self._memory.last_question_id = frame.question_id
         try:
-            question, controller = _question_text(frame.text), controller_name(frame.controller_id)
+            question, controller = question_text(frame.text), controller_name(frame.controller_id)
+            confidence, region = confidence_name(frame.options.confidence_id), region_name(frame.options.region_id)
             if len(self._questions) >= MAX_OPEN_QUESTIONS:
                 raise TooManyError
-            expected = self._images.is_new(frame.image_id) and frame.image_follows
-            if not expected and frame.image_id not in self._images:
-                raise self._refused.get(frame.image_id, UnknownImageError)
+            expected = self._memory.images.is_new(frame.image_id) and frame.image_follows
+            if not expected and frame.image_id not in self._memory.images:
+                raise self._memory.refused.get(frame.image_id, UnknownImageError)
         except FrameDamagedError:
             raise
         except HeliographError as error:
@@ -250,35 +294,66 @@ class CloudSession(Endpoint):
             frame.target,
             frame.max_answer_tokens,
             frame.image_follows,
+            confidence,
+            frame.options.byte_budget,
+            frame.options.deadline,
+            region,
         )
 
-    def _on_image(self, frame: ImageFrame) -> Iterator[Event]:
-        if not self._images.is_new(frame.image_id):
+    def _on_crop(self, frame: CropFrame) -> Iterator[Event]:
+        if frame.question_id > self._memory.last_question_id:
             raise ProtocolStateError
-        self._fail_questions(UnknownImageError, range(self._images.last_id + 1, frame.image_id))  # ids passed over
+        question = self._questions.get(frame.question_id)
+        if question is None:
+            return  # answered while the crop was on its way
+        if not question.crop_is_due:  # nobody asked for it
+            del self._questions[frame.question_id]
+            self._send(ErrorFrame(TooManyRegionsError.code, frame.question_id))
+            yield QuestionCancelled(frame.question_id)
+            return
+        question.crop_is_due = False
+        images, crop_id = self._memory.images, frame.image_id
+        gone = crop_id is not None and not images.is_new(crop_id) and crop_id not in images
+        question.crop_id = None if gone else crop_id
+        yield CropAnnounced(frame.question_id, question.crop_id)
+
+    def _on_image(self, frame: ImageFrame) -> Iterator[Event]:
+        if not self._memory.images.is_new(frame.image_id):
+            raise ProtocolStateError
+        passed_over = range(self._memory.images.last_id + 1, frame.image_id)
+        self._fail_questions(UnknownImageError, passed_over)
+        yield from self._lost_crops(passed_over)
         try:
             strategy = strategy_name(frame.strategy_id)
             if strategy in STRATEGIES_THAT_NEED_THE_BUNDLE:
                 self._check_bundle()
-            self._images.check_room()
+            self._memory.images.check_room()
         except HeliographError as error:
-            self._images.refuse(frame.image_id)
+            self._memory.images.refuse(frame.image_id)
             self._refuse_image(frame.image_id, type(error))
+            yield from self._lost_crops(range(frame.image_id, frame.image_id + 1))
             return  # its segments, which may be on their way, are ignored
-        self._images.add(frame.image_id, len(frame.header))
-        yield ImageAnnounced(frame.image_id, strategy, frame.header)
+        self._memory.images.add(frame.image_id, len(frame.header))
+        yield ImageAnnounced(frame.image_id, strategy, frame.header, frame.total_segments)
+
+    def _lost_crops(self, image_ids: range) -> Iterator[Event]:
+        """A crop that does not come leaves its question with the first answer."""
+        for question_id, question in self._questions.items():
+            if question.crop_id in image_ids:
+                question.crop_id = None
+                yield CropAnnounced(question_id, None)
 
     def _check_bundle(self) -> None:
         if not self._bundle_hash or self._device_bundle_hash != self._bundle_hash:
             raise BundleMismatchError
 
     def _on_segment(self, frame: SegmentFrame) -> Iterator[Event]:
-        image_id = self._images.last_id if frame.image_id is None else frame.image_id
+        image_id = self._memory.images.last_id if frame.image_id is None else frame.image_id
         if image_id < 0:
             raise ProtocolStateError  # no photo was announced
         if not self._is_held(image_id):
             return  # refused or forgotten while the segment was on its way
-        image = self._images.held(image_id)
+        image = self._memory.images.held(image_id)
         if image.finished:
             raise ProtocolStateError
         try:
@@ -291,28 +366,28 @@ class CloudSession(Endpoint):
     def _on_image_end(self, image_id: int) -> Iterator[Event]:
         if not self._is_held(image_id):
             return
-        image = self._images.held(image_id)
+        image = self._memory.images.held(image_id)
         if image.finished:
             raise ProtocolStateError
         image.finished = True
         yield ImageFinished(image_id)
 
     def _is_held(self, image_id: int) -> bool:
-        if self._images.is_new(image_id):
+        if self._memory.images.is_new(image_id):
             raise ProtocolStateError
-        return image_id in self._images
+        return image_id in self._memory.images
 
     # ---- failures of one photo -------------------------------------------------------------------------
     def _drop_image(self, image_id: int, reason: type[HeliographError]) -> Event:
-        self._images.remove(image_id)
+        self._memory.images.remove(image_id)
         self._refuse_image(image_id, reason)
         return ImageForgotten(image_id)
 
     def _refuse_image(self, image_id: int, reason: type[HeliographError]) -> None:
         """Tell every open question about the photo, and remember the reason for later ones."""
-        if len(self._refused) >= MAX_IMAGES:
-            del self._refused[next(iter(self._refused))]
-        self._refused[image_id] = reason
+        if len(self._memory.refused) >= MAX_IMAGES:
+            del self._memory.refused[next(iter(self._memory.refused))]
+        self._memory.refused[image_id] = reason
         self._fail_questions(reason, range(image_id, image_id + 1))
 
     def _fail_questions(self, reason: type[HeliographError], image_ids: range) -> None:
@@ -325,39 +400,8 @@ class CloudSession(Endpoint):
         self._questions.pop(question_id, None)
 
     def _forget_all(self) -> None:
-        self._images.clear()
-        self._refused.clear()
+        self._memory = SessionMemory()  # whoever keeps the old one can go on with it
         self._questions.clear()
 
     def _is_waiting(self) -> bool:
         return bool(self._questions)
-
-
-def _question_text(data: bytes) -> str:
-    if len(data) > MAX_QUESTION_CHARACTERS * MAX_UTF8_BYTES_PER_CHARACTER:
-        raise QuestionTooLongError  # judged before it is decoded
-    question = decode_text(data)
-    if len(question) > MAX_QUESTION_CHARACTERS:
-        raise QuestionTooLongError
-    if not question.strip():
-        raise QuestionEmptyError
-    return question
-
-
-def _answer_bytes(text: str) -> bytes:
-    return text[:MAX_ANSWER_CHARACTERS].encode("utf-8", "replace")
-
-
-def _answer_frame(
-    question_id: int, data: bytes, previous: bytes, confidence: float, segments_used: int, *, final: bool
-) -> AnswerFrame:
-    most = min(len(previous), len(data))
-    shared = next((i for i in range(most) if previous[i] != data[i]), most)
-    used = min(max(segments_used, 0), MAX_SEGMENTS_PER_IMAGE)
-    return AnswerFrame(question_id, used, _confidence_byte(confidence), shared, data[shared:], final)
-
-
-def _confidence_byte(confidence: float) -> int:
-    if math.isnan(confidence):
-        return 0  # a model that cannot tell is not sure
-    return round(min(max(confidence, 0.0), 1.0) * 255)

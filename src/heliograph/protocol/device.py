@@ -29,6 +29,7 @@ from heliograph.protocol.fields import decode_text
 from heliograph.protocol.frames import (
     SHORT_SEGMENT_MAX_BYTES,
     AnswerFrame,
+    CropFrame,
     Frame,
     FrameType,
     HelloFrame,
@@ -36,6 +37,7 @@ from heliograph.protocol.frames import (
     ImageFrame,
     MoreFrame,
     QuestionFrame,
+    QuestionOptions,
     RegionFrame,
     SegmentFrame,
     WelcomeFrame,
@@ -50,9 +52,17 @@ from heliograph.protocol.limits import (
     MAX_OPEN_QUESTIONS,
     MAX_QUESTION_CHARACTERS,
     MAX_SEGMENT_BYTES,
+    MAX_SEGMENTS_PER_IMAGE,
+    PROTOCOL_VERSION,
+    SESSION_TOKEN_BYTES,
 )
 from heliograph.protocol.states import DEVICE_RECEIVES, DEVICE_SENDS, Table
-from heliograph.strategies.wire_ids import controller_wire_id, strategy_wire_id
+from heliograph.strategies.wire_ids import (
+    confidence_wire_id,
+    controller_wire_id,
+    region_wire_id,
+    strategy_wire_id,
+)
 
 
 class DeviceSession(Endpoint):
@@ -64,18 +74,24 @@ class DeviceSession(Endpoint):
     Args:
         bundle_hash: 8 bytes, or empty for a device that only sends pixels.
         access_token: at most 256 bytes of UTF-8; empty where the cloud asks for none.
+        resumable: ask for a session token, with which the session can go on over another connection.
+        session_token: that of an earlier session, to go on with it; empty for a new one. WELCOME then says which
+            photos the cloud holds; call :meth:`hold_image` for those that are to be used again.
 
     Raises:
-        UsageError: a hash of another length, or a token that is too long.
+        UsageError: a hash or session token of another length, or an access token that is too long.
     """
 
     _sends: ClassVar[Table] = DEVICE_SENDS
     _receives: ClassVar[Table] = DEVICE_RECEIVES
 
-    def __init__(self, bundle_hash: bytes, access_token: str = "") -> None:
+    def __init__(
+        self, bundle_hash: bytes, access_token: str = "", *, resumable: bool = False, session_token: bytes = b""
+    ) -> None:
         super().__init__(bundle_hash)
-        if len(_utf8(access_token)) > MAX_ACCESS_TOKEN_BYTES:
+        if len(_utf8(access_token)) > MAX_ACCESS_TOKEN_BYTES or len(session_token) not in (0, SESSION_TOKEN_BYTES):
             raise UsageError
+        self._resumable, self._session_token = resumable or bool(session_token), bytes(session_token)
         self._access_token = access_token
         self._images = ImageBook()
         self._drafts: dict[int, bytes] = {}
@@ -84,7 +100,8 @@ class DeviceSession(Endpoint):
     # ---- what the device says --------------------------------------------------------------------------
     def start(self) -> None:
         """Queue HELLO; once, before anything else."""
-        self._send(HelloFrame(self._bundle_hash, self._access_token))
+        token = self._session_token
+        self._send(HelloFrame(self._bundle_hash, self._access_token, PROTOCOL_VERSION, self._resumable, token))
 
     def ask(
         self,
@@ -95,6 +112,10 @@ class DeviceSession(Endpoint):
         controller: str = "energy",
         target: int = 230,
         max_answer_tokens: int = 64,
+        confidence: str = "combined",
+        byte_budget: int = 0,
+        deadline: int = 0,
+        region: str = "never",
     ) -> None:
         """Queue a question about a photo that is announced already, or that is announced next.
 
@@ -102,14 +123,19 @@ class DeviceSession(Endpoint):
             question_id: larger than every earlier one.
             image_id: a photo announced before (costs no photo bytes), or the id of the next one.
             question: 1 to 2000 characters.
-            controller: ``energy`` or ``fixed``.
-            target: 0 to 255; ``energy``: retained share times 255; ``fixed``: the byte budget's code.
+            controller: ``energy``, ``fixed``, ``push`` or ``pull``.
+            target: 0 to 255; ``energy``: retained share times 255; ``fixed``: the byte budget's code; ``push`` and
+                ``pull``: quality times 255.
             max_answer_tokens: 1 to 1024.
+            confidence: what ``push`` judges an answer by.
+            byte_budget: code of the payload bytes at most, 1 to 255; 0 for no bound.
+            deadline: code of the milliseconds to the answer, 1 to 255; 0 for no bound.
+            region: policy by which the cloud may ask for a crop of the original photo.
 
         Raises:
             QuestionEmptyError, QuestionTooLongError: the text's length.
             UnknownImageError: the photo was forgotten.
-            UnknownNameError: no such controller.
+            UnknownNameError: no such controller, confidence or region policy.
             TooManyError: 64 questions are open.
             UsageError: an id or number is outside its range.
         """
@@ -119,7 +145,9 @@ class DeviceSession(Endpoint):
             raise QuestionTooLongError
         if not (self._last_question_id < question_id <= MAX_ID and 0 <= image_id <= MAX_ID):
             raise UsageError
-        if not (0 <= target <= 255 and 1 <= max_answer_tokens <= MAX_ANSWER_TOKENS):
+        if not all(0 <= byte <= 255 for byte in (target, byte_budget, deadline)):
+            raise UsageError
+        if not 1 <= max_answer_tokens <= MAX_ANSWER_TOKENS:
             raise UsageError
         if len(self._drafts) >= MAX_OPEN_QUESTIONS:
             raise TooManyError
@@ -127,28 +155,32 @@ class DeviceSession(Endpoint):
         if not follows and image_id not in self._images:
             raise UnknownImageError
         mode, text = controller_wire_id(controller), _utf8(question)
-        self._send(QuestionFrame(question_id, image_id, mode, target, max_answer_tokens, follows, text))
+        options = QuestionOptions(confidence_wire_id(confidence), byte_budget, deadline, region_wire_id(region))
+        self._send(QuestionFrame(question_id, image_id, mode, target, max_answer_tokens, follows, text, options))
         self._last_question_id = question_id
         self._drafts[question_id] = b""
 
-    def announce_image(self, image_id: int, strategy: str, header: bytes) -> None:
+    def announce_image(self, image_id: int, strategy: str, header: bytes, total_segments: int = 0) -> None:
         """Queue a photo's beginning.
 
         Args:
             image_id: larger than every earlier one.
             strategy: a name with a pinned number.
             header: at most 16 bytes.
+            total_segments: of the whole stream, for a cloud that asks for one chunk after the other; 0 to not say.
 
         Raises:
             UnknownNameError: no such strategy.
             TooManyError: 64 photos are held; forget one.
-            UsageError: an id that was used before, or a header that is too long.
+            UsageError: an id that was used before, a header that is too long, or more segments than are allowed.
         """
         strategy_id = strategy_wire_id(strategy)
         if not self._images.is_new(image_id) or image_id > MAX_ID or len(header) > MAX_IMAGE_HEADER_BYTES:
             raise UsageError
+        if not 0 <= total_segments <= MAX_SEGMENTS_PER_IMAGE:
+            raise UsageError
         self._images.check_room()
-        self._send(ImageFrame(image_id, strategy_id, bytes(header)))
+        self._send(ImageFrame(image_id, strategy_id, bytes(header), total_segments))
         self._images.add(image_id, len(header))
 
     def send_segment(self, image_id: int, payload: bytes) -> None:
@@ -185,6 +217,32 @@ class DeviceSession(Endpoint):
         image.finished = True
         self._send(IdFrame(FrameType.IMAGE_END, image_id))
 
+    def hold_image(self, image_id: int, payload_bytes: int, segments: int, *, finished: bool) -> None:
+        """Go on with a photo that the cloud holds, as WELCOME says; in the order of ids, before anything is announced.
+
+        Raises:
+            UsageError: an id that was used before.
+        """
+        if not self._images.is_new(image_id):
+            raise UsageError
+        self._images.add(image_id, payload_bytes)
+        image = self._images.held(image_id)
+        image.segments, image.finished = segments, finished
+
+    def send_crop(self, question_id: int, image_id: int | None) -> None:
+        """Answer REGION: the crop is this photo, held or announced next; None where there will be none.
+
+        Without effect if the question is not open any more.
+
+        Raises:
+            UsageError: the photo was forgotten, or its id is outside its range.
+        """
+        known = image_id is None or self._images.is_new(image_id) or image_id in self._images
+        if not known or not 0 <= (image_id or 0) <= MAX_ID:
+            raise UsageError
+        if question_id in self._drafts:
+            self._send(CropFrame(question_id, image_id))
+
     def forget_image(self, image_id: int) -> None:
         """Free the photo's place on both ends; open questions about it fail there."""
         if self._images.remove(image_id):
@@ -209,7 +267,8 @@ class DeviceSession(Endpoint):
     def _on_frame(self, frame: Frame) -> Iterator[Event]:
         match frame:
             case WelcomeFrame():
-                yield WelcomeReceived(frame.model_name, frame.bundle_hash)
+                token = self._session_token if frame.held is not None else frame.session_token
+                yield WelcomeReceived(frame.model_name, frame.bundle_hash, token, frame.held)
             case AnswerFrame():
                 yield from self._on_answer(frame)
             case IdFrame(type=FrameType.ENOUGH, id=image_id):
@@ -221,8 +280,10 @@ class DeviceSession(Endpoint):
                     self._images.held(frame.image_id).enough = False
                     yield MoreRequested(frame.image_id, frame.segments)
             case RegionFrame():
-                if self._heard_about(frame.image_id):
-                    yield RegionRequested(frame.image_id, frame.box)
+                if frame.question_id > self._last_question_id:
+                    raise ProtocolStateError
+                if frame.question_id in self._drafts:
+                    yield RegionRequested(frame.question_id, frame.box)
             case _:
                 raise ProtocolStateError
 
@@ -247,7 +308,7 @@ class DeviceSession(Endpoint):
         confidence = frame.confidence / 255
         if frame.final:
             del self._drafts[frame.question_id]
-            yield FinalReceived(frame.question_id, text, confidence, frame.segments_used)
+            yield FinalReceived(frame.question_id, text, confidence, frame.segments_used, frame.flags)
         else:
             self._drafts[frame.question_id] = data
             yield DraftReceived(frame.question_id, text, confidence, frame.segments_used)

@@ -5,37 +5,50 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from heliograph.errors import HeliographError
+from heliograph.protocol.frames import NO_FLAGS, AnswerFlag, HeldImage
 
 
 @dataclass(frozen=True, slots=True)
 class HelloReceived:
-    """A device greeted with the right version and access token."""
+    """A device greeted with the right version and access token; ``resumed`` with its earlier session, ``resumable`` if
+    this one can be taken up again."""
 
     bundle_hash: bytes
+    resumed: bool = False
+    resumable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class WelcomeReceived:
-    """The cloud accepted the greeting; ``bundle_hash`` is the cloud's own (8 bytes, or empty)."""
+    """The cloud accepted the greeting; ``bundle_hash`` is the cloud's own (8 bytes, or empty).
+
+    ``session_token`` is empty where the session cannot be taken up again; ``held`` is what the cloud kept of a session
+    that is taken up, None where this is a new one.
+    """
 
     model_name: str
     bundle_hash: bytes
+    session_token: bytes = b""
+    held: tuple[HeldImage, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ImageAnnounced:
-    """A photo begins: its strategy and its header (at most 16 bytes); segments follow."""
+    """A photo begins: its strategy and its header (at most 16 bytes); segments follow, ``total_segments`` of them
+    where the device says so, else 0."""
 
     image_id: int
     strategy: str
     header: bytes
+    total_segments: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionAsked:
     """A question was asked about a photo that is held or (``image_follows``) is announced next.
 
-    ``target`` is 0 to 255 and read by the controller: for ``energy`` the retained share times 255.
+    ``target`` is 0 to 255 and read by the controller: for ``energy`` the retained share times 255. ``byte_budget`` and
+    ``deadline`` (in ms) are codes of :func:`heliograph.controllers.fixed.budget_bytes`, 0 for none.
     """
 
     question_id: int
@@ -45,6 +58,10 @@ class QuestionAsked:
     target: int
     max_answer_tokens: int
     image_follows: bool = False
+    confidence: str = "combined"
+    byte_budget: int = 0
+    deadline: int = 0
+    region: str = "never"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +107,13 @@ class DraftReceived:
 
 @dataclass(frozen=True, slots=True)
 class FinalReceived:
-    """The last answer to this question, from the first ``segments_used`` segments."""
+    """The last answer to this question, from the first ``segments_used`` segments of its photo."""
 
     question_id: int
     text: str
     confidence: float
     segments_used: int
+    flags: AnswerFlag = NO_FLAGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +133,18 @@ class MoreRequested:
 
 @dataclass(frozen=True, slots=True)
 class RegionRequested:
-    """The cloud asks for a crop of the original photo: (left, top, right, bottom) in photo pixels."""
+    """The cloud asks for a crop of the question's photo: (left, top, right, bottom) in 1/1024 of width and height."""
 
-    image_id: int
+    question_id: int
     box: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CropAnnounced:
+    """The crop that was asked for is this photo, held or announced next; None where it does not come."""
+
+    question_id: int
+    image_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +176,7 @@ Event = (
     | EnoughReceived
     | MoreRequested
     | RegionRequested
+    | CropAnnounced
     | ErrorReceived
     | SessionClosed
 )

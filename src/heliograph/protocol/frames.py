@@ -12,25 +12,10 @@ The small field carries an identifier of 0 to 6; with 7 the identifier is a vari
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
-from heliograph.errors import FrameDamagedError, FrameTooLargeError
-from heliograph.protocol.fields import FieldReader, decode_text, write_varint
-from heliograph.protocol.limits import (
-    BUNDLE_HASH_BYTES,
-    MAX_ACCESS_TOKEN_BYTES,
-    MAX_ANSWER_CHARACTERS,
-    MAX_ANSWER_TOKENS,
-    MAX_FRAME_BODY_BYTES,
-    MAX_IMAGE_HEADER_BYTES,
-    MAX_MODEL_NAME_BYTES,
-    MAX_PIXEL_COORDINATE,
-    MAX_SEGMENT_BYTES,
-    MAX_SEGMENTS_PER_IMAGE,
-    MAX_UTF8_BYTES_PER_CHARACTER,
-    PROTOCOL_VERSION,
-    VARINT_MAX_BYTES,
-)
+from heliograph.protocol.fields import write_varint
+from heliograph.protocol.limits import PROTOCOL_VERSION
 
 SHORT_SEGMENT_FLAG = 0x80
 SHORT_SEGMENT_MAX_BYTES = 127
@@ -38,9 +23,18 @@ SMALL_FIELD_MASK = 0x07
 ID_IN_BODY = 7
 """Value of the small field that says: the identifier is a varint at the start of the body."""
 
-_IMAGE_FOLLOWS = 0x80
-_CONTROLLER_MASK = 0x0F
-_MAX_ANSWER_BYTES = MAX_ANSWER_CHARACTERS * MAX_UTF8_BYTES_PER_CHARACTER
+IMAGE_FOLLOWS, OPTIONS_FOLLOW, CONTROLLER_MASK = 0x80, 0x10, 0x0F
+"""Bits of a question's mode."""
+CONFIDENCE_MASK, BUDGET_FOLLOWS, DEADLINE_FOLLOWS, REGION_FOLLOWS = 0x07, 0x08, 0x10, 0x20
+"""Bits of a question's options."""
+HELLO_RESUMABLE, HELLO_RESUMES = 1, 2
+"""Small field of HELLO: it asks for a session token; it shows one."""
+WELCOME_TOKEN, WELCOME_RESUMED = 1, 2
+"""Small field of WELCOME: the token of a new session follows; the session goes on, what is held follows."""
+TOTAL_FOLLOWS = 0x80
+"""Bit of a photo's strategy: the number of its segments follows."""
+FLAGS_FOLLOW = 1 << 13
+"""Bit of an answer's number of segments: a byte of flags follows the confidence."""
 
 
 class FrameType(IntEnum):
@@ -60,41 +54,71 @@ class FrameType(IntEnum):
     MORE = 12
     REGION = 13
     ERROR = 14
+    CROP = 15
 
 
-_MAX_BODY_BYTES = {
-    FrameType.HELLO: 2 + BUNDLE_HASH_BYTES + MAX_ACCESS_TOKEN_BYTES,
-    FrameType.WELCOME: 1 + BUNDLE_HASH_BYTES + MAX_MODEL_NAME_BYTES,
-    FrameType.QUESTION: MAX_FRAME_BODY_BYTES,
-    FrameType.IMAGE: VARINT_MAX_BYTES + 1 + MAX_IMAGE_HEADER_BYTES,
-    FrameType.SEGMENT: MAX_FRAME_BODY_BYTES,
-    FrameType.IMAGE_END: VARINT_MAX_BYTES,
-    FrameType.CANCEL: VARINT_MAX_BYTES,
-    FrameType.FORGET: VARINT_MAX_BYTES,
-    FrameType.DRAFT: 3 * VARINT_MAX_BYTES + 1 + _MAX_ANSWER_BYTES,
-    FrameType.FINAL: 3 * VARINT_MAX_BYTES + 1 + _MAX_ANSWER_BYTES,
-    FrameType.ENOUGH: VARINT_MAX_BYTES,
-    FrameType.MORE: 2 * VARINT_MAX_BYTES,
-    FrameType.REGION: 5 * VARINT_MAX_BYTES,
-    FrameType.ERROR: 1 + VARINT_MAX_BYTES,
-}
+class AnswerFlag(IntFlag):
+    """What there is to say about an answer.
+
+    Attributes:
+        LOOKED: made from the whole photo and the region together.
+        CONTROLLER_FAILED: the controller or the region policy failed; the answer that was there is kept.
+        REGION_MISSED: a region was wanted and did not come, or came to nothing; the first answer is kept.
+    """
+
+    LOOKED = 1
+    CONTROLLER_FAILED = 2
+    REGION_MISSED = 4
+
+
+NO_FLAGS = AnswerFlag(0)
 
 
 @dataclass(frozen=True, slots=True)
 class HelloFrame:
-    """Device's greeting. For a foreign ``version`` the other fields stay empty: their layout is unknown."""
+    """Device's greeting. For a foreign ``version`` the other fields stay empty: their layout is unknown.
+
+    ``resumable`` asks for a session token; a ``session_token`` (16 bytes) takes that session up again.
+    """
 
     bundle_hash: bytes
     access_token: str
     version: int = PROTOCOL_VERSION
+    resumable: bool = False
+    session_token: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldImage:
+    """A photo of which the cloud holds the first ``segments`` segments; ``finished`` if IMAGE_END came."""
+
+    image_id: int
+    segments: int
+    finished: bool
 
 
 @dataclass(frozen=True, slots=True)
 class WelcomeFrame:
-    """Cloud's reply to HELLO."""
+    """Cloud's reply to HELLO: of a new session, with its token where one was asked for, or of one taken up again
+    (``held`` is not None), with all that arrived of its photos."""
 
     bundle_hash: bytes
     model_name: str
+    session_token: bytes = b""
+    held: tuple[HeldImage, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionOptions:
+    """How a question is to be stopped beyond its target; numbers and codes, 0 where nothing is said."""
+
+    confidence_id: int = 0
+    byte_budget: int = 0
+    deadline: int = 0
+    region_id: int = 0
+
+
+NO_OPTIONS = QuestionOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +132,7 @@ class QuestionFrame:
     max_answer_tokens: int
     image_follows: bool
     text: bytes
+    options: QuestionOptions = NO_OPTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +142,7 @@ class ImageFrame:
     image_id: int
     strategy_id: int
     header: bytes
+    total_segments: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +163,7 @@ class AnswerFrame:
     shared: int
     rest: bytes
     final: bool
+    flags: AnswerFlag = NO_FLAGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +184,18 @@ class MoreFrame:
 
 @dataclass(frozen=True, slots=True)
 class RegionFrame:
-    """Cloud asks for a crop: (left, top, right, bottom) in photo pixels."""
+    """Cloud asks for a crop of the question's photo: (left, top, right, bottom) in 1/1024 of width and height."""
 
-    image_id: int
+    question_id: int
     box: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CropFrame:
+    """Device's reply to REGION: the crop is this photo, which is held or announced next; None where it will not."""
+
+    question_id: int
+    image_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +216,7 @@ Frame = (
     | IdFrame
     | MoreFrame
     | RegionFrame
+    | CropFrame
     | ErrorFrame
 )
 
@@ -204,22 +240,9 @@ _TYPE_OF_CLASS: dict[type, FrameType] = {
     SegmentFrame: FrameType.SEGMENT,
     MoreFrame: FrameType.MORE,
     RegionFrame: FrameType.REGION,
+    CropFrame: FrameType.CROP,
     ErrorFrame: FrameType.ERROR,
 }
-
-
-def check_body_length(type_number: int, length: int) -> None:
-    """Refuse a head before its body is waited for.
-
-    Raises:
-        FrameDamagedError: no frame has this type.
-        FrameTooLargeError: longer than this type may be.
-    """
-    most = _MAX_BODY_BYTES.get(type_number)  # type: ignore[call-overload]
-    if most is None:
-        raise FrameDamagedError
-    if length > most:
-        raise FrameTooLargeError
 
 
 # ---- objects to bytes --------------------------------------------------------------------------------
@@ -247,125 +270,60 @@ def encode_frame(frame: Frame) -> bytes:
         case IdFrame():
             return _with_id(frame.type, frame.id)
         case AnswerFrame():
-            fields = write_varint(frame.segments_used) + bytes([frame.confidence]) + write_varint(frame.shared)
+            flags = bytes([frame.flags]) if frame.flags else b""
+            used = write_varint(frame.segments_used | (FLAGS_FOLLOW if frame.flags else 0))
+            fields = used + bytes([frame.confidence]) + flags + write_varint(frame.shared)
             return _with_id(frame_type(frame), frame.question_id, fields + frame.rest)
         case QuestionFrame():
-            mode = frame.controller_id | (_IMAGE_FOLLOWS if frame.image_follows else 0)
-            fields = write_varint(frame.image_id) + bytes([mode, frame.target]) + write_varint(frame.max_answer_tokens)
-            return _with_id(FrameType.QUESTION, frame.question_id, fields + frame.text)
+            return _with_id(FrameType.QUESTION, frame.question_id, _question_fields(frame) + frame.text)
         case ImageFrame():
-            return _with_id(FrameType.IMAGE, frame.image_id, bytes([frame.strategy_id]) + frame.header)
+            total = write_varint(frame.total_segments) if frame.total_segments else b""
+            strategy = frame.strategy_id | (TOTAL_FOLLOWS if total else 0)
+            return _with_id(FrameType.IMAGE, frame.image_id, bytes([strategy]) + total + frame.header)
         case HelloFrame():
             return _encode_hello(frame)
         case WelcomeFrame():
-            body = bytes([len(frame.bundle_hash)]) + frame.bundle_hash + frame.model_name.encode()
-            return _with_head(FrameType.WELCOME, 0, body)
+            return _encode_welcome(frame)
         case MoreFrame():
             return _with_id(FrameType.MORE, frame.image_id, write_varint(frame.segments))
         case RegionFrame():
-            return _with_id(FrameType.REGION, frame.image_id, b"".join(map(write_varint, frame.box)))
+            return _with_id(FrameType.REGION, frame.question_id, b"".join(map(write_varint, frame.box)))
+        case CropFrame():
+            crop = b"" if frame.image_id is None else write_varint(frame.image_id)
+            return _with_id(FrameType.CROP, frame.question_id, crop)
         case ErrorFrame():
             about = b"" if frame.question_id is None else write_varint(frame.question_id)
             return _with_head(FrameType.ERROR, 0 if frame.question_id is None else 1, bytes([frame.code]) + about)
 
 
+def _question_fields(frame: QuestionFrame) -> bytes:
+    options = frame.options
+    follows = (IMAGE_FOLLOWS if frame.image_follows else 0) | (OPTIONS_FOLLOW if options != NO_OPTIONS else 0)
+    fields = write_varint(frame.image_id) + bytes([frame.controller_id | follows, frame.target])
+    fields += write_varint(frame.max_answer_tokens)
+    if options == NO_OPTIONS:
+        return fields
+    given = (
+        (BUDGET_FOLLOWS, options.byte_budget),
+        (DEADLINE_FOLLOWS, options.deadline),
+        (REGION_FOLLOWS, options.region_id),
+    )
+    said = options.confidence_id | sum(bit for bit, value in given if value)
+    return fields + bytes([said, *(value for _, value in given if value)])
+
+
 def _encode_hello(frame: HelloFrame) -> bytes:
-    body = bytes([frame.version, len(frame.bundle_hash)]) + frame.bundle_hash + frame.access_token.encode()
-    return _with_head(FrameType.HELLO, 0, body)
+    small = HELLO_RESUMES if frame.session_token else HELLO_RESUMABLE if frame.resumable else 0
+    body = bytes([frame.version, len(frame.bundle_hash)]) + frame.bundle_hash + frame.session_token
+    return _with_head(FrameType.HELLO, small, body + frame.access_token.encode())
 
 
-# ---- bytes to objects --------------------------------------------------------------------------------
-def parse_body(type_number: int, small: int, body: bytes) -> Frame:
-    """The frame behind a head. ``body`` has the length that the head claimed.
-
-    Raises:
-        FrameDamagedError: unknown type, or a field is missing, out of range, or followed by extra bytes.
-    """
-    read = FieldReader(body)
-    match type_number:
-        case FrameType.SEGMENT:
-            return SegmentFrame(_read_id(read, small), _at_most(read.rest(), MAX_SEGMENT_BYTES))
-        case FrameType.IMAGE_END | FrameType.CANCEL | FrameType.FORGET | FrameType.ENOUGH:
-            identifier = _read_id(read, small)
-            read.end()
-            return IdFrame(FrameType(type_number), identifier)
-        case FrameType.DRAFT | FrameType.FINAL:
-            return _parse_answer(read, small, final=type_number == FrameType.FINAL)
-        case FrameType.QUESTION:
-            return _parse_question(read, small)
-        case FrameType.IMAGE:
-            image_id, strategy_id = _read_id(read, small), read.byte()
-            return ImageFrame(image_id, strategy_id, _at_most(read.rest(), MAX_IMAGE_HEADER_BYTES))
-        case FrameType.MORE:
-            more = MoreFrame(_read_id(read, small), read.varint(least=1, most=MAX_SEGMENTS_PER_IMAGE))
-            read.end()
-            return more
-        case FrameType.REGION:
-            return _parse_region(read, small)
-        case FrameType.HELLO | FrameType.WELCOME | FrameType.ERROR:
-            return _parse_session_frame(type_number, read, small)
-        case _:
-            raise FrameDamagedError
-
-
-def _read_id(read: FieldReader, small: int) -> int:
-    return small if small != ID_IN_BODY else read.varint(least=ID_IN_BODY)
-
-
-def _at_most(data: bytes, most: int) -> bytes:
-    if len(data) > most:
-        raise FrameTooLargeError
-    return data
-
-
-def _parse_answer(read: FieldReader, small: int, *, final: bool) -> AnswerFrame:
-    question_id = _read_id(read, small)
-    segments_used = read.varint(most=MAX_SEGMENTS_PER_IMAGE)
-    confidence = read.byte()
-    shared = read.varint(most=_MAX_ANSWER_BYTES)
-    return AnswerFrame(question_id, segments_used, confidence, shared, read.rest(), final)
-
-
-def _parse_question(read: FieldReader, small: int) -> QuestionFrame:
-    question_id, image_id, mode, target = _read_id(read, small), read.varint(), read.byte(), read.byte()
-    if mode & ~(_CONTROLLER_MASK | _IMAGE_FOLLOWS):
-        raise FrameDamagedError
-    max_answer_tokens = read.varint(least=1, most=MAX_ANSWER_TOKENS)
-    follows = bool(mode & _IMAGE_FOLLOWS)
-    controller = mode & _CONTROLLER_MASK
-    return QuestionFrame(question_id, image_id, controller, target, max_answer_tokens, follows, read.rest())
-
-
-def _parse_region(read: FieldReader, small: int) -> RegionFrame:
-    image_id = _read_id(read, small)
-    left, top, right, bottom = (read.varint(most=MAX_PIXEL_COORDINATE) for _ in range(4))
-    read.end()
-    if left >= right or top >= bottom:
-        raise FrameDamagedError
-    return RegionFrame(image_id, (left, top, right, bottom))
-
-
-def _parse_session_frame(type_number: int, read: FieldReader, small: int) -> Frame:
-    if type_number == FrameType.ERROR:
-        if small > 1:
-            raise FrameDamagedError
-        error = ErrorFrame(read.byte(), read.varint() if small else None)
-        read.end()
-        return error
-    if type_number == FrameType.HELLO:
-        version = read.byte()
-        if version != PROTOCOL_VERSION:  # the layout behind a foreign version is not ours to judge
-            return HelloFrame(b"", "", version)
-    if small:
-        raise FrameDamagedError
-    bundle_hash = _read_bundle_hash(read)
-    if type_number == FrameType.HELLO:
-        return HelloFrame(bundle_hash, decode_text(_at_most(read.rest(), MAX_ACCESS_TOKEN_BYTES)))
-    return WelcomeFrame(bundle_hash, decode_text(_at_most(read.rest(), MAX_MODEL_NAME_BYTES)))
-
-
-def _read_bundle_hash(read: FieldReader) -> bytes:
-    length = read.byte()
-    if length not in (0, BUNDLE_HASH_BYTES):
-        raise FrameDamagedError
-    return read.take(length)
+def _encode_welcome(frame: WelcomeFrame) -> bytes:
+    body = bytes([len(frame.bundle_hash)]) + frame.bundle_hash
+    small = WELCOME_RESUMED if frame.held is not None else WELCOME_TOKEN if frame.session_token else 0
+    if frame.held is not None:
+        body += write_varint(len(frame.held))
+        body += b"".join(write_varint(h.image_id) + write_varint(h.segments << 1 | h.finished) for h in frame.held)
+    else:
+        body += frame.session_token
+    return _with_head(FrameType.WELCOME, small, body + frame.model_name.encode())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from heliograph.errors import PayloadTooLargeError, TooManyError
+from heliograph.errors import HeliographError, PayloadTooLargeError, TooManyError
+from heliograph.protocol.frames import HeldImage
 from heliograph.protocol.limits import MAX_IMAGE_PAYLOAD_BYTES, MAX_IMAGES, MAX_SEGMENTS_PER_IMAGE
 
 
@@ -77,3 +79,24 @@ class ImageBook:
     def clear(self) -> None:
         """Free every place."""
         self._images.clear()
+
+    def go_on(self) -> Iterator[HeldImage]:
+        """What is held, for a session that is taken up again: there every photo is wanted until enough is said."""
+        for image_id, image in sorted(self._images.items()):
+            image.enough = False
+            yield HeldImage(image_id, image.segments, image.finished)
+
+
+@dataclass
+class SessionMemory:
+    """What a session that is taken up again on another connection still knows; its questions are asked anew.
+
+    Attributes:
+        images: photos and the ids that were used.
+        refused: why photos were refused or forgotten, by id.
+        last_question_id: -1 before the first question.
+    """
+
+    images: ImageBook = field(default_factory=ImageBook)
+    refused: dict[int, type[HeliographError]] = field(default_factory=dict)
+    last_question_id: int = -1

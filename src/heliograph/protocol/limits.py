@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 BUNDLE_HASH_BYTES = 8
 MAX_ACCESS_TOKEN_BYTES = 256
+SESSION_TOKEN_BYTES = 16
+"""Of a session that can be taken up again on another connection; nobody guesses 128 bits."""
 MAX_MODEL_NAME_BYTES = 128
 
 MAX_QUESTION_CHARACTERS = 2000
@@ -16,12 +18,15 @@ MAX_UTF8_BYTES_PER_CHARACTER = 4
 MAX_IMAGES = 64
 """Photos that one session holds at a time; FORGET frees one."""
 MAX_OPEN_QUESTIONS = 64
+MAX_REGIONS_PER_QUESTION = 1
+"""Crops of the original photo that the cloud asks for before one final answer."""
 MAX_IMAGE_HEADER_BYTES = 16
 MAX_SEGMENT_BYTES = 1 << 20
 MAX_SEGMENTS_PER_IMAGE = 4096
 MAX_IMAGE_PAYLOAD_BYTES = 8 << 20
 """Header and segments of one photo together."""
-MAX_PIXEL_COORDINATE = (1 << 21) - 1
+REGION_SCALE = 1024
+"""Regions are told in 1/1024 of the photo's width and height: the cloud need not know its size in pixels."""
 
 VARINT_MAX_BYTES = 4
 MAX_ID = (1 << 28) - 1

@@ -24,6 +24,7 @@ FROM_DEVICE = (
     FrameType.IMAGE_END,
     FrameType.CANCEL,
     FrameType.FORGET,
+    FrameType.CROP,
 )
 FROM_CLOUD = (FrameType.DRAFT, FrameType.FINAL, FrameType.ENOUGH, FrameType.MORE, FrameType.REGION)
 

@@ -16,10 +16,12 @@ from starlette.websockets import WebSocket
 from heliograph.clock import now_s
 from heliograph.errors import TooManyError
 from heliograph.serving.cloud import Cloud
-from heliograph.serving.connection import DeviceConnection, Limits, Shared, turn_away
+from heliograph.serving.connection import DeviceConnection, turn_away
+from heliograph.serving.kept import KeptSessions
 from heliograph.serving.metrics import Metrics
 from heliograph.serving.patience import DraftPatience
 from heliograph.serving.scheduler import Scheduler
+from heliograph.serving.shared import Limits, Shared
 
 
 class CloudApplication:
@@ -52,16 +54,19 @@ class CloudApplication:
         scheduler = Scheduler(self.cloud.run)
         observer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heliograph-observer")
         patience = DraftPatience(self._limits.draft_patience)
+        limits = self._limits
+        kept = KeptSessions(limits.keep_s, limits.max_kept_sessions, limits.max_kept_bytes, self.metrics, now_s)
         self._shared = Shared(
-            self.cloud, scheduler, observer, self.metrics, patience, self._limits, self._access_tokens
+            self.cloud, scheduler, observer, self.metrics, patience, limits, self._access_tokens, kept
         )
         self._started_s = now_s()
-        working = asyncio.create_task(scheduler.work())
+        working = [asyncio.create_task(scheduler.work()), asyncio.create_task(_tidy(kept, limits.keep_s))]
         try:
             yield
         finally:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
+            for task in working:
+                task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
             scheduler.close()
             observer.shutdown(wait=False, cancel_futures=True)
 
@@ -94,3 +99,10 @@ class CloudApplication:
 
     async def _metrics_page(self, _: Request) -> PlainTextResponse:
         return PlainTextResponse(self.metrics.render(), media_type="text/plain; version=0.0.4")
+
+
+async def _tidy(kept: KeptSessions, keep_s: float) -> None:
+    """Let nothing be kept for long after its time, even where nobody comes any more."""
+    while keep_s > 0:
+        await asyncio.sleep(keep_s / 4)
+        kept.drop_expired()

@@ -2,19 +2,21 @@
 
 ::
 
-    AnswerJob(prefix, question, draft) --Strategy.restore--> tokens or picture --VLM--> Outcome(answer | error)
+    AnswerJob(prefix, question, draft) --Strategy.restore--> tokens or picture --VLM--> Outcome(answer | box | error)
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from heliograph.clock import now_s
 from heliograph.codec.base import Codec
+from heliograph.codec.calibration import Calibration
+from heliograph.codec.expectation import Expectation
 from heliograph.codec.fallback import written_by
 from heliograph.errors import (
     AnsweringFailedError,
@@ -24,6 +26,8 @@ from heliograph.errors import (
     StreamTruncatedError,
 )
 from heliograph.registry import STRATEGIES
+from heliograph.serving.jobs import AnswerJob, Box, Outcome, Purpose
+from heliograph.serving.looking import FirstAnswer, RegionFinder, region_of
 from heliograph.types import Answer, EncodedImage, Grid, VisualTokens
 
 if TYPE_CHECKING:
@@ -63,55 +67,34 @@ class AnsweringModel(Protocol):
         """The same answer, starting from a draft."""
 
 
-@dataclass(frozen=True)
-class AnswerJob:
-    """One answer to make.
-
-    Attributes:
-        question_id: within its session.
-        question: text.
-        encoded: the prefix to answer from.
-        tokens: what this prefix restores to, where it was restored before.
-        draft: an earlier answer to this question, to verify.
-        final: False for a draft.
-        max_new_tokens: most tokens of the answer.
-    """
-
-    question_id: int
-    image_id: int
-    question: str
-    encoded: EncodedImage
-    tokens: VisualTokens | None
-    draft: Answer | None
-    final: bool
-    max_new_tokens: int
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a job: an answer, an error, or neither (a picture that is not complete enough for a draft)."""
-
-    answer: Answer | None = None
-    error: HeliographError | None = None
-    tokens: VisualTokens | None = None
-    kept_tokens: int = 0
-    seconds: float = 0.0
-
-
 class Cloud:
     """Model, codecs by kind and bundle hash. Without codecs it is a cloud that only takes pictures.
 
     Also the ``CloudTools`` that strategies restore with.
+
+    Args:
+        model: answers.
+        codecs: of the bundle, by kind.
+        bundle_hash: both ends compare it.
+        calibration: how likely answers from prefixes are right; None where nobody has fitted that.
+        finder: tells where a question looks; None asks for no region.
     """
 
     def __init__(
-        self, model: AnsweringModel, codecs: Mapping[str, Codec] = MappingProxyType({}), bundle_hash: bytes = b""
+        self,
+        model: AnsweringModel,
+        codecs: Mapping[str, Codec] = MappingProxyType({}),
+        bundle_hash: bytes = b"",
+        calibration: Calibration | None = None,
+        finder: RegionFinder | None = None,
     ) -> None:
         self.model = model
         self.bundle_hash = bundle_hash
+        self.calibration = calibration
         self.grid = model.grid
         self.hidden_size = model.hidden_size
         self._codecs = codecs
+        self.finder = finder
 
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind.
@@ -136,6 +119,16 @@ class Cloud:
         codec = self._codecs.get(kind)
         return None if codec is None else codec.retained_energy(header, encoded.segments)
 
+    def expect(self, encoded: EncodedImage, question: str) -> Expectation | None:
+        """What the codec foretells of an answer from a prefix; None where it has no error head.
+
+        Raises:
+            HeliographError: the prefix is damaged.
+        """
+        kind, header = written_by(encoded)
+        codec = self._codecs.get(kind)
+        return None if codec is None else codec.expect(header, encoded.segments, question)
+
     def restore(self, encoded: EncodedImage) -> VisualTokens:
         """Visual tokens of a prefix; a picture goes through the model's own encoder.
 
@@ -153,19 +146,37 @@ class Cloud:
         """Do one job. Never raises; what was not foreseen becomes AnsweringFailedError and a line in the log."""
         started = now_s()
         try:
-            tokens = job.tokens if job.tokens is not None else self.restore(job.encoded)
-            answer, kept = self._answer(job, tokens)
+            done = self._do(job, job.tokens if job.tokens is not None else self.restore(job.encoded))
         except StreamTruncatedError as error:
             return Outcome(error=error if job.final else None, seconds=now_s() - started)
         except HeliographError as error:
             return Outcome(error=error, seconds=now_s() - started)
         except Exception:
-            log.exception("answering failed")
+            log.exception("%s failed", job.purpose.value)
             return Outcome(error=AnsweringFailedError(), seconds=now_s() - started)
-        return Outcome(answer, None, tokens, kept, now_s() - started)
+        return replace(done, seconds=now_s() - started)
 
-    def _answer(self, job: AnswerJob, tokens: VisualTokens) -> tuple[Answer, int]:
+    def _do(self, job: AnswerJob, tokens: VisualTokens) -> Outcome:
+        if job.purpose is Purpose.LOOK:
+            return Outcome(tokens=tokens, box=self.look(job, tokens))
+        if job.crop is not None:
+            answer, kept = self._answer(job, [tokens, self.restore(job.crop)])
+            return Outcome(answer, None, tokens, kept)
+        answer, kept = self._answer(job, [tokens])
+        if self.calibration is None:
+            return Outcome(answer, None, tokens, kept)
+        expectation, energy = self.expect(job.encoded, job.question), self.retained_energy(job.encoded)
+        return Outcome(answer, None, tokens, kept, expectation=expectation, energy=energy)
+
+    def look(self, job: AnswerJob, tokens: VisualTokens) -> Box | None:
+        """Where to look again after a first answer, in 1/1024 of the photo's width and height; None for nowhere."""
+        if self.finder is None or job.draft is None:
+            return None
+        first = FirstAnswer(job.question, tokens, job.draft, job.signals, job.region, job.price)
+        return region_of(self.finder, first, self.calibration)
+
+    def _answer(self, job: AnswerJob, images: list[VisualTokens]) -> tuple[Answer, int]:
         if job.draft is None:
-            return self.model.answer(job.question, [tokens], max_new_tokens=job.max_new_tokens), 0
-        checked = self.model.verify_draft(job.question, [tokens], job.draft, max_new_tokens=job.max_new_tokens)
+            return self.model.answer(job.question, images, max_new_tokens=job.max_new_tokens), 0
+        checked = self.model.verify_draft(job.question, images, job.draft, max_new_tokens=job.max_new_tokens)
         return checked.answer, checked.kept_tokens

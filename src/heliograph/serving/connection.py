@@ -10,17 +10,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import Callable
-from concurrent.futures import Executor
-from dataclasses import dataclass
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from heliograph.clock import now_s
+from heliograph.controllers.fixed import budget_bytes
 from heliograph.errors import FrameDamagedError, HeliographError, TimedOutError, TooManyError
 from heliograph.protocol.events import (
+    CropAnnounced,
     ErrorReceived,
     Event,
+    HelloReceived,
     ImageAnnounced,
     ImageFinished,
     ImageForgotten,
@@ -29,52 +31,25 @@ from heliograph.protocol.events import (
     SegmentReceived,
     SessionClosed,
 )
-from heliograph.protocol.limits import MAX_SEGMENTS_PER_IMAGE
+from heliograph.protocol.frames import AnswerFlag
+from heliograph.protocol.images import SessionMemory
+from heliograph.protocol.limits import MAX_SEGMENTS_PER_IMAGE, SESSION_TOKEN_BYTES
 from heliograph.protocol.session import CloudSession
 from heliograph.protocol.states import State
-from heliograph.serving.cloud import AnswerJob, Cloud, Outcome
-from heliograph.serving.desk import Desk, OpenQuestion
-from heliograph.serving.metrics import Metrics
-from heliograph.serving.patience import DRAFT_PATIENCE, DraftPatience
-from heliograph.serving.scheduler import Scheduler
+from heliograph.serving.desk import Desk
+from heliograph.serving.jobs import AnswerJob, Outcome, Purpose
+from heliograph.serving.kept import KeptSession
+from heliograph.serving.measuring import measure
+from heliograph.serving.question import OpenQuestion, Region
+from heliograph.serving.shared import Limits, Shared
+from heliograph.serving.timers import QuestionTimers
 
 log = logging.getLogger("heliograph.serving")
 
 _GONE = (WebSocketDisconnect, RuntimeError, OSError)  # what starlette and uvicorn raise once the peer has left
 
-
-@dataclass(frozen=True)
-class Limits:
-    """Bounds of one server.
-
-    Attributes:
-        max_sessions: connections at a time.
-        max_held_bytes: payload of all photos of all sessions together.
-        hello_timeout_s: longest wait for HELLO.
-        idle_timeout_s: longest silence of a device to which no answer is owed.
-        send_timeout_s: longest time that one message to a device may take.
-        draft_patience: share of an answer's usual time that a draft is held back for the rest of the photo.
-    """
-
-    max_sessions: int = 64
-    max_held_bytes: int = 512 << 20
-    hello_timeout_s: float = 15.0
-    idle_timeout_s: float = 300.0
-    send_timeout_s: float = 120.0
-    draft_patience: float = DRAFT_PATIENCE
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What all connections of one server share."""
-
-    cloud: Cloud
-    scheduler: Scheduler
-    observer: Executor
-    metrics: Metrics
-    patience: DraftPatience
-    limits: Limits
-    access_tokens: frozenset[str]
+_NORMAL_CLOSURE = 1000
+_TIMER_SLACK_S = 0.01
 
 
 class DeviceConnection:
@@ -84,29 +59,79 @@ class DeviceConnection:
         self._websocket = websocket
         self._shared = shared
         self._metrics = shared.metrics
-        self._session = CloudSession(shared.cloud.bundle_hash, shared.access_tokens, shared.cloud.model.name)
-        self._desk = Desk()
+        cloud = shared.cloud
+        self._token = secrets.token_bytes(SESSION_TOKEN_BYTES)
+        self._session = CloudSession(
+            cloud.bundle_hash,
+            shared.access_tokens,
+            cloud.model.name,
+            session_token=self._token if shared.limits.keep_s > 0 else b"",
+            recall=self._recall,
+        )
+        self._desk = Desk(cloud.calibration, shared.limits.max_regions)
+        self._memory: SessionMemory | None = None  # of a session that can be taken up again
+        self._broke = False
         self._changed: dict[int, None] = {}  # photos to look at again, oldest change first
         self._to_observe = asyncio.Event()
         self._to_write = asyncio.Event()
         self._draft_timer: asyncio.TimerHandle | None = None
+        self._timers = QuestionTimers()
+        self._serving: asyncio.Task[None] | None = None
+        self._handed_over = False
 
     async def run(self) -> None:
         """Serve; never raises on what the device does."""
         helpers = [asyncio.create_task(self._write()), asyncio.create_task(self._observe())]
+        self._serving = asyncio.current_task()
         try:
             await self._read()
+        except asyncio.CancelledError:
+            if self._serving is None or not self._handed_over:
+                raise
+            self._serving.uncancel()
         finally:
             for task in helpers:
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
-            self._stop_draft_timer()
+            self._stop_timers()
             self._shared.scheduler.remove(self)
-            self._metrics.held_payload_bytes_open -= self._desk.held_bytes
-            self._desk = Desk()
+            self._leave()
             with contextlib.suppress(*_GONE, TimeoutError):
                 await self._send_queued()
                 await self._websocket.close()
+
+    # ---- a session that outlives its connection ------------------------------------------------------
+    def _recall(self, token: bytes) -> SessionMemory | None:
+        kept = self._shared.kept.recall(token)
+        if kept is None:
+            return None
+        self._token, self._desk = token, kept.desk
+        return kept.memory
+
+    def hand_over(self) -> KeptSession:
+        """Give the session to a newer connection of the same device and end this one."""
+        assert self._memory is not None, "only a session that can be taken up again is registered"
+        kept = KeptSession(self._memory, self._desk)
+        self._memory, self._desk = None, Desk()
+        self._session.close()
+        self._stop_timers()
+        self._shared.scheduler.remove(self)
+        self._handed_over = True
+        if self._serving is not None:
+            self._serving.cancel()
+        kept.desk.interrupt()
+        return kept
+
+    def _leave(self) -> None:
+        """Keep the session where its connection broke; otherwise it is over."""
+        desk, self._desk = self._desk, Desk()
+        if self._memory is not None and self._broke:
+            desk.interrupt()
+            self._shared.kept.keep(self._token, KeptSession(self._memory, desk))
+            return
+        if self._memory is not None:
+            self._shared.kept.end(self._token)
+        self._metrics.held_payload_bytes_open -= desk.held_bytes
 
     # ---- from the device ---------------------------------------------------------------------------
     async def _read(self) -> None:
@@ -129,6 +154,7 @@ class DeviceConnection:
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
+                self._broke = message.get("code") != _NORMAL_CLOSURE
                 return b""
             data = message.get("bytes")
             if data is None:
@@ -146,6 +172,9 @@ class DeviceConnection:
 
     def _on_event(self, event: Event) -> None:
         match event:
+            case HelloReceived(resumable=True):
+                self._memory = self._session.memory
+                self._shared.kept.serve(self._token, self)
             case QuestionAsked():
                 self._on_question(event)
             case ImageAnnounced():
@@ -161,8 +190,12 @@ class DeviceConnection:
                 self._look_again(image_id)
             case ImageForgotten(image_id):
                 self._hold(-self._desk.forget(image_id))
+                self._go_on()
+            case CropAnnounced():
+                self._desk.take_crop(event)
+                self._go_on()
             case QuestionCancelled(question_id) | ErrorReceived(_, int() as question_id):
-                self._desk.questions.pop(question_id, None)
+                self._close_question(question_id)
             case SessionClosed(error_class) if error_class is not None:
                 self._metrics.errors_total += 1
             case _:
@@ -175,8 +208,25 @@ class DeviceConnection:
         except HeliographError as error:
             self._fail_question(asked.question_id, error)
             return
+        self._set_deadline(asked.question_id)
         if asked.image_id in self._desk.photos:
             self._look_again(asked.image_id)
+
+    def _set_deadline(self, question_id: int) -> None:
+        """Ask the controller again when an answer that begins later would be late."""
+        code = self._desk.questions[question_id].asked.deadline
+        if code:
+            image_id = self._desk.questions[question_id].asked.image_id
+            wait_s = max(budget_bytes(code) / 1e3 - self._shared.patience.usual_s, 0.0)
+            self._timers.set(question_id, wait_s, lambda: self._look_again(image_id))
+
+    def _stop_timers(self) -> None:
+        self._stop_draft_timer()
+        self._timers.drop_all()
+
+    def _close_question(self, question_id: int) -> None:
+        self._timers.drop(question_id)
+        self._desk.questions.pop(question_id, None)
 
     def _hold(self, size: int) -> None:
         self._metrics.held_payload_bytes_open += size
@@ -199,32 +249,48 @@ class DeviceConnection:
                 self._decide(image_id)
 
     async def _measure(self, image_id: int) -> None:
-        """Retained energy of the newest prefix, off the event loop; only where somebody waits for it."""
-        photo = self._desk.photos.get(image_id)
-        if photo is None or photo.finished or not self._desk.undecided(image_id):
+        """What the controllers read of the newest prefix, off the event loop; only where somebody waits for it."""
+        photo, reads = self._desk.photos.get(image_id), self._desk.reads(image_id)
+        if photo is None or photo.finished or not reads:
             return
-        encoded = photo.encoded()
-        if len(encoded.segments) == photo.energy_segments:
+        asking = {n: self._desk.questions[n] for n in self._desk.undecided(image_id)}
+        segments = len(photo.segments)
+        if all(question.measured_segments == segments for question in asking.values()):
             return
-        loop = asyncio.get_running_loop()
+        texts = {question_id: question.asked.question for question_id, question in asking.items()}
+        cloud, loop = self._shared.cloud, asyncio.get_running_loop()
         try:
-            energy = await loop.run_in_executor(self._shared.observer, self._shared.cloud.retained_energy, encoded)
+            made = await loop.run_in_executor(self._shared.observer, measure, cloud, photo.encoded(), reads, texts)
         except HeliographError as error:
             for question_id in self._desk.undecided(image_id):
                 self._fail_question(question_id, error)
             return
-        if energy is not None:
-            photo.energy, photo.energy_segments = energy, len(encoded.segments)
+        except Exception:
+            log.exception("measuring a prefix failed")
+            for question in asking.values():
+                question.stop_deciding()
+            return
+        if made.energy is not None:
+            photo.energy = made.energy
+        for question_id, question in asking.items():
+            question.expectation, question.measured_segments = made.expectations.get(question_id), segments
 
     def _decide(self, image_id: int) -> None:
         if self._session.closed or image_id not in self._desk.photos:
             return
         count = self._session.image_count(image_id)
-        if self._desk.decide(image_id):
+        verdict = self._desk.decide(image_id, now_s(), self._shared.patience.usual_s)
+        if verdict.enough:
             if any(question.asked.image_id == image_id for question in self._desk.questions.values()):
                 self._session.send_enough(image_id)
+        elif verdict.more:
+            self._session.send_more(image_id, min(verdict.more, MAX_SEGMENTS_PER_IMAGE))
         elif count is not None and count.enough:
             self._session.send_more(image_id, MAX_SEGMENTS_PER_IMAGE)  # a later question needs a better picture
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Send what is ready and let the model take what is next."""
         self._send_ready_finals()
         self._to_write.set()
         self._shared.scheduler.ready(self)
@@ -259,33 +325,53 @@ class DeviceConnection:
         question = self._desk.deliver(job, outcome)
         if question is None or self._session.closed:
             return
-        if outcome.error is not None:
+        if job.purpose in (Purpose.LOOK, Purpose.SECOND):
+            self._on_second_look(question, outcome)
+        elif outcome.error is not None:
             self._fail_question(job.question_id, outcome.error)
         elif outcome.answer is not None:
-            used = len(job.encoded.segments)
             self._note_first(question, first)
-            if job.final:
-                self._send_final(job.question_id, used)
-            else:
-                answer = outcome.answer
+            if job.purpose is Purpose.DRAFT:
                 self._metrics.drafts_total += 1
-                self._session.send_draft(job.question_id, answer.text, answer.confidence, used)
-                self._send_ready_finals()
-                self._look_again(job.image_id)  # a controller may care for the draft's confidence
-        self._to_write.set()
+            if job.purpose is Purpose.DRAFT or question.region is not Region.DONE:
+                self._send_draft(question, len(job.encoded.segments))
+            self._look_again(job.image_id)  # a controller may care for the draft
+        self._go_on()
 
-    def _send_ready_finals(self) -> None:
-        for question_id, _, used in self._desk.ready_finals():
-            self._send_final(question_id, used)
-
-    def _send_final(self, question_id: int, used: int) -> None:
-        question = self._desk.questions.pop(question_id)
+    def _send_draft(self, question: OpenQuestion, used: int) -> None:
         answer = question.draft
         assert answer is not None
-        self._metrics.finals_total += 1
-        self._metrics.final_seconds_sum += now_s() - question.asked_s
-        self._metrics.final_seconds_count += 1
-        self._session.send_final(question_id, answer.text, answer.confidence, used)
+        self._session.send_draft(question.asked.question_id, answer.text, answer.confidence, used)
+
+    def _on_second_look(self, question: OpenQuestion, outcome: Outcome) -> None:
+        if question.region is not Region.ASKED:
+            return
+        question_id, limits = question.asked.question_id, self._shared.limits
+        assert outcome.box is not None, "a region is asked for where there is a box"
+        if not self._session.send_region(question_id, outcome.box):
+            question.keep_first(AnswerFlag.REGION_MISSED)
+            return
+        question.region_s = now_s()
+
+        def give_up() -> None:
+            self._desk.give_up_regions(now_s() - limits.region_timeout_s)
+            self._go_on()
+
+        self._timers.set(question_id, limits.region_timeout_s + _TIMER_SLACK_S, give_up)
+
+    def _send_ready_finals(self) -> None:
+        if self._session.closed:
+            return
+        for question_id in self._desk.ready_finals():
+            question = self._desk.questions[question_id]
+            answer = question.draft
+            assert answer is not None, "it is ready"
+            self._close_question(question_id)
+            self._metrics.finals_total += 1
+            self._metrics.final_seconds_sum += now_s() - question.asked_s
+            self._metrics.final_seconds_count += 1
+            used, flags = question.draft_segments, question.flags
+            self._session.send_final(question_id, answer.text, answer.confidence, used, flags)
 
     def _note_first(self, question: OpenQuestion, first: bool) -> None:
         if first:
@@ -295,7 +381,7 @@ class DeviceConnection:
     # ---- failures and the way back -----------------------------------------------------------------
     def _fail_question(self, question_id: int, error: HeliographError) -> None:
         self._metrics.errors_total += 1
-        self._desk.questions.pop(question_id, None)
+        self._close_question(question_id)
         if not self._session.closed:
             self._session.send_error(error, question_id)
         self._to_write.set()

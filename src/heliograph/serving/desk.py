@@ -1,63 +1,58 @@
-"""The open questions and held photos of one session: what to answer next, and when there is enough. No I/O.
-
-A question's life::
-
-    asked -> (photo announced) -> draft on the newest prefix -> ... -> enough -> final answer on the newest prefix
-"""
+"""The open questions and held photos of one session: what to answer next, and when there is enough. No I/O."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 
-from heliograph.controllers.base import Controller, Enough, Observation
-from heliograph.protocol.events import ImageAnnounced, QuestionAsked, SegmentReceived
-from heliograph.registry import CONTROLLERS
-from heliograph.serving.cloud import AnswerJob, Outcome
-from heliograph.types import Answer, EncodedImage, VisualTokens
+from heliograph.codec.calibration import Calibration
+from heliograph.controllers.base import More, Wish
+from heliograph.controllers.bounds import controller_for
+from heliograph.controllers.fixed import budget_bytes
+from heliograph.controllers.region_policies import MOST_LOOKS, Price
+from heliograph.errors import TooManyRegionsError
+from heliograph.protocol.events import CropAnnounced, ImageAnnounced, QuestionAsked, SegmentReceived
+from heliograph.protocol.frames import AnswerFlag
+from heliograph.serving.jobs import UNKNOWN_PRICE, AnswerJob, Outcome, Purpose
+from heliograph.serving.photo import Photo
+from heliograph.serving.question import OpenQuestion, Region
 
-NOTHING = -1
+NO_REGION = "never"
+ALWAYS = "always"
+MAX_REGIONS = MOST_LOOKS
 
-
-@dataclass
-class Photo:
-    """A photo as it arrives, and what its newest restored prefix gave."""
-
-    strategy: str
-    header: bytes
-    segments: list[bytes] = field(default_factory=list)
-    arrived_s: list[float] = field(default_factory=list)
-    payload_bytes: int = 0
-    finished: bool = False
-    energy: float | None = None
-    energy_segments: int = NOTHING
-    tokens: VisualTokens | None = None
-    tokens_segments: int = NOTHING
-
-    def encoded(self) -> EncodedImage:
-        """Everything that has arrived, as a snapshot."""
-        return EncodedImage(self.strategy, self.header, tuple(self.segments))
+_USUAL_REGION_BYTES = 1500
+_SHORT_S = 0.005
 
 
-@dataclass
-class OpenQuestion:
-    """A question without a final answer."""
+@dataclass(frozen=True)
+class Verdict:
+    """What the controllers of one photo's questions say together.
 
-    asked: QuestionAsked
-    controller: Controller
-    asked_s: float
-    draft: Answer | None = None
-    draft_segments: int = NOTHING
-    tried_segments: int = NOTHING
-    enough: bool = False
+    Attributes:
+        enough: no question needs more.
+        more: further segments to ask the device for; 0 for none.
+    """
+
+    enough: bool
+    more: int = 0
 
 
 class Desk:
-    """Book-keeping of one session. ``next_job`` and ``deliver`` are called in turn, one job at a time."""
+    """Book-keeping of one session. ``next_job`` and ``deliver`` are called in turn, one job at a time.
 
-    def __init__(self) -> None:
+    Args:
+        calibration: that controllers read; None where the cloud holds none.
+        max_regions: crops that one session may cause.
+    """
+
+    def __init__(self, calibration: Calibration | None = None, max_regions: int = MAX_REGIONS) -> None:
         self.photos: dict[int, Photo] = {}
         self.questions: dict[int, OpenQuestion] = {}
+        self._calibration = calibration
+        self._most_regions = self._regions_left = max_regions
+        self._region_bytes = _USUAL_REGION_BYTES
+        self._interrupted: dict[tuple[int, str], OpenQuestion] = {}
 
     @property
     def held_bytes(self) -> int:
@@ -70,57 +65,87 @@ class Desk:
 
         Raises:
             UnknownNameError, UsageError: there is no such controller, or not with this target.
+            TooManyRegionsError: it wants a region in any case, and the session has had all it may.
         """
-        controller: Controller = CONTROLLERS.load(asked.controller).from_target(asked.target)
-        self.questions[asked.question_id] = OpenQuestion(asked, controller, now)
+        if asked.region == ALWAYS and self._regions_left <= 0:
+            raise TooManyRegionsError
+        wish = Wish(asked.target, asked.confidence, asked.byte_budget, asked.deadline)
+        controller = controller_for(asked.controller, wish, self._calibration)
+        question = OpenQuestion(asked, wish, controller, now)
+        question.region = Region.DONE if asked.region == NO_REGION else Region.WANTED
+        earlier = self._interrupted.pop((asked.image_id, asked.question), None)
+        if earlier is not None:
+            question.interrupt(earlier)
+        self.questions[asked.question_id] = question
 
     def announce(self, announced: ImageAnnounced) -> None:
         """Begin a photo."""
-        size = len(announced.header)
-        self.photos[announced.image_id] = Photo(announced.strategy, announced.header, payload_bytes=size)
+        self.photos[announced.image_id] = Photo(announced.strategy, announced.header, announced.total_segments)
 
     def add_segment(self, received: SegmentReceived, now: float) -> None:
         """Take a segment of a held photo."""
-        photo = self.photos[received.image_id]
-        photo.segments.append(received.payload)
-        photo.arrived_s.append(now)
-        photo.payload_bytes += len(received.payload)
+        self.photos[received.image_id].add(received.payload, now)
+
+    def take_crop(self, announced: CropAnnounced) -> None:
+        """The device has answered a region: with a photo, or not at all."""
+        question = self.questions.get(announced.question_id)
+        if question is None or question.region not in (Region.ASKED, Region.COMING):
+            return
+        if announced.image_id is None:
+            question.keep_first(AnswerFlag.REGION_MISSED)
+        else:
+            question.region, question.crop_id = Region.COMING, announced.image_id
 
     def forget(self, image_id: int) -> int:
         """Drop a photo with its questions (the session has told the device); the payload bytes freed."""
         for question_id in [n for n, q in self.questions.items() if q.asked.image_id == image_id]:
             del self.questions[question_id]
+        for question in self.questions.values():
+            if question.crop_id == image_id:
+                question.keep_first(AnswerFlag.REGION_MISSED)
         photo = self.photos.pop(image_id, None)
         return photo.payload_bytes if photo else 0
+
+    def interrupt(self) -> None:
+        """The connection broke: questions will be asked anew, and what is known of their answers is kept for that."""
+        self._interrupted = {(q.asked.image_id, q.asked.question): q for q in self.questions.values()}
+        self.questions = {}
 
     # ---- what the controllers say ------------------------------------------------------------------
     def undecided(self, image_id: int) -> list[int]:
         """Open questions about a photo that do not have enough yet."""
         return [n for n, q in self.questions.items() if q.asked.image_id == image_id and not q.enough]
 
-    def decide(self, image_id: int) -> bool:
-        """Ask every controller of a held photo; True where no question about it needs more."""
-        photo = self.photos[image_id]
+    def reads(self, image_id: int) -> frozenset[str]:
+        """What their controllers want measured."""
+        wanted = [self.questions[question_id].controller.reads() for question_id in self.undecided(image_id)]
+        return frozenset().union(*wanted)
+
+    def decide(self, image_id: int, now: float = 0.0, answer_s: float = 0.0) -> Verdict:
+        """Ask every controller of a held photo.
+
+        Args:
+            image_id: of the photo.
+            now: seconds.
+            answer_s: what an answer usually takes.
+        """
+        photo, more = self.photos[image_id], 0
         for question_id in self.undecided(image_id):
             question = self.questions[question_id]
-            seen = Observation(
-                photo.payload_bytes,
-                len(photo.segments),
-                photo.energy if photo.energy_segments != NOTHING else None,
-                photo.finished,
-                question.draft.confidence if question.draft else None,
-            )
-            question.enough = isinstance(question.controller.decide(seen), Enough)
-        return not self.undecided(image_id)
+            decided = question.decide(photo, now, answer_s)
+            if isinstance(decided, More):
+                question.asked_segments = len(photo.segments) + decided.segments
+                more = max(more, decided.segments)
+        return Verdict(not self.undecided(image_id), more)
 
     # ---- what the model does -----------------------------------------------------------------------
-    def ready_finals(self) -> list[tuple[int, Answer, int]]:
-        """Questions whose draft already is the answer on all that has arrived: (id, answer, segments)."""
+    def ready_finals(self) -> list[int]:
+        """Questions whose draft is the final answer."""
         ready = []
         for question_id, question in self.questions.items():
             photo = self.photos.get(question.asked.image_id)
-            if photo and question.enough and question.draft and question.draft_segments == len(photo.segments):
-                ready.append((question_id, question.draft, question.draft_segments))
+            if photo and question.region is Region.DONE and question.has_first_answer(photo):
+                ready.append(question_id)
         return ready
 
     def next_job(self, now: float, patience_s: float) -> AnswerJob | None:
@@ -135,10 +160,25 @@ class Desk:
                 photo = self.photos.get(question.asked.image_id)
                 if photo is None or question.enough is not final:
                     continue
-                if final or _news_s(question, photo) + patience_s <= now:
+                purpose = self._purpose(question, photo, now, patience_s)
+                if purpose is not None:
                     self.questions[question_id] = self.questions.pop(question_id)  # to the end of the line
-                    return _job(question, photo, final)
+                    return self._job(question, photo, purpose)
         return None
+
+    def _purpose(self, question: OpenQuestion, photo: Photo, now: float, patience_s: float) -> Purpose | None:
+        if not question.enough:
+            return Purpose.DRAFT if _news_s(question, photo) + patience_s <= now else None
+        if not question.has_first_answer(photo):
+            return Purpose.FINAL
+        if question.region is Region.WANTED:
+            question.take_draft = True  # what comes late changes the first answer no more
+            return Purpose.LOOK
+        crop = self._crop(question)
+        return Purpose.SECOND if question.region is Region.COMING and crop is not None and crop.finished else None
+
+    def _crop(self, question: OpenQuestion) -> Photo | None:
+        return None if question.crop_id is None else self.photos.get(question.crop_id)
 
     def draft_due_s(self, patience_s: float) -> float | None:
         """When the next draft will have waited long enough; None where nothing is to be drafted."""
@@ -148,36 +188,94 @@ class Desk:
         return None if soonest == inf else soonest + patience_s
 
     def deliver(self, job: AnswerJob, outcome: Outcome) -> OpenQuestion | None:
-        """Take what the model made; None where the question was cancelled or forgotten meanwhile."""
+        """Take what the model made; None where the question was cancelled or forgotten meanwhile.
+
+        An error of a look or a second answer concerns only these: the first answer stays.
+        """
         used = len(job.encoded.segments)
         photo = self.photos.get(job.image_id)
-        if photo is not None and outcome.tokens is not None and used > photo.tokens_segments:
-            photo.tokens, photo.tokens_segments = outcome.tokens, used
+        if photo is not None:
+            photo.note_tokens(outcome.tokens, used)
         question = self.questions.get(job.question_id)
         if question is None:
             return None
-        question.tried_segments = used
-        if outcome.answer is not None:
-            question.draft, question.draft_segments = outcome.answer, used
+        if job.purpose is Purpose.LOOK:
+            self._take_look(question, outcome)
+        elif job.purpose is Purpose.SECOND:
+            if outcome.answer is None:
+                question.keep_first(AnswerFlag.REGION_MISSED)
+            else:
+                question.keep_surer(outcome.answer)
+            if job.crop is not None:
+                self._region_bytes = job.crop.payload_bytes  # the next one will be much like it
+        else:
+            question.tried_segments = used
+            if outcome.answer is not None:
+                question.note_draft(outcome, used, photo, calibrated=self._calibration is not None)
         return question
+
+    def _take_look(self, question: OpenQuestion, outcome: Outcome) -> None:
+        if outcome.error is not None:
+            question.keep_first(AnswerFlag.CONTROLLER_FAILED)
+        elif outcome.box is None:
+            question.region = Region.DONE
+        elif self._regions_left <= 0:
+            question.keep_first(AnswerFlag.REGION_MISSED)
+        else:
+            self._regions_left -= 1
+            question.region = Region.ASKED
+
+    def give_up_regions(self, before_s: float) -> bool:
+        """Keep the first answers of questions whose region was asked for before a time; False where there are none."""
+        late = [
+            q for q in self.questions.values() if q.region in (Region.ASKED, Region.COMING) and q.region_s <= before_s
+        ]
+        for question in late:
+            question.keep_first(AnswerFlag.REGION_MISSED)
+        return bool(late)
+
+    def _price(self, question: OpenQuestion, photo: Photo) -> Price:
+        """What a look costs this session now."""
+        budget = budget_bytes(question.wish.byte_budget)
+        return Price(
+            rate_bit_s=_rate_bit_s(photo),
+            region_bytes=self._region_bytes,
+            budget_bytes=max(budget - photo.payload_bytes, 0) if budget > 0 else None,
+            looks=self._most_regions - self._regions_left,
+            most_looks=self._most_regions,
+        )
+
+    def _job(self, question: OpenQuestion, photo: Photo, purpose: Purpose) -> AnswerJob:
+        asked, crop = question.asked, self._crop(question)
+        encoded, tokens = photo.encoded(), photo.newest_tokens()
+        if purpose in (Purpose.LOOK, Purpose.SECOND) and question.draft_segments < len(photo.segments):
+            encoded = encoded.prefix(question.draft_segments)
+            tokens = photo.tokens if photo.tokens_segments == question.draft_segments else None
+        return AnswerJob(
+            asked.question_id,
+            asked.image_id,
+            asked.question,
+            encoded,
+            tokens,
+            question.draft,
+            purpose,
+            max(1, asked.max_answer_tokens),
+            asked.region,
+            self._price(question, photo) if purpose is Purpose.LOOK else UNKNOWN_PRICE,
+            question.signals,
+            crop.encoded() if crop is not None and purpose is Purpose.SECOND else None,
+        )
+
+
+def _rate_bit_s(photo: Photo) -> float:
+    """Of the device's uplink, from when the segments came; 0 where they came at once."""
+    if len(photo.arrived_s) < 2 or photo.arrived_s[-1] - photo.arrived_s[0] < _SHORT_S:
+        return 0.0
+    sent_bytes = photo.payload_bytes - photo.prefix_bytes[1]
+    return 8 * sent_bytes / (photo.arrived_s[-1] - photo.arrived_s[0])
 
 
 def _news_s(question: OpenQuestion, photo: Photo) -> float:
     """When the first segment came that no draft of this question has seen; infinity where there is none."""
     tried = max(question.tried_segments, 0)
     return photo.arrived_s[tried] if tried < len(photo.arrived_s) else inf
-
-
-def _job(question: OpenQuestion, photo: Photo, final: bool) -> AnswerJob:
-    asked = question.asked
-    tokens = photo.tokens if photo.tokens_segments == len(photo.segments) else None
-    return AnswerJob(
-        asked.question_id,
-        asked.image_id,
-        asked.question,
-        photo.encoded(),
-        tokens,
-        question.draft,
-        final,
-        max(1, asked.max_answer_tokens),
-    )

@@ -31,6 +31,11 @@ class DraftPatience:
         self._usual_s = seconds if known is None else known + _MEMORY * (seconds - known)
 
     @property
+    def usual_s(self) -> float:
+        """Seconds that an answer takes; none before the first answer."""
+        return self._usual_s or 0.0
+
+    @property
     def wait_s(self) -> float:
         """Seconds; none before the first answer."""
-        return self._share * (self._usual_s or 0.0)
+        return self._share * self.usual_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import ssl
@@ -10,18 +11,30 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import uvicorn
 from websockets.exceptions import InvalidState
 
-from heliograph.errors import ModelUnsupportedError, PortBusyError, TlsFilesError, TokenFileError, UsageError
+from heliograph.errors import (
+    BundleDamagedError,
+    ModelUnsupportedError,
+    PortBusyError,
+    TlsFilesError,
+    TokenFileError,
+    UsageError,
+)
 from heliograph.protocol.limits import MAX_ACCESS_TOKEN_BYTES, MAX_MESSAGE_BYTES
 from heliograph.serving.application import CloudApplication
-from heliograph.serving.cloud import Cloud
-from heliograph.serving.connection import Limits
+from heliograph.serving.cloud import AnsweringModel, Cloud
+from heliograph.serving.looking import REGION_FILE, RegionFinder
+from heliograph.serving.shared import Limits
+
+if TYPE_CHECKING:
+    from heliograph.codec.bundle import Bundle
 
 _MAX_TOKEN_FILE_BYTES = 1 << 20
+_MAX_REGION_FILE_BYTES = 1 << 18
 _BACKLOG = 128
 _SHUTDOWN_S = 3
 _SHUTDOWN_ATTEMPTS = 20
@@ -96,7 +109,28 @@ def load_cloud(model_name: str, bundle_folder: str | Path | None) -> Cloud:
     check_fitted_on(bundle, model_name)
     if bundle.hidden_size != model.hidden_size or (model.fixed_grid and bundle.grid.tokens != model.grid.tokens):
         raise ModelUnsupportedError
-    return Cloud(model, bundle.codecs, bundle.hash)
+    return Cloud(model, bundle.codecs, bundle.hash, bundle.calibration, open_finder(model, bundle))
+
+
+def open_finder(model: AnsweringModel, bundle: Bundle) -> RegionFinder | None:
+    """What finds regions with the bundle's ``region.json``, the way this model's attention is read; None without one.
+
+    Raises:
+        BundleDamagedError: the file is no such setting.
+    """
+    from heliograph.controllers.region import RegionSetting
+    from heliograph.vlm.attention import Looker
+    from heliograph.vlm.general import GeneralModel
+    from heliograph.vlm.model import VisionLanguageModel
+
+    if REGION_FILE not in bundle.file_names or not isinstance(model, VisionLanguageModel | GeneralModel):
+        return None
+    try:
+        with bundle.file(REGION_FILE).open("rb") as file:
+            text = file.read(_MAX_REGION_FILE_BYTES)
+        return Looker(model, RegionSetting.from_json(json.loads(text)))
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleDamagedError from error
 
 
 def bind(host: str, port: int) -> socket.socket:

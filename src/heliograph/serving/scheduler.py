@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from heliograph.serving.cloud import AnswerJob, Outcome
+from heliograph.serving.jobs import AnswerJob, Outcome
 
 
 class Client(Protocol):

@@ -1,4 +1,6 @@
-"""Pinned numbers of strategies and controllers on the wire and in ``.hgs`` files. Standard library only.
+"""Pinned numbers of strategies (on the wire and in ``.hgs`` files), controllers, confidences and region policies.
+
+Standard library only.
 
 The numbers are a format: a number is never given to another name, and a retired name keeps its number.
 Registry order has no influence on them.
@@ -26,17 +28,25 @@ STRATEGY_WIRE_IDS = MappingProxyType(
         "pq": 12,
     }
 )
-CONTROLLER_WIRE_IDS = MappingProxyType({"fixed": 0, "energy": 1})
+CONTROLLER_WIRE_IDS = MappingProxyType({"fixed": 0, "energy": 1, "push": 2, "pull": 3})
+CONFIDENCE_WIRE_IDS = MappingProxyType(
+    {"combined": 0, "min-entropy": 1, "entropy": 2, "margin": 3, "error-head": 4, "stability": 5}
+)
+REGION_WIRE_IDS = MappingProxyType(
+    {"never": 0, "always": 1, "random": 2, "threshold": 3, "calibrated": 4, "random-box": 5}
+)
 
 STRATEGIES_THAT_NEED_THE_BUNDLE = frozenset({"klt", "meta", "int8", "int4", "pq", "downsample", "random-drop"})
 """Strategies that send visual tokens: restoring them is meaningless unless both ends hold the same bundle."""
 
 _STRATEGY_NAMES = {number: name for name, number in STRATEGY_WIRE_IDS.items()}
 _CONTROLLER_NAMES = {number: name for name, number in CONTROLLER_WIRE_IDS.items()}
+_CONFIDENCE_NAMES = {number: name for name, number in CONFIDENCE_WIRE_IDS.items()}
+_REGION_NAMES = {number: name for name, number in REGION_WIRE_IDS.items()}
 
 
 def strategy_wire_id(name: str) -> int:
-    """The number (1 to 255) of a strategy.
+    """The number (1 to 127) of a strategy.
 
     Raises:
         UnknownNameError: no number is pinned for this name.
@@ -77,3 +87,47 @@ def controller_name(wire_id: int) -> str:
     if wire_id not in _CONTROLLER_NAMES:
         raise UnknownNameError("controller", tuple(CONTROLLER_WIRE_IDS))
     return _CONTROLLER_NAMES[wire_id]
+
+
+def confidence_wire_id(name: str) -> int:
+    """The number (0 to 7) of a confidence.
+
+    Raises:
+        UnknownNameError: no number is pinned for this name.
+    """
+    if name not in CONFIDENCE_WIRE_IDS:
+        raise UnknownNameError("confidence", tuple(CONFIDENCE_WIRE_IDS))
+    return CONFIDENCE_WIRE_IDS[name]
+
+
+def confidence_name(wire_id: int) -> str:
+    """The confidence behind a number.
+
+    Raises:
+        UnknownNameError: no confidence has this number in this version.
+    """
+    if wire_id not in _CONFIDENCE_NAMES:
+        raise UnknownNameError("confidence", tuple(CONFIDENCE_WIRE_IDS))
+    return _CONFIDENCE_NAMES[wire_id]
+
+
+def region_wire_id(name: str) -> int:
+    """The number (0 to 255) of a region policy.
+
+    Raises:
+        UnknownNameError: no number is pinned for this name.
+    """
+    if name not in REGION_WIRE_IDS:
+        raise UnknownNameError("region policy", tuple(REGION_WIRE_IDS))
+    return REGION_WIRE_IDS[name]
+
+
+def region_name(wire_id: int) -> str:
+    """The region policy behind a number.
+
+    Raises:
+        UnknownNameError: no region policy has this number in this version.
+    """
+    if wire_id not in _REGION_NAMES:
+        raise UnknownNameError("region policy", tuple(REGION_WIRE_IDS))
+    return _REGION_NAMES[wire_id]

@@ -49,6 +49,9 @@ class Connection(Protocol):
     async def close(self) -> None:
         """Close in an orderly way; safe to call twice."""
 
+    def abort(self) -> None:
+        """Let go without a word, as of a link that is dead: the other end takes it for a broken connection."""
+
 
 def server_message_bytes(payload_bytes: int) -> int:
     """Bytes of one websocket message from the cloud with this payload (RFC 6455, section 5.2, no mask)."""

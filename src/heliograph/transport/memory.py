@@ -40,6 +40,11 @@ class _Pipe:
             self.closed = True
             self._changed.notify_all()
 
+    def cut(self) -> None:
+        self.closed = True
+        self.messages.clear()
+        self._closing = asyncio.ensure_future(self.close())
+
 
 class MemoryConnection:
     """One end of :func:`memory_pair`. Bytes are counted without websocket framing: there is none."""
@@ -80,6 +85,11 @@ class MemoryConnection:
 
     async def drain(self, limit_bytes: int = DEFAULT_QUEUE_BYTES) -> None:
         """Return at once: memory has no link whose queue could fill."""
+
+    def abort(self) -> None:
+        """Close both directions; what was sent and not received is lost."""
+        self._outgoing.cut()
+        self._incoming.cut()
 
     async def close(self) -> None:
         """Close both directions; messages already sent can still be received."""

@@ -112,6 +112,16 @@ class ShapedConnection:
                 self._arrived.put_nowait(b"")
         await self._inner.close()
 
+    def abort(self) -> None:
+        """Drop what is on its way and abort the inner connection."""
+        for task in self._tasks:
+            task.cancel()
+        self._failure = self._failure or ConnectionLostError()
+        if not self._ended:
+            with contextlib.suppress(asyncio.QueueFull):
+                self._arrived.put_nowait(b"")
+        self._inner.abort()
+
     def _now_s(self) -> float:
         return self._clock() - self._start_s
 

@@ -136,6 +136,10 @@ class WebsocketConnection:
         """Send a close frame and wait for the server's, at most two seconds."""
         await self._websocket.close()
 
+    def abort(self) -> None:
+        """Reset the TCP connection."""
+        self._websocket.transport.abort()
+
 
 async def open_websocket(
     url: str,

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from heliograph.clock import now_s
+from heliograph.codec.calibration import Calibration
 from heliograph.controllers.fixed import budget_code
 from heliograph.edge import exchange as exchange_module
 from heliograph.edge.client import DeviceClient
@@ -46,6 +47,7 @@ class FakeDevice(Device):
     encoded: EncodedImage
     encodings: int = 0
     bundle_hash: bytes = b""  # type: ignore[assignment]
+    calibration: Calibration | None = None  # type: ignore[assignment]
     before: Callable[[], object] = lambda: None
 
     def encode(self, photo: Image.Image, strategy: str, setting: Setting | None = None) -> EncodedImage:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from heliograph import errors
+from heliograph.codec.calibration import CONFIDENCES
 from heliograph.protocol import events as ev
 from heliograph.protocol.frames import FrameType
 from heliograph.protocol.session import CloudSession, DeviceSession
 from heliograph.protocol.states import CLOUD_RECEIVES, CLOUD_SENDS, DEVICE_RECEIVES, DEVICE_SENDS, State, Table
-from heliograph.registry import CONTROLLERS, STRATEGIES
+from heliograph.registry import CONTROLLERS, REGION_POLICIES, STRATEGIES
 from heliograph.strategies import wire_ids
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "protocol.md"
@@ -56,7 +57,16 @@ def test_pinned_numbers() -> None:
     assert set(CONTROLLERS.names()) <= set(wire_ids.CONTROLLER_WIRE_IDS)
     for name, number in wire_ids.STRATEGY_WIRE_IDS.items():
         assert wire_ids.strategy_name(wire_ids.strategy_wire_id(name)) == name
-        assert 1 <= number <= 255
+        assert 1 <= number <= 127
+    for kind, numbers in (
+        ("controller", wire_ids.CONTROLLER_WIRE_IDS),
+        ("confidence", wire_ids.CONFIDENCE_WIRE_IDS),
+        ("region policy", wire_ids.REGION_WIRE_IDS),
+    ):
+        written = text.split(f"*{kind}*: ")[1].split(".")[0]
+        assert {name: int(n) for n, name in re.findall(r"(\d+)\s+`([\w-]+)`", written)} == numbers
+    assert tuple(wire_ids.CONFIDENCE_WIRE_IDS) == CONFIDENCES
+    assert set(REGION_POLICIES.names()) == set(wire_ids.REGION_WIRE_IDS)
     for name in wire_ids.CONTROLLER_WIRE_IDS:
         assert wire_ids.controller_name(wire_ids.controller_wire_id(name)) == name
     for unknown in (lambda: wire_ids.strategy_name(0), lambda: wire_ids.controller_wire_id("magic")):

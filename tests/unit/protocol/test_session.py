@@ -139,7 +139,7 @@ def test_a_second_question_about_a_photo_costs_no_photo_bytes(device: DeviceSess
 
 def test_wrong_version_is_named_and_ends_the_session(cloud: CloudSession) -> None:
     data = bytearray(encode_frame(HelloFrame(HASH, "key")))
-    data[2] = 2
+    data[2] = 1
     assert cloud.receive(bytes(data), 0.0) == [ev.SessionClosed(errors.ProtocolVersionError)]
     assert cloud.bytes_to_send() == encode_frame(ErrorFrame(42, None))
     assert cloud.receive(bytes(data), 0.0) == []
@@ -224,7 +224,7 @@ def test_unknown_photo_strategy_and_controller_fail_the_question_only(
     cloud.receive(encode_frame(QuestionFrame(0, 5, 1, 1, 64, False, b"?")), 0.0)
     cloud.receive(encode_frame(QuestionFrame(1, 0, 15, 1, 64, True, b"?")), 0.0)
     cloud.receive(encode_frame(QuestionFrame(2, 0, 1, 1, 64, True, b"?")), 0.0)
-    cloud.receive(encode_frame(ImageFrame(0, 200, b"")), 0.0)
+    cloud.receive(encode_frame(ImageFrame(0, 100, b"")), 0.0)
     numbers = [errors.UnknownImageError.code, errors.UnknownNameError.code, errors.UnknownNameError.code]
     assert cloud.bytes_to_send() == b"".join(
         encode_frame(ErrorFrame(number, question)) for question, number in enumerate(numbers)

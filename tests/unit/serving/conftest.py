@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from heliograph.clock import now_s
+from heliograph.codec.expectation import Expectation
 from heliograph.errors import StreamDamagedError
 from heliograph.protocol.events import (
     DraftReceived,
@@ -15,7 +16,9 @@ from heliograph.protocol.events import (
     ErrorReceived,
     FinalReceived,
     MoreRequested,
+    RegionRequested,
     SessionClosed,
+    WelcomeReceived,
 )
 from heliograph.protocol.session import DeviceSession
 from heliograph.serving.application import CloudApplication
@@ -42,11 +45,16 @@ class CountingCodec:
             raise StreamDamagedError
         return min(1.0, len(segments) / 10)
 
+    def expect(self, header, segments, question=""):
+        """A prefix of k segments gives another answer with a chance of 1 - k / 10."""
+        return Expectation(0.1, 1 - self.retained_energy(header, segments))
+
 
 class TellingModel:
     """Answers ``QUESTION seen at K``; can be held up, and fails on request."""
 
     name, grid, hidden_size = "telling", Grid(2, 2), 2
+    confidence, second_confidence = 0.5, 0.75
 
     def __init__(self):
         self.free = threading.Event()
@@ -62,7 +70,9 @@ class TellingModel:
         if question == "explode":
             raise RuntimeError("a secret that must not travel")
         self.answered.append((question, int(images[0].values[0, 0])))
-        return Answer(f"{question} seen at {images[0].values[0, 0]:.0f}", 0.5, 1.0, (1,))
+        seen = " and ".join(f"{image.values[0, 0]:.0f}" for image in images)
+        confidence = self.confidence if len(images) == 1 else self.second_confidence
+        return Answer(f"{question} seen at {seen}", confidence, 1.0, (int(images[0].values[0, 0]),))
 
     def verify_draft(self, question, images, draft, *, max_new_tokens):
         answer = self.answer(question, images, max_new_tokens=max_new_tokens)
@@ -99,17 +109,17 @@ def serve():
 class Device:
     """A device session on a real websocket."""
 
-    def __init__(self, connection, token=""):
+    def __init__(self, connection, token="", **resuming):
         self.connection = connection
-        self.session = DeviceSession(BUNDLE_HASH, token)
+        self.session = DeviceSession(BUNDLE_HASH, token, **resuming)
         self.session.start()
         self.events = []
 
-    def ask(self, question_id=0, image_id=0, question="what", controller="fixed", target=0):
-        self.session.ask(question_id, image_id, question, controller=controller, target=target)
+    def ask(self, question_id=0, image_id=0, question="what", controller="fixed", target=0, **wish):
+        self.session.ask(question_id, image_id, question, controller=controller, target=target, **wish)
 
-    def send(self, segments, image_id=0, strategy="klt", finish=True):
-        self.session.announce_image(image_id, strategy, b"")
+    def send(self, segments, image_id=0, strategy="klt", finish=True, total=0):
+        self.session.announce_image(image_id, strategy, b"", total)
         for segment in segments:
             self.session.send_segment(image_id, segment)
         if finish:
@@ -150,10 +160,21 @@ def talk():
 
 
 EVENTS = SimpleNamespace(
-    Draft=DraftReceived, Enough=EnoughReceived, Error=ErrorReceived, More=MoreRequested, Closed=SessionClosed
+    Draft=DraftReceived,
+    Enough=EnoughReceived,
+    Error=ErrorReceived,
+    More=MoreRequested,
+    Region=RegionRequested,
+    Welcome=WelcomeReceived,
+    Closed=SessionClosed,
 )
 
 
 @pytest.fixture
 def events():
     return EVENTS
+
+
+@pytest.fixture
+def device_type():
+    return Device

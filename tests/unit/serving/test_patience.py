@@ -4,9 +4,9 @@ import pytest
 
 from heliograph.protocol.events import ImageAnnounced, QuestionAsked, SegmentReceived
 from heliograph.serving.cloud import Outcome
-from heliograph.serving.connection import Limits
 from heliograph.serving.desk import Desk
 from heliograph.serving.patience import DRAFT_PATIENCE, DraftPatience
+from heliograph.serving.shared import Limits
 from heliograph.types import Answer
 
 

@@ -17,8 +17,8 @@ from heliograph.errors import (
 )
 from heliograph.protocol.events import FinalReceived
 from heliograph.serving.application import CloudApplication
-from heliograph.serving.connection import Limits
 from heliograph.serving.runner import BackgroundServer
+from heliograph.serving.shared import Limits
 from heliograph.transport.websocket_client import open_websocket
 
 

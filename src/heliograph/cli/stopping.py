@@ -1,0 +1,66 @@
+"""``ask``'s options on when the stream stops, and whether the cloud may look at a region of the original."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from heliograph.cli.command import share
+from heliograph.errors import UsageError
+from heliograph.strategies.wire_ids import CONFIDENCE_WIRE_IDS, CONTROLLER_WIRE_IDS, REGION_WIRE_IDS
+
+_NO_LIMIT = 0
+_ENERGY = "energy"
+_NO_REGION = "never"
+
+
+def add_stop_options(parser: argparse.ArgumentParser) -> None:
+    """--controller, --confidence, --target and --region."""
+    parser.add_argument(
+        "--controller",
+        choices=tuple(CONTROLLER_WIRE_IDS),
+        help="what stops the stream (default: push where the bundle holds a calibration, else energy)",
+    )
+    parser.add_argument(
+        "--target",
+        metavar="SHARE",
+        type=share,
+        help="for energy the share of token energy to retain, for push and pull of answers as from the whole photo",
+    )
+    parser.add_argument(
+        "--confidence", choices=tuple(CONFIDENCE_WIRE_IDS), help="what push judges an answer by (default: combined)"
+    )
+    parser.add_argument(
+        "--region",
+        choices=tuple(REGION_WIRE_IDS),
+        default=_NO_REGION,
+        help="when the cloud may ask for a region of the original (default: never)",
+    )
+
+
+def stop_wish(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Keyword arguments of ``DeviceClient.ask``: a byte budget that the device keeps by itself, or a controller.
+
+    Raises:
+        UsageError: options that do not go together.
+    """
+    from heliograph.controllers.base import share_code
+
+    wish: dict[str, Any] = {"region": arguments.region}
+    if arguments.budget is not None:
+        if arguments.target is not None or arguments.controller is not None or arguments.confidence is not None:
+            raise UsageError
+        return wish | {"controller": "fixed", "target": _NO_LIMIT}
+    if arguments.target is not None:
+        wish |= {"controller": arguments.controller or _ENERGY, "target": share_code(arguments.target)}
+    elif arguments.controller is not None:
+        wish |= {"controller": arguments.controller}
+    if arguments.confidence is not None:
+        wish |= {"confidence": arguments.confidence}
+    return wish
+
+
+def is_said(arguments: argparse.Namespace) -> bool:
+    """Whether any of these options was given."""
+    given = (arguments.controller, arguments.target, arguments.confidence)
+    return any(one is not None for one in given) or arguments.region != _NO_REGION

@@ -1,0 +1,73 @@
+"""Let the device push at link speed until an answer is likely enough to be the one from uncompressed tokens.
+
+No refinement waits for a round trip, and after "enough" at most what is on its way, a bandwidth-delay product, is
+wasted. The chance comes from a :class:`heliograph.codec.calibration.Calibration`; min-entropy as the sign of a sure
+answer is arXiv 2512.16349's, the error head is after arXiv 2604.26508.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from heliograph.codec.calibration import COMBINED, Calibration
+from heliograph.controllers.base import (
+    EXPECTATION,
+    MAX_TARGET,
+    Controller,
+    Decision,
+    Enough,
+    Observation,
+    Wait,
+    Wish,
+    checked_target,
+)
+from heliograph.controllers.energy import DEFAULT_ENERGY_TARGET, EnergyController
+
+ERROR_HEAD = "error-head"
+"""The one confidence that needs no answer: it reads what the codec foretells of a prefix."""
+
+
+@dataclass(frozen=True)
+class PushController(Controller):
+    """Enough as soon as the chance reaches what ``quality`` asks for, or when the image is finished.
+
+    Attributes:
+        quality: share of answers that are to be those from uncompressed tokens, 0 to 1.
+        confidence: which of the calibration's chances.
+        calibration: None answers from the finished image alone.
+    """
+
+    quality: float
+    confidence: str = COMBINED
+    calibration: Calibration | None = None
+    name: ClassVar[str] = "push"
+
+    @classmethod
+    def from_target(cls, target: int) -> Self:
+        """``target`` / 255 is the quality."""
+        return cls(checked_target(target) / MAX_TARGET)
+
+    @classmethod
+    def from_wish(cls, wish: Wish, calibration: Calibration | None) -> Controller:
+        """With the cloud's calibration; without one the retained energy decides, which every codec knows."""
+        quality = checked_target(wish.target) / MAX_TARGET
+        if calibration is None:
+            return EnergyController.from_target(DEFAULT_ENERGY_TARGET)
+        return cls(quality, wish.confidence, calibration)
+
+    def reads(self) -> frozenset[str]:
+        """What the codec foretells, where no draft is needed."""
+        return frozenset({EXPECTATION} if self.confidence == ERROR_HEAD else ())
+
+    def decide(self, observation: Observation) -> Decision:
+        """Enough with the draft that was likely enough; the error head needs none and stops at the newest prefix."""
+        if observation.image_finished:
+            return Enough()
+        foretold = self.confidence == ERROR_HEAD
+        signals = observation.arrived if foretold else observation.draft
+        if self.calibration is None or signals is None or (foretold and signals.answer_differs is None):
+            return Wait()
+        if not self.calibration.enough(self.confidence, signals, self.quality):
+            return Wait()
+        return Enough(take_draft=not foretold)

@@ -1,0 +1,93 @@
+"""One piece of work for the model thread, and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from heliograph.codec.calibration import Signals
+from heliograph.codec.expectation import Expectation
+from heliograph.controllers.region_policies import Price
+from heliograph.errors import HeliographError
+from heliograph.types import Answer, EncodedImage, VisualTokens
+
+Box = tuple[int, int, int, int]
+"""(left, top, right, bottom) in 1/1024 of a photo's width and height."""
+
+UNKNOWN_PRICE = Price()
+
+
+class Purpose(Enum):
+    """What a job is for.
+
+    Attributes:
+        DRAFT: an answer while the photo still comes.
+        FINAL: the answer on all that has arrived.
+        LOOK: whether, and where, to look again.
+        SECOND: the answer from the whole photo and the region together.
+    """
+
+    DRAFT = "draft"
+    FINAL = "final"
+    LOOK = "look"
+    SECOND = "second"
+
+
+@dataclass(frozen=True)
+class AnswerJob:
+    """One answer to make, or one look.
+
+    Attributes:
+        question_id, image_id: within their session.
+        question: text.
+        encoded: the prefix to answer from.
+        tokens: what this prefix restores to, where it was restored before.
+        draft: an earlier answer to this question, to verify; for a look and a second answer the first one.
+        purpose: see there.
+        max_new_tokens: most tokens of the answer.
+        region: the question's region policy.
+        price: of a look.
+        signals: of ``draft``; None where nothing is calibrated.
+        crop: the region as it was sent, for a second answer.
+    """
+
+    question_id: int
+    image_id: int
+    question: str
+    encoded: EncodedImage
+    tokens: VisualTokens | None
+    draft: Answer | None
+    purpose: Purpose
+    max_new_tokens: int
+    region: str = "never"
+    price: Price = UNKNOWN_PRICE
+    signals: Signals | None = None
+    crop: EncodedImage | None = None
+
+    @property
+    def final(self) -> bool:
+        """The photo is not waited for any more."""
+        return self.purpose is not Purpose.DRAFT
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: an answer, a box, an error, or none of them (a picture that is not complete enough for a
+    draft; nothing to look at).
+
+    Attributes:
+        tokens: that the prefix restored to.
+        kept_tokens: of the draft.
+        seconds: in the model thread.
+        expectation, energy: what the codec tells of the prefix, for the answer's calibrated chance.
+        box: to look at.
+    """
+
+    answer: Answer | None = None
+    error: HeliographError | None = None
+    tokens: VisualTokens | None = None
+    kept_tokens: int = 0
+    seconds: float = 0.0
+    expectation: Expectation | None = None
+    energy: float | None = None
+    box: Box | None = None

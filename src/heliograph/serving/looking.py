@@ -1,0 +1,84 @@
+"""Whether to look at a region of the original after a first answer, and where (arXiv 2512.16349, second stage)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from heliograph.codec.bundle import REGION
+from heliograph.codec.calibration import COMBINED, Calibration, Signals
+from heliograph.controllers.region import Found
+from heliograph.controllers.region_policies import FirstLook, Price, RegionPolicy
+from heliograph.protocol.limits import REGION_SCALE
+from heliograph.registry import REGION_POLICIES
+from heliograph.serving.jobs import Box
+from heliograph.types import Answer, Grid, VisualTokens
+
+REGION_FILE = REGION
+"""In a bundle: how its model's attention is read, a :class:`heliograph.controllers.region.RegionSetting`."""
+
+
+class RegionFinder(Protocol):
+    """What :class:`heliograph.vlm.attention.Looker` offers."""
+
+    def find(self, question: str, tokens: VisualTokens, photo_size: tuple[int, int]) -> Found:
+        """The region that a question is about, in photo pixels."""
+
+
+@dataclass(frozen=True)
+class FirstAnswer:
+    """What there is to decide on.
+
+    Attributes:
+        question: text.
+        tokens: (N, D) that the answer was made from.
+        answer: the first one.
+        signals: of it; None where nothing is calibrated.
+        policy: registry name.
+        price: of a look.
+    """
+
+    question: str
+    tokens: VisualTokens
+    answer: Answer
+    signals: Signals | None
+    policy: str
+    price: Price
+
+
+def region_of(finder: RegionFinder, first: FirstAnswer, calibration: Calibration | None) -> Box | None:
+    """The box to ask for in 1/1024 of the photo's width and height; None where the first answer stays.
+
+    Raises:
+        UnknownNameError: no such policy.
+        HeliographError: the finder cannot read this model or these tokens.
+    """
+    policy: RegionPolicy = REGION_POLICIES.load(first.policy)()
+    size = _photo_size(first.tokens.grid)
+    found = finder.find(first.question, first.tokens, size)
+    right = None if calibration is None or first.signals is None else calibration.right(COMBINED, first.signals)
+    key = first.question.encode() + first.tokens.values.tobytes()
+    box = policy.decide(FirstLook(first.answer.min_entropy_bits, right, found, size, key, first.price))
+    return None if box is None else scaled(box, size)
+
+
+def scaled(box: Box, size: tuple[int, int]) -> Box:
+    """A box of whole pixels in 1/1024 of the photo: the smallest around it.
+
+    Args:
+        box: (left, top, right, bottom) in pixels.
+        size: width and height of the photo.
+    """
+    width, height = size
+    left, top, right, bottom = box
+    return (
+        left * REGION_SCALE // width,
+        top * REGION_SCALE // height,
+        min(REGION_SCALE, -(-right * REGION_SCALE // width)),
+        min(REGION_SCALE, -(-bottom * REGION_SCALE // height)),
+    )
+
+
+def _photo_size(grid: Grid) -> tuple[int, int]:
+    """In pixels where the tokens tell it; else the photo counts as square, as it was squashed for the model."""
+    return grid.photo_width or REGION_SCALE, grid.photo_height or REGION_SCALE

@@ -1,0 +1,159 @@
+"""One open question: its controller, its drafts so far, and how far its second look has come. No I/O.
+
+A question's life::
+
+    asked -> (photo announced) -> drafts on newer and newer prefixes -> enough -> first answer
+          -> where the region policy wants it: look -> region asked -> crop there -> second answer -> the surer of both
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from enum import Enum
+
+from heliograph.codec.calibration import Signals
+from heliograph.codec.expectation import Expectation
+from heliograph.controllers.base import Controller, Decision, Enough, Observation, Wish
+from heliograph.controllers.confidence import Draft, signals_of
+from heliograph.controllers.foresight import foretold_signals
+from heliograph.protocol.events import QuestionAsked
+from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
+from heliograph.serving.jobs import Outcome
+from heliograph.serving.photo import NOTHING, Photo
+from heliograph.types import Answer
+
+log = logging.getLogger("heliograph.serving")
+
+
+class Region(Enum):
+    """Where the second look stands; ``DONE`` also where none is wanted."""
+
+    WANTED = "wanted"
+    ASKED = "asked"
+    COMING = "coming"
+    DONE = "done"
+
+
+@dataclass
+class OpenQuestion:
+    """A question without a final answer.
+
+    Attributes:
+        asked: as it came.
+        wish: the same for controllers.
+        controller: decides when there is enough.
+        asked_s: when it came.
+        draft: the newest answer, from ``draft_segments`` segments, with its ``signals``.
+        tried_segments: of the newest prefix that a draft was tried on.
+        expectation: of the prefix of ``measured_segments``.
+        asked_segments: up to which the device was asked to go on.
+        enough: the photo is not waited for any more.
+        take_draft: the draft is the first answer as it is.
+        region: where the second look stands; ``crop_id`` is its photo, ``region_s`` when it was asked for.
+        flags: what there is to say about the final answer.
+    """
+
+    asked: QuestionAsked
+    wish: Wish
+    controller: Controller
+    asked_s: float
+    draft: Answer | None = None
+    draft_segments: int = NOTHING
+    signals: Signals | None = None
+    tried_segments: int = NOTHING
+    expectation: Expectation | None = None
+    measured_segments: int = NOTHING
+    asked_segments: int = 0
+    enough: bool = False
+    take_draft: bool = False
+    region: Region = Region.DONE
+    crop_id: int | None = None
+    region_s: float = 0.0
+    flags: AnswerFlag = NO_FLAGS
+    _drafts: list[Draft] = field(default_factory=list)
+
+    # ---- controller --------------------------------------------------------------------------------
+    def decide(self, photo: Photo, now: float, answer_s: float) -> Decision:
+        """Ask the controller. One that raises keeps the answer that is there, and the final answer says so."""
+        try:
+            decided = self.controller.decide(self._observation(photo, now, answer_s))
+        except Exception:
+            log.exception("a controller failed")
+            return self.stop_deciding()
+        if isinstance(decided, Enough):
+            self.enough, self.take_draft = True, decided.take_draft
+        return decided
+
+    def stop_deciding(self) -> Enough:
+        """What decides has failed: the answer that is there is kept, and the final one says so."""
+        self.flags |= AnswerFlag.CONTROLLER_FAILED
+        self.enough, self.take_draft = True, self.draft is not None
+        return Enough(self.take_draft)
+
+    def _observation(self, photo: Photo, now: float, answer_s: float) -> Observation:
+        """What was measured of a prefix goes with the size of that prefix."""
+        segments = len(photo.segments)
+        if self.controller.reads() and not photo.finished:
+            segments = max(self.measured_segments, 0)
+        measured = self.measured_segments != NOTHING
+        return Observation(
+            received_bytes=photo.prefix_bytes[segments],
+            segments=segments,
+            retained_energy=photo.energy if measured else None,
+            image_finished=photo.finished,
+            draft_confidence=self.draft.confidence if self.draft else None,
+            arrived=self._foretold(photo.prefix_bytes[segments]),
+            draft=self.signals,
+            draft_segments=self.draft_segments,
+            total_segments=photo.total_segments,
+            asked_segments=self.asked_segments,
+            elapsed_s=now - self.asked_s,
+            answer_s=answer_s,
+        )
+
+    def _foretold(self, received_bytes: int) -> Signals | None:
+        expectation = self.expectation
+        return None if expectation is None else foretold_signals(expectation, received_bytes, self.asked.question)
+
+    # ---- answers -----------------------------------------------------------------------------------
+    def note_draft(self, outcome: Outcome, segments: int, photo: Photo | None, *, calibrated: bool) -> None:
+        """Take a draft or first answer, with its signals where there is something to read them."""
+        answer = outcome.answer
+        assert answer is not None
+        self.draft, self.draft_segments, self.signals = answer, segments, None
+        if not calibrated or photo is None:
+            return
+        if self._drafts and self._drafts[-1].answer.token_ids != answer.token_ids:
+            self._drafts.clear()  # only those that say the same count as stable
+        self._drafts.append(Draft(answer, photo.prefix_bytes[segments]))
+        self.signals = signals_of(
+            self._drafts,
+            question=self.asked.question,
+            expectation=outcome.expectation,
+            retained_energy=outcome.energy,
+        )
+
+    def has_first_answer(self, photo: Photo) -> bool:
+        """True once nothing of the photo can change the answer any more."""
+        if not self.enough or self.draft is None:
+            return False
+        return self.take_draft or self.draft_segments == len(photo.segments)
+
+    # ---- second look -------------------------------------------------------------------------------
+    def keep_first(self, flag: AnswerFlag) -> None:
+        """Give the region up."""
+        self.region, self.crop_id = Region.DONE, None
+        self.flags |= flag
+
+    def keep_surer(self, second: Answer) -> None:
+        """The second answer where it is surer than the first; what was right must not be spoiled unseen."""
+        self.region = Region.DONE
+        if self.draft is None or second.confidence > self.draft.confidence:
+            self.draft = second
+            self.flags |= AnswerFlag.LOOKED
+
+    def interrupt(self, earlier: OpenQuestion) -> None:
+        """Go on from an equal question that was open when the connection broke."""
+        self.draft, self.draft_segments, self.signals = earlier.draft, earlier.draft_segments, earlier.signals
+        self.tried_segments, self._drafts = earlier.tried_segments, earlier._drafts

@@ -1,0 +1,162 @@
+"""The whole loop with the reference model over a real websocket: whatever stops the stream, and whatever drafts came
+before, the final answer is what greedy decoding says on the prefix it was made from."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heliograph.bench.tasks import Item, scene_items
+from heliograph.codec.bundle import Bundle
+from heliograph.codec.calibration import Calibration, Curve
+from heliograph.controllers.region import RegionSetting
+from heliograph.edge import exchange
+from heliograph.edge.client import DeviceClient
+from heliograph.edge.device import Device
+from heliograph.edge.region import RegionSending, pixel_box
+from heliograph.edge.report import AskReport
+from heliograph.errors import BundleDamagedError
+from heliograph.serving.application import CloudApplication
+from heliograph.serving.cloud import Cloud
+from heliograph.serving.looking import REGION_FILE, scaled
+from heliograph.serving.runner import BackgroundServer, load_cloud, open_finder
+from heliograph.transport.base import Connection
+from heliograph.transport.links import parse_link
+from heliograph.transport.shaped import open_shaped
+from heliograph.transport.websocket_client import open_websocket
+
+LIMIT = 8
+THIN = parse_link("20kbit,20ms")
+SURE = Curve(("min-entropy",), (0.0,), (1.0,), (1.0,), 0.0)
+CALIBRATION = Calibration({"min-entropy": SURE}, {"min-entropy": SURE})
+
+
+@pytest.fixture(scope="module")
+def loaded(reference_pair: Any) -> tuple[Cloud, Device]:
+    plain = load_cloud(str(reference_pair.model), reference_pair.bundle)
+    bundle = Bundle.load(reference_pair.bundle)
+    finder = finder_of(plain, RegionSetting(layer=0, generic_question="describe the picture."))
+    return Cloud(plain.model, bundle.codecs, bundle.hash, CALIBRATION, finder), Device(bundle)
+
+
+@pytest.fixture(scope="module")
+def url(loaded: tuple[Cloud, Device]) -> Iterator[str]:
+    with BackgroundServer(CloudApplication(loaded[0])) as server:
+        yield server.url
+
+
+def finder_of(cloud: Cloud, setting: RegionSetting) -> Any:
+    from heliograph.vlm.attention import Looker
+
+    return Looker(cloud.model, setting)  # type: ignore[arg-type]
+
+
+def questions() -> list[tuple[Item, str]]:
+    items = scene_items(8_010_000, 3, descriptions=False)
+    return [(item, record.question) for item in items for record in item.records[:3]]
+
+
+def asked(url: str, device: Device, on_final: Callable[[], None] = lambda: None, **wish: Any) -> list[AskReport]:
+    """Every question over a thin link, so that drafts come before the final answer."""
+
+    async def whole() -> list[AskReport]:
+        reports = list[AskReport]()
+
+        async def connect() -> Connection:
+            return await open_shaped(await open_websocket(url), THIN)
+
+        async with DeviceClient(connect, device) as client:
+            for item, question in questions():
+                photo = item.photo.copy()
+                reports.append(await client.ask(photo, question, strategy="klt", max_answer_tokens=LIMIT, **wish))
+                on_final()
+        return reports
+
+    return asyncio.run(whole())
+
+
+@pytest.mark.parametrize(
+    ("controller", "target"), [("push", 128), ("push", 250), ("pull", 200), ("energy", 128), ("fixed", 0)]
+)
+def test_the_final_answer_is_greedy_on_the_final_prefix(
+    url: str, loaded: tuple[Cloud, Device], controller: str, target: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud, device = loaded
+    used, finals = list[int](), list[int]()
+    original = exchange.Exchange._draft
+
+    def noting(self: Any, text: str, confidence: float, segments_used: int, *rest: Any) -> Any:
+        used.append(segments_used)
+        return original(self, text, confidence, segments_used, *rest)
+
+    monkeypatch.setattr(exchange.Exchange, "_draft", noting)
+    reports = asked(url, device, controller=controller, target=target, on_final=lambda: finals.append(used[-1]))
+    for (item, question), report, segments in zip(questions(), reports, finals, strict=True):
+        prefix = device.encode(item.photo, "klt").prefix(segments)
+        wanted = cloud.model.answer(question, [cloud.restore(prefix)], max_new_tokens=LIMIT)
+        assert report.answer == wanted.text
+
+
+def test_a_region_of_the_original_is_looked_at(url: str, loaded: tuple[Cloud, Device], reference_pair: Any) -> None:
+    cloud, device = loaded
+    sending = RegionSending("webp", {"size": 64, "quality": 50})
+    reports = asked(url, device, controller="fixed", target=0, region="always", region_sending=sending)
+    assert [report.regions_sent for report in reports] == [1] * len(reports)
+    assert not any(report.region_missed or report.controller_failed for report in reports)
+    for (item, question), report in zip(questions(), reports, strict=True):
+        whole = cloud.restore(device.encode(item.photo, "klt"))
+        first = cloud.model.answer(question, [whole], max_new_tokens=LIMIT)
+        assert cloud.finder is not None
+        box = scaled(cloud.finder.find(question, whole, (1024, 1024)).box, (1024, 1024))
+        crop = item.photo.crop(pixel_box(box, *item.photo.size))
+        local = cloud.restore(device.encode(crop, sending.strategy, sending.setting))
+        second = cloud.model.answer(question, [whole, local], max_new_tokens=LIMIT)
+        surer = second if second.confidence > first.confidence else first
+        assert (report.answer, report.looked) == (surer.text, surer is second)
+
+
+def test_a_region_may_travel_as_tokens(url: str, loaded: tuple[Cloud, Device]) -> None:
+    sending = RegionSending("klt", {"max_bytes": 200})
+    reports = asked(url, loaded[1], controller="fixed", target=0, region="always", region_sending=sending)
+    assert [report.regions_sent for report in reports] == [1] * len(reports)
+    assert not any(report.region_missed for report in reports)
+
+
+@dataclass
+class FolderBundle:
+    """As much of a bundle as a finder needs."""
+
+    folder: Path
+
+    @property
+    def file_names(self) -> frozenset[str]:
+        return frozenset(path.name for path in self.folder.iterdir())
+
+    def file(self, name: str) -> Path:
+        return self.folder / name
+
+
+def test_a_cloud_finds_regions_with_what_its_bundle_says(loaded: tuple[Cloud, Device], tmp_path: Path) -> None:
+    cloud, bundle = loaded[0], FolderBundle(tmp_path)
+    assert open_finder(cloud.model, bundle) is None  # type: ignore[arg-type]
+    (tmp_path / REGION_FILE).write_text(json.dumps(RegionSetting(layer=1).to_json()), encoding="utf-8")
+    finder = open_finder(cloud.model, bundle)  # type: ignore[arg-type]
+    assert finder is not None
+    item, question = questions()[0]
+    tokens = cloud.model.encode_image(item.photo)
+    assert finder.find(question, tokens, (512, 512)).box[2] <= 512
+    for damage in ("{}", "[", "null"):
+        (tmp_path / REGION_FILE).write_text(damage, encoding="utf-8")
+        with pytest.raises(BundleDamagedError):
+            open_finder(cloud.model, bundle)  # type: ignore[arg-type]
+
+
+def test_boxes_on_the_wire_are_shares_of_the_photo() -> None:
+    assert scaled((0, 0, 512, 256), (512, 512)) == (0, 0, 1024, 512)
+    assert scaled((1, 1, 2, 2), (3, 3)) == (341, 341, 683, 683)

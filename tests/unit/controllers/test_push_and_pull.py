@@ -1,0 +1,125 @@
+"""What stops a stream: calibrated chances, chunks on request, budgets and deadlines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from heliograph.codec.calibration import Calibration, Curve, Signals
+from heliograph.codec.expectation import Expectation
+from heliograph.controllers.base import Enough, More, Observation, Wait, Wish, share_code
+from heliograph.controllers.bounds import controller_for
+from heliograph.controllers.energy import EnergyController
+from heliograph.controllers.fixed import budget_code
+from heliograph.controllers.foresight import foretold_signals
+from heliograph.controllers.pull import PullController, chunk_segments
+from heliograph.controllers.push import PushController
+from heliograph.errors import UnknownNameError, UsageError
+
+SEEN = Observation(received_bytes=50, segments=5, total_segments=20)
+
+
+def calibration(thresholds: dict[str, tuple[tuple[float, float], ...]] | None = None) -> Calibration:
+    """Chances as the model or the error head says them."""
+    read = {"min-entropy": "min-entropy", "error-head": "answer-differs"}
+    curves = {name: Curve((value,), (0.0,), (1.0,), (1.0,), 0.0) for name, value in read.items()}
+    return Calibration(curves, curves, thresholds or {})
+
+
+def drafted(bits: float) -> Signals:
+    return Signals(bits, bits, 0.1, 0.9, 2, 1, None, None, None, 50)
+
+
+def foretold(differs: float) -> Signals:
+    return foretold_signals(Expectation(0.3, differs), 50, "what?")
+
+
+def push(confidence: str = "min-entropy", quality: float = 0.9) -> PushController:
+    made = controller_for("push", Wish(share_code(quality), confidence), calibration())
+    assert isinstance(made, PushController)
+    return made
+
+
+def test_push_takes_the_first_draft_that_is_likely_enough() -> None:
+    assert push().decide(SEEN) == Wait()
+    assert push().decide(replace(SEEN, draft=drafted(0.2))) == Wait()  # chance 0.87
+    assert push().decide(replace(SEEN, draft=drafted(0.1))) == Enough(take_draft=True)  # chance 0.93
+
+
+def test_push_by_the_error_head_needs_no_draft_and_answers_from_what_is_there() -> None:
+    controller = push("error-head")
+    assert controller.decide(replace(SEEN, draft=drafted(0.0))) == Wait()
+    assert controller.decide(replace(SEEN, arrived=foretold(0.2))) == Wait()
+    assert controller.decide(replace(SEEN, arrived=foretold(0.05))) == Enough()
+
+
+def test_push_stops_where_the_share_was_reached_not_at_the_chance_itself() -> None:
+    wish = Wish(share_code(0.9), "min-entropy")
+    wary = controller_for("push", wish, calibration({"min-entropy": ((0.5, 0.5), (0.95, 0.99))}))
+    assert wary.decide(replace(SEEN, draft=drafted(0.1))) == Wait()
+    assert wary.decide(replace(SEEN, draft=drafted(0.01))) == Enough(take_draft=True)
+
+
+def test_push_without_calibration_is_energy_as_ever() -> None:
+    assert controller_for("push", Wish(1, "margin"), None) == EnergyController.from_target(230)
+
+
+def test_pull_asks_for_one_quarter_after_the_other() -> None:
+    controller = PullController.from_target(share_code(0.9))
+    doubtful = replace(SEEN, arrived=foretold(0.3))
+    assert controller.decide(replace(doubtful, segments=4)) == Wait()  # the first quarter comes by itself
+    assert controller.decide(doubtful) == More(5)
+    assert controller.decide(replace(doubtful, asked_segments=10)) == Wait()
+    assert controller.decide(replace(doubtful, segments=10, asked_segments=10)) == More(5)
+    assert controller.decide(replace(doubtful, segments=10, asked_segments=10, arrived=foretold(0.05))) == Enough()
+
+
+def test_pull_looks_at_whole_chunks_only() -> None:
+    sure = replace(SEEN, segments=7, asked_segments=10, arrived=foretold(0.0))
+    assert PullController.from_target(128).decide(sure) == Wait()
+
+
+def test_pull_without_error_head_goes_by_energy() -> None:
+    controller = PullController.from_target(share_code(0.9))
+    assert controller.decide(replace(SEEN, retained_energy=0.91)) == Enough()
+    assert controller.decide(replace(SEEN, retained_energy=0.5)) == More(5)
+
+
+def test_pull_corrects_the_error_head_where_it_can() -> None:
+    corrected = controller_for("pull", Wish(share_code(0.6)), calibration())
+    assert corrected.decide(replace(SEEN, arrived=foretold(0.45))) == More(5)
+    assert corrected.decide(replace(SEEN, arrived=foretold(0.3))) == Enough()
+
+
+@pytest.mark.parametrize(("total", "chunk"), [(0, 1), (1, 1), (4, 1), (17, 5), (20, 5)])
+def test_four_chunks_hold_every_segment(total: int, chunk: int) -> None:
+    assert chunk_segments(total) == chunk
+    assert 4 * chunk >= total
+
+
+@pytest.mark.parametrize("name", ["push", "pull", "energy", "fixed"])
+def test_a_byte_budget_ends_any_controller(name: str) -> None:
+    bounded = controller_for(name, Wish(255 if name != "fixed" else 0, byte_budget=budget_code(64)), None)
+    assert not isinstance(bounded.decide(SEEN), Enough)
+    assert bounded.decide(replace(SEEN, received_bytes=64)) == Enough()
+
+
+def test_a_deadline_leaves_time_for_the_answer() -> None:
+    bounded = controller_for("fixed", Wish(0, deadline=budget_code(2048)), None)
+    assert bounded.decide(replace(SEEN, elapsed_s=1.9)) == Wait()
+    assert bounded.decide(replace(SEEN, elapsed_s=1.9, answer_s=0.2)) == Enough()
+
+
+def test_bounds_keep_what_is_read_and_what_is_decided_within_them() -> None:
+    bounded = controller_for("push", Wish(share_code(0.9), "error-head", byte_budget=255), calibration())
+    assert bounded.reads() == push("error-head").reads()
+    assert bounded.decide(replace(SEEN, arrived=foretold(0.01))) == Enough()
+
+
+def test_wrong_wishes_are_named() -> None:
+    with pytest.raises(UnknownNameError):
+        controller_for("magic", Wish(1), None)
+    for wish in (Wish(256), Wish(1, byte_budget=256), Wish(1, deadline=-1)):
+        with pytest.raises(UsageError):
+            controller_for("push", wish, calibration())

@@ -1,0 +1,238 @@
+"""The device's side of the loop against a scripted cloud: chunks on request, budgets, wishes, regions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from heliograph.clock import now_s
+from heliograph.codec.calibration import Calibration, Curve
+from heliograph.codec.expectation import Expectation
+from heliograph.controllers.fixed import budget_bytes, budget_code
+from heliograph.edge.client import DeviceClient
+from heliograph.edge.device import Device
+from heliograph.edge.region import RegionSending
+from heliograph.edge.report import AskReport
+from heliograph.errors import HeliographError, TimedOutError, UsageError
+from heliograph.protocol import events as ev
+from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
+from heliograph.protocol.session import CloudSession
+from heliograph.strategies.base import Setting
+from heliograph.transport.base import Connection
+from heliograph.transport.links import LinkProfile
+from heliograph.transport.memory import memory_pair
+from heliograph.transport.shaped import ShapedConnection
+from heliograph.types import EncodedImage
+
+PHOTO = Image.new("RGB", (64, 64))
+CURVE = Curve(("answer-differs",), (0.0,), (1.0,), (1.0,), 0.0)
+CALIBRATION = Calibration({"min-entropy": CURVE, "error-head": CURVE}, {"min-entropy": CURVE})
+
+Behaviour = Callable[["ScriptedCloud", ev.Event], Awaitable[None]]
+
+
+@dataclass
+class FakeDevice(Device):
+    """Gives one prepared stream for every photo, and foretells a better answer with every segment."""
+
+    segments: int = 12
+    calibration: Calibration | None = None  # type: ignore[assignment]
+    bundle_hash: bytes = b""  # type: ignore[assignment]
+    encoded: list[tuple[tuple[int, int], str]] = field(default_factory=list)
+
+    def encode(self, photo: Image.Image, strategy: str, setting: Setting | None = None) -> EncodedImage:
+        self.encoded.append((photo.size, strategy))
+        if photo.size == (16, 16):
+            raise UsageError
+        return EncodedImage("jpeg", b"h", (b"s" * 100,) * self.segments)
+
+    def foresee(self, prefix: EncodedImage, question: str) -> Expectation | None:
+        return Expectation(0.1, 1 - len(prefix.segments) / self.segments)
+
+
+@dataclass
+class ScriptedCloud:
+    """A session that does what the test says."""
+
+    behave: Behaviour
+    heard: list[ev.Event] = field(default_factory=list)
+    session: CloudSession = field(default_factory=lambda: CloudSession(b"", frozenset()))
+
+    async def open(self) -> Connection:
+        device_end, cloud_end = memory_pair()
+        self.task = asyncio.create_task(self._serve(cloud_end))
+        return device_end
+
+    async def _serve(self, connection: Any) -> None:
+        while not self.session.closed:
+            for event in self.session.receive(await connection.receive(), now_s()):
+                self.heard.append(event)
+                await self.behave(self, event)
+            try:
+                await connection.send(self.session.bytes_to_send())
+            except HeliographError:
+                return
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.heard if isinstance(event, kind)]
+
+    def final(self, text: str = "blue", flags: AnswerFlag = NO_FLAGS) -> None:
+        self.session.send_final(self.of(ev.QuestionAsked)[-1].question_id, text, 0.8, 1, flags)
+
+
+async def at_the_end(cloud: ScriptedCloud, event: ev.Event) -> None:
+    if isinstance(event, ev.ImageFinished):
+        cloud.final()
+
+
+def asked(cloud: ScriptedCloud, device: FakeDevice, **wish: Any) -> AskReport:
+    async def whole() -> AskReport:
+        async with asyncio.timeout(20), DeviceClient(cloud.open, device) as client:
+            return await client.ask(PHOTO, "colour?", strategy="jpeg", **wish)
+
+    return asyncio.run(whole())
+
+
+def test_pull_waits_for_a_request_after_every_chunk() -> None:
+    counts = list[int]()
+
+    async def behave(cloud: ScriptedCloud, event: ev.Event) -> None:
+        await at_the_end(cloud, event)
+        if isinstance(event, ev.SegmentReceived) and event.index % 3 == 2:
+            await asyncio.sleep(0.05)  # a round trip in which nothing more may come
+            counts.append(len(cloud.of(ev.SegmentReceived)))
+            cloud.session.send_more(event.image_id, 3)
+
+    cloud = ScriptedCloud(behave)
+    report = asked(cloud, FakeDevice(), controller="pull")
+    assert counts == [3, 6, 9, 12]
+    assert cloud.of(ev.ImageAnnounced)[0].total_segments == 12
+    assert report.payload_bytes == 1 + 1200
+
+
+def test_push_streams_without_waiting_and_does_not_say_how_long() -> None:
+    cloud = ScriptedCloud(at_the_end)
+    assert asked(cloud, FakeDevice(), controller="push").payload_bytes == 1201
+    assert cloud.of(ev.ImageAnnounced)[0].total_segments == 0
+
+
+def test_the_default_is_push_where_there_is_a_calibration_and_energy_elsewhere() -> None:
+    for calibration, controller, target in ((CALIBRATION, "push", 243), (None, "energy", 230)):
+        cloud = ScriptedCloud(at_the_end)
+        asked(cloud, FakeDevice(calibration=calibration))
+        question = cloud.of(ev.QuestionAsked)[0]
+        assert (question.controller, question.target, question.confidence) == (controller, target, "combined")
+
+
+def test_push_by_the_error_head_stops_where_the_device_foresees_it() -> None:
+    async def behave(cloud: ScriptedCloud, event: ev.Event) -> None:
+        if isinstance(event, ev.SegmentReceived) and event.index == 8:
+            await asyncio.sleep(0.1)
+            cloud.final()
+
+    cloud = ScriptedCloud(behave)
+    device = FakeDevice(calibration=CALIBRATION)
+    report = asked(cloud, device, controller="push", target=round(0.7 * 255), confidence="error-head")
+    assert len(cloud.of(ev.SegmentReceived)) == 9  # 9 of 12 segments: a chance of 0.75
+    assert report.stopped_early
+
+
+def test_wishes_travel() -> None:
+    cloud = ScriptedCloud(at_the_end)
+    asked(
+        cloud,
+        FakeDevice(),
+        controller="push",
+        confidence="margin",
+        byte_budget=5000,
+        answer_within_s=2.0,
+        region="threshold",
+    )
+    question = cloud.of(ev.QuestionAsked)[0]
+    assert (question.confidence, question.region) == ("margin", "threshold")
+    assert budget_bytes(question.byte_budget) <= 5000 < budget_bytes(question.byte_budget + 1)
+    assert budget_bytes(question.deadline) <= 2000 < budget_bytes(question.deadline + 1)
+
+
+def test_a_byte_budget_holds_on_the_device_too() -> None:
+    async def behave(cloud: ScriptedCloud, event: ev.Event) -> None:
+        if isinstance(event, ev.SegmentReceived) and event.index == 2:
+            await asyncio.sleep(0.1)
+            cloud.final()
+
+    cloud = ScriptedCloud(behave)
+    report = asked(cloud, FakeDevice(), controller="push", byte_budget=budget_bytes(budget_code(256)))
+    assert len(cloud.of(ev.SegmentReceived)) == 3  # the first that reaches 256 bytes is the last
+    assert report.payload_bytes == 301
+
+
+def region_of(box: tuple[int, int, int, int]) -> Behaviour:
+    async def behave(cloud: ScriptedCloud, event: ev.Event) -> None:
+        match event:
+            case ev.ImageFinished(image_id) if len(cloud.of(ev.ImageFinished)) == 1:
+                assert image_id == cloud.of(ev.QuestionAsked)[0].image_id
+                cloud.session.send_region(cloud.of(ev.QuestionAsked)[0].question_id, box)
+            case ev.ImageFinished():
+                cloud.final("green", AnswerFlag.LOOKED)
+            case ev.CropAnnounced(_, None):
+                cloud.final("blue", AnswerFlag.REGION_MISSED)
+
+    return behave
+
+
+def test_a_region_is_cut_and_sent_as_a_photo_of_its_own() -> None:
+    cloud, device = ScriptedCloud(region_of((0, 0, 512, 256))), FakeDevice()
+    report = asked(cloud, device, region="always", region_sending=RegionSending("avif", {"size": 32}))
+    assert device.encoded == [((64, 64), "jpeg"), ((32, 16), "avif")]
+    assert cloud.of(ev.CropAnnounced)[0].image_id == cloud.of(ev.ImageAnnounced)[1].image_id
+    assert (report.answer, report.looked, report.regions_sent) == ("green", True, 1)
+    assert report.payload_bytes == 2 * 1201
+
+
+@pytest.mark.parametrize(("region", "box"), [("always", (0, 0, 256, 256)), ("never", (0, 0, 512, 256))])
+def test_a_region_that_cannot_be_made_or_was_not_allowed_is_refused(
+    region: str, box: tuple[int, int, int, int]
+) -> None:
+    cloud = ScriptedCloud(region_of(box))
+    report = asked(cloud, FakeDevice(), region=region)
+    assert cloud.of(ev.CropAnnounced)[0].image_id is None
+    assert (report.answer, report.region_missed, report.regions_sent) == ("blue", True, 0)
+
+
+def test_what_the_cloud_says_about_its_answer_is_reported() -> None:
+    async def behave(cloud: ScriptedCloud, event: ev.Event) -> None:
+        if isinstance(event, ev.ImageFinished):
+            cloud.final("blue", AnswerFlag.CONTROLLER_FAILED)
+
+    report = asked(ScriptedCloud(behave), FakeDevice())
+    assert (report.controller_failed, report.looked, report.region_missed) == (True, False, False)
+
+
+def test_push_wastes_no_more_than_what_is_on_its_way() -> None:
+    """After "enough" a bandwidth-delay product arrives, and what the device had queued: 40 bytes and a message."""
+    link = LinkProfile(up_bit_s=8000.0, down_bit_s=80_000.0, one_way_delay_s=0.25)
+    late = list[int]()
+
+    async def behave(cloud: ScriptedCloud, event: ev.Event) -> None:
+        if isinstance(event, ev.SegmentReceived) and event.index == 9:
+            cloud.session.send_enough(event.image_id)
+        late.extend([1] if isinstance(event, ev.SegmentReceived) and event.late else [])
+
+    async def whole() -> None:
+        cloud = ScriptedCloud(behave)
+
+        async def connect() -> Connection:
+            return ShapedConnection(await cloud.open(), link)
+
+        async with DeviceClient(connect, FakeDevice(segments=200)) as client:
+            with pytest.raises(TimedOutError):
+                await client.ask(PHOTO, "colour?", strategy="jpeg", controller="push", deadline_s=4.0)
+        late_bytes = 100 * sum(late)
+        assert link.bandwidth_delay_bytes * 0.3 < late_bytes <= link.bandwidth_delay_bytes + 40 + 100
+
+    asyncio.run(whole())

@@ -1,0 +1,209 @@
+"""What a session has beyond question and answer: going on over another connection, wishes, regions and crops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from heliograph import errors
+from heliograph.protocol import events as ev
+from heliograph.protocol.frames import (
+    AnswerFlag,
+    CropFrame,
+    ErrorFrame,
+    HeldImage,
+    QuestionFrame,
+    QuestionOptions,
+    encode_frame,
+)
+from heliograph.protocol.images import SessionMemory
+from heliograph.protocol.session import CloudSession, DeviceSession
+
+HASH = b"bundle-h"
+TOKEN = bytes(range(16))
+
+
+def talk(device: DeviceSession, cloud: CloudSession) -> tuple[list[ev.Event], list[ev.Event]]:
+    """Carry everything queued once in each direction: what the cloud and then the device reported."""
+    heard_by_cloud = carry(device, cloud)
+    return heard_by_cloud, carry(cloud, device)
+
+
+def carry(sender: DeviceSession | CloudSession, receiver: DeviceSession | CloudSession) -> list[ev.Event]:
+    data = sender.bytes_to_send()
+    return receiver.receive(data, 1.0) if data else []
+
+
+@pytest.fixture
+def device() -> DeviceSession:
+    device = DeviceSession(HASH, "key")
+    device.start()
+    return device
+
+
+@pytest.fixture
+def cloud() -> CloudSession:
+    return CloudSession(HASH, frozenset({"other", "key"}), "reference")
+
+
+def ask_about_photo(device: DeviceSession, cloud: CloudSession) -> None:
+    device.ask(0, 0, "what is on the sign?")
+    device.announce_image(0, "klt", b"head")
+    talk(device, cloud)
+
+
+def resumable_pair(recall: Callable[[bytes], SessionMemory | None]) -> tuple[DeviceSession, CloudSession]:
+    device = DeviceSession(HASH, resumable=True)
+    device.start()
+    return device, CloudSession(HASH, frozenset(), session_token=TOKEN, recall=recall)
+
+
+def test_a_session_goes_on_over_another_connection() -> None:
+    device, cloud = resumable_pair(lambda token: None)
+    assert talk(device, cloud) == (
+        [ev.HelloReceived(HASH, resumed=False, resumable=True)],
+        [ev.WelcomeReceived("", HASH, TOKEN)],
+    )
+    device.ask(1, 2, "what?")
+    device.announce_image(2, "klt", b"h")
+    device.send_segment(2, b"abc")
+    carry(device, cloud)
+    cloud.send_enough(2)
+    device.send_segment(2, b"lost")
+    memory = cloud.memory
+    cloud.receive(b"", 1.0)
+    shown = list[bytes]()
+    again = CloudSession(HASH, frozenset(), recall=lambda token: shown.append(token) or memory)  # type: ignore[func-returns-value]
+    device = DeviceSession(HASH, session_token=TOKEN)
+    device.start()
+    heard_by_cloud, heard_by_device = talk(device, again)
+    assert shown == [TOKEN]
+    assert heard_by_cloud == [ev.HelloReceived(HASH, resumed=True, resumable=True)]
+    assert heard_by_device == [ev.WelcomeReceived("", HASH, TOKEN, (HeldImage(2, 1, False),))]
+    device.hold_image(2, 4, 1, finished=False)
+    assert device.wants_segments(2)
+    device.ask(3, 2, "what?")
+    device.send_segment(2, b"lost")
+    device.finish_image(2)
+    assert carry(device, again) == [
+        ev.QuestionAsked(3, 2, "what?", "energy", 230, 64),
+        ev.SegmentReceived(2, 1, b"lost"),
+        ev.ImageFinished(2),
+    ]
+    assert again.send_final(3, "red", 1.0, 2)
+
+
+def test_a_session_that_is_not_known_begins_anew() -> None:
+    _, cloud = resumable_pair(lambda token: None)
+    device = DeviceSession(HASH, session_token=b"x" * 16)
+    device.start()
+    assert talk(device, cloud)[1] == [ev.WelcomeReceived("", HASH, TOKEN)]
+
+
+def test_who_does_not_ask_for_a_token_gets_none(device: DeviceSession) -> None:
+    cloud = CloudSession(HASH, frozenset(), session_token=TOKEN)
+    assert talk(device, cloud)[1] == [ev.WelcomeReceived("", HASH)]
+
+
+def test_a_session_is_not_told_before_the_access_token_is_right() -> None:
+    def recall(token: bytes) -> SessionMemory | None:
+        raise AssertionError
+
+    cloud = CloudSession(HASH, frozenset({"key"}), recall=recall)
+    device = DeviceSession(HASH, "wrong", session_token=TOKEN)
+    device.start()
+    assert talk(device, cloud)[0] == [ev.SessionClosed(errors.UnauthorizedError)]
+
+
+@pytest.mark.parametrize("wrong", [b"x", b"x" * 17])
+def test_session_tokens_have_16_bytes(wrong: bytes) -> None:
+    with pytest.raises(errors.UsageError):
+        DeviceSession(HASH, session_token=wrong)
+    with pytest.raises(errors.UsageError):
+        CloudSession(HASH, frozenset(), session_token=wrong)
+
+
+def test_options_travel_and_questions_without_them_have_not_grown(device: DeviceSession, cloud: CloudSession) -> None:
+    talk(device, cloud)
+    device.ask(0, 0, "what?")
+    plain = device.bytes_to_send()
+    device.ask(
+        1, 0, "what?", controller="push", target=9, confidence="margin", byte_budget=7, deadline=8, region="random"
+    )
+    full = device.bytes_to_send()
+    assert (len(plain), len(full)) == (11, 15)
+    cloud.receive(plain, 1.0)
+    assert cloud.receive(full, 1.0) == [ev.QuestionAsked(1, 0, "what?", "push", 9, 64, True, "margin", 7, 8, "random")]
+    cloud.receive(encode_frame(QuestionFrame(2, 0, 1, 1, 64, True, b"?", QuestionOptions(confidence_id=7))), 0.0)
+    cloud.receive(encode_frame(QuestionFrame(3, 0, 1, 1, 64, True, b"?", QuestionOptions(region_id=99))), 0.0)
+    unknown = errors.UnknownNameError.code
+    assert cloud.bytes_to_send() == encode_frame(ErrorFrame(unknown, 2)) + encode_frame(ErrorFrame(unknown, 3))
+
+
+def looked_at(device: DeviceSession, cloud: CloudSession) -> None:
+    ask_about_photo(device, cloud)
+    assert cloud.send_region(0, (1, 2, 30, 40))
+    carry(cloud, device)
+
+
+def test_a_region_and_its_crop(device: DeviceSession, cloud: CloudSession) -> None:
+    looked_at(device, cloud)
+    assert not cloud.send_region(0, (1, 2, 30, 40))  # one for each question
+    device.send_crop(0, 5)
+    device.announce_image(5, "webp", b"")
+    device.send_segment(5, b"picture")
+    device.finish_image(5)
+    assert carry(device, cloud) == [
+        ev.CropAnnounced(0, 5),
+        ev.ImageAnnounced(5, "webp", b""),
+        ev.SegmentReceived(5, 0, b"picture"),
+        ev.ImageFinished(5),
+    ]
+    cloud.send_final(0, "red", 1.0, 1, AnswerFlag.LOOKED)
+    assert carry(cloud, device) == [ev.FinalReceived(0, "red", 1.0, 1, AnswerFlag.LOOKED)]
+
+
+def test_a_crop_may_be_refused_held_already_or_not_be_there(device: DeviceSession, cloud: CloudSession) -> None:
+    looked_at(device, cloud)
+    device.send_crop(0, None)
+    assert carry(device, cloud) == [ev.CropAnnounced(0, None)]
+    device.ask(1, 0, "and?")
+    carry(device, cloud)
+    cloud.send_region(1, (0, 0, 1024, 1024))
+    carry(cloud, device)
+    device.send_crop(1, 0)
+    assert carry(device, cloud) == [ev.CropAnnounced(1, 0)]
+    with pytest.raises(errors.UsageError):
+        device.send_crop(1, -1)
+
+
+def test_a_crop_that_cannot_be_taken_leaves_the_question_open(cloud: CloudSession) -> None:
+    device = DeviceSession(b"another!", "key")
+    device.start()
+    device.ask(0, 0, "what?")
+    device.announce_image(0, "jpeg", b"")
+    talk(device, cloud)
+    cloud.send_region(0, (1, 2, 30, 40))
+    carry(cloud, device)
+    device.send_crop(0, 1)
+    device.announce_image(1, "klt", b"")  # refused: another bundle
+    assert carry(device, cloud) == [ev.CropAnnounced(0, 1), ev.CropAnnounced(0, None)]
+    assert cloud.open_questions == (0,)
+
+
+def test_a_crop_that_nobody_asked_for_ends_its_question(device: DeviceSession, cloud: CloudSession) -> None:
+    ask_about_photo(device, cloud)
+    cloud.receive(encode_frame(CropFrame(0, None)), 0.0)
+    assert carry(cloud, device) == [ev.ErrorReceived(errors.TooManyRegionsError, 0)]
+    assert cloud.receive(encode_frame(CropFrame(0, 7)), 0.0) == []  # on its way when the question ended
+    assert cloud.receive(encode_frame(CropFrame(1, 7)), 0.0) == [ev.SessionClosed(errors.ProtocolStateError)]
+
+
+@pytest.mark.parametrize("box", [(0, 0, 0, 5), (0, 0, 1025, 5), (-1, 0, 5, 5), (5, 9, 9, 9)])
+def test_regions_lie_within_the_photo(
+    box: tuple[int, int, int, int], device: DeviceSession, cloud: CloudSession
+) -> None:
+    ask_about_photo(device, cloud)
+    with pytest.raises(errors.UsageError):
+        cloud.send_region(0, box)
