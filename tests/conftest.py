@@ -51,11 +51,14 @@ def cloud_url(reference_pair: ReferencePair) -> Iterator[str]:
 
 
 @pytest.fixture
-def pair_as_default(reference_pair: ReferencePair, cloud_url: str, monkeypatch: pytest.MonkeyPatch) -> ReferencePair:
+def pair_as_default(
+    reference_pair: ReferencePair, cloud_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> ReferencePair:
     """What commands and documentation examples find without being told: this pair and this cloud."""
     monkeypatch.setenv("HELIOGRAPH_SERVER", cloud_url)
     monkeypatch.setenv("HELIOGRAPH_MODEL", str(reference_pair.model))
     monkeypatch.setenv("HELIOGRAPH_BUNDLE", str(reference_pair.bundle))
+    monkeypatch.setenv("HELIOGRAPH_STATE", str(tmp_path))
     monkeypatch.setattr(assets, "shipped_model_folder", lambda: reference_pair.model)
     monkeypatch.setattr(assets, "shipped_bundle_folder", lambda: reference_pair.bundle)
     return reference_pair

@@ -72,6 +72,20 @@ CONTROLLERS = Registry(
     {
         "fixed": "heliograph.controllers.fixed:FixedController",
         "energy": "heliograph.controllers.energy:EnergyController",
+        "push": "heliograph.controllers.push:PushController",
+        "pull": "heliograph.controllers.pull:PullController",
+    },
+)
+
+REGION_POLICIES = Registry(
+    "region policy",
+    {
+        "never": "heliograph.controllers.region_policies:Never",
+        "always": "heliograph.controllers.region_policies:Always",
+        "random-box": "heliograph.controllers.region_policies:RandomBox",
+        "random": "heliograph.controllers.region_policies:Random",
+        "threshold": "heliograph.controllers.region_policies:Threshold",
+        "calibrated": "heliograph.controllers.region_policies:Calibrated",
     },
 )
 
@@ -81,5 +95,8 @@ SUITES = Registry(
         "smoke": "heliograph.bench.reference_suite:SmokeSuite",
         "reference": "heliograph.bench.reference_suite:ReferenceSuite",
         "photos": "heliograph.bench.photos_suite:PhotosSuite",
+        "region": "heliograph.bench.region_suite:RegionSuite",
+        "loop": "heliograph.bench.loop_suite:LoopSuite",
+        "planner": "heliograph.bench.planner_suite:PlannerSuite",
     },
 )

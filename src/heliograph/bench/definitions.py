@@ -90,6 +90,15 @@ def reference_plan(name: str) -> ReferencePlan:
     return ReferencePlan(**values)
 
 
+def read_definition(path: str) -> Any:
+    """The JSON of one file of ``benchmarks/``, for suites that have a plan of their own.
+
+    Raises:
+        DataMissingError: the folder ``benchmarks`` is not there.
+    """
+    return _read(path)
+
+
 def _read(path: str) -> Any:
     """A file of ``benchmarks/``: inside the package where it was installed from a wheel, else in the checkout."""
     package = Path(__file__).resolve().parents[1]

@@ -26,6 +26,15 @@ STYLES: dict[str, tuple[str, str]] = {
     "int4": ("#000000", "P"),
     "rgb": ("#7F7F7F", "*"),
     "local": ("#B8A800", "h"),
+    # Stop policies of the suite loop.
+    "fixed": ("#000000", "s"),
+    "energy": ("#7F7F7F", "D"),
+    "min-entropy": ("#D55E00", "^"),
+    "margin": ("#CC79A7", "v"),
+    "error-head": ("#009E73", "P"),
+    "stability": ("#56B4E9", "d"),
+    "combined": ("#5B2C8F", "o"),
+    "oracle": ("#B8A800", "*"),
 }
 _OTHER = ("#444444", ".")
 _LETTER_WIDTH = 0.0155  # of an axis, at font size 9

@@ -30,10 +30,14 @@ def _write(result: SuiteResult, folder: Path, *, json_name: str, table_name: str
     written = [folder / json_name, folder / table_name]
     result.write_json(written[0])
     plots: list[Path] = []
-    for name, draw in ((RATE_PLOT, plot_rate_accuracy), (TIME_PLOT, plot_time_accuracy)):
+    usual = ((RATE_PLOT, plot_rate_accuracy), (TIME_PLOT, plot_time_accuracy)) if result.usual_plots else ()
+    for name, draw in usual:
         path = folder / f"{plot_prefix}{name}"
         if draw(result, path):
             plots.append(path)
+    for name, draw_into in result.drawings.items():
+        plots.append(folder / f"{plot_prefix}{name}")
+        draw_into(plots[-1])
     written[1].write_text(markdown(result, [p.name for p in plots]), encoding="utf-8")
     return (*written, *plots)
 
@@ -45,6 +49,8 @@ def markdown(result: SuiteResult, plots: Sequence[str] = ()) -> str:
     parts += [f"![{Path(name).stem.replace('_', ' ')}]({name})" for name in plots]
     if result.figures:
         parts += ["## Figures", figures_table(result.figures)]
+    for table in result.tables:
+        parts += [f"## {table.title}", _table(table.head, table.body)]
     if result.b99:
         parts += ["## B99: payload bytes that keep 99 % of the uncompressed path's accuracy", _b99_table(result)]
     parts += ["## Rates: mean over tasks", rates_table([r for r in result.rows if r.task in _headline_tasks(result)])]
@@ -65,7 +71,14 @@ def markdown(result: SuiteResult, plots: Sequence[str] = ()) -> str:
 def figures_table(figures: Sequence[Figure]) -> str:
     """The figures with their bounds and whether they are met."""
     rows = [
-        [f.name, _with_interval(f.value, f.interval, "{:.4g}"), _bound(f.must), _bound(f.aim), _verdict(f), f.source]
+        [
+            f.name,
+            _with_interval(f.value, f.interval, "{:.4g}"),
+            _bound(f, f.must),
+            _bound(f, f.aim),
+            _verdict(f),
+            f.source,
+        ]
         for f in figures
     ]
     return _table(["figure", "value [95 % interval]", "must", "aim", "met", "source"], rows)
@@ -142,13 +155,17 @@ def _b99_table(result: SuiteResult) -> str:
 def _verdict(figure: Figure) -> str:
     if figure.must is None:
         return ""
-    if figure.value is None or figure.value > figure.must:
+    if figure.value is None or not _within(figure, figure.value, figure.must):
         return "no"
-    return "aim" if figure.aim is not None and figure.value <= figure.aim else "must"
+    return "aim" if figure.aim is not None and _within(figure, figure.value, figure.aim) else "must"
 
 
-def _bound(value: float | None) -> str:
-    return "" if value is None else f"<= {value:g}"
+def _within(figure: Figure, value: float, bound: float) -> bool:
+    return value >= bound if figure.at_least else value <= bound
+
+
+def _bound(figure: Figure, value: float | None) -> str:
+    return "" if value is None else f"{'>=' if figure.at_least else '<='} {value:g}"
 
 
 def _number(value: float | None, digits: int = 0) -> str:

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -65,7 +66,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Figure:
-    """One number that the project set itself, with its bounds (None where there is none)."""
+    """One number that the project set itself, with its bounds (None where there is none).
+
+    Attributes:
+        at_least: the bounds are lower ones.
+    """
 
     name: str
     value: float | None
@@ -73,6 +78,7 @@ class Figure:
     must: float | None = None
     aim: float | None = None
     source: Source = "measured"
+    at_least: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,8 +96,29 @@ class Provenance:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A table of a suite's own, as printable cells.
+
+    Attributes:
+        title: its heading.
+        head: the columns' names.
+        body: rows of cells.
+    """
+
+    title: str
+    head: tuple[str, ...]
+    body: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class SuiteResult:
-    """Everything that one run of a suite found."""
+    """Everything that one run of a suite found.
+
+    Attributes:
+        drawings: further pictures by file name, each drawn into a path; none of them is in the JSON.
+        tables: of the suite's own, below its figures.
+        usual_plots: whether quality is drawn against bytes and time.
+    """
 
     suite: str
     provenance: Provenance
@@ -101,6 +128,9 @@ class SuiteResult:
     figures: tuple[Figure, ...] = ()
     notes: tuple[str, ...] = ()
     peak_memory_mb: dict[str, float] = field(default_factory=dict)
+    drawings: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
+    tables: tuple[Table, ...] = ()
+    usual_plots: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """The schema of ``results.json``."""
@@ -116,6 +146,7 @@ class SuiteResult:
             "figures": [_rounded(figure) for figure in self.figures],
             "peak_memory_mb": {name: _round(value) for name, value in self.peak_memory_mb.items()},
             "notes": list(self.notes),
+            "tables": [{"title": t.title, "head": list(t.head), "body": list(map(list, t.body))} for t in self.tables],
         }
 
     def write_json(self, path: Path) -> None:

@@ -251,7 +251,7 @@ def _section(sizes: Sizes) -> str:
     head = ["representation", "weights", "bytes", *(f"s at {rate:g} Mbit/s" for rate in LINKS_MBIT)]
     rows = [cells(row) for row in sizes.rows]
     lines = [f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows]]
-    fitted = f"`klt` fitted on {sizes.fitted_on} others" if sizes.fitted_on else "codecs fitted before by `heliograph fit`"
+    fitted = f"`klt` fitted on {sizes.fitted_on} others" if sizes.fitted_on else "codecs as `heliograph fit` made them"
     about = f"{sizes.tokens:,.0f} tokens of {sizes.hidden_size:,} channels; means over {sizes.photos} photos; {fitted}."
     return f"## {sizes.model}: {sizes.weights} weights\n\n{about}\n\n" + "\n".join(lines)
 

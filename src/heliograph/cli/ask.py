@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heliograph.cli.command import EXIT_DONE, Command, note, say, seconds, share, whole_number
+from heliograph.cli.command import EXIT_DONE, Command, note, say, seconds, whole_number
 from heliograph.cli.live import DraftDisplay
 from heliograph.cli.photo_options import add_photo_options, choose_setting, open_device
+from heliograph.cli.planning import add_planning_options, ask_by_plan, is_planned, plan_data
+from heliograph.cli.stopping import add_stop_options, is_said, stop_wish
 from heliograph.cli.text import answer_text, byte_count, milliseconds
 from heliograph.config import SERVER_VARIABLE, default_server, read_access_tokens
 from heliograph.errors import UsageError
@@ -19,8 +22,7 @@ if TYPE_CHECKING:
     from heliograph.edge.device import Device
     from heliograph.edge.report import AskReport
     from heliograph.strategies.base import Setting
-
-_NO_LIMIT = 0
+    from heliograph.transport.base import Connection
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +34,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=default_server(),
         help=f"ws://host:port or wss://host:port (default: ${SERVER_VARIABLE}, else ws://127.0.0.1:8765)",
     )
-    parser.add_argument(
-        "--target", metavar="SHARE", type=share, help="stop at this share of retained token energy, 0 to 1"
-    )
+    add_stop_options(parser)
+    add_planning_options(parser)
     parser.add_argument(
         "--link",
         metavar="LINK",
@@ -51,7 +52,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    stop = _stop(arguments)
+    if is_planned(arguments):
+        return _run_planned(arguments)
+    stop = stop_wish(arguments)
     strategy, device = open_device(arguments.bundle, arguments.strategy)
     setting = choose_setting(arguments, strategy, device)
     with DraftDisplay(quiet=arguments.json) as display:
@@ -62,17 +65,19 @@ def _run(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
-def _stop(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Controller and target byte: an energy share, or the byte budget that the device keeps by itself."""
-    from heliograph.controllers.energy import energy_code
-    from heliograph.edge.client import DEFAULT_TARGET
-
-    if arguments.budget is not None:
-        if arguments.target is not None:
-            raise UsageError
-        return {"controller": "fixed", "target": _NO_LIMIT}
-    target = DEFAULT_TARGET if arguments.target is None else energy_code(arguments.target)
-    return {"controller": "energy", "target": target}
+def _run_planned(arguments: argparse.Namespace) -> int:
+    if is_said(arguments):
+        raise UsageError  # the plan says when to stop
+    _, device = open_device(arguments.bundle, arguments.strategy)
+    with DraftDisplay(quiet=arguments.json) as display:
+        opener, token = _opener(arguments)
+        planned = asyncio.run(ask_by_plan(arguments, device, opener, token, display.on_draft))
+    for line in planned.decisions[1:] if arguments.explain else ():
+        note(arguments, line)
+    note(arguments, summary(planned.report))
+    facts = report_data(planned.report) | ({"plan": plan_data(planned)} if arguments.explain else {})
+    say(arguments, answer_text(planned.report.answer, planned.report.photo_seen), facts)
+    return EXIT_DONE
 
 
 async def _ask(
@@ -82,13 +87,9 @@ async def _ask(
     stop: dict[str, Any],
     display: DraftDisplay,
 ) -> AskReport:
-    from heliograph.cli.links import connection_opener, tls_context
     from heliograph.edge.client import DeviceClient
-    from heliograph.transport.links import parse_link
 
-    link = parse_link(arguments.link) if arguments.link else None
-    token = read_access_tokens(arguments.token_file)[0] if arguments.token_file else ""
-    opener = connection_opener(arguments.server, token, tls_context(arguments.tls_ca), link)
+    opener, token = _opener(arguments)
     async with DeviceClient(opener, device, token) as client:
         return await client.ask(
             arguments.photo,
@@ -102,6 +103,16 @@ async def _ask(
         )
 
 
+def _opener(arguments: argparse.Namespace) -> tuple[Callable[[], Awaitable[Connection]], str]:
+    """What opens the connection, and the access token."""
+    from heliograph.cli.links import connection_opener, tls_context
+    from heliograph.transport.links import parse_link
+
+    link = parse_link(arguments.link) if arguments.link else None
+    token = read_access_tokens(arguments.token_file)[0] if arguments.token_file else ""
+    return connection_opener(arguments.server, token, tls_context(arguments.tls_ca), link), token
+
+
 def summary(report: AskReport) -> str:
     """One line on what the answer cost."""
     return (
@@ -109,7 +120,19 @@ def summary(report: AskReport) -> str:
         f"{byte_count(report.wire_bytes_up)} up, {byte_count(report.wire_bytes_down)} down, "
         f"{milliseconds(report.final_ms)}, confidence {report.confidence:.0%}"
         + (", stopped early" if report.stopped_early else "")
+        + _remarks(report)
     )
+
+
+def _remarks(report: AskReport) -> str:
+    """What the cloud said about the answer, and what happened on the way."""
+    said = (
+        (report.looked, "looked at a region"),
+        (report.region_missed, "a region did not come"),
+        (report.controller_failed, "the controller failed: the answer that was there"),
+        (report.reconnections > 0, f"went on over {report.reconnections} further connection(s)"),
+    )
+    return "".join(f", {text}" for true, text in said if true)
 
 
 def report_data(report: AskReport) -> dict[str, Any]:
@@ -129,5 +152,6 @@ COMMAND = Command(
         'heliograph ask photo.jpg "how many stars?" --link 20kbit,200ms --budget 96',
         'heliograph ask photo.jpg "which color is the heart?" --strategy webp --setting size=96,quality=40 --json',
         'heliograph ask photo.jpg "describe the picture." --strategy local',
+        'heliograph ask photo.jpg "what does the small sign say?" --quality 0.95 --deadline 2s --explain',
     ),
 )

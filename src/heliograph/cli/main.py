@@ -25,6 +25,7 @@ COMMANDS = {
     "answer": "answer a question about a .hgs file, whole or cut",
     "inspect": "show a .hgs file: header, segments, quality of each prefix",
     "bench": "measure strategies against one another",
+    "calibrate": "fit how sure an answer from a prefix is, and report it",
     "fit": "fit a codec to any model, from photos without labels",
     "train": "train the reference model, or fit the codec",
     "sizes": "weigh a model's visual tokens on your photos, beside picture files",
@@ -39,7 +40,7 @@ _EXTRA_OF_MODULE = {
     **dict.fromkeys(("PIL", "onnxruntime", "websockets", "tokenizers", "rich", "huggingface_hub"), "edge"),
     **dict.fromkeys(("torch", "transformers", "starlette", "uvicorn", "jinja2"), "cloud"),
     **dict.fromkeys(("matplotlib", "ai_edge_litert"), "bench"),
-    "onnx": "train",
+    **dict.fromkeys(("onnx", "sklearn"), "train"),
 }
 
 

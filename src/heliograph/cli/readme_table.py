@@ -16,6 +16,9 @@ NOTHING_YET = "No suite has been published yet; `make results` runs them and fil
 _TITLES = {
     "reference": "Reference task (scenes of the test split, every strategy)",
     "photos": "Real network, real photos (MobileNetV2 split after its last bottleneck)",
+    "loop": "The closed loop: when what has arrived is enough",
+    "region": "Looking again: crops of what the question is about",
+    "planner": "The planner: what to send over replayed links",
 }
 
 
@@ -78,8 +81,8 @@ def _figures(figures: Sequence[dict[str, Any]]) -> str:
         [
             figure["name"],
             _with_interval(figure["value"], figure["interval"], "{:.4g}"),
-            _bound(figure["must"]),
-            _bound(figure["aim"]),
+            _bound(figure, figure["must"]),
+            _bound(figure, figure["aim"]),
             _verdict(figure),
             figure["source"],
         ]
@@ -92,13 +95,17 @@ def _verdict(figure: dict[str, Any]) -> str:
     value, must, aim = figure["value"], figure["must"], figure["aim"]
     if must is None:
         return ""
-    if value is None or value > must:
+    if value is None or not _within(figure, value, must):
         return "**no**"
-    return "aim" if aim is not None and value <= aim else "must"
+    return "aim" if aim is not None and _within(figure, value, aim) else "must"
 
 
-def _bound(value: float | None) -> str:
-    return "" if value is None else f"≤ {value:g}"
+def _within(figure: dict[str, Any], value: float, bound: float) -> bool:
+    return value >= bound if figure.get("at_least") else value <= bound
+
+
+def _bound(figure: dict[str, Any], value: float | None) -> str:
+    return "" if value is None else f"{'≥' if figure.get('at_least') else '≤'} {value:g}"
 
 
 def _with_interval(value: float | None, interval: Sequence[float] | None, form: str) -> str:

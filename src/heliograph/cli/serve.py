@@ -48,8 +48,8 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from heliograph.serving.connection import Limits
     from heliograph.serving.runner import run_server
+    from heliograph.serving.shared import Limits
 
     logging.basicConfig(format="heliograph: %(name)s: %(message)s", level=logging.WARNING)
 
