@@ -8,7 +8,6 @@ compare, the bundle's hash, stays as it is. ``--result results.json`` takes the 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,8 +24,8 @@ from heliograph.bench.runner import Outcome
 from heliograph.bench.scores import TOKEN_STRATEGIES
 from heliograph.bench.tasks import scene_items
 from heliograph.bench.tools import open_bench, warmed_up
-from heliograph.codec.bundle import CONFIG, MANIFEST, Bundle
-from heliograph.controllers.curves import CURVES_FILE, Curve, Curves, Origin, Point, made_monotone
+from heliograph.codec.bundle import CURVES, Bundle
+from heliograph.controllers.curves import Curve, Curves, Origin, Point, made_monotone
 from heliograph.controllers.planner import LOCAL
 from heliograph.controllers.question_kind import QuestionKinds
 from heliograph.errors import FileUnreadableError, UsageError
@@ -208,26 +207,11 @@ def _crop_means(found: Measured, way: RegionWay) -> tuple[float, float]:
     return float(np.mean([c.payload_bytes for c in costs])), float(np.median([c.encode_ms for c in costs]))
 
 
-# ---- stored beside the codecs --------------------------------------------------------------------------
-def store_curves(curves: Curves, folder: Path) -> None:
-    """Write ``curves.json`` into a bundle folder and name it in the manifest.
-
-    Raises:
-        BundleDamagedError: the folder is no bundle, before or after.
-    """
-    before = Bundle.load(folder).hash
-    curves.save(folder / CURVES_FILE)
-    index = folder / (MANIFEST if (folder / MANIFEST).exists() else CONFIG)
-    manifest = json.loads(index.read_text(encoding="utf-8"))
-    manifest["files"][CURVES_FILE] = hashlib.sha256((folder / CURVES_FILE).read_bytes()).hexdigest()
-    index.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    assert Bundle.load(folder).hash == before
-
-
-def calibrated(bundle_folder: Path, model: str, plan: PlannerPlan, progress: Progress) -> Curves:
+# ---- measured on calibration scenes --------------------------------------------------------------------
+def calibrated(bundle: Bundle, model: str, plan: PlannerPlan, progress: Progress) -> Curves:
     """Measures every way of ``plan`` on its calibration scenes."""
     provenance = Provenance.now()
-    bench = open_bench(VisionLanguageModel.load(model), Bundle.load(bundle_folder))
+    bench = open_bench(VisionLanguageModel.load(model), bundle)
     items = list(scene_items(plan.calibration_seed_start, plan.calibration_scenes, descriptions=False))
     bench = warmed_up(bench, [items[0].photo])
     return measured_curves(measure(bench, plan, items, progress, "calibration scenes"), provenance)
@@ -240,6 +224,7 @@ def main() -> None:
     parser.add_argument("--model", default="reference")
     parser.add_argument("--result", type=Path, help="results.json of a finished suite, in place of a measurement")
     arguments = parser.parse_args()
+    bundle = Bundle.load(arguments.bundle)
     if arguments.result is not None:
         try:
             curves = curves_of(json.loads(arguments.result.read_text(encoding="utf-8")))
@@ -247,8 +232,8 @@ def main() -> None:
             raise FileUnreadableError from error
     else:
         with Progress(False) as progress:
-            curves = calibrated(arguments.bundle, arguments.model, planner_plan(), progress)
-    store_curves(curves, arguments.bundle)
+            curves = calibrated(bundle, arguments.model, planner_plan(), progress)
+    bundle.with_measured(CURVES, curves.to_json())
 
 
 if __name__ == "__main__":

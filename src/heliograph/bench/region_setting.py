@@ -7,8 +7,6 @@ manifest; the hash that both ends compare stays. Prints everything that was trie
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,12 +15,11 @@ from PIL import Image
 from heliograph.bench.progress import Progress
 from heliograph.bench.region_plan import RegionPlan, region_plan
 from heliograph.bench.region_trials import SMALL_PRINT
-from heliograph.codec.bundle import CONFIG, MANIFEST, Bundle
-from heliograph.controllers.region import Box, RegionSetting
+from heliograph.codec.bundle import REGION, Bundle
+from heliograph.controllers.region import Box
 from heliograph.reference.questions import questions
 from heliograph.reference.render import render_plan
 from heliograph.reference.scenes import plan_scene
-from heliograph.serving.looking import REGION_FILE
 from heliograph.training.region_choice import Tried, choose_region_setting, collect_looks
 from heliograph.types import QuestionRecord
 from heliograph.vlm.loading import REFERENCE
@@ -56,20 +53,6 @@ def chosen_setting(
     return choose_region_setting(looks, least_share=plan.least_share)
 
 
-def install(setting: RegionSetting, folder: Path) -> None:
-    """Write ``region.json`` into a bundle folder and name it in the manifest.
-
-    Raises:
-        OSError: the disk refuses.
-    """
-    path = folder / REGION_FILE
-    path.write_text(json.dumps(setting.to_json(), indent=1) + "\n", encoding="utf-8")
-    index = folder / (MANIFEST if (folder / MANIFEST).exists() else CONFIG)
-    manifest = json.loads(index.read_text(encoding="utf-8"))
-    manifest["files"][REGION_FILE] = hashlib.sha256(path.read_bytes()).hexdigest()
-    index.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Choose and install."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -80,8 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         best, tried = chosen_setting(VisionLanguageModel.load(REFERENCE), bundle, region_plan(), progress)
     for one in tried:
         print(_line(one))
-    install(best.setting, given.bundle)
-    Bundle.load(given.bundle)
+    bundle.with_measured(REGION, best.setting.to_json())
     return 0
 
 

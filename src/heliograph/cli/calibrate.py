@@ -48,14 +48,22 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="DIR", type=Path, default=Path("runs/calibrate"), help="default: runs/calibrate"
     )
     parser.add_argument("--install", action="store_true", help="put calibration.json into the codec folder too")
+    parser.add_argument(
+        "--regions", action="store_true", help="with --install: also choose where the model is to look (region.json)"
+    )
+    parser.add_argument(
+        "--curves", action="store_true", help="with --install: also measure what every way gives (curves.json)"
+    )
 
 
 def _run(arguments: argparse.Namespace) -> int:
     """Collect, fit, report.
 
     Raises:
-        ArgumentError: neither photos nor the model that knows scenes.
+        ArgumentError: neither photos nor the model that knows scenes, or scenes needed that are not there.
     """
+    if (arguments.regions or arguments.curves) and (arguments.photos is not None or not arguments.install):
+        raise ArgumentError("arguments --regions, --curves: need scenes (no --photos) and --install")
     from heliograph.vlm.fingerprint import model_fingerprint
 
     if arguments.photos is None and model_fingerprint(arguments.model) != model_fingerprint(REFERENCE):
@@ -85,11 +93,35 @@ def _run(arguments: argparse.Namespace) -> int:
     (out / "report.json").write_text(json.dumps({**facts, **found}, indent=1) + "\n", encoding="utf-8")
     files = [out / CALIBRATION, out / "report.json", *plot_confidences(answers, out)]
     if arguments.install:
-        bundle.with_calibration(calibration)
+        bundle.with_measured(CALIBRATION, calibration.to_json())
         files.append(bundle.folder / CALIBRATION)
+        files += _measured_too(arguments, bundle)
     names = [str(path) for path in files]
     say(arguments, "\n".join([report_text(found), *map(printable, names)]), {**facts, **found, "files": names})
     return EXIT_DONE
+
+
+def _measured_too(arguments: argparse.Namespace, bundle: Bundle) -> list[Path]:
+    """What else the options ask for, measured on scenes and put into the folder."""
+    from heliograph.bench.planner_curves import calibrated
+    from heliograph.bench.planner_plan import planner_plan
+    from heliograph.bench.progress import Progress
+    from heliograph.bench.region_plan import region_plan
+    from heliograph.bench.region_setting import chosen_setting
+    from heliograph.codec.bundle import CURVES, REGION
+    from heliograph.vlm.model import VisionLanguageModel
+
+    written = []
+    with Progress(arguments.json) as progress:
+        if arguments.regions:
+            best, _ = chosen_setting(VisionLanguageModel.load(arguments.model), bundle, region_plan(), progress)
+            bundle.with_measured(REGION, best.setting.to_json())
+            written.append(bundle.folder / REGION)
+        if arguments.curves:
+            curves = calibrated(bundle, arguments.model, planner_plan(), progress)
+            bundle.with_measured(CURVES, curves.to_json())
+            written.append(bundle.folder / CURVES)
+    return written
 
 
 def _answers(arguments: argparse.Namespace, bundle: Bundle, out: Path) -> PrefixAnswers:
@@ -146,7 +178,7 @@ COMMAND = Command(
     ),
     examples=(
         "heliograph calibrate --out runs/calibrate",
-        "heliograph calibrate --scenes 800 --codec codec --install",
+        "heliograph calibrate --scenes 800 --codec bundle --install --regions --curves",
         "heliograph calibrate --vlm path/to/checkpoint --codec codec --photos photos --install",
     ),
 )

@@ -40,6 +40,7 @@ from heliograph.errors import (
     MissingExtraError,
     ShapeError,
     UnknownNameError,
+    UsageError,
 )
 from heliograph.registry import CODECS
 from heliograph.types import Grid
@@ -154,17 +155,24 @@ class Bundle:
             index=CONFIG,
         )
 
-    def with_calibration(self, calibration: Calibration) -> Self:
-        """The same folder with ``calibration.json`` in it, in place of one that was there; its hash stays.
+    def with_measured(self, name: str, values: Mapping[str, Any]) -> Self:
+        """The same folder with a file of :data:`MEASURED` in it, in place of one that was there; its hash stays.
+
+        Args:
+            name: such as ``calibration.json``.
+            values: what it shall hold, JSON values.
 
         Raises:
+            UsageError: another name.
             BundleDamagedError: the folder has changed since it was loaded.
             OSError: the disk refuses.
         """
+        if name not in MEASURED:
+            raise UsageError
         index = self.folder / (MANIFEST if (self.folder / MANIFEST).exists() else CONFIG)
         manifest = json.loads(_read_bounded(index, _MAX_MANIFEST_BYTES))
-        calibration.save(self.folder / CALIBRATION)
-        manifest["files"][CALIBRATION] = _file_digest(self.folder / CALIBRATION)
+        (self.folder / name).write_text(json.dumps(values) + "\n", encoding="utf-8")
+        manifest["files"][name] = _file_digest(self.folder / name)
         _write_manifest(index, manifest)
         return self.load(self.folder)
 

@@ -138,16 +138,12 @@ class Curves:
             "kinds": self.kinds.to_json(),
         }
 
-    def save(self, path: Path) -> None:
-        """Write ``curves.json``."""
-        path.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
-
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read ``curves.json``.
 
         Raises:
-            BundleDamagedError: not there, too large, or not what :meth:`save` writes.
+            BundleDamagedError: not there, too large, or not what :meth:`to_json` gives.
         """
         try:
             with path.open("rb") as file:

@@ -14,7 +14,7 @@ from heliograph.bench.region_figures import Plays, figures_of, hits_table, polic
 from heliograph.bench.region_plan import region_plan
 from heliograph.bench.region_plots import ShownPhoto, draw_photos, draw_policies
 from heliograph.bench.region_policies import Questions, kept, play, play_refined, spoiled, tuned
-from heliograph.bench.region_setting import install, plates_of
+from heliograph.bench.region_setting import plates_of
 from heliograph.bench.region_trials import (
     SMALL_PRINT,
     CropTrial,
@@ -29,7 +29,7 @@ from heliograph.bench.region_trials import (
 from heliograph.bench.report import write_results
 from heliograph.bench.tasks import Item
 from heliograph.bench.tools import open_bench
-from heliograph.codec.bundle import Bundle
+from heliograph.codec.bundle import REGION, Bundle
 from heliograph.codec.calibration import Signals
 from heliograph.controllers.region import Found, RegionSetting
 from heliograph.controllers.region_policies import Always, Calibrated, Never, Random, RandomBox, Threshold
@@ -226,7 +226,7 @@ def test_a_setting_is_put_beside_the_codecs_and_found_there(reference_pair, tmp_
     shutil.copytree(reference_pair.bundle, folder)
     before = Bundle.load(folder)
     setting = RegionSetting(3, own=(1.0, 0.5, 0.0, -1.0), windows=(0.3,))
-    install(setting, folder)
+    Bundle.load(folder).with_measured(REGION, setting.to_json())
     after = Bundle.load(folder)
     assert after.hash == before.hash
     assert RegionSetting.from_json(json.loads(after.file("region.json").read_text())) == setting

@@ -13,7 +13,7 @@ import pytest
 from heliograph.codec.bundle import CONFIG, MANIFEST, Bundle, write_bundle
 from heliograph.codec.calibration import CALIBRATION, Calibration, Curve
 from heliograph.codec.klt import KltCodec
-from heliograph.errors import BundleDamagedError, CodecMissingError
+from heliograph.errors import BundleDamagedError, CodecMissingError, UsageError
 from heliograph.types import VisualTokens
 
 MakeTokens = Callable[..., VisualTokens]
@@ -213,17 +213,19 @@ def calibration(bias: float) -> Calibration:
 def test_a_calibration_joins_a_bundle_and_leaves_its_hash(folder: Path) -> None:
     bundle = Bundle.load(folder)
     assert bundle.calibration is None
-    assert bundle.with_calibration(calibration(0.1)).calibration == calibration(0.1)
-    again = Bundle.load(folder).with_calibration(calibration(0.2))
+    assert bundle.with_measured(CALIBRATION, calibration(0.1).to_json()).calibration == calibration(0.1)
+    again = Bundle.load(folder).with_measured(CALIBRATION, calibration(0.2).to_json())
     assert again.calibration == calibration(0.2)
     assert again.hash == bundle.hash
     assert again.encoder_path.is_file()
+    with pytest.raises(UsageError):
+        again.with_measured("klt.safetensors", {})
 
 
 @pytest.mark.parametrize("index", [MANIFEST, CONFIG])
 def test_a_calibration_goes_along_with_the_codec_and_is_verified(codec: KltCodec, tmp_path: Path, index: str) -> None:
     facts: dict[str, Any] = {"codecs": [codec], "grid": codec.grid, "hidden_size": 12, "index": index}
-    made = write_bundle(tmp_path / "made", **facts).with_calibration(calibration(0.3))
+    made = write_bundle(tmp_path / "made", **facts).with_measured(CALIBRATION, calibration(0.3).to_json())
     made.save_pretrained(tmp_path / "saved")
     assert Bundle.load(tmp_path / "saved").calibration == calibration(0.3)
     calibration(0.4).save(tmp_path / "saved" / CALIBRATION)

@@ -59,7 +59,7 @@ def test_expected_quality_weighs_the_kinds() -> None:
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
-    curves().save(tmp_path / "curves.json")
+    (tmp_path / "curves.json").write_text(json.dumps(curves().to_json()))
     assert Curves.load(tmp_path / "curves.json") == curves()
 
 

@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from heliograph.codec.bundle import Bundle, write_bundle
-from heliograph.codec.calibration import Calibration, Curve
+from heliograph.codec.calibration import CALIBRATION, Calibration, Curve
 from heliograph.edge.device import Device
 from heliograph.errors import (
     BundleDamagedError,
@@ -41,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     loaded = VisionLanguageModel.load(str(model)).torch_model.half()
     loaded.save_pretrained(model)
     fit_codec(str(model), root / "codec", scenes=10, progress=lambda line: None)
-    Bundle.load(root / "codec").with_calibration(SURENESS)
+    Bundle.load(root / "codec").with_measured(CALIBRATION, SURENESS.to_json())
     export.export_bundle(str(model), root / "bundle", codecs=[root / "codec"], progress=lambda line: None)
     return model, root / "codec", root / "bundle"
 
