@@ -80,12 +80,12 @@ CONTROLLERS = Registry(
 REGION_POLICIES = Registry(
     "region policy",
     {
-        "never": "heliograph.controllers.region_policies:Never",
-        "always": "heliograph.controllers.region_policies:Always",
-        "random-box": "heliograph.controllers.region_policies:RandomBox",
-        "random": "heliograph.controllers.region_policies:Random",
-        "threshold": "heliograph.controllers.region_policies:Threshold",
-        "calibrated": "heliograph.controllers.region_policies:Calibrated",
+        "never": "heliograph.controllers.region_never:Never",
+        "always": "heliograph.controllers.region_always:Always",
+        "random-box": "heliograph.controllers.region_random_box:RandomBox",
+        "random": "heliograph.controllers.region_random:Random",
+        "threshold": "heliograph.controllers.region_threshold:Threshold",
+        "calibrated": "heliograph.controllers.region_calibrated:Calibrated",
     },
 )
 

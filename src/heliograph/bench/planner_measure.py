@@ -129,14 +129,13 @@ def _measure_region(
     crops: dict[tuple[str, str], ImageInput] = {}
     for crop in {(w.crop.strategy, w.crop.label): w.crop for w in found.regions}.values():
         strategy = STRATEGIES.load(crop.strategy)()
+        made = bench.device.encode(strategy, region, crop.setting)
         started = processor_s()
-        stream = strategy.encode(region, bench.device, strategy.complete_setting(crop.setting))
-        encoded_s = processor_s()
-        picture = _seen(strategy.restore(stream, bench.cloud))
+        picture = _seen(strategy.restore(made.stream, bench.cloud))
         key = crop.strategy, crop.label
         crops[key] = picture
         found.crops["+".join(key), number] = CropCost(
-            stream.payload_bytes, 1000 * (encoded_s - started), 1000 * (processor_s() - encoded_s)
+            made.stream.payload_bytes, made.encode_ms, 1000 * (processor_s() - started)
         )
     for way, good, score in zip(found.regions, found.region_good, found.region_score, strict=True):
         seen = [shown[way.base.strategy, way.base.label], crops[way.crop.strategy, way.crop.label]]

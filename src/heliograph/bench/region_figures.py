@@ -13,7 +13,8 @@ from heliograph.bench.region_policies import Chance, Played, Questions, play, sp
 from heliograph.bench.region_trials import SMALL_PRINT, CropTrial
 from heliograph.bench.results import Figure, Row, Table
 from heliograph.bench.stats import Interval
-from heliograph.controllers.region_policies import Calibrated, Price, least_chance
+from heliograph.controllers.region_calibrated import Calibrated
+from heliograph.controllers.region_policies import Price, least_chance
 from heliograph.training.region_choice import Tried
 
 GAIN_BOUNDS, BYTES_BOUNDS, HIT_BOUNDS = (35.0, 45.0), (0.7, 0.5), (80.0, 92.0)  # must, aim

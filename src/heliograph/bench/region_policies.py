@@ -11,14 +11,10 @@ import numpy as np
 from heliograph.bench.region_trials import Second, Trial
 from heliograph.bench.stats import DoubleArray, Interval, clustered_interval, clustered_mean_interval
 from heliograph.codec.calibration import Signals
-from heliograph.controllers.region_policies import (
-    Calibrated,
-    FirstLook,
-    Price,
-    RandomBox,
-    RegionPolicy,
-    Threshold,
-)
+from heliograph.controllers.region_calibrated import Calibrated
+from heliograph.controllers.region_policies import FirstLook, Price, RegionPolicy
+from heliograph.controllers.region_random_box import RandomBox
+from heliograph.controllers.region_threshold import Threshold
 
 _P = TypeVar("_P", bound=RegionPolicy)
 

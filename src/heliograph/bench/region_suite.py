@@ -34,7 +34,10 @@ from heliograph.bench.tools import Bench, open_bench, warmed_up
 from heliograph.codec.bundle import Bundle
 from heliograph.codec.calibration import COMBINED
 from heliograph.controllers.region import holds
-from heliograph.controllers.region_policies import Always, Never, Random, RandomBox
+from heliograph.controllers.region_always import Always
+from heliograph.controllers.region_never import Never
+from heliograph.controllers.region_random import Random
+from heliograph.controllers.region_random_box import RandomBox
 from heliograph.reference.render import render_plan
 from heliograph.reference.scenes import plan_scene
 from heliograph.training.calibration.fit import fit_curves

@@ -24,7 +24,8 @@ from heliograph.bench.tools import Bench
 from heliograph.codec.calibration import Signals
 from heliograph.controllers.confidence import Draft, signals_of
 from heliograph.controllers.region import Box, Found, holds
-from heliograph.controllers.region_policies import FirstLook, RandomBox
+from heliograph.controllers.region_policies import FirstLook
+from heliograph.controllers.region_random_box import RandomBox
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Strategy, label, parse_setting
 from heliograph.strategies.token_bytes import read_records, record_bytes, token_records

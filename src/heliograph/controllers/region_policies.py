@@ -1,7 +1,8 @@
-"""When to look again at a region, and where: one policy a class, pure functions of one first answer.
+"""When to look again at a region, and where: what policies see, decide and share; each has a file ``region_NAME``.
 
-Rows of arXiv 2512.16349 (never, always, at random, min-entropy above a threshold) and what this project adds: a
-calibrated chance that the answer is right against the price of a look, which depends on the link and on what is left.
+Policies are pure functions of one first answer: rows of arXiv 2512.16349 (never, always, at random, min-entropy above
+a threshold) and what this project adds, a calibrated chance that the answer is right against the price of a look,
+which depends on the link and on what is left.
 """
 
 from __future__ import annotations
@@ -108,96 +109,7 @@ class RegionPolicy(ABC):
         return None if capped or not self.wants(first) else self.box(first)
 
 
-@dataclass(frozen=True)
-class Never(RegionPolicy):
-    """The first answer stays."""
-
-    name: ClassVar[str] = "never"
-
-    def wants(self, first: FirstLook) -> bool:
-        """No."""
-        return False
-
-
-@dataclass(frozen=True)
-class Always(RegionPolicy):
-    """Every question gets a look where attention points."""
-
-    name: ClassVar[str] = "always"
-
-    def wants(self, first: FirstLook) -> bool:
-        """Yes."""
-        return True
-
-
-@dataclass(frozen=True)
-class RandomBox(RegionPolicy):
-    """Every question gets a look, at a box of the same size anywhere: what looking without attention is worth."""
-
-    name: ClassVar[str] = "random-box"
-
-    def wants(self, first: FirstLook) -> bool:
-        """Yes."""
-        return True
-
-    def box(self, first: FirstLook) -> Box:
-        """Drawn from the key, evenly over all places."""
-        left, top, right, bottom = first.found.box
-        wide, high = right - left, bottom - top
-        x = int(_draw(first.key, b"x") * (first.photo_size[0] - wide + 1))
-        y = int(_draw(first.key, b"y") * (first.photo_size[1] - high + 1))
-        return x, y, x + wide, y + high
-
-
-@dataclass(frozen=True)
-class Random(RegionPolicy):
-    """A share of all questions gets a look, whatever their answers: arXiv 2512.16349's random retransmission."""
-
-    rate: float = 0.5
-    name: ClassVar[str] = "random"
-
-    def wants(self, first: FirstLook) -> bool:
-        """Drawn from the key."""
-        return _draw(first.key, b"rate") < self.rate
-
-
-@dataclass(frozen=True)
-class Threshold(RegionPolicy):
-    """A look where the answer's mean min-entropy is above a fixed number of bits: arXiv 2512.16349's rule.
-
-    Attributes:
-        bits: 0.5 loses next to nothing against always looking on the reference model's dev scenes.
-    """
-
-    bits: float = 0.5
-    name: ClassVar[str] = "threshold"
-
-    def wants(self, first: FirstLook) -> bool:
-        """Above the threshold."""
-        return first.min_entropy_bits > self.bits
-
-
-@dataclass(frozen=True)
-class Calibrated(RegionPolicy):
-    """A look where the chance that the answer is right is below what the look's price asks for.
-
-    Without a calibration min-entropy stands in: 2 ** -bits.
-
-    Attributes:
-        most: upper limit of the chance below which to look; lower ones look less often. 0.7 loses next to nothing
-            against always looking on the reference model's dev scenes.
-    """
-
-    most: float = 0.7
-    name: ClassVar[str] = "calibrated"
-
-    def wants(self, first: FirstLook) -> bool:
-        """Doubtful enough for its price."""
-        chance = 2.0**-first.min_entropy_bits if first.right is None else first.right
-        return chance < min(self.most, least_chance(first.price))
-
-
-def _draw(key: bytes, purpose: bytes) -> float:
+def drawn(key: bytes, purpose: bytes) -> float:
     """0 to below 1, the same for the same key and purpose."""
     digest = hashlib.blake2b(key, digest_size=_DRAW_BYTES, person=purpose).digest()
     return int.from_bytes(digest, "big") / (1 << 8 * _DRAW_BYTES)

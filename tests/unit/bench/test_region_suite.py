@@ -32,7 +32,12 @@ from heliograph.bench.tools import open_bench
 from heliograph.codec.bundle import REGION, Bundle
 from heliograph.codec.calibration import Signals
 from heliograph.controllers.region import Found, RegionSetting
-from heliograph.controllers.region_policies import Always, Calibrated, Never, Random, RandomBox, Threshold
+from heliograph.controllers.region_always import Always
+from heliograph.controllers.region_calibrated import Calibrated
+from heliograph.controllers.region_never import Never
+from heliograph.controllers.region_random import Random
+from heliograph.controllers.region_random_box import RandomBox
+from heliograph.controllers.region_threshold import Threshold
 from heliograph.reference.render import render_scene
 from heliograph.registry import REGION_POLICIES, STRATEGIES
 from heliograph.training.region_choice import Tried
