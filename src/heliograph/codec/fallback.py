@@ -42,8 +42,7 @@ def nearer_stream(learned: EncodedImage, tokens: VisualTokens, codec: Callable[[
     """
     closed = closed_form_stream(tokens, codec, learned.payload_bytes)
     errors = []
-    for one in (learned, closed):
-        kind, header = written_by(one)
+    for (kind, header), one in (((LEARNED, learned.header), learned), (written_by(closed), closed)):
         restored = codec(kind).decode(header, one.segments).values
         errors.append(float(np.square(restored - tokens.values).sum()))
     return learned if errors[0] <= MOST_WORSE * errors[1] else closed
