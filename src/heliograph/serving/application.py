@@ -15,8 +15,9 @@ from starlette.websockets import WebSocket
 
 from heliograph.clock import now_s
 from heliograph.errors import TooManyError
+from heliograph.protocol.session import CloudSession
 from heliograph.serving.cloud import Cloud
-from heliograph.serving.connection import DeviceConnection, turn_away
+from heliograph.serving.connection import GONE, DeviceConnection
 from heliograph.serving.kept import KeptSessions
 from heliograph.serving.metrics import Metrics
 from heliograph.serving.patience import DraftPatience
@@ -79,7 +80,7 @@ class CloudApplication:
             await websocket.accept()
             if full:
                 self.metrics.sessions_refused_total += 1
-                await turn_away(websocket, self._limits, TooManyError)
+                await _turn_away(websocket, self._limits)
                 return
             self.metrics.sessions_total += 1
             await DeviceConnection(websocket, shared).run()
@@ -106,3 +107,12 @@ async def _tidy(kept: KeptSessions, keep_s: float) -> None:
     while keep_s > 0:
         await asyncio.sleep(keep_s / 4)
         kept.drop_expired()
+
+
+async def _turn_away(websocket: WebSocket, limits: Limits) -> None:
+    """Tell a device in one ERROR frame why it is not served, and close."""
+    session = CloudSession(b"", frozenset())
+    session.send_error(TooManyError(), None)
+    with contextlib.suppress(*GONE, TimeoutError):
+        await asyncio.wait_for(websocket.send_bytes(session.bytes_to_send()), limits.send_timeout_s)
+        await websocket.close(code=1013)

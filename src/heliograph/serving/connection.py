@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -41,12 +40,13 @@ from heliograph.serving.jobs import AnswerJob, Outcome, Purpose
 from heliograph.serving.kept import KeptSession
 from heliograph.serving.measuring import measure
 from heliograph.serving.question import OpenQuestion, Region
-from heliograph.serving.shared import Limits, Shared
+from heliograph.serving.shared import Shared
 from heliograph.serving.timers import QuestionTimers
 
 log = logging.getLogger("heliograph.serving")
 
-_GONE = (WebSocketDisconnect, RuntimeError, OSError)  # what starlette and uvicorn raise once the peer has left
+GONE = (WebSocketDisconnect, RuntimeError, OSError)
+"""What starlette and uvicorn raise once the peer has left."""
 
 _NORMAL_CLOSURE = 1000
 _TIMER_SLACK_S = 0.01
@@ -96,7 +96,7 @@ class DeviceConnection:
             self._stop_timers()
             self._shared.scheduler.remove(self)
             self._leave()
-            with contextlib.suppress(*_GONE, TimeoutError):
+            with contextlib.suppress(*GONE, TimeoutError):
                 await self._send_queued()
                 await self._websocket.close()
 
@@ -392,7 +392,7 @@ class DeviceConnection:
         self._to_write.set()
 
     async def _write(self) -> None:
-        with contextlib.suppress(*_GONE, TimeoutError):
+        with contextlib.suppress(*GONE, TimeoutError):
             while True:
                 await self._to_write.wait()
                 self._to_write.clear()
@@ -403,12 +403,3 @@ class DeviceConnection:
         if data:
             await asyncio.wait_for(self._websocket.send_bytes(data), self._shared.limits.send_timeout_s)
             self._metrics.sent_bytes_total += len(data)
-
-
-async def turn_away(websocket: WebSocket, limits: Limits, error: Callable[[], HeliographError]) -> None:
-    """Tell a device in one ERROR frame why it is not served, and close."""
-    session = CloudSession(b"", frozenset())
-    session.send_error(error(), None)
-    with contextlib.suppress(*_GONE, TimeoutError):
-        await asyncio.wait_for(websocket.send_bytes(session.bytes_to_send()), limits.send_timeout_s)
-        await websocket.close(code=1013)
