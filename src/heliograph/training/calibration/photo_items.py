@@ -5,7 +5,6 @@ The right answers are unknown; what can be calibrated is the chance of the answe
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from heliograph.edge.photo import load_photo
+from heliograph.errors import DataMissingError, HeliographError
 from heliograph.training.calibration.collect import AnsweringModel
 from heliograph.training.fit_codec import GENERIC_QUESTIONS
 from heliograph.training.framing import FramedEncoder, frames_of
@@ -36,16 +37,16 @@ def photo_items(source: Path, most: int) -> Iterator[PhotoItem]:
     """The first photos of a folder, zip or list; files that are none are skipped.
 
     Raises:
-        DataMissingError, FileUnreadableError: see :func:`heliograph.training.photo_sources.photo_files`.
+        DataMissingError: no readable photo of at least 16 pixels a side.
+        FileUnreadableError: see :func:`heliograph.training.photo_sources.photo_files`.
     """
     given = 0
     for name, content in photo_files(source):
         if given >= most:
             return
         try:
-            with Image.open(io.BytesIO(content)) as opened:
-                photo = opened.convert("RGB")
-        except Exception:  # pillow's decoders fail in many ways on files that are no photos
+            photo = load_photo(content)
+        except HeliographError:
             continue
         if min(photo.size) < _LEAST_SIDE:
             continue
@@ -53,6 +54,8 @@ def photo_items(source: Path, most: int) -> Iterator[PhotoItem]:
         yield PhotoItem(
             photo, tuple(QuestionRecord(name, f"photo-{i}", q, "") for i, q in enumerate(GENERIC_QUESTIONS))
         )
+    if not given:
+        raise DataMissingError
 
 
 def unknown_right(record: QuestionRecord, answer: str) -> float:

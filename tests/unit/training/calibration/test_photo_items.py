@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
+from heliograph.errors import DataMissingError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.training.calibration.photo_items import OneByOne, answering_model, photo_items, unknown_right
 from heliograph.training.fit_codec import GENERIC_QUESTIONS
@@ -24,6 +26,19 @@ def test_photos_are_taken_in_order_up_to_the_most(tmp_path: Path) -> None:
     assert all(item.photo.mode == "RGB" for item in found)
     assert tuple(record.question for record in found[0].records) == GENERIC_QUESTIONS
     assert math.isnan(unknown_right(found[0].records[0], "red"))
+
+
+def test_photos_stand_upright_as_the_device_sends_them(tmp_path: Path) -> None:
+    sideways = Image.Exif()
+    sideways[0x0112] = 6
+    Image.new("RGB", (60, 30)).save(tmp_path / "sideways.jpg", exif=sideways)
+    assert next(photo_items(tmp_path, 1)).photo.size == (30, 60)
+
+
+def test_a_source_without_a_readable_photo_is_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_text("no photo")
+    with pytest.raises(DataMissingError):
+        list(photo_items(tmp_path, 3))
 
 
 def test_a_model_of_any_family_is_asked_one_by_one(tmp_path: Path) -> None:
