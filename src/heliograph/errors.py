@@ -58,6 +58,14 @@ class PhotoTooLargeError(HeliographError):
     code, name, text = 12, "photo-too-large", "The photo has more pixels than are allowed (decompression bomb guard)."
 
 
+class PhotoMemoryError(HeliographError):
+    code, name, text = 13, "photo-memory", "There is not enough memory to decode the photo."
+
+
+class PhotoForbiddenError(HeliographError):
+    code, name, text = 14, "photo-forbidden", "There is no permission to read the photo."
+
+
 # ---- questions -------------------------------------------------------------------------------------
 class QuestionEmptyError(HeliographError):
     code, name, text = 20, "question-empty", "The question is empty."
@@ -108,6 +116,15 @@ class CodecMissingError(HeliographError):
     code, name, text = 37, "codec-missing", "The bundle holds no codec of this kind; export it with this codec."
 
 
+class StreamForgedError(HeliographError):
+    code, name, text = (
+        38,
+        "stream-forged",
+        "The stream does not carry the authentication of the shared key: it was changed on its way, or the ends hold "
+        "different keys.",
+    )
+
+
 # ---- wire ------------------------------------------------------------------------------------------
 class FrameDamagedError(HeliographError):
     code, name, text = 40, "frame-damaged", "A frame is damaged: a type, length or value is not allowed."
@@ -141,6 +158,10 @@ class PayloadTooLargeError(HeliographError):
     code, name, text = 47, "payload-too-large", "The photo's payload has more bytes or segments than are allowed."
 
 
+class ServerBusyError(HeliographError):
+    code, name, text = 48, "server-busy", "The server is busy; try again later."
+
+
 # ---- connection ------------------------------------------------------------------------------------
 class ServerUnreachableError(HeliographError):
     code, name, text = 50, "server-unreachable", "The server cannot be reached."
@@ -168,6 +189,10 @@ class TlsFilesError(HeliographError):
 
 class TokenFileError(HeliographError):
     code, name, text = 57, "token-file", "The token file cannot be read or holds no usable access token."
+
+
+class KeyFileError(HeliographError):
+    code, name, text = 58, "key-file", "The key file cannot be read or holds no usable key."
 
 
 # ---- the cloud's model and the installation ---------------------------------------------------------
