@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -76,37 +75,6 @@ def tiny_qwen3_vl(tmp_path_factory: pytest.TempPathFactory) -> Path:
         parts = data_folder("qwen3-vl-processor")
     except DataMissingError:
         pytest.skip("the processor's files are not at hand")
-    import torch
-    from transformers import GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+    from heliograph.bench.tiny_checkpoint import build_tiny_qwen3_vl
 
-    from heliograph.vlm.processors import load_processor
-
-    folder = tmp_path_factory.mktemp("qwen3-vl")
-    for file in parts.iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
-    tokenizer = load_processor(str(folder)).tokenizer
-    torch.manual_seed(0)
-    model = Qwen3VLForConditionalGeneration(Qwen3VLConfig.from_dict(_tiny_qwen3_vl_values(tokenizer))).float()
-    with torch.no_grad():
-        for weight in model.parameters():
-            if weight.dim() > 1:
-                weight.normal_(std=0.2)  # near zero a model says one token for ever
-    model.generation_config = GenerationConfig(eos_token_id=tokenizer.eos_token_id, do_sample=False)
-    model.save_pretrained(folder)
-    return folder
-
-
-def _tiny_qwen3_vl_values(tokenizer: Any) -> dict[str, Any]:
-    from transformers import Qwen3VLConfig
-
-    values: dict[str, Any] = Qwen3VLConfig().to_dict()
-    width = {"hidden_size": 32, "intermediate_size": 64}
-    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 16}
-    rope = {"rope_theta": 1e4, "rope_type": "default", "mrope_section": [4, 2, 2]}
-    values["text_config"] |= {**width, **heads, "num_hidden_layers": 2, "rope_parameters": rope}
-    values["text_config"]["vocab_size"] = len(tokenizer)
-    values["vision_config"] |= {**width, "depth": 2, "num_heads": 2, "out_hidden_size": 32}
-    values["vision_config"] |= {"patch_size": 16, "deepstack_visual_indexes": [0, 1]}
-    names = {"image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>"}
-    names |= {"vision_start_token_id": "<|vision_start|>", "vision_end_token_id": "<|vision_end|>"}
-    return values | {key: tokenizer.convert_tokens_to_ids(name) for key, name in names.items()}
+    return build_tiny_qwen3_vl(tmp_path_factory.mktemp("qwen3-vl"), parts)
