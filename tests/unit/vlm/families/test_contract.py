@@ -56,7 +56,7 @@ def test_the_page_is_that_of_the_records() -> None:
 
 
 def test_the_records_are_of_this_transformers() -> None:
-    """Another minor release has other families: ``python -m heliograph.vlm.families.report docs/vlms.md`` makes the records anew."""
+    """After an upgrade, ``python -m heliograph.vlm.families.report docs/vlms.md`` makes the records anew."""
     recorded = read_records().transformers.split(".")[:2]
     assert transformers.__version__.split(".")[:2] == recorded
     assert set(RECORDED) == set(families())
