@@ -18,11 +18,19 @@ class FrameBuffer:
     readable, and a longer input is taken in portions.
     """
 
+    tag_bytes = 0
+    """At the end of every body, beyond what its type may hold."""
+
     def __init__(self) -> None:
         self._data = bytearray()
 
     @property
     def held_bytes(self) -> int:
+        """Bytes held: of the unfinished frame at the end of what was fed."""
+        return len(self._data)
+
+    @property
+    def unfinished_bytes(self) -> int:
         """Bytes of the unfinished frame at the end of what was fed."""
         return len(self._data)
 
@@ -49,9 +57,17 @@ class FrameBuffer:
                 frame, position = found
                 yield frame
         finally:
-            del self._data[:position]
+            self._drop(position)
+
+    def _drop(self, count: int) -> None:
+        del self._data[:count]
 
     def _next_frame(self, position: int) -> tuple[Frame, int] | None:
+        span = self._span(position)
+        return None if span is None else (self._parse(position, *span), span[1])
+
+    def _span(self, position: int) -> tuple[int, int] | None:
+        """Where the body of the frame at ``position`` begins and ends; None where it is not all here."""
         if position >= len(self._data):
             return None
         first = self._data[position]
@@ -63,11 +79,12 @@ class FrameBuffer:
             if head is None:
                 return None
             length, start = head
-            check_body_length(first >> 3, length)
+            check_body_length(first >> 3, max(0, length - self.tag_bytes))
         end = start + length
-        if end > len(self._data):
-            return None
-        body = bytes(self._data[start:end])
+        return None if end > len(self._data) else (start, end)
+
+    def _parse(self, position: int, start: int, end: int) -> Frame:
+        first, body = self._data[position], bytes(self._data[start:end])
         if first & SHORT_SEGMENT_FLAG:
-            return SegmentFrame(None, body), end
-        return parse_body(first >> 3, first & SMALL_FIELD_MASK, body), end
+            return SegmentFrame(None, body)
+        return parse_body(first >> 3, first & SMALL_FIELD_MASK, body)

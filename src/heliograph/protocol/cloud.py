@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -42,6 +42,7 @@ from heliograph.protocol.frames import (
     HelloFrame,
     IdFrame,
     ImageFrame,
+    LastImageEndFrame,
     MoreFrame,
     QuestionFrame,
     RegionFrame,
@@ -59,6 +60,7 @@ from heliograph.protocol.limits import (
     REGION_SCALE,
     SESSION_TOKEN_BYTES,
 )
+from heliograph.protocol.sealing import CloudSeals
 from heliograph.protocol.states import CLOUD_RECEIVES, CLOUD_SENDS, Table
 from heliograph.protocol.texts import answer_bytes, answer_frame, question_text
 from heliograph.strategies.wire_ids import (
@@ -92,9 +94,12 @@ class CloudSession(Endpoint):
         session_token: 16 bytes that nobody can guess, told to a device that wants to be able to go on after its
             connection broke; empty where this cloud keeps nothing.
         recall: what was kept of the session with such a token, or None.
+        keys: of which a device must hold one, 16 to 64 bytes each; then both directions are authenticated. Empty takes
+            sessions without authentication alone.
+        is_new_nonce: whether a device's nonce was never seen before; remembers it.
 
     Raises:
-        UsageError: a hash or token of another length.
+        UsageError: a hash, token or key of another length.
     """
 
     _sends: ClassVar[Table] = CLOUD_SENDS
@@ -108,8 +113,12 @@ class CloudSession(Endpoint):
         *,
         session_token: bytes = b"",
         recall: Callable[[bytes], SessionMemory | None] = lambda token: None,
+        keys: Sequence[bytes] = (),
+        is_new_nonce: Callable[[bytes], bool] = lambda nonce: True,
     ) -> None:
         super().__init__(bundle_hash)
+        self._seals = CloudSeals(keys, is_new_nonce)
+        self._buffer = self._seals.buffer
         if len(session_token) not in (0, SESSION_TOKEN_BYTES):
             raise UsageError
         self._session_token, self._recall = session_token, recall
@@ -239,6 +248,8 @@ class CloudSession(Endpoint):
                 yield from self._on_segment(frame)
             case IdFrame(type=FrameType.IMAGE_END, id=image_id):
                 yield from self._on_image_end(image_id)
+            case LastImageEndFrame():
+                yield from self._on_image_end(self._memory.images.last_id)
             case IdFrame(type=FrameType.FORGET, id=image_id):
                 if self._is_held(image_id):
                     yield self._drop_image(image_id, UnknownImageError)
@@ -252,9 +263,13 @@ class CloudSession(Endpoint):
             case _:
                 raise ProtocolStateError
 
+    def _carried(self, frame: Frame, data: bytes) -> bytes | bytearray:
+        return self._seals.carried(frame, data)
+
     def _on_hello(self, frame: HelloFrame) -> Event:
         if frame.version != PROTOCOL_VERSION:
             raise ProtocolVersionError
+        self._seals.check(frame)
         if not self._access_tokens.let_in(frame.access_token):
             raise UnauthorizedError
         self._device_bundle_hash = frame.bundle_hash

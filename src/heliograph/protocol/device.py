@@ -56,6 +56,7 @@ from heliograph.protocol.limits import (
     PROTOCOL_VERSION,
     SESSION_TOKEN_BYTES,
 )
+from heliograph.protocol.sealing import DeviceSeals
 from heliograph.protocol.states import DEVICE_RECEIVES, DEVICE_SENDS, Table
 from heliograph.strategies.wire_ids import (
     confidence_wire_id,
@@ -77,18 +78,28 @@ class DeviceSession(Endpoint):
         resumable: ask for a session token, with which the session can go on over another connection.
         session_token: that of an earlier session, to go on with it; empty for a new one. WELCOME then says which
             photos the cloud holds; call :meth:`hold_image` for those that are to be used again.
+        key: 16 to 64 bytes that the cloud holds too: both directions are authenticated. Empty for not.
+        nonce: with a key 8 bytes that no session has had, from a random source.
 
     Raises:
-        UsageError: a hash or session token of another length, or an access token that is too long.
+        UsageError: a hash, session token, key or nonce of another length, or an access token that is too long.
     """
 
     _sends: ClassVar[Table] = DEVICE_SENDS
     _receives: ClassVar[Table] = DEVICE_RECEIVES
 
     def __init__(
-        self, bundle_hash: bytes, access_token: str = "", *, resumable: bool = False, session_token: bytes = b""
+        self,
+        bundle_hash: bytes,
+        access_token: str = "",
+        *,
+        resumable: bool = False,
+        session_token: bytes = b"",
+        key: bytes = b"",
+        nonce: bytes = b"",
     ) -> None:
         super().__init__(bundle_hash)
+        self._seals = DeviceSeals(key, nonce)
         if len(_utf8(access_token)) > MAX_ACCESS_TOKEN_BYTES or len(session_token) not in (0, SESSION_TOKEN_BYTES):
             raise UsageError
         self._resumable, self._session_token = resumable or bool(session_token), bytes(session_token)
@@ -102,6 +113,26 @@ class DeviceSession(Endpoint):
         """Queue HELLO; once, before anything else."""
         token = self._session_token
         self._send(HelloFrame(self._bundle_hash, self._access_token, PROTOCOL_VERSION, self._resumable, token))
+
+    def seal(self) -> None:
+        """Let the cloud answer from what was sent so far: it believes nothing without a seal behind it.
+
+        Called where a stream pauses, and about half way through it, for 5 bytes each; the end of a photo and everything
+        but its stream is sealed unasked. Without a key it does nothing.
+        """
+        if not self.closed:
+            self._outgoing += self._seals.seal()
+
+    def bytes_to_send(self) -> bytes:
+        """See :meth:`Endpoint.bytes_to_send`."""
+        self._outgoing += self._seals.seal_due()
+        return super().bytes_to_send()
+
+    def _carried(self, frame: Frame, data: bytes) -> bytes | bytearray:
+        if isinstance(frame, HelloFrame):
+            data, self._buffer = self._seals.greet(frame)
+            return data
+        return self._seals.carried(frame, data)
 
     def ask(
         self,
@@ -215,7 +246,11 @@ class DeviceSession(Endpoint):
         if image.finished:
             raise ProtocolStateError
         image.finished = True
-        self._send(IdFrame(FrameType.IMAGE_END, image_id))
+        end = self._seals.seal_and_end() if image_id == self._images.last_id and not self.closed else None
+        if end is None:
+            self._send(IdFrame(FrameType.IMAGE_END, image_id))
+        else:
+            self._outgoing += end
 
     def hold_image(self, image_id: int, payload_bytes: int, segments: int, *, finished: bool) -> None:
         """Go on with a photo that the cloud holds, as WELCOME says; in the order of ids, before anything is announced.

@@ -27,7 +27,7 @@ class Endpoint(ABC):
             raise UsageError
         self._bundle_hash = bytes(bundle_hash)
         self._state = State.NEW
-        self._buffer = FrameBuffer()
+        self._buffer: FrameBuffer = FrameBuffer()
         self._outgoing = bytearray()
         self._last_heard_s: float | None = None
 
@@ -48,7 +48,7 @@ class Endpoint(ABC):
 
     @property
     def held_bytes(self) -> int:
-        """Bytes of an unfinished frame held in the receive buffer."""
+        """Bytes held in the receive buffer: of an unfinished frame, and of those that wait for their seal."""
         return self._buffer.held_bytes
 
     def receive(self, data: bytes, now: float) -> list[Event]:
@@ -117,7 +117,11 @@ class Endpoint(ABC):
         if self.closed:
             raise ProtocolStateError
         self._state = next_state(self._sends, self._state, frame_type(frame))
-        self._outgoing += encode_frame(frame)
+        self._outgoing += self._carried(frame, encode_frame(frame))
+
+    def _carried(self, frame: Frame, data: bytes) -> bytes | bytearray:
+        """A frame's bytes as they go out; an end with a key adds its own."""
+        return data
 
     def _on_error(self, frame: ErrorFrame) -> Iterator[Event]:
         error_class = all_errors().get(frame.code, HeliographError)
@@ -129,11 +133,12 @@ class Endpoint(ABC):
             self._on_question_failed(frame.question_id)
 
     def _fail(self, error_class: type[HeliographError]) -> SessionClosed:
-        self._outgoing += encode_frame(ErrorFrame(error_class.code, None))
+        error = ErrorFrame(error_class.code, None)
+        self._outgoing += self._carried(error, encode_frame(error))
         self.close()
         return SessionClosed(error_class)
 
     def _end_of_stream(self) -> SessionClosed:
-        cut_off = self._is_waiting() or self._buffer.held_bytes > 0
+        cut_off = self._is_waiting() or self._buffer.unfinished_bytes > 0
         self.close()
         return SessionClosed(ConnectionLostError if cut_off else None)

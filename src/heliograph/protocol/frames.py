@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
-from heliograph.protocol.fields import write_varint
+from heliograph.protocol.fields import read_varint, write_varint
 from heliograph.protocol.limits import PROTOCOL_VERSION
 
 SHORT_SEGMENT_FLAG = 0x80
@@ -31,6 +31,10 @@ HELLO_RESUMABLE, HELLO_RESUMES = 1, 2
 """Small field of HELLO: it asks for a session token; it shows one."""
 WELCOME_TOKEN, WELCOME_RESUMED = 1, 2
 """Small field of WELCOME: the token of a new session follows; the session goes on, what is held follows."""
+HELLO_AUTHENTICATED = 4
+"""Added to the small field of HELLO: the session is authenticated by a key, a nonce and a tag follow."""
+SEAL, SEAL_AND_END = 0, 1
+"""First byte of a seal, whose tag follows without a length; the second kind also says IMAGE_END of the last photo."""
 TOTAL_FOLLOWS = 0x80
 """Bit of a photo's strategy: the number of its segments follows."""
 FLAGS_FOLLOW = 1 << 13
@@ -78,7 +82,8 @@ NO_FLAGS = AnswerFlag(0)
 class HelloFrame:
     """Device's greeting. For a foreign ``version`` the other fields stay empty: their layout is unknown.
 
-    ``resumable`` asks for a session token; a ``session_token`` (16 bytes) takes that session up again.
+    ``resumable`` asks for a session token; a ``session_token`` (16 bytes) takes that session up again. With a ``nonce``
+    (8 bytes) the session is authenticated, and ``tag`` (8 bytes) vouches for the frame up to it.
     """
 
     bundle_hash: bytes
@@ -86,6 +91,8 @@ class HelloFrame:
     version: int = PROTOCOL_VERSION
     resumable: bool = False
     session_token: bytes = b""
+    nonce: bytes = b""
+    tag: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +182,11 @@ class IdFrame:
 
 
 @dataclass(frozen=True, slots=True)
+class LastImageEndFrame:
+    """IMAGE_END of the photo announced last, said by the seal before it; never encoded by itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class MoreFrame:
     """Cloud asks for further segments."""
 
@@ -214,6 +226,7 @@ Frame = (
     | SegmentFrame
     | AnswerFrame
     | IdFrame
+    | LastImageEndFrame
     | MoreFrame
     | RegionFrame
     | CropFrame
@@ -238,6 +251,7 @@ _TYPE_OF_CLASS: dict[type, FrameType] = {
     QuestionFrame: FrameType.QUESTION,
     ImageFrame: FrameType.IMAGE,
     SegmentFrame: FrameType.SEGMENT,
+    LastImageEndFrame: FrameType.IMAGE_END,
     MoreFrame: FrameType.MORE,
     RegionFrame: FrameType.REGION,
     CropFrame: FrameType.CROP,
@@ -294,6 +308,8 @@ def encode_frame(frame: Frame) -> bytes:
         case ErrorFrame():
             about = b"" if frame.question_id is None else write_varint(frame.question_id)
             return _with_head(FrameType.ERROR, 0 if frame.question_id is None else 1, bytes([frame.code]) + about)
+        case LastImageEndFrame():
+            raise ValueError("a seal says it")
 
 
 def _question_fields(frame: QuestionFrame) -> bytes:
@@ -314,8 +330,15 @@ def _question_fields(frame: QuestionFrame) -> bytes:
 
 def _encode_hello(frame: HelloFrame) -> bytes:
     small = HELLO_RESUMES if frame.session_token else HELLO_RESUMABLE if frame.resumable else 0
-    body = bytes([frame.version, len(frame.bundle_hash)]) + frame.bundle_hash + frame.session_token
-    return _with_head(FrameType.HELLO, small, body + frame.access_token.encode())
+    small |= HELLO_AUTHENTICATED if frame.nonce else 0
+    body = bytes([frame.version, len(frame.bundle_hash)]) + frame.bundle_hash + frame.session_token + frame.nonce
+    return _with_head(FrameType.HELLO, small, body + frame.access_token.encode() + frame.tag)
+
+
+def with_tag_room(frame: bytes, tag_bytes: int) -> bytes:
+    """An encoded frame whose length counts a tag that is to be put behind its body."""
+    length, start = read_varint(frame, 1) or (0, 1)
+    return frame[:1] + write_varint(length + tag_bytes) + frame[start:]
 
 
 def _encode_welcome(frame: WelcomeFrame) -> bytes:

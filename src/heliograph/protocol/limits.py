@@ -36,3 +36,6 @@ MAX_FRAME_BODY_BYTES = MAX_SEGMENT_BYTES + VARINT_MAX_BYTES
 MAX_FRAME_BYTES = 1 + VARINT_MAX_BYTES + MAX_FRAME_BODY_BYTES
 MAX_MESSAGE_BYTES = MAX_FRAME_BYTES + (64 << 10)
 """Largest websocket message that either end sends or accepts; a message holds any number of frames."""
+
+MAX_UNSEALED_BYTES = MAX_FRAME_BYTES + (64 << 10)
+"""Frames that a cloud holds back until the seal behind them comes; a device seals in time."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from heliograph.errors import FrameDamagedError, FrameTooLargeError
+from heliograph.protocol.authentication import HELLO_TAG_BYTES, NONCE_BYTES
 from heliograph.protocol.fields import FieldReader, decode_text
 from heliograph.protocol.frames import (
     BUDGET_FOLLOWS,
@@ -12,6 +13,7 @@ from heliograph.protocol.frames import (
     CONTROLLER_MASK,
     DEADLINE_FOLLOWS,
     FLAGS_FOLLOW,
+    HELLO_AUTHENTICATED,
     HELLO_RESUMES,
     ID_IN_BODY,
     IMAGE_FOLLOWS,
@@ -62,7 +64,12 @@ _MAX_HELD_BYTES = 1 + MAX_IMAGES * (VARINT_MAX_BYTES + 2)
 _ALL_FLAGS = int(AnswerFlag.LOOKED | AnswerFlag.CONTROLLER_FAILED | AnswerFlag.REGION_MISSED)
 
 _MAX_BODY_BYTES = {
-    FrameType.HELLO: 2 + BUNDLE_HASH_BYTES + SESSION_TOKEN_BYTES + MAX_ACCESS_TOKEN_BYTES,
+    FrameType.HELLO: 2
+    + BUNDLE_HASH_BYTES
+    + SESSION_TOKEN_BYTES
+    + NONCE_BYTES
+    + MAX_ACCESS_TOKEN_BYTES
+    + HELLO_TAG_BYTES,
     FrameType.WELCOME: 1 + BUNDLE_HASH_BYTES + _MAX_HELD_BYTES + MAX_MODEL_NAME_BYTES,
     FrameType.QUESTION: MAX_FRAME_BODY_BYTES,
     FrameType.IMAGE: 2 * VARINT_MAX_BYTES + 1 + MAX_IMAGE_HEADER_BYTES,
@@ -227,12 +234,18 @@ def _parse_hello(read: FieldReader, small: int) -> HelloFrame:
     version = read.byte()
     if version != PROTOCOL_VERSION:  # the layout behind a foreign version is not ours to judge
         return HelloFrame(b"", "", version)
-    if small > HELLO_RESUMES:
+    authenticated, asks = bool(small & HELLO_AUTHENTICATED), small & ~HELLO_AUTHENTICATED
+    if asks > HELLO_RESUMES:
         raise FrameDamagedError
     bundle_hash = _read_bundle_hash(read)
-    session_token = read.take(SESSION_TOKEN_BYTES) if small == HELLO_RESUMES else b""
-    access_token = decode_text(_at_most(read.rest(), MAX_ACCESS_TOKEN_BYTES))
-    return HelloFrame(bundle_hash, access_token, version, small != 0, session_token)
+    session_token = read.take(SESSION_TOKEN_BYTES) if asks == HELLO_RESUMES else b""
+    nonce, rest, tag = read.take(NONCE_BYTES) if authenticated else b"", read.rest(), b""
+    if authenticated:
+        if len(rest) < HELLO_TAG_BYTES:
+            raise FrameDamagedError
+        rest, tag = rest[:-HELLO_TAG_BYTES], rest[-HELLO_TAG_BYTES:]
+    access_token = decode_text(_at_most(rest, MAX_ACCESS_TOKEN_BYTES))
+    return HelloFrame(bundle_hash, access_token, version, asks != 0, session_token, nonce, tag)
 
 
 def _parse_welcome(read: FieldReader, small: int) -> WelcomeFrame:

@@ -124,7 +124,7 @@ def test_a_length_beyond_the_bound_is_refused_before_the_body(type_: FrameType) 
 
 
 @pytest.mark.parametrize(
-    "head", ["08 9b02", "10 8b04", "20 1a", "30 05", "40 05", "58 05", "60 09", "68 15", "70 06", "78 09"]
+    "head", ["08 ab02", "10 8b04", "20 1a", "30 05", "40 05", "58 05", "60 09", "68 15", "70 06", "78 09"]
 )
 def test_one_byte_beyond_the_bound_of_its_type_is_refused_at_the_head(head: str) -> None:
     data = bytearray.fromhex(head)

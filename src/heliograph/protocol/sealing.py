@@ -1,0 +1,147 @@
+"""What each end of a session does with its key: sign what it says, and give the buffer that believes nothing unsigned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from heliograph.errors import StreamForgedError, UsageError
+from heliograph.protocol.authentication import (
+    FROM_CLOUD,
+    FROM_DEVICE,
+    HELLO_TAG_BYTES,
+    NONCE_BYTES,
+    TAG_BYTES,
+    Chain,
+    chain_of_hello,
+)
+from heliograph.protocol.buffer import FrameBuffer
+from heliograph.protocol.frames import (
+    SEAL,
+    SEAL_AND_END,
+    ErrorFrame,
+    Frame,
+    HelloFrame,
+    ImageFrame,
+    QuestionFrame,
+    SegmentFrame,
+    encode_frame,
+    with_tag_room,
+)
+from heliograph.protocol.limits import MAX_UNSEALED_BYTES
+from heliograph.protocol.sealed_buffer import SealedFrameBuffer, TaggedFrameBuffer
+
+Wire = bytes | bytearray
+
+
+class DeviceSeals:
+    """Seals of what a device says.
+
+    Args:
+        key: 16 to 64 bytes; empty for a session without authentication.
+        nonce: 8 bytes that no session had before; empty without a key.
+
+    Raises:
+        UsageError: a key or nonce of another length, or one without the other.
+    """
+
+    def __init__(self, key: bytes, nonce: bytes) -> None:
+        if len(nonce) != (NONCE_BYTES if key else 0):
+            raise UsageError
+        self._key, self._nonce = key, nonce
+        self._chain = Chain(key, FROM_DEVICE) if key else None
+        self._unsealed_bytes = 0
+        self._is_due = False
+
+    def greet(self, hello: HelloFrame) -> tuple[bytes, FrameBuffer]:
+        """HELLO as it goes out, and the buffer for what the cloud says."""
+        if self._chain is None:
+            return encode_frame(hello), FrameBuffer()
+        said = encode_frame(replace(hello, nonce=self._nonce, tag=bytes(HELLO_TAG_BYTES)))[:-HELLO_TAG_BYTES]
+        self._chain.update(said)
+        whole = said + self._chain.tag(HELLO_TAG_BYTES)
+        heard = Chain(self._key, FROM_CLOUD)
+        heard.update(whole)
+        return whole, TaggedFrameBuffer(heard)
+
+    def carried(self, frame: Frame, data: bytes) -> Wire:
+        """A frame as it goes out, with a seal before it where the cloud could not hold back more."""
+        if self._chain is None:
+            return data
+        before = self.seal() if self._unsealed_bytes + len(data) > MAX_UNSEALED_BYTES else b""
+        self._chain.update(data)
+        self._unsealed_bytes += len(data)
+        self._is_due = self._is_due or not _waits(frame)
+        return before + data
+
+    def seal(self) -> Wire:
+        """A seal of what was said since the last one; nothing where that is nothing."""
+        return self._sealed(SEAL) if self._unsealed_bytes else b""
+
+    def seal_due(self) -> Wire:
+        """A seal where something was said that the cloud must not wait for."""
+        return self.seal() if self._is_due else b""
+
+    def seal_and_end(self) -> Wire | None:
+        """A seal that says IMAGE_END too; None where the session has none."""
+        return None if self._chain is None else self._sealed(SEAL_AND_END)
+
+    def _sealed(self, kind: int) -> Wire:
+        assert self._chain is not None, "there is something to seal with"
+        self._chain.update(bytes((kind,)))
+        self._unsealed_bytes, self._is_due = 0, False
+        return bytes((kind,)) + self._chain.tag()
+
+
+def _waits(frame: Frame) -> bool:
+    """Whether a frame may lie unsealed with the cloud: one that is followed by more of a photo."""
+    match frame:
+        case QuestionFrame():
+            return frame.image_follows and not frame.options.deadline
+        case _:
+            return isinstance(frame, ImageFrame | SegmentFrame)
+
+
+class CloudSeals:
+    """Authentication at the cloud's end.
+
+    Args:
+        keys: of which a device must hold one; none for sessions without authentication.
+        is_new_nonce: tells whether a nonce has never greeted here before, and remembers it.
+
+    Raises:
+        UsageError: a key of another length than is allowed.
+    """
+
+    def __init__(self, keys: Sequence[bytes], is_new_nonce: Callable[[bytes], bool]) -> None:
+        for key in keys:
+            Chain(key, FROM_DEVICE)
+        self._keys, self._is_new_nonce = tuple(keys), is_new_nonce
+        self._tags: Chain | None = None
+        self.buffer = SealedFrameBuffer()
+
+    def check(self, hello: HelloFrame) -> None:
+        """Take the greeting for authentic; all that follows must be.
+
+        Raises:
+            StreamForgedError: it is not, it was seen before, or one end has a key and the other has none.
+        """
+        if bool(hello.nonce) != bool(self._keys):
+            raise StreamForgedError
+        if not self._keys:
+            return
+        whole = encode_frame(hello)
+        key, chain = chain_of_hello(self._keys, whole)
+        if not self._is_new_nonce(hello.nonce):
+            raise StreamForgedError
+        self._tags = Chain(key, FROM_CLOUD)
+        self._tags.update(whole)
+        self.buffer.require_seals(chain)
+
+    def carried(self, frame: Frame, data: bytes) -> Wire:
+        """A frame as it goes out, with its tag; the ERROR that ends a session has none."""
+        if self._tags is None or (isinstance(frame, ErrorFrame) and frame.question_id is None):
+            return data
+        data = with_tag_room(data, TAG_BYTES)
+        self._tags.update(data)
+        return data + self._tags.tag()
