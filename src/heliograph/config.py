@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from heliograph.errors import TokenFileError
+from heliograph.errors import KeyFileError, TokenFileError
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -14,7 +14,8 @@ SERVER_VARIABLE = "HELIOGRAPH_SERVER"
 BUNDLE_VARIABLE = "HELIOGRAPH_BUNDLE"
 MODEL_VARIABLE = "HELIOGRAPH_MODEL"
 
-_MOST_TOKEN_FILE_BYTES = 65_536
+_MOST_TOKEN_FILE_BYTES = _MOST_KEY_FILE_BYTES = 65_536
+_SHORTEST_KEY_BYTES, _LONGEST_KEY_BYTES = 16, 64
 
 
 def default_server() -> str:
@@ -51,3 +52,26 @@ def read_access_tokens(path: Path) -> tuple[str, ...]:
     if len(data) > _MOST_TOKEN_FILE_BYTES or not tokens:
         raise TokenFileError
     return tokens
+
+
+def read_keys(path: Path) -> tuple[bytes, ...]:
+    """Keys that authenticate streams, from a file: one a line as 32 to 128 hexadecimal digits, such as
+    ``openssl rand -hex 32`` writes; blank lines and lines that begin with ``#`` are left out.
+
+    Raises:
+        KeyFileError: no such file, over 64 KiB, a line that is no such key, or no key in it: what is meant to be
+            authenticated must not go out without.
+    """
+    try:
+        if not path.is_file():  # a pipe without a writer would be waited for
+            raise KeyFileError
+        with path.open("rb") as file:
+            data = file.read(_MOST_KEY_FILE_BYTES + 1)
+        lines = [line.strip() for line in data.decode("ascii").splitlines()]
+        keys = tuple(bytes.fromhex(line) for line in lines if line and not line.startswith("#"))
+    except (OSError, ValueError) as error:
+        raise KeyFileError from error
+    fits = all(_SHORTEST_KEY_BYTES <= len(key) <= _LONGEST_KEY_BYTES for key in keys)
+    if len(data) > _MOST_KEY_FILE_BYTES or not keys or not fits:
+        raise KeyFileError
+    return keys

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from heliograph.cli.command import EXIT_DONE, Command, note, say, whole_number
 from heliograph.cli.files import read_file
+from heliograph.cli.key_option import add_key_option, all_keys
 from heliograph.cli.photo_options import add_bundle_option, open_bundle
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import answer_text, byte_count
@@ -48,6 +49,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-tokens", metavar="N", type=whole_number, default=64, help="longest answer in tokens (default: 64)"
     )
+    add_key_option(parser, "keys in hex, one a line: answer only from what one of them authenticates")
     add_model_option(parser)
     add_bundle_option(parser)
 
@@ -55,7 +57,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from heliograph.codec.container import read_stream
 
-    encoded = read_stream(read_file(arguments.file))
+    encoded = read_stream(read_file(arguments.file), all_keys(arguments))
     if arguments.segments is not None:
         encoded = encoded.prefix(arguments.segments)
     bundle = matching_bundle(encoded, arguments.bundle)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliograph.cli.command import EXIT_DONE, Command, note, say, seconds, whole_number
+from heliograph.cli.key_option import add_key_option, first_key
 from heliograph.cli.live import DraftDisplay
 from heliograph.cli.photo_options import add_photo_options, choose_setting, open_device
 from heliograph.cli.planning import add_planning_options, ask_by_plan, is_planned, plan_data
@@ -42,6 +43,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="imitate a link: 1mbit,50ms (rate, round trip) or a trace file",
     )
     parser.add_argument("--token-file", metavar="FILE", type=Path, help="access token for the server")
+    add_key_option(parser, "key that the server holds too, in hex: question, photo and answer are authenticated")
     parser.add_argument("--tls-ca", metavar="FILE", type=Path, help="certificates to trust for wss:// (PEM)")
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=seconds, default=120.0, help="for everything together (default: 120)"
@@ -90,7 +92,7 @@ async def _ask(
     from heliograph.edge.client import DeviceClient
 
     opener, token = _opener(arguments)
-    async with DeviceClient(opener, device, token) as client:
+    async with DeviceClient(opener, device, token, key=first_key(arguments)) as client:
         return await client.ask(
             arguments.photo,
             arguments.question,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from heliograph.cli.command import EXIT_DONE, Command, say
 from heliograph.cli.files import write_file
+from heliograph.cli.key_option import add_key_option, first_key
 from heliograph.cli.photo_options import add_photo_options, choose_setting, open_device
 from heliograph.cli.text import byte_count
 from heliograph.errors import UsageError
@@ -14,6 +15,7 @@ from heliograph.errors import UsageError
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_photo_options(parser)
+    add_key_option(parser, "key in hex: the file is authenticated, and answered from by whoever holds the key too")
     parser.add_argument("-o", "--out", metavar="FILE", type=Path, required=True, help="file to write, such as out.hgs")
 
 
@@ -24,10 +26,11 @@ def _run(arguments: argparse.Namespace) -> int:
     from heliograph.edge.photo import load_photo
     from heliograph.strategies.base import label
 
+    key = first_key(arguments)
     strategy, device = open_device(arguments.bundle, arguments.strategy)
     setting = strategy.complete_setting(choose_setting(arguments, strategy, device))
     encoded = device.encode(load_photo(arguments.photo), strategy.name, setting)
-    data = write_stream(encoded)
+    data = write_stream(encoded, key)
     write_file(arguments.out, data)
     text = (
         f"{strategy.name} ({label(setting)}): {byte_count(encoded.payload_bytes)} payload in "
@@ -39,6 +42,7 @@ def _run(arguments: argparse.Namespace) -> int:
         "payload_bytes": encoded.payload_bytes,
         "segments": len(encoded.segments),
         "file_bytes": len(data),
+        "authenticated": key != b"",
         "predicted_quality": encoded.predicted_quality[-1] if encoded.predicted_quality else None,
     }
     say(arguments, text, facts)

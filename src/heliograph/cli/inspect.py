@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from heliograph.cli.answer import answer_differs, matching_bundle
 from heliograph.cli.command import EXIT_DONE, Command, say
 from heliograph.cli.files import read_file
+from heliograph.cli.key_option import add_key_option, all_keys
 from heliograph.cli.photo_options import add_bundle_option
 from heliograph.cli.text import byte_count, table
 from heliograph.errors import BundleDamagedError, BundleMismatchError
@@ -20,21 +21,31 @@ if TYPE_CHECKING:
     from heliograph.types import EncodedImage, Grid
 
 
+_AUTHENTICATION = {
+    "right": "yes: authenticated by a key of the key file",
+    "not checked": "not checked (give --key-file)",
+    "none": "unknown: the file carries no authentication",
+}
+
+
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help=".hgs file, whole or cut")
+    add_key_option(parser, "keys in hex, one a line: show only what one of them authenticates")
     add_bundle_option(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from heliograph.codec.container import read_stream
+    from heliograph.codec.container import carries_tags, read_stream
 
+    keys = all_keys(arguments)
     data = read_file(arguments.file)
-    encoded = read_stream(data)
+    encoded = read_stream(data, keys)
     facts: dict[str, Any] = {
         "strategy": encoded.strategy,
         "file_bytes": len(data),
         "payload_bytes": encoded.payload_bytes,
         "header": encoded.header.hex(),
+        "authentication": ("right" if keys else "not checked") if carries_tags(data) else "none",
         "bundle": encoded.bundle_hash.hex() or None,
     }
     try:
@@ -99,6 +110,7 @@ def _text(facts: dict[str, Any]) -> str:
         f"file      {byte_count(facts['file_bytes'])}, payload {byte_count(facts['payload_bytes'])}",
         f"header    {facts['header'] or 'empty'}",
     ]
+    lines.append(f"authentic {_AUTHENTICATION[facts['authentication']]}")
     if facts["bundle"]:
         lines.append(f"bundle    {facts['bundle']} ({'at hand' if facts['bundle_at_hand'] else 'not at hand'})")
     if facts["grid"]:

@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 
 from heliograph.cli.command import EXIT_DONE, Command, port, share
+from heliograph.cli.key_option import add_key_option, warn_of_exposed_key
 from heliograph.cli.photo_options import add_bundle_option
 from heliograph.cli.text import printable
 from heliograph.config import DEFAULT_HOST, DEFAULT_PORT, MODEL_VARIABLE, default_model
@@ -23,6 +24,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--token-file", metavar="FILE", type=Path, help="access tokens that devices must show, one a line"
     )
+    add_key_option(parser, "keys of which devices must hold one, in hex, one a line: every session is authenticated")
     parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="certificate chain (PEM); needs --tls-key")
     parser.add_argument("--tls-key", metavar="FILE", type=Path, help="private key (PEM)")
     parser.add_argument(
@@ -58,6 +60,7 @@ def _run(arguments: argparse.Namespace) -> int:
         ready = f"heliograph: {printable(arguments.model)} listens on {url} (Ctrl-C ends it)"
         print(json.dumps(facts) if arguments.json else ready, flush=True)
 
+    warn_of_exposed_key(arguments)
     run_server(
         arguments.host,
         arguments.port,
@@ -68,6 +71,7 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.tls_key,
         on_ready=on_ready,
         limits=None if arguments.draft_patience is None else Limits(draft_patience=arguments.draft_patience),
+        key_file=arguments.key_file,
     )
     return EXIT_DONE
 

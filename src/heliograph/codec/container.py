@@ -4,13 +4,16 @@
 bytes      meaning
 =========  ====================================================================================
 4          ``HGS`` and the format version, 1
-1          strategy number (:mod:`heliograph.strategies.wire_ids`)
+1          strategy number (:mod:`heliograph.strategies.wire_ids`); bit 7: authenticated
 8          bundle hash, zeros where the strategy needs no bundle
 1, n       header length (at most 16) and header
 varint     number of segments, then each segment's length as a varint
 4          CRC-32 of everything before it, little-endian
 each       segment, then CRC-8 of the segment's number (one byte, modulo 256) and its bytes
 =========  ====================================================================================
+
+In a file that is authenticated by a key, a tag of 4 bytes follows the first segments that hold half of the bytes, and
+another the last segment. A tag vouches for all that lies before it: of a cut file the segments up to a tag can be used.
 
 A CRC-8 or CRC-32 finds every flipped byte in what it covers, and all lengths lie under the CRC-32, so a damaged
 length cannot pass for another cut of the same bytes.
@@ -19,16 +22,20 @@ length cannot pass for another cut of the same bytes.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
+from itertools import accumulate
 
 from heliograph.codec.base import MAX_HEADER_BYTES
 from heliograph.codec.header import crc8, read_varint, write_varint
 from heliograph.errors import (
     PayloadTooLargeError,
     StreamDamagedError,
+    StreamForgedError,
     StreamTruncatedError,
     StreamVersionError,
     UnknownNameError,
 )
+from heliograph.protocol.authentication import FILE, TAG_BYTES, Chain
 from heliograph.strategies.wire_ids import strategy_name, strategy_wire_id
 from heliograph.types import EncodedImage
 
@@ -38,11 +45,16 @@ MAX_SEGMENTS = 1 << 16
 MAX_SEGMENT_BYTES = 1 << 24
 HASH_BYTES = 8
 _CRC_BYTES = 4
+_STRATEGY_PLACE, _TAGS_FOLLOW = len(MAGIC) + 1, 0x80
 _NO_BUNDLE = bytes(HASH_BYTES)
 
 
-def write_stream(encoded: EncodedImage) -> bytes:
+def write_stream(encoded: EncodedImage, key: bytes = b"") -> bytes:
     """The whole file of one encoded photo.
+
+    Args:
+        encoded: the stream.
+        key: 16 to 64 bytes that authenticate it; empty for a file without.
 
     Raises:
         UnknownNameError: the strategy has no number.
@@ -55,20 +67,34 @@ def write_stream(encoded: EncodedImage) -> bytes:
         raise PayloadTooLargeError
     if len(encoded.bundle_hash) not in (0, HASH_BYTES):
         raise StreamDamagedError
-    prologue = bytearray(MAGIC + bytes((VERSION, strategy_wire_id(encoded.strategy))))
+    number = strategy_wire_id(encoded.strategy) | (_TAGS_FOLLOW if key else 0)
+    prologue = bytearray(MAGIC + bytes((VERSION, number)))
     prologue += encoded.bundle_hash or _NO_BUNDLE
     prologue += bytes((len(encoded.header),)) + encoded.header
     prologue += write_varint(len(sizes)) + b"".join(write_varint(size) for size in sizes)
     prologue += zlib.crc32(prologue).to_bytes(_CRC_BYTES, "little")
-    return bytes(prologue) + b"".join(
-        segment + bytes((_segment_crc(number, segment),)) for number, segment in enumerate(encoded.segments)
-    )
+    parts = [segment + bytes((_segment_crc(number, segment),)) for number, segment in enumerate(encoded.segments)]
+    if not key:
+        return bytes(prologue) + b"".join(parts)
+    data, chain, at = bytearray(), Chain(key, FILE), 0
+    for end in _tag_places(sizes):
+        said = (b"" if at else bytes(prologue)) + b"".join(parts[at:end])
+        chain.update(said)
+        data += said + chain.tag()
+        at = end
+    return bytes(data)
 
 
-def read_stream(data: bytes) -> EncodedImage:
+def read_stream(data: bytes, keys: Sequence[bytes] = ()) -> EncodedImage:
     """The stream in a file, or as many whole segments as a cut file holds. ``predicted_quality`` is empty.
 
+    Args:
+        data: the file.
+        keys: take only what one of them authenticates: of a cut file the segments up to its last tag. Without keys
+            tags are passed over.
+
     Raises:
+        StreamForgedError: there are keys, and the file is authenticated by none of them, or by none in this place.
         StreamTruncatedError: the file ends inside the prologue.
         StreamVersionError: another format version, or a strategy that this version does not know.
         StreamDamagedError: not such a file, or a checksum or a length does not fit.
@@ -86,10 +112,13 @@ def read_stream(data: bytes) -> EncodedImage:
     if zlib.crc32(data[:position]).to_bytes(_CRC_BYTES, "little") != data[position : position + _CRC_BYTES]:
         raise StreamDamagedError
     try:
-        strategy = strategy_name(number)
+        strategy = strategy_name(number & ~_TAGS_FOLLOW)
     except UnknownNameError as error:
         raise StreamVersionError from error
-    segments = _segments(data, position + _CRC_BYTES, sizes)
+    tags = _tag_places(sizes) if carries_tags(data) else []
+    segments, found = _segments(data, position + _CRC_BYTES, sizes, tags)
+    if keys:
+        segments = segments[: _authenticated(data, found, keys)]
     return EncodedImage(strategy, header, segments, bundle_hash=b"" if bundle_hash == _NO_BUNDLE else bundle_hash)
 
 
@@ -120,12 +149,35 @@ def _sizes(data: bytes, position: int) -> tuple[list[int], int]:
     return sizes, position
 
 
-def _segments(data: bytes, position: int, sizes: list[int]) -> tuple[bytes, ...]:
+def carries_tags(data: bytes) -> bool:
+    """Whether a file that ``read_stream`` takes can be authenticated."""
+    return bool(data[_STRATEGY_PLACE] & _TAGS_FOLLOW)
+
+
+def _tag_places(sizes: Sequence[int]) -> list[int]:
+    """After how many segments a tag stands, given the segments' lengths: half of the bytes, and all of them."""
+    ends = list(accumulate(sizes, initial=0))
+    half = next(count for count, end in enumerate(ends) if 2 * end >= ends[-1])
+    return [half, len(sizes)] if 0 < half < len(sizes) else [len(sizes)]
+
+
+def _segments(
+    data: bytes, position: int, sizes: list[int], tags: list[int]
+) -> tuple[tuple[bytes, ...], list[tuple[int, int]]]:
+    """Whole segments, and of every whole tag how many segments it vouches for and where it begins."""
     segments: list[bytes] = []
-    for number, size in enumerate(sizes):
-        end = position + size
+    found: list[tuple[int, int]] = []
+    for number in range(len(sizes) + 1):
+        if number in tags:
+            if position + TAG_BYTES > len(data):
+                return tuple(segments), found
+            found.append((number, position))
+            position += TAG_BYTES
+        if number == len(sizes):
+            break
+        end = position + sizes[number]
         if end >= len(data):
-            return tuple(segments)
+            return tuple(segments), found
         segment = data[position:end]
         if _segment_crc(number, segment) != data[end]:
             raise StreamDamagedError
@@ -133,7 +185,33 @@ def _segments(data: bytes, position: int, sizes: list[int]) -> tuple[bytes, ...]
         position = end + 1
     if position != len(data):
         raise StreamDamagedError
-    return tuple(segments)
+    return tuple(segments), found
+
+
+def _authenticated(data: bytes, tags: list[tuple[int, int]], keys: Sequence[bytes]) -> int:
+    """How many segments one of the keys vouches for.
+
+    Raises:
+        StreamForgedError: none does for any, or a tag is wrong.
+    """
+    if not tags:
+        raise StreamForgedError
+    right = [_vouches(data, tags, key) for key in keys]  # all, so that the time does not tell which one it was
+    if not any(right):
+        raise StreamForgedError
+    return tags[-1][0]
+
+
+def _vouches(data: bytes, tags: list[tuple[int, int]], key: bytes) -> bool:
+    chain, at, right = Chain(key, FILE), 0, True
+    for _, place in tags:
+        chain.update(data[at:place])
+        at = place + TAG_BYTES
+        try:
+            chain.check(data[place:at])
+        except StreamForgedError:
+            right = False
+    return right
 
 
 def _segment_crc(number: int, segment: bytes) -> int:

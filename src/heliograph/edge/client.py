@@ -77,6 +77,7 @@ class DeviceClient:
         access_token: shown to the cloud.
         clock: seconds, ascending.
         reconnect_s: how long to try after the connection broke, within a question's deadline; 0 for not at all.
+        key: shared with the cloud, to authenticate question, photo and answer; empty for none.
     """
 
     def __init__(
@@ -86,13 +87,15 @@ class DeviceClient:
         access_token: str = "",
         clock: Callable[[], float] = now_s,
         reconnect_s: float = RECONNECT_S,
+        *,
+        key: bytes = b"",
     ) -> None:
         self._device = device
         self._clock = clock
         self._turn = asyncio.Lock()
         self._photos = HeldPhotos()
         self._session = DeviceSessionKeeper(
-            open_connection, device.bundle_hash, access_token, self._photos, clock, reconnect_s
+            open_connection, device.bundle_hash, access_token, self._photos, clock, reconnect_s, key
         )
 
     async def __aenter__(self) -> Self:

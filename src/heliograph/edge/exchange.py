@@ -13,7 +13,7 @@ from heliograph.controllers.push import ERROR_HEAD
 from heliograph.edge.link import DeviceLink
 from heliograph.edge.report import Draft
 from heliograph.edge.stop import PUSH, Foresight, budget_segments, chunk_end, expected_segments
-from heliograph.edge.streams import NO_LIMIT, PhotoStream
+from heliograph.edge.streams import NO_LIMIT, PhotoStream, half_way
 from heliograph.errors import ConnectionLostError, HeliographError
 from heliograph.protocol.events import (
     DraftReceived,
@@ -167,6 +167,9 @@ class Exchange:
 
     async def _send_segments(self, stream: PhotoStream, encoded: EncodedImage, pause_at: int | None) -> None:
         session, total = self._link.session, len(encoded.segments)
+        seal_at = end = min(total, stream.allowed)
+        if not self._asks and pause_at in (None, total):  # elsewhere a pause will come before the end
+            seal_at = stream.sent + half_way(encoded.segments[stream.sent : end])
         while stream.sent < total:
             if not session.wants_segments(stream.image_id) or stream.sent >= stream.allowed:
                 stream.resumed.clear()
@@ -175,7 +178,11 @@ class Exchange:
                 pause_at = None
                 await self._grace()
             else:
-                self._queue_message(stream, encoded, min(total, stream.allowed, pause_at or total))
+                end = min(total, stream.allowed, pause_at or total)
+                self._queue_message(stream, encoded, end)
+                if stream.sent >= min(end, seal_at):  # it pauses here, or is half through
+                    session.seal()
+                    seal_at = NO_LIMIT
                 self._link.flush()
                 await self._link.room(self._unsent_bytes)
 

@@ -82,6 +82,7 @@ class PlannedClient:
         region: policy by which the cloud asks for a region where the plan has one; None leaves such ways out.
         only: names of the strategies to choose from; None for all.
         clock: seconds, ascending.
+        key: shared with the cloud, to authenticate question, photo and answer; empty for none.
 
     Raises:
         BundleDamagedError: the bundle holds no curves, or damaged ones.
@@ -98,6 +99,7 @@ class PlannedClient:
         region: str | None = "always",
         only: frozenset[str] | None = None,
         clock: Callable[[], float] = now_s,
+        key: bytes = b"",
     ) -> None:
         self._curves = curves or Curves.load(device.bundle.file(CURVES_FILE))
         self._times = times or DeviceTimes.load(state_path(device.bundle_hash))
@@ -106,8 +108,9 @@ class PlannedClient:
         known = {curve.strategy for curve in self._curves.curves} & _usable(device)
         self._usable = frozenset(known if only is None else known & only)
         self._clock = clock
-        self._client = DeviceClient(self._open, device, access_token, clock)
-        self._alone = DeviceClient(self._open, device, access_token, clock)  # answers while the other one waits
+        self._client = DeviceClient(self._open, device, access_token, clock, key=key)
+        # answers while the other one waits
+        self._alone = DeviceClient(self._open, device, access_token, clock, key=key)
         self._link, self._watch = LinkEstimator(), LinkWatch()
         self._watched: WatchedConnection | None = None
         self._held: dict[object, set[str]] = {}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 
 from heliograph.edge.link import DeviceLink
 from heliograph.edge.streams import HeldPhotos
 from heliograph.errors import ConnectionLostError, ServerUnreachableError, TimedOutError
+from heliograph.protocol.authentication import NONCE_BYTES
 from heliograph.protocol.session import DeviceSession
 from heliograph.transport.base import Connection
 
@@ -29,6 +31,7 @@ class DeviceSessionKeeper:
         photos: sent again as far as the cloud does not hold them.
         clock: seconds, ascending.
         reconnect_s: how long to try after a connection broke; 0 for not at all.
+        key: shared with the cloud, to authenticate every session; empty for none.
     """
 
     def __init__(
@@ -39,12 +42,14 @@ class DeviceSessionKeeper:
         photos: HeldPhotos,
         clock: Callable[[], float],
         reconnect_s: float = RECONNECT_S,
+        key: bytes = b"",
     ) -> None:
         self._open_connection = open_connection
         self._bundle_hash, self._access_token = bundle_hash, access_token
         self._photos = photos
         self._clock = clock
         self._reconnect_s = reconnect_s
+        self._key = key
         self._link: DeviceLink | None = None
         self._earlier_bytes = (0, 0)
         self.reconnections = 0
@@ -140,7 +145,14 @@ class DeviceSessionKeeper:
             raise ServerUnreachableError from error
 
     def _greeting(self, connection: Connection, token: bytes = b"") -> DeviceLink:
-        session = DeviceSession(self._bundle_hash, self._access_token, resumable=True, session_token=token)
+        session = DeviceSession(
+            self._bundle_hash,
+            self._access_token,
+            resumable=True,
+            session_token=token,
+            key=self._key,
+            nonce=secrets.token_bytes(NONCE_BYTES) if self._key else b"",
+        )
         return DeviceLink(connection, session, self._clock)
 
     def _let_go(self) -> DeviceLink | None:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from heliograph.protocol.frames import HeldImage
 from heliograph.protocol.session import DeviceSession
 from heliograph.types import EncodedImage
 
 NO_LIMIT = 2**31
+
+
+def half_way(segments: Sequence[bytes]) -> int:
+    """How many of the segments hold half of their bytes: where an authenticated stream gets its first seal."""
+    ends = list(accumulate(map(len, segments)))
+    return next((count for count, end in enumerate(ends, start=1) if 2 * end >= ends[-1]), 0)
+
 
 _HELD_PHOTOS = 32  # crops included; half of what the protocol allows
 

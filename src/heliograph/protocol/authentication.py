@@ -23,7 +23,7 @@ HELLO_TAG_BYTES = 8
 NONCE_BYTES = 8
 MIN_KEY_BYTES, MAX_KEY_BYTES = 16, 64
 
-FROM_DEVICE, FROM_CLOUD, FILE = b"heliograph 2 device", b"heliograph 2 cloud", b"heliograph hgs 2"
+FROM_DEVICE, FROM_CLOUD, FILE = b"heliograph 2 device", b"heliograph 2 cloud", b"heliograph hgs 1"
 """Purposes: a key of its own is derived for each, so that no tag can be taken for another's."""
 
 _HASH = "sha256"

@@ -1,4 +1,4 @@
-"""What each end of a session does with its key: sign what it says, and give the buffer that believes nothing unsigned."""
+"""What each end of a session does with its key: vouch for what it says, and believe nothing that nobody vouched for."""
 
 from __future__ import annotations
 

@@ -32,12 +32,19 @@ class CloudApplication:
         cloud: model, codec and bundle hash.
         access_tokens: of which a device must show one; empty lets every device in.
         limits: bounds of this server.
+        keys: of which a device must hold one; its sessions are authenticated then. Empty for sessions without.
     """
 
-    def __init__(self, cloud: Cloud, access_tokens: frozenset[str] = frozenset(), limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        cloud: Cloud,
+        access_tokens: frozenset[str] = frozenset(),
+        limits: Limits | None = None,
+        keys: tuple[bytes, ...] = (),
+    ) -> None:
         self.cloud = cloud
         self.metrics = Metrics()
-        self._access_tokens = access_tokens
+        self._access_tokens, self._keys = access_tokens, keys
         self._limits = limits or Limits()
         self._shared: Shared | None = None
         self._started_s = now_s()
@@ -58,7 +65,7 @@ class CloudApplication:
         limits = self._limits
         kept = KeptSessions(limits.keep_s, limits.max_kept_sessions, limits.max_kept_bytes, self.metrics, now_s)
         self._shared = Shared(
-            self.cloud, scheduler, observer, self.metrics, patience, limits, self._access_tokens, kept
+            self.cloud, scheduler, observer, self.metrics, patience, limits, self._access_tokens, kept, self._keys
         )
         self._started_s = now_s()
         working = [asyncio.create_task(scheduler.work()), asyncio.create_task(_tidy(kept, limits.keep_s))]

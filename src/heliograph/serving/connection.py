@@ -67,6 +67,8 @@ class DeviceConnection:
             cloud.model.name,
             session_token=self._token if shared.limits.keep_s > 0 else b"",
             recall=self._recall,
+            keys=shared.keys,
+            is_new_nonce=shared.nonces.is_new,
         )
         self._desk = Desk(cloud.calibration, shared.limits.max_regions)
         self._memory: SessionMemory | None = None  # of a session that can be taken up again

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 import uvicorn
 from websockets.exceptions import InvalidState
 
+from heliograph.config import read_keys
 from heliograph.errors import (
     BundleDamagedError,
     ModelUnsupportedError,
@@ -52,6 +53,7 @@ def run_server(
     *,
     on_ready: Callable[[str], None] = lambda url: None,
     limits: Limits | None = None,
+    key_file: Path | None = None,
 ) -> None:
     """Serve until interrupted.
 
@@ -66,19 +68,23 @@ def run_server(
         tls_key: PEM private key.
         on_ready: called once with the url, such as ``ws://127.0.0.1:8765``, when devices can connect.
         limits: bounds of this server.
+        key_file: keys of which a device must hold one, for authenticated sessions; None for sessions without.
 
     Raises:
         PortBusyError: the address cannot be bound.
-        TlsFilesError, TokenFileError: those files are of no use.
+        TlsFilesError, TokenFileError, KeyFileError: those files are of no use.
         ModelUnavailableError, ModelUnsupportedError, BundleDamagedError: model or bundle are of no use.
     """
     tls = tls_context(tls_cert, tls_key)
     tokens = read_tokens(token_file) if token_file else frozenset[str]()
+    keys = read_keys(key_file) if key_file else ()
     listening = bind(host, port)
     try:
         cloud = load_cloud(model_name, bundle_folder)
         listen(listening)
-        server = _server(CloudApplication(cloud, tokens, limits), tls, lambda: on_ready(_url(listening, host, tls)))
+        server = _server(
+            CloudApplication(cloud, tokens, limits, keys), tls, lambda: on_ready(_url(listening, host, tls))
+        )
         server.run(sockets=[listening])
     finally:
         listening.close()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from heliograph.protocol.authentication import Nonces
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.desk import MAX_REGIONS
 from heliograph.serving.kept import KeptSessions
@@ -56,3 +57,5 @@ class Shared:
     limits: Limits
     access_tokens: frozenset[str]
     kept: KeptSessions
+    keys: tuple[bytes, ...] = ()
+    nonces: Nonces = field(default_factory=Nonces)
