@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from heliograph.controllers.pull import chunk_segments
 from heliograph.edge.exchange import MESSAGE_BYTES
 from heliograph.edge.stop import chunk_end
+from heliograph.edge.streams import NO_LIMIT, half_way
+from heliograph.protocol.authentication import NONCE_BYTES
 from heliograph.protocol.session import CloudSession, DeviceSession
 from heliograph.serving.patience import DRAFT_PATIENCE
 from heliograph.transport.base import client_message_bytes, server_message_bytes
@@ -166,15 +168,17 @@ def pull_times(messages: PullMessages, work: Work, profile: LinkProfile, *, firs
     return Times(draft_s, down.carry(start_s + work.verify_s, messages.repeated).arrives_s)
 
 
-def exchange_messages(encoded: EncodedImage, question: str, answer: Answer) -> Messages:
+def exchange_messages(encoded: EncodedImage, question: str, answer: Answer, key: bytes = b"") -> Messages:
     """The messages of one exchange, made by the real sessions of both ends.
 
     Args:
         encoded: the prefix that is sent, whole.
         question: as asked.
         answer: as it travels back.
+        key: authenticates the session; empty for none.
     """
-    device, cloud = DeviceSession(encoded.bundle_hash), CloudSession(encoded.bundle_hash, frozenset())
+    device = DeviceSession(encoded.bundle_hash, key=key, nonce=bytes(NONCE_BYTES) if key else b"")
+    cloud = CloudSession(encoded.bundle_hash, frozenset(), keys=[key] if key else ())
     device.start()
     greeting = _pass_up(device, cloud) + _pass_down(cloud, device)
     device.ask(_QUESTION, _IMAGE, question, controller="fixed", target=0)
@@ -182,11 +186,16 @@ def exchange_messages(encoded: EncodedImage, question: str, answer: Answer) -> M
     device.announce_image(_IMAGE, encoded.strategy, encoded.header)
     photo: list[int] = []
     groups = grouped(encoded.segments)
+    sent, seal_at = 0, half_way(encoded.segments)
     for number, group in enumerate(groups, start=1):
         for segment in group:
             device.send_segment(_IMAGE, segment)
+        sent += len(group)
         if number == len(groups):
             device.finish_image(_IMAGE)
+        elif sent >= seal_at:
+            device.seal()
+            seal_at = NO_LIMIT
         photo.append(_pass_up(device, cloud))
     cloud.send_draft(_QUESTION, answer.text, answer.confidence, len(encoded.segments))
     draft = _pass_down(cloud, device)
