@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -9,11 +10,16 @@ import pytest
 
 from heliograph import errors
 from heliograph.codec.calibration import CONFIDENCES
+from heliograph.controllers.fixed import budget_bytes
+from heliograph.controllers.pull import chunk_segments
 from heliograph.protocol import events as ev
+from heliograph.protocol import limits as lm
+from heliograph.protocol.authentication import MAX_KEY_BYTES, MIN_KEY_BYTES
 from heliograph.protocol.frames import FrameType
 from heliograph.protocol.session import CloudSession, DeviceSession
 from heliograph.protocol.states import CLOUD_RECEIVES, CLOUD_SENDS, DEVICE_RECEIVES, DEVICE_SENDS, State, Table
 from heliograph.registry import CONTROLLERS, REGION_POLICIES, STRATEGIES
+from heliograph.serving.shared import Limits
 from heliograph.strategies import wire_ids
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "protocol.md"
@@ -127,3 +133,78 @@ def test_the_exchange_is_understood() -> None:
         *[ev.SegmentReceived] * 4,
         ev.QuestionAsked,
     ]
+
+
+def test_the_authenticated_exchange_is_what_the_sessions_say() -> None:
+    key, nonce = bytes(range(32)), bytes(range(0xA0, 0xA8))
+    device = DeviceSession(HASH, "key", key=key, nonce=nonce)
+    cloud = CloudSession(HASH, frozenset({"key"}), "reference", keys=[key])
+    sent = {device: b"", cloud: b""}
+
+    def say(speaker: DeviceSession | CloudSession, hearer: DeviceSession | CloudSession) -> None:
+        data = speaker.bytes_to_send()
+        sent[speaker] += data
+        hearer.receive(data, 0.0)
+
+    device.start()
+    device.ask(0, 0, "what?")
+    device.announce_image(0, "klt", b"\xaa\xbb")
+    device.send_segment(0, b"\x01\x02\x03")
+    device.seal()
+    say(device, cloud)
+    cloud.send_draft(0, "red", 0.5, 1)
+    say(cloud, device)
+    device.send_segment(0, b"\x04\x05")
+    device.finish_image(0)
+    say(device, cloud)
+    cloud.send_final(0, "red ball", 0.75, 2)
+    say(cloud, device)
+    device.ask(1, 0, "why?")
+    say(device, cloud)
+    cloud.send_error(errors.AnsweringFailedError(), 1)
+    say(cloud, device)
+    rows = table("An authenticated exchange, byte by byte")
+    for end, said in (("device", sent[device]), ("cloud", sent[cloud])):
+        assert said == b"".join(bytes.fromhex(row[1].strip("`")) for row in rows if row[0] == end)
+
+
+def test_time_limits_are_the_server_s() -> None:
+    limits = Limits()
+    assert [float(row[1]) for row in table("Time limits")] == [
+        limits.hello_timeout_s,
+        limits.idle_timeout_s,
+        limits.send_timeout_s,
+        limits.region_timeout_s,
+        limits.keep_s,
+        3,
+    ]
+
+
+def test_bounds_are_the_protocol_s() -> None:
+    bounds = {row[0]: row[1] for row in table("Bounds")}
+    assert bounds["question"].startswith(f"{lm.MAX_QUESTION_CHARACTERS} ")
+    assert bounds["answer"] == f"{lm.MAX_ANSWER_CHARACTERS} characters"
+    assert bounds["photo header"] == f"{lm.MAX_IMAGE_HEADER_BYTES} bytes"
+    assert bounds["payload of a photo, header included"] == (
+        f"{lm.MAX_IMAGE_PAYLOAD_BYTES >> 20} MiB, {lm.MAX_SEGMENTS_PER_IMAGE} segments"
+    )
+    assert bounds["photos held, questions open"] == f"{lm.MAX_IMAGES}, {lm.MAX_OPEN_QUESTIONS}"
+    assert bounds["frames that wait for their seal"] == f"{lm.MAX_UNSEALED_BYTES:,} bytes"
+    assert bounds["key"] == f"{MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes"
+    assert f"{lm.MAX_MESSAGE_BYTES:,} bytes" in DOCUMENT.read_text(encoding="utf-8")
+
+
+def test_every_strategy_has_its_row() -> None:
+    assert {row[0].strip("`") for row in table("Strategies")} == set(wire_ids.STRATEGY_WIRE_IDS)
+
+
+@pytest.mark.parametrize("code", [1, 2, 12, 13, 100, 254, 255])
+def test_codes_stand_for_what_the_document_says(code: int) -> None:
+    budget = budget_bytes(code)
+    assert budget**12 <= 2 ** (code - 1) < (budget + 1) ** 12
+    assert budget_bytes(0) < 0  # no bound
+
+
+@pytest.mark.parametrize("total", [1, 2, 3, 4, 5, 8, 9, 4096])
+def test_a_quarter_is_rounded_up(total: int) -> None:
+    assert chunk_segments(total) == max(1, math.ceil(total / 4))
