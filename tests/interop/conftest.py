@@ -1,0 +1,42 @@
+"""Runs the JavaScript in this folder where there is a ``node``."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).parent
+_BUILT_IN_WEBSOCKET = 22
+"""Version of node from which WebSocket needs no flag."""
+
+Node = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def node() -> Node:
+    """Runs a script with a JSON value on standard input; gives the JSON value on its standard output."""
+    program = shutil.which("node")
+    if program is None:
+        pytest.skip("there is no node on this machine")
+    shown = subprocess.run([program, "--version"], capture_output=True, text=True, check=True, timeout=30).stdout
+    version = int(re.match(r"v(\d+)", shown)[1])  # type: ignore[index]
+    if version < 20:
+        pytest.skip("this node has no WebSocket")
+    flags = [] if version >= _BUILT_IN_WEBSOCKET else ["--experimental-websocket"]
+
+    def run(script: str, given: Any) -> Any:
+        command = [program, *flags, str(FOLDER / script)]
+        done = subprocess.run(
+            command, input=json.dumps(given), capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
