@@ -1,0 +1,443 @@
+// Encoders of docs/bitstream.md, written from that page alone: slow and simple, plain JavaScript, no packages.
+"use strict";
+
+const { readFileSync } = require("node:fs");
+
+const B = BigInt;
+const clamp = (value, count) => Math.min(Math.max(value, 0), count - 1);
+
+// ---- integers ---------------------------------------------------------------------------------------
+function isqrt(value) {
+  if (value < 2n) return value;
+  let root = 1n << (B(value.toString(2).length + 1) / 2n);
+  for (;;) {
+    const next = (root + value / root) >> 1n;
+    if (next >= root) return root;
+    root = next;
+  }
+}
+
+function floorDiv(a, b) {
+  return Math.floor(a / b);
+}
+
+const ROOTS = Array.from({ length: 8 }, (_, k) => isqrt(isqrt(isqrt(1n << B(256 + k)))));
+
+// unit: BigInt; gives BigInt.
+function ladder(bin, unit) {
+  const octave = floorDiv(bin, 8);
+  const product = unit * ROOTS[bin - 8 * octave];
+  return octave >= 32 ? product << B(octave - 32) : product >> B(32 - octave);
+}
+
+const STEPS = Array.from({ length: 49 }, (_, k) => ladder(2 * (k - 32), 1n << 32n));
+
+function logActivity(m) {
+  const value = B(Math.max(m, 1)) << 24n;
+  let k = -32;
+  while (k < 16 && STEPS[k + 1 + 32] <= value) k++;
+  return k;
+}
+
+const SURVIVAL = (() => {
+  let factor = isqrt(1n << 191n);
+  for (let count = 0; count < 11; count++) factor = isqrt(factor << 96n);
+  const table = [];
+  let value = 1n << 96n;
+  for (let x = 0; x <= 28672; x++) {
+    table.push(Number((value + (1n << 79n)) >> 80n));
+    value = (value * factor) >> 96n;
+  }
+  return table;
+})();
+
+// ---- tables -----------------------------------------------------------------------------------------
+const READERS = {
+  F32: [4, (data, at) => data.readFloatLE(at)],
+  I32: [4, (data, at) => data.readInt32LE(at)],
+  I16: [2, (data, at) => data.readInt16LE(at)],
+};
+
+// The facts and the arrays (flat, with .shape) of a safetensors file.
+function readTables(path) {
+  const data = readFileSync(path);
+  const start = 8 + Number(data.readBigUInt64LE(0));
+  const head = JSON.parse(data.subarray(8, start).toString());
+  const arrays = {};
+  for (const [name, { dtype, shape, data_offsets: place }] of Object.entries(head)) {
+    if (!(dtype in READERS)) continue;
+    const [size, read] = READERS[dtype];
+    const flat = [];
+    for (let at = start + place[0]; at < start + place[1]; at += size) flat.push(read(data, at));
+    flat.shape = shape;
+    arrays[name] = flat;
+  }
+  return { facts: JSON.parse(head.__metadata__.heliograph), arrays };
+}
+
+// ---- header -----------------------------------------------------------------------------------------
+function crc8(bytes) {
+  let value = 0xff;
+  for (const byte of bytes) {
+    value ^= byte;
+    for (let bit = 0; bit < 8; bit++) value = value & 0x80 ? ((value << 1) ^ 0x107) & 0xff : value << 1;
+  }
+  return value;
+}
+
+function varint(value) {
+  const bytes = [];
+  for (; value > 0x7f; value >>= 7) bytes.push((value & 0x7f) | 0x80);
+  return [...bytes, value];
+}
+
+// grid: [rows, columns, tiles, photo width, photo height]
+function header(energyByte, grid, fitted) {
+  let flags = 0;
+  let rest = [];
+  if (grid.slice(0, 3).join() !== fitted.slice(0, 3).join()) {
+    flags |= 1;
+    rest.push(...grid.slice(0, 3).flatMap(varint));
+  }
+  if (grid.slice(3).join() !== fitted.slice(3).join()) {
+    flags |= 2;
+    rest.push(...grid.slice(3).flatMap(varint));
+  }
+  const body = [flags, energyByte, ...rest];
+  return Buffer.from([...body, crc8(body)]);
+}
+
+function energyByte(coefficients, unit) {
+  let sum = 0;
+  for (const c of coefficients) sum += c * c;
+  const energy = B(Math.floor(sum * 256));
+  if (energy === 0n) return 0;
+  const edge = (s) => {
+    const octave = floorDiv(s, 4);
+    const low = ladder(octave, unit << 16n);
+    const high = ladder(octave + 1, unit << 16n);
+    return (low + ((high - low) * B(s - 4 * octave)) / 4n) >> 16n;
+  };
+  let byte = 255;
+  while (byte > 1 && edge(2 * (byte - 128) - 1) > energy) byte--;
+  return byte;
+}
+
+// ---- the coder --------------------------------------------------------------------------------------
+class Coder {
+  constructor() {
+    this.low = 0;
+    this.width = 2 ** 48;
+    this.words = [];
+  }
+
+  carry() {
+    let at = this.words.length - 1;
+    for (; this.words[at] === 0xffff; at--) this.words[at] = 0;
+    this.words[at]++;
+    this.low -= 2 ** 48;
+  }
+
+  settle() {
+    while (this.width < 2 ** 32) {
+      if (this.low >= 2 ** 48) this.carry();
+      this.words.push(Math.floor(this.low / 2 ** 32));
+      this.low = (this.low % 2 ** 32) * 2 ** 16;
+      this.width *= 2 ** 16;
+    }
+  }
+
+  // One symbol, which owns lower to upper of 65536.
+  symbol(lower, upper) {
+    const unit = Math.floor(this.width / 65536);
+    this.low += unit * lower;
+    this.width = unit * (upper - lower);
+    this.settle();
+  }
+
+  // bits, costs, and for every decision the chance of minus (0 where no sign follows) and whether it is minus.
+  pass(bits, costs, chances, minus) {
+    const sums = [0];
+    for (const cost of costs) sums.push(sums[sums.length - 1] + cost);
+    const count = bits.length;
+    for (let i = 0; i < count; ) {
+      const unit = Math.floor(this.width / 65536);
+      let j = i;
+      while (j < count && !bits[j]) j++;
+      if (j < count && sums[j] < sums[i] + 8192) {
+        const below = SURVIVAL[sums[j + 1] - sums[i]];
+        this.low += unit * below;
+        this.width = unit * (SURVIVAL[sums[j] - sums[i]] - below);
+        if (chances[j]) {
+          const part = Number((B(this.width) * B(chances[j])) >> 16n);
+          if (minus[j]) this.width = part;
+          else {
+            this.low += part;
+            this.width -= part;
+          }
+        }
+        i = j + 1;
+      } else {
+        let end = i;
+        while (end < count && sums[end] < sums[i] + 8192) end++;
+        this.width = unit * SURVIVAL[sums[end] - sums[i]];
+        i = end;
+      }
+      this.settle();
+    }
+  }
+
+  finish() {
+    if (this.low >= 2 ** 48) this.carry();
+    let count = 0;
+    let value = 0;
+    for (; count <= 6; count++) {
+      const grain = 256 ** (6 - count);
+      value = Math.ceil(this.low / grain) * grain;
+      if (value + grain <= this.low + this.width) break;
+    }
+    if (value >= 2 ** 48) {
+      this.carry();
+      value -= 2 ** 48;
+    }
+    const last = Buffer.alloc(6);
+    last.writeUIntBE(value, 0, 6);
+    return Buffer.concat([...this.words.map((word) => Buffer.from([word >> 8, word & 0xff])), last.subarray(0, count)]);
+  }
+}
+
+// ---- klt --------------------------------------------------------------------------------------------
+class Klt {
+  constructor(path) {
+    const { facts, arrays } = readTables(path);
+    Object.assign(this, { facts, arrays });
+    this.fitted = facts.grid;
+    [this.hidden, this.components] = arrays.forward.shape;
+    this.planes = arrays.active.length;
+  }
+
+  isFitted(grid) {
+    return grid[0] === this.fitted[0] && grid[1] === this.fitted[1];
+  }
+
+  // Tokens, flat, to coefficients, flat (tile, position, component). Only what the shipped tables need: mode none.
+  coefficients(tokens, grid) {
+    if (this.facts.mode !== "none") throw new Error("only mode none");
+    const { mean, forward } = this.arrays;
+    const { hidden, components } = this;
+    const positions = grid[0] * grid[1];
+    const fitted = this.isFitted(grid);
+    const average = new Array(hidden).fill(0);
+    if (!fitted) mean.forEach((value, at) => (average[at % hidden] += value / (mean.length / hidden)));
+    const made = [];
+    for (let row = 0; row < positions * grid[2]; row++) {
+      for (let r = 0; r < components; r++) {
+        let sum = 0;
+        for (let d = 0; d < hidden; d++) {
+          const middle = fitted ? mean[(row % positions) * hidden + d] : average[d];
+          sum += (tokens[row * hidden + d] - middle) * forward[d * components + r];
+        }
+        made.push(sum / this.facts.step);
+      }
+    }
+    return made;
+  }
+
+  // The whole stream of tokens: [header, codeword].
+  encode(tokens, grid) {
+    const coefficients = this.coefficients(tokens, grid);
+    const unit = B(this.facts.energy_unit);
+    const magnitudes = coefficients.map((c, at) => {
+      const planes = this.arrays.active.filter((active) => active > at % this.components).length;
+      return Math.min(Math.floor(Math.min(Math.abs(c), 2 ** 30)), 2 ** planes - 1);
+    });
+    const codeword = this.code(magnitudes, coefficients.map((c) => c < 0), grid);
+    return [header(energyByte(coefficients, unit), grid, this.fitted), codeword];
+  }
+
+  // Magnitudes and signs, flat, to the codeword.
+  code(magnitudes, negative, grid) {
+    const photo = new Passes(this, magnitudes, negative, grid);
+    const coder = new Coder();
+    for (let plane = this.planes - 1; plane >= 0; plane--) {
+      photo.open(plane);
+      for (const pass of this.arrays.split[plane] >= 64 ? [1] : [0, 1]) photo.code(plane, pass, coder);
+    }
+    return coder.finish();
+  }
+}
+
+class Passes {
+  constructor(codec, magnitudes, negative, grid) {
+    this.codec = codec;
+    this.magnitudes = magnitudes;
+    this.negative = negative;
+    [this.rows, this.columns, this.tiles] = grid;
+    this.positions = this.rows * this.columns;
+    this.known = magnitudes.map(() => 0);
+    this.restored = magnitudes.map(() => 0);
+    this.spatial = codec.facts.mode === "none";
+    this.neighbours = !(codec.facts.mode === "learned" && codec.isFitted(grid));
+    const { scale_bin: scale, other_scale_bin: other, skew_bin: skew } = codec.arrays;
+    const [fittedRows, fittedColumns] = codec.fitted;
+    this.scale = [];
+    this.skew = [];
+    for (let p = 0; p < this.positions; p++) {
+      const row = floorDiv(Math.floor(p / this.columns) * fittedRows, this.rows);
+      const column = floorDiv((p % this.columns) * fittedColumns, this.columns);
+      const source = codec.isFitted(grid) ? p : row * fittedColumns + column;
+      for (let r = 0; r < codec.components; r++) {
+        const at = source * codec.components + r;
+        this.scale.push(codec.isFitted(grid) ? scale[at] : other[at]);
+        this.skew.push(codec.isFitted(grid) || this.spatial ? skew[at] : 4);
+      }
+    }
+  }
+
+  base(plane, cell) {
+    return (this.scale[cell] >> 1) - 4 * plane + 32;
+  }
+
+  // cell: place among the P x R of a tile.
+  quiet(plane, cell) {
+    const mean = this.codec.arrays.quiet_mean[clamp(this.base(plane, cell), 64)];
+    return Math.max(1, floorDiv(mean * 2 ** plane * 16, 1024));
+  }
+
+  place(plane, k, cell) {
+    return floorDiv(this.codec.arrays.offset[64 * k + clamp(this.base(plane, cell), 64)] * 2 ** plane * 16, 64);
+  }
+
+  at(tile, p, a) {
+    return (tile * this.positions + p) * this.codec.components + a;
+  }
+
+  near(values, tile, p, a) {
+    const row = Math.floor(p / this.columns);
+    const column = p % this.columns;
+    let sum = 0;
+    for (let down = -1; down <= 1; down++) {
+      for (let right = -1; right <= 1; right++) {
+        const [r, c] = [row + down, column + right];
+        if (r < 0 || r >= this.rows || c < 0 || c >= this.columns) continue;
+        sum += values[this.at(tile, r * this.columns + c, a)] * (down ? 1 : 2) * (right ? 1 : 2);
+      }
+    }
+    return sum;
+  }
+
+  sums(values, tile, active) {
+    const overPositions = new Array(active).fill(0);
+    const overComponents = new Array(this.positions).fill(0);
+    for (let p = 0; p < this.positions; p++) {
+      for (let a = 0; a < active; a++) {
+        overPositions[a] += values[this.at(tile, p, a)];
+        overComponents[p] += values[this.at(tile, p, a)];
+      }
+    }
+    return [overPositions, overComponents];
+  }
+
+  open(plane) {
+    const active = this.codec.arrays.active[plane];
+    this.cells = [];
+    this.expected = this.known.map(() => 0);
+    for (let tile = 0; tile < this.tiles; tile++) {
+      for (let p = 0; p < this.positions; p++) {
+        for (let a = 0; a < active; a++) {
+          const at = this.at(tile, p, a);
+          this.cells.push({ tile, p, a, at, inTile: this.at(0, p, a), open: true });
+          this.expected[at] = Math.max(Math.abs(this.restored[at]), this.quiet(plane + 1, this.at(0, p, a)));
+        }
+      }
+    }
+  }
+
+  // The correction of a cell's class, for every cell.
+  corrections(plane, pass) {
+    const [w0, ...w] = this.codec.arrays.weights.slice(8 * plane + 4 * pass, 8 * plane + 4 * pass + 4);
+    if (w.every((weight) => weight === 0)) return this.cells.map(() => 0);
+    const active = this.codec.arrays.active[plane];
+    const usual = this.scale.map((bin) => Math.max(1, Number(ladder(bin, 16n))));
+    const usualSums = this.sums(usual, 0, active);
+    const tileSums = Array.from({ length: this.tiles }, (_, tile) => this.sums(this.expected, tile, active));
+    const factor = (sum, weight) => ((1n << 36n) / B(Math.max(sum, 1)) * B(weight)) >> 16n;
+    return this.cells.map(({ tile, p, a, at, inTile }) => {
+      const own = usual[inTile];
+      const f1 = factor(usualSums[0][a] - own, w[0]);
+      const f2 = factor(usualSums[1][p] - own, w[1]);
+      const f3 = this.neighbours ? factor(this.near(usual, 0, p, a) - 4 * own, w[2]) : 0n;
+      const [overPositions, overComponents] = tileSums[tile];
+      let mixed = B(overPositions[a]) * f1 + B(overComponents[p]) * f2 + B(this.near(this.expected, tile, p, a)) * f3;
+      mixed += (B(w0) << 20n) - B(this.expected[at]) * (f1 + f2 + 4n * f3);
+      return logActivity(clamp(Number(mixed >> 20n), 4096));
+    });
+  }
+
+  code(plane, pass, coder) {
+    const { split, rank, cost, sign_chance: signs } = this.codec.arrays;
+    const corrections = this.corrections(plane, pass);
+    const items = [];
+    this.cells.forEach((cell, number) => {
+      const s = clamp(this.base(plane, cell.inTile) + corrections[number], 64);
+      const known = this.known[cell.at];
+      if (pass === 0 ? known !== 0 || s < split[plane] : !cell.open) return;
+      let kind = s;
+      if (known !== 0) {
+        kind = 64 + clamp(((this.base(plane, cell.inTile) - 32) >> 1) + 16, 32);
+        if (known >> (plane + 2) > 0) kind += 32;
+      }
+      const table = (2 * plane + pass) * 128 + kind;
+      items.push({ ...cell, cell, kind, rank: rank[table], cost: cost[table] });
+    });
+    items.sort((one, other) => one.rank - other.rank); // stable
+    const bits = items.map(({ at }) => (this.magnitudes[at] >> plane) & 1);
+    const chances = items.map((item) => (item.kind < 64 ? signs[5 * this.skew[item.inTile] + 2 + this.turn(item)] : 0));
+    coder.pass(bits, items.map((item) => item.cost), chances, items.map(({ at }) => this.negative[at]));
+    items.forEach(({ at, inTile, kind, cell }, number) => {
+      if (bits[number]) this.known[at] += 2 ** plane;
+      if (bits[number] || kind >= 64) {
+        const value = 16 * this.known[at] + this.place(plane, this.known[at] >> (plane + 1) > 0 ? 1 : 0, inTile);
+        this.restored[at] = this.negative[at] ? -value : value;
+      }
+      if (pass === 0) {
+        cell.open = false;
+        this.expected[at] = bits[number] ? Math.abs(this.restored[at]) : this.quiet(plane, inTile);
+      }
+    });
+  }
+
+  turn({ tile, p, a, inTile }) {
+    if (!this.spatial) return 0;
+    const sum = this.near(this.restored, tile, p, a);
+    return Math.sign(sum) * (Math.abs(sum) > 4 * this.quiet(this.codec.planes, inTile) ? 2 : 1);
+  }
+}
+
+// ---- meta -------------------------------------------------------------------------------------------
+// Integers, flat (tile, latent, channel), to the codeword.
+function codeLatents(path, integers, tiles) {
+  const { borders, context_borders: steps } = readTables(path).arrays;
+  const [latents, channels, contexts, length] = borders.shape;
+  const reach = (length - 2) / 2;
+  const size = (tile, k) => {
+    if (k < 0) return 0;
+    const start = (tile * latents + k) * channels;
+    return integers.slice(start, start + channels).reduce((sum, value) => sum + Math.abs(value), 0);
+  };
+  const coder = new Coder();
+  for (let k = 0; k < latents; k++) {
+    for (let tile = 0; tile < tiles; tile++) {
+      const before = size(tile, k - 1) + size(tile, k - 2);
+      const context = (before >= steps[2 * k]) + (before >= steps[2 * k + 1]);
+      for (let channel = 0; channel < channels; channel++) {
+        const symbol = integers[(tile * latents + k) * channels + channel] + reach;
+        const row = ((k * channels + channel) * contexts + context) * length + symbol;
+        coder.symbol(borders[row], borders[row + 1]);
+      }
+    }
+  }
+  return coder.finish();
+}
+
+module.exports = { Klt, codeLatents };
