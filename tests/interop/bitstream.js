@@ -220,9 +220,41 @@ class Klt {
     return grid[0] === this.fitted[0] && grid[1] === this.fitted[1];
   }
 
-  // Tokens, flat, to coefficients, flat (tile, position, component). Only what the shipped tables need: mode none.
+  // (P, P) transform over the positions of a tile; null where there is none.
+  overGrid(grid) {
+    if (this.facts.mode === "none") return null;
+    if (this.isFitted(grid)) return this.arrays.grid_forward;
+    const dct = (size, k, n) => Math.sqrt((k ? 2 : 1) / size) * Math.cos((Math.PI * (n + 0.5) * k) / size);
+    const [rows, columns] = grid;
+    const made = [];
+    for (let to = 0; to < rows * columns; to++) {
+      for (let from = 0; from < rows * columns; from++) {
+        const down = dct(rows, Math.floor(to / columns), Math.floor(from / columns));
+        made.push(down * dct(columns, to % columns, from % columns));
+      }
+    }
+    return made;
+  }
+
+  // Tokens, flat, to coefficients, flat (tile, position, component).
   coefficients(tokens, grid) {
-    if (this.facts.mode !== "none") throw new Error("only mode none");
+    const spectrum = this.channels(tokens, grid);
+    const over = this.overGrid(grid);
+    const positions = grid[0] * grid[1];
+    return spectrum.map((value, at) => {
+      if (!over) return value / this.facts.step;
+      const r = at % this.components;
+      const row = Math.floor(at / this.components);
+      const tile = Math.floor(row / positions);
+      let sum = 0;
+      for (let p = 0; p < positions; p++) {
+        sum += over[(row % positions) * positions + p] * spectrum[(tile * positions + p) * this.components + r];
+      }
+      return sum / this.facts.step;
+    });
+  }
+
+  channels(tokens, grid) {
     const { mean, forward } = this.arrays;
     const { hidden, components } = this;
     const positions = grid[0] * grid[1];
@@ -237,7 +269,7 @@ class Klt {
           const middle = fitted ? mean[(row % positions) * hidden + d] : average[d];
           sum += (tokens[row * hidden + d] - middle) * forward[d * components + r];
         }
-        made.push(sum / this.facts.step);
+        made.push(sum);
       }
     }
     return made;

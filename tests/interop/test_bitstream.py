@@ -14,6 +14,7 @@ from heliograph.codec.klt import KltCodec
 from heliograph.codec.latents import encode_latents
 from heliograph.codec.meta import MetaCodec
 from heliograph.codec.quantize import quantize
+from heliograph.codec.transform import MODES
 from heliograph.edge.device import Device
 from heliograph.edge.photo import load_photo
 from heliograph.reference.assets import demo_photo_path, shipped_bundle_folder
@@ -66,6 +67,27 @@ def test_klt_of_tokens(node: Node, folder: Path, klt: KltCodec, grid: Grid) -> N
         assert stranger["header"] == ours.header.hex()
         assert stranger["codeword"] == b"".join(ours.segments).hex()
         assert ours.payload_bytes > 300 * grid.tiles
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_klt_of_every_mode(node: Node, tmp_path: Path, mode: str) -> None:
+    """Small codecs, fitted here; contexts and transforms differ between the modes."""
+    random = np.random.default_rng(7)
+    mixing = random.normal(size=(6, 16))
+    sets = []
+    for _ in range(60):
+        smooth = random.normal(size=(5, 5, 6)).cumsum(axis=0).cumsum(axis=1)[1:, :4].reshape(16, 6)
+        sets.append(VisualTokens((smooth @ mixing + random.normal(size=(16, 16)) / 9).astype(np.float32), Grid(4, 4)))
+    klt = KltCodec.fit(sets, modes=[mode])
+    klt.save(tmp_path)
+    klt = KltCodec.load(tmp_path)
+    assert klt.transform.mode == mode
+    tokens = [on_grid(klt, grid, 3) for grid in (Grid(4, 4), Grid(4, 4, 2), Grid(3, 6), Grid(1, 1))]
+    given = [{"tokens": t.values.reshape(-1).tolist(), "grid": listed(t.grid)} for t in tokens]
+    made = node("encode.js", {"klt": str(tmp_path / "klt.safetensors"), "photos": given})
+    for one, stranger in zip(tokens, made, strict=True):
+        ours = klt.encode(one)
+        assert stranger == {"header": ours.header.hex(), "codeword": b"".join(ours.segments).hex()}
 
 
 def test_klt_of_a_real_photo(node: Node, folder: Path, klt: KltCodec) -> None:
