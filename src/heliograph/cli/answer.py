@@ -55,9 +55,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from heliograph.codec.container import read_stream
+    from heliograph.codec.container import carries_tags, read_stream
 
-    encoded = read_stream(read_file(arguments.file), all_keys(arguments))
+    keys, data = all_keys(arguments), read_file(arguments.file)
+    encoded = read_stream(data, keys)
+    if carries_tags(data) and not keys:
+        note(arguments, "the file is authenticated, but nobody checks it without --key-file")
     if arguments.segments is not None:
         encoded = encoded.prefix(arguments.segments)
     bundle = matching_bundle(encoded, arguments.bundle)

@@ -38,4 +38,5 @@ MAX_MESSAGE_BYTES = MAX_FRAME_BYTES + (64 << 10)
 """Largest websocket message that either end sends or accepts; a message holds any number of frames."""
 
 MAX_UNSEALED_BYTES = MAX_FRAME_BYTES + (64 << 10)
-"""Frames that a cloud holds back until the seal behind them comes; a device seals in time."""
+MAX_UNSEALED_FRAMES = 8192
+"""What a cloud holds back until a seal comes, and looks through for it; a device seals in time."""

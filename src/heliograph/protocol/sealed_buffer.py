@@ -6,7 +6,7 @@ from heliograph.errors import FrameDamagedError, StreamForgedError
 from heliograph.protocol.authentication import TAG_BYTES, Chain
 from heliograph.protocol.buffer import FrameBuffer
 from heliograph.protocol.frames import SEAL_AND_END, Frame, FrameType, LastImageEndFrame
-from heliograph.protocol.limits import MAX_UNSEALED_BYTES
+from heliograph.protocol.limits import MAX_UNSEALED_BYTES, MAX_UNSEALED_FRAMES
 
 _SEAL_BYTES = 1 + TAG_BYTES
 _SMALLEST_TYPE = 1 << 3  # first bytes below it are no frame's
@@ -16,12 +16,13 @@ class SealedFrameBuffer(FrameBuffer):
     """The cloud's: holds frames back, unread but for their lengths, until the seal behind them is found right.
 
     Up to HELLO it is a plain buffer; the session calls :meth:`require_seals` once it knows the device's key. From then
-    on at most ``MAX_UNSEALED_BYTES`` and one portion are held.
+    on at most ``MAX_UNSEALED_BYTES`` and one portion, or ``MAX_UNSEALED_FRAMES``, are held.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._chain: Chain | None = None
+        self._unsealed_frames = 0
         self._scanned = 0  # frames before are whole, and none of them is an unchecked seal
         self._sealed: int | None = None  # where a seal lies that was found right; None: all frames before are out
         self._passed = 0  # behind the last seal whose frames are out
@@ -79,10 +80,11 @@ class SealedFrameBuffer(FrameBuffer):
         with memoryview(self._data) as data:
             chain.update(data[start : at + 1])
         chain.check(bytes(self._data[at + 1 : at + _SEAL_BYTES]))
-        self._sealed, self._scanned = at, at + _SEAL_BYTES
+        self._sealed, self._scanned, self._unsealed_frames = at, at + _SEAL_BYTES, 0
         return True
 
     def _seal_at(self, start: int) -> int | None:
+        """Where the next whole seal lies, and nothing behind it was looked at; None where there is none so far."""
         at = max(self._scanned, start)
         try:
             while at < len(self._data):
@@ -94,6 +96,9 @@ class SealedFrameBuffer(FrameBuffer):
                 if span is None:
                     return None
                 at = span[1]
+                self._unsealed_frames += 1
+                if self._unsealed_frames > MAX_UNSEALED_FRAMES:
+                    raise StreamForgedError
             return None
         finally:
             self._scanned = at

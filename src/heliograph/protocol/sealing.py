@@ -28,7 +28,7 @@ from heliograph.protocol.frames import (
     encode_frame,
     with_tag_room,
 )
-from heliograph.protocol.limits import MAX_UNSEALED_BYTES
+from heliograph.protocol.limits import MAX_UNSEALED_BYTES, MAX_UNSEALED_FRAMES
 from heliograph.protocol.sealed_buffer import SealedFrameBuffer, TaggedFrameBuffer
 
 Wire = bytes | bytearray
@@ -50,7 +50,7 @@ class DeviceSeals:
             raise UsageError
         self._key, self._nonce = key, nonce
         self._chain = Chain(key, FROM_DEVICE) if key else None
-        self._unsealed_bytes = 0
+        self._unsealed_bytes = self._unsealed_frames = 0
         self._is_due = False
 
     def greet(self, hello: HelloFrame) -> tuple[bytes, FrameBuffer]:
@@ -68,9 +68,11 @@ class DeviceSeals:
         """A frame as it goes out, with a seal before it where the cloud could not hold back more."""
         if self._chain is None:
             return data
-        before = self.seal() if self._unsealed_bytes + len(data) > MAX_UNSEALED_BYTES else b""
+        full = self._unsealed_bytes + len(data) > MAX_UNSEALED_BYTES or self._unsealed_frames >= MAX_UNSEALED_FRAMES
+        before = self.seal() if full else b""
         self._chain.update(data)
         self._unsealed_bytes += len(data)
+        self._unsealed_frames += 1
         self._is_due = self._is_due or not _waits(frame)
         return before + data
 
@@ -89,7 +91,7 @@ class DeviceSeals:
     def _sealed(self, kind: int) -> Wire:
         assert self._chain is not None, "there is something to seal with"
         self._chain.update(bytes((kind,)))
-        self._unsealed_bytes, self._is_due = 0, False
+        self._unsealed_bytes, self._unsealed_frames, self._is_due = 0, 0, False
         return bytes((kind,)) + self._chain.tag()
 
 

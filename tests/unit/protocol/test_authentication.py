@@ -237,6 +237,27 @@ def test_nothing_is_answered_from_before_its_seal() -> None:
         assert heard == honest[: greeted + count]
 
 
+def test_a_device_seals_before_the_cloud_counts_too_many_frames() -> None:
+    sender, receiver = device(), cloud(KEY)
+    for photo in range(5):
+        sender.announce_image(photo, "jpeg", b"")
+        for _ in range(4096):
+            sender.send_segment(photo, b"x")
+    sender.seal()
+    heard = hears(receiver, sender.bytes_to_send())
+    assert sum(isinstance(event, ev.SegmentReceived) for event in heard) == 5 * 4096
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=300), st.integers(0, 200), st.integers(0, 200))
+def test_garbage_meets_named_errors_and_nothing_of_it_is_believed(garbage: bytes, start: int, length: int) -> None:
+    said = asked_and_sent(device())
+    changed = said[:start] + garbage + said[start + length :]
+    honest = told(hears(cloud(KEY), said))
+    heard = told(hears(cloud(KEY), changed))
+    assert heard == honest[: len(heard)]
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=30))
 def test_events_do_not_depend_on_how_the_stream_is_cut(sizes: list[int]) -> None:
@@ -331,12 +352,13 @@ def test_a_device_seals_before_the_cloud_holds_too_much_back() -> None:
     assert sum(isinstance(event, ev.SegmentReceived) for event in heard) == 7
 
 
-def test_a_stream_that_nobody_seals_is_not_held_for_ever() -> None:
+@pytest.mark.parametrize("frames", [b"\x80", b"\xff" + bytes(127)], ids=["many", "large"])
+def test_a_stream_that_nobody_seals_is_not_held_for_ever(frames: bytes) -> None:
     receiver = cloud(KEY)
     hears(receiver, device().bytes_to_send())
     heard: list[ev.Event] = []
     for _ in range(40):
-        heard += hears(receiver, b"\x80" * (64 << 10))
+        heard += hears(receiver, frames * ((64 << 10) // len(frames)))
         assert receiver.held_bytes <= MAX_UNSEALED_BYTES + (64 << 10)
     assert heard == [ev.SessionClosed(errors.StreamForgedError)]
 

@@ -189,7 +189,9 @@ def test_bounds_are_the_protocol_s() -> None:
         f"{lm.MAX_IMAGE_PAYLOAD_BYTES >> 20} MiB, {lm.MAX_SEGMENTS_PER_IMAGE} segments"
     )
     assert bounds["photos held, questions open"] == f"{lm.MAX_IMAGES}, {lm.MAX_OPEN_QUESTIONS}"
-    assert bounds["frames that wait for their seal"] == f"{lm.MAX_UNSEALED_BYTES:,} bytes"
+    assert bounds["frames that wait for their seal"] == (
+        f"{lm.MAX_UNSEALED_FRAMES:,}, and {lm.MAX_UNSEALED_BYTES:,} bytes"
+    )
     assert bounds["key"] == f"{MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes"
     assert f"{lm.MAX_MESSAGE_BYTES:,} bytes" in DOCUMENT.read_text(encoding="utf-8")
 
