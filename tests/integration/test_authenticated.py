@@ -125,6 +125,7 @@ def test_the_answer_is_the_one_without_a_key(device: Device, cloud_url: str, key
         ({"strategy": "klt", "controller": "fixed"}, SEAL_BYTES + END_BYTES),
         ({"strategy": "jpeg", "controller": "fixed"}, SEAL_BYTES + END_BYTES),
         ({"strategy": "klt", "controller": "energy"}, SEAL_BYTES + END_BYTES),
+        ({"strategy": "klt", "controller": "pull"}, 3 * SEAL_BYTES + END_BYTES),  # one for every quarter
     ],
     ids=str,
 )
