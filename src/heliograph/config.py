@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from heliograph.errors import KeyFileError, TokenFileError
+from heliograph.reading.files import read_text
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -34,22 +35,17 @@ def default_bundle() -> Path | None:
     return Path(named) if named else None
 
 
-def read_access_tokens(path: Path) -> tuple[str, ...]:
+def read_access_tokens(path: Path, most_bytes: int = _MOST_TOKEN_FILE_BYTES) -> tuple[str, ...]:
     """Access tokens from a file, one a line; blank lines and lines that begin with ``#`` are left out.
 
     Raises:
-        TokenFileError: no such file, not text, over 64 KiB, or no token in it. An empty file must not become
+        TokenFileError: no such file, not text, over ``most_bytes``, or no token in it. An empty file must not become
             a server that lets everybody in.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MOST_TOKEN_FILE_BYTES + 1)
-        text = data.decode("utf-8")
-    except (OSError, ValueError) as error:
-        raise TokenFileError from error
+    text = read_text(path, most=most_bytes, error=TokenFileError, pipes=True)
     lines = [line.strip() for line in text.splitlines()]
     tokens = tuple(line for line in lines if line and not line.startswith("#"))
-    if len(data) > _MOST_TOKEN_FILE_BYTES or not tokens:
+    if not tokens:
         raise TokenFileError
     return tokens
 
@@ -62,16 +58,12 @@ def read_keys(path: Path) -> tuple[bytes, ...]:
         KeyFileError: no such file, over 64 KiB, a line that is no such key, or no key in it: what is meant to be
             authenticated must not go out without.
     """
+    text = read_text(path, most=_MOST_KEY_FILE_BYTES, error=KeyFileError, pipes=True)
+    lines = [line.strip() for line in text.splitlines()]
     try:
-        if not path.is_file():  # a pipe without a writer would be waited for
-            raise KeyFileError
-        with path.open("rb") as file:
-            data = file.read(_MOST_KEY_FILE_BYTES + 1)
-        lines = [line.strip() for line in data.decode("ascii").splitlines()]
         keys = tuple(bytes.fromhex(line) for line in lines if line and not line.startswith("#"))
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise KeyFileError from error
-    fits = all(_SHORTEST_KEY_BYTES <= len(key) <= _LONGEST_KEY_BYTES for key in keys)
-    if len(data) > _MOST_KEY_FILE_BYTES or not keys or not fits:
+    if not keys or not all(_SHORTEST_KEY_BYTES <= len(key) <= _LONGEST_KEY_BYTES for key in keys):
         raise KeyFileError
     return keys

@@ -7,25 +7,19 @@ import os
 import tempfile
 from pathlib import Path
 
-from heliograph.errors import FileUnreadableError, OutputUnwritableError
+from heliograph.errors import OutputUnwritableError
+from heliograph.reading.files import read_bytes
 
 MAX_STREAM_FILE_BYTES = 1 << 28
 
 
 def read_file(path: Path, most_bytes: int = MAX_STREAM_FILE_BYTES) -> bytes:
-    """The file's content.
+    """The content of a file or, as a shell's ``<(...)`` gives one, of a pipe.
 
     Raises:
-        FileUnreadableError: no such file, a folder, or over ``most_bytes``.
+        FileUnreadableError: no such file, a folder or device, or over ``most_bytes``.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(most_bytes + 1)
-    except (OSError, ValueError) as error:  # ValueError: a path with a null character
-        raise FileUnreadableError from error
-    if len(data) > most_bytes:
-        raise FileUnreadableError
-    return data
+    return read_bytes(path, most=most_bytes, pipes=True)
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -34,6 +34,7 @@ from typing import Any, Self
 from heliograph.codec.base import Codec
 from heliograph.codec.calibration import CALIBRATION, Calibration
 from heliograph.codec.header import check_grid
+from heliograph.codec.onnx_files import NETWORK_SUFFIX, external_files
 from heliograph.errors import (
     BundleDamagedError,
     CodecMissingError,
@@ -42,6 +43,8 @@ from heliograph.errors import (
     UnknownNameError,
     UsageError,
 )
+from heliograph.reading.files import open_regular
+from heliograph.reading.json_values import read_json_object
 from heliograph.registry import CODECS
 from heliograph.types import Grid
 
@@ -59,6 +62,7 @@ CARD = "README.md"
 _LEARNED = "meta"
 _MAX_MANIFEST_BYTES = 1 << 20
 _MAX_PREPROCESSING_BYTES = 1 << 20
+_MAX_FILE_BYTES = 1 << 34
 _MAX_FILES, _MAX_CODECS = 64, 8
 _MAX_HIDDEN = 1 << 16
 _CHUNK = 1 << 20
@@ -95,20 +99,21 @@ class Bundle:
         """Read the manifest and verify every file it names.
 
         Raises:
-            BundleDamagedError: a file is missing, leaves the folder, or does not match its hash; the manifest has
-                another format.
+            BundleDamagedError: a file is missing, no regular file, leaves the folder, or does not match its hash; a
+                network reads a file that the manifest does not name; the manifest has another format.
         """
         folder = Path(folder)
         try:
-            index = MANIFEST if (folder / MANIFEST).exists() else CONFIG
-            text = _read_bounded(folder / index, _MAX_MANIFEST_BYTES)
-            manifest = json.loads(text)
+            manifest = _read_json(_index(folder), _MAX_MANIFEST_BYTES)
             _check_manifest(manifest)
-            for name, digest in manifest["files"].items():
-                if _file_digest(folder / name) != digest:
-                    raise BundleDamagedError
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise BundleDamagedError from error
+        for name, digest in manifest["files"].items():
+            if _file_digest(folder / name) != digest:
+                raise BundleDamagedError
+        for name in manifest["files"]:
+            if name.endswith(NETWORK_SUFFIX) and not external_files(folder / name) <= manifest["files"].keys():
+                raise BundleDamagedError
         return cls(folder, manifest)
 
     @classmethod
@@ -169,8 +174,8 @@ class Bundle:
         """
         if name not in MEASURED:
             raise UsageError
-        index = self.folder / (MANIFEST if (self.folder / MANIFEST).exists() else CONFIG)
-        manifest = json.loads(_read_bounded(index, _MAX_MANIFEST_BYTES))
+        index = _index(self.folder)
+        manifest = _read_json(index, _MAX_MANIFEST_BYTES)
         (self.folder / name).write_text(json.dumps(values) + "\n", encoding="utf-8")
         manifest["files"][name] = _file_digest(self.folder / name)
         _write_manifest(index, manifest)
@@ -253,13 +258,7 @@ class Bundle:
         """
         if PREPROCESSING not in self._files:
             raise BundleDamagedError
-        try:
-            loaded = json.loads(_read_bounded(self.folder / PREPROCESSING, _MAX_PREPROCESSING_BYTES))
-        except (OSError, ValueError, RecursionError) as error:
-            raise BundleDamagedError from error
-        if not isinstance(loaded, dict):
-            raise BundleDamagedError
-        return loaded
+        return _read_json(self.folder / PREPROCESSING, _MAX_PREPROCESSING_BYTES)
 
 
 def write_bundle(
@@ -369,19 +368,20 @@ def _check_manifest(manifest: Any) -> None:
         raise BundleDamagedError from error
 
 
+def _index(folder: Path) -> Path:
+    return folder / (MANIFEST if (folder / MANIFEST).exists() else CONFIG)
+
+
+def _read_json(path: Path, most: int) -> dict[str, Any]:
+    return read_json_object(path, most=most, error=BundleDamagedError, links=False)
+
+
 def _file_digest(path: Path) -> str:
-    if path.is_symlink() or not path.is_file():
-        raise BundleDamagedError
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
+    digest, left = hashlib.sha256(), _MAX_FILE_BYTES
+    with open_regular(path, error=BundleDamagedError, links=False) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
+            left -= len(chunk)
+            if left < 0:
+                raise BundleDamagedError
     return digest.hexdigest()
-
-
-def _read_bounded(path: Path, limit: int) -> bytes:
-    with path.open("rb") as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise BundleDamagedError
-    return data

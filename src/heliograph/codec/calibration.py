@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from heliograph.codec.expectation import WORD_BUCKETS, question_features
 from heliograph.errors import BundleDamagedError, UnknownNameError, UsageError
+from heliograph.reading.json_values import read_json_object
 from heliograph.types import FloatArray
 
 Double = npt.NDArray[np.float64]
@@ -281,14 +282,7 @@ class Calibration:
         Raises:
             BundleDamagedError: it is missing, too large, or not one of these.
         """
-        try:
-            with path.open("rb") as file:
-                text = file.read(_MAX_BYTES + 1)
-            if len(text) > _MAX_BYTES:
-                raise BundleDamagedError
-            return cls.from_json(json.loads(text))
-        except (OSError, ValueError, RecursionError) as error:
-            raise BundleDamagedError from error
+        return cls.from_json(read_json_object(path, most=_MAX_BYTES, error=BundleDamagedError, links=False))
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""

@@ -12,9 +12,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from heliograph.errors import BundleDamagedError
+from heliograph.reading.json_values import parse_json
+from heliograph.reading.tensor_file import read_header
 
 _DTYPES = ("float16", "float32", "float64", "int16", "int32", "int64", "uint8", "int8")
+_ITEM_BYTES = {"F16": 2, "F32": 4, "F64": 8, "I8": 1, "I16": 2, "I32": 4, "I64": 8, "U8": 1}
 _MAX_FILE_BYTES = 1 << 30
+_MAX_HEADER_BYTES, _MAX_TENSORS = 1 << 22, 1 << 12
 _MAX_DIMENSIONS = 4
 _FACTS = "heliograph"
 _READABLE = 0o644  # safetensors keeps its files to their owner
@@ -46,13 +50,19 @@ def read_arrays(folder: Path, stem: str) -> tuple[dict[str, Any], Arrays]:
         BundleDamagedError: the file is missing, too large, or not one of these.
     """
     path = folder / file_names(stem)[0]
+    read_header(
+        path,
+        item_bytes=_ITEM_BYTES,
+        most_header_bytes=_MAX_HEADER_BYTES,
+        most_tensors=_MAX_TENSORS,
+        most_bytes=_MAX_FILE_BYTES,
+        error=BundleDamagedError,
+    )
     try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise BundleDamagedError
         with safe_open(path, framework="numpy") as file:
-            facts = json.loads((file.metadata() or {})[_FACTS])
+            facts = parse_json((file.metadata() or {})[_FACTS].encode(), error=BundleDamagedError)
             arrays = {name: _checked(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleDamagedError from error
     if not isinstance(facts, dict):
         raise BundleDamagedError

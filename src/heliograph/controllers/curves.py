@@ -11,7 +11,6 @@ worse.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ import numpy as np
 from heliograph.codec.bundle import CURVES
 from heliograph.controllers.question_kind import MAX_KINDS, QuestionKinds, is_kind
 from heliograph.errors import BundleDamagedError
+from heliograph.reading.json_values import read_json_object
 from heliograph.strategies.base import Setting, label
 
 CURVES_FILE = CURVES
@@ -145,14 +145,7 @@ class Curves:
         Raises:
             BundleDamagedError: not there, too large, or not what :meth:`to_json` gives.
         """
-        try:
-            with path.open("rb") as file:
-                data = file.read(_MAX_FILE_BYTES + 1)
-            if len(data) > _MAX_FILE_BYTES:
-                raise BundleDamagedError
-            return cls.from_json(json.loads(data))
-        except (OSError, ValueError, RecursionError) as error:
-            raise BundleDamagedError from error
+        return cls.from_json(read_json_object(path, most=_MAX_FILE_BYTES, error=BundleDamagedError, links=False))
 
     @classmethod
     def from_json(cls, data: Any) -> Self:

@@ -13,10 +13,12 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any, Self
+from typing import Self
 
 from heliograph.controllers.curves import Curves, way_name
 from heliograph.controllers.planner import LOCAL
+from heliograph.errors import FileUnreadableError
+from heliograph.reading.json_values import read_json_object
 
 STATE_VARIABLE = "HELIOGRAPH_STATE"
 
@@ -100,11 +102,10 @@ def _key(name: str) -> str:
 
 def _read(path: Path) -> Iterator[tuple[str, float]]:
     try:
-        with path.open("rb") as file:
-            data: Any = json.loads(file.read(_MAX_FILE_BYTES))
+        data = read_json_object(path, most=_MAX_FILE_BYTES)
         if data["format"] == _FORMAT:
             for name, seconds in list(data["ways"].items())[:_MAX_WAYS]:
                 for one in seconds[-_KEPT:]:
                     yield str(name), float(one)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (FileUnreadableError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return

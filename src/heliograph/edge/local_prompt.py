@@ -7,11 +7,10 @@ processor is at hand; the device only tokenises the tail. Control tokens written
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from heliograph.errors import (
     BundleDamagedError,
@@ -21,11 +20,14 @@ from heliograph.errors import (
 )
 from heliograph.prompt_text import neutralised
 from heliograph.protocol.limits import MAX_QUESTION_CHARACTERS
+from heliograph.reading.files import read_bytes
+from heliograph.reading.json_values import read_json_object
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_MAX_FILE_BYTES = 64 * 2**20
+_MAX_PROMPT_BYTES = 4 << 20
+_MAX_TOKENIZER_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,8 @@ class PromptPieces:
         Raises:
             BundleDamagedError: missing, or not what the exporter writes.
         """
+        found = read_json_object(path, most=_MAX_PROMPT_BYTES, error=BundleDamagedError, links=False)
         try:
-            if path.stat().st_size > _MAX_FILE_BYTES:
-                raise BundleDamagedError
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             return cls(
                 head_ids=tuple(map(int, found["head_ids"])),
                 before=str(found["before"]),
@@ -70,7 +70,7 @@ class PromptPieces:
                 end_ids=frozenset(map(int, found["end_ids"])),
                 max_positions=int(found["max_positions"]),
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise BundleDamagedError from error
 
 
@@ -102,8 +102,11 @@ class LocalPrompt:
             from tokenizers import Tokenizer
         except ImportError as error:
             raise MissingExtraError("edge") from error
+        data = read_bytes(
+            folder / "tokenizer.json", most=_MAX_TOKENIZER_BYTES, error=BundleDamagedError, links=False
+        )
         try:
-            return cls(Tokenizer.from_file(str(folder / "tokenizer.json")), pieces)
+            return cls(Tokenizer.from_buffer(data), pieces)
         except Exception as error:  # the package raises bare Exception for a damaged file
             raise BundleDamagedError from error
 

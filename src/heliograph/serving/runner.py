@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 import ssl
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 import uvicorn
 from websockets.exceptions import InvalidState
 
-from heliograph.config import read_keys
+from heliograph.config import read_access_tokens, read_keys
 from heliograph.errors import (
     BundleDamagedError,
     ModelUnsupportedError,
@@ -26,6 +25,7 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.protocol.limits import MAX_ACCESS_TOKEN_BYTES, MAX_MESSAGE_BYTES
+from heliograph.reading.json_values import read_json_object
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import AnsweringModel, Cloud
 from heliograph.serving.looking import REGION_FILE, RegionFinder
@@ -131,12 +131,10 @@ def open_finder(model: AnsweringModel, bundle: Bundle) -> RegionFinder | None:
 
     if REGION_FILE not in bundle.file_names or not isinstance(model, VisionLanguageModel | GeneralModel):
         return None
-    try:
-        with bundle.file(REGION_FILE).open("rb") as file:
-            text = file.read(_MAX_REGION_FILE_BYTES)
-        return Looker(model, RegionSetting.from_json(json.loads(text)))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleDamagedError from error
+    values = read_json_object(
+        bundle.file(REGION_FILE), most=_MAX_REGION_FILE_BYTES, error=BundleDamagedError, links=False
+    )
+    return Looker(model, RegionSetting.from_json(values))
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -184,15 +182,8 @@ def read_tokens(path: Path) -> frozenset[str]:
     Raises:
         TokenFileError: unreadable, no token at all (which would let everybody in), or one of over 256 bytes.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_TOKEN_FILE_BYTES + 1)
-        lines = [line.strip() for line in data.decode("utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise TokenFileError from error
-    tokens = frozenset(line for line in lines if line and not line.startswith("#"))
-    too_long = any(len(token.encode()) > MAX_ACCESS_TOKEN_BYTES for token in tokens)
-    if len(data) > _MAX_TOKEN_FILE_BYTES or not tokens or too_long:
+    tokens = frozenset(read_access_tokens(path, _MAX_TOKEN_FILE_BYTES))
+    if any(len(token.encode()) > MAX_ACCESS_TOKEN_BYTES for token in tokens):
         raise TokenFileError
     return tokens
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from heliograph.errors import DataMissingError, FileUnreadableError
+from heliograph.reading.files import read_bytes, read_text
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".ppm"})
 _LIST_SUFFIXES = frozenset({".txt", ".lst"})
@@ -72,12 +73,7 @@ def _entry_content(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 
 def _of_list(path: Path) -> Iterator[PhotoFile]:
-    try:
-        if path.stat().st_size > _MAX_LIST_BYTES:
-            raise FileUnreadableError
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileUnreadableError from error
+    lines = read_text(path, most=_MAX_LIST_BYTES).splitlines()
     for line in lines:
         name = line.strip()
         if name and not name.startswith("#"):
@@ -86,8 +82,6 @@ def _of_list(path: Path) -> Iterator[PhotoFile]:
 
 def _content(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except (OSError, ValueError):
+        return read_bytes(path, most=MAX_FILE_BYTES)
+    except FileUnreadableError:
         return b""
-    return data if len(data) <= MAX_FILE_BYTES else b""

@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from heliograph.errors import LinkTraceError
+from heliograph.reading.files import read_text
 from heliograph.transport.link_model import (
     Carried,
     LinkDirection,
@@ -90,13 +91,8 @@ def read_trace(path: Path) -> LinkProfile:
 
 
 def _trace_lines(path: Path) -> list[str]:
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_TRACE_BYTES + 1)
-        text = data.decode("ascii")
-    except (OSError, ValueError) as error:
-        raise LinkTraceError from error
-    if len(data) > MAX_TRACE_BYTES:
+    text = read_text(path, most=MAX_TRACE_BYTES, error=LinkTraceError, pipes=True)
+    if not text.isascii():
         raise LinkTraceError
     return [line for line in text.splitlines() if line.strip()]
 

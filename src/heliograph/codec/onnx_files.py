@@ -1,0 +1,138 @@
+"""Which other files an ONNX network would read, found without loading it.
+
+A tensor of a network may lie in another file, which ONNX Runtime opens when it loads the network. A bundle's manifest
+vouches for the files that it names and for no others, so every such name has to be looked at first. The device has no
+``onnx`` package: this walks the protocol-buffer messages itself, through those that can hold a tensor, and passes over
+everything else (weights above all) by its length.
+
+The fields are those of ``onnx.proto3``: a number for the field, and which message it holds.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from pathlib import Path
+
+from heliograph.errors import BundleDamagedError
+from heliograph.reading.files import open_regular
+
+NETWORK_SUFFIX = ".onnx"
+
+_FIELDS: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {13: "entry"},
+    "entry": {},
+}
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
+_LOCATION = b"location"
+_NODE_KIND = 4
+_READING_NODES = frozenset({b"EPContext"})
+"""Operators whose runtime reads a file that an attribute names."""
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_MAX_VARINT_BYTES = 10
+_MAX_DEPTH = 64
+_MAX_MESSAGES = 1 << 22
+_MAX_NAME_BYTES = 255
+
+Span = tuple[int, int]
+
+
+def external_files(path: Path) -> frozenset[str]:
+    """Names of the files that a network's tensors lie in: plain names, beside it.
+
+    Raises:
+        BundleDamagedError: no ONNX file; a tensor's place is not a plain name (a path, an address in memory, nothing);
+            or an operator reads files by itself.
+    """
+    with open_regular(path, error=BundleDamagedError, links=False) as file:
+        try:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                return _Walk(data).names()
+        except ValueError as error:  # an empty file
+            raise BundleDamagedError from error
+
+
+class _Walk:
+    """Through one file; every message is visited once, so the work is bounded by the file's size."""
+
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self._names: set[str] = set()
+        self._messages = 0
+
+    def names(self) -> frozenset[str]:
+        self._visit("model", (0, len(self._data)), 0)
+        return frozenset(self._names)
+
+    def _visit(self, kind: str, span: Span, depth: int) -> None:
+        self._messages += 1
+        if depth > _MAX_DEPTH or self._messages > _MAX_MESSAGES:
+            raise BundleDamagedError
+        held = _FIELDS[kind]
+        for field, inner in self._fields(span):
+            if field not in held:
+                if kind == "node" and field == _NODE_KIND and self._bytes(inner) in _READING_NODES:
+                    raise BundleDamagedError
+            elif held[field] == "entry":
+                self._entry(inner)
+            else:
+                self._visit(held[field], inner, depth + 1)
+
+    def _entry(self, span: Span) -> None:
+        """One key and value of a tensor's external data; as in any such message, the last of several counts."""
+        values = {field: self._bytes(inner) for field, inner in self._fields(span)}
+        if values.get(_ENTRY_KEY) == _LOCATION:
+            self._names.add(_plain_name(values.get(_ENTRY_VALUE, b"")))
+
+    def _bytes(self, span: Span) -> bytes:
+        begin, end = span
+        return self._data[begin : min(end, begin + _MAX_NAME_BYTES + 1)]
+
+    def _fields(self, span: Span) -> Iterator[tuple[int, Span]]:
+        """Number and bytes of each field that holds bytes; numbers are passed over."""
+        at, end = span
+        while at < end:
+            tag, at = self._varint(at, end)
+            wire = tag & 7
+            if wire == _VARINT:
+                _, at = self._varint(at, end)
+            elif wire in (_FIXED64, _FIXED32):
+                at += 8 if wire == _FIXED64 else 4
+            elif wire == _BYTES:
+                length, at = self._varint(at, end)
+                if length > end - at:
+                    raise BundleDamagedError
+                yield tag >> 3, (at, at + length)
+                at += length
+            else:  # groups, which this format never had
+                raise BundleDamagedError
+        if at != end:
+            raise BundleDamagedError
+
+    def _varint(self, at: int, end: int) -> tuple[int, int]:
+        value = 0
+        for place in range(at, min(end, at + _MAX_VARINT_BYTES)):
+            byte = self._data[place]
+            value |= (byte & 0x7F) << 7 * (place - at)
+            if byte < 0x80:
+                return value, place + 1
+        raise BundleDamagedError
+
+
+def _plain_name(value: bytes) -> str:
+    try:
+        name = value.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise BundleDamagedError from error
+    plain = 0 < len(name) <= _MAX_NAME_BYTES and name.isprintable() and not set(name) & set("/\\:*")
+    if not plain or name in (".", ".."):
+        raise BundleDamagedError
+    return name

@@ -1,0 +1,115 @@
+"""Regular files of a bounded size; nothing else that a path can lead to is ever waited for.
+
+A pipe, a device, a socket or a folder in a file's place must neither hang a program nor hand it something without
+end. A file is therefore opened without waiting, looked at through its descriptor (not through its name, which may
+lead elsewhere a moment later), and read up to a bound.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from heliograph.errors import FileUnreadableError, HeliographError
+
+ErrorClass = type[HeliographError]
+
+_CHUNK = 1 << 20
+_PIPE_WAIT_S = 30.0
+# Windows has neither flag; there a name never opens a pipe.
+_OPENING = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+
+@contextmanager
+def open_regular(path: Path, *, error: ErrorClass = FileUnreadableError, links: bool = True) -> Iterator[BinaryIO]:
+    """A regular file, open for reading; what fails while it is read in the block is ``error`` too.
+
+    Args:
+        path: its name.
+        error: raised in place of whatever is wrong.
+        links: whether the last part of ``path`` may be a symbolic link.
+
+    Raises:
+        error: no such file, no permission, no regular file, or the disk fails.
+    """
+    try:
+        with os.fdopen(_descriptor(path, error, links, pipes=False), "rb") as file:
+            yield file
+    except (OSError, ValueError) as cause:  # ValueError: a path with a null character
+        raise error from cause
+
+
+def read_bytes(
+    path: Path, *, most: int, error: ErrorClass = FileUnreadableError, links: bool = True, pipes: bool = False
+) -> bytes:
+    """A whole file.
+
+    Args:
+        path: its name.
+        most: bytes that it may have.
+        error: raised in place of whatever is wrong.
+        links: whether the last part of ``path`` may be a symbolic link.
+        pipes: whether it may be a pipe, as a shell puts one in the place of a file that a person names. A pipe that
+            nobody writes into is empty, and one whose writer says nothing for 30 s is given up.
+
+    Raises:
+        error: not there, not readable, neither a regular file nor an allowed pipe, or over ``most`` bytes.
+    """
+    try:
+        descriptor = _descriptor(path, error, links, pipes)
+        try:
+            data = _content(descriptor, most + 1)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as cause:
+        raise error from cause
+    if len(data) > most:
+        raise error
+    return data
+
+
+def read_text(
+    path: Path, *, most: int, error: ErrorClass = FileUnreadableError, links: bool = True, pipes: bool = False
+) -> str:
+    """A whole file as UTF-8; arguments and errors as :func:`read_bytes`, and ``error`` where it is not UTF-8."""
+    data = read_bytes(path, most=most, error=error, links=links, pipes=pipes)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as cause:
+        raise error from cause
+
+
+def _descriptor(path: Path, error: ErrorClass, links: bool, pipes: bool) -> int:
+    descriptor = os.open(path, _OPENING if links else _OPENING | _NO_LINK)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode) or (pipes and stat.S_ISFIFO(mode)):
+        if not _NO_LINK and not links and Path(path).is_symlink():
+            os.close(descriptor)
+            raise error
+        return descriptor
+    os.close(descriptor)
+    raise error
+
+
+def _content(descriptor: int, most: int) -> bytes:
+    """Up to ``most`` bytes."""
+    parts: list[bytes] = []
+    left = most
+    while left:
+        try:
+            part = os.read(descriptor, min(left, _CHUNK))
+        except BlockingIOError:  # a pipe whose writer has not come to write yet
+            if not select.select([descriptor], [], [], _PIPE_WAIT_S)[0]:
+                raise
+            continue
+        if not part:
+            break
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)

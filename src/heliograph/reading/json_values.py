@@ -1,0 +1,117 @@
+"""JSON from strangers: bounded in size and depth, and with no value that surprises whoever uses it.
+
+Python's parser takes more than JSON is (``NaN``, ``Infinity``), makes an infinity of ``1e999``, keeps the last of two
+equal keys where another reader keeps the first, and goes as deep as the text does. All of that is refused here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from heliograph.errors import FileUnreadableError
+from heliograph.reading.files import ErrorClass, read_bytes
+
+MOST_DEPTH = 32
+_LARGEST_WHOLE = 1 << 64
+_MOST_DIGITS = 20
+# A string is passed over as a whole, one that never ends up to the end of the text: the search stays linear.
+_BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def read_json(
+    path: Path, *, most: int, error: ErrorClass = FileUnreadableError, links: bool = True, depth: int = MOST_DEPTH
+) -> Any:
+    """The value in a JSON file.
+
+    Args:
+        path: its name.
+        most: bytes that it may have.
+        error: raised in place of whatever is wrong.
+        links: whether the last part of ``path`` may be a symbolic link.
+        depth: lists and objects within each other, at most.
+
+    Raises:
+        error: as :func:`heliograph.reading.files.read_bytes` and :func:`parse_json`.
+    """
+    return parse_json(read_bytes(path, most=most, error=error, links=links), error=error, depth=depth)
+
+
+def read_json_object(
+    path: Path, *, most: int, error: ErrorClass = FileUnreadableError, links: bool = True, depth: int = MOST_DEPTH
+) -> dict[str, Any]:
+    """As :func:`read_json`; ``error`` also where the value is no object."""
+    found = read_json(path, most=most, error=error, links=links, depth=depth)
+    if not isinstance(found, dict):
+        raise error
+    return found
+
+
+def parse_json(data: bytes, *, error: ErrorClass = FileUnreadableError, depth: int = MOST_DEPTH) -> Any:
+    """The value that ``data`` writes down in UTF-8: every number is finite, whole ones lie within +-2**64.
+
+    Raises:
+        error: no JSON, nested deeper than ``depth``, a number that is none or too large, an object that names a key
+            twice, or half a character (a lone surrogate) in a string.
+    """
+    if _depth(data, depth) > depth:
+        raise error
+    try:
+        found = json.loads(
+            data.decode("utf-8"),
+            parse_float=_finite,
+            parse_int=_whole,
+            parse_constant=_refused,
+            object_pairs_hook=_unique,
+        )
+        if _HALF_CHARACTER.search(data):
+            json.dumps(found, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError) as cause:
+        raise error from cause
+    return found
+
+
+def _depth(data: bytes, most: int) -> int:
+    """How deep it goes; counting ends beyond ``most``."""
+    deepest = now = 0
+    for found in _BRACKETS.finditer(data):
+        sign = found[0]
+        if sign in b"[{":
+            now += 1
+            deepest = max(deepest, now)
+            if now > most:
+                break
+        elif sign in b"]}":
+            now -= 1
+    return deepest
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS + 1:
+        raise ValueError
+    value = int(text)
+    if abs(value) > _LARGEST_WHOLE:
+        raise ValueError
+    return value
+
+
+def _refused(_: str) -> Any:
+    raise ValueError
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError
+    return made
