@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MAX_PROMPT_BYTES = 4 << 20
 _MAX_TOKENIZER_BYTES = 64 << 20
+_MAX_ID = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,15 @@ class PromptPieces:
         found = read_json_object(path, most=_MAX_PROMPT_BYTES, error=BundleDamagedError, links=False)
         try:
             return cls(
-                head_ids=tuple(map(int, found["head_ids"])),
-                before=str(found["before"]),
-                after=str(found["after"]),
-                image_token_id=int(found["image_token_id"]),
-                control_tokens={str(name): int(number) for name, number in found["control_tokens"].items()},
-                end_ids=frozenset(map(int, found["end_ids"])),
-                max_positions=int(found["max_positions"]),
+                head_ids=tuple(map(_token_id, found["head_ids"])),
+                before=_text(found["before"]),
+                after=_text(found["after"]),
+                image_token_id=_token_id(found["image_token_id"]),
+                control_tokens={name: _token_id(number) for name, number in found["control_tokens"].items()},
+                end_ids=frozenset(map(_token_id, found["end_ids"])),
+                max_positions=_token_id(found["max_positions"]),
             )
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BundleDamagedError from error
 
 
@@ -146,3 +147,15 @@ class LocalPrompt:
 
     def _count_controls(self, ids: tuple[int, ...]) -> int:
         return sum(number in self._control_ids for number in ids)
+
+
+def _token_id(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= _MAX_ID:
+        raise ValueError
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    return value
