@@ -46,7 +46,9 @@ def test_nothing_is_left_and_little_is_changed(question: str, names: list[str]) 
         assert found.strip() or not any(len(name) > 1 and not name.strip() for name in names)
 
 
-@pytest.mark.parametrize("question", ["<image>", "a <image><image> b", "<<image>image>", "<imag<image>e>", "<|x|><image>"])
+@pytest.mark.parametrize(
+    "question", ["<image>", "a <image><image> b", "<<image>image>", "<imag<image>e>", "<|x|><image>"]
+)
 def test_as_by_replacing(question: str) -> None:
     names = ["<image>", "<|x|>", "<fake_image>"]
     assert neutralised(question, names) == by_replacing(question, names)
@@ -72,5 +74,5 @@ def test_the_work_grows_with_the_question_alone() -> None:
 def test_spaces_alone_as_a_token() -> None:
     assert neutralised("what  is   that", ["  "]) == "what is that"
     shown = neutralised("\n\n\n", ["\n\n", "\n \n"])
-    assert "\n\n" not in shown and "\n \n" not in shown
+    assert "\n \n" not in shown
     assert all(pair != ("\n", "\n") for pair in pairwise(shown))

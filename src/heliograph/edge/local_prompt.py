@@ -103,9 +103,7 @@ class LocalPrompt:
             from tokenizers import Tokenizer
         except ImportError as error:
             raise MissingExtraError("edge") from error
-        data = read_bytes(
-            folder / "tokenizer.json", most=_MAX_TOKENIZER_BYTES, error=BundleDamagedError, links=False
-        )
+        data = read_bytes(folder / "tokenizer.json", most=_MAX_TOKENIZER_BYTES, error=BundleDamagedError, links=False)
         try:
             return cls(Tokenizer.from_buffer(data), pieces)
         except Exception as error:  # the package raises bare Exception for a damaged file

@@ -51,6 +51,21 @@ def read_json_object(
     return found
 
 
+def parse_lenient_json(data: bytes, *, error: ErrorClass = FileUnreadableError, depth: int = MOST_DEPTH) -> Any:
+    """What Python's own parser makes of JSON whose depth is bounded: for the configurations of other programs, which do
+    write down infinities and equal keys.
+
+    Raises:
+        error: no JSON, or nested deeper than ``depth``.
+    """
+    if _depth(data, depth) > depth:
+        raise error
+    try:
+        return json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as cause:
+        raise error from cause
+
+
 def parse_json(data: bytes, *, error: ErrorClass = FileUnreadableError, depth: int = MOST_DEPTH) -> Any:
     """The value that ``data`` writes down in UTF-8: every number is finite, whole ones lie within +-2**64.
 

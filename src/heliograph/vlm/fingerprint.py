@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.errors import ModelUnavailableError
+from heliograph.vlm.checkpoint_files import check_folder
 from heliograph.vlm.loading import ModelName, checkpoint_folder
 
 _PIECE = 1 << 22  # values hashed at a time, so that no second copy of a large weight is made
@@ -24,12 +25,14 @@ def model_fingerprint(name: str) -> str:
         name: as :class:`heliograph.vlm.loading.ModelName` takes it.
 
     Raises:
-        ModelUnavailableError: no safetensors there, or damaged ones.
+        ModelUnavailableError: no safetensors there, damaged ones, or files that lead out of the checkpoint.
     """
     import torch
     from safetensors import SafetensorError, safe_open
 
-    files = sorted(checkpoint_folder(name).glob("*.safetensors"))
+    folder = checkpoint_folder(name)
+    check_folder(folder)
+    files = sorted(folder.glob("*.safetensors"))
     digest = hashlib.sha256()
     try:
         held: dict[str, Path] = {}

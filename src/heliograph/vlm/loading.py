@@ -13,8 +13,11 @@ from typing import Any, Self
 import torch
 
 from heliograph.errors import ModelUnavailableError, ModelUnsupportedError
+from heliograph.vlm.checkpoint_files import check_checkpoint
 from heliograph.vlm.processors import load_processor
+from heliograph.vlm.prompt import MAX_IMAGES_PER_QUESTION
 from heliograph.vlm.tap import find_owner
+from heliograph.vlm.template_guard import with_fixed_template
 
 REFERENCE = "reference"
 ONE_FRAME = "one-frame"
@@ -78,11 +81,14 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
         device: torch device name.
 
     Raises:
-        ModelUnavailableError: nothing loadable there, or a checkpoint with missing weights.
-        ModelUnsupportedError: a model without the image-feature tap, or one that never splits photos is asked not to.
+        ModelUnavailableError: nothing loadable there, a checkpoint with missing weights, or one whose files lead out of
+            its folder.
+        ModelUnsupportedError: a model without the image-feature tap, a chat template that takes too much or changes
+            the question, or a model that never splits photos is asked not to.
     """
     named = ModelName.parse(name)
     source = named.folder_or_id
+    check_checkpoint(source, named.revision)
     from transformers import AutoModelForImageTextToText
     from transformers.utils import logging
 
@@ -106,6 +112,8 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
     find_owner(model)
     if not hasattr(processor, "image_processor") or not hasattr(processor, "tokenizer"):
         raise ModelUnsupportedError
+    if named.source != REFERENCE:
+        with_fixed_template(processor, MAX_IMAGES_PER_QUESTION)
     if named.one_frame:
         _do_not_split(processor)
     return model.to(device).eval().requires_grad_(False), processor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,23 +15,26 @@ from heliograph.reading.files import open_regular, read_bytes, read_text
 
 
 @pytest.fixture(params=["fifo", "socket", "folder", "device", "missing", "null", "link to a fifo"])
-def no_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+def no_file(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
     path = tmp_path / "it"
-    if request.param == "fifo":
+    with socket.socket(socket.AF_UNIX) as bound:
+        yield prepared(request.param, path, bound)
+
+
+def prepared(kind: str, path: Path, bound: socket.socket) -> Path:
+    if kind == "fifo":
         os.mkfifo(path)
-    elif request.param == "socket":
-        bound = socket.socket(socket.AF_UNIX)
-        request.addfinalizer(bound.close)
+    elif kind == "socket":
         bound.bind(os.path.relpath(path))
-    elif request.param == "folder":
+    elif kind == "folder":
         path.mkdir()
-    elif request.param == "device":
+    elif kind == "device":
         return Path("/dev/zero")
-    elif request.param == "null":
-        return tmp_path / "a\0b"
-    elif request.param == "link to a fifo":
-        os.mkfifo(tmp_path / "pipe")
-        path.symlink_to(tmp_path / "pipe")
+    elif kind == "null":
+        return path.parent / "a\0b"
+    elif kind == "link to a fifo":
+        os.mkfifo(path.parent / "pipe")
+        path.symlink_to(path.parent / "pipe")
     return path
 
 
