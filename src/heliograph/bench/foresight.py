@@ -53,6 +53,7 @@ class Foreseen:
         predicted_agreement: mean of what was foretold.
         agreement_correlation, consistency_correlation: Pearson's, of the foretold chance of the same answer and what
             was found; None where one of them does not vary.
+        consistency_floor: consistency of unrelated answers of these questions, the same for every prefix.
         error_correlation: of the logarithms of foretold and real token error, over photos.
     """
 
@@ -64,6 +65,7 @@ class Foreseen:
     agreement_correlation: float | None
     consistency_correlation: float | None
     error_correlation: float | None
+    consistency_floor: float | None = None
 
 
 def measure(
@@ -84,10 +86,12 @@ def measure(
     """
     samples: list[list[tuple[float, ...]]] = [[] for _ in range(prefixes)]
     photos: list[list[tuple[float, ...]]] = [[] for _ in range(prefixes)]
+    uncompressed: list[str] = []
     for item in items:
         tokens = model.encode_image(item.photo)
         asked = [record.question for record in item.records]
         wanted = _answers(model, tokens, asked)
+        uncompressed += wanted
         encoded = codec.encode(tokens)
         for place, count in enumerate(evenly_spaced(len(encoded.segments), prefixes)):
             part = encoded.prefix(count)
@@ -101,7 +105,8 @@ def measure(
                 samples[place].append((part.payload_bytes, agrees(answer, same), sc, chance))
             error = float(np.square(restored.values - tokens.values).mean())
             photos[place].append((error, codec.expect(part.header, part.segments).token_error))
-    return [_foreseen(np.asarray(s), np.asarray(p)) for s, p in zip(samples, photos, strict=True) if s]
+    floor = semantics.floor(uncompressed) if semantics else None
+    return [_foreseen(np.asarray(s), np.asarray(p), floor) for s, p in zip(samples, photos, strict=True) if s]
 
 
 def _answers(model: VisionLanguageModel, tokens: VisualTokens, asked: Sequence[str]) -> list[str]:
@@ -109,7 +114,7 @@ def _answers(model: VisionLanguageModel, tokens: VisualTokens, asked: Sequence[s
     return [one.text for one in answers]
 
 
-def _foreseen(samples: Double, photos: Double) -> Foreseen:
+def _foreseen(samples: Double, photos: Double, floor: float | None) -> Foreseen:
     """From (answers, 4) bytes, agreement, SC, chance and (photos, 2) token errors, found and foretold."""
     size, same, sc, chance = samples.T
     known = bool(np.isfinite(sc).all())
@@ -123,6 +128,7 @@ def _foreseen(samples: Double, photos: Double) -> Foreseen:
         agreement_correlation=correlation(chance, same),
         consistency_correlation=correlation(chance, sc) if known else None,
         error_correlation=correlation(errors[0], errors[1]),
+        consistency_floor=floor,
     )
 
 
@@ -136,6 +142,7 @@ def plot(found: Sequence[Foreseen], path: Path) -> None:
             ("agreement", "answer agreement, found", _AGREES, "o"),
             ("predicted_agreement", "answer agreement, foretold", _SAID, "s"),
             ("consistency", "semantic consistency, found", _SC, "^"),
+            ("consistency_floor", "semantic consistency of unrelated answers", _GREY, "."),
         ),
     )
     left.set_title("means over all answers", fontsize=10, loc="left")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
+import unicodedata
 from collections.abc import Sequence
 
 from heliograph.types import QuestionRecord
@@ -19,13 +19,20 @@ SLACK = 0.01
 """A setting stays where no cheaper one beats it by more than this: the tuning photos are few, and a setting that
 chance put just below the frontier may be the best on the test photos."""
 
+_WORD_CATEGORIES = "LNM"  # letters, numbers, marks
+
 Point = tuple[float, float]
 """(mean cost, quality 0..1) of one setting; the cost is payload bytes, or milliseconds to the final answer."""
 
 
 def normal_form(text: str) -> str:
-    """Lower case, punctuation and repeated spaces removed: what two answers are compared by."""
-    return " ".join(re.findall(r"[a-z0-9]+", text.lower()))
+    """Lower case, punctuation and repeated spaces removed: what two answers are compared by.
+
+    Letters, digits and the marks on them stay, of every script; equal ones that are composed in another way are made
+    equal (NFC).
+    """
+    lower = unicodedata.normalize("NFC", text.casefold())
+    return " ".join("".join(c if unicodedata.category(c)[0] in _WORD_CATEGORIES else " " for c in lower).split())
 
 
 def score(record: QuestionRecord, answer: str) -> float:

@@ -104,7 +104,8 @@ class ReferenceSuite:
         with BackgroundServer(CloudApplication(bench.cloud)) as server:
             cloud = replace(cloud, opening_bytes=opening_bytes(server.url))
             measured = measured_rows(server.url, bench, plan, scores, uncompressed, items.first, progress)
-        return self._result(run, uncompressed, scores, cloud, measured, notes)
+        found = self._result(run, uncompressed, scores, cloud, measured, notes)
+        return replace(found, consistency_floor=runner.consistency_floor)
 
     def _result(
         self,

@@ -53,7 +53,8 @@ def markdown(result: SuiteResult, plots: Sequence[str] = ()) -> str:
         parts += [f"## {table.title}", _table(table.head, table.body)]
     if result.b99:
         parts += ["## B99: payload bytes that keep 99 % of the uncompressed path's accuracy", _b99_table(result)]
-    parts += ["## Rates: mean over tasks", rates_table([r for r in result.rows if r.task in _headline_tasks(result)])]
+    headline = [r for r in result.rows if r.task in _headline_tasks(result)]
+    parts += ["## Rates: mean over tasks", rates_table(headline, result.consistency_floor)]
     tasks = task_table(result.rows)
     if tasks:
         parts += ["## Accuracy per task", tasks]
@@ -84,8 +85,8 @@ def figures_table(figures: Sequence[Figure]) -> str:
     return _table(["figure", "value [95 % interval]", "must", "aim", "met", "source"], rows)
 
 
-def rates_table(rows: Sequence[Row]) -> str:
-    """Quality against bytes, without links."""
+def rates_table(rows: Sequence[Row], consistency_floor: float | None = None) -> str:
+    """Quality against bytes, without links; beside semantic consistency what unrelated answers have of it."""
     body = [
         [
             r.strategy,
@@ -102,7 +103,8 @@ def rates_table(rows: Sequence[Row]) -> str:
         for r in rows
         if r.link_mbit is None
     ]
-    head = ["strategy", "setting", "n", "accuracy %", "agreement %", "SC", "payload bytes", "wire bytes"]
+    consistency = "SC" if consistency_floor is None else f"SC (floor {consistency_floor:.2f})"
+    head = ["strategy", "setting", "n", "accuracy %", "agreement %", consistency, "payload bytes", "wire bytes"]
     return _table([*head, "encode ms", "decode ms"], body)
 
 

@@ -118,6 +118,8 @@ class SuiteResult:
         drawings: further pictures by file name, each drawn into a path; none of them is in the JSON.
         tables: of the suite's own, below its figures.
         usual_plots: whether quality is drawn against bytes and time.
+        consistency_floor: semantic consistency of unrelated answers, below which it says nothing; None where it was
+            not measured.
     """
 
     suite: str
@@ -131,6 +133,7 @@ class SuiteResult:
     drawings: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
     tables: tuple[Table, ...] = ()
     usual_plots: bool = True
+    consistency_floor: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The schema of ``results.json``."""
@@ -144,6 +147,7 @@ class SuiteResult:
             "b99": {name: _round(value) for name, value in self.b99.items()},
             "b99_ci": {name: _round(value) for name, value in self.b99_ci.items()},
             "figures": [_rounded(figure) for figure in self.figures],
+            "consistency_floor": _round(self.consistency_floor),
             "peak_memory_mb": {name: _round(value) for name, value in self.peak_memory_mb.items()},
             "notes": list(self.notes),
             "tables": [{"title": t.title, "head": list(t.head), "body": list(map(list, t.body))} for t in self.tables],

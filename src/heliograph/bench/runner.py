@@ -115,6 +115,7 @@ class Runner:
         self._strategies: dict[str, Strategy] = {c.strategy: STRATEGIES.load(c.strategy)() for c in candidates}
         self.uncompressed = Outcome(Candidate(UNCOMPRESSED, {}))
         self.outcomes = [Outcome(c) for c in candidates]
+        self._uncompressed_texts: list[str] = []
 
     def run(self, items: Iterable[Item], photos: int, progress: Progress, text: str) -> list[Outcome]:
         """All candidates on all photos; ``photos`` is how many there will be at most, for the bar."""
@@ -125,9 +126,15 @@ class Runner:
             advance(len(chunk))
         return self.outcomes
 
+    @property
+    def consistency_floor(self) -> float | None:
+        """Semantic consistency of unrelated answers of the uncompressed path; None where it is not measured."""
+        return self._semantics.floor(self._uncompressed_texts) if self._semantics else None
+
     def _run_chunk(self, chunk: list[Item]) -> None:
         tokens = self._bench.model.encode_images([item.photo for item in chunk])
         wanted = self._answers(chunk, tokens)
+        self._uncompressed_texts += _texts(wanted)
         for item, answers in zip(chunk, wanted, strict=True):
             self.uncompressed.photos[item.image_id] = PhotoOutcome(0.0, 0.0, 0.0)
             self.uncompressed.add_answers(item, answers, answers, self._semantics)

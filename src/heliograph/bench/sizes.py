@@ -27,6 +27,7 @@ from heliograph.codec.klt import KltCodec
 from heliograph.edge.device import Device
 from heliograph.edge.photo import load_photo
 from heliograph.errors import CodecNotFittedError, DataMissingError, FileUnreadableError, HeliographError
+from heliograph.reading.json_values import read_json_object
 from heliograph.strategies.pictures import MAX_PICTURE_SIDE
 from heliograph.training.framing import FramedEncoder, frames_of
 from heliograph.training.photo_sources import photo_files
@@ -37,6 +38,7 @@ from heliograph.vlm.opening import AnyModel
 
 LINKS_MBIT = (0.25, 1.0, 10.0)
 ERRORS = (0.5, 0.3, 0.2, 0.1)
+_MAX_RESULT_BYTES = 16 << 20
 _PICTURES = {"jpeg": 75, "webp": 75, "avif": 60}
 _RAW = {"float32": 4, "float16": 2, "int8": 1}
 _OWN_WEIGHTS = "the checkpoint's"
@@ -101,10 +103,10 @@ class Sizes:
         Raises:
             FileUnreadableError: no such file, or not one of these.
         """
+        values = read_json_object(path, most=_MAX_RESULT_BYTES)
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
             return cls(**{**values, "rows": tuple(SizeRow(**row) for row in values["rows"])})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (KeyError, TypeError) as error:
             raise FileUnreadableError from error
 
     def write_json(self, path: Path) -> None:

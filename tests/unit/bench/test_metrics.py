@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -31,6 +32,25 @@ def test_descriptions_are_scored_by_their_words() -> None:
 def test_agreement_ignores_what_scoring_ignores() -> None:
     assert metrics.agrees("Yes.", "yes") == 1
     assert metrics.agrees("yes", "no") == 0
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_normal_form_of_ascii_is_its_letters_and_digits(text: str) -> None:
+    assert metrics.normal_form(text) == " ".join(re.findall(r"[a-z0-9]+", text.lower()))
+
+
+def test_answers_of_every_script_are_told_apart() -> None:
+    for first, second in (
+        ("да", "нет"),
+        ("東京", "京都"),
+        ("हाँ", "हीं"),
+        ("m²", "m³"),
+        ("größe", "grosse"),
+        ("نعم", "لا"),
+    ):
+        assert metrics.agrees(first, second) == 0
+        assert metrics.agrees(f"{first}!", first.upper()) == 1
+    assert metrics.agrees("cafe\u0301", "CAF\u00c9.") == 1
 
 
 def test_envelope_keeps_only_settings_that_no_cheaper_one_beats() -> None:
