@@ -9,10 +9,20 @@ from typing import Any
 
 _ESCAPED_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _WIDE = ("W", "F")
+_NO_WIDTH_CATEGORIES = ("Mn", "Me", "Cf")
+_NON_JOINER, _JOINER = "\u200c", "\u200d"
+_EMOJI_STYLE = "\ufe0f"
+_BETWEEN_PICTURES = _EMOJI_STYLE + "".join(map(chr, range(0x1F3FB, 0x1F400)))  # and the five tones of skin
+_ARROWS = ("\u2194",)  # the one part of an emoji that counts as a mathematical sign
+_VIRAMA = 9  # canonical combining class of the sign that takes a consonant's vowel away
+_ARABIC = "AL"
 
 
 def printable(text: str) -> str:
     """``text`` on one line with every control, format, surrogate and line-separating character written out.
+
+    Only the two joiners (U+200C, U+200D) stay, where they do what they are for: inside words of scripts that need them
+    and inside emoji that are made of several.
 
     Answers come from a model that reads strangers' photos: an escape sequence in one could recolour, retitle or
     overwrite the terminal, and a bidirectional override could show another answer than was given.
@@ -20,7 +30,36 @@ def printable(text: str) -> str:
     >>> printable("K52\\x1b[2J")
     'K52\\\\x1b[2J'
     """
-    return "".join(_escaped(c) if unicodedata.category(c) in _ESCAPED_CATEGORIES else c for c in text)
+    return "".join(
+        _escaped(c) if unicodedata.category(c) in _ESCAPED_CATEGORIES and not _joins(text, place) else c
+        for place, c in enumerate(text)
+    )
+
+
+def _joins(text: str, place: int) -> bool:
+    """Whether the character at ``place`` is a joiner with something to join."""
+    if text[place] not in (_NON_JOINER, _JOINER):
+        return False
+    before, after = text[:place][-3:], text[place + 1 : place + 2]
+    if not before:
+        return False
+    if unicodedata.combining(before[-1]) == _VIRAMA:  # decides the form of the consonant before, at a word's end too
+        return True
+    if _is_letter(before[-1]) and before[-1] != _EMOJI_STYLE and after and _is_letter(after):
+        return True
+    if text[place] == _NON_JOINER:
+        return False
+    if unicodedata.bidirectional(before[-1]) == _ARABIC and after not in (_NON_JOINER, _JOINER):
+        return True  # shows the joined form of a letter that stands alone, in abbreviations
+    return _is_picture(before.rstrip(_BETWEEN_PICTURES)[-1:]) and (_is_picture(after) or after in _ARROWS)
+
+
+def _is_letter(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LM"
+
+
+def _is_picture(character: str) -> bool:
+    return bool(character) and unicodedata.category(character) == "So"
 
 
 def answer_text(text: str, photo_seen: bool) -> str:
@@ -62,8 +101,14 @@ def _line(cells: Sequence[str], widths: Sequence[int], left: Sequence[int]) -> s
 
 
 def _width(text: str) -> int:
-    """Terminal columns: wide characters take two, combining ones none."""
-    return sum(2 if unicodedata.east_asian_width(c) in _WIDE else 0 if unicodedata.combining(c) else 1 for c in text)
+    """Terminal columns: wide characters take two, marks and joiners none."""
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character) or unicodedata.category(character) in _NO_WIDTH_CATEGORIES:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in _WIDE else 1
 
 
 def shortened(text: str, most: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -193,7 +194,24 @@ def test_unknown_codec_kind_is_refused_when_asked_for(folder: Path) -> None:
         Bundle.load(folder).codec("wavelet")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", "{", "[" * 100_000, '{"files": {}}'])
+@pytest.mark.parametrize("name", ["manifest.json", "tokenizer.json", "klt.safetensors", "encoder.onnx"])
+def test_a_pipe_in_a_files_place_is_refused_at_once(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises(BundleDamagedError):
+        Bundle.load(folder)
+
+
+def test_a_manifest_behind_a_link_is_refused(folder: Path) -> None:
+    (folder / "manifest.json").rename(folder.parent / "manifest.json")
+    (folder / "manifest.json").symlink_to(folder.parent / "manifest.json")
+    with pytest.raises(BundleDamagedError):
+        Bundle.load(folder)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "{", "[" * 100_000, '{"files": {}}', '{"format": 3, "format": 3}', '{"grid": [1e999]}']
+)
 def test_manifests_that_are_none_are_refused(folder: Path, text: str) -> None:
     (folder / "manifest.json").write_text(text)
     with pytest.raises(BundleDamagedError):

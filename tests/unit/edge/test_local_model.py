@@ -136,6 +136,7 @@ def test_refuses_what_cannot_be_asked(exported: Any, local: LocalModel) -> None:
         ("local_prompt.json", b"[]"),
         ("local_prompt.json", b'{"head_ids": "x"}'),
         ("local_prompt.json", b"\xff"),
+        ("local_prompt.json", b"[" * 100_000),
     ],
 )
 def test_damaged_files_have_a_name(exported: Any, tmp_path: Path, file: str, content: bytes | str | None) -> None:
@@ -147,6 +148,35 @@ def test_damaged_files_have_a_name(exported: Any, tmp_path: Path, file: str, con
         (tmp_path / file).write_bytes(content if isinstance(content, bytes) else (tmp_path / content).read_bytes())
     with pytest.raises(BundleDamagedError):
         LocalModel(tmp_path / "language_model.onnx", LocalPrompt.load(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("head_ids", "[1, 1e999]"),
+        ("head_ids", "[1, NaN]"),
+        ("head_ids", "[1, 2147483648]"),
+        ("head_ids", "[-1]"),
+        ("head_ids", "[1.5]"),
+        ("head_ids", "[true]"),
+        ("end_ids", "[1e400]"),
+        ("max_positions", "1e999"),
+        ("max_positions", "1" + "0" * 5000),
+        ("image_token_id", "null"),
+        ("before", "7"),
+        ("after", "[]"),
+        ("before", '"\\ud800"'),
+        ("control_tokens", '{"<a>": 1e999}'),
+        ("control_tokens", '{"<a>": 1, "<a>": 2}'),
+        ("control_tokens", "[]"),
+    ],
+)
+def test_strange_values_of_a_prompt_have_a_name(exported: Any, tmp_path: Path, key: str, value: str) -> None:
+    found = json.loads((exported.folder / "local_prompt.json").read_text())
+    text = json.dumps({**found, key: "HERE"}).replace('"HERE"', value)
+    (tmp_path / "local_prompt.json").write_text(text)
+    with pytest.raises(BundleDamagedError):
+        PromptPieces.load(tmp_path / "local_prompt.json")
 
 
 def test_encoder_refuses_other_networks_and_shapes(exported: Any) -> None:
