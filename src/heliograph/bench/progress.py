@@ -72,6 +72,7 @@ class Progress:
             before, done = done, done + steps
             if total and before * _LINES // total < done * _LINES // total:
                 minutes = (time.monotonic() - began) / 60
-                self._bars.console.print(f"{text}: {done} of {total}, {minutes:.1f} min")
+                left = minutes * (total - done) / done
+                self._bars.console.print(f"{text}: {done} of {total}, {minutes:.1f} min, {left:.1f} min left")
 
         return advance
