@@ -43,6 +43,7 @@ from heliograph.protocol.limits import MAX_FRAME_BYTES, MAX_OPEN_QUESTIONS
 from heliograph.protocol.session import CloudSession, DeviceSession
 from heliograph.reading.json_values import read_json_object
 from heliograph.registry import CODECS, STRATEGIES
+from heliograph.strategies.base import Setting
 from heliograph.transport.links import parse_link
 from heliograph.types import EncodedImage
 
@@ -134,7 +135,7 @@ def reference_streams(bundle: Bundle) -> dict[str, EncodedImage]:
         strategy = STRATEGIES.load(name)()
         if name in CODECS.names() and name not in bundle.codec_kinds:
             continue
-        setting = {"size": _PICTURE_SIZE} if "size" in strategy.default_setting else {}
+        setting: Setting = {"size": _PICTURE_SIZE} if "size" in strategy.default_setting else {}
         if name != "local":
             found[name] = device.encode(photo, name, setting)
     return found

@@ -21,8 +21,8 @@ def folder(tmp_path: Path) -> Path:
     (made / "runs").mkdir()
     (made / "additional_chat_templates" / "tools.jinja").write_text("x")
     values: dict[str, Any] = {
-        "config.json": {"model_type": "toy", "_name_or_path": "/home/maker/model", "limits": [0.0, float("inf")]},
-        "tokenizer_config.json": {"tokenizer_file": None, "special_tokens_map_file": "/home/maker/map.json"},
+        "config.json": {"model_type": "toy", "_name_or_path": "/mnt/maker/model", "limits": [0.0, float("inf")]},
+        "tokenizer_config.json": {"tokenizer_file": None, "special_tokens_map_file": "/mnt/maker/map.json"},
         "model.safetensors.index.json": {"weight_map": {"a.b": "model-00001-of-00002.safetensors"}},
     }
     for name, value in values.items():
