@@ -164,11 +164,14 @@ def mutated_stream(source: random.Random, encoded: EncodedImage) -> EncodedImage
 
 
 def stated_sizes(source: random.Random, encoded: EncodedImage) -> EncodedImage:
-    """A stream of tokens whose header states a grid, a photo's size or both, any that the format can say."""
+    """A stream of tokens whose header states a grid, a photo's size or both: any that the format can say, and now and
+    then one that a model which splits photos into tiles does have."""
     flags = source.randrange(8)
     numbers = [source.choice(_SIDES) if source.random() < 0.7 else source.randrange(1 << 21) for _ in range(5)]
     if source.random() < 0.7:
         numbers[:3] = [source.randint(1, 16), source.randint(1, 16), source.randint(1, 3)]
+    if source.random() < 0.2:
+        flags, numbers = 3, [8, 8, source.choice((3, 5)), source.randint(1, 900), source.randint(1, 900)]
     stated = (numbers[:3] if flags & 1 else []) + (numbers[3:] if flags & 2 else [])
     body = bytes((flags, encoded.header[1])) + b"".join(map(write_varint, stated))
     kept: Sequence[bytes] = encoded.segments[: source.randint(0, len(encoded.segments))]
