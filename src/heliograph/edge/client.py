@@ -24,12 +24,13 @@ from heliograph.controllers.energy import DEFAULT_ENERGY_TARGET
 from heliograph.controllers.fixed import budget_code
 from heliograph.edge.device import Device
 from heliograph.edge.exchange import CropSource, Exchange, Question
-from heliograph.edge.photo import load_photo
+from heliograph.edge.photo import Photo, read_photo
+from heliograph.edge.photo_identity import photo_identity, still_shows
 from heliograph.edge.region import Box, RegionSending, region_encoder
 from heliograph.edge.report import AskReport, Draft
 from heliograph.edge.resuming import RECONNECT_S, DeviceSessionKeeper
 from heliograph.edge.streams import HeldPhotos, PhotoStream
-from heliograph.errors import ConnectionLostError, TimedOutError
+from heliograph.errors import ConnectionLostError, PhotoMissingError, TimedOutError
 from heliograph.protocol.frames import AnswerFlag
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, label
@@ -59,6 +60,8 @@ class _Timing:
     clock: Callable[[], float]
     started_s: float
     encode_ms: float = 0.0
+    photo_notes: tuple[str, ...] = ()
+    photo_changed: bool = False
 
     def elapsed_ms(self) -> float:
         return (self.clock() - self.started_s) * 1e3
@@ -172,22 +175,22 @@ class DeviceClient:
             self._device.calibration,
             lambda prefix: self._device.foresee(prefix, question),
         )
-        if region != _NO_REGION:
-            crop = self._crop_source(photo, region_sending or RegionSending())
-            asked = replace(asked, crop=crop)
         try:
             async with asyncio.timeout(deadline_s), self._turn:
                 timing = _Timing(self._clock, self._clock())
                 if strategy == LOCAL:
                     return await self._ask_device(photo, asked, timing)
-                return await self._ask_cloud(photo, strategy, completed, asked, timing)
+                sending = region_sending or RegionSending()
+                return await self._ask_cloud(photo, strategy, completed, asked, timing, sending)
         except TimeoutError as error:
             raise TimedOutError from error
 
     # ---- on the device ---------------------------------------------------------------------------------
     async def _ask_device(self, photo: PhotoSource, asked: Question, timing: _Timing) -> AskReport:
         def work() -> Draft:
-            tokens = self._device.encode_tokens(_opened(photo))
+            opened = _opened(photo)
+            timing.photo_notes = opened.notes
+            tokens = self._device.encode_tokens(opened.image)
             timing.encode_ms = timing.elapsed_ms()
             answer = self._device.local_model.answer(asked.text, tokens, max_new_tokens=asked.max_answer_tokens)
             return Draft(timing.elapsed_ms(), 0, answer.confidence, answer.text)
@@ -204,16 +207,26 @@ class DeviceClient:
             encode_ms=timing.encode_ms,
             first_draft_ms=final.t_ms,
             final_ms=final.t_ms,
+            photo_notes=timing.photo_notes,
         )
 
     # ---- over the link ---------------------------------------------------------------------------------
     async def _ask_cloud(
-        self, photo: PhotoSource, strategy: str, setting: Setting, asked: Question, timing: _Timing
+        self,
+        photo: PhotoSource,
+        strategy: str,
+        setting: Setting,
+        asked: Question,
+        timing: _Timing,
+        region_sending: RegionSending,
     ) -> AskReport:
-        key = _identity(photo), strategy, label(setting)
+        identity = await asyncio.to_thread(photo_identity, photo)
+        key = identity, strategy, label(setting)
+        if asked.region != _NO_REGION:
+            asked = replace(asked, crop=self._crop_source(photo, identity, region_sending))
         encoding: asyncio.Future[EncodedImage] | None = None
         if not self._session.usable or key not in self._photos:
-            work = asyncio.to_thread(self._encode, photo, strategy, setting, timing)
+            work = asyncio.to_thread(self._encode, photo, identity, strategy, setting, timing)
             encoding = asyncio.ensure_future(work)
         before, broken = self._session.counters, self._session.reconnections
         try:
@@ -228,6 +241,8 @@ class DeviceClient:
             if encoding is not None:
                 encoding.cancel()
                 await asyncio.gather(encoding, return_exceptions=True)
+        if timing.photo_changed:
+            self._forget(key)  # what was sent is what the file shows by now, and not what its key says
         after = self._session.counters
         return AskReport(
             answer=final.text,
@@ -248,6 +263,7 @@ class DeviceClient:
             region_missed=AnswerFlag.REGION_MISSED in final.flags,
             controller_failed=AnswerFlag.CONTROLLER_FAILED in final.flags,
             reconnections=self._session.reconnections - broken,
+            photo_notes=timing.photo_notes,
         )
 
     async def _answered(self, exchange: Exchange, encoding: asyncio.Future[EncodedImage] | None) -> Draft:
@@ -260,10 +276,14 @@ class DeviceClient:
                     raise
         raise ConnectionLostError
 
-    def _encode(self, photo: PhotoSource, strategy: str, setting: Setting, timing: _Timing) -> EncodedImage:
+    def _encode(
+        self, photo: PhotoSource, identity: object, strategy: str, setting: Setting, timing: _Timing
+    ) -> EncodedImage:
         started_s = self._clock()
-        encoded = self._device.encode(_opened(photo), strategy, setting)
+        opened = _opened(photo)
+        encoded = self._device.encode(opened.image, strategy, setting)
         timing.encode_ms = (self._clock() - started_s) * 1e3
+        timing.photo_notes, timing.photo_changed = opened.notes, not still_shows(photo, identity)
         return encoded
 
     def _forget(self, key: object) -> None:
@@ -271,12 +291,18 @@ class DeviceClient:
         self._session.flush()
 
     # ---- regions ---------------------------------------------------------------------------------------
-    def _crop_source(self, photo: PhotoSource, sending: RegionSending) -> CropSource:
-        encode = region_encoder(self._device, photo, sending)
+    def _crop_source(self, photo: PhotoSource, identity: object, sending: RegionSending) -> CropSource:
+        cut = region_encoder(self._device, photo, sending)
         how = sending.strategy, label(sending.setting or {})
 
+        def encode(box: Box) -> EncodedImage:
+            encoded = cut(box)
+            if not still_shows(photo, identity):
+                raise PhotoMissingError  # another photo lies there by now, of which nobody asked for a region
+            return encoded
+
         async def crop(box: Box) -> PhotoStream:
-            key = _identity(photo), "region", box, how
+            key = identity, "region", box, how
             stream, session = self._photos.get(key), self._session.session
             if stream is None and session is not None:
                 encoded = await asyncio.to_thread(encode, box)
@@ -298,16 +324,5 @@ def _target(controller: str, target: int | None) -> int:
     )
 
 
-def _opened(photo: PhotoSource) -> Image:
-    return load_photo(photo) if isinstance(photo, str | Path) else photo
-
-
-def _identity(photo: PhotoSource) -> object:
-    """Equal for the same unchanged file, or the same picture object."""
-    if not isinstance(photo, str | Path):
-        return id(photo)
-    try:
-        status = Path(photo).stat()
-    except (OSError, ValueError):
-        return str(photo)  # loading it will say what is wrong
-    return str(Path(photo).resolve()), status.st_mtime_ns, status.st_size
+def _opened(photo: PhotoSource) -> Photo:
+    return read_photo(photo) if isinstance(photo, str | Path) else Photo(photo)

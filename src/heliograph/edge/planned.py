@@ -23,6 +23,7 @@ from heliograph.controllers.planner import LOCAL, Candidate, Goal, Plan, Situati
 from heliograph.edge.client import DEFAULT_DEADLINE_S, DeviceClient
 from heliograph.edge.device_times import DeviceTimes, state_path
 from heliograph.edge.link_estimate import LinkEstimator, LinkWatch
+from heliograph.edge.photo_identity import photo_identity
 from heliograph.edge.region import RegionSending
 from heliograph.edge.report import AskReport, Draft
 from heliograph.edge.watched import WatchedConnection
@@ -113,7 +114,7 @@ class PlannedClient:
         self._alone = DeviceClient(self._open, device, access_token, clock, key=key)
         self._link, self._watch = LinkEstimator(), LinkWatch()
         self._watched: WatchedConnection | None = None
-        self._held: dict[object, set[str]] = {}
+        self._held: dict[object, tuple[PhotoSource, set[str]]] = {}
         self._loaded: set[str] = set()
         self._probing: asyncio.Task[None] | None = None
 
@@ -139,6 +140,7 @@ class PlannedClient:
 
         Raises:
             UsageError: there is no way at all.
+            HeliographError: of the photo, where the cloud holds others.
         """
         factor, samples = self._times.factor(self._curves)
         link = replace(self._link.estimate(self._clock()), up=self._watch.up)
@@ -152,7 +154,7 @@ class PlannedClient:
             local_answer_s=self._times.encode_s.get(_ANSWER),
             strategies=self._usable & {LOCAL} if alone else self._usable,
             region=self._region is not None,
-            held=frozenset(self._held.get(_key(photo), ())) if self._connected else frozenset(),
+            held=self._held_of(photo),
             kinds=self._curves.kinds.shares(question),
         )
         return make_plan(self._curves, situation, goal)
@@ -238,6 +240,7 @@ class PlannedClient:
         if way.crop and self._region is not None:
             allowed = {"region": self._region, "region_sending": RegionSending(way.crop, way.crop_setting)}
         stop: dict[str, Any] = {"controller": "fixed", "target": _UNLIMITED}
+        identity = await asyncio.to_thread(photo_identity, photo)
         report = await self._client.ask(
             photo, question, strategy=way.strategy, setting=way.setting, **(said | stop | allowed)
         )
@@ -247,8 +250,15 @@ class PlannedClient:
         if self._watched is not None and not way.crop:  # two crossings at once tell less than one
             for seen in self._watched.observations(way.cloud_s):
                 self._link.note(seen)
-        self._held.setdefault(_key(photo), set()).add(way_name(way.strategy, way.setting))
+        self._held.setdefault(identity, (photo, set()))[1].add(way_name(way.strategy, way.setting))
         return report
+
+    def _held_of(self, photo: PhotoSource) -> frozenset[str]:
+        """In which ways the cloud holds the photo."""
+        if not self._connected or not self._held:
+            return frozenset()
+        _, ways = self._held.get(photo_identity(photo), (photo, ()))
+        return frozenset(ways)
 
     async def _open(self) -> Connection:
         asked_s = self._clock()
@@ -371,6 +381,3 @@ def _outcome(way: Candidate, report: AskReport) -> str:
     kept = "the second answer is surer" if report.looked else "the first answer stands"
     return f"{found}; {report.regions_sent} region sent, {kept}" if report.regions_sent else f"{found}; no region came"
 
-
-def _key(photo: PhotoSource) -> object:
-    return str(photo) if isinstance(photo, str | Path) else id(photo)

@@ -71,6 +71,7 @@ def region_encoder(device: Device, photo: Path | str | Image, sending: RegionSen
     def encode(box: Box) -> EncodedImage:
         whole = load_photo(photo) if isinstance(photo, str | Path) else photo
         crop = whole.crop(pixel_box(box, *whole.size))
+        del whole  # a device has memory for one of them at a time
         return device.encode(crop, sending.strategy, sending.setting)
 
     return encode

@@ -52,6 +52,7 @@ class AskReport:
         region_missed: a region was wanted and did not come, or came to nothing; this is the first answer.
         controller_failed: what decides in the cloud failed; this is the answer that was there.
         reconnections: how often the connection broke and the session went on over another one.
+        photo_notes: what a user should know about the photo's file, such as a JPEG that ends early.
     """
 
     answer: str
@@ -72,6 +73,7 @@ class AskReport:
     region_missed: bool = False
     controller_failed: bool = False
     reconnections: int = 0
+    photo_notes: tuple[str, ...] = ()
 
     @property
     def wire_bytes(self) -> int:
