@@ -25,12 +25,11 @@ from PIL import Image
 from heliograph.codec.base import Codec
 from heliograph.codec.klt import KltCodec
 from heliograph.edge.device import Device
-from heliograph.edge.photo import load_photo
-from heliograph.errors import CodecNotFittedError, DataMissingError, FileUnreadableError, HeliographError
+from heliograph.errors import CodecNotFittedError, DataMissingError, FileUnreadableError
 from heliograph.reading.json_values import read_json_object
 from heliograph.strategies.pictures import MAX_PICTURE_SIDE
 from heliograph.training.framing import FramedEncoder, frames_of
-from heliograph.training.photo_sources import photo_files
+from heliograph.training.photo_sources import photo_files, readable_photo
 from heliograph.types import VisualTokens
 from heliograph.vlm.codec_folder import public_name
 from heliograph.vlm.model import VisionLanguageModel
@@ -165,10 +164,8 @@ def _photos(source: Path, most: int) -> list[Image.Image]:
     for _, data in photo_files(source):
         if len(found) == most:
             break
-        try:
-            found.append(load_photo(data))
-        except HeliographError:
-            continue
+        photo = readable_photo(data)
+        found += [] if photo is None else [photo]
     if not found:
         raise DataMissingError
     return found

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from heliograph.cli.command import EXIT_DONE, Command, note, say, seconds, whole_number
 from heliograph.cli.key_option import add_key_option, first_key
 from heliograph.cli.live import DraftDisplay
-from heliograph.cli.photo_options import add_photo_options, choose_setting, open_device
+from heliograph.cli.photo_options import add_photo_options, choose_setting, open_device, photo_named
 from heliograph.cli.planning import add_planning_options, ask_by_plan, is_planned, plan_data
 from heliograph.cli.stopping import add_stop_options, is_said, stop_wish
 from heliograph.cli.text import answer_text, byte_count, milliseconds
@@ -54,15 +54,18 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if is_planned(arguments):
-        return _run_planned(arguments)
+    with photo_named(arguments.photo):
+        return _run_planned(arguments) if is_planned(arguments) else _run_told(arguments)
+
+
+def _run_told(arguments: argparse.Namespace) -> int:
     stop = stop_wish(arguments)
     strategy, device = open_device(arguments.bundle, arguments.strategy)
     setting = choose_setting(arguments, strategy, device)
     with DraftDisplay(quiet=arguments.json) as display:
         report = asyncio.run(_ask(arguments, device, (strategy.name, setting), stop, display))
     for_people = answer_text(report.answer, report.photo_seen)
-    note(arguments, summary(report))
+    _note_report(arguments, report)
     say(arguments, for_people, report_data(report))
     return EXIT_DONE
 
@@ -76,10 +79,16 @@ def _run_planned(arguments: argparse.Namespace) -> int:
         planned = asyncio.run(ask_by_plan(arguments, device, opener, token, display.on_draft))
     for line in planned.decisions[1:] if arguments.explain else ():
         note(arguments, line)
-    note(arguments, summary(planned.report))
+    _note_report(arguments, planned.report)
     facts = report_data(planned.report) | ({"plan": plan_data(planned)} if arguments.explain else {})
     say(arguments, answer_text(planned.report.answer, planned.report.photo_seen), facts)
     return EXIT_DONE
+
+
+def _note_report(arguments: argparse.Namespace, report: AskReport) -> None:
+    """What a user should know of the photo, and what the answer cost."""
+    for line in (*report.photo_notes, summary(report)):
+        note(arguments, line)
 
 
 async def _ask(

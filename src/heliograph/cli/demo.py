@@ -14,7 +14,7 @@ from heliograph.cli.command import EXIT_DONE, Command, note, positive_int, say, 
 from heliograph.cli.demo_cloud import CloudProcess
 from heliograph.cli.files import make_folder, write_file
 from heliograph.cli.live import DraftDisplay
-from heliograph.cli.photo_options import add_bundle_option, open_bundle
+from heliograph.cli.photo_options import add_bundle_option, open_bundle, photo_named
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import json_text, printable, shortened, table
 from heliograph.errors import MissingExtraError
@@ -57,7 +57,7 @@ def _run(arguments: argparse.Namespace) -> int:
     device = Device(open_bundle(arguments.bundle))
     out = make_folder(arguments.out)
     note(arguments, f"starting a cloud with the model {printable(arguments.model)} ...")
-    with CloudProcess(arguments.model, arguments.bundle) as cloud:
+    with photo_named(photo), CloudProcess(arguments.model, arguments.bundle) as cloud:
         show = Show(cloud.url, device, photo, arguments.question, link, arguments.timeout)
         drafts, cuts, rows = asyncio.run(_perform(arguments, show))
     facts = {

@@ -22,16 +22,17 @@ def draw(rows: Sequence[Row], photo: Path, question: str, link: str, path: Path)
 
     Raises:
         OutputUnwritableError: the disk refuses.
+        HeliographError: of the photo.
     """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
-    from PIL import Image
+
+    from heliograph.edge.photo import load_photo
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 5), width_ratios=(1, 2.2), layout="constrained")
-    with Image.open(photo) as image:
-        left.imshow(image.convert("RGB"))
+    left.imshow(load_photo(photo))
     left.set_axis_off()
     left.set_title(_plain(question))
     _scatter(right, [row for row in rows if row.error is None and row.wire_bytes])

@@ -30,12 +30,18 @@ _MEGABYTE = 2**20
 
 _MODULES = {
     "base": ("numpy",),
-    "edge": ("PIL", "onnxruntime", "websockets", "tokenizers", "rich"),
+    "edge": ("PIL", "pyvips", "onnxruntime", "websockets", "tokenizers", "rich"),
+    "heif": ("pillow_heif",),
     "cloud": ("torch", "transformers", "safetensors", "starlette", "uvicorn"),
     "train": ("onnx", "sklearn"),
     "bench": ("matplotlib", "ai_edge_litert"),
 }
-_DISTRIBUTIONS = {"PIL": "pillow", "ai_edge_litert": "ai-edge-litert", "sklearn": "scikit-learn"}
+_DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "pillow_heif": "pillow-heif",
+    "ai_edge_litert": "ai-edge-litert",
+    "sklearn": "scikit-learn",
+}
 _NEEDED_PARTS = ("base", "edge")
 _DATA_FOLDERS = ("easy-vqa", "kodak", "links", "mobilenet-v2", "qwen3-vl-processor", "textvqa-dev")
 

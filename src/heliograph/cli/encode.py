@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from heliograph.cli.command import EXIT_DONE, Command, say
+from heliograph.cli.command import EXIT_DONE, Command, note, say
 from heliograph.cli.files import write_file
 from heliograph.cli.key_option import add_key_option, first_key
-from heliograph.cli.photo_options import add_photo_options, choose_setting, open_device
+from heliograph.cli.photo_options import add_photo_options, choose_setting, open_device, photo_named
 from heliograph.cli.text import byte_count
 from heliograph.errors import UsageError
 
@@ -23,15 +23,19 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.strategy == "local":
         raise UsageError  # nothing is sent, so there is nothing to store
     from heliograph.codec.container import write_stream
-    from heliograph.edge.photo import load_photo
+    from heliograph.edge.photo import read_photo
     from heliograph.strategies.base import label
 
     key = first_key(arguments)
     strategy, device = open_device(arguments.bundle, arguments.strategy)
-    setting = strategy.complete_setting(choose_setting(arguments, strategy, device))
-    encoded = device.encode(load_photo(arguments.photo), strategy.name, setting)
+    with photo_named(arguments.photo):
+        setting = strategy.complete_setting(choose_setting(arguments, strategy, device))
+        photo = read_photo(arguments.photo)
+    encoded = device.encode(photo.image, strategy.name, setting)
     data = write_stream(encoded, key)
     write_file(arguments.out, data)
+    for line in photo.notes:
+        note(arguments, line)
     text = (
         f"{strategy.name} ({label(setting)}): {byte_count(encoded.payload_bytes)} payload in "
         f"{len(encoded.segments)} segments, {byte_count(len(data))} in the file"
@@ -44,6 +48,7 @@ def _run(arguments: argparse.Namespace) -> int:
         "file_bytes": len(data),
         "authenticated": key != b"",
         "predicted_quality": encoded.predicted_quality[-1] if encoded.predicted_quality else None,
+        "photo_notes": photo.notes,
     }
     say(arguments, text, facts)
     return EXIT_DONE

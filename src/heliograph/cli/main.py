@@ -37,7 +37,7 @@ REGISTRY = Registry("command", {name: f"heliograph.cli.{name}:COMMAND" for name 
 DEBUG_VARIABLE = "HELIOGRAPH_DEBUG"
 
 _EXTRA_OF_MODULE = {
-    **dict.fromkeys(("PIL", "onnxruntime", "websockets", "tokenizers", "rich", "huggingface_hub"), "edge"),
+    **dict.fromkeys(("PIL", "onnxruntime", "websockets", "tokenizers", "rich", "huggingface_hub", "pyvips"), "edge"),
     **dict.fromkeys(("torch", "transformers", "starlette", "uvicorn", "jinja2"), "cloud"),
     **dict.fromkeys(("matplotlib", "ai_edge_litert"), "bench"),
     **dict.fromkeys(("onnx", "sklearn"), "train"),
@@ -56,7 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
     except HeliographError as error:
-        return _fail(error.name, str(error), EXIT_ERROR, error)
+        about = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+        return _fail(error.name, f"{error}{about}", EXIT_ERROR, error)
     except ModuleNotFoundError as error:
         extra = _EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])
         if extra is None:

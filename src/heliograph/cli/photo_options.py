@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph.cli.command import positive_int
+from heliograph.cli.text import printable
 from heliograph.config import BUNDLE_VARIABLE, default_bundle
-from heliograph.errors import BundleDamagedError, UsageError
+from heliograph.errors import (
+    BundleDamagedError,
+    MissingExtraError,
+    PhotoForbiddenError,
+    PhotoMemoryError,
+    PhotoMissingError,
+    PhotoTooLargeError,
+    PhotoUnreadableError,
+    UsageError,
+)
 from heliograph.registry import STRATEGIES
 
 if TYPE_CHECKING:
@@ -18,12 +30,22 @@ if TYPE_CHECKING:
     from heliograph.edge.device import Device
     from heliograph.strategies.base import Setting, Strategy
 
+_PHOTO_ERRORS = (
+    PhotoMissingError,
+    PhotoUnreadableError,
+    PhotoTooLargeError,
+    PhotoMemoryError,
+    PhotoForbiddenError,
+    MissingExtraError,
+)
 BUDGET_KNOB = "max_bytes"
 
 
 def add_photo_options(parser: argparse.ArgumentParser) -> None:
     """PHOTO, --strategy, --setting, --budget and --bundle."""
-    parser.add_argument("photo", metavar="PHOTO", type=Path, help="image file (JPEG, PNG, WebP, AVIF, GIF, BMP, TIFF)")
+    parser.add_argument(
+        "photo", metavar="PHOTO", type=Path, help="image file (JPEG, PNG, WebP, AVIF, GIF, BMP, TIFF, HEIC)"
+    )
     parser.add_argument(
         "--strategy",
         metavar="NAME",
@@ -39,6 +61,16 @@ def add_photo_options(parser: argparse.ArgumentParser) -> None:
         help="send at most so many payload bytes; a strategy without such a knob takes its largest setting that fits",
     )
     add_bundle_option(parser)
+
+
+@contextlib.contextmanager
+def photo_named(photo: Path) -> Iterator[None]:
+    """Errors of the photo say which one it was: the path stays on this terminal, while the error's text is constant."""
+    try:
+        yield
+    except _PHOTO_ERRORS as error:
+        error.add_note(printable(str(photo)))
+        raise
 
 
 def add_bundle_option(parser: argparse.ArgumentParser, *more_names: str) -> None:

@@ -75,7 +75,7 @@ def read_photo(source: Path | str | bytes) -> Photo:
 
 
 @contextlib.contextmanager
-def open_photo_file(path: Path | str) -> Iterator[BinaryIO]:
+def open_photo_file(path: Path | str) -> Iterator[io.BufferedReader]:
     """The file, for reading.
 
     Raises:

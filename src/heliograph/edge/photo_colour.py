@@ -1,7 +1,7 @@
 """ICC profiles to sRGB, which is what models were trained on: Display P3 or ProPhoto levels read as sRGB look pale.
 
-A profile that changes nothing worth speaking of, as every writing of sRGB itself, leaves every byte as it is. So does one
-that is damaged or belongs to another kind of picture.
+A profile that changes nothing worth speaking of, as every writing of sRGB itself, leaves every byte as it is. So does
+one that is damaged or belongs to another kind of picture.
 """
 
 from __future__ import annotations

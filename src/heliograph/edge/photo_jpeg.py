@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
-from heliograph.edge.photo_rows import DECODING_BYTES, PHOTO_BYTES, RGB_BYTES, Rows
+from heliograph.edge.photo_rows import DECODING_BYTES, PHOTO_BYTES, RGB_BYTES, Rows, cutter
 from heliograph.edge.photo_turn import UPRIGHT, orientation_of
 from heliograph.errors import PhotoTooLargeError, PhotoUnreadableError
 from heliograph.strategies.jpeg_header import read_jpeg_header
@@ -60,14 +60,14 @@ def jpeg_rows(file: BinaryIO) -> tuple[Rows, float | None]:
     if missing is not None and missing > 1 - _LEAST_SHARE:
         raise PhotoUnreadableError
     profile = image.info.get("icc_profile")
-    rows = Rows(image.size, _cutter(image), _picture_bytes(image, 1), orientation, profile, image)
+    rows = Rows(image.size, cutter(image), _picture_bytes(image, 1), orientation, profile, image)
     return rows, missing
 
 
 def missing_note(share: float) -> str:
     """What to tell a user of a photo that ends early."""
     if share == 0:
-        return "The photo's file ends early: fine detail is missing."
+        return "The photo's file ends early: a little of the picture may be missing."
     return f"The photo's file ends early: {share:.0%} of the picture is missing."
 
 
@@ -84,10 +84,6 @@ def _divisor(image: JpegImageFile, coefficient_bytes: int, plain: bool) -> int:
 
 def _picture_bytes(image: JpegImageFile, divisor: int) -> int:
     return -(-image.width // divisor) * -(-image.height // divisor) * mode_bytes(image.mode)
-
-
-def _cutter(image: JpegImageFile):  # type: ignore[no-untyped-def]
-    return lambda top, bottom: image.crop((0, top, image.width, bottom))
 
 
 class _EndedFile:

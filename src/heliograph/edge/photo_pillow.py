@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO
 
 from heliograph.edge.photo_png import MAX_STREAMED_PIXELS, STREAM_BYTES, PngStrips
-from heliograph.edge.photo_rows import DECODING_BYTES, PHOTO_BYTES, RGB_BYTES, Rows
+from heliograph.edge.photo_rows import DECODING_BYTES, PHOTO_BYTES, RGB_BYTES, Rows, cutter
 from heliograph.edge.photo_turn import UPRIGHT, orientation_of
 from heliograph.edge.photo_webp import scaled_webp_rows
 from heliograph.errors import PhotoTooLargeError
@@ -13,7 +13,6 @@ from heliograph.strategies.picture_frames import FRAME_FORMATS, Frame
 from heliograph.strategies.picture_memory import decoding_bytes, frame_bytes, mode_bytes
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
 PICTURE_FORMATS = ("PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
@@ -58,11 +57,7 @@ def picture_rows(file: BinaryIO, file_bytes: int) -> Rows:
         return Rows(frame.size, frame.strip, frame_bytes(image), orientation, profile)
     image.load()
     held = image.width * image.height * mode_bytes(image.mode)
-    return Rows(image.size, _cutter(image), held, orientation, profile, image)
-
-
-def _cutter(image: Image):  # type: ignore[no-untyped-def]
-    return lambda top, bottom: image.crop((0, top, image.width, bottom))
+    return Rows(image.size, cutter(image), held, orientation, profile, image)
 
 
 def _fits(image: ImageFile, file: BinaryIO, file_bytes: int, orientation: int) -> bool:

@@ -2,10 +2,10 @@
 
 ::
 
-    IDAT ... --zlib--> filtered rows --of 16 bits the high bytes--> strip --behind the row above it--> PNG --Pillow--> rows
+    IDAT --zlib--> filtered rows --of 16 bits the high bytes--> strip --behind the row above it--> PNG --Pillow--> rows
 
-A row's filters look at the row above and at bytes of the same place in a pixel. So a strip needs the last row of the one
-before, and the high bytes of 16-bit levels, which are all that an 8-bit photo keeps, go without the low ones.
+A row's filters look at the row above and at bytes of the same place in a pixel. So a strip needs the last row of the
+one before, and the high bytes of 16-bit levels, which are all that an 8-bit photo keeps, go without the low ones.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class PngStrips:
 
 def _eight_bit_raw_mode(image: ImageFile) -> str:
     """How the levels lie in a row once their low bytes are gone."""
-    stated = image.tile[0][3]
+    stated = image.tile[0][3] or image.mode
     raw_mode = stated if isinstance(stated, str) else str(stated[0])
     if raw_mode.startswith("I;16"):
         return "L"

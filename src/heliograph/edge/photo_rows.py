@@ -73,6 +73,11 @@ def finished(rows: Rows) -> Image:
     return _assembled(rows, factor, lambda strip: convert(strip, to_rgb(_eight_bit(strip, white))))
 
 
+def cutter(picture: Image) -> Callable[[int, int], Image]:
+    """What cuts strips from a picture in memory."""
+    return lambda top, bottom: picture.crop((0, top, picture.width, bottom))
+
+
 def fits(photo_bytes: int) -> bool:
     """Whether a photo of so many bytes may be held."""
     return photo_bytes <= PHOTO_BYTES

@@ -21,7 +21,7 @@ MAX_SCALED_PIXELS = 100_000_000
 
 _LIBRARY_BYTES = 16_000_000
 _SCALED_BYTES, _LOSSLESS_BYTES, _ALPHA_BYTES = 12, 5, 3
-"""Per pixel: of the scaled picture; of the whole one inside the lossless decoder; inside the decoder of transparency."""
+"""Per pixel: of the scaled picture; of the whole one inside the lossless decoder; inside that of transparency."""
 
 _MODES = {1: "L", 3: "RGB"}
 _HEAD_BYTES = 4096

@@ -380,4 +380,3 @@ def _outcome(way: Candidate, report: AskReport) -> str:
         return found
     kept = "the second answer is surer" if report.looked else "the first answer stands"
     return f"{found}; {report.regions_sent} region sent, {kept}" if report.regions_sent else f"{found}; no region came"
-

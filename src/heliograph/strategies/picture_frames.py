@@ -23,7 +23,7 @@ class Frame:
     """A decoded frame.
 
     Args:
-        image: opened and not loaded; closed afterwards, so that the decoder's memory goes when the caller lets go of it.
+        image: opened and not loaded; its decoder's memory goes when the caller lets go of it.
 
     Raises:
         OSError: whatever else the decoder raises, too.

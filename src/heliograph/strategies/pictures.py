@@ -1,7 +1,7 @@
 """Picture geometry and decoding that device and cloud share. Pillow is imported when a picture is first touched.
 
-Pictures from the network are opened with one expected format only and refused by their header's size, so that a
-file of a few bytes cannot make the cloud take gigabytes.
+Pictures from the network are opened with one expected format only and refused by what decoding them would hold, which
+their headers tell, so that a file of a few bytes cannot make the cloud take gigabytes.
 """
 
 from __future__ import annotations
@@ -10,12 +10,17 @@ import io
 from typing import TYPE_CHECKING
 
 from heliograph.errors import StreamDamagedError
+from heliograph.strategies.picture_frames import FRAME_FORMATS, Frame
+from heliograph.strategies.picture_memory import decoding_bytes
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PICTURE_SIDE = 4096
 """Pixels; no strategy sends a larger picture and no cloud opens one."""
+
+MAX_DECODING_BYTES = 210_000_000
+"""Held while a picture is decoded: what the largest one that a strategy writes takes, a WebP of 4096 x 4096 pixels."""
 
 MAX_PICTURE_BYTES = 64 * 2**20
 """Above any picture of the largest side that a strategy writes (base64 RGB of 4096 x 4096 pixels)."""
@@ -70,14 +75,20 @@ def decode_picture(data: bytes, picture_format: str) -> Image:
     """An RGB picture from bytes that a stranger sent.
 
     Raises:
-        StreamDamagedError: not a whole picture of ``picture_format``, or larger than ``MAX_PICTURE_SIDE``.
+        StreamDamagedError: not a whole picture of ``picture_format``, larger than ``MAX_PICTURE_SIDE``, or one that
+            takes more than ``MAX_DECODING_BYTES`` to decode.
     """
     from PIL import Image as images
 
+    file = io.BytesIO(data)
     try:
-        with images.open(io.BytesIO(data), formats=(picture_format,)) as image:
-            if max(image.size) > MAX_PICTURE_SIDE:
+        with images.open(file, formats=(picture_format,)) as image:
+            too_large = max(image.size) > MAX_PICTURE_SIDE
+            if too_large or decoding_bytes(image, file, len(data)) > MAX_DECODING_BYTES:
                 raise StreamDamagedError
+            if image.format in FRAME_FORMATS:
+                frame = Frame(image)
+                return to_rgb(frame.strip(0, frame.size[1]))
             image.load()
             return to_rgb(image)
     except StreamDamagedError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,14 +13,13 @@ from PIL import Image
 
 from heliograph.codec.base import Codec
 from heliograph.edge.encoder import open_encoder
-from heliograph.edge.photo import load_photo
 from heliograph.edge.preprocess_frames import FramePreprocessor, open_preprocessor
-from heliograph.errors import DataMissingError, HeliographError
+from heliograph.errors import DataMissingError
 from heliograph.reference.render import render_scene
 from heliograph.training.encoder_export import EncoderExport
 from heliograph.training.fit_codec import FIT_SEEDS_START, GENERIC_QUESTIONS, scene_questions
 from heliograph.training.parity_answers import AnswerRow, compare_answers
-from heliograph.training.photo_sources import photo_files
+from heliograph.training.photo_sources import photo_files, readable_photo
 from heliograph.vlm.opening import AnyModel
 
 PARITY = "parity.json"
@@ -96,8 +94,9 @@ def sample_photos(source: Path | None) -> list[Sample]:
 
 def _readable(source: Path) -> Iterator[Image.Image]:
     for _, data in photo_files(source):
-        with suppress(HeliographError):
-            yield load_photo(data)
+        photo = readable_photo(data)
+        if photo is not None:
+            yield photo
 
 
 def measure_parity(

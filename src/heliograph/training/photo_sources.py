@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from heliograph.errors import DataMissingError, FileUnreadableError
+from heliograph.edge.photo import load_photo
+from heliograph.errors import (
+    DataMissingError,
+    FileUnreadableError,
+    HeliographError,
+    MissingExtraError,
+    PhotoForbiddenError,
+)
 from heliograph.reading.files import read_bytes, read_text
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".ppm"})
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".heic", ".heif"}
+)
 _LIST_SUFFIXES = frozenset({".txt", ".lst"})
 MAX_FILE_BYTES = 1 << 28
 _MAX_LIST_BYTES = 1 << 26
@@ -28,21 +42,43 @@ def photo_files(source: Path) -> Iterator[PhotoFile]:
     Raises:
         DataMissingError: nothing is there, or no file that could be a photo.
         FileUnreadableError: the archive or the list is damaged.
+        PhotoForbiddenError: no permission to look into the folder.
     """
-    if source.is_dir():
-        files = _of_folder(source)
-    elif source.is_file() and source.suffix.lower() == ".zip":
-        files = _of_zip(source)
-    elif source.is_file() and source.suffix.lower() in _LIST_SUFFIXES:
-        files = _of_list(source)
-    else:
-        raise DataMissingError
+    try:
+        files = _of(source)
+    except PermissionError as error:
+        raise PhotoForbiddenError from error
     found = False
     for file in files:
         found = True
         yield file
     if not found:
         raise DataMissingError
+
+
+def readable_photo(content: bytes) -> Image | None:
+    """The photo in a file's content, or None where it is none.
+
+    Raises:
+        MissingExtraError: it is one, and what reads it is not installed.
+    """
+    try:
+        return load_photo(content)
+    except MissingExtraError:
+        raise
+    except HeliographError:
+        return None
+
+
+def _of(source: Path) -> Iterator[PhotoFile]:
+    if source.is_dir():
+        os.scandir(source).close()  # rglob passes over a folder that it may not read
+        return _of_folder(source)
+    if source.is_file() and source.suffix.lower() == ".zip":
+        return _of_zip(source)
+    if source.is_file() and source.suffix.lower() in _LIST_SUFFIXES:
+        return _of_list(source)
+    raise DataMissingError
 
 
 def _of_folder(folder: Path) -> Iterator[PhotoFile]:

@@ -21,15 +21,13 @@ from typing import Any, Protocol, Self, overload
 import numpy as np
 from PIL import Image
 
-from heliograph.edge.photo import load_photo
 from heliograph.errors import (
     CodecNotFittedError,
     FileUnreadableError,
-    HeliographError,
     TokensNotFiniteError,
 )
 from heliograph.training.files import refusals_named
-from heliograph.training.photo_sources import photo_files
+from heliograph.training.photo_sources import photo_files, readable_photo
 from heliograph.types import FloatArray, Grid, VisualTokens
 
 _TOKENS, _INDEX = "tokens.f16", "index.jsonl"
@@ -167,7 +165,7 @@ class TokenCache:
                 seen.add(digest)
                 done.known += 1
                 continue
-            photo = _photo(data)
+            photo = readable_photo(data)
             if photo is None:
                 done.broken_count += 1
                 done.broken += [name] if len(done.broken) < _NAMED else []
@@ -242,13 +240,6 @@ def _half(values: FloatArray) -> np.ndarray[Any, np.dtype[np.float16]]:
     if not np.isfinite(stored).all():
         raise TokensNotFiniteError
     return stored
-
-
-def _photo(data: bytes) -> Image.Image | None:
-    try:
-        return load_photo(data)
-    except HeliographError:
-        return None
 
 
 def _line(photo: CachedPhoto) -> dict[str, Any]:

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from heliograph.edge.photo import load_photo
-from heliograph.errors import DataMissingError, HeliographError
+from heliograph.errors import DataMissingError
 from heliograph.training.calibration.collect import AnsweringModel
 from heliograph.training.fit_codec import GENERIC_QUESTIONS
 from heliograph.training.framing import FramedEncoder, frames_of
-from heliograph.training.photo_sources import photo_files
+from heliograph.training.photo_sources import photo_files, readable_photo
 from heliograph.types import Answer, QuestionRecord, VisualTokens
 from heliograph.vlm.model import VisionLanguageModel
 from heliograph.vlm.opening import AnyModel
@@ -44,11 +43,8 @@ def photo_items(source: Path, most: int) -> Iterator[PhotoItem]:
     for name, content in photo_files(source):
         if given >= most:
             return
-        try:
-            photo = load_photo(content)
-        except HeliographError:
-            continue
-        if min(photo.size) < _LEAST_SIDE:
+        photo = readable_photo(content)
+        if photo is None or min(photo.size) < _LEAST_SIDE:
             continue
         given += 1
         yield PhotoItem(
