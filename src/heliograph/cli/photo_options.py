@@ -13,6 +13,7 @@ from heliograph.cli.text import printable
 from heliograph.config import BUNDLE_VARIABLE, default_bundle
 from heliograph.errors import (
     BundleDamagedError,
+    HeliographError,
     MissingExtraError,
     PhotoForbiddenError,
     PhotoMemoryError,
@@ -38,6 +39,11 @@ _PHOTO_ERRORS = (
     PhotoForbiddenError,
     MissingExtraError,
 )
+_NEXT_STEP: dict[type[HeliographError], str] = {
+    PhotoTooLargeError: ": save it smaller, or as a baseline JPEG",
+    PhotoMemoryError: ": save it smaller",
+    PhotoForbiddenError: ": let this user read the file and its folder",
+}
 BUDGET_KNOB = "max_bytes"
 
 
@@ -69,7 +75,7 @@ def photo_named(photo: Path) -> Iterator[None]:
     try:
         yield
     except _PHOTO_ERRORS as error:
-        error.add_note(printable(str(photo)))
+        error.add_note(printable(str(photo)) + _NEXT_STEP.get(type(error), ""))
         raise
 
 

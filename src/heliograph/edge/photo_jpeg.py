@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
-from heliograph.edge.photo_rows import DECODING_BYTES, PHOTO_BYTES, RGB_BYTES, Rows, cutter
+from heliograph.edge.photo_rows import DECODING_BYTES, PHOTO_BYTES, RGB_BYTES, Rows, cutter, shows_enough
 from heliograph.edge.photo_turn import UPRIGHT, orientation_of
 from heliograph.errors import PhotoTooLargeError, PhotoUnreadableError
 from heliograph.strategies.jpeg_header import read_jpeg_header
@@ -77,7 +77,7 @@ def _divisor(image: JpegImageFile, coefficient_bytes: int, plain: bool) -> int:
         decoded = _picture_bytes(image, divisor)
         photo = -(-image.width // divisor) * -(-image.height // divisor) * RGB_BYTES
         most = max(coefficient_bytes + decoded, decoded if plain else decoded + photo)
-        if photo <= PHOTO_BYTES and most <= DECODING_BYTES:
+        if photo <= PHOTO_BYTES and most <= DECODING_BYTES and shows_enough(photo / RGB_BYTES, divisor):
             return divisor
     raise PhotoTooLargeError
 

@@ -27,6 +27,9 @@ DECODING_BYTES = 104_000_000
 PHOTO_BYTES = 64_000_000
 """Most that a photo may hold once it is read: 16 megapixels."""
 
+LEAST_PIXELS = 1_000_000
+"""A photo that would have to shrink below this is refused: it would not show any more what its owner sees."""
+
 RGB_BYTES = 4
 """Per pixel of an RGB picture in memory."""
 
@@ -83,6 +86,11 @@ def fits(photo_bytes: int) -> bool:
     return photo_bytes <= PHOTO_BYTES
 
 
+def shows_enough(pixels: float, factor: float) -> bool:
+    """Whether a photo that shrank by ``factor`` to so many pixels is still worth sending."""
+    return factor == 1 or pixels >= LEAST_PIXELS
+
+
 def reduction(size: tuple[int, int], held_bytes: int) -> int:
     """The smallest whole factor by which both edges must shrink, for the photo to fit beside the decoded rows.
 
@@ -92,7 +100,7 @@ def reduction(size: tuple[int, int], held_bytes: int) -> int:
     pixels = size[0] * size[1]
     room = min(PHOTO_BYTES, DECODING_BYTES - held_bytes)
     for factor in range(1, min(16, max(size)) + 1):
-        if RGB_BYTES * pixels <= room * factor**2:
+        if RGB_BYTES * pixels <= room * factor**2 and shows_enough(pixels / factor**2, factor):
             return factor
     raise PhotoTooLargeError
 

@@ -9,7 +9,7 @@ import functools
 import math
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from heliograph.edge.photo_rows import DECODING_BYTES, PHOTO_BYTES, RGB_BYTES, Rows
+from heliograph.edge.photo_rows import DECODING_BYTES, PHOTO_BYTES, RGB_BYTES, Rows, shows_enough
 from heliograph.errors import PhotoTooLargeError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def scaled_webp_rows(image: ImageFile, file: BinaryIO, file_bytes: int, orientat
 def _scale(pixels: int, whole_bytes: int) -> float:
     """The largest scale, at most 1, at which decoder and photo fit."""
     room = min(PHOTO_BYTES / RGB_BYTES, (DECODING_BYTES - whole_bytes) / _SCALED_BYTES)
-    if room <= 0 or pixels > MAX_SCALED_PIXELS:
+    if pixels > MAX_SCALED_PIXELS or not shows_enough(room, max(1, pixels / max(room, 1))):
         raise PhotoTooLargeError
     return min(1.0, math.sqrt(room / pixels))
 

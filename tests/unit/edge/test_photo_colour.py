@@ -16,6 +16,11 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 PHOTO = Image.fromarray(np.random.default_rng(5).integers(0, 256, (50, 60, 3), dtype=np.uint8))
 
 
+@pytest.fixture(autouse=True)
+def small_photos_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photo_rows, "LEAST_PIXELS", 1)
+
+
 def png(image: Image.Image, profile: bytes) -> bytes:
     out = io.BytesIO()
     image.save(out, "PNG", icc_profile=profile)

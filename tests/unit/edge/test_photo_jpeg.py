@@ -16,6 +16,11 @@ from heliograph.errors import PhotoTooLargeError, PhotoUnreadableError
 from heliograph.strategies.jpeg_header import read_jpeg_header
 
 
+@pytest.fixture(autouse=True)
+def small_photos_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photo_rows, "LEAST_PIXELS", 1)
+
+
 def blotches(width: int, height: int, mode: str = "RGB") -> Image.Image:
     noise = np.random.default_rng(3).integers(0, 256, (9, 9, 3), dtype=np.uint8)
     return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC).convert(mode)
@@ -105,6 +110,16 @@ def test_a_progressive_file_whose_coefficients_do_not_fit_is_refused(monkeypatch
     assert load_photo(jpeg(blotches(640, 400), subsampling=0)).size == (640, 400)
     with pytest.raises(PhotoTooLargeError):
         load_photo(jpeg(blotches(640, 400), progressive=True, subsampling=0))
+
+
+def test_no_photo_shrinks_beyond_recognition(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photo_jpeg, "DECODING_BYTES", 640 * 400 * 6 + 80 * 50 * 4)
+    data = jpeg(blotches(640, 400), progressive=True, subsampling=0)
+    assert load_photo(data).size == (80, 50)
+    monkeypatch.setattr(photo_rows, "LEAST_PIXELS", 80 * 50 + 1)
+    with pytest.raises(PhotoTooLargeError):
+        load_photo(data)
+    assert load_photo(jpeg(blotches(16, 16))).size == (16, 16)
 
 
 def claiming(width: int, height: int) -> bytes:

@@ -29,6 +29,11 @@ from heliograph.errors import (
 RANDOM = np.random.default_rng(11)
 
 
+@pytest.fixture(autouse=True)
+def small_photos_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photo_rows, "LEAST_PIXELS", 1)
+
+
 def saved(image: Image.Image, picture_format: str, **options: object) -> bytes:
     out = io.BytesIO()
     image.save(out, picture_format, **options)
