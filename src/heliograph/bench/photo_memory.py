@@ -130,7 +130,7 @@ def main(arguments: Sequence[str]) -> None:
             found = []
             for one in photo_memory(folder, strategy=strategy, progress=lambda line: print(line, file=sys.stderr)):
                 found.append(one)
-                shown = one.error or f"{one.size[0]} x {one.size[1]}" if one.size or one.error else ""
+                shown = one.error if one.size is None else "{} x {}".format(*one.size)
                 print(f"{one.name:40} {one.peak_mb:8.1f} {one.read_s:7.2f}  {shown}", flush=True)
             largest, ratio = worst(found)
             print(f"worst accepted of {len(found)}: {largest.name}, {largest.peak_mb:.1f} MiB, {ratio:.2f} x {SMALL}")

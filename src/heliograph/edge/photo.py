@@ -66,7 +66,7 @@ def read_photo(source: Path | str | bytes) -> Photo:
         PhotoUnreadableError: empty, truncated (but for a JPEG's tail), or no image of a known format.
         PhotoTooLargeError: decoding it would hold more than is allowed.
         PhotoMemoryError: the system has less memory than that.
-        MissingExtraError: HEIC or HEIF without the extra ``heif``.
+        MissingExtraError: HEIC or HEIF without the extra ``heif``; a large WebP without libvips.
     """
     if isinstance(source, bytes):
         return _read(io.BytesIO(source), len(source))
@@ -108,7 +108,7 @@ def _read(file: BinaryIO, file_bytes: int) -> Photo:
                 return Photo(finished(rows), (missing_note(cut),) if cut is not None else ())
             rows = heif_rows(file, file_bytes) if is_heif(head) else picture_rows(file, file_bytes)
             return Photo(finished(rows))
-    except HeliographError:
+    except (HeliographError, ImportError):
         raise
     except MemoryError as error:
         raise PhotoMemoryError from error

@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from heliograph.edge.photo_rows import DECODING_BYTES, PHOTO_BYTES, RGB_BYTES, Rows, shows_enough
-from heliograph.errors import PhotoTooLargeError
+from heliograph.errors import MissingExtraError, PhotoTooLargeError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,6 +37,7 @@ def scaled_webp_rows(image: ImageFile, file: BinaryIO, file_bytes: int, orientat
         orientation: EXIF's.
 
     Raises:
+        MissingExtraError: libvips is not installed.
         PhotoTooLargeError: even scaled it would hold too much, or it has more pixels than are allowed.
     """
     pixels = image.width * image.height
@@ -78,8 +79,10 @@ def _whole_bytes(file: BinaryIO) -> int:
 
 @functools.cache
 def _vips() -> Any:
-    import pyvips
-
+    try:
+        import pyvips
+    except (ImportError, OSError) as error:  # OSError: the binding without the library
+        raise MissingExtraError("edge") from error
     pyvips.cache_set_max(0)  # operations, and with them pictures, that nobody will ask for again
     pyvips.concurrency_set(1)  # every thread would hold rows of its own
     return pyvips

@@ -191,6 +191,15 @@ def test_a_webp_that_does_not_fit_is_scaled_by_its_decoder(
         load_photo(data[: len(data) * 2 // 3])
 
 
+def test_without_libvips_a_large_webp_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = saved(picture((640, 480)), "WEBP")
+    monkeypatch.setattr(photo_pillow, "PHOTO_BYTES", 320 * 240 * 4)
+    monkeypatch.setitem(sys.modules, "pyvips", None)
+    photo_webp._vips.cache_clear()
+    with pytest.raises(MissingExtraError):
+        load_photo(data)
+
+
 # ---- TIFF -----------------------------------------------------------------------------------------------
 
 

@@ -218,6 +218,36 @@ def test_refuses_a_jpeg_header_that_claims_gigapixels() -> None:
         restored_by(EncodedImage("jpeg", b"", (bytes(data),)))
 
 
+def test_pictures_are_bounded_by_what_decoding_them_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest that each strategy writes is restored; one that takes more is refused before it is decoded."""
+    from PIL import ImageFile
+
+    from heliograph.strategies import pictures
+
+    picture = Image.linear_gradient("L").resize((512, 512)).convert("RGB")
+    progressive = 4 * 512 * 512 + 3 * 2 * 512 * 512
+    for name, options, held in (
+        ("jpeg", {"quality": 90}, 4 * 512 * 512),
+        ("jpeg", {"quality": 90, "progressive": True, "subsampling": 0}, progressive),
+        ("webp", {"quality": 90}, 12 * 512 * 512),
+        ("avif", {"quality": 60, "subsampling": "4:2:0"}, round(8.25 * 512 * 512)),
+    ):
+        out = io.BytesIO()
+        picture.save(out, name.upper(), **options)
+        encoded = EncodedImage(name, b"", (out.getvalue(),))
+        of_file = 0 if name == "jpeg" else 2 * len(out.getvalue())
+        with monkeypatch.context() as patch:
+            patch.setattr(pictures, "MAX_DECODING_BYTES", held + of_file)
+            restored = restored_by(encoded).image
+            assert restored is not None
+            assert np.abs(np.asarray(restored).astype(int) - np.asarray(picture)).mean() < 4
+            patch.setattr(pictures, "MAX_DECODING_BYTES", held + of_file - 1)
+            patch.setattr(ImageFile.ImageFile, "load", lambda _: pytest.fail("decoded"))
+            with pytest.raises(StreamDamagedError):
+                restored_by(encoded)
+        assert held * (MAX_PICTURE_SIDE // 512) ** 2 + of_file < pictures.MAX_DECODING_BYTES
+
+
 def test_a_picture_of_another_format_is_damage() -> None:
     out = io.BytesIO()
     photo().save(out, "GIF")
