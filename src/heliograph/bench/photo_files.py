@@ -116,6 +116,7 @@ def _others() -> Iterator[OddPhoto]:
     for compression in (None, "tiff_lzw", "tiff_adobe_deflate", "jpeg"):
         yield _saved(f"12mp-{compression}.tif", _MP12, "TIFF", compression=compression)
     yield _saved("24mp.tif", _MP24, "TIFF", compression="tiff_adobe_deflate")
+    yield _saved("23mp-large-file.tif", (5650, 4238), "TIFF", compression="tiff_lzw")
     yield _saved("12mp-cmyk.tif", _MP12, "TIFF", compression="tiff_lzw", mode="CMYK")
     yield _saved("12mp-float.tif", _MP12, "TIFF", mode="F")
     yield _saved("12mp-sixteen-bit.tif", _MP12, "TIFF", mode="I;16")

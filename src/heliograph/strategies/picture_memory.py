@@ -62,7 +62,7 @@ def decoding_bytes(image: Image, file: BinaryIO, file_bytes: int) -> int:
             planes = _av1_plane_bytes(file, alpha="A" in image.getbands()) + _AV1_EXTRA_BYTES
             return int(planes * pixels) + 2 * frame_bytes(image) + _FILE_COPIES * file_bytes
         case "TIFF":
-            return picture + _strip_bytes(image)
+            return picture + _strip_bytes(image) + file_bytes  # libtiff maps the file
         case "PPM":
             return picture + (0 if _is_raw(image) else 8 * pixels)  # Pillow gathers the others' levels in Python
         case "BMP":

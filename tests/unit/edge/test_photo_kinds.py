@@ -25,6 +25,7 @@ from heliograph.errors import (
     PhotoTooLargeError,
     PhotoUnreadableError,
 )
+from heliograph.strategies.picture_memory import decoding_bytes
 
 RANDOM = np.random.default_rng(11)
 
@@ -214,6 +215,16 @@ def pages(*sizes: tuple[int, int], reduced: int | None = None) -> bytes:
             Image.new("RGB", size, (place * 50, 0, 0)).save(writer, "TIFF", tiffinfo=tags)
             writer.newFrame()
     return out.getvalue()
+
+
+def test_a_tiff_counts_its_strip_and_its_file() -> None:
+    levels = RANDOM.integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    for options, strip in (({"compression": "tiff_lzw", "strip_size": 40 * 3 * 10}, 10), ({}, 30)):
+        data = saved(Image.fromarray(levels), "TIFF", **options)
+        file = io.BytesIO(data)
+        rows = Image.open(file).tag_v2.get(278)
+        assert rows == strip
+        assert decoding_bytes(Image.open(file), file, len(data)) == 4 * 40 * 30 + 4 * 40 * strip + len(data)
 
 
 @pytest.mark.parametrize(
