@@ -25,7 +25,7 @@ from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.runner import BackgroundServer, load_cloud
 from heliograph.serving.shared import Limits
-from heliograph.transport.base import Connection
+from heliograph.transport.base import Connection, Delivery
 from heliograph.transport.links import LinkDirection, LinkProfile
 from heliograph.transport.shaped import ShapedConnection
 from heliograph.transport.websocket_client import open_websocket
@@ -99,6 +99,12 @@ class Recorder:
 
     def backlog_bytes(self) -> int:
         return self.inner.backlog_bytes()
+
+    def delivery(self) -> Delivery:
+        return self.inner.delivery()
+
+    async def ping(self) -> None:
+        await self.inner.ping()
 
     async def drain(self, limit_bytes: int = 0) -> None:
         await self.inner.drain(limit_bytes)

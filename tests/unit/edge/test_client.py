@@ -257,17 +257,29 @@ def test_a_failed_question_leaves_the_connection_usable() -> None:
     run(test)
 
 
-def test_a_lost_connection_is_named_and_the_next_question_reconnects() -> None:
-    async def behave(cloud: Cloud, event: Event) -> None:
-        if isinstance(event, SegmentReceived):
-            if len(cloud.connections) == 1:
-                await cloud.connections[0].close()
-            elif event.index == 4:
-                cloud.final()
+async def breaks_once_in_the_middle(cloud: Cloud, event: Event) -> None:
+    if isinstance(event, SegmentReceived):
+        if len(cloud.connections) == 1:
+            await cloud.connections[0].close()
+        elif event.index == 4:
+            cloud.final()
 
+
+def test_a_session_that_the_cloud_does_not_keep_begins_again() -> None:
     async def test() -> None:
-        cloud = Cloud(behave)
+        cloud = Cloud(breaks_once_in_the_middle)
         async with DeviceClient(cloud.open, FakeDevice(stream(5))) as client:
+            report = await client.ask(PHOTO, "colour?", strategy="jpeg")
+        assert (report.answer, report.reconnections) == ("blue", 1)
+        assert len(cloud.connections) == 2
+
+    run(test)
+
+
+def test_where_nothing_is_to_be_tried_again_a_lost_connection_is_named_and_the_next_question_reconnects() -> None:
+    async def test() -> None:
+        cloud = Cloud(breaks_once_in_the_middle)
+        async with DeviceClient(cloud.open, FakeDevice(stream(5)), reconnect_s=0) as client:
             with pytest.raises(ConnectionLostError):
                 await client.ask(PHOTO, "colour?", strategy="jpeg")
             assert (await client.ask(PHOTO, "colour?", strategy="jpeg")).payload_bytes == 501
