@@ -28,6 +28,9 @@ _OPENINGS = 4.0
 """The limit on a slow link in openings: TCP's handshake and the HTTP upgrade cross it with about 700 bytes, packet heads
 included, one behind the other; a full packet of 1,500 that is sent twice takes as long as four of them."""
 
+_GAPS, _GAP_MEMORY = 2.5, 0.8
+"""A link on which signs of life have been so far apart gets that many times as long; what it has shown fades with each."""
+
 _PING_SHARE = 3 / 8
 _OPENING_BYTES = 400
 """Of the stream, both directions: what says, where nothing better is known, how fast bytes cross."""
@@ -70,7 +73,8 @@ class LivenessWatch:
     """
 
     def __init__(self, opening_s: float, now_s: float) -> None:
-        self.limit_s = max(STALL_S, _OPENINGS * opening_s)
+        self._least_limit_s = max(STALL_S, _OPENINGS * opening_s)
+        self._gap_s = 0.0
         self._s_per_byte = opening_s / _OPENING_BYTES
         self._seen = Sight(Delivery(0, 0, 0), 0, owed=False)
         self._looked_s = now_s
@@ -87,20 +91,35 @@ class LivenessWatch:
         since_s = self._looked_s
         self._looked_s = now_s
         self._leave_out(now_s - since_s - 2 * LOOK_AFTER_S)
+        waited = seen.delivery.pending_bytes > 0
+        if not waited:
+            self._moved_s = max(since_s, now_s - LOOK_AFTER_S) if sight.delivery.pending_bytes else now_s
         pong = sight.answered and not seen.answered
         if pong:
             self._sure_bytes = self._before_ping_bytes
         if pong or sight.received_bytes > seen.received_bytes:
-            self._heard_s = self._moved_s = now_s
+            self._heard_s = now_s
             self._pinged_s = None
-        if sight.delivery.acknowledged_bytes > seen.delivery.acknowledged_bytes:
-            self._moved_s = now_s
-        elif not seen.delivery.pending_bytes:
-            self._moved_s = max(since_s, now_s - LOOK_AFTER_S) if sight.delivery.pending_bytes else now_s
+        if waited and (alive_s := self._sign_of_life_s(sight, seen, now_s)) > self._moved_s:
+            self._gap_s = max(alive_s - self._moved_s, _GAP_MEMORY * self._gap_s)
+            self._moved_s = alive_s
         if not (sight.owed and seen.owed):
             self._heard_s = now_s
             self._pinged_s = None
         return self._verdict(sight, now_s)
+
+    @property
+    def limit_s(self) -> float:
+        """How long nothing may show that the link is alive, by what it has shown so far."""
+        return max(self._least_limit_s, _GAPS * self._gap_s)
+
+    def _sign_of_life_s(self, sight: Sight, seen: Sight, now_s: float) -> float:
+        """When the other end's system last showed that bytes get there: something came, or was acknowledged."""
+        moved = sight.delivery.acknowledged_bytes > seen.delivery.acknowledged_bytes
+        if moved or sight.received_bytes > seen.received_bytes:
+            return now_s
+        quiet_s = sight.delivery.quiet_s
+        return self._moved_s if quiet_s is None else now_s - quiet_s
 
     def _leave_out(self, unseen_s: float) -> None:
         """Time in which this process stood still says nothing about the link: what came meanwhile was not read."""

@@ -22,12 +22,15 @@ class Delivery(NamedTuple):
         acknowledged_bytes: of them, what the other end's system has acknowledged. Where this system does not say, what has
             left this process.
         certain: False where this system does not say.
+        quiet_s: since the other end's system last said anything at all, acknowledgements of what is known already included;
+            None where this system does not say.
     """
 
     accepted_bytes: int
     departed_bytes: int
     acknowledged_bytes: int
     certain: bool = True
+    quiet_s: float | None = None
 
     @property
     def pending_bytes(self) -> int:

@@ -7,7 +7,8 @@ import struct
 import sys
 
 _SIOCOUTQNSD = 0x894B  # Linux: bytes in the send queue that were never sent
-_SENT_AT, _INFO_BYTES = 200, 216  # bytes sent, bytes sent again: in Linux's struct tcp_info since 4.19
+_QUIET_AT, _QUIET_END = 56, 60  # Linux's struct tcp_info: milliseconds since the last acknowledgement
+_SENT_AT, _SENT_END = 200, 216  # since 4.19: bytes sent, bytes sent again
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -25,16 +26,17 @@ def reset_on_close(connected: socket.socket | None) -> None:
 
 def departed_bytes(connected: socket.socket | None) -> int | None:
     """Bytes of the stream that were sent, each counted once however often it was; None where the system does not say."""
-    if connected is None or not sys.platform.startswith("linux") or connected.fileno() < 0:
-        return None
-    try:
-        info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
-    except OSError:
-        return None
-    if len(info) < _INFO_BYTES:
+    info = _tcp_info(connected, _SENT_END)
+    if info is None:
         return None
     sent, retransmitted = struct.unpack_from("QQ", info, _SENT_AT)
     return int(sent - retransmitted)
+
+
+def quiet_s(connected: socket.socket | None) -> float | None:
+    """Seconds since the last packet of the other end that acknowledges anything; None where the system does not say."""
+    info = _tcp_info(connected, _QUIET_END)
+    return None if info is None else float(struct.unpack_from("I", info, _QUIET_AT)[0] / 1e3)
 
 
 def unsent_bytes(connected: socket.socket | None) -> int:
@@ -50,6 +52,17 @@ def unacknowledged_bytes(connected: socket.socket | None) -> int | None:
     import termios  # only where there is one
 
     return _asked(connected, termios.TIOCOUTQ)
+
+
+def _tcp_info(connected: socket.socket | None, size: int) -> bytes | None:
+    """The first ``size`` bytes of what Linux tells about the connection; None where it tells less."""
+    if connected is None or not sys.platform.startswith("linux") or connected.fileno() < 0:
+        return None
+    try:
+        info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)
+    except OSError:
+        return None
+    return info if len(info) == size else None
 
 
 def _asked(connected: socket.socket | None, request: int) -> int | None:

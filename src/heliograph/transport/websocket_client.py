@@ -33,6 +33,7 @@ from heliograph.transport.proxy import proxy_for
 from heliograph.transport.socket_queues import (
     departed_bytes,
     keep_send_queue_short,
+    quiet_s,
     reset_on_close,
     unacknowledged_bytes,
     unsent_bytes,
@@ -165,10 +166,13 @@ class WebsocketConnection:
     def delivery(self) -> Delivery:
         """How far the bytes written to the stream have come; certain on Linux."""
         transport = self._websocket.transport
-        queued = unacknowledged_bytes(transport.get_extra_info("socket"))
+        connected = transport.get_extra_info("socket")
+        queued = unacknowledged_bytes(connected)
         accepted = self._websocket.written.written_bytes if self._websocket.written else 0
         pending = transport.get_write_buffer_size() + (queued or 0)
-        return Delivery(accepted, self.sent_bytes, accepted - pending, certain=queued is not None)
+        return Delivery(
+            accepted, self.sent_bytes, accepted - pending, certain=queued is not None, quiet_s=quiet_s(connected)
+        )
 
     async def ping(self) -> None:
         """Send a ping and wait for its pong.
