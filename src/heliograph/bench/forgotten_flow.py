@@ -1,4 +1,5 @@
-"""How long the next question waits after a NAT has forgotten the open connection, beside a client that opens a new one."""
+"""How long the next question waits after a NAT has forgotten the open connection, beside a client that opens a new
+one."""
 
 from __future__ import annotations
 

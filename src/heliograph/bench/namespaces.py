@@ -1,5 +1,5 @@
-"""A device, a router and a cloud, each in a network namespace of its own: packets can be dropped below TCP, as a NAT does
-that forgets a flow. A proxy in user space cannot show that: it acknowledges what it does not deliver.
+"""A device, a router and a cloud, each in a network namespace of its own: packets can be dropped below TCP, as a NAT
+does that forgets a flow. A proxy in user space cannot show that: it acknowledges what it does not deliver.
 
 Needs Linux, root and iproute2's ``ip``; nothing of this machine's own network is touched::
 

@@ -73,8 +73,8 @@ class DeviceClient:
     """Asks questions over one connection, opened with the first and kept for the next.
 
     Where the connection breaks, the session goes on over another one: the cloud keeps what has arrived for a while, and
-    the device keeps the streams. Where the cloud has not greeted it yet, or keeps nothing, it begins again. A cloud that is
-    full is asked again later. All that within a question's deadline.
+    the device keeps the streams. Where the cloud has not greeted it yet, or keeps nothing, it begins again. A cloud
+    that is full is asked again later. All that within a question's deadline.
 
     Args:
         open_connection: makes an open connection, such as

@@ -10,8 +10,8 @@ from heliograph.transport.base import Delivery
 class Departures:
     """Keeps which of the bytes that a connection accepted last were payload.
 
-    A message is taken to be frame heads first and payload behind, so a message that left half way counts its first bytes as
-    heads: never more payload than left.
+    A message is taken to be frame heads first and payload behind, so a message that left half way counts its first
+    bytes as heads: never more payload than left.
     """
 
     def __init__(self) -> None:

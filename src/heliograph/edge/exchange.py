@@ -36,8 +36,8 @@ JUDGED_MESSAGE_BYTES = 40
 bytes more of framing on a stream of 160, against what a slow link would carry in vain."""
 
 STOP_GRACE_S = 1.0
-"""Where the device knows that the controller will have enough, it waits this long for ENOUGH before it goes on; on a slow link
-as long as opening the connection took, which is two round trips and some hundred bytes."""
+"""Where the device knows that the controller will have enough, it waits this long for ENOUGH before it goes on; on a
+slow link as long as opening the connection took, which is two round trips and some hundred bytes."""
 
 CropSource = Callable[[tuple[int, int, int, int]], Awaitable[PhotoStream]]
 """A region in 1/1024 of the photo to the stream that shows it, encoded."""
@@ -143,7 +143,7 @@ class Exchange:
         stream = self._stream
         if stream.encoded is None:
             assert encoding is not None, "a new photo is being encoded"
-            stream.encoded = await encoding
+            stream.encoded = await asyncio.shield(encoding)  # another connection may still need it
         encoded = stream.encoded
         stream.allowed = chunk_end(encoded, stream.sent) if self._asks else NO_LIMIT
         if self._question.wish.byte_budget:
@@ -238,7 +238,7 @@ class Exchange:
                         self._stream.resumed.set()
                     case RegionRequested(self._question_id, box):
                         region = asyncio.create_task(self._serve_region(box))
-                    case ErrorReceived(error_class, question_id) if question_id in (None, self._question_id):
+                    case ErrorReceived(error_class, self._question_id):
                         raise error_class()
                     case SessionClosed(error_class):
                         raise (error_class or ConnectionLostError)()

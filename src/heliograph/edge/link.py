@@ -1,8 +1,8 @@
 """One open connection with its session: the thin asyncio shell around the sans-IO protocol.
 
-Three tasks live as long as the connection: a writer that carries what the session has queued, a reader that turns bytes into
-events, and one that watches for signs of life while something is sent or an answer is owed. Whoever asks a question only
-touches the session and waits; a question that is given up half way therefore never cuts a message in two.
+Three tasks live as long as the connection: a writer that carries what the session has queued, a reader that turns bytes
+into events, and one that watches for signs of life while something is sent or an answer is owed. Whoever asks a
+question only touches the session and waits; a question that is given up half way therefore never cuts a message in two.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import contextlib
 from collections.abc import Callable
 
 from heliograph.edge.departures import Departures
-from heliograph.edge.liveness import LOOK_AFTER_S, LivenessWatch, Sight, Verdict
 from heliograph.errors import ConnectionLostError, HeliographError, ServerBusyError, TooManyError
 from heliograph.protocol.events import Event, SessionClosed, WelcomeReceived
 from heliograph.protocol.session import DeviceSession
 from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Connection
+from heliograph.transport.liveness import LOOK_AFTER_S, LivenessWatch, Sight, Verdict
 
 _CLOSE_TIMEOUT_S = 2.0
 """For saying goodbye: nothing is lost with it, so nobody waits longer, however slow the link is."""

@@ -1,5 +1,5 @@
-"""The device's session over as many connections as it takes: taken up again where one broke, begun again where there is none
-to take up."""
+"""The device's session over as many connections as it takes: taken up again where one broke, begun again where there is
+none to take up."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from heliograph.errors import (
 )
 from heliograph.protocol.session import DeviceSession
 from heliograph.transport.base import Connection
+from heliograph.transport.liveness import OPENINGS
 
 _LEAST_OPENING_S = 10.0
 _OPENING_SHARE = 0.5
-"""Opening the first connection may take so much of the question's time: what is slower leaves none for an answer."""
-
-_OPENINGS = 4.0
-"""A later one may take so many times what the slowest has taken; twice as long after every attempt that took longer."""
+"""Opening the first connection may take so much of the question's time: what is slower leaves none for an answer. A
+later one may take :data:`OPENINGS` times what the slowest has taken, and twice as long after every attempt that took
+longer."""
 
 _TRANSIENT = (ConnectionLostError, ServerBusyError, ServerUnreachableError, TimedOutError)
 
@@ -54,8 +54,8 @@ class DeviceSessionKeeper:
         photos: sent again as far as the cloud does not hold them.
         clock: seconds, ascending.
         backoff: how long to wait between attempts.
-        reconnect_s: how long to try after a connection broke, within a question's time; 0 for not at all, None for as long
-            as the question has.
+        reconnect_s: how long to try after a connection broke, within a question's time; 0 for not at all, None for as
+            long as the question has.
     """
 
     def __init__(
@@ -158,7 +158,8 @@ class DeviceSessionKeeper:
 
         Raises:
             ServerBusyError: it was full to the last.
-            HeliographError: ``cause``, where nothing could be reached for too long; or why the cloud refused the session.
+            HeliographError: ``cause``, where nothing could be reached for too long; or why the cloud refused the
+                session.
         """
         if self._reconnect_s is not None:
             until_s = min(until_s, self._clock() + self._reconnect_s)
@@ -212,7 +213,7 @@ class DeviceSessionKeeper:
     def _opening_limit_s(self, left_s: float) -> float:
         if self._slowest_opening_s is None:
             return max(_LEAST_OPENING_S, _OPENING_SHARE * left_s)
-        usual_s = max(_LEAST_OPENING_S, _OPENINGS * self._slowest_opening_s)
+        usual_s = max(_LEAST_OPENING_S, OPENINGS * self._slowest_opening_s)
         return usual_s * 2.0 ** min(self._late_openings, 16)
 
     def _is_hopeless(self, error: HeliographError) -> bool:

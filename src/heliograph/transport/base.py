@@ -19,11 +19,11 @@ class Delivery(NamedTuple):
     Attributes:
         accepted_bytes: handed to the connection so far, framing included.
         departed_bytes: of them, what has left this machine.
-        acknowledged_bytes: of them, what the other end's system has acknowledged. Where this system does not say, what has
-            left this process.
+        acknowledged_bytes: of them, what the other end's system has acknowledged. Where this system does not say, what
+            has left this process.
         certain: False where this system does not say.
-        quiet_s: since the other end's system last said anything at all, acknowledgements of what is known already included;
-            None where this system does not say.
+        quiet_s: since the other end's system last said anything at all, acknowledgements of what is known already
+            included; None where this system does not say.
     """
 
     accepted_bytes: int

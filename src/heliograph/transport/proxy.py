@@ -1,7 +1,8 @@
-"""Which proxy the environment names for a cloud: ``HTTPS_PROXY``, ``HTTP_PROXY``, ``WSS_PROXY``, ``WS_PROXY``, ``NO_PROXY``.
+"""Which proxy the environment names for a cloud: ``HTTPS_PROXY``, ``HTTP_PROXY``, ``WSS_PROXY``, ``WS_PROXY``,
+``NO_PROXY``.
 
-The choice and the CONNECT exchange are those of ``websockets``; addresses of this machine are never asked of a proxy, as no
-browser does.
+The choice and the CONNECT exchange are those of ``websockets``; addresses of this machine are never asked of a proxy,
+as no browser does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What the system knows of a TCP socket's send queue: Linux says how much was never sent and what was not acknowledged."""
+"""What the system knows of a TCP socket's send queue: Linux says how much was never sent and what was not
+acknowledged."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 def keep_send_queue_short(connected: socket.socket | None, limit_bytes: int) -> None:
     """Let the system take no more than ``limit_bytes`` that cannot be sent yet; without effect but on Linux."""
-    if connected is not None and sys.platform.startswith("linux"):
+    if connected is not None and sys.platform.startswith("linux") and connected.fileno() >= 0:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, limit_bytes)
 
 
@@ -25,7 +26,8 @@ def reset_on_close(connected: socket.socket | None) -> None:
 
 
 def departed_bytes(connected: socket.socket | None) -> int | None:
-    """Bytes of the stream that were sent, each counted once however often it was; None where the system does not say."""
+    """Bytes of the stream that were sent, each counted once however often it was; None where the system does not
+    say."""
     info = _tcp_info(connected, _SENT_END)
     if info is None:
         return None

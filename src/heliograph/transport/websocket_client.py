@@ -29,6 +29,7 @@ from heliograph.errors import (
 )
 from heliograph.protocol.limits import MAX_MESSAGE_BYTES
 from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Delivery
+from heliograph.transport.liveness import LOOK_AFTER_S, OPENINGS, LivenessWatch, Sight, Verdict
 from heliograph.transport.proxy import proxy_for
 from heliograph.transport.socket_queues import (
     departed_bytes,
@@ -48,6 +49,10 @@ SEND_BUFFER_BYTES = 4096
 
 TRY_AGAIN_LATER = 1013
 """Close code (IANA registry of RFC 6455) of a server that is full."""
+
+PATIENCE_S = 10.0
+"""For proxy, TCP and TLS together, and then for a sign of life of the upgrade, at the first attempt; the upgrade of a
+slow link gets more by what TCP took, and each further attempt twice as long."""
 
 _DRAIN_POLL_S = 0.005
 _BUSY_STATUSES = (429, 502, 503, 504)
@@ -100,6 +105,18 @@ class _CountingConnection(ClientConnection):
         if departed is None:
             return self.written.written_bytes - int(self.written.get_write_buffer_size()) - unsent_bytes(connected)
         return min(self.written.written_bytes, departed - self._departed_before)
+
+    def delivery(self) -> Delivery:
+        """How far what was written has come; certain on Linux."""
+        if self.written is None:
+            return Delivery(0, 0, 0)
+        connected = self.written.get_extra_info("socket")
+        queued = unacknowledged_bytes(connected)
+        accepted = self.written.written_bytes
+        pending = int(self.written.get_write_buffer_size()) + (queued or 0)
+        return Delivery(
+            accepted, self.departed_bytes, accepted - pending, certain=queued is not None, quiet_s=quiet_s(connected)
+        )
 
 
 class WebsocketConnection:
@@ -165,14 +182,7 @@ class WebsocketConnection:
 
     def delivery(self) -> Delivery:
         """How far the bytes written to the stream have come; certain on Linux."""
-        transport = self._websocket.transport
-        connected = transport.get_extra_info("socket")
-        queued = unacknowledged_bytes(connected)
-        accepted = self._websocket.written.written_bytes if self._websocket.written else 0
-        pending = transport.get_write_buffer_size() + (queued or 0)
-        return Delivery(
-            accepted, self.sent_bytes, accepted - pending, certain=queued is not None, quiet_s=quiet_s(connected)
-        )
+        return self._websocket.delivery()
 
     async def ping(self) -> None:
         """Send a ping and wait for its pong.
@@ -221,13 +231,14 @@ async def open_websocket(
         access_token: shown as ``Authorization: Bearer`` for the sake of a proxy in front of the cloud, which does
             not read HELLO; empty sends no such header.
         ssl: context for ``wss``; the system's certificates if None.
-        open_timeout_s: for proxy, TCP, TLS and the HTTP upgrade together; None for no limit, since how long that takes is
-            up to the link, and how long it may take is up to the question's deadline.
+        open_timeout_s: for proxy, TCP, TLS and the HTTP upgrade together; None for no limit, since how long that takes
+            is up to the link, and how long it may take is up to the question's deadline.
         receive_timeout_s: longest silence that ``receive`` bears; None for no limit, since a device may be silent
             between questions and sets a deadline for each.
 
     Raises:
-        ServerUnreachableError: refused, no such host, certificate refused, not a websocket server, or the proxy refused.
+        ServerUnreachableError: refused, no such host, certificate refused, not a websocket server, or the proxy
+            refused.
         ConnectionLostError: what was being opened broke half way.
         ServerBusyError: the server or a proxy in front said to try again later (429, 502, 503, 504).
         TimedOutError: not open in time.
@@ -238,36 +249,92 @@ async def open_websocket(
     proxy: str | None = None
     try:
         proxy = proxy_for(url)
-        websocket = await _connect(url, access_token, ssl, open_timeout_s, proxy)
+        options = _options(access_token, ssl, proxy)
+        async with asyncio.timeout(open_timeout_s):
+            websocket = await _connected(url, options)
     except (WebSocketException, OSError, ValueError, ImportError) as error:
         raise _opening_error(error, proxied=proxy is not None) from error
     keep_send_queue_short(websocket.transport.get_extra_info("socket"), SEND_BUFFER_BYTES)
     return WebsocketConnection(websocket, receive_timeout_s)
 
 
-async def _connect(
-    url: str, access_token: str, ssl: SSLContext | None, open_timeout_s: float | None, proxy: str | None
-) -> _CountingConnection:
+def _options(access_token: str, ssl: SSLContext | None, proxy: str | None) -> dict[str, Any]:
     options: dict[str, Any] = {"ssl": ssl} if ssl is not None else {}
     if access_token:
         if not (access_token.isascii() and access_token.isprintable()):
             raise UsageError  # what could end the header line and begin another
         options["additional_headers"] = {"Authorization": f"Bearer {access_token}"}
-    websocket = await connect(
-        url,
-        create_connection=_CountingConnection,
-        compression=None,
-        user_agent_header=None,
-        proxy=proxy,
-        open_timeout=open_timeout_s,
-        ping_interval=None,  # the library's pings cost bytes while nothing is asked, and take 40 s to notice anything
-        close_timeout=CLOSE_TIMEOUT_S,
-        max_size=MAX_MESSAGE_BYTES,
-        max_queue=MAX_QUEUED_MESSAGES,
-        write_limit=SEND_BUFFER_BYTES,
+    return {
+        "compression": None,
+        "user_agent_header": None,
+        "proxy": proxy,
+        "open_timeout": None,  # of the caller
+        "ping_interval": None,  # the library's cost bytes while nothing is asked, and notice after 40 s
+        "close_timeout": CLOSE_TIMEOUT_S,
+        "max_size": MAX_MESSAGE_BYTES,
+        "max_queue": MAX_QUEUED_MESSAGES,
+        "write_limit": SEND_BUFFER_BYTES,
         **options,
-    )
-    return cast(_CountingConnection, websocket)
+    }
+
+
+async def _connected(url: str, options: dict[str, Any]) -> _CountingConnection:
+    """Connect. Where nobody takes the connection, or nothing shows that the link is alive, again from another port and
+    with twice the patience: something on the way may drop the packets of the first one."""
+    patience_s = PATIENCE_S
+    while True:
+        opening = _Opening(url, options)
+        try:
+            if await opening.is_taken(patience_s) and await opening.is_answered(patience_s):
+                return await opening.connection()
+        finally:
+            await opening.give_up()
+        patience_s *= 2
+
+
+class _Opening:
+    """One attempt to open a websocket: TCP and TLS (through a proxy, if there is one), then the HTTP upgrade."""
+
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        self._now_s = asyncio.get_running_loop().time
+        self._started_s = self._now_s()
+        self._made: _CountingConnection | None = None
+        connecting = connect(url, create_connection=cast(Any, self._make), **options)
+        self._task = asyncio.ensure_future(connecting.__aenter__())
+
+    def _make(self, *arguments: Any, **named: Any) -> _CountingConnection:
+        self._made = _CountingConnection(*arguments, **named)
+        return self._made
+
+    async def is_taken(self, patience_s: float) -> bool:
+        """Whether the other end takes the connection in time; True as well where it is refused for good."""
+        while not self._task.done() and (self._made is None or self._made.written is None):
+            if self._now_s() - self._started_s > patience_s:
+                return False
+            await asyncio.wait((self._task,), timeout=LOOK_AFTER_S)
+        return True
+
+    async def is_answered(self, patience_s: float) -> bool:
+        """Whether the upgrade comes to an end, good or bad, before the link must be taken for dead."""
+        least_s = max(self._now_s() - self._started_s, patience_s / OPENINGS)
+        watch = LivenessWatch(least_s, self._now_s())
+        while not self._task.done():
+            if self._made is not None:
+                sight = Sight(self._made.delivery(), self._made.read_bytes, owed=True)
+                if watch.look(sight, self._now_s()) is Verdict.DEAD:
+                    return False
+            await asyncio.wait((self._task,), timeout=LOOK_AFTER_S)
+        return True
+
+    async def connection(self) -> _CountingConnection:
+        """The open connection, or what went wrong."""
+        return cast(_CountingConnection, await self._task)
+
+    async def give_up(self) -> None:
+        """Let go of what is not open yet."""
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
 
 def _opening_error(error: Exception, *, proxied: bool) -> HeliographError:

@@ -5,10 +5,10 @@ Two clocks run, each only while there is something to wait for::
     bytes are not acknowledged --- none of them moves, nothing is heard ------------------------> dead after limit_s
     an answer is owed ------------ silence --> ping after 3/8 of limit_s --- no sign of life ---> dead after limit_s
 
-The sender's own queue says nothing: a question of a hundred bytes leaves it at once, into a flow that a NAT forgot an hour
-ago. Bytes that move are a sign of life however slowly they do, so a thin link is not taken for a dead one; a link on which
-opening the connection took long gets more time for everything else too. While nothing is sent and nothing is owed, nothing
-is looked at and no byte is spent.
+The sender's own queue says nothing: a question of a hundred bytes leaves it at once, into a flow that a NAT forgot an
+hour ago. Bytes that move are a sign of life however slowly they do, so a thin link is not taken for a dead one; a link
+on which opening the connection took long gets more time for everything else too. While nothing is sent and nothing is
+owed, nothing is looked at and no byte is spent.
 """
 
 from __future__ import annotations
@@ -19,17 +19,19 @@ from enum import Enum, auto
 from heliograph.transport.base import Delivery
 
 STALL_S = 8.0
-"""So long nothing may show that the link is alive; TCP has sent again five times by then (0.2, 0.6, 1.4, 3.0, 6.2 s)."""
+"""So long nothing may show that the link is alive; TCP has sent again five times by then (0.2, 0.6, 1.4, 3.0, 6.2
+s)."""
 
 LOOK_AFTER_S = STALL_S / 16
 """Between two looks at a link on which something is waited for."""
 
-_OPENINGS = 4.0
-"""The limit on a slow link in openings: TCP's handshake and the HTTP upgrade cross it with about 700 bytes, packet heads
-included, one behind the other; a full packet of 1,500 that is sent twice takes as long as four of them."""
+OPENINGS = 4.0
+"""The limit on a slow link in openings: TCP's handshake and the HTTP upgrade cross it with about 700 bytes, packet
+heads included, one behind the other; a full packet of 1,500 that is sent twice takes as long as four of them."""
 
 _GAPS, _GAP_MEMORY = 2.5, 0.8
-"""A link on which signs of life have been so far apart gets that many times as long; what it has shown fades with each."""
+"""A link on which signs of life have been so far apart gets that many times as long; what it has shown fades with
+each."""
 
 _PING_SHARE = 3 / 8
 _OPENING_BYTES = 400
@@ -73,7 +75,7 @@ class LivenessWatch:
     """
 
     def __init__(self, opening_s: float, now_s: float) -> None:
-        self._least_limit_s = max(STALL_S, _OPENINGS * opening_s)
+        self._least_limit_s = max(STALL_S, OPENINGS * opening_s)
         self._gap_s = 0.0
         self._s_per_byte = opening_s / _OPENING_BYTES
         self._seen = Sight(Delivery(0, 0, 0), 0, owed=False)
@@ -82,7 +84,7 @@ class LivenessWatch:
         self._heard_s = now_s  # when something last came, or began to be owed
         self._pinged_s: float | None = None
         self._patience_s = 0.0  # for the answer to that ping
-        self._before_ping_bytes = self._sure_bytes = 0  # accepted before the last ping; before the last that was answered
+        self._before_ping_bytes = self._sure_bytes = 0  # accepted before the last ping, and the last answered
 
     def look(self, sight: Sight, now_s: float) -> Verdict:
         """The verdict on what is seen; look about every :data:`LOOK_AFTER_S` while :meth:`is_waiting`, and at once when

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from heliograph.edge.liveness import LOOK_AFTER_S, STALL_S, LivenessWatch, Sight, Verdict
 from heliograph.transport.base import Delivery
+from heliograph.transport.liveness import LOOK_AFTER_S, STALL_S, LivenessWatch, Sight, Verdict
 
 
 @dataclass
