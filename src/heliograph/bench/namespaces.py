@@ -29,6 +29,10 @@ _ESTABLISHED = "01"
 _WIRING = (
     "link add name eth0 netns {device} type veth peer name eth0 netns {router}",
     "link add name eth0 netns {cloud} type veth peer name eth1 netns {router}",
+    "-n {device} link set eth0 address 02:00:00:00:00:01",
+    "-n {router} link set eth0 address 02:00:00:00:00:02",
+    "-n {router} link set eth1 address 02:00:00:00:00:03",
+    "-n {cloud} link set eth0 address 02:00:00:00:00:04",
     "-n {device} addr add 198.51.100.2/30 dev eth0",
     "-n {router} addr add 198.51.100.1/30 dev eth0",
     "-n {router} addr add 198.51.100.5/30 dev eth1",
@@ -37,6 +41,10 @@ _WIRING = (
     "-n {router} link set eth0 up",
     "-n {router} link set eth1 up",
     "-n {cloud} link set eth0 up",
+    "-n {device} neigh add 198.51.100.1 lladdr 02:00:00:00:00:02 dev eth0",  # or ARP would wait behind a slow queue
+    "-n {router} neigh add 198.51.100.2 lladdr 02:00:00:00:00:01 dev eth0",
+    "-n {router} neigh add 198.51.100.6 lladdr 02:00:00:00:00:04 dev eth1",
+    "-n {cloud} neigh add 198.51.100.5 lladdr 02:00:00:00:00:03 dev eth0",
     "-n {device} route add default via 198.51.100.1",
     "-n {cloud} route add default via 198.51.100.5",
 )

@@ -7,13 +7,14 @@ as no browser does.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from ipaddress import ip_address
 
 from websockets.exceptions import InvalidProxy
 from websockets.proxy import get_proxy, parse_proxy
 from websockets.uri import parse_uri
 
-from heliograph.errors import ServerUnreachableError
+from heliograph.errors import MissingExtraError, ServerUnreachableError
 
 
 def proxy_for(url: str) -> str | None:
@@ -24,6 +25,7 @@ def proxy_for(url: str) -> str | None:
 
     Raises:
         ServerUnreachableError: the environment names something that is no proxy's address.
+        MissingExtraError: it names a SOCKS proxy, and ``heliograph[socks]`` is not installed.
         ValueError, websockets.exceptions.InvalidURI: ``url`` is no such address.
     """
     address = parse_uri(url)
@@ -33,10 +35,16 @@ def proxy_for(url: str) -> str | None:
     if proxy is None:
         return None
     try:
-        parse_proxy(proxy)
+        scheme = parse_proxy(proxy).scheme
     except (InvalidProxy, ValueError) as error:
         raise ServerUnreachableError(proxied=True) from error
+    if scheme.startswith("socks") and not _has_socks():
+        raise MissingExtraError("socks")
     return proxy
+
+
+def _has_socks() -> bool:
+    return find_spec("python_socks") is not None
 
 
 def _is_this_machine(host: str) -> bool:

@@ -20,7 +20,6 @@ from heliograph.errors import (
     ConnectionLostError,
     FrameDamagedError,
     HeliographError,
-    MissingExtraError,
     ServerBusyError,
     ServerUnreachableError,
     TimedOutError,
@@ -252,7 +251,7 @@ async def open_websocket(
         options = _options(access_token, ssl, proxy)
         async with asyncio.timeout(open_timeout_s):
             websocket = await _connected(url, options)
-    except (WebSocketException, OSError, ValueError, ImportError) as error:
+    except (WebSocketException, OSError, ValueError) as error:
         raise _opening_error(error, proxied=proxy is not None) from error
     keep_send_queue_short(websocket.transport.get_extra_info("socket"), SEND_BUFFER_BYTES)
     return WebsocketConnection(websocket, receive_timeout_s)
@@ -340,8 +339,6 @@ class _Opening:
 def _opening_error(error: Exception, *, proxied: bool) -> HeliographError:
     if isinstance(error, TimeoutError):
         return TimedOutError()
-    if isinstance(error, ImportError):
-        return MissingExtraError("socks")
     if isinstance(error, InvalidURI | ValueError):  # ValueError: no host name, or TLS given for ws://
         return UsageError()
     if isinstance(error, InvalidStatus) and error.response.status_code in _FORBIDDEN_STATUSES:
