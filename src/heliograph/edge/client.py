@@ -190,7 +190,7 @@ class DeviceClient:
                     return await self._ask_device(photo, asked, timing)
                 return await self._ask_cloud(photo, strategy, completed, asked, timing)
         except TimeoutError as error:
-            raise (ServerBusyError if self._session.busy else TimedOutError) from error
+            raise self._session.take_trouble() or TimedOutError() from error
 
     # ---- on the device ---------------------------------------------------------------------------------
     async def _ask_device(self, photo: PhotoSource, asked: Question, timing: _Timing) -> AskReport:

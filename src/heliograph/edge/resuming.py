@@ -80,7 +80,7 @@ class DeviceSessionKeeper:
         self._slowest_opening_s: float | None = None
         self._late_openings = 0
         self.reconnections = 0
-        self.busy = False
+        self._trouble: HeliographError | None = None
 
     @property
     def usable(self) -> bool:
@@ -114,6 +114,11 @@ class DeviceSessionKeeper:
         """Something was achieved: the next failure is a first one again."""
         self._backoff.restart()
 
+    def take_trouble(self) -> HeliographError | None:
+        """What kept a question that was cancelled from having a link; None where it had one. Said once."""
+        trouble, self._trouble = self._trouble, None
+        return trouble
+
     async def linked(self, until_s: float) -> DeviceLink:
         """The open link; a connection is opened where there is none, and a session that broke meanwhile goes on.
 
@@ -124,7 +129,7 @@ class DeviceSessionKeeper:
             ServerUnreachableError: no connection; at once where none was ever opened and none can be.
             ConnectionLostError, ServerBusyError: as :meth:`go_on`.
         """
-        self.busy = False
+        self._trouble = None
         if self._link is not None and not self._link.usable:
             await self._abandon()
         if self._link is None:
@@ -165,23 +170,27 @@ class DeviceSessionKeeper:
             until_s = min(until_s, self._clock() + self._reconnect_s)
         last = cause
         while True:
-            self.busy = isinstance(last, ServerBusyError)
-            pause_s = self._backoff.pause_s(busy=self.busy)
+            busy = isinstance(last, ServerBusyError)
+            trouble = last if busy else cause
+            pause_s = self._backoff.pause_s(busy=busy)
             if self._reconnect_s == 0 or self._clock() + pause_s >= until_s:
-                raise last if self.busy else cause
-            if not (self.busy and self.usable):
+                raise trouble
+            self._trouble = trouble
+            if not (busy and self.usable):
                 await self._abandon()
             await asyncio.sleep(pause_s)
-            if self.usable:
-                return
             try:
-                await self._take_up(until_s)
+                if not self.usable:
+                    await self._take_up(until_s)
+                    self.reconnections += 1
             except _TRANSIENT as error:
                 last = error
-                continue
-            self.reconnections += 1
-            self.busy = False
-            return
+            except HeliographError:
+                self._trouble = None
+                raise
+            else:
+                self._trouble = None
+                return
 
     async def _take_up(self, until_s: float) -> None:
         self._link = link = self._greeting(*await self._opened(until_s), self._token)
