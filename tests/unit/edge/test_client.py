@@ -20,7 +20,6 @@ from heliograph.edge.device import Device
 from heliograph.edge.report import Draft
 from heliograph.errors import (
     AnsweringFailedError,
-    ConnectionLostError,
     HeliographError,
     PhotoMissingError,
     QuestionEmptyError,
@@ -69,8 +68,6 @@ class Cloud:
 
     behave: Behaviour
     tokens: frozenset[str] = frozenset()
-    session_token: bytes = b""
-    shown: list[bytes] = field(default_factory=list)
     heard: list[Event] = field(default_factory=list)
     connections: list[MemoryConnection] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
@@ -84,7 +81,7 @@ class Cloud:
         return device_end
 
     async def _serve(self, connection: MemoryConnection) -> None:
-        self.session = CloudSession(b"", self.tokens, session_token=self.session_token, recall=self.shown.append)
+        self.session = CloudSession(b"", self.tokens)
         while not self.session.closed:
             for event in self.session.receive(await connection.receive(), now_s()):
                 self.heard.append(event)
@@ -255,86 +252,6 @@ def test_a_failed_question_leaves_the_connection_usable() -> None:
                 await client.ask(PHOTO, "colour?", strategy="jpeg")
             assert (await client.ask(PHOTO, "colour?", strategy="jpeg")).answer == "blue"
         assert len(cloud.connections) == 1
-
-    run(test)
-
-
-async def breaks_once_in_the_middle(cloud: Cloud, event: Event) -> None:
-    if isinstance(event, SegmentReceived):
-        if len(cloud.connections) == 1:
-            await cloud.connections[0].close()
-        elif event.index == 4:
-            cloud.final()
-
-
-def test_a_session_that_the_cloud_does_not_keep_begins_again() -> None:
-    async def test() -> None:
-        cloud = Cloud(breaks_once_in_the_middle)
-        async with DeviceClient(cloud.open, FakeDevice(stream(5))) as client:
-            report = await client.ask(PHOTO, "colour?", strategy="jpeg")
-        assert (report.answer, report.reconnections) == ("blue", 1)
-        assert len(cloud.connections) == 2
-
-    run(test)
-
-
-def test_a_region_that_took_two_connections_counts_once() -> None:
-    async def behave(cloud: Cloud, event: Event) -> None:
-        images = [heard.image_id for heard in cloud.heard if isinstance(heard, ImageAnnounced)]
-        match event:
-            case ImageFinished(image_id) if image_id == images[-1] and len(images) in (1, 3):
-                cloud.session.send_region(cloud.question_id, (0, 0, 512, 512))
-            case ImageFinished() if len(cloud.connections) == 1:
-                await cloud.connections[0].close()
-            case ImageFinished():
-                cloud.final()
-
-    async def test() -> None:
-        cloud = Cloud(behave)
-        async with DeviceClient(cloud.open, FakeDevice(stream(5))) as client:
-            report = await client.ask(Image.new("RGB", (64, 64)), "colour?", strategy="jpeg", region="always")
-        assert (report.answer, report.reconnections, report.regions_sent) == ("blue", 1, 1)
-        assert report.payload_bytes == 4 * 501  # photo and crop, over either connection
-
-    run(test)
-
-
-def test_a_session_given_up_at_a_deadline_is_taken_up_by_the_next_question() -> None:
-    """The link broke, nothing could be reached until the deadline; the cloud kept the session meanwhile."""
-
-    async def behave(cloud: Cloud, event: Event) -> None:
-        if isinstance(event, SegmentReceived) and event.index > 2 and len(cloud.connections) == 1:
-            await cloud.connections[0].close()
-        elif isinstance(event, ImageFinished):
-            cloud.final()
-
-    async def test() -> None:
-        cloud = Cloud(behave, session_token=b"t" * 16)
-
-        async def open_once_then_after_the_first_question() -> Connection:
-            if len(cloud.connections) == 1 and not reachable:
-                raise ServerUnreachableError
-            return await cloud.open()
-
-        reachable = list[bool]()
-        async with DeviceClient(open_once_then_after_the_first_question, FakeDevice(stream(5))) as client:
-            with pytest.raises(ConnectionLostError):
-                await client.ask(PHOTO, "colour?", strategy="jpeg", deadline_s=0.3)
-            reachable.append(True)
-            assert (await client.ask(PHOTO, "colour?", strategy="jpeg")).answer == "blue"
-        assert cloud.shown == [b"t" * 16]
-
-    run(test)
-
-
-def test_where_nothing_is_to_be_tried_again_a_lost_connection_is_named_and_the_next_question_reconnects() -> None:
-    async def test() -> None:
-        cloud = Cloud(breaks_once_in_the_middle)
-        async with DeviceClient(cloud.open, FakeDevice(stream(5)), reconnect_s=0) as client:
-            with pytest.raises(ConnectionLostError):
-                await client.ask(PHOTO, "colour?", strategy="jpeg")
-            assert (await client.ask(PHOTO, "colour?", strategy="jpeg")).payload_bytes == 501
-        assert len(cloud.connections) == 2
 
     run(test)
 
