@@ -164,7 +164,17 @@ class ServerBusyError(HeliographError):
 
 # ---- connection ------------------------------------------------------------------------------------
 class ServerUnreachableError(HeliographError):
+    """``proxied`` where the way there is a proxy that the environment names."""
+
     code, name, text = 50, "server-unreachable", "The server cannot be reached."
+
+    def __init__(self, *, proxied: bool = False) -> None:
+        super().__init__()
+        self.proxied = proxied
+
+    def __str__(self) -> str:
+        said = " The environment names a proxy: mend it, or list the host in NO_PROXY."
+        return self.text + (said if self.proxied else "")
 
 
 class ConnectionLostError(HeliographError):

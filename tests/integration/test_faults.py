@@ -79,7 +79,7 @@ async def say_nothing(connection: ServerConnection) -> None:
 )
 def test_cloud_that_misbehaves(handler: Handler, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with odd_cloud(handler) as url:
-        assert main([*ASK, *SMALL, "--server", url]) == 2
+        assert main([*ASK, *SMALL, "--server", url, "--timeout", "4"]) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"heliograph: {name}: ")
     assert said.count("\n") == 1

@@ -69,7 +69,7 @@ def asked(url: str, device: Device, on_final: Callable[[], None] = lambda: None,
         reports = list[AskReport]()
 
         async def connect() -> Connection:
-            return await open_shaped(await open_websocket(url), THIN)
+            return await open_shaped(lambda: open_websocket(url), THIN)
 
         async with DeviceClient(connect, device) as client:
             for item, question in questions():

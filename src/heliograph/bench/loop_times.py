@@ -203,7 +203,7 @@ async def _ask_all(
     url: str, bench: Bench, profile: LinkProfile, cases: Sequence[Case], ends: Ends, policy: str
 ) -> list[AskReport]:
     async def connect() -> Connection:
-        return await open_shaped(await open_websocket(url), profile)
+        return await open_shaped(lambda: open_websocket(url), profile)
 
     async def ask(client: DeviceClient, case: Case, end: int) -> AskReport:
         stop: dict[str, Any] = {"controller": "pull", "target": share_code(ends.quality)}

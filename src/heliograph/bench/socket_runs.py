@@ -115,7 +115,7 @@ async def _ask_all(
     url: str, bench: Bench, link: Link, strategy: str, setting: Setting, sample: Sequence[Item]
 ) -> list[_Asked]:
     async def connect() -> Connection:
-        return await open_shaped(await open_websocket(url), link.profile)
+        return await open_shaped(lambda: open_websocket(url), link.profile)
 
     async def ask(client: DeviceClient, item: Item) -> AskReport:
         photo = item.photo.copy()  # another object, so that the device does not take it for one the cloud holds

@@ -42,8 +42,10 @@ def connection_opener(
     from heliograph.transport.shaped import open_shaped
     from heliograph.transport.websocket_client import open_websocket
 
+    async def on_the_network() -> Connection:
+        return await open_websocket(server, token, context if server.startswith("wss:") else None)
+
     async def opener() -> Connection:
-        websocket = await open_websocket(server, token, context if server.startswith("wss:") else None)
-        return websocket if link is None else await open_shaped(websocket, link)
+        return await on_the_network() if link is None else await open_shaped(on_the_network, link)
 
     return opener

@@ -11,6 +11,7 @@ A further question about the same photo on the same connection sends the questio
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,15 +23,16 @@ from heliograph.codec.calibration import COMBINED
 from heliograph.controllers.base import Wish, share_code
 from heliograph.controllers.energy import DEFAULT_ENERGY_TARGET
 from heliograph.controllers.fixed import budget_code
+from heliograph.edge.backoff import Backoff
 from heliograph.edge.device import Device
 from heliograph.edge.exchange import CropSource, Exchange, Question
 from heliograph.edge.photo import Photo, read_photo
 from heliograph.edge.photo_identity import photo_identity, still_shows
 from heliograph.edge.region import Box, RegionSending, region_encoder
 from heliograph.edge.report import AskReport, Draft
-from heliograph.edge.resuming import RECONNECT_S, DeviceSessionKeeper
+from heliograph.edge.resuming import DeviceSessionKeeper
 from heliograph.edge.streams import HeldPhotos, PhotoStream
-from heliograph.errors import ConnectionLostError, PhotoMissingError, TimedOutError
+from heliograph.errors import ConnectionLostError, PhotoMissingError, ServerBusyError, TimedOutError
 from heliograph.protocol.frames import AnswerFlag
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, label
@@ -48,7 +50,9 @@ DEFAULT_QUALITY = 0.95
 LOCAL = "local"
 ENERGY, PUSH, PULL = "energy", "push", "pull"
 
-_MOST_RECONNECTIONS = 8
+_MOST_IN_VAIN = 8
+"""Connections in a row that may break without a segment more in the cloud: it may be the question that breaks them."""
+
 _NO_REGION = "never"
 _MS_PER_S = 1e3
 
@@ -59,6 +63,7 @@ class _Timing:
 
     clock: Callable[[], float]
     started_s: float
+    until_s: float
     encode_ms: float = 0.0
     photo_notes: tuple[str, ...] = ()
     photo_changed: bool = False
@@ -71,7 +76,8 @@ class DeviceClient:
     """Asks questions over one connection, opened with the first and kept for the next.
 
     Where the connection breaks, the session goes on over another one: the cloud keeps what has arrived for a while, and
-    the device keeps the streams.
+    the device keeps the streams. Where the cloud has not greeted it yet, or keeps nothing, it begins again. A cloud
+    that is full is asked again later. All that within a question's deadline.
 
     Args:
         open_connection: makes an open connection, such as
@@ -79,7 +85,9 @@ class DeviceClient:
         device: encodes photos.
         access_token: shown to the cloud.
         clock: seconds, ascending.
-        reconnect_s: how long to try after the connection broke, within a question's deadline; 0 for not at all.
+        reconnect_s: how long to try after the connection broke; 0 for not at all, None for as long as a question's
+            deadline allows.
+        jitter: numbers from 0 to below 1, so that devices that lost a cloud together do not come back together.
         key: shared with the cloud, to authenticate question, photo and answer; empty for none.
     """
 
@@ -89,7 +97,8 @@ class DeviceClient:
         device: Device,
         access_token: str = "",
         clock: Callable[[], float] = now_s,
-        reconnect_s: float = RECONNECT_S,
+        reconnect_s: float | None = None,
+        jitter: Callable[[], float] = random.random,
         *,
         key: bytes = b"",
     ) -> None:
@@ -98,7 +107,7 @@ class DeviceClient:
         self._turn = asyncio.Lock()
         self._photos = HeldPhotos()
         self._session = DeviceSessionKeeper(
-            open_connection, device.bundle_hash, access_token, self._photos, clock, reconnect_s, key
+            open_connection, device.bundle_hash, access_token, self._photos, clock, Backoff(jitter), reconnect_s, key
         )
 
     async def __aenter__(self) -> Self:
@@ -152,8 +161,9 @@ class DeviceClient:
             on_draft: called with every draft as it arrives.
 
         Raises:
-            ServerUnreachableError: no connection.
-            ConnectionLostError: it broke before the final answer, and the session could not go on.
+            ServerUnreachableError: no connection; at once where nobody was ever there.
+            ServerBusyError: the cloud was full to the last.
+            ConnectionLostError: it broke before the final answer, and again and again.
             TimedOutError: the deadline passed.
             HeliographError: any other named error of the photo, the question, the strategy or the cloud.
         """
@@ -175,15 +185,16 @@ class DeviceClient:
             self._device.calibration,
             lambda prefix: self._device.foresee(prefix, question),
         )
+        until_s = self._clock() + deadline_s
         try:
             async with asyncio.timeout(deadline_s), self._turn:
-                timing = _Timing(self._clock, self._clock())
+                timing = _Timing(self._clock, self._clock(), until_s)
                 if strategy == LOCAL:
                     return await self._ask_device(photo, asked, timing)
                 sending = region_sending or RegionSending()
                 return await self._ask_cloud(photo, strategy, completed, asked, timing, sending)
         except TimeoutError as error:
-            raise TimedOutError from error
+            raise self._session.take_trouble() or TimedOutError() from error
 
     # ---- on the device ---------------------------------------------------------------------------------
     async def _ask_device(self, photo: PhotoSource, asked: Question, timing: _Timing) -> AskReport:
@@ -225,15 +236,16 @@ class DeviceClient:
         if asked.region != _NO_REGION:
             asked = replace(asked, crop=self._crop_source(photo, identity, region_sending))
         encoding: asyncio.Future[EncodedImage] | None = None
-        if not self._session.usable or key not in self._photos:
+        if key not in self._photos:
             work = asyncio.to_thread(self._encode, photo, identity, strategy, setting, timing)
             encoding = asyncio.ensure_future(work)
         before, broken = self._session.counters, self._session.reconnections
         try:
-            link = await self._session.linked()
+            link = await self._session.linked(timing.until_s)
+            earlier_payload = self._session.counters.payload_never_left_bytes
             stream = self._photos.get(key) or self._photos.begin(key, photo, link.session)
             exchange = Exchange(asked, stream, timing.elapsed_ms)
-            final = await self._answered(exchange, encoding)
+            final = await self._answered(exchange, stream, encoding, timing.until_s)
         except BaseException:
             self._forget(key)  # whatever state it is in; the next question sends the photo anew
             raise
@@ -244,14 +256,15 @@ class DeviceClient:
         if timing.photo_changed:
             self._forget(key)  # what was sent is what the file shows by now, and not what its key says
         after = self._session.counters
+        never_left = after.payload_never_left_bytes - earlier_payload
         return AskReport(
             answer=final.text,
             confidence=final.confidence,
             strategy=strategy,
             setting=setting,
-            payload_bytes=exchange.payload_bytes,
-            wire_bytes_up=after[0] - before[0],
-            wire_bytes_down=after[1] - before[1],
+            payload_bytes=max(0, exchange.payload_bytes - never_left),
+            wire_bytes_up=after.up_bytes - before.up_bytes,
+            wire_bytes_down=after.down_bytes - before.down_bytes,
             encode_ms=timing.encode_ms,
             first_draft_ms=(exchange.drafts or [final])[0].t_ms,
             final_ms=final.t_ms,
@@ -266,15 +279,31 @@ class DeviceClient:
             photo_notes=timing.photo_notes,
         )
 
-    async def _answered(self, exchange: Exchange, encoding: asyncio.Future[EncodedImage] | None) -> Draft:
+    async def _answered(
+        self,
+        exchange: Exchange,
+        stream: PhotoStream,
+        encoding: asyncio.Future[EncodedImage] | None,
+        until_s: float,
+    ) -> Draft:
         """The final answer, over as many connections as it takes."""
-        for _ in range(_MOST_RECONNECTIONS):
+        in_vain, most_held = 0, 0
+        while True:
+            link = await self._session.linked(until_s)
             try:
-                return await exchange.run(await self._session.linked(), self._photos.next_id(), encoding)
-            except ConnectionLostError:
-                if not await self._session.go_on():
+                final = await exchange.run(link, self._photos.next_id(), encoding)
+            except (ConnectionLostError, ServerBusyError) as error:
+                await self._session.go_on(error, until_s)
+                if stream.sent > most_held:
+                    in_vain, most_held = 0, stream.sent
+                    self._session.restart_backoff()
+                elif isinstance(error, ConnectionLostError):
+                    in_vain += 1
+                if in_vain >= _MOST_IN_VAIN:
                     raise
-        raise ConnectionLostError
+            else:
+                self._session.restart_backoff()
+                return final
 
     def _encode(
         self, photo: PhotoSource, identity: object, strategy: str, setting: Setting, timing: _Timing

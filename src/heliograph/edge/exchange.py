@@ -36,7 +36,8 @@ JUDGED_MESSAGE_BYTES = 40
 bytes more of framing on a stream of 160, against what a slow link would carry in vain."""
 
 STOP_GRACE_S = 1.0
-"""Where the device knows that the controller will have enough, it waits this long for ENOUGH before it goes on."""
+"""Where the device knows that the controller will have enough, it waits this long for ENOUGH before it goes on; on a
+slow link as long as opening the connection took, which is two round trips and some hundred bytes."""
 
 CropSource = Callable[[tuple[int, int, int, int]], Awaitable[PhotoStream]]
 """A region in 1/1024 of the photo to the stream that shows it, encoded."""
@@ -72,6 +73,10 @@ class Exchange:
         question: what to ask.
         stream: the photo.
         elapsed_ms: time since the question was asked.
+
+    Attributes:
+        drafts: in order of arrival, over all connections.
+        payload_bytes: handed to all links; what never left a broken one included.
     """
 
     def __init__(self, question: Question, stream: PhotoStream, elapsed_ms: Callable[[], float]) -> None:
@@ -84,7 +89,12 @@ class Exchange:
         self._unsent_bytes = JUDGED_MESSAGE_BYTES if judged else DEFAULT_QUEUE_BYTES
         self.drafts: list[Draft] = []
         self.payload_bytes = 0
-        self.regions_sent = 0
+        self._regions_sent = set[tuple[int, int, int, int]]()
+
+    @property
+    def regions_sent(self) -> int:
+        """Crops that the cloud got, each counted once however many connections it took."""
+        return len(self._regions_sent)
 
     async def run(self, link: DeviceLink, question_id: int, encoding: asyncio.Future[EncodedImage] | None) -> Draft:
         """The final answer.
@@ -133,7 +143,7 @@ class Exchange:
         stream = self._stream
         if stream.encoded is None:
             assert encoding is not None, "a new photo is being encoded"
-            stream.encoded = await encoding
+            stream.encoded = await asyncio.shield(encoding)  # another connection may still need it
         encoded = stream.encoded
         stream.allowed = chunk_end(encoded, stream.sent) if self._asks else NO_LIMIT
         if self._question.wish.byte_budget:
@@ -153,7 +163,7 @@ class Exchange:
             total = len(encoded.segments) if self._asks else 0
             self._link.session.announce_image(stream.image_id, encoded.strategy, encoded.header, total)
             stream.announced = True
-            self.payload_bytes += len(encoded.header)
+            self._count_payload(len(encoded.header))
         if self._finish(stream, encoded):
             self._link.flush()
 
@@ -189,7 +199,7 @@ class Exchange:
     async def _grace(self) -> None:
         self._stream.resumed.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stream.resumed.wait(), STOP_GRACE_S)
+            await asyncio.wait_for(self._stream.resumed.wait(), max(STOP_GRACE_S, self._link.opening_s))
 
     def _queue_message(self, stream: PhotoStream, encoded: EncodedImage, end: int) -> None:
         """Queue segments up to ``end``, or until the message is large enough."""
@@ -199,8 +209,12 @@ class Exchange:
             self._link.session.send_segment(stream.image_id, segment)
             stream.sent += 1
             size += len(segment)
-        self.payload_bytes += size
+        self._count_payload(size)
         self._finish(stream, encoded)
+
+    def _count_payload(self, size: int) -> None:
+        self.payload_bytes += size
+        self._link.queue_payload(size)
 
     async def _serve_region(self, box: tuple[int, int, int, int]) -> None:
         """Send the crop that the cloud asks for, or say that it will not come: then the first answer stands."""
@@ -210,7 +224,7 @@ class Exchange:
                 crop = await self._question.crop(box)
         session.send_crop(self._question_id, None if crop is None else crop.image_id)
         if crop is not None and crop.encoded is not None:
-            self.regions_sent += 1
+            self._regions_sent.add(box)
             self._announce(crop, crop.encoded)
             await self._send_segments(crop, crop.encoded, None)
         self._link.flush()
@@ -231,7 +245,7 @@ class Exchange:
                         self._stream.resumed.set()
                     case RegionRequested(self._question_id, box):
                         region = asyncio.create_task(self._serve_region(box))
-                    case ErrorReceived(error_class, question_id) if question_id in (None, self._question_id):
+                    case ErrorReceived(error_class, self._question_id):
                         raise error_class()
                     case SessionClosed(error_class):
                         raise (error_class or ConnectionLostError)()

@@ -1,9 +1,8 @@
 """One open connection with its session: the thin asyncio shell around the sans-IO protocol.
 
-Two tasks live as long as the connection: a writer that carries what the session has queued, and a reader that
-turns bytes into events. Whoever asks a question only touches the session and waits; a question that is given up half
-way therefore never cuts a message in two. A third one watches a session that can go on over another connection: where
-what is queued does not move for a while, the link is taken for dead.
+Three tasks live as long as the connection: a writer that carries what the session has queued, a reader that turns bytes
+into events, and one that watches for signs of life while something is sent or an answer is owed. Whoever asks a
+question only touches the session and waits; a question that is given up half way therefore never cuts a message in two.
 """
 
 from __future__ import annotations
@@ -12,16 +11,15 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from heliograph.errors import ConnectionLostError, HeliographError
+from heliograph.edge.departures import Departures
+from heliograph.errors import ConnectionLostError, HeliographError, ServerBusyError, TooManyError
 from heliograph.protocol.events import Event, SessionClosed, WelcomeReceived
 from heliograph.protocol.session import DeviceSession
 from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Connection
-
-STALL_S = 10.0
-"""Unsent bytes that have not moved for so long mean a dead link; at 20 kbit/s a message leaves in a tenth of this."""
+from heliograph.transport.liveness import LOOK_AFTER_S, LivenessWatch, Sight, Verdict
 
 _CLOSE_TIMEOUT_S = 2.0
-_LOOKS_PER_STALL = 4
+"""For saying goodbye: nothing is lost with it, so nobody waits longer, however slow the link is."""
 
 
 class DeviceLink:
@@ -31,12 +29,19 @@ class DeviceLink:
         connection: open.
         session: new; HELLO is queued here and goes out with the first :meth:`flush`.
         clock: seconds, ascending.
+        opening_s: what opening the connection took: the first that is known of the link.
     """
 
-    def __init__(self, connection: Connection, session: DeviceSession, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, connection: Connection, session: DeviceSession, clock: Callable[[], float], opening_s: float = 0.0
+    ) -> None:
         self.connection = connection
         self.session = session
+        self.opening_s = opening_s
         self._clock = clock
+        self._departures = Departures()
+        self._pinging: asyncio.Task[None] | None = None
+        self._stirred = asyncio.Event()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._to_write = asyncio.Event()
         self._written = asyncio.Event()
@@ -45,12 +50,18 @@ class DeviceLink:
         self._welcome: WelcomeReceived | None = None
         self._greeted = asyncio.Event()
         session.start()
-        self._tasks = [asyncio.create_task(self._write()), asyncio.create_task(self._read())]
+        work = (self._write(), self._read(), self._watch())
+        self._tasks = [asyncio.create_task(one) for one in work]
 
     @property
     def usable(self) -> bool:
         """True as long as another question can be asked."""
         return self._failure is None and not self.session.closed
+
+    @property
+    def greeted(self) -> bool:
+        """True once the cloud has taken the session."""
+        return self._welcome is not None
 
     @property
     def session_token(self) -> bytes:
@@ -72,6 +83,16 @@ class DeviceLink:
         """Let the writer carry what the session has queued, as one message."""
         self._written.clear()
         self._to_write.set()
+        self._stirred.set()
+
+    def queue_payload(self, payload_bytes: int) -> None:
+        """So much of what is queued in the session is payload."""
+        self._departures.queue(payload_bytes)
+
+    @property
+    def payload_never_left(self) -> int:
+        """Payload bytes that were queued and are still on this machine."""
+        return self._departures.never_left(self.connection.delivery())
 
     async def room(self, unsent_bytes: int = DEFAULT_QUEUE_BYTES) -> None:
         """Wait until what was flushed is on its way, so that little is unsent when the cloud has enough.
@@ -110,16 +131,19 @@ class DeviceLink:
 
     async def _stop(self) -> None:
         self.session.close()
-        for task in self._tasks:
+        tasks = [*self._tasks, *([self._pinging] if self._pinging is not None else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _write(self) -> None:
         try:
             while True:
                 await self._to_write.wait()
                 self._to_write.clear()
+                self._departures.begin(self.connection.delivery())
                 await self.connection.send(self.session.bytes_to_send())
+                self._departures.end(self.connection.delivery())
                 if not self._to_write.is_set():
                     self._written.set()
         except HeliographError as error:
@@ -130,36 +154,56 @@ class DeviceLink:
             while not self.session.closed:
                 for event in self.session.receive(await self.connection.receive(), self._clock()):
                     if isinstance(event, SessionClosed):
-                        self._failure = self._failure or (event.error_class or ConnectionLostError)()
+                        self._failure = self._failure or self._end_of(event)
+                        event = SessionClosed(type(self._failure))
                         self._greeted.set()
                     elif isinstance(event, WelcomeReceived):
-                        self._note_welcome(event)
+                        self._welcome = event
+                        self._greeted.set()
                     self._events.put_nowait(event)
                 self.flush()
             self._written.set()
         except HeliographError as error:
             self._fail(error)
 
-    def _note_welcome(self, welcome: WelcomeReceived) -> None:
-        self._welcome = welcome
-        self._greeted.set()
-        if welcome.session_token:
-            self._tasks.append(asyncio.create_task(self._watch()))
+    def _end_of(self, closed: SessionClosed) -> HeliographError:
+        """Why the session is over. Before WELCOME it holds nothing: what is too many then are the others."""
+        error_class = closed.error_class or ConnectionLostError
+        return ServerBusyError() if self._welcome is None and error_class is TooManyError else error_class()
 
+    # ---- is anybody there? ---------------------------------------------------------------------------
     async def _watch(self) -> None:
-        """Take the link for dead where unsent bytes do not move."""
-        moved, still = self._progress(), 0
+        """Take the link for dead where nothing shows that it is alive."""
+        watch = LivenessWatch(self.opening_s, self._clock())
         while self._failure is None:
-            await asyncio.sleep(STALL_S / _LOOKS_PER_STALL)
-            waiting = not self._written.is_set() or self.connection.backlog_bytes() > 0
-            before, moved = moved, self._progress()
-            still = still + 1 if waiting and moved == before else 0
-            if still >= _LOOKS_PER_STALL:
-                self._fail(ConnectionLostError())
+            sight = self._sight()
+            match watch.look(sight, self._clock()):
+                case Verdict.DEAD:
+                    self._fail(ConnectionLostError())
+                case Verdict.PING if sight.answered:
+                    self._pinging = asyncio.create_task(self._ping())
+                case _:
+                    pass
+            if watch.is_waiting(sight) or not self._written.is_set():
+                await asyncio.sleep(LOOK_AFTER_S)
+            else:
+                self._stirred.clear()
+                await self._stirred.wait()
 
-    def _progress(self) -> tuple[int, int, int]:
+    def _sight(self) -> Sight:
         connection = self.connection
-        return connection.sent_bytes, connection.received_bytes, connection.backlog_bytes()
+        return Sight(
+            connection.delivery(),
+            connection.received_bytes,
+            owed=not self._greeted.is_set() or bool(self.session.open_questions),
+            answered=self._pinging is None or self._pinging.done(),
+        )
+
+    async def _ping(self) -> None:
+        try:
+            await self.connection.ping()
+        except HeliographError as error:
+            self._fail(error)
 
     def _fail(self, error: HeliographError) -> None:
         if self._failure is None:

@@ -155,6 +155,11 @@ class LinkWatch:
         self._wait_s = _FIRST_WAIT_S
         self._next_probe_s = 0.0
 
+    @property
+    def wait_s(self) -> float:
+        """The pause before the next probe, as it has become."""
+        return self._wait_s
+
     def failed(self, now_s: float) -> None:
         """An exchange or a probe got no answer."""
         self._wait_s = _FIRST_WAIT_S if self.up else min(2 * self._wait_s, _LONGEST_WAIT_S)

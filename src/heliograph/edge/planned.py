@@ -31,9 +31,11 @@ from heliograph.errors import (
     BundleDamagedError,
     ConnectionLostError,
     HeliographError,
+    ServerBusyError,
     ServerUnreachableError,
     TimedOutError,
 )
+from heliograph.transport.liveness import OPENINGS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,11 +51,16 @@ _ENGINES = {"klt": (_TOKENS,), "meta": (_TOKENS, _META), LOCAL: (_TOKENS,)}
 
 _PIXELS = ("jpeg", "webp", "avif")
 _UNLIMITED = 0
-_PROBE_LIMIT_S = 5.0
+_LEAST_PROBE_S = 5.0
+"""For one probe; more on a link on which opening took long, and the longer the pauses between probes have become."""
+
 _PATIENCE = 2.0
 """The cloud gets at least so many times the expected time before the device begins an answer of its own."""
 
-_LINK_ERRORS = (ServerUnreachableError, ConnectionLostError, TimedOutError)
+_RECONNECT_S = 10.0
+"""How long a device that can answer by itself tries to get a broken connection back before it does."""
+
+_LINK_ERRORS = (ServerUnreachableError, ServerBusyError, ConnectionLostError, TimedOutError)
 
 
 @dataclass(frozen=True)
@@ -109,11 +116,13 @@ class PlannedClient:
         known = {curve.strategy for curve in self._curves.curves} & _usable(device)
         self._usable = frozenset(known if only is None else known & only)
         self._clock = clock
-        self._client = DeviceClient(self._open, device, access_token, clock, key=key)
+        reconnect_s = _RECONNECT_S if LOCAL in self._usable else None
+        self._client = DeviceClient(self._open, device, access_token, clock, reconnect_s, key=key)
         # answers while the other one waits
         self._alone = DeviceClient(self._open, device, access_token, clock, key=key)
         self._link, self._watch = LinkEstimator(), LinkWatch()
         self._watched: WatchedConnection | None = None
+        self._opening_s = 0.0
         self._held: dict[object, tuple[PhotoSource, set[str]]] = {}
         self._loaded: set[str] = set()
         self._probing: asyncio.Task[None] | None = None
@@ -264,7 +273,9 @@ class PlannedClient:
         asked_s = self._clock()
         self._watched = None
         self._held.clear()
-        self._watched = WatchedConnection(await self._open_inner(), self._clock, asked_s)
+        inner = await self._open_inner()
+        self._opening_s = self._clock() - asked_s
+        self._watched = WatchedConnection(inner, self._clock, asked_s)
         return self._watched
 
     @property
@@ -328,7 +339,7 @@ class PlannedClient:
     async def _probe(self) -> None:
         """Opening a connection, some 300 bytes, and closing it."""
         try:
-            async with asyncio.timeout(_PROBE_LIMIT_S):
+            async with asyncio.timeout(max(_LEAST_PROBE_S, OPENINGS * self._opening_s, self._watch.wait_s)):
                 connection = await self._open_inner()
             self._watch.probed(self._clock())
             await connection.close()

@@ -1,24 +1,49 @@
-"""The device's session over as many connections as it takes: taken up again where one broke."""
+"""The device's session over as many connections as it takes: taken up again where one broke, begun again where there is
+none to take up."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
+from heliograph.edge.backoff import Backoff
 from heliograph.edge.link import DeviceLink
 from heliograph.edge.streams import HeldPhotos
-from heliograph.errors import ConnectionLostError, ServerUnreachableError, TimedOutError
+from heliograph.errors import (
+    ConnectionLostError,
+    HeliographError,
+    ServerBusyError,
+    ServerUnreachableError,
+    TimedOutError,
+)
 from heliograph.protocol.authentication import NONCE_BYTES
 from heliograph.protocol.session import DeviceSession
 from heliograph.transport.base import Connection
+from heliograph.transport.liveness import OPENINGS
 
-RECONNECT_S = 60.0
-"""How long a device tries to get a session back whose connection broke; a question's own limit may end it sooner."""
+_LEAST_OPENING_S = 10.0
+_OPENING_SHARE = 0.5
+"""Opening the first connection may take so much of the question's time: what is slower leaves none for an answer. A
+later one may take :data:`OPENINGS` times what the slowest has taken, and twice as long after every attempt that took
+longer."""
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 4.0
-_WELCOME_S = 10.0
-_BROKEN = (ConnectionLostError, ServerUnreachableError, TimedOutError)
+_TRANSIENT = (ConnectionLostError, ServerBusyError, ServerUnreachableError, TimedOutError)
+
+
+class Counters(NamedTuple):
+    """Bytes of all connections so far.
+
+    Attributes:
+        up_bytes: that left.
+        down_bytes: that came.
+        payload_never_left_bytes: payload handed to connections that broke before it left.
+    """
+
+    up_bytes: int = 0
+    down_bytes: int = 0
+    payload_never_left_bytes: int = 0
 
 
 class DeviceSessionKeeper:
@@ -30,7 +55,9 @@ class DeviceSessionKeeper:
         access_token: shown to the cloud.
         photos: sent again as far as the cloud does not hold them.
         clock: seconds, ascending.
-        reconnect_s: how long to try after a connection broke; 0 for not at all.
+        backoff: how long to wait between attempts.
+        reconnect_s: how long to try after a connection broke, within a question's time; 0 for not at all, None for as
+            long as the question has.
         key: shared with the cloud, to authenticate every session; empty for none.
     """
 
@@ -41,18 +68,24 @@ class DeviceSessionKeeper:
         access_token: str,
         photos: HeldPhotos,
         clock: Callable[[], float],
-        reconnect_s: float = RECONNECT_S,
+        backoff: Backoff,
+        reconnect_s: float | None = None,
         key: bytes = b"",
     ) -> None:
         self._open_connection = open_connection
         self._bundle_hash, self._access_token = bundle_hash, access_token
         self._photos = photos
         self._clock = clock
+        self._backoff = backoff
         self._reconnect_s = reconnect_s
         self._key = key
         self._link: DeviceLink | None = None
-        self._earlier_bytes = (0, 0)
+        self._token = b""  # of the session that was let go last
+        self._earlier = Counters()
+        self._slowest_opening_s: float | None = None
+        self._late_openings = 0
         self.reconnections = 0
+        self._trouble: HeliographError | None = None
 
     @property
     def usable(self) -> bool:
@@ -65,12 +98,9 @@ class DeviceSessionKeeper:
         return self._link.session if self._link is not None else None
 
     @property
-    def counters(self) -> tuple[int, int]:
-        """Bytes sent and received over all connections so far."""
-        up, down = self._earlier_bytes
-        if self._link is None:
-            return up, down
-        return up + self._link.connection.sent_bytes, down + self._link.connection.received_bytes
+    def counters(self) -> Counters:
+        """Of all connections that were open."""
+        return self._earlier if self._link is None else self._with(self._link)
 
     def flush(self) -> None:
         """Let what is queued go out."""
@@ -80,71 +110,131 @@ class DeviceSessionKeeper:
     async def close(self) -> None:
         """Close the connection, if there is one; never waits longer than two seconds."""
         link = self._let_go()
+        self._token = b""
         self._photos.clear()
         if link is not None:
             await link.close()
 
-    async def linked(self) -> DeviceLink:
+    def restart_backoff(self) -> None:
+        """Something was achieved: the next failure is a first one again."""
+        self._backoff.restart()
+
+    def take_trouble(self) -> HeliographError | None:
+        """What kept a question that was cancelled from having a link; None where it had one. Said once."""
+        trouble, self._trouble = self._trouble, None
+        return trouble
+
+    async def linked(self, until_s: float) -> DeviceLink:
         """The open link; a connection is opened where there is none, and a session that broke meanwhile goes on.
 
+        Args:
+            until_s: when the question's time is over.
+
         Raises:
-            ServerUnreachableError: no connection.
+            ServerUnreachableError: no connection; at once where none was ever opened and none can be.
+            ConnectionLostError, ServerBusyError: as :meth:`go_on`.
         """
-        if self._link is not None and not self._link.usable and not await self.go_on():
-            await self.close()
+        self._trouble = None
+        if self._link is not None and not self._link.usable:
+            await self._abandon()
         if self._link is None:
-            self._link = self._greeting(await self._opened())
-        self._link.drop_events()
-        return self._link
+            await self._link_anew(until_s)
+        link = self._current()
+        link.drop_events()
+        return link
 
-    async def go_on(self) -> bool:
-        """Take the session up again after its connection broke.
+    async def _link_anew(self, until_s: float) -> None:
+        if self._token and self._reconnect_s != 0:
+            await self.go_on(ConnectionLostError(), until_s)
+            return
+        try:
+            self._link = self._greeting(*await self._opened(until_s))
+        except _TRANSIENT as error:
+            if self._is_hopeless(error):
+                raise
+            await self.go_on(error, until_s)
+        else:
+            self._photos.go_on(self._link.session, None)  # a new session holds nothing
 
-        Returns:
-            False where it cannot go on: the cloud gave no token, or nothing could be reached for too long. Photos that
-            the cloud did not keep are marked to be sent again.
+    async def go_on(self, cause: HeliographError, until_s: float) -> None:
+        """Take the session up again after its connection broke, or begin it again where the cloud has not greeted it or
+        gave no token. Photos that the cloud does not hold are marked to be sent again.
+
+        A cloud that is busy is asked again later, over the same connection where it is still open.
+
+        Args:
+            cause: what went wrong.
+            until_s: when the question's time is over.
+
+        Raises:
+            ServerBusyError: it was full to the last.
+            HeliographError: ``cause``, where nothing could be reached for too long; or why the cloud refused the
+                session.
         """
-        broken = self._link
-        if broken is None or not broken.session_token or self._reconnect_s <= 0:
-            return False
-        token, until_s, pause_s = broken.session_token, self._clock() + self._reconnect_s, _FIRST_PAUSE_S
-        self._let_go()
-        await broken.abandon()
+        if self._reconnect_s is not None:
+            until_s = min(until_s, self._clock() + self._reconnect_s)
+        last = cause
         while True:
+            busy = isinstance(last, ServerBusyError)
+            trouble = last if busy else cause
+            pause_s = self._backoff.pause_s(busy=busy)
+            if self._reconnect_s == 0 or self._clock() + pause_s >= until_s:
+                raise trouble
+            self._trouble = trouble
+            if not (busy and self.usable):
+                await self._abandon()
+            await asyncio.sleep(pause_s)
             try:
-                await self._take_up(token)
-            except _BROKEN:
-                if self._clock() + pause_s > until_s:
-                    return False
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-                continue
-            self.reconnections += 1
-            return True
+                if not self.usable:
+                    await self._take_up(until_s)
+                    self.reconnections += 1
+            except _TRANSIENT as error:
+                last = error
+            except HeliographError:
+                self._trouble = None
+                raise
+            else:
+                self._trouble = None
+                return
 
-    async def _take_up(self, token: bytes) -> None:
-        link = self._greeting(await self._opened(), token)
+    async def _take_up(self, until_s: float) -> None:
+        self._link = link = self._greeting(*await self._opened(until_s), self._token)
         link.flush()
         try:
-            async with asyncio.timeout(_WELCOME_S):
-                welcome = await link.welcome()
-        except TimeoutError as error:
-            await link.abandon()
-            raise TimedOutError from error
+            welcome = await link.welcome()
         except BaseException:
-            await link.abandon()
+            await self._abandon()
             raise
         link.drop_events()
         self._photos.go_on(link.session, welcome.held)
-        self._link = link
 
-    async def _opened(self) -> Connection:
+    async def _opened(self, until_s: float) -> tuple[Connection, float]:
+        """A connection, and how long opening it took."""
+        started_s = self._clock()
         try:
-            return await self._open_connection()
-        except TimedOutError as error:
+            async with asyncio.timeout(self._opening_limit_s(until_s - started_s)):
+                connection = await self._open_connection()
+        except TimeoutError as error:
+            self._late_openings += 1
             raise ServerUnreachableError from error
+        except TimedOutError as error:  # of an opener with a limit of its own
+            raise ServerUnreachableError from error
+        took_s = self._clock() - started_s
+        self._slowest_opening_s = max(took_s, self._slowest_opening_s or 0.0)
+        self._late_openings = 0
+        return connection, took_s
 
-    def _greeting(self, connection: Connection, token: bytes = b"") -> DeviceLink:
+    def _opening_limit_s(self, left_s: float) -> float:
+        if self._slowest_opening_s is None:
+            return max(_LEAST_OPENING_S, _OPENING_SHARE * left_s)
+        usual_s = max(_LEAST_OPENING_S, OPENINGS * self._slowest_opening_s)
+        return usual_s * 2.0 ** min(self._late_openings, 16)
+
+    def _is_hopeless(self, error: HeliographError) -> bool:
+        """Whether nobody is there: no connection was ever opened, and none was refused for want of room."""
+        return self._slowest_opening_s is None and isinstance(error, ServerUnreachableError)
+
+    def _greeting(self, connection: Connection, opening_s: float, token: bytes = b"") -> DeviceLink:
         session = DeviceSession(
             self._bundle_hash,
             self._access_token,
@@ -153,9 +243,31 @@ class DeviceSessionKeeper:
             key=self._key,
             nonce=secrets.token_bytes(NONCE_BYTES) if self._key else b"",
         )
-        return DeviceLink(connection, session, self._clock)
+        return DeviceLink(connection, session, self._clock, opening_s)
+
+    def _current(self) -> DeviceLink:
+        assert self._link is not None, "linked and go_on leave a link or raise"
+        return self._link
+
+    def _with(self, link: DeviceLink) -> Counters:
+        earlier, connection = self._earlier, link.connection
+        return Counters(
+            earlier.up_bytes + connection.sent_bytes,
+            earlier.down_bytes + connection.received_bytes,
+            earlier.payload_never_left_bytes,
+        )
 
     def _let_go(self) -> DeviceLink | None:
-        self._earlier_bytes = self.counters
         link, self._link = self._link, None
+        if link is not None:
+            counted = self._with(link)
+            lost = counted.payload_never_left_bytes + link.payload_never_left
+            self._earlier = counted._replace(payload_never_left_bytes=lost)
+            if link.greeted:
+                self._token = link.session_token
         return link
+
+    async def _abandon(self) -> None:
+        link = self._let_go()
+        if link is not None:
+            await link.abandon()

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from heliograph.edge.link_estimate import LinkObservation
 from heliograph.errors import HeliographError
-from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Connection, client_message_bytes
+from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Connection, Delivery, client_message_bytes
 
 _Reply = TypeVar("_Reply")
 
@@ -62,6 +62,14 @@ class WatchedConnection:
     def backlog_bytes(self) -> int:
         """Of the inner connection."""
         return self._inner.backlog_bytes()
+
+    def delivery(self) -> Delivery:
+        """Of the inner connection."""
+        return self._inner.delivery()
+
+    async def ping(self) -> None:
+        """As the inner connection."""
+        await self._marked(self._inner.ping())
 
     async def drain(self, limit_bytes: int = DEFAULT_QUEUE_BYTES) -> None:
         """As the inner connection."""

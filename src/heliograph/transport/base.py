@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 DEFAULT_QUEUE_BYTES = 256
 """How much a device that waits for "enough" leaves unsent: a few frames, so that little is sent in vain."""
 
 _MASK_BYTES = 4
+
+PING_BYTES, PONG_BYTES = 2 + _MASK_BYTES, 2
+"""A websocket ping without payload from the device, and the answer to it."""
+
+
+class Delivery(NamedTuple):
+    """How far the bytes of a connection have come; compare two of them to see whether anything moves.
+
+    Attributes:
+        accepted_bytes: handed to the connection so far, framing included.
+        departed_bytes: of them, what has left this machine.
+        acknowledged_bytes: of them, what the other end's system has acknowledged. Where this system does not say, what
+            has left this process.
+        certain: False where this system does not say.
+        quiet_s: since the other end's system last said anything at all, acknowledgements of what is known already
+            included; None where this system does not say.
+    """
+
+    accepted_bytes: int
+    departed_bytes: int
+    acknowledged_bytes: int
+    certain: bool = True
+    quiet_s: float | None = None
+
+    @property
+    def pending_bytes(self) -> int:
+        """Accepted and not acknowledged."""
+        return max(0, self.accepted_bytes - self.acknowledged_bytes)
 
 
 class Connection(Protocol):
@@ -15,7 +43,7 @@ class Connection(Protocol):
 
     @property
     def sent_bytes(self) -> int:
-        """Bytes given to the TCP stream so far, websocket framing and HTTP handshake included."""
+        """Bytes that have left so far, websocket framing and HTTP handshake included; not what is still queued here."""
 
     @property
     def received_bytes(self) -> int:
@@ -38,6 +66,16 @@ class Connection(Protocol):
 
     def backlog_bytes(self) -> int:
         """Bytes accepted by :meth:`send` that have not begun to travel."""
+
+    def delivery(self) -> Delivery:
+        """How far the bytes accepted by :meth:`send` have come."""
+
+    async def ping(self) -> None:
+        """Ask the other end for a sign of life and wait for it: :data:`PING_BYTES` up, :data:`PONG_BYTES` down.
+
+        Raises:
+            ConnectionLostError: the connection is gone.
+        """
 
     async def drain(self, limit_bytes: int = DEFAULT_QUEUE_BYTES) -> None:
         """Wait until at most ``limit_bytes`` are unsent, so that a later "enough" can stop the rest.

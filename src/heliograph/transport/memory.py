@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 
 from heliograph.errors import ConnectionLostError
-from heliograph.transport.base import DEFAULT_QUEUE_BYTES
+from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Delivery
 
 _MAX_QUEUED_MESSAGES = 64
 
@@ -82,6 +82,20 @@ class MemoryConnection:
     def backlog_bytes(self) -> int:
         """Bytes that the other end has not taken."""
         return sum(map(len, self._outgoing.messages))
+
+    def delivery(self) -> Delivery:
+        """What the other end has not taken is not acknowledged."""
+        carried = self._outgoing.carried_bytes
+        return Delivery(carried, carried, carried - self.backlog_bytes())
+
+    async def ping(self) -> None:
+        """Return at once: the other end is in this process.
+
+        Raises:
+            ConnectionLostError: one of the ends is closed.
+        """
+        if self._outgoing.closed:
+            raise ConnectionLostError
 
     async def drain(self, limit_bytes: int = DEFAULT_QUEUE_BYTES) -> None:
         """Return at once: memory has no link whose queue could fill."""

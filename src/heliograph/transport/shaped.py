@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from heliograph.clock import now_s
 from heliograph.errors import ConnectionLostError, HeliographError
-from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Connection, client_message_bytes, server_message_bytes
+from heliograph.transport.base import (
+    DEFAULT_QUEUE_BYTES,
+    PING_BYTES,
+    PONG_BYTES,
+    Connection,
+    Delivery,
+    client_message_bytes,
+    server_message_bytes,
+)
 from heliograph.transport.links import LinkDirection, LinkProfile, handshake_seconds
 
 SOCKET_BUFFER_BYTES = 4096
 """What :meth:`ShapedConnection.send` accepts ahead of the link, as a small socket buffer would."""
 _MAX_QUEUED_MESSAGES = 64
 
+_REQUEST_BYTES = 150
+"""A low guess of the HTTP request: how long is waited before the connection is opened, not how long in all."""
+
 _Sizes = Callable[[int], int]
+_Upward = bytes | asyncio.Future[None]
+"""A message, or a ping with whom its answer wakes."""
 
 
 class ShapedConnection:
@@ -43,11 +56,14 @@ class ShapedConnection:
         self._inner = inner
         self._clock = clock
         self._start_s = clock()
+        self._round_trip_s = profile.round_trip_s
+        self._accepted_bytes = self._handed_over_bytes = self._crossing_bytes = 0
         self._up = LinkDirection(profile, up=True)
         self._down = LinkDirection(profile, up=False)
         self._up_bytes, self._down_bytes = up_bytes, down_bytes
-        self._going_up: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
-        self._coming_down: asyncio.Queue[tuple[float, bytes | HeliographError]] = asyncio.Queue(_MAX_QUEUED_MESSAGES)
+        self._going_up: asyncio.Queue[tuple[float, _Upward]] = asyncio.Queue()
+        self._coming_down: asyncio.Queue[tuple[float, int, bytes | HeliographError]]
+        self._coming_down = asyncio.Queue(_MAX_QUEUED_MESSAGES)
         self._arrived: asyncio.Queue[bytes | HeliographError] = asyncio.Queue(_MAX_QUEUED_MESSAGES)
         self._failure: HeliographError | None = None
         self._ended = False
@@ -56,13 +72,14 @@ class ShapedConnection:
 
     @property
     def sent_bytes(self) -> int:
-        """The inner connection's count: bytes still in the link's queue are not in it."""
-        return self._inner.sent_bytes
+        """The inner connection's count and what has left the link's queue but not arrived there; pings included."""
+        on_the_way = self._accepted_bytes - self._handed_over_bytes - self.backlog_bytes()
+        return self._inner.sent_bytes + max(0, on_the_way)
 
     @property
     def received_bytes(self) -> int:
-        """The inner connection's count."""
-        return self._inner.received_bytes
+        """The inner connection's count without what has not crossed the link."""
+        return max(0, self._inner.received_bytes - self._crossing_bytes)
 
     async def send(self, data: bytes) -> None:
         """Queue a message at the link; waits while 4096 bytes are queued.
@@ -72,8 +89,7 @@ class ShapedConnection:
         """
         await self.drain(SOCKET_BUFFER_BYTES)
         if data:
-            carried = self._up.carry(self._now_s(), self._up_bytes(len(data)))
-            self._going_up.put_nowait((carried.arrives_s, bytes(data)))
+            self._go_up(bytes(data), self._up_bytes(len(data)))
 
     async def receive(self) -> bytes:
         """The next message that has crossed the link; ``b""`` at the end. Safe to cancel."""
@@ -90,6 +106,22 @@ class ShapedConnection:
         """Bytes in the link's queue that have not begun to travel."""
         return self._up.backlog_bytes(self._now_s())
 
+    def delivery(self) -> Delivery:
+        """A byte is acknowledged a round trip after it has left the link's queue."""
+        accepted, now_s = self._accepted_bytes, self._now_s()
+        departed = accepted - self._up.backlog_bytes(now_s)
+        return Delivery(accepted, departed, accepted - self._up.backlog_bytes(now_s - self._round_trip_s))
+
+    async def ping(self) -> None:
+        """A ping that crosses the link behind what was sent before, and its answer likewise.
+
+        Raises:
+            ConnectionLostError: the inner connection is gone.
+        """
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._go_up(answered, PING_BYTES)
+        await answered
+
     async def drain(self, limit_bytes: int = DEFAULT_QUEUE_BYTES) -> None:
         """Wait until at most ``limit_bytes`` are in the link's queue.
 
@@ -103,24 +135,27 @@ class ShapedConnection:
 
     async def close(self) -> None:
         """Drop what is on its way and close the inner connection."""
-        for task in self._tasks:
-            task.cancel()
+        self._stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._failure = self._failure or ConnectionLostError()
-        if not self._ended:
-            with contextlib.suppress(asyncio.QueueFull):
-                self._arrived.put_nowait(b"")
         await self._inner.close()
 
     def abort(self) -> None:
         """Drop what is on its way and abort the inner connection."""
+        self._stop()
+        self._inner.abort()
+
+    def _stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         self._failure = self._failure or ConnectionLostError()
         if not self._ended:
             with contextlib.suppress(asyncio.QueueFull):
                 self._arrived.put_nowait(b"")
-        self._inner.abort()
+
+    def _go_up(self, what: _Upward, size: int) -> None:
+        carried = self._up.carry(self._now_s(), size)
+        self._accepted_bytes += size
+        self._going_up.put_nowait((carried.arrives_s, what))
 
     def _now_s(self) -> float:
         return self._clock() - self._start_s
@@ -130,13 +165,33 @@ class ShapedConnection:
 
     async def _carry_up(self) -> None:
         while True:
-            arrives_s, data = await self._going_up.get()
+            arrives_s, what = await self._going_up.get()
             await self._sleep_until(arrives_s)
             try:
-                await self._inner.send(data)
+                if isinstance(what, bytes):
+                    self._handed_over_bytes += self._up_bytes(len(what))
+                    await self._inner.send(what)
+                else:
+                    self._handed_over_bytes += PING_BYTES
+                    pinging = asyncio.create_task(self._ping_inner(what))
+                    self._tasks.append(pinging)
+                    pinging.add_done_callback(self._tasks.remove)
             except HeliographError as error:
                 self._failure = error
                 return
+
+    async def _ping_inner(self, answered: asyncio.Future[None]) -> None:
+        try:
+            await self._inner.ping()
+        except HeliographError as error:
+            if not answered.done():
+                answered.set_exception(error)
+            return
+        self._crossing_bytes += PONG_BYTES
+        await self._sleep_until(self._down.carry(self._now_s(), PONG_BYTES).arrives_s)
+        self._crossing_bytes -= PONG_BYTES
+        if not answered.done():
+            answered.set_result(None)
 
     async def _take_down(self) -> None:
         data: bytes | HeliographError = b"-"
@@ -147,16 +202,32 @@ class ShapedConnection:
                 data = error
             size = 0 if isinstance(data, HeliographError) else self._down_bytes(len(data))
             carried = self._down.carry(self._now_s(), size)
-            await self._coming_down.put((carried.arrives_s, data))
+            self._crossing_bytes += size
+            await self._coming_down.put((carried.arrives_s, size, data))
 
     async def _carry_down(self) -> None:
         while True:
-            arrives_s, data = await self._coming_down.get()
+            arrives_s, size, data = await self._coming_down.get()
             await self._sleep_until(arrives_s)
+            self._crossing_bytes -= size
             await self._arrived.put(data)
 
 
-async def open_shaped(inner: Connection, profile: LinkProfile) -> ShapedConnection:
-    """Shape a connection that was opened on a fast link: waits as long as its handshake would have taken."""
-    await asyncio.sleep(handshake_seconds(profile, inner.sent_bytes, inner.received_bytes))
-    return ShapedConnection(inner, profile)
+async def open_shaped(
+    open_inner: Callable[[], Awaitable[Connection]], profile: LinkProfile, clock: Callable[[], float] = now_s
+) -> ShapedConnection:
+    """Open a connection on a fast link and shape it: takes as long as its handshake would on the shaped one.
+
+    The other end sees the connection when the request would have come, so that its own time limits run as they would.
+
+    Args:
+        open_inner: opens the connection that really carries the bytes.
+        profile: the link.
+        clock: seconds, ascending.
+    """
+    start_s = clock()
+    await asyncio.sleep(handshake_seconds(profile, _REQUEST_BYTES, 0) - profile.one_way_delay_s)
+    inner = await open_inner()
+    left_s = start_s + handshake_seconds(profile, inner.sent_bytes, inner.received_bytes) - clock()
+    await asyncio.sleep(max(0.0, left_s))
+    return ShapedConnection(inner, profile, clock=clock)

@@ -3,35 +3,59 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
-import sys
-from ssl import SSLContext
+from ssl import SSLContext, SSLEOFError
 from typing import Any, cast
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidStatus, InvalidURI, WebSocketException
+from websockets.exceptions import (
+    ConnectionClosed,
+    ConnectionClosedOK,
+    InvalidMessage,
+    InvalidStatus,
+    InvalidURI,
+    WebSocketException,
+)
 
 from heliograph.errors import (
     ConnectionLostError,
     FrameDamagedError,
     HeliographError,
+    ServerBusyError,
     ServerUnreachableError,
     TimedOutError,
     UnauthorizedError,
     UsageError,
 )
 from heliograph.protocol.limits import MAX_MESSAGE_BYTES
-from heliograph.transport.base import DEFAULT_QUEUE_BYTES
+from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Delivery
+from heliograph.transport.liveness import LOOK_AFTER_S, OPENINGS, LivenessWatch, Sight, Verdict
+from heliograph.transport.proxy import proxy_for
+from heliograph.transport.socket_queues import (
+    departed_bytes,
+    keep_send_queue_short,
+    quiet_s,
+    reset_on_close,
+    unacknowledged_bytes,
+    unsent_bytes,
+)
 
-OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
+"""For the closing handshake: nothing is lost with it, so nobody waits longer, however slow the link is."""
+
 MAX_QUEUED_MESSAGES = 4
 SEND_BUFFER_BYTES = 4096
 """Unsent bytes that asyncio and the kernel may hold each before ``send`` waits."""
 
+TRY_AGAIN_LATER = 1013
+"""Close code (IANA registry of RFC 6455) of a server that is full."""
+
+PATIENCE_S = 10.0
+"""For proxy, TCP and TLS together, and then for a sign of life of the upgrade, at the first attempt; the upgrade of a
+slow link gets more by what TCP took, and each further attempt twice as long."""
+
 _DRAIN_POLL_S = 0.005
-_SIOCOUTQNSD = 0x894B  # Linux: bytes in the send queue that were never sent
+_BUSY_STATUSES = (429, 502, 503, 504)
+_FORBIDDEN_STATUSES = (401, 403)
 
 
 class _CountingTransport:
@@ -54,14 +78,44 @@ class _CountingConnection(ClientConnection):
 
     written: _CountingTransport | None = None
     read_bytes = 0
+    _departed_before = 0
+    _departed_in_all: int | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.written = _CountingTransport(cast(asyncio.Transport, transport))
+        self._departed_before = departed_bytes(transport.get_extra_info("socket")) or 0  # what was said to a proxy
         super().connection_made(cast(asyncio.Transport, self.written))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._departed_in_all = self.departed_bytes  # the last moment at which the socket can be asked
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         self.read_bytes += len(data)
         super().data_received(data)
+
+    @property
+    def departed_bytes(self) -> int:
+        """What was written and has left; under TLS before encryption, and known less exactly."""
+        if self._departed_in_all is not None or self.written is None:
+            return self._departed_in_all or 0
+        connected = self.written.get_extra_info("socket")
+        departed = departed_bytes(connected)
+        if departed is None:
+            return self.written.written_bytes - int(self.written.get_write_buffer_size()) - unsent_bytes(connected)
+        return min(self.written.written_bytes, departed - self._departed_before)
+
+    def delivery(self) -> Delivery:
+        """How far what was written has come; certain on Linux."""
+        if self.written is None:
+            return Delivery(0, 0, 0)
+        connected = self.written.get_extra_info("socket")
+        queued = unacknowledged_bytes(connected)
+        accepted = self.written.written_bytes
+        pending = int(self.written.get_write_buffer_size()) + (queued or 0)
+        return Delivery(
+            accepted, self.departed_bytes, accepted - pending, certain=queued is not None, quiet_s=quiet_s(connected)
+        )
 
 
 class WebsocketConnection:
@@ -73,8 +127,8 @@ class WebsocketConnection:
 
     @property
     def sent_bytes(self) -> int:
-        """Bytes written to the stream: HTTP request, frames, close. Under TLS, before encryption."""
-        return self._websocket.written.written_bytes if self._websocket.written else 0
+        """Bytes of HTTP request, frames and close that have left. Under TLS, before encryption."""
+        return self._websocket.departed_bytes
 
     @property
     def received_bytes(self) -> int:
@@ -99,6 +153,7 @@ class WebsocketConnection:
 
         Raises:
             ConnectionLostError: the connection broke or the server closed it with an error.
+            ServerBusyError: the server closed it because it is full (code 1013).
             TimedOutError: nothing came within the time limit given to :func:`open_websocket`.
             FrameDamagedError: the server sent text in place of bytes.
         """
@@ -110,7 +165,10 @@ class WebsocketConnection:
             raise TimedOutError from error
         except ConnectionClosedOK:
             return b""
-        except (ConnectionClosed, OSError) as error:
+        except ConnectionClosed as error:
+            busy = error.rcvd is not None and error.rcvd.code == TRY_AGAIN_LATER
+            raise (ServerBusyError if busy else ConnectionLostError) from error
+        except OSError as error:
             raise ConnectionLostError from error
         if isinstance(message, str):
             raise FrameDamagedError
@@ -119,7 +177,22 @@ class WebsocketConnection:
     def backlog_bytes(self) -> int:
         """Unsent bytes in asyncio's buffer and, on Linux, in the kernel's."""
         transport = self._websocket.transport
-        return transport.get_write_buffer_size() + _kernel_unsent_bytes(transport.get_extra_info("socket"))
+        return transport.get_write_buffer_size() + unsent_bytes(transport.get_extra_info("socket"))
+
+    def delivery(self) -> Delivery:
+        """How far the bytes written to the stream have come; certain on Linux."""
+        return self._websocket.delivery()
+
+    async def ping(self) -> None:
+        """Send a ping and wait for its pong.
+
+        Raises:
+            ConnectionLostError: the connection is gone.
+        """
+        try:
+            await (await self._websocket.ping(b""))
+        except (WebSocketException, OSError) as error:
+            raise ConnectionLostError from error
 
     async def drain(self, limit_bytes: int = DEFAULT_QUEUE_BYTES) -> None:
         """Wait until at most ``limit_bytes`` are unsent.
@@ -138,6 +211,7 @@ class WebsocketConnection:
 
     def abort(self) -> None:
         """Reset the TCP connection."""
+        reset_on_close(self._websocket.transport.get_extra_info("socket"))
         self._websocket.transport.abort()
 
 
@@ -146,76 +220,138 @@ async def open_websocket(
     access_token: str = "",
     ssl: SSLContext | None = None,
     *,
-    open_timeout_s: float = OPEN_TIMEOUT_S,
+    open_timeout_s: float | None = None,
     receive_timeout_s: float | None = None,
 ) -> WebsocketConnection:
-    """Connect to a cloud.
+    """Connect to a cloud, through the proxy that the environment names for it (see :mod:`heliograph.transport.proxy`).
 
     Args:
         url: ``ws://host:port/path`` or ``wss://...``.
         access_token: shown as ``Authorization: Bearer`` for the sake of a proxy in front of the cloud, which does
             not read HELLO; empty sends no such header.
         ssl: context for ``wss``; the system's certificates if None.
-        open_timeout_s: for TCP, TLS and the HTTP upgrade together.
+        open_timeout_s: for proxy, TCP, TLS and the HTTP upgrade together; None for no limit, since how long that takes
+            is up to the link, and how long it may take is up to the question's deadline.
         receive_timeout_s: longest silence that ``receive`` bears; None for no limit, since a device may be silent
             between questions and sets a deadline for each.
 
     Raises:
-        ServerUnreachableError: refused, no such host, certificate refused, or not a websocket server.
+        ServerUnreachableError: refused, no such host, certificate refused, not a websocket server, or the proxy
+            refused.
+        ConnectionLostError: what was being opened broke half way.
+        ServerBusyError: the server or a proxy in front said to try again later (429, 502, 503, 504).
         TimedOutError: not open in time.
         UnauthorizedError: a proxy in front answered 401 or 403.
+        MissingExtraError: the environment names a SOCKS proxy, and ``heliograph[socks]`` is not installed.
         UsageError: not a websocket address, or a token with characters that no header may hold.
     """
+    proxy: str | None = None
     try:
-        websocket = await _connect(url, access_token, ssl, open_timeout_s)
+        proxy = proxy_for(url)
+        options = _options(access_token, ssl, proxy)
+        async with asyncio.timeout(open_timeout_s):
+            websocket = await _connected(url, options)
     except (WebSocketException, OSError, ValueError) as error:
-        raise _opening_error(error) from error
-    _keep_kernel_queue_short(websocket.transport.get_extra_info("socket"))
+        raise _opening_error(error, proxied=proxy is not None) from error
+    keep_send_queue_short(websocket.transport.get_extra_info("socket"), SEND_BUFFER_BYTES)
     return WebsocketConnection(websocket, receive_timeout_s)
 
 
-async def _connect(url: str, access_token: str, ssl: SSLContext | None, open_timeout_s: float) -> _CountingConnection:
+def _options(access_token: str, ssl: SSLContext | None, proxy: str | None) -> dict[str, Any]:
     options: dict[str, Any] = {"ssl": ssl} if ssl is not None else {}
     if access_token:
         if not (access_token.isascii() and access_token.isprintable()):
             raise UsageError  # what could end the header line and begin another
         options["additional_headers"] = {"Authorization": f"Bearer {access_token}"}
-    websocket = await connect(
-        url,
-        create_connection=_CountingConnection,
-        compression=None,
-        user_agent_header=None,
-        proxy=None,
-        open_timeout=open_timeout_s,
-        ping_interval=None,  # a ping behind a long queue on a thin link would be taken for a dead peer
-        close_timeout=CLOSE_TIMEOUT_S,
-        max_size=MAX_MESSAGE_BYTES,
-        max_queue=MAX_QUEUED_MESSAGES,
-        write_limit=SEND_BUFFER_BYTES,
+    return {
+        "compression": None,
+        "user_agent_header": None,
+        "proxy": proxy,
+        "open_timeout": None,  # of the caller
+        "ping_interval": None,  # the library's cost bytes while nothing is asked, and notice after 40 s
+        "close_timeout": CLOSE_TIMEOUT_S,
+        "max_size": MAX_MESSAGE_BYTES,
+        "max_queue": MAX_QUEUED_MESSAGES,
+        "write_limit": SEND_BUFFER_BYTES,
         **options,
-    )
-    return cast(_CountingConnection, websocket)
+    }
 
 
-def _opening_error(error: Exception) -> HeliographError:
+async def _connected(url: str, options: dict[str, Any]) -> _CountingConnection:
+    """Connect. Where nobody takes the connection, or nothing shows that the link is alive, again from another port and
+    with twice the patience: something on the way may drop the packets of the first one."""
+    patience_s = PATIENCE_S
+    while True:
+        opening = _Opening(url, options)
+        try:
+            if await opening.is_taken(patience_s) and await opening.is_answered(patience_s):
+                return await opening.connection()
+        finally:
+            await opening.give_up()
+        patience_s *= 2
+
+
+class _Opening:
+    """One attempt to open a websocket: TCP and TLS (through a proxy, if there is one), then the HTTP upgrade."""
+
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        self._now_s = asyncio.get_running_loop().time
+        self._started_s = self._now_s()
+        self._made: _CountingConnection | None = None
+        connecting = connect(url, create_connection=cast(Any, self._make), **options)
+        self._task = asyncio.ensure_future(connecting.__aenter__())
+
+    def _make(self, *arguments: Any, **named: Any) -> _CountingConnection:
+        self._made = _CountingConnection(*arguments, **named)
+        return self._made
+
+    async def is_taken(self, patience_s: float) -> bool:
+        """Whether the other end takes the connection in time; True as well where it is refused for good."""
+        while not self._task.done() and (self._made is None or self._made.written is None):
+            if self._now_s() - self._started_s > patience_s:
+                return False
+            await asyncio.wait((self._task,), timeout=LOOK_AFTER_S)
+        return True
+
+    async def is_answered(self, patience_s: float) -> bool:
+        """Whether the upgrade comes to an end, good or bad, before the link must be taken for dead."""
+        least_s = max(self._now_s() - self._started_s, patience_s / OPENINGS)
+        watch = LivenessWatch(least_s, self._now_s())
+        while not self._task.done():
+            if self._made is not None:
+                sight = Sight(self._made.delivery(), self._made.read_bytes, owed=True)
+                if watch.look(sight, self._now_s()) is Verdict.DEAD:
+                    return False
+            await asyncio.wait((self._task,), timeout=LOOK_AFTER_S)
+        return True
+
+    async def connection(self) -> _CountingConnection:
+        """The open connection, or what went wrong."""
+        return cast(_CountingConnection, await self._task)
+
+    async def give_up(self) -> None:
+        """Let go of what is not open yet."""
+        if not self._task.done():
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+def _opening_error(error: Exception, *, proxied: bool) -> HeliographError:
     if isinstance(error, TimeoutError):
         return TimedOutError()
     if isinstance(error, InvalidURI | ValueError):  # ValueError: no host name, or TLS given for ws://
         return UsageError()
-    if isinstance(error, InvalidStatus) and error.response.status_code in (401, 403):
+    if isinstance(error, InvalidStatus) and error.response.status_code in _FORBIDDEN_STATUSES:
         return UnauthorizedError()
-    return ServerUnreachableError()
+    if isinstance(error, InvalidStatus) and error.response.status_code in _BUSY_STATUSES:
+        return ServerBusyError()
+    if _broke_half_way(error):
+        return ConnectionLostError()
+    return ServerUnreachableError(proxied=proxied)
 
 
-def _keep_kernel_queue_short(connected: socket.socket | None) -> None:
-    if connected is None or not sys.platform.startswith("linux"):
-        return
-    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, SEND_BUFFER_BYTES)
-
-
-def _kernel_unsent_bytes(connected: socket.socket | None) -> int:
-    if connected is None or not sys.platform.startswith("linux") or connected.fileno() < 0:
-        return 0
-    import fcntl  # only where there is one
-
-    return int(struct.unpack("i", fcntl.ioctl(connected.fileno(), _SIOCOUTQNSD, b"\0\0\0\0"))[0])
+def _broke_half_way(error: Exception) -> bool:
+    """Whether somebody took the connection, and it ended before the HTTP response did."""
+    if isinstance(error, InvalidMessage):
+        return isinstance(error.__cause__, EOFError)
+    return isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError | SSLEOFError)

@@ -21,7 +21,6 @@ from heliograph.edge.device import Device
 from heliograph.edge.report import Draft
 from heliograph.errors import (
     AnsweringFailedError,
-    ConnectionLostError,
     HeliographError,
     PhotoMissingError,
     QuestionEmptyError,
@@ -310,25 +309,6 @@ def test_a_failed_question_leaves_the_connection_usable() -> None:
                 await client.ask(PHOTO, "colour?", strategy="jpeg")
             assert (await client.ask(PHOTO, "colour?", strategy="jpeg")).answer == "blue"
         assert len(cloud.connections) == 1
-
-    run(test)
-
-
-def test_a_lost_connection_is_named_and_the_next_question_reconnects() -> None:
-    async def behave(cloud: Cloud, event: Event) -> None:
-        if isinstance(event, SegmentReceived):
-            if len(cloud.connections) == 1:
-                await cloud.connections[0].close()
-            elif event.index == 4:
-                cloud.final()
-
-    async def test() -> None:
-        cloud = Cloud(behave)
-        async with DeviceClient(cloud.open, FakeDevice(stream(5))) as client:
-            with pytest.raises(ConnectionLostError):
-                await client.ask(PHOTO, "colour?", strategy="jpeg")
-            assert (await client.ask(PHOTO, "colour?", strategy="jpeg")).payload_bytes == 501
-        assert len(cloud.connections) == 2
 
     run(test)
 

@@ -10,7 +10,7 @@ import pytest
 
 from heliograph.errors import ConnectionLostError
 from heliograph.transport.links import LinkProfile
-from heliograph.transport.memory import memory_pair
+from heliograph.transport.memory import MemoryConnection, memory_pair
 from heliograph.transport.shaped import SOCKET_BUFFER_BYTES, ShapedConnection, open_shaped
 
 LINK = LinkProfile(up_bit_s=8000.0, down_bit_s=80_000.0, one_way_delay_s=0.1)  # 1 kB/s up, 10 kB/s down
@@ -169,11 +169,18 @@ def test_close_ends_a_waiting_receive_and_drops_what_is_on_its_way() -> None:
 
 def test_open_shaped_waits_for_the_handshake() -> None:
     async def scenario() -> None:
-        device, cloud = memory_pair()
-        await device.send(b"r" * 300)  # stands for the HTTP request
-        await cloud.receive()
-        link = await open_shaped(device, LINK)
+        opened_s = list[float]()
+
+        async def open_inner() -> MemoryConnection:
+            opened_s.append(now())
+            device, cloud = memory_pair()
+            await device.send(b"r" * 300)  # stands for the HTTP request
+            await cloud.receive()
+            return device
+
+        link = await open_shaped(open_inner, LINK, now)
         assert now() == pytest.approx(0.4 + 0.3)
+        assert opened_s == pytest.approx([0.3 + 0.15])  # a request of 150 bytes would be there, and not before
         await link.close()
 
     run(scenario)

@@ -110,6 +110,7 @@ def test_orderly_close_is_the_end_and_empty_messages_are_not() -> None:
     [
         ("abort", errors.ConnectionLostError),
         ("internal error", errors.ConnectionLostError),
+        ("full", errors.ServerBusyError),
         ("text", errors.FrameDamagedError),
         ("too large", errors.ConnectionLostError),
         ("silence", errors.TimedOutError),
@@ -121,6 +122,8 @@ def test_failures_of_an_open_connection_are_named(what: str, expected: type[erro
             websocket.transport.abort()
         elif what == "internal error":
             await websocket.close(1011)
+        elif what == "full":
+            await websocket.close(1013)
         elif what == "text":
             await websocket.send("text")
         elif what == "too large":
@@ -144,7 +147,9 @@ def test_failures_of_an_open_connection_are_named(what: str, expected: type[erro
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", errors.ServerUnreachableError),
         (b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", errors.UnauthorizedError),
         (b"SSH-2.0-OpenSSH_9.6\r\n", errors.ServerUnreachableError),
-        (b"", errors.ServerUnreachableError),
+        (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", errors.ServerBusyError),
+        (b"", errors.ConnectionLostError),
+        (b"HTTP/1.1 101 Swit", errors.ConnectionLostError),
         (None, errors.TimedOutError),
     ],
 )

@@ -1,0 +1,48 @@
+"""Payload on its way out of one connection, so that what never left can be told when the connection breaks."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from heliograph.transport.base import Delivery
+
+
+class Departures:
+    """Keeps which of the bytes that a connection accepted last were payload.
+
+    A message is taken to be frame heads first and payload behind, so a message that left half way counts its first
+    bytes as heads: never more payload than left.
+    """
+
+    def __init__(self) -> None:
+        self._queued = 0  # payload that no message has taken yet
+        self._being_sent: tuple[int, int] | None = None  # bytes accepted before it, payload in it
+        self._messages: deque[tuple[int, int]] = deque()  # bytes accepted up to its end, payload in it
+
+    def queue(self, payload_bytes: int) -> None:
+        """So much payload goes into the next message."""
+        self._queued += payload_bytes
+
+    def begin(self, before: Delivery) -> None:
+        """A message is made of all that was queued, and is handed to the connection now."""
+        self._being_sent, self._queued = (before.accepted_bytes, self._queued), 0
+
+    def end(self, after: Delivery) -> None:
+        """The connection has taken the message."""
+        if self._being_sent is not None and self._being_sent[1]:
+            self._messages.append((after.accepted_bytes, self._being_sent[1]))
+        self._being_sent = None
+        while self._messages and self._messages[0][0] <= after.departed_bytes:
+            self._messages.popleft()
+
+    def never_left(self, now: Delivery) -> int:
+        """Payload bytes that are still here."""
+        messages = [*self._messages]
+        waiting = self._queued
+        if self._being_sent is not None:
+            before, size = self._being_sent
+            if now.accepted_bytes > before:
+                messages.append((now.accepted_bytes, size))
+            else:
+                waiting += size
+        return waiting + sum(min(size, max(0, end - now.departed_bytes)) for end, size in messages)

@@ -1,0 +1,48 @@
+"""Which payload is still here when a connection breaks: counted by hand."""
+
+from __future__ import annotations
+
+from heliograph.edge.departures import Departures
+from heliograph.transport.base import Delivery
+
+
+def at(accepted: int, departed: int) -> Delivery:
+    return Delivery(accepted, departed, 0)
+
+
+def test_everything_that_left_is_payload_that_left() -> None:
+    out = Departures()
+    out.queue(100)
+    out.begin(at(200, 200))
+    out.end(at(310, 310))
+    assert out.never_left(at(310, 310)) == 0
+
+
+def test_a_message_that_left_in_part() -> None:
+    out = Departures()
+    for end in (110, 220):
+        out.queue(100)
+        out.begin(at(end - 110, 0))
+        out.end(at(end, 0))
+    assert out.never_left(at(220, 0)) == 200
+    assert out.never_left(at(220, 60)) == 150  # 10 bytes of heads, then 50 of payload
+    assert out.never_left(at(220, 110)) == 100
+    assert out.never_left(at(220, 219)) == 1
+
+
+def test_what_no_message_has_taken_and_what_is_being_sent() -> None:
+    out = Departures()
+    out.queue(30)
+    assert out.never_left(at(50, 50)) == 30
+    out.begin(at(50, 50))
+    out.queue(7)
+    assert out.never_left(at(50, 50)) == 37  # the connection has not taken it
+    assert out.never_left(at(90, 60)) == 37  # it has, and nothing of the payload left: 10 bytes of heads
+    assert out.never_left(at(90, 90)) == 7
+
+
+def test_messages_without_payload_do_not_count() -> None:
+    out = Departures()
+    out.begin(at(0, 0))
+    out.end(at(500, 0))
+    assert out.never_left(at(500, 0)) == 0
