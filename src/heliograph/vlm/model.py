@@ -202,8 +202,9 @@ class VisionLanguageModel:
     def _steps(self, question: str, images: Sequence[ImageInput], limit: int) -> Iterator[Step]:
         prompt = self._prompt(question, len(images), limit)
         frames, features = self.inputs(images)
-        logits, cache = self.decoder.prefill(torch.tensor([prompt.head + prompt.tail]), frames, features)
-        return self.decoder.greedy(logits[0, -1], cache, limit)
+        ids = prompt.head + prompt.tail
+        logits, cache = self.decoder.prefill(torch.tensor([ids]), frames, features)
+        return self.decoder.greedy(logits[0, -1], cache, limit, self.decoder.rules.row(ids, limit))
 
     def _answer(self, steps: Sequence[Step]) -> Answer:
         said = [step.token_id for step in steps if step.token_id not in self.decoder.end_ids]
