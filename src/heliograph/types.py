@@ -84,8 +84,9 @@ class Answer:
 
     Attributes:
         text: decoded answer.
-        confidence: 0 to 1; 2 ** -min_entropy_bits, the geometric mean of max p(y_t).
-        min_entropy_bits: mean over output tokens of -log2 max p(y_t) (arXiv 2512.16349).
+        confidence: 0 to 1; 2 ** -min_entropy_bits, the geometric mean of max p(y_t); 0 for an answer that says nothing.
+        min_entropy_bits: mean over output tokens of -log2 max p(y_t) (arXiv 2512.16349); of p(y_t) itself where the
+            checkpoint's generation config had another token than the most likely one said.
         token_ids: generated ids, for draft verification.
         entropy_bits: mean over output tokens of the Shannon entropy of all tokens' probabilities; NaN where unknown.
         margin: mean over output tokens of the largest probability less the second largest; NaN where unknown.

@@ -26,7 +26,7 @@ from heliograph.errors import (
 )
 from heliograph.protocol.limits import MAX_ACCESS_TOKEN_BYTES, MAX_MESSAGE_BYTES
 from heliograph.serving.application import CloudApplication
-from heliograph.serving.cloud import AnsweringModel, Cloud
+from heliograph.serving.cloud import AnsweringModel, Cloud, device_grids
 from heliograph.serving.looking import REGION_FILE, RegionFinder
 from heliograph.serving.shared import Limits
 
@@ -109,7 +109,8 @@ def load_cloud(model_name: str, bundle_folder: str | Path | None) -> Cloud:
     check_fitted_on(bundle, model_name)
     if bundle.hidden_size != model.hidden_size or (model.fixed_grid and bundle.grid.tokens != model.grid.tokens):
         raise ModelUnsupportedError
-    return Cloud(model, bundle.codecs, bundle.hash, bundle.calibration, open_finder(model, bundle))
+    grids = frozenset() if model.fixed_grid else device_grids(bundle)
+    return Cloud(model, bundle.codecs, bundle.hash, bundle.calibration, open_finder(model, bundle), grids)
 
 
 def open_finder(model: AnsweringModel, bundle: Bundle) -> RegionFinder | None:
