@@ -36,9 +36,9 @@ from heliograph.errors import (
 from heliograph.prompt_text import neutralised
 from heliograph.types import Answer, Grid, VisualTokens
 from heliograph.vlm.decoding import finite, steps_of, to_answer
-from heliograph.vlm.image_features import output_with, tokens_of
+from heliograph.vlm.image_features import FeatureLayout, output_with, tokens_of
 from heliograph.vlm.model import Verification
-from heliograph.vlm.photo_layouts import GREY, PhotoLayouts, photo_size
+from heliograph.vlm.photo_layouts import GREY, PhotoLayouts, check_pixels, photo_size
 from heliograph.vlm.prompt import (
     MAX_IMAGES_PER_QUESTION,
     MAX_QUESTION_CHARACTERS,
@@ -86,11 +86,20 @@ class GeneralModel:
         self.layouts = PhotoLayouts(
             lambda photos: self._processed("", photos), self._features, placeholder_id(model.config), self._positions
         )
+        self._in_one_call = True
         try:
-            layout, self.grid = self.layouts.open(_USUAL_SIZE)
+            layout, self.grid = self._opened()
         except Exception as error:  # a foreign processor can fail in any way on its first photo
             raise ModelUnsupportedError from error
         self.hidden_size = layout.width
+
+    def _opened(self) -> tuple[FeatureLayout, Grid]:
+        """Layout and grid of a usual photo; and whether the processor takes photos in the call that makes prompts."""
+        try:
+            return self.layouts.open(_USUAL_SIZE)
+        except ShapeError:  # some take a list of photos and no list of lists, which that call hands on
+            self._in_one_call = False
+            return self.layouts.open(_USUAL_SIZE)
 
     # ---- images ------------------------------------------------------------------------------------
     @torch.inference_mode()
@@ -98,9 +107,10 @@ class GeneralModel:
         """Visual tokens (N, D) float32 of one photo; D counts every level that the language model reads.
 
         Raises:
-            ShapeError: the processor does not take photos of such a shape.
+            ShapeError: the processor does not take photos of such a shape, or it has more than 2**22 pixels.
             AnsweringFailedError: the tower gives values that are not finite.
         """
+        check_pixels(photo.size)
         output = self._features(self._processed("", [photo]))
         grid = self.layouts.grid(photo.size)
         values = tokens_of(output).float().cpu().numpy()
@@ -108,7 +118,6 @@ class GeneralModel:
             raise ModelUnsupportedError
         if not np.isfinite(values).all():
             raise AnsweringFailedError
-        self.layouts.seen(photo.size)
         return VisualTokens(np.ascontiguousarray(values), grid)
 
     def check_grid(self, grid: Grid) -> None:
@@ -184,7 +193,7 @@ class GeneralModel:
         kept = {"logits_to_keep": len(answer_ids) + 1} if self._keeps_logits else {}
         with feed_output(self._owner, output_with(values, layout)):
             logits: Tensor = self.torch_model(**made, **kept, use_cache=False).logits
-        return finite(logits[0, -len(answer_ids) - 1 : -1])
+        return finite(logits[0, -len(answer_ids) - 1 :])[:-1]
 
     def verify_draft(
         self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = 64
@@ -209,13 +218,10 @@ class GeneralModel:
         Raises:
             ShapeError: the processor does not take photos of these shapes.
         """
-        messages = messages_of(
-            neutralised(question.strip(), self._control_names), [photo.convert("RGB") for photo in photos]
-        )
+        asked = neutralised(question.strip(), self._control_names)
+        pictures = [photo.convert("RGB") for photo in photos]
         try:
-            made = self.processor.apply_chat_template(
-                messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
-            )
+            made = self._in_one(asked, pictures) if self._in_one_call else self._in_two(asked, pictures)
         except Exception as error:  # foreign code: too long and thin, too small, and whatever else it refuses
             raise ShapeError from error
         model = self.torch_model
@@ -223,6 +229,22 @@ class GeneralModel:
             name: value.to(model.device, model.dtype) if value.is_floating_point() else value.to(model.device)
             for name, value in made.items()
         }
+
+    def _in_one(self, asked: str, pictures: list[Image.Image]) -> Any:
+        return self.processor.apply_chat_template(
+            messages_of(asked, pictures),
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        )
+
+    def _in_two(self, asked: str, pictures: list[Image.Image]) -> Any:
+        """The same from text and photos, with the one thing that the library guards in between."""
+        text = self.processor.apply_chat_template(messages_of(asked, [None] * len(pictures)), add_generation_prompt=True)
+        start = self.processor.tokenizer.bos_token
+        written = {"add_special_tokens": False} if start and text.startswith(start) else {}
+        return self.processor(text=[text], images=pictures, return_tensors="pt", **written)
 
     def _generated(self, made: dict[str, Any], limit: int) -> Answer:
         if self._positions is not None and made["input_ids"].shape[1] + limit > self._positions:

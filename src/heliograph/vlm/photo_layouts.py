@@ -32,10 +32,10 @@ Size = tuple[int, int]
 _MOST_CLAIMED_PIXELS = 1 << 20
 """Of a photo whose size a stream states and no bundle's frames bound; grey ones cost tens of milliseconds."""
 
-_MOST_PIXELS = 1 << 22
-"""Of a photo that was never here: tokens were given with its size."""
+MOST_PIXELS = 1 << 22
+"""Of any photo: some families make more tokens of more pixels without end, and a picture of one colour has few bytes."""
 
-_MOST_SEEN_SIZES = 1024
+_MOST_GRIDS = 1024
 _MOST_LAYOUTS = 64
 
 
@@ -60,8 +60,7 @@ class PhotoLayouts:
         self._placeholder, self._positions = placeholder, positions
         self._one_at_a_time = threading.Lock()  # grids are asked for beside the model's thread
         self._kept = lru_cache(maxsize=_MOST_LAYOUTS)(self._make)
-        self._grids = lru_cache(maxsize=_MOST_SEEN_SIZES)(self._make_grid)
-        self._seen: dict[Size, None] = {}
+        self._grids = lru_cache(maxsize=_MOST_GRIDS)(self._make_grid)
 
     def open(self, size: Size) -> tuple[FeatureLayout, Grid]:
         """Of photos of a usual size; tells whether placeholders are tokens in this family, too.
@@ -79,12 +78,11 @@ class PhotoLayouts:
         """Of photos of these sizes, together.
 
         Raises:
-            ShapeError: a size that the processor does not take, or that nobody may state.
+            ShapeError: a size that the processor does not take, or of too many pixels.
             ModelUnsupportedError: photos shown together are not the sum of each.
         """
         for size in sizes:
-            if size[0] * size[1] > _MOST_PIXELS and size not in self._seen:
-                raise ShapeError
+            check_pixels(size)
         return self._kept(sizes)
 
     def grid(self, size: Size) -> Grid:
@@ -94,12 +92,6 @@ class PhotoLayouts:
             ShapeError: a size that the processor does not take.
         """
         return self._grids(size)
-
-    def seen(self, size: Size) -> None:
-        """A photo of this size was here: the size is not only stated."""
-        self._seen[size] = None
-        if len(self._seen) > _MOST_SEEN_SIZES:
-            del self._seen[next(iter(self._seen))]
 
     def check(self, grid: Grid) -> None:
         """Refuse a stated grid that no photo of the stated size has, before anything is made for it.
@@ -131,6 +123,16 @@ class PhotoLayouts:
 
     def _count(self, made: dict[str, Any]) -> int:
         return 0 if self._placeholder is None else int((made["input_ids"] == self._placeholder).sum())
+
+
+def check_pixels(size: Size) -> None:
+    """Bound what a photo may cost.
+
+    Raises:
+        ShapeError: more than :data:`MOST_PIXELS`.
+    """
+    if size[0] * size[1] > MOST_PIXELS:
+        raise ShapeError
 
 
 def photo_size(grid: Grid) -> Size:
