@@ -83,12 +83,18 @@ class Signals:
 
 
 def _logit(chance: float) -> float:
+    if not math.isfinite(chance):
+        return math.nan
     clipped = min(max(chance, _LEAST_CHANCE), 1 - _LEAST_CHANCE)
     return math.log(clipped / (1 - clipped))
 
 
 def _log(value: float) -> float:
-    return math.log(max(value, _LEAST_CHANCE))
+    return math.log(max(value, _LEAST_CHANCE)) if math.isfinite(value) else math.nan
+
+
+def _logit_of_bits(bits: float) -> float:
+    return _logit(2.0**-bits) if math.isfinite(bits) else math.nan
 
 
 def _or_nan(value: float | None, change: Callable[[float], float]) -> float:
@@ -96,8 +102,8 @@ def _or_nan(value: float | None, change: Callable[[float], float]) -> float:
 
 
 INPUTS: Mapping[str, Callable[[Signals], float]] = {
-    "min-entropy": lambda s: _logit(2.0**-s.min_entropy_bits),
-    "first-token": lambda s: _logit(2.0**-s.first_bits),
+    "min-entropy": lambda s: _logit_of_bits(s.min_entropy_bits),
+    "first-token": lambda s: _logit_of_bits(s.first_bits),
     "entropy": lambda s: _log(s.entropy_bits),
     "margin": lambda s: _logit((1 + s.margin) / 2),
     "tokens": lambda s: min(s.answer_tokens, 32) / 8,
@@ -108,7 +114,7 @@ INPUTS: Mapping[str, Callable[[Signals], float]] = {
     "energy": lambda s: _or_nan(s.retained_energy, lambda share: share),
     "bytes": lambda s: math.log2(1 + max(s.received_bytes, 0)),
 }
-"""What a curve may read, each on a scale on which odds are about linear; NaN where it is unknown."""
+"""What a curve may read, each on a scale on which odds are about linear; NaN where it is unknown or no number."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from heliograph.errors import AnsweringFailedError
-from heliograph.types import Answer
+from heliograph.types import Answer, confidence_of
 from heliograph.vlm.frame_tap import feed_image_features
 from heliograph.vlm.generation_rules import GenerationRules, RowRules
 from heliograph.vlm.prompt import FrameInputs
@@ -191,11 +191,9 @@ def _steps(logits: Tensor, said: Tensor | None) -> list[Step]:
 
 
 def to_answer(steps: Iterable[Step], end_ids: frozenset[int], text: str) -> Answer:
-    """An answer with its confidence: 2 ** -(mean min-entropy over the answer's tokens), arXiv 2512.16349.
+    """An answer with its confidence, from the mean min-entropy over its tokens (:func:`heliograph.types.confidence_of`).
 
-    The end token is no part of the answer; of an answer without tokens it is all there is, so its bits count there. An
-    answer that says nothing (no tokens, or none but control tokens and white space) has the confidence 0, however sure
-    the model was of its end.
+    The end token is no part of the answer; of an answer without tokens it is all there is, so its bits count there.
 
     Raises:
         AnsweringFailedError: no step, or a number in one that is not finite.
@@ -209,7 +207,7 @@ def to_answer(steps: Iterable[Step], end_ids: frozenset[int], text: str) -> Answ
     mean_bits = _mean(token_bits)
     return Answer(
         text,
-        2.0**-mean_bits if text.strip() else 0.0,
+        confidence_of(text, mean_bits),
         mean_bits,
         tuple(step.token_id for step in said),
         _mean([max(0.0, step.entropy_bits) for step in counted]),
