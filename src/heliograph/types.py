@@ -111,7 +111,7 @@ def confidence_of(text: str, min_entropy_bits: float) -> float:
     An answer that says nothing (no tokens, or none but control tokens and white space) is never sure, however sure the
     model was of its end: at most one in a hundred.
     """
-    confidence = 2.0**-min_entropy_bits
+    confidence: float = 2.0**-min_entropy_bits
     return confidence if text.strip() else min(confidence, MOST_SURE_OF_NOTHING)
 
 

@@ -9,8 +9,8 @@
 Three chances are kept apart. ``probability``: that the answer is the one from uncompressed tokens. ``settled``: that
 the rest of the stream would not help, as the answer is that one already or will not become it; this decides when a
 stream may stop, and spends no bytes on questions that no byte saves. ``right``: that it is the right answer, which
-decides whether to look again. All of them are 0 for an answer that says nothing. Min-entropy as a confidence is arXiv 2512.16349's, the error head is after arXiv
-2604.26508. Fitted by ``heliograph calibrate``.
+decides whether to look again. Min-entropy as a confidence is arXiv 2512.16349's, the error head is after arXiv
+2604.26508. All of them are 0 for an answer that says nothing. Fitted by ``heliograph calibrate``.
 """
 
 from __future__ import annotations

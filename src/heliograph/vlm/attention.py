@@ -147,12 +147,14 @@ def layer_maps(
         passes = [watched.enter_context(watching(model.torch_model, layer, rows)) for layer in layers]
         _pass_over(model, question, tokens, answer_ids)
     placeholder = placeholder_id(model.torch_model.config)
+    if placeholder is None:
+        raise ModelUnsupportedError
     made = []
     for seen in passes:
         if seen.weights is None or seen.input_ids is None:
             raise ModelUnsupportedError
-        places = (seen.input_ids == placeholder).nonzero()[:, 0]
-        if placeholder is None or len(places) != grid.tokens:
+        places = seen.input_ids.eq(placeholder).nonzero()[:, 0]
+        if len(places) != grid.tokens:
             raise ModelUnsupportedError
         if not bool(torch.isfinite(seen.weights).all()):
             raise AnsweringFailedError

@@ -124,9 +124,7 @@ class Decoder:
         )
         return finite(made.logits)
 
-    def greedy(
-        self, logits: Tensor, cache: DynamicCache, limit: int, rules: RowRules | None = None
-    ) -> Iterator[Step]:
+    def greedy(self, logits: Tensor, cache: DynamicCache, limit: int, rules: RowRules | None = None) -> Iterator[Step]:
         """At most ``limit`` greedy steps of one row from ``logits`` (V,); the end token is given, then it stops.
 
         Args:
@@ -191,7 +189,7 @@ def _steps(logits: Tensor, said: Tensor | None) -> list[Step]:
 
 
 def to_answer(steps: Iterable[Step], end_ids: frozenset[int], text: str) -> Answer:
-    """An answer with its confidence, from the mean min-entropy over its tokens (:func:`heliograph.types.confidence_of`).
+    """An answer with its confidence (:func:`heliograph.types.confidence_of`), from the mean min-entropy of its tokens.
 
     The end token is no part of the answer; of an answer without tokens it is all there is, so its bits count there.
 

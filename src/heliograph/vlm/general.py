@@ -8,8 +8,8 @@
 
 Nothing here knows a family. What the photos' sizes decide (placeholders, grids, tiles) is asked of the model's own
 processor with grey photos of those sizes, so that the cloud needs no pixels. Prompts come from the one call that the
-library guards, ``apply_chat_template(..., tokenize=True)``, and answers from ``generate(do_sample=False)`` with all that
-the checkpoint's generation config says; only the longest answer is the caller's.
+library guards, ``apply_chat_template(..., tokenize=True)``, and answers from ``generate(do_sample=False)`` with all
+that the checkpoint's generation config says; only the longest answer is the caller's.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from heliograph.types import Answer, Grid, VisualTokens
 from heliograph.vlm.decoding import finite, steps_of, to_answer
 from heliograph.vlm.image_features import FeatureLayout, output_with, tokens_of
 from heliograph.vlm.model import Verification
-from heliograph.vlm.photo_layouts import GREY, PhotoLayouts, check_pixels, photo_size
+from heliograph.vlm.photo_layouts import GREY, PhotoLayouts, Size, check_pixels, photo_size
 from heliograph.vlm.prompt import (
     MAX_IMAGES_PER_QUESTION,
     MAX_QUESTION_CHARACTERS,
@@ -127,6 +127,10 @@ class GeneralModel:
             ShapeError: such a grid.
         """
         self.layouts.check(grid)
+
+    def expect_photos_like(self, grid: Grid) -> None:
+        """Let streams state photos of about the size that a codec was fitted on, where that is a large one."""
+        self.layouts.expect(grid)
 
     def pixels_read(self, size: Size) -> int:
         """Pixels that its processor makes of a photo of this width and height, in all tiles."""
@@ -241,7 +245,9 @@ class GeneralModel:
 
     def _in_two(self, asked: str, pictures: list[Image.Image]) -> Any:
         """The same from text and photos, with the one thing that the library guards in between."""
-        text = self.processor.apply_chat_template(messages_of(asked, [None] * len(pictures)), add_generation_prompt=True)
+        text = self.processor.apply_chat_template(
+            messages_of(asked, [None] * len(pictures)), add_generation_prompt=True
+        )
         start = self.processor.tokenizer.bos_token
         written = {"add_special_tokens": False} if start and text.startswith(start) else {}
         return self.processor(text=[text], images=pictures, return_tensors="pt", **written)

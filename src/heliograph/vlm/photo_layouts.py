@@ -30,10 +30,10 @@ GREY = (128, 128, 128)
 Size = tuple[int, int]
 
 _MOST_CLAIMED_PIXELS = 1 << 20
-"""Of a photo whose size a stream states and no bundle's frames bound; grey ones cost tens of milliseconds."""
+"""Of a photo whose size a stream states, unless larger ones are expected; grey ones cost tens of milliseconds."""
 
 MOST_PIXELS = 1 << 22
-"""Of any photo: some families make more tokens of more pixels without end, and a picture of one colour has few bytes."""
+"""Of any photo: some families make ever more tokens of more pixels, and a picture of one colour has few bytes."""
 
 _MOST_GRIDS = 1024
 _MOST_LAYOUTS = 64
@@ -57,6 +57,7 @@ class PhotoLayouts:
         positions: int | None,
     ) -> None:
         self._process, self._features = process, features
+        self._most_claimed = _MOST_CLAIMED_PIXELS
         self._placeholder, self._positions = placeholder, positions
         self._one_at_a_time = threading.Lock()  # grids are asked for beside the model's thread
         self._kept = lru_cache(maxsize=_MOST_LAYOUTS)(self._make)
@@ -93,6 +94,11 @@ class PhotoLayouts:
         """
         return self._grids(size)
 
+    def expect(self, grid: Grid) -> None:
+        """Let streams state photos of about this one's size, or smaller; of other shapes some have twice the pixels."""
+        pixels = 2 * grid.photo_width * grid.photo_height
+        self._most_claimed = min(max(self._most_claimed, pixels), MOST_PIXELS)
+
     def check(self, grid: Grid) -> None:
         """Refuse a stated grid that no photo of the stated size has, before anything is made for it.
 
@@ -100,7 +106,7 @@ class PhotoLayouts:
             ShapeError: sides or tokens out of bounds, or another grid than that of such a photo.
         """
         size = photo_size(grid)
-        if size[0] * size[1] > _MOST_CLAIMED_PIXELS or grid.tokens > (self._positions or grid.tokens):
+        if size[0] * size[1] > self._most_claimed or grid.tokens > (self._positions or grid.tokens):
             raise ShapeError
         if self.grid(size) != grid:
             raise ShapeError

@@ -41,15 +41,11 @@ def configured(model: Any, options: Options) -> Iterator[None]:
 
 def judged(model: Any, question: str, photo: Image.Image, limit: int = LIMIT) -> tuple[int, ...]:
     """What the library says, end tokens left out."""
-    messages = [
-        {"role": "user", "content": [{"type": "image", "image": photo}, {"type": "text", "text": question}]}
-    ]
+    messages = [{"role": "user", "content": [{"type": "image", "image": photo}, {"type": "text", "text": question}]}]
     made = model.processor.apply_chat_template(
         messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
     )
-    out = model.torch_model.generate(
-        **made, do_sample=False, max_new_tokens=limit, tokenizer=model.processor.tokenizer
-    )
+    out = model.torch_model.generate(**made, do_sample=False, max_new_tokens=limit, tokenizer=model.processor.tokenizer)
     ends = model.torch_model.generation_config.eos_token_id
     ends = [ends] if isinstance(ends, int) else ends
     return tuple(i for i in out[0, made["input_ids"].shape[1] :].tolist() if i not in ends)
@@ -143,9 +139,7 @@ def _for_generate_alone(vlm: VisionLanguageModel, lively: SimpleNamespace) -> di
 
 def _whole_word(vlm: VisionLanguageModel, lively: SimpleNamespace) -> int:
     """Place of a token that is text by itself; others are parts of a character."""
-    return next(
-        place for place, token in enumerate(lively.said) if place and vlm.prompts.decode([token]).isascii()
-    )
+    return next(place for place, token in enumerate(lively.said) if place and vlm.prompts.decode([token]).isascii())
 
 
 @pytest.mark.parametrize("name", ["strings", "beams", "lookup", "no cache"])

@@ -1,4 +1,4 @@
-"""A weight that is infinite or no number: no answer, draft, map or token leaves the model, and nothing is sure of it."""
+"""A weight that is infinite or no number: no answer, draft, map or token leaves the model, nothing is sure of it."""
 
 from __future__ import annotations
 

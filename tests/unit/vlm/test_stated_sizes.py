@@ -15,7 +15,7 @@ from PIL import Image
 
 from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.fallback import closed_form_stream
-from heliograph.codec.header import pack_header
+from heliograph.codec.header import marked_as_fallback, pack_header
 from heliograph.codec.klt import KltCodec
 from heliograph.edge.preprocess_frames import Frame, FramePreprocessor, Source
 from heliograph.errors import ShapeError
@@ -132,14 +132,25 @@ def test_tokens_go_through_a_layout_without_values(qwen: GeneralModel) -> None:
     assert torch.equal(tokens_of(output_with(tokens, slim)), tokens)
 
 
-def test_tokens_given_to_the_model_itself_are_bounded_too(
-    qwen: GeneralModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tokens_given_to_the_model_itself_are_bounded_too(qwen: GeneralModel, monkeypatch: pytest.MonkeyPatch) -> None:
     watch, tokens = Watch(qwen, monkeypatch), qwen.encode_image(picture(3))
     for size in ((16384, 16384), *THIN, (0, 5), (-3, 5)):
         with pytest.raises(ShapeError):
             qwen.answer("what?", [VisualTokens(tokens.values, Grid(8, 10, 1, *size))])
     assert max(watch.pixels, default=0) <= 1 << 20
+
+
+def test_a_codec_of_larger_photos_lets_streams_state_them(tiny_qwen3_vl: Path) -> None:
+    model = open_model(str(tiny_qwen3_vl))
+    assert isinstance(model, GeneralModel)
+    large, huge = model.layouts.grid((1280, 960)), replace(model.layouts.grid((1280, 960)), photo_width=4096)
+    with pytest.raises(ShapeError):
+        model.check_grid(large)
+    model.expect_photos_like(large)
+    model.check_grid(large)
+    model.check_grid(model.layouts.grid((960, 1280)))
+    with pytest.raises(ShapeError):
+        model.check_grid(huge)
 
 
 def test_a_picture_of_few_bytes_and_many_pixels_is_not_looked_at(
@@ -169,9 +180,7 @@ def test_frames_of_the_bundle_are_all_that_its_devices_send(
     own = codec.grid
     frames = [Frame(own, (Source(*SIZE),), "encoder.onnx")]
     config = FramePreprocessor(frames, 3, np.zeros((1, 3, 256), np.float32)).to_config()
-    bundle = write_bundle(
-        tmp_path / "b", codecs=[codec], grid=own, hidden_size=qwen.hidden_size, preprocessing=config
-    )
+    bundle = write_bundle(tmp_path / "b", codecs=[codec], grid=own, hidden_size=qwen.hidden_size, preprocessing=config)
     assert device_grids(bundle) == {own}
     watch = Watch(qwen, monkeypatch)
     cloud = Cloud(qwen, bundle.codecs, bundle.hash, grids=device_grids(bundle))
@@ -209,7 +218,7 @@ def test_a_model_of_one_grid_decodes_no_other(
     assert cloud.restore(fallback).values.shape == tokens.values.shape
     monkeypatch.setattr(fixed_codec, "decode_state", None)
     header = pack_header(100, grid, fixed_codec.grid)
-    marked = closed_form_stream(VisualTokens(np.zeros((grid.tokens, 128), np.float32), grid), _Headers, None)
+    marked = EncodedImage("meta", marked_as_fallback(header), (b"x" * 99,))
     for encoded in (*(EncodedImage(kind, header, (b"x" * 99,)) for kind in ("klt", "meta", "pq")), marked):
         assert isinstance(cloud.run(job(encoded)).error, ShapeError)
         for measure in (cloud.restore, cloud.retained_energy, lambda one: cloud.expect(one, "what?")):
@@ -217,13 +226,3 @@ def test_a_model_of_one_grid_decodes_no_other(
                 measure(encoded)
         second = replace(job(honest), tokens=tokens, crop=encoded, purpose=Purpose.SECOND)
         assert isinstance(cloud.run(second).error, ShapeError)
-
-
-class _Headers:
-    """A codec that writes headers alone."""
-
-    def __init__(self, kind: str) -> None:
-        pass
-
-    def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
-        return EncodedImage("klt", pack_header(100, tokens.grid, Grid(8, 8)), ())

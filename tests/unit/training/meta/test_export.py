@@ -18,7 +18,13 @@ from heliograph.codec.expectation import ErrorHead, feature_count
 from heliograph.codec.header import pack_header
 from heliograph.codec.meta import DECODER, ENCODER, SHARE_ONE, MetaCodec
 from heliograph.codec.storage import read_arrays, write_arrays
-from heliograph.errors import AnsweringFailedError, BundleDamagedError, ShapeError, StreamDamagedError, StreamTruncatedError
+from heliograph.errors import (
+    AnsweringFailedError,
+    BundleDamagedError,
+    ShapeError,
+    StreamDamagedError,
+    StreamTruncatedError,
+)
 from heliograph.training.meta.data import MetaData
 from heliograph.training.meta.export import export_meta
 from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel, TokenSpace
