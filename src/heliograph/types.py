@@ -16,6 +16,9 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
 
+MOST_SURE_OF_NOTHING = 0.01
+"""The confidence that an empty answer has at most."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -84,8 +87,9 @@ class Answer:
 
     Attributes:
         text: decoded answer.
-        confidence: 0 to 1; 2 ** -min_entropy_bits, the geometric mean of max p(y_t).
-        min_entropy_bits: mean over output tokens of -log2 max p(y_t) (arXiv 2512.16349).
+        confidence: 0 to 1, see :func:`confidence_of`.
+        min_entropy_bits: mean over output tokens of -log2 max p(y_t) (arXiv 2512.16349); of p(y_t) itself where the
+            checkpoint's generation config had another token than the most likely one said.
         token_ids: generated ids, for draft verification.
         entropy_bits: mean over output tokens of the Shannon entropy of all tokens' probabilities; NaN where unknown.
         margin: mean over output tokens of the largest probability less the second largest; NaN where unknown.
@@ -99,6 +103,16 @@ class Answer:
     entropy_bits: float = math.nan
     margin: float = math.nan
     token_bits: tuple[float, ...] = ()
+
+
+def confidence_of(text: str, min_entropy_bits: float) -> float:
+    """How sure an answer is: 2 ** -``min_entropy_bits``, the geometric mean of max p(y_t) (arXiv 2512.16349).
+
+    An answer that says nothing (no tokens, or none but control tokens and white space) is never sure, however sure the
+    model was of its end: at most one in a hundred.
+    """
+    confidence: float = 2.0**-min_entropy_bits
+    return confidence if text.strip() else min(confidence, MOST_SURE_OF_NOTHING)
 
 
 @dataclass(frozen=True)

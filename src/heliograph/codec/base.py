@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
 from heliograph.codec.expectation import Expectation
-from heliograph.types import EncodedImage, VisualTokens
+from heliograph.types import EncodedImage, Grid, VisualTokens
 
 MAX_HEADER_BYTES = 16
 
@@ -38,6 +38,14 @@ class Codec(Protocol):
 
         Raises:
             ShapeError: N or D do not fit, or a value is not finite.
+        """
+        ...
+
+    def stated_grid(self, header: bytes) -> Grid:
+        """The grid that a header states, before anything is decoded for it.
+
+        Raises:
+            StreamTruncatedError, StreamDamagedError, StreamVersionError: the header cannot be read.
         """
         ...
 

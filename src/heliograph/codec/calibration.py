@@ -10,7 +10,7 @@ Three chances are kept apart. ``probability``: that the answer is the one from u
 the rest of the stream would not help, as the answer is that one already or will not become it; this decides when a
 stream may stop, and spends no bytes on questions that no byte saves. ``right``: that it is the right answer, which
 decides whether to look again. Min-entropy as a confidence is arXiv 2512.16349's, the error head is after arXiv
-2604.26508. Fitted by ``heliograph calibrate``.
+2604.26508. All of them are 0 for an answer that says nothing. Fitted by ``heliograph calibrate``.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Signals:
         first_bits: that of the first token.
         entropy_bits: mean Shannon entropy.
         margin: mean of the largest probability less the second largest.
-        answer_tokens: how many tokens the answer has.
+        answer_tokens: how many tokens the answer has; 0 for one that says nothing, or that nobody made.
         stable_drafts: how many drafts in a row said the same, this one included.
         token_error, answer_differs: of :class:`heliograph.codec.expectation.Expectation`; None without an error head.
         retained_energy: share of the token energy that the prefix restores; None where unknown.
@@ -77,14 +77,25 @@ class Signals:
     stable_bytes: int = 0
     question: str = ""
 
+    @property
+    def says_nothing(self) -> bool:
+        """Of an answer that was made and is empty: never sure, however sure the model was of its end."""
+        return self.answer_tokens == 0 and not math.isnan(self.min_entropy_bits)
+
 
 def _logit(chance: float) -> float:
+    if not math.isfinite(chance):
+        return math.nan
     clipped = min(max(chance, _LEAST_CHANCE), 1 - _LEAST_CHANCE)
     return math.log(clipped / (1 - clipped))
 
 
 def _log(value: float) -> float:
-    return math.log(max(value, _LEAST_CHANCE))
+    return math.log(max(value, _LEAST_CHANCE)) if math.isfinite(value) else math.nan
+
+
+def _logit_of_bits(bits: float) -> float:
+    return _logit(2.0**-bits) if math.isfinite(bits) else math.nan
 
 
 def _or_nan(value: float | None, change: Callable[[float], float]) -> float:
@@ -92,8 +103,8 @@ def _or_nan(value: float | None, change: Callable[[float], float]) -> float:
 
 
 INPUTS: Mapping[str, Callable[[Signals], float]] = {
-    "min-entropy": lambda s: _logit(2.0**-s.min_entropy_bits),
-    "first-token": lambda s: _logit(2.0**-s.first_bits),
+    "min-entropy": lambda s: _logit_of_bits(s.min_entropy_bits),
+    "first-token": lambda s: _logit_of_bits(s.first_bits),
     "entropy": lambda s: _log(s.entropy_bits),
     "margin": lambda s: _logit((1 + s.margin) / 2),
     "tokens": lambda s: min(s.answer_tokens, 32) / 8,
@@ -104,7 +115,7 @@ INPUTS: Mapping[str, Callable[[Signals], float]] = {
     "energy": lambda s: _or_nan(s.retained_energy, lambda share: share),
     "bytes": lambda s: math.log2(1 + max(s.received_bytes, 0)),
 }
-"""What a curve may read, each on a scale on which odds are about linear; NaN where it is unknown."""
+"""What a curve may read, each on a scale on which odds are about linear; NaN where it is unknown or no number."""
 
 
 @dataclass(frozen=True)
@@ -136,14 +147,15 @@ class Curve:
         return None if math.isnan(found) else found
 
     def chances(self, signals: Sequence[Signals]) -> Double:
-        """(S,) 0 to 1; NaN where one of its inputs is unknown."""
+        """(S,) 0 to 1; 0 for an answer that says nothing, else NaN where one of its inputs is unknown."""
         values = (input_values(signals, self.inputs) - np.asarray(self.centre)) / np.asarray(self.spread)  # (S, inputs)
         odds = values @ np.asarray(self.weights) + self.bias
         if self.products:
             odds = odds + products_of(values) @ np.asarray(self.products)
         if self.words:
             odds = odds + word_values(signals) @ np.asarray(self.words)
-        return np.asarray(1 / (1 + np.exp(-np.clip(odds, -_MOST_LOGIT, _MOST_LOGIT))))
+        found = 1 / (1 + np.exp(-np.clip(odds, -_MOST_LOGIT, _MOST_LOGIT)))
+        return np.asarray(np.where([one.says_nothing for one in signals], 0.0, found))
 
     def to_json(self) -> dict[str, Any]:
         """JSON values."""
@@ -290,9 +302,10 @@ class Calibration:
 
 
 def input_values(signals: Sequence[Signals], names: Sequence[str]) -> Double:
-    """(S, inputs) float64 of the named inputs, NaN where unknown: what a curve is fitted on."""
+    """(S, inputs) float64 of the named inputs, NaN where unknown or infinite: what a curve is fitted on."""
     rows = [[INPUTS[name](one) for name in names] for one in signals]
-    return np.asarray(rows, dtype=np.float64).reshape(len(signals), len(names))
+    values = np.asarray(rows, dtype=np.float64).reshape(len(signals), len(names))
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def products_of(values: Double) -> Double:

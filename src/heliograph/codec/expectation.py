@@ -22,7 +22,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.errors import BundleDamagedError
+from heliograph.errors import AnsweringFailedError, BundleDamagedError
 from heliograph.types import FloatArray
 
 WORD_BUCKETS = 64
@@ -80,10 +80,18 @@ class ErrorHead:
             raise BundleDamagedError
 
     def expect(self, latents: Int, count: int, question: str = "") -> Expectation:
-        """What to expect of the first ``count`` latents, in coding order, of (T, K, c) integers."""
+        """What to expect of the first ``count`` latents, in coding order, of (T, K, c) integers.
+
+        Raises:
+            AnsweringFailedError: the weights make of them what is no number.
+        """
         seen = np.concatenate([prefix_features(latents, count), question_features(question)])
-        hidden = np.maximum(seen @ self.hidden_weights + self.hidden_bias, 0)
-        error, odds = np.clip(hidden @ self.out_weights + self.out_bias, -_MOST_LOGIT, _MOST_LOGIT).tolist()
+        with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+            hidden = np.maximum(seen @ self.hidden_weights + self.hidden_bias, 0)
+            made = hidden @ self.out_weights + self.out_bias
+        if not np.all(np.isfinite(made)):
+            raise AnsweringFailedError
+        error, odds = np.clip(made, -_MOST_LOGIT, _MOST_LOGIT).tolist()
         return Expectation(exp(error), 1 / (1 + exp(-odds)))
 
 

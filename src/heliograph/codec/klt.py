@@ -220,6 +220,10 @@ class KltCodec:
         return self.transform.analyse(values, grid, self._is_fitted(grid))
 
     # ---- decode --------------------------------------------------------------------------------
+    def stated_grid(self, header: bytes) -> Grid:
+        """See :class:`heliograph.codec.base.Codec`."""
+        return self._read_header(header)[1]
+
     def decode(self, header: bytes, segments: Sequence[bytes]) -> VisualTokens:
         """See :class:`heliograph.codec.base.Codec`."""
         _, grid = self._read_header(header)

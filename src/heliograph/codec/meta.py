@@ -28,7 +28,7 @@ from heliograph.codec.header import pack_header, parse_header
 from heliograph.codec.latents import Int, LatentTables, decode_latents, encode_latents
 from heliograph.codec.onnx_session import open_session
 from heliograph.codec.storage import file_names, read_arrays, write_arrays
-from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError
+from heliograph.errors import AnsweringFailedError, BundleDamagedError, ShapeError, StreamDamagedError
 from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 
 if TYPE_CHECKING:
@@ -145,12 +145,14 @@ class MetaCodec:
         tables = self.tables.latents
         if made.shape != (grid.tiles, tables.latents, tables.channels) or missed.shape != (grid.tiles,):
             raise BundleDamagedError
-        if not np.all(np.isfinite(made)):
-            raise BundleDamagedError
         integers = np.clip(np.rint(made), -tables.reach, tables.reach).astype(np.int64)  # (T, K, c)
         return integers, float(missed.max())
 
     # ---- decode --------------------------------------------------------------------------------
+    def stated_grid(self, header: bytes) -> Grid:
+        """See :class:`heliograph.codec.base.Codec`."""
+        return self._read_header(header)
+
     def decode(self, header: bytes, segments: Sequence[bytes]) -> VisualTokens:
         """See :class:`heliograph.codec.base.Codec`."""
         grid = self._read_header(header)
@@ -159,7 +161,7 @@ class MetaCodec:
         order = np.arange(tables.latents)[None] * grid.tiles + np.arange(grid.tiles)[:, None]  # (T, K)
         given = {"latents": integers.astype(np.float32), "known": order < count}
         (made,) = _run(self._decoder, given, 1)  # (T, N, D)
-        if made.size != grid.tokens * self.hidden_size or not np.all(np.isfinite(made)):
+        if made.size != grid.tokens * self.hidden_size:
             raise BundleDamagedError
         return VisualTokens(np.ascontiguousarray(made.reshape(grid.tokens, -1)), grid)
 
@@ -261,6 +263,7 @@ def _run(session: onnxruntime.InferenceSession, given: dict[str, npt.NDArray[Any
 
     Raises:
         BundleDamagedError: it does not take these inputs, or has other outputs.
+        AnsweringFailedError: one of them holds a value that is not finite.
     """
     try:
         made = session.run(None, given)
@@ -268,4 +271,7 @@ def _run(session: onnxruntime.InferenceSession, given: dict[str, npt.NDArray[Any
         raise BundleDamagedError from error
     if len(made) != outputs:
         raise BundleDamagedError
-    return [np.asarray(one, dtype=np.float32) for one in made]
+    outputs_f32 = [np.asarray(one, dtype=np.float32) for one in made]
+    if not all(np.all(np.isfinite(one)) for one in outputs_f32):
+        raise AnsweringFailedError
+    return outputs_f32

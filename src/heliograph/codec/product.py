@@ -146,6 +146,10 @@ class ProductCodec:
         quality = tuple(share * (k + 1) for k in range(len(segments)))
         return EncodedImage(self.kind, pack_header(codes.shape[1], grid, self.grid), segments, quality)
 
+    def stated_grid(self, header: bytes) -> Grid:
+        """See :class:`heliograph.codec.base.Codec`."""
+        return self._read_header(header)[1]
+
     def decode(self, header: bytes, segments: Sequence[bytes]) -> VisualTokens:
         """See :class:`heliograph.codec.base.Codec`.
 

@@ -52,7 +52,7 @@ class FirstLook:
     """What a policy may read.
 
     Attributes:
-        min_entropy_bits: of the first answer.
+        min_entropy_bits: of the first answer; infinite where it says nothing.
         right: calibrated chance that it is right; None where nothing is calibrated.
         found: where attention points.
         photo_size: width and height in pixels.

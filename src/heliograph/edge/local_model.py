@@ -8,7 +8,8 @@ network's border (float32 unless said otherwise; P cached positions, L new ones,
     past_keys (layers, H, P, head) ----+--> logits (1, V) of the last position
     past_values (layers, H, P, head) --+--> present_keys, present_values (layers, H, P + L, head)
 
-Decoding is greedy, and the confidence is that of the cloud: 2 ** -(mean of -log2 max p), arXiv 2512.16349.
+Decoding is greedy, and the confidence is that of the cloud (:func:`heliograph.types.confidence_of`). The language model
+of a checkpoint whose generation config changes which tokens are said is not exported.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 from heliograph.codec.onnx_session import open_session
 from heliograph.edge.local_prompt import LocalPrompt
 from heliograph.errors import AnsweringFailedError, BundleDamagedError, QuestionTooLongError, ShapeError, UsageError
-from heliograph.types import Answer, FloatArray, VisualTokens
+from heliograph.types import Answer, FloatArray, VisualTokens, confidence_of
 
 if TYPE_CHECKING:
     from heliograph.codec.bundle import Bundle
@@ -83,7 +84,7 @@ class LocalModel:
             QuestionEmptyError, QuestionTooLongError: it cannot be asked.
             ShapeError: the tokens do not fit the prompt.
             UsageError: no new token is allowed.
-            AnsweringFailedError: the network failed.
+            AnsweringFailedError: the network failed, or gave a value that is not finite.
         """
         ids = self._prompt.ids(question)
         pieces = self._prompt.pieces
@@ -102,7 +103,8 @@ class LocalModel:
             elif not said:
                 bits.append(token_bits)  # of an empty answer the end token is all there is
         mean_bits = max(0.0, sum(bits) / len(bits))
-        return Answer(self._prompt.text(said), 2.0**-mean_bits, mean_bits, tuple(said))
+        text = self._prompt.text(said)
+        return Answer(text, confidence_of(text, mean_bits), mean_bits, tuple(said))
 
     def _greedy(self, ids: tuple[int, ...], features: FloatArray, limit: int) -> Iterator[tuple[int, float]]:
         """At most ``limit`` ids with -log2 of their probability; the end id is given, then it stops."""

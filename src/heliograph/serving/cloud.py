@@ -8,21 +8,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from heliograph.clock import now_s
 from heliograph.codec.base import Codec
+from heliograph.codec.bundle import PREPROCESSING
 from heliograph.codec.calibration import Calibration
 from heliograph.codec.expectation import Expectation
 from heliograph.codec.fallback import written_by
+from heliograph.edge.preprocess_frames import FRAMES, open_preprocessor
 from heliograph.errors import (
     AnsweringFailedError,
     BundleMismatchError,
     CodecMissingError,
     HeliographError,
+    ShapeError,
     StreamTruncatedError,
 )
 from heliograph.registry import STRATEGIES
@@ -32,6 +37,8 @@ from heliograph.types import Answer, EncodedImage, Grid, VisualTokens
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from heliograph.codec.bundle import Bundle
 
 log = logging.getLogger("heliograph.serving")
 
@@ -54,6 +61,9 @@ class AnsweringModel(Protocol):
     name: str
     grid: Grid
     hidden_size: int
+
+    def check_grid(self, grid: Grid) -> None:
+        """Refuse, with a ShapeError and at next to no cost, a grid that tokens of this model never have."""
 
     def encode_image(self, photo: Image) -> VisualTokens:
         """Visual tokens of a picture."""
@@ -78,6 +88,7 @@ class Cloud:
         bundle_hash: both ends compare it.
         calibration: how likely answers from prefixes are right; None where nobody has fitted that.
         finder: tells where a question looks; None asks for no region.
+        grids: all that devices with this bundle send, photo sizes included; none where the bundle does not say.
     """
 
     def __init__(
@@ -87,6 +98,7 @@ class Cloud:
         bundle_hash: bytes = b"",
         calibration: Calibration | None = None,
         finder: RegionFinder | None = None,
+        grids: Collection[Grid] = (),
     ) -> None:
         self.model = model
         self.bundle_hash = bundle_hash
@@ -95,6 +107,7 @@ class Cloud:
         self.hidden_size = model.hidden_size
         self._codecs = codecs
         self.finder = finder
+        self._grids = frozenset(grids)
 
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind.
@@ -113,20 +126,20 @@ class Cloud:
         """Share of the token energy that a prefix restores, or None where its strategy cannot know it.
 
         Raises:
+            ShapeError: its grid is none of this model's.
             HeliographError: the prefix is damaged.
         """
-        kind, header = written_by(encoded)
-        codec = self._codecs.get(kind)
+        codec, header = self._opened(encoded)
         return None if codec is None else codec.retained_energy(header, encoded.segments)
 
     def expect(self, encoded: EncodedImage, question: str) -> Expectation | None:
         """What the codec foretells of an answer from a prefix; None where it has no error head.
 
         Raises:
+            ShapeError: its grid is none of this model's.
             HeliographError: the prefix is damaged.
         """
-        kind, header = written_by(encoded)
-        codec = self._codecs.get(kind)
+        codec, header = self._opened(encoded)
         return None if codec is None else codec.expect(header, encoded.segments, question)
 
     def restore(self, encoded: EncodedImage) -> VisualTokens:
@@ -134,13 +147,38 @@ class Cloud:
 
         Raises:
             StreamTruncatedError: the strategy needs more than this prefix.
+            ShapeError: its grid is none of this model's.
+            AnsweringFailedError: what was restored is not finite.
             HeliographError: the prefix is damaged, or nothing can be restored from this strategy.
         """
+        self._opened(encoded)
         restored = STRATEGIES.load(encoded.strategy)().restore(encoded, self)
         if restored.tokens is not None:
             tokens: VisualTokens = restored.tokens
+            if not np.isfinite(tokens.values).all():
+                raise AnsweringFailedError
             return tokens
         return self.model.encode_image(restored.image)
+
+    def _opened(self, encoded: EncodedImage) -> tuple[Codec | None, bytes]:
+        """The codec that wrote a stream, None where none did, and the header as it wrote it.
+
+        Every way from a stream to its contents leads through here, so that nothing is decoded onto a grid, which is a
+        stranger's word, before it was held against what the model and the bundle can have.
+
+        Raises:
+            ShapeError: its grid is none of this model's, or none that devices of this bundle send.
+            HeliographError: the header is damaged.
+        """
+        kind, header = written_by(encoded)
+        codec = self._codecs.get(kind)
+        if codec is not None:
+            grid = codec.stated_grid(header)
+            if not self._grids:
+                self.model.check_grid(grid)
+            elif grid not in self._grids:
+                raise ShapeError
+        return codec, header
 
     def run(self, job: AnswerJob) -> Outcome:
         """Do one job. Never raises; what was not foreseen becomes AnsweringFailedError and a line in the log."""
@@ -180,3 +218,15 @@ class Cloud:
             return self.model.answer(job.question, images, max_new_tokens=job.max_new_tokens), 0
         checked = self.model.verify_draft(job.question, images, job.draft, max_new_tokens=job.max_new_tokens)
         return checked.answer, checked.kept_tokens
+
+
+def device_grids(bundle: Bundle) -> frozenset[Grid]:
+    """The grids that devices with a bundle send, photo sizes included; empty where it does not say.
+
+    Raises:
+        BundleDamagedError: its preprocessing cannot be read.
+    """
+    if PREPROCESSING not in bundle.file_names:
+        return frozenset()
+    preprocessor = open_preprocessor(bundle.preprocessing)
+    return frozenset(frame.grid for frame in getattr(preprocessor, FRAMES, ()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 from heliograph.codec.bundle import REGION
@@ -58,7 +59,8 @@ def region_of(finder: RegionFinder, first: FirstAnswer, calibration: Calibration
     found = finder.find(first.question, first.tokens, size)
     right = None if calibration is None or first.signals is None else calibration.right(COMBINED, first.signals)
     key = first.question.encode() + first.tokens.values.tobytes()
-    box = policy.decide(FirstLook(first.answer.min_entropy_bits, right, found, size, key, first.price))
+    doubt_bits = first.answer.min_entropy_bits if first.answer.text.strip() else inf  # one that says nothing
+    box = policy.decide(FirstLook(doubt_bits, right, found, size, key, first.price))
     return None if box is None else scaled(box, size)
 
 

@@ -27,9 +27,10 @@ from heliograph.errors import (
 from heliograph.protocol.limits import MAX_ACCESS_TOKEN_BYTES, MAX_MESSAGE_BYTES
 from heliograph.reading.json_values import read_json_object
 from heliograph.serving.application import CloudApplication
-from heliograph.serving.cloud import AnsweringModel, Cloud
+from heliograph.serving.cloud import AnsweringModel, Cloud, device_grids
 from heliograph.serving.looking import REGION_FILE, RegionFinder
 from heliograph.serving.shared import Limits
+from heliograph.types import Grid
 
 if TYPE_CHECKING:
     from heliograph.codec.bundle import Bundle
@@ -99,6 +100,7 @@ def load_cloud(model_name: str, bundle_folder: str | Path | None) -> Cloud:
         ModelUnsupportedError: the bundle was made for a model with other tokens.
     """
     from heliograph.vlm.codec_folder import check_fitted_on
+    from heliograph.vlm.general import GeneralModel
     from heliograph.vlm.loading import REFERENCE
     from heliograph.vlm.opening import open_model
 
@@ -115,7 +117,11 @@ def load_cloud(model_name: str, bundle_folder: str | Path | None) -> Cloud:
     check_fitted_on(bundle, model_name)
     if bundle.hidden_size != model.hidden_size or (model.fixed_grid and bundle.grid.tokens != model.grid.tokens):
         raise ModelUnsupportedError
-    return Cloud(model, bundle.codecs, bundle.hash, bundle.calibration, open_finder(model, bundle))
+    grids: frozenset[Grid] = frozenset()
+    if isinstance(model, GeneralModel):
+        model.expect_photos_like(bundle.grid)
+        grids = device_grids(bundle)
+    return Cloud(model, bundle.codecs, bundle.hash, bundle.calibration, open_finder(model, bundle), grids)
 
 
 def open_finder(model: AnsweringModel, bundle: Bundle) -> RegionFinder | None:

@@ -63,7 +63,8 @@ def export_bundle(
 
     Raises:
         ModelUnavailableError, ModelUnsupportedError: the model cannot be loaded, or has no tap.
-        EncoderNotExportableError: it has no exportable tower, or what was exported does not do what it does.
+        EncoderNotExportableError: it has no exportable tower, or what was exported does not do what it does; with
+            ``local`` also where its generation config changes which tokens are said, as devices do not do that.
         CodecModelMismatchError: a codec was fitted on another model or revision.
         ShapeError: a codec was fitted for other tokens.
         UsageError: two codecs of one kind, sizes that the model does not have, or ``local`` for a family whose language
@@ -71,9 +72,7 @@ def export_bundle(
         BundleDamagedError: a folder holds no codec.
     """
     model = open_model(model_name)
-    is_local = _is_small(model) if local is None else local
-    if is_local and not isinstance(model, VisionLanguageModel):
-        raise UsageError
+    is_local = _is_local(model, local, progress)
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         opened = _codecs(model, codecs, work / "codec", progress)
@@ -92,7 +91,7 @@ def export_bundle(
         if not parity.passed:
             raise EncoderNotExportableError
         extra = [*encoder.files[1:], *_cards(opened, work), *_measured(opened), parity.write(work / PARITY)]
-        if isinstance(model, VisionLanguageModel) and is_local:
+        if is_local and isinstance(model, VisionLanguageModel):
             progress("tracing the language model")
             extra += _local_model(model, work)
         return write_bundle(
@@ -108,10 +107,26 @@ def export_bundle(
         )
 
 
-def _is_small(model: AnyModel) -> bool:
-    """Whether the language model goes along unasked."""
-    size = sum(parameter.numel() for parameter in model.torch_model.parameters())
-    return isinstance(model, VisionLanguageModel) and size <= _MOST_LOCAL
+def _is_local(model: AnyModel, wanted: bool | None, progress: Progress) -> bool:
+    """Whether the language model goes along; unasked where it is small enough and the device can do what it does.
+
+    Raises:
+        UsageError: it is wanted, of a family that cannot be exported.
+        EncoderNotExportableError: it is wanted, and its generation config changes what is said, which no device does.
+    """
+    if not isinstance(model, VisionLanguageModel):
+        if wanted:
+            raise UsageError
+        return False
+    small = sum(parameter.numel() for parameter in model.torch_model.parameters()) <= _MOST_LOCAL
+    if not (small if wanted is None else wanted):
+        return False
+    if model.decoder.rules.plain:
+        return True
+    if wanted:
+        raise EncoderNotExportableError
+    progress("the language model stays in the cloud: its generation_config.json changes which tokens are said")
+    return False
 
 
 def _codecs(model: AnyModel, folders: Sequence[str | Path], work: Path, progress: Progress) -> list[Bundle]:

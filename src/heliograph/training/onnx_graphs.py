@@ -115,11 +115,7 @@ def trace(module: nn.Module, given: tuple[Tensor, ...], path: Path, **names: Any
 
 def prompt_pieces(prompts: Any, processor: Any, model: Any, end_ids: frozenset[int]) -> Mapping[str, Any]:
     """What the device needs to build the processor's prompt without transformers (``local_prompt.json``)."""
-    rendered = processor.apply_chat_template(
-        [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "QUESTION"}]}],
-        add_generation_prompt=True,
-    )
-    before, _, after = rendered.rpartition("<image>")[2].partition("QUESTION")
+    before, after = prompts.around_question()
     control = {str(token): number for number, token in processor.tokenizer.added_tokens_decoder.items()}
     return {
         "head_ids": list(prompts.build("what?", 1).head),

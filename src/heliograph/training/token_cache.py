@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from heliograph.errors import (
+    AnsweringFailedError,
     CodecNotFittedError,
     FileUnreadableError,
     TokensNotFiniteError,
@@ -171,7 +172,7 @@ class TokenCache:
                 done.broken += [name] if len(done.broken) < _NAMED else []
                 continue
             seen.add(digest)
-            self._append(digest, name, encoder.encode_image(photo))
+            self._append(digest, name, _encoded(encoder, photo))
             done.made += 1
             if done.made % _PROGRESS_EVERY == 0:
                 progress(f"{done.made} photos, {self.rows} tokens, {resident_mb():.0f} MB of memory")
@@ -232,6 +233,13 @@ def resident_mb() -> float:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _encoded(encoder: PhotoEncoder, photo: Image.Image) -> VisualTokens:
+    try:
+        return encoder.encode_image(photo)
+    except AnsweringFailedError as error:  # here it can be said what to do about it
+        raise TokensNotFiniteError from error
 
 
 def _half(values: FloatArray) -> np.ndarray[Any, np.dtype[np.float16]]:

@@ -24,9 +24,10 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.controllers.region import Found, RegionSetting
-from heliograph.errors import ModelUnsupportedError, ShapeError
+from heliograph.errors import AnsweringFailedError, ModelUnsupportedError, ShapeError
 from heliograph.types import FloatArray, VisualTokens
 from heliograph.vlm.model import VisionLanguageModel
+from heliograph.vlm.prompt import placeholder_id
 
 if TYPE_CHECKING:
     from heliograph.vlm.general import GeneralModel
@@ -116,6 +117,7 @@ def head_maps(
 
     Raises:
         ModelUnsupportedError: see :func:`watching`; or the prompt does not hold one placeholder per visual token.
+        AnsweringFailedError: what the layer or the model makes is not finite.
         ShapeError: tokens of the wrong shape, or of several tiles.
         QuestionEmptyError, QuestionTooLongError: the question cannot be asked.
     """
@@ -144,13 +146,18 @@ def layer_maps(
         rows = prompt_rows + len(answer_ids)
         passes = [watched.enter_context(watching(model.torch_model, layer, rows)) for layer in layers]
         _pass_over(model, question, tokens, answer_ids)
+    placeholder = placeholder_id(model.torch_model.config)
+    if placeholder is None:
+        raise ModelUnsupportedError
     made = []
     for seen in passes:
         if seen.weights is None or seen.input_ids is None:
             raise ModelUnsupportedError
-        places = (seen.input_ids == model.torch_model.config.image_token_id).nonzero()[:, 0]
+        places = seen.input_ids.eq(placeholder).nonzero()[:, 0]
         if len(places) != grid.tokens:
             raise ModelUnsupportedError
+        if not bool(torch.isfinite(seen.weights).all()):
+            raise AnsweringFailedError
         made.append(seen.weights[:, :, places].transpose(0, 1).cpu().numpy())  # (P + A, H, N)
     maps = np.stack(made)
     return np.ascontiguousarray(maps.reshape(*maps.shape[:3], grid.rows, grid.columns), dtype=np.float32)

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from heliograph.vlm.decoding import Decoder, Step, best_steps
+from heliograph.vlm.decoding import Decoder, Step, next_steps
+from heliograph.vlm.generation_rules import RowRules
 from heliograph.vlm.prompt import FrameInputs, Prompt, merge_frames
 
 MAX_ROWS = 128
@@ -78,7 +79,8 @@ def _run(
     positions = (cached + columns - padding[:, None]).clamp(min=0)
     logits = decoder.extend(ids, cache, bias, positions.to(decoder.device))
     column_bias = torch.nn.functional.pad(_bias(shown, decoder), (cached, 0))  # (B, P + T)
-    _finish(decoder, logits, cache, column_bias, cached + longest - padding, steps, limit)
+    rules = [decoder.rules.row(prompt.head + prompt.tail, limit) for prompt in prompts]
+    _finish(decoder, logits, cache, column_bias, cached + longest - padding, steps, rules, limit)
 
 
 def _shared_head(
@@ -106,12 +108,13 @@ def _finish(
     column_bias: Tensor,
     positions: Tensor,
     steps: list[list[Step]],
+    rules: list[RowRules | None],
     limit: int,
 ) -> None:
     """Decode all rows to their ends; ``positions`` (B,) is where each row's next token stands."""
     rows = list(range(len(steps)))
     for made in range(limit):
-        found = best_steps(logits)
+        found = next_steps(logits, [rules[row] for row in rows])
         for row, step in zip(rows, found, strict=True):
             steps[row].append(step)
         ids = [step.token_id for step in found]

@@ -1,7 +1,12 @@
 """Greedy decoding on the model's own ``forward`` and key-value cache, one row at a time.
 
 ``generate`` spends more time on set-up than a small model spends on a short answer; this loop gives the same ids as
-``generate(do_sample=False)`` of a model whose generation config changes no logits.
+``generate(do_sample=False)``, with what the model's generation config does to the logits
+(:mod:`heliograph.vlm.generation_rules`).
+
+How sure the model was is read from its own logits, before any such rule: the probability that it gave to the token that
+was said. A token that a rule forced is not certain because of that, and one that stands in for a forbidden one is
+rightly doubted. Logits that are not finite say nothing, and nothing is made of them.
 """
 
 from __future__ import annotations
@@ -15,8 +20,10 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from heliograph.types import Answer
+from heliograph.errors import AnsweringFailedError
+from heliograph.types import Answer, confidence_of
 from heliograph.vlm.frame_tap import feed_image_features
+from heliograph.vlm.generation_rules import GenerationRules, RowRules
 from heliograph.vlm.prompt import FrameInputs
 
 _NATS_PER_BIT = math.log(2.0)
@@ -27,10 +34,10 @@ class Step:
     """One generated token and how sure the model was of it.
 
     Attributes:
-        token_id: the most likely one.
-        bits: its min-entropy, -log2 max p.
+        token_id: the one that was said, the most likely one unless a rule forbids it.
+        bits: -log2 of its probability; of the most likely token, its min-entropy.
         entropy_bits: Shannon entropy of all tokens' probabilities.
-        margin: largest probability less the second largest.
+        margin: its probability less the largest of the others, below 0 where the model would have said another.
     """
 
     token_id: int
@@ -38,12 +45,24 @@ class Step:
     entropy_bits: float
     margin: float
 
+    @property
+    def numbers(self) -> tuple[float, float, float]:
+        """All but the token."""
+        return self.bits, self.entropy_bits, self.margin
+
 
 class Decoder:
-    """Forward passes with cache for one model."""
+    """Forward passes with cache for one model.
+
+    Raises:
+        ModelUnsupportedError: its generation config takes ``generate`` itself.
+        AnsweringFailedError: (by every pass) logits that are not finite.
+    """
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        self.rules = GenerationRules(model)
+        _ = self.rules.plain  # whether this model is one for these loops shows when it is opened
         self.device = model.device
         self.dtype = model.dtype
         end = model.generation_config.eos_token_id
@@ -73,7 +92,7 @@ class Decoder:
                 use_cache=True,
                 logits_to_keep=keep,
             )
-        return made.logits, cache
+        return finite(made.logits), cache
 
     def extend(
         self, ids: Tensor, cache: DynamicCache, bias: Tensor | None = None, positions: Tensor | None = None
@@ -103,17 +122,40 @@ class Decoder:
             use_cache=True,
             logits_to_keep=keep,
         )
-        logits: Tensor = made.logits
-        return logits
+        return finite(made.logits)
 
-    def greedy(self, logits: Tensor, cache: DynamicCache, limit: int) -> Iterator[Step]:
-        """At most ``limit`` greedy steps of one row from ``logits`` (V,); the end token is given, then it stops."""
+    def greedy(self, logits: Tensor, cache: DynamicCache, limit: int, rules: RowRules | None = None) -> Iterator[Step]:
+        """At most ``limit`` greedy steps of one row from ``logits`` (V,); the end token is given, then it stops.
+
+        Args:
+            logits: of the prompt's last position.
+            cache: of the prompt.
+            limit: most tokens.
+            rules: of this row; None where nothing changes the logits.
+        """
         for made in range(limit):
-            step = best_step(logits)
+            step = next_steps(logits[None], [rules])[0]
             yield step
             if step.token_id in self.end_ids or made + 1 == limit:
                 return
             logits = self.extend(torch.tensor([[step.token_id]]), cache)[0]
+
+
+def finite(logits: Tensor) -> Tensor:
+    """The same logits.
+
+    Raises:
+        AnsweringFailedError: one of them is infinite or NaN.
+    """
+    if not bool(torch.isfinite(logits).all()):
+        raise AnsweringFailedError
+    return logits
+
+
+def next_steps(logits: Tensor, rules: Sequence[RowRules | None]) -> list[Step]:
+    """The next step of each row, from ``logits`` (B, V) and the rules of each; of one model, all have rules or none."""
+    said = [row.choose(own) for row, own in zip(rules, logits, strict=True) if row is not None]
+    return steps_of(logits, said) if said else best_steps(logits)
 
 
 def best_step(logits: Tensor) -> Step:
@@ -123,36 +165,54 @@ def best_step(logits: Tensor) -> Step:
 
 def best_steps(logits: Tensor) -> list[Step]:
     """Per row of ``logits`` (B, V): the most likely token with its min-entropy, entropy and margin."""
+    return _steps(logits, None)
+
+
+def steps_of(logits: Tensor, said: Sequence[int]) -> list[Step]:
+    """Per row of ``logits`` (B, V): the token that was said there, with how likely it was."""
+    return _steps(logits, torch.tensor(list(said), device=logits.device))
+
+
+def _steps(logits: Tensor, said: Tensor | None) -> list[Step]:
     log_p = torch.log_softmax(logits.float(), dim=-1)  # (B, V)
     top, ids = log_p.max(dim=-1)  # of equal ones the first, as in generate; topk does not promise that
     p = log_p.exp()
     best_two = p.topk(min(2, p.shape[-1]), dim=-1).values  # (B, 2)
     margin = best_two[:, 0] - best_two[:, 1:].sum(dim=-1)
+    if said is not None:
+        own = log_p.gather(1, said[:, None])[:, 0]
+        margin = torch.where(said == ids, margin, own.exp() - best_two[:, 0])
+        top, ids = own, said
     entropy = -torch.xlogy(p, p).sum(dim=-1)
     columns = (ids, top / -_NATS_PER_BIT, entropy / _NATS_PER_BIT, margin)
     return [Step(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def to_answer(steps: Iterable[Step], end_ids: frozenset[int], text: str) -> Answer:
-    """An answer with its confidence: 2 ** -(mean min-entropy over the answer's tokens), arXiv 2512.16349.
+    """An answer with its confidence (:func:`heliograph.types.confidence_of`), from the mean min-entropy of its tokens.
 
-    The end token is no part of the answer; of an empty answer it is all there is, so there it counts.
+    The end token is no part of the answer; of an answer without tokens it is all there is, so its bits count there.
+
+    Raises:
+        AnsweringFailedError: no step, or a number in one that is not finite.
     """
     every = list(steps)
+    if not every or not all(math.isfinite(number) for step in every for number in step.numbers):
+        raise AnsweringFailedError
     said = [step for step in every if step.token_id not in end_ids]
     counted = said or every
     token_bits = tuple(max(0.0, step.bits) for step in counted)  # rounding may leave a certain token at -0.0
-    mean_bits = _mean(token_bits, 0.0)
+    mean_bits = _mean(token_bits)
     return Answer(
         text,
-        2.0**-mean_bits,
+        confidence_of(text, mean_bits),
         mean_bits,
         tuple(step.token_id for step in said),
-        _mean([max(0.0, step.entropy_bits) for step in counted], 0.0),
-        _mean([step.margin for step in counted], 1.0),
+        _mean([max(0.0, step.entropy_bits) for step in counted]),
+        _mean([step.margin for step in counted]),
         token_bits,
     )
 
 
-def _mean(values: Sequence[float], of_nothing: float) -> float:
-    return sum(values) / len(values) if values else of_nothing
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

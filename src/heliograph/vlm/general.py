@@ -7,16 +7,15 @@
     VisualTokens (N, D) of each photo --layout--> output of get_image_features --tap--> generate --> Answer
 
 Nothing here knows a family. What the photos' sizes decide (placeholders, grids, tiles) is asked of the model's own
-processor with grey photos of those sizes, so that the cloud needs no pixels.
+processor with grey photos of those sizes, so that the cloud needs no pixels. Prompts come from the one call that the
+library guards, ``apply_chat_template(..., tokenize=True)``, and answers from ``generate(do_sample=False)`` with all
+that the checkpoint's generation config says; only the longest answer is the caller's.
 """
 
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import lru_cache
 from itertools import takewhile
 from typing import Any
 
@@ -26,6 +25,7 @@ from PIL import Image
 from torch import Tensor
 
 from heliograph.errors import (
+    AnsweringFailedError,
     ModelUnsupportedError,
     QuestionEmptyError,
     QuestionTooLongError,
@@ -35,19 +35,23 @@ from heliograph.errors import (
 )
 from heliograph.prompt_text import neutralised
 from heliograph.types import Answer, Grid, VisualTokens
-from heliograph.vlm.decoding import best_step, to_answer
-from heliograph.vlm.image_features import FeatureLayout, layout_of, output_with, tokens_of
+from heliograph.vlm.decoding import finite, steps_of, to_answer
+from heliograph.vlm.image_features import FeatureLayout, output_with, tokens_of
 from heliograph.vlm.model import Verification
-from heliograph.vlm.prompt import MAX_IMAGES_PER_QUESTION, MAX_QUESTION_CHARACTERS, control_tokens
+from heliograph.vlm.photo_layouts import GREY, PhotoLayouts, Size, check_pixels, photo_size
+from heliograph.vlm.prompt import (
+    MAX_IMAGES_PER_QUESTION,
+    MAX_QUESTION_CHARACTERS,
+    control_tokens,
+    messages_of,
+    placeholder_id,
+)
 from heliograph.vlm.tap import METHOD, feed_output, find_owner
 
-GREY = (128, 128, 128)
-"""Of the photos that stand in for others; some families take black ones for padding."""
+__all__ = ["GREY", "GeneralModel"]
 
 _USUAL_SIZE = (640, 480)
-_MOST_SIDE = 1 << 14
 
-Size = tuple[int, int]
 ImageInput = VisualTokens | Image.Image
 
 
@@ -79,23 +83,54 @@ class GeneralModel:
         end = model.generation_config.eos_token_id
         self._end_ids = frozenset([end] if isinstance(end, int) else end or ())
         self._positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-        self._layout = lru_cache(maxsize=64)(self._make_layout)  # sizes come from strangers: bounded
+        self.layouts = PhotoLayouts(
+            lambda photos: self._processed("", photos), self._features, placeholder_id(model.config), self._positions
+        )
+        self._in_one_call = True
         try:
-            usual = self._layout((_USUAL_SIZE,))
+            layout, self.grid = self._opened()
         except Exception as error:  # a foreign processor can fail in any way on its first photo
             raise ModelUnsupportedError from error
-        self.hidden_size, self.grid = usual[0].width, usual[1][0]
+        self.hidden_size = layout.width
+
+    def _opened(self) -> tuple[FeatureLayout, Grid]:
+        """Layout and grid of a usual photo; and whether the processor takes photos in the call that makes prompts."""
+        try:
+            return self.layouts.open(_USUAL_SIZE)
+        except ShapeError:  # some take a list of photos and no list of lists, which that call hands on
+            self._in_one_call = False
+            return self.layouts.open(_USUAL_SIZE)
 
     # ---- images ------------------------------------------------------------------------------------
     @torch.inference_mode()
     def encode_image(self, photo: Image.Image) -> VisualTokens:
-        """Visual tokens (N, D) float32 of one photo; D counts every level that the language model reads."""
+        """Visual tokens (N, D) float32 of one photo; D counts every level that the language model reads.
+
+        Raises:
+            ShapeError: the processor does not take photos of such a shape, or it has more than 2**22 pixels.
+            AnsweringFailedError: the tower gives values that are not finite.
+        """
+        check_pixels(photo.size)
         output = self._features(self._processed("", [photo]))
-        grid = self._layout((photo.size,))[1][0]
+        grid = self.layouts.grid(photo.size)
         values = tokens_of(output).float().cpu().numpy()
         if values.shape[0] != grid.tokens:
             raise ModelUnsupportedError
+        if not np.isfinite(values).all():
+            raise AnsweringFailedError
         return VisualTokens(np.ascontiguousarray(values), grid)
+
+    def check_grid(self, grid: Grid) -> None:
+        """Refuse a grid that a stream states and no photo of the stated size has; next to nothing is made for it.
+
+        Raises:
+            ShapeError: such a grid.
+        """
+        self.layouts.check(grid)
+
+    def expect_photos_like(self, grid: Grid) -> None:
+        """Let streams state photos of about the size that a codec was fitted on, where that is a large one."""
+        self.layouts.expect(grid)
 
     def pixels_read(self, size: Size) -> int:
         """Pixels that its processor makes of a photo of this width and height, in all tiles."""
@@ -104,19 +139,6 @@ class GeneralModel:
         if grids is not None:
             return int(grids.prod(dim=-1).sum()) * int(self.processor.image_processor.patch_size) ** 2
         return int(made["pixel_values"].numel()) // 3
-
-    @torch.inference_mode(mode=False)  # a layout is kept, and may come to be used where gradients are wanted
-    @torch.no_grad()
-    def _make_layout(self, sizes: tuple[Size, ...]) -> tuple[FeatureLayout, tuple[Grid, ...]]:
-        """Of photos of these sizes, together; and how each one's tokens lie."""
-        made = self._processed("", [Image.new("RGB", size, GREY) for size in sizes])
-        layout = layout_of(self._features(made))
-        if len(sizes) == 1:
-            return layout, (_grid(layout.rows, sizes[0], made),)
-        alone = [self._layout((size,)) for size in sizes]
-        if sum(one.rows for one, _ in alone) != layout.rows:
-            raise ModelUnsupportedError  # photos shown together are not the sum of each
-        return layout, tuple(grids[0] for _, grids in alone)
 
     def _features(self, made: dict[str, Any]) -> Any:
         """What the model's own tower makes of processed photos."""
@@ -131,6 +153,7 @@ class GeneralModel:
         Raises:
             QuestionEmptyError, QuestionTooLongError: the question cannot be asked, or not with so many photos.
             ShapeError, StreamDamagedError: tokens of the wrong shape for their photo's size, or not finite.
+            AnsweringFailedError: the model gives logits that are not finite.
         """
         if max_new_tokens < 1 or not 1 <= len(images) <= MAX_IMAGES_PER_QUESTION:
             raise UsageError
@@ -142,9 +165,9 @@ class GeneralModel:
             made = self._processed(question, [image for image in images if isinstance(image, Image.Image)])
             return self._generated(made, max_new_tokens)
         tokens = [image if isinstance(image, VisualTokens) else self.encode_image(image) for image in images]
-        sizes = tuple(_size(one) for one in tokens)
-        layout = self._layout(sizes)[0]
         values = np.concatenate([self._checked(one) for one in tokens])
+        sizes = tuple(photo_size(one.grid) for one in tokens)
+        layout = self.layouts.of(sizes)
         made = self._processed(question, [Image.new("RGB", size, GREY) for size in sizes])
         with feed_output(self._owner, output_with(torch.from_numpy(values).to(self.torch_model.device), layout)):
             return self._generated(made, max_new_tokens)
@@ -160,8 +183,10 @@ class GeneralModel:
 
         Raises:
             ShapeError: the tokens do not fit the photo's size.
+            AnsweringFailedError: the logits are not finite.
         """
-        size = _grid_size(grid)
+        size = photo_size(grid)
+        layout = self.layouts.of((size,))
         made = self._processed(question, [Image.new("RGB", size, GREY)])
         asked = made["input_ids"].shape[1]
         answer = torch.tensor([list(answer_ids)], device=made["input_ids"].device)
@@ -170,9 +195,9 @@ class GeneralModel:
                 fill = answer if name == "input_ids" else torch.full_like(answer, int(name == "attention_mask"))
                 made[name] = torch.cat([value, fill.to(value.dtype)], dim=1)
         kept = {"logits_to_keep": len(answer_ids) + 1} if self._keeps_logits else {}
-        with feed_output(self._owner, output_with(values, self._layout((size,))[0])):
+        with feed_output(self._owner, output_with(values, layout)):
             logits: Tensor = self.torch_model(**made, **kept, use_cache=False).logits
-        return logits[0, -len(answer_ids) - 1 : -1]
+        return finite(logits[0, -len(answer_ids) - 1 :])[:-1]
 
     def verify_draft(
         self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = 64
@@ -184,7 +209,7 @@ class GeneralModel:
 
     def _checked(self, tokens: VisualTokens) -> np.ndarray:
         """(N, D) float32 of tokens that fit their photo's size."""
-        layout = self._layout((_size(tokens),))[0]
+        layout = self.layouts.of((photo_size(tokens.grid),))
         if tokens.values.shape != (layout.rows, layout.width):
             raise ShapeError
         if not np.isfinite(tokens.values).all():
@@ -192,60 +217,70 @@ class GeneralModel:
         return np.ascontiguousarray(tokens.values, dtype=np.float32)
 
     def _processed(self, question: str, photos: Sequence[Image.Image]) -> dict[str, Any]:
-        """What the model's own processor and chat template make of photos and a question."""
-        content: list[dict[str, str]] = [{"type": "image"} for _ in photos]
-        content.append({"type": "text", "text": neutralised(question.strip(), self._control_names)})
-        messages = [{"role": "user", "content": content}]
-        text = self.processor.apply_chat_template(messages, add_generation_prompt=True)
+        """What the model's own processor and chat template make of photos and a question.
+
+        Raises:
+            ShapeError: the processor does not take photos of these shapes.
+        """
+        asked = neutralised(question.strip(), self._control_names)
         pictures = [photo.convert("RGB") for photo in photos]
-        made = self.processor(text=[text], images=pictures, return_tensors="pt")
+        try:
+            made = self._in_one(asked, pictures) if self._in_one_call else self._in_two(asked, pictures)
+        except Exception as error:  # foreign code: too long and thin, too small, and whatever else it refuses
+            raise ShapeError from error
         model = self.torch_model
         return {
             name: value.to(model.device, model.dtype) if value.is_floating_point() else value.to(model.device)
             for name, value in made.items()
         }
 
+    def _in_one(self, asked: str, pictures: list[Image.Image]) -> Any:
+        return self.processor.apply_chat_template(
+            messages_of(asked, pictures),
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+        )
+
+    def _in_two(self, asked: str, pictures: list[Image.Image]) -> Any:
+        """The same from text and photos, with the one thing that the library guards in between."""
+        text = self.processor.apply_chat_template(
+            messages_of(asked, [None] * len(pictures)), add_generation_prompt=True
+        )
+        start = self.processor.tokenizer.bos_token
+        written = {"add_special_tokens": False} if start and text.startswith(start) else {}
+        return self.processor(text=[text], images=pictures, return_tensors="pt", **written)
+
     def _generated(self, made: dict[str, Any], limit: int) -> Answer:
         if self._positions is not None and made["input_ids"].shape[1] + limit > self._positions:
             raise QuestionTooLongError
+        needs = {"tokenizer": self.processor.tokenizer} if self.torch_model.generation_config.stop_strings else {}
         out = self.torch_model.generate(
-            **made, do_sample=False, max_new_tokens=limit, output_logits=True, return_dict_in_generate=True
+            **made,
+            **needs,
+            do_sample=False,
+            max_new_tokens=limit,
+            output_logits=True,
+            return_dict_in_generate=True,
         )
-        ids = out.sequences[0, made["input_ids"].shape[1] :].tolist()
-        steps = [replace(best_step(one[0]), token_id=said) for said, one in zip(ids, out.logits, strict=True)]
+        ids, logits = _said(out)
+        steps = steps_of(finite(logits), ids)
         said = [token for token in ids if token not in self._end_ids]
         text = self.processor.tokenizer.decode(said, skip_special_tokens=True).strip()
         return to_answer(steps, self._end_ids, str(text))
 
 
-def _size(tokens: VisualTokens) -> Size:
-    return _grid_size(tokens.grid)
+def _said(out: Any) -> tuple[list[int], Tensor]:
+    """Generated ids, and the logits (T, V) at each, from what ``generate`` returns.
 
-
-def _grid_size(grid: Grid) -> Size:
-    """Width and height of the photo.
-
-    Raises:
-        ShapeError: the grid does not say, or says something absurd.
+    With beams every step has a row for each, and the answer went along one path through them.
     """
-    size = grid.photo_width, grid.photo_height
-    if not all(1 <= side <= _MOST_SIDE for side in size):
-        raise ShapeError
-    return size
-
-
-def _grid(rows: int, size: Size, made: dict[str, Any]) -> Grid:
-    """How one photo's tokens lie: as its patches do, merged; else in square tiles or one square; else in one row."""
-    width, height = size
-    if "image_grid_thw" in made:
-        patches = made["image_grid_thw"][0].tolist()
-        merged = math.isqrt(math.prod(patches) // rows) if rows else 0
-        if merged and math.prod(patches) == rows * merged**2:
-            return Grid(patches[1] // merged, patches[2] // merged, patches[0], width, height)
-    pixels = made.get("pixel_values")
-    tiles = int(pixels.shape[1]) if pixels is not None and pixels.ndim == 5 else 1  # (photos, tiles, 3, H, W)
-    for count in (tiles, 1):
-        side = math.isqrt(rows // count)
-        if side * side * count == rows:
-            return Grid(side, side, count, width, height)
-    return Grid(1, rows, 1, width, height)
+    path = getattr(out, "beam_indices", None)
+    if path is None:
+        logits = torch.cat([one[:1] for one in out.logits])
+        return out.sequences[0, -len(logits) :].tolist(), logits
+    rows = [row for row in path[0].tolist() if row >= 0]
+    logits = torch.stack([out.logits[step][row] for step, row in enumerate(rows)])
+    start = out.sequences.shape[1] - path.shape[1]
+    return out.sequences[0, start : start + len(rows)].tolist(), logits

@@ -13,7 +13,7 @@ receiver makes with the model's own tower and keeps.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -56,6 +56,22 @@ def layout_of(output: Any) -> FeatureLayout:
     """
     levels = _levels(output)
     return FeatureLayout(output, levels[0].shape[0], tuple(level.shape[1] for level in levels))
+
+
+def without_values(layout: FeatureLayout) -> FeatureLayout:
+    """The same layout with the shapes of a sample's tokens and none of their values: it takes next to no memory."""
+    sample = layout.sample
+    if not is_dataclass(sample) or isinstance(sample, type):
+        return replace(layout, sample=_mapped(sample, _shape_alone))
+    carried = _carried(sample)
+    known = {field.name for field in fields(sample)}
+    made = {name: getattr(sample, name, None) for name in {*KEPT, *carried} & known}
+    slim = {
+        name: _mapped(value, _shape_alone) if name in carried else value
+        for name, value in made.items()
+        if value is not None
+    }
+    return replace(layout, sample=type(sample)(**slim))
 
 
 def tokens_of(output: Any) -> Tensor:
@@ -157,6 +173,10 @@ def _refilled(value: Any, levels: Iterator[Tensor], rows: int) -> Any:
         return part.reshape(leaf.shape).to(leaf)
 
     return _mapped(value, take)
+
+
+def _shape_alone(leaf: Tensor) -> Tensor:
+    return leaf.new_zeros(()).expand(leaf.shape)
 
 
 def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

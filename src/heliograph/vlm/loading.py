@@ -6,6 +6,7 @@ weight unset is refused instead of answering with random numbers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -96,11 +97,11 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     try:
         processor = load_processor(source, named.revision)
-        model, report = AutoModelForImageTextToText.from_pretrained(
+        model, report = _with_fast_attention(
+            AutoModelForImageTextToText.from_pretrained,
             source,
             revision=named.revision or "main",
             dtype=dtype,
-            attn_implementation="sdpa",
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
@@ -135,6 +136,15 @@ def checkpoint_folder(name: str) -> Path:
     if found is None:
         raise ModelUnavailableError
     return Path(found).parent
+
+
+def _with_fast_attention(load: Callable[..., Any], source: str, **options: Any) -> Any:
+    """What a loader makes of a source, with PyTorch's fast attention where the family has it, else with its own; never
+    with one that the checkpoint's own configuration asks for and that may not be installed."""
+    try:
+        return load(source, attn_implementation="sdpa", **options)
+    except ValueError:  # how the library says that a family has none
+        return load(source, attn_implementation="eager", **options)
 
 
 def _do_not_split(processor: Any) -> None:

@@ -20,7 +20,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from heliograph.errors import ModelUnsupportedError, QuestionTooLongError, ShapeError, StreamDamagedError, UsageError
+from heliograph.errors import (
+    AnsweringFailedError,
+    ModelUnsupportedError,
+    QuestionTooLongError,
+    ShapeError,
+    StreamDamagedError,
+    UsageError,
+)
 from heliograph.types import Answer, Grid, VisualTokens
 from heliograph.vlm.batching import answer_batch
 from heliograph.vlm.decoding import Decoder, Step, to_answer
@@ -84,7 +91,11 @@ class VisionLanguageModel:
 
     @torch.inference_mode()
     def encode_images(self, photos: Sequence[Image.Image]) -> list[VisualTokens]:
-        """Visual tokens of several photos in one pass of the model's own encoder."""
+        """Visual tokens of several photos in one pass of the model's own encoder.
+
+        Raises:
+            AnsweringFailedError: it gives values that are not finite.
+        """
         if not photos:
             return []
         frames = self.prompts.pixels(list(photos))
@@ -94,7 +105,18 @@ class VisionLanguageModel:
             return_dict=True,
         )
         values = torch.cat(list(made.pooler_output)).float().cpu().numpy().reshape(len(photos), -1, self.hidden_size)
+        if not np.isfinite(values).all():
+            raise AnsweringFailedError
         return [VisualTokens(np.ascontiguousarray(one), self.grid) for one in values]
+
+    def check_grid(self, grid: Grid) -> None:
+        """Refuse a grid that a stream states and this model's tokens never have.
+
+        Raises:
+            ShapeError: another number of rows, columns or tiles.
+        """
+        if (grid.rows, grid.columns, grid.tiles) != (self.grid.rows, self.grid.columns, self.grid.tiles):
+            raise ShapeError
 
     # ---- answers -----------------------------------------------------------------------------------
     @torch.inference_mode()
@@ -202,8 +224,9 @@ class VisionLanguageModel:
     def _steps(self, question: str, images: Sequence[ImageInput], limit: int) -> Iterator[Step]:
         prompt = self._prompt(question, len(images), limit)
         frames, features = self.inputs(images)
-        logits, cache = self.decoder.prefill(torch.tensor([prompt.head + prompt.tail]), frames, features)
-        return self.decoder.greedy(logits[0, -1], cache, limit)
+        ids = prompt.head + prompt.tail
+        logits, cache = self.decoder.prefill(torch.tensor([ids]), frames, features)
+        return self.decoder.greedy(logits[0, -1], cache, limit, self.decoder.rules.row(ids, limit))
 
     def _answer(self, steps: Sequence[Step]) -> Answer:
         said = [step.token_id for step in steps if step.token_id not in self.decoder.end_ids]

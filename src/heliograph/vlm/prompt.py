@@ -1,5 +1,8 @@
 """Prompts from the model's own processor and chat template, with user text kept out of the control tokens.
 
+The judge is ``apply_chat_template(..., tokenize=True)``: where template and tokenizer both write a first token, that
+call alone has it once.
+
 A prompt is a head (chat opening and one run of placeholders per image, the same for every question) and a tail
 (question and chat closing). The head is made once per number of images, from blank images, so that the cloud needs
 no pixels; the split also lets many questions share what the language model computed for the head.
@@ -7,7 +10,7 @@ no pixels; the split also lets many questions share what the language model comp
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -98,21 +101,26 @@ class PromptBuilder:
         return self.pixels([Image.new("RGB", (size, size), (255, 255, 255))] * images)
 
     def _rendered(self, question: str, images: int) -> str:
-        content: list[dict[str, str]] = [{"type": "image"} for _ in range(images)]
-        content.append({"type": "text", "text": question})
-        messages = [{"role": "user", "content": content}]
+        messages = messages_of(question, [None] * images)
         return str(self._processor.apply_chat_template(messages, add_generation_prompt=True))
 
     def _processed_ids(self, question: str, images: int) -> tuple[int, ...]:
         """Ids of the whole prompt, by the processor itself."""
         size = self._processor.image_processor.max_image_size["longest_edge"]
         blank = Image.new("RGB", (size, size), (255, 255, 255))
-        made = self._processor(
-            text=[self._rendered(question, images)],
-            images=[[blank] * images],
-            do_image_splitting=False,
+        made = self._processor.apply_chat_template(
+            messages_of(question, [blank] * images),
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            processor_kwargs={"do_image_splitting": False},
         )
         return tuple(int(i) for i in made["input_ids"][0])
+
+    def around_question(self) -> tuple[str, str]:
+        """The text between one image and the question, and that behind the question up to where the answer begins."""
+        before, _, after = self._text_after_images(_SENTINEL, 1).partition(_SENTINEL)
+        return before, after
 
     def _text_after_images(self, question: str, images: int) -> str:
         before, found, after = self._rendered(_SENTINEL, images).partition(_SENTINEL)
@@ -151,6 +159,24 @@ class PromptBuilder:
             for probe in _PROBES:
                 if head + self._cached_tail(probe, images) != self._processed_ids(probe, images):
                     raise ModelUnsupportedError
+
+
+def messages_of(question: str, photos: Sequence[Image.Image | None]) -> list[dict[str, Any]]:
+    """One turn of a user, photos first; None stands for a photo in a text that is rendered without any."""
+    content: list[dict[str, Any]] = [
+        {"type": "image"} if photo is None else {"type": "image", "image": photo} for photo in photos
+    ]
+    content.append({"type": "text", "text": question})
+    return [{"role": "user", "content": content}]
+
+
+def placeholder_id(config: Any) -> int | None:
+    """The id that stands for one visual token in a family's prompts; None where its configuration names none."""
+    for name in ("image_token_id", "image_token_index"):
+        value = getattr(config, name, None)
+        if isinstance(value, int):
+            return value
+    return None
 
 
 def control_tokens(tokenizer: Any) -> dict[int, str]:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from heliograph.vlm.decoding import Decoder, Step, best_steps
+from heliograph.vlm.decoding import Decoder, Step, best_steps, steps_of
+from heliograph.vlm.generation_rules import RowRules
 from heliograph.vlm.prompt import FrameInputs, Prompt
 
 _TRIED = 16  # tokens of the draft's rest in one pass; a wrong guess costs little beside the pass itself
@@ -42,14 +43,15 @@ def verify_steps(
     guess = list(takewhile(lambda token: token not in decoder.end_ids, draft[:limit]))
     ids = torch.tensor([list(prompt.head + prompt.tail) + guess])
     logits, cache = decoder.prefill(ids, frames, features, keep=len(guess) + 1)
-    chosen = best_steps(logits[0])
+    rules = decoder.rules.row(prompt.head + prompt.tail, limit)
+    chosen = _chosen(logits[0], guess, rules)
     kept = _agreement(guess, [step.token_id for step in chosen])
     steps = chosen[:kept]
     if kept == limit:
         return steps, kept
     if len(guess) > kept:
         cache.crop(kept - len(guess))
-    _continue(decoder, steps, chosen[kept], cache, _Rest(guess, kept), limit)
+    _continue(decoder, steps, chosen[kept], cache, _Rest(guess, kept), rules, limit)
     return steps, kept
 
 
@@ -77,7 +79,15 @@ class _Rest:
         self._came_true = count > 0
 
 
-def _continue(decoder: Decoder, steps: list[Step], newest: Step, cache: DynamicCache, rest: _Rest, limit: int) -> None:
+def _continue(
+    decoder: Decoder,
+    steps: list[Step],
+    newest: Step,
+    cache: DynamicCache,
+    rest: _Rest,
+    rules: RowRules | None,
+    limit: int,
+) -> None:
     """Add greedy steps from ``newest`` on, which is not in the cache yet, to the end token or the limit."""
     while True:
         steps.append(newest)
@@ -85,13 +95,26 @@ def _continue(decoder: Decoder, steps: list[Step], newest: Step, cache: DynamicC
             return
         guess = list(rest.after(newest.token_id)[: limit - len(steps) - 1])
         logits = decoder.extend_all(torch.tensor([[newest.token_id, *guess]]), cache)
-        chosen = best_steps(logits[0])
+        chosen = _chosen(logits[0], guess, rules)
         agreed = _agreement(guess, [step.token_id for step in chosen])
         steps.extend(chosen[:agreed])
         rest.agreed(agreed)
         if len(guess) > agreed:
             cache.crop(agreed - len(guess))
         newest = chosen[agreed]
+
+
+def _chosen(logits: Tensor, guess: Sequence[int], rules: RowRules | None) -> list[Step]:
+    """What greedy decoding says after each of the guessed tokens, from ``logits`` (1 + guess, V); with rules, which
+    depend on what was said, no further than to the first token that is another one."""
+    if rules is None:
+        return best_steps(logits)
+    said: list[int] = []
+    for place, own in enumerate(logits):
+        said.append(rules.choose(own))
+        if place < len(guess) and said[place] != guess[place]:
+            break
+    return steps_of(logits[: len(said)], said)
 
 
 def _agreement(guess: Sequence[int], chosen: Sequence[int]) -> int:

@@ -184,3 +184,26 @@ def test_files_that_are_no_json_or_far_too_long_are_refused(tmp_path: Path) -> N
             Calibration.load(tmp_path / CALIBRATION)
     with pytest.raises(BundleDamagedError):
         Calibration.load(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize("name", CONFIDENCES)
+def test_an_answer_that_says_nothing_is_never_enough(name: str) -> None:
+    empty = replace(SURE, answer_tokens=0)
+    for chance in (calibration().probability, calibration().right):
+        assert chance(name, empty) == 0
+    assert not calibration().enough(name, empty, 0.5)
+    assert calibration().enough(name, SURE, 0.0)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize(
+    "field", ["min_entropy_bits", "first_bits", "entropy_bits", "margin", "token_error", "answer_differs"]
+)
+def test_no_chance_is_made_of_what_is_no_number(field: str, value: float) -> None:
+    broken: Signals = replace(SURE, **{field: value})  # type: ignore[arg-type]
+    unknown: Signals = replace(SURE, **{field: math.nan})  # type: ignore[arg-type]
+    np.testing.assert_array_equal(input_values([broken], list(INPUTS)), input_values([unknown], list(INPUTS)))
+    for name in CONFIDENCES:
+        assert calibration().probability(name, broken) == calibration().probability(name, unknown)
+    if field == "min_entropy_bits":
+        assert calibration().probability("min-entropy", broken) == 0

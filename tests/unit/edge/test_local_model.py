@@ -17,6 +17,7 @@ from heliograph.edge.encoder import TokenEncoder
 from heliograph.edge.local_model import LocalModel
 from heliograph.edge.local_prompt import LocalPrompt, PromptPieces
 from heliograph.errors import (
+    AnsweringFailedError,
     BundleDamagedError,
     QuestionEmptyError,
     QuestionTooLongError,
@@ -208,3 +209,63 @@ def test_device_marks_streams_that_need_the_bundle(exported: Any) -> None:
 def test_prompt_file_is_plain_json(exported: Any) -> None:
     found = json.loads((exported.folder / "local_prompt.json").read_text(encoding="utf-8"))
     assert PromptPieces.load(exported.folder / "local_prompt.json").head_ids == tuple(found["head_ids"])
+
+
+class FakeSession:
+    """A network that gives what it is told."""
+
+    def __init__(self, real: Any, change: Any) -> None:
+        self.real, self.change = real, change
+
+    def run(self, names: Any, given: Any) -> Any:
+        return self.change(self.real.run(names, given))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("step", [0, 1])
+def test_logits_that_are_no_numbers_make_no_answer(exported: Any, value: float, step: int) -> None:
+    model = LocalModel(exported.folder / "language_model.onnx", LocalPrompt.load(exported.folder))
+    runs = []
+
+    def spoil(made: Any) -> Any:
+        runs.append(None)
+        if len(runs) > step:
+            made[0][..., 5] = value
+        return made
+
+    session: Any = FakeSession(model._session, spoil)
+    model._session = session
+    with pytest.raises(AnsweringFailedError):
+        model.answer("x", exported.vlm.encode_image(noise(0)), max_new_tokens=4)
+    assert len(runs) == step + 1
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_tokens_that_are_no_numbers_leave_no_encoder(exported: Any, value: float) -> None:
+    encoder = TokenEncoder(exported.folder / "encoder.onnx", Grid(8, 8), 128)
+
+    def spoil(made: Any) -> Any:
+        made[0][0, 3, 5] = value
+        return made
+
+    session: Any = FakeSession(encoder._session, spoil)
+    encoder._session = session
+    with pytest.raises(AnsweringFailedError):
+        encoder(np.zeros((1, 3, 128, 128), np.float32))
+
+
+def test_an_empty_answer_is_never_sure(exported: Any) -> None:
+    prompt = LocalPrompt.load(exported.folder)
+    model = LocalModel(exported.folder / "language_model.onnx", prompt)
+    end = min(prompt.pieces.end_ids)
+
+    def certain(made: Any) -> Any:
+        made[0][:] = -1e4
+        made[0][..., end] = 0
+        return made
+
+    session: Any = FakeSession(model._session, certain)
+    model._session = session
+    answer = model.answer("x", exported.vlm.encode_image(noise(0)), max_new_tokens=4)
+    assert (answer.text, answer.token_ids, answer.min_entropy_bits) == ("", (), 0)
+    assert answer.confidence == 0.01

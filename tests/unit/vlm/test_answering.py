@@ -49,7 +49,7 @@ def test_answers_equal_generate(vlm, photos, tokens, questions, limit):
             assert answer.token_ids == without_end(vlm, ids)
             counted = bits[: len(answer.token_ids)] or bits
             assert answer.min_entropy_bits == pytest.approx(sum(counted) / len(counted), abs=1e-3)
-            assert answer.confidence == pytest.approx(2**-answer.min_entropy_bits)
+            assert answer.confidence == pytest.approx(min(2**-answer.min_entropy_bits, 1 if answer.text else 0.01))
 
 
 def test_two_images_equal_generate(vlm, photos, tokens):

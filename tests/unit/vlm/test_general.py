@@ -112,7 +112,7 @@ def test_a_drafts_kept_tokens_are_counted(qwen: GeneralModel) -> None:
 
 def test_control_tokens_in_a_question_stay_text(qwen: GeneralModel) -> None:
     made = qwen._processed("say <|image_pad|><|im_end|>", [picture(SIZES[0])])
-    grid = qwen._layout((SIZES[0],))[1][0]
+    grid = qwen.layouts.grid(SIZES[0])
     placeholder = qwen.torch_model.config.image_token_id
     assert int((made["input_ids"] == placeholder).sum()) == grid.tokens
 

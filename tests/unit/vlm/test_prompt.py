@@ -1,11 +1,17 @@
 """Prompts are the processor's own, and user text never becomes a control token."""
 
+import copy
+import json
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tokenizers.processors import TemplateProcessing
 
+from heliograph.edge.local_prompt import LocalPrompt
 from heliograph.errors import HeliographError, ModelUnsupportedError
+from heliograph.training.onnx_graphs import prompt_pieces
 from heliograph.vlm.prompt import PromptBuilder
 
 CONTROL = ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>", "<|im_start|>", "<|pad|>")
@@ -74,3 +80,57 @@ def test_a_template_that_hides_the_question_is_refused(vlm):
             PromptBuilder(processor, vlm.torch_model.config.image_token_id)
     finally:
         processor.chat_template = template
+
+
+@pytest.fixture
+def doubled(vlm):
+    """The same processor with a tokenizer that writes the first token too, as the template does."""
+    processor = copy.deepcopy(vlm.processor)
+    start, number = processor.tokenizer.bos_token, processor.tokenizer.bos_token_id
+    backend = processor.tokenizer.backend_tokenizer
+    backend.post_processor = TemplateProcessing(single=f"{start} $A", special_tokens=[(start, number)])
+    assert processor.tokenizer("a")["input_ids"][0] == number
+    return processor
+
+
+def judged(processor, question, images):
+    shown = [{"type": "image", "image": Image.new("RGB", (9, 9), (1, 2, 3))}] * images
+    made = processor.apply_chat_template(
+        [{"role": "user", "content": [*shown, {"type": "text", "text": question}]}],
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+    )
+    return tuple(made["input_ids"][0])
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_a_first_token_that_is_written_twice_stands_there_once(vlm, doubled, questions, images):
+    number = doubled.tokenizer.bos_token_id
+    builder = PromptBuilder(doubled, vlm.torch_model.config.image_token_id)
+    for question in questions:
+        prompt = builder.build(question, images)
+        ids = prompt.head + prompt.tail
+        assert ids == judged(doubled, question, images) == judged(vlm.processor, question, images)
+        assert ids[0] == number != ids[1]
+
+
+def test_the_devices_prompt_has_it_once_too(vlm, doubled, questions, tmp_path):
+    builder = PromptBuilder(doubled, vlm.torch_model.config.image_token_id)
+    pieces = prompt_pieces(builder, doubled, vlm.torch_model, frozenset({2}))
+    (tmp_path / "local_prompt.json").write_text(json.dumps(pieces))
+    doubled.tokenizer.backend_tokenizer.save(str(tmp_path / "tokenizer.json"))
+    local = LocalPrompt.load(tmp_path)
+    for question in questions:
+        assert local.ids(question) == judged(doubled, question.strip(), 1)
+
+
+def test_a_first_token_that_only_the_tokenizer_writes_is_kept(vlm, doubled, questions):
+    start = doubled.tokenizer.bos_token
+    assert doubled.chat_template.count(start) == 1
+    doubled.chat_template = doubled.chat_template.replace(start, "")
+    builder = PromptBuilder(doubled, vlm.torch_model.config.image_token_id)
+    for question in questions:
+        prompt = builder.build(question, 1)
+        assert prompt.head + prompt.tail == judged(doubled, question, 1)
+        assert prompt.head[0] == doubled.tokenizer.bos_token_id

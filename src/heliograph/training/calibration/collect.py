@@ -279,7 +279,7 @@ def _row(
         "first_bits": [one.token_bits[0] if one.token_bits else one.min_entropy_bits for one in said],
         "entropy_bits": [one.entropy_bits for one in said],
         "margin": [one.margin for one in said],
-        "answer_tokens": [len(one.token_ids) for one in said],
+        "answer_tokens": [len(one.token_ids) if one.text.strip() else 0 for one in said],
         "token_error": [one.token_error for one in expected],
         "answer_differs": [one.answer_differs for one in expected],
         "retained_energy": [part.energy for part in parts],

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.errors import ModelUnsupportedError
-from heliograph.vlm.families.inputs import Pixels, blank, pixel_inputs, placeholder_id, prompt_ids
+from heliograph.vlm.families.inputs import Pixels, blank, pixel_inputs, prompt_ids
 from heliograph.vlm.families.shrink import tiny_config
 from heliograph.vlm.image_features import layout_of, output_with, tokens_of
+from heliograph.vlm.prompt import placeholder_id
 from heliograph.vlm.tap import METHOD, feed_output, find_owner
 
 EXACT = "exact"

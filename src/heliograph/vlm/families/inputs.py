@@ -217,12 +217,3 @@ def prompt_ids(config: Any, counts: Sequence[int], placeholder: int) -> Tensor:
     for count in counts:
         ids += [*([start] if isinstance(start, int) else []), *([placeholder] * count), TEXT_BETWEEN]
     return torch.tensor([[*ids, *QUESTION]])
-
-
-def placeholder_id(config: Any) -> int | None:
-    """The id that visual tokens replace."""
-    for name in ("image_token_id", "image_token_index"):
-        value = getattr(config, name, None)
-        if isinstance(value, int):
-            return value
-    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,13 @@ from heliograph.codec.expectation import ErrorHead, feature_count
 from heliograph.codec.header import pack_header
 from heliograph.codec.meta import DECODER, ENCODER, SHARE_ONE, MetaCodec
 from heliograph.codec.storage import read_arrays, write_arrays
-from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError, StreamTruncatedError
+from heliograph.errors import (
+    AnsweringFailedError,
+    BundleDamagedError,
+    ShapeError,
+    StreamDamagedError,
+    StreamTruncatedError,
+)
 from heliograph.training.meta.data import MetaData
 from heliograph.training.meta.export import export_meta
 from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel, TokenSpace
@@ -181,3 +188,49 @@ def test_damaged_folders_are_refused(codec: MetaCodec, tmp_path: Path) -> None:
 def test_impossible_shares_are_refused(codec: MetaCodec, retained: list[int]) -> None:
     with pytest.raises(BundleDamagedError):
         dataclasses.replace(codec.tables, retained=np.array(retained)).check()
+
+
+class FakeNetwork:
+    """Gives one value that is no number, in one of its outputs."""
+
+    def __init__(self, real: Any, output: int, value: float) -> None:
+        self.real, self.output, self.value = real, output, value
+
+    def run(self, names: Any, given: Any) -> Any:
+        made = [np.array(one, copy=True) for one in self.real.run(names, given)]
+        made[self.output].reshape(-1)[0] = self.value
+        return made
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("output", [0, 1])
+def test_an_encoder_that_gives_no_numbers_sends_nothing(codec: MetaCodec, output: int, value: float) -> None:
+    broken = MetaCodec(codec.tables, codec._folder)
+    vars(broken)["_encoder"] = FakeNetwork(codec._encoder, output, value)
+    with pytest.raises(AnsweringFailedError):
+        broken.encode(tokens_of(1))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_a_decoder_that_gives_no_numbers_restores_nothing(codec: MetaCodec, value: float) -> None:
+    encoded = codec.encode(tokens_of(1))
+    broken = MetaCodec(codec.tables, codec._folder)
+    vars(broken)["_decoder"] = FakeNetwork(codec._decoder, 0, value)
+    with pytest.raises(AnsweringFailedError):
+        broken.decode(encoded.header, encoded.segments)
+
+
+def test_an_error_head_whose_sums_overflow_foretells_nothing(codec: MetaCodec) -> None:
+    encoded = codec.encode(tokens_of(1))
+    loud = ErrorHead(*(np.full_like(getattr(codec.tables.head, name), 3e38) for name in ErrorHead.ARRAYS))
+    loud.check(SIZES.latents)  # each weight is a number
+    tables = dataclasses.replace(codec.tables, head=loud)
+    with pytest.raises(AnsweringFailedError):
+        MetaCodec(tables, codec._folder).expect(encoded.header, encoded.segments, "what is it?")
+
+
+def test_a_header_tells_its_grid_before_anything_is_decoded(codec: MetaCodec) -> None:
+    encoded = codec.encode(tokens_of(1, tiles=3))
+    assert codec.stated_grid(encoded.header) == Grid(2, 3, 3)
+    with pytest.raises(StreamTruncatedError):
+        codec.stated_grid(b"")
