@@ -92,6 +92,8 @@ class CloudSession(Endpoint):
         session_token: 16 bytes that nobody can guess, told to a device that wants to be able to go on after its
             connection broke; empty where this cloud keeps nothing.
         recall: what was kept of the session with such a token, or None.
+        admit: asked before a device with a valid access token is greeted, with the session token that it shows;
+            raises ServerBusyError where there is no room.
 
     Raises:
         UsageError: a hash or token of another length.
@@ -108,11 +110,12 @@ class CloudSession(Endpoint):
         *,
         session_token: bytes = b"",
         recall: Callable[[bytes], SessionMemory | None] = lambda token: None,
+        admit: Callable[[bytes], None] = lambda token: None,
     ) -> None:
         super().__init__(bundle_hash)
         if len(session_token) not in (0, SESSION_TOKEN_BYTES):
             raise UsageError
-        self._session_token, self._recall = session_token, recall
+        self._session_token, self._recall, self._admit = session_token, recall, admit
         self._access_tokens = AccessTokens(access_tokens)
         self._model_name = model_name.encode("utf-8", "replace")[:MAX_MODEL_NAME_BYTES].decode("utf-8", "ignore")
         self._device_bundle_hash = b""
@@ -257,6 +260,7 @@ class CloudSession(Endpoint):
             raise ProtocolVersionError
         if not self._access_tokens.let_in(frame.access_token):
             raise UnauthorizedError
+        self._admit(frame.session_token)
         self._device_bundle_hash = frame.bundle_hash
         kept, token = self._recall(frame.session_token) if frame.session_token else None, b""
         if kept is not None:

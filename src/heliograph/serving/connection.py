@@ -16,7 +16,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from heliograph.clock import now_s
 from heliograph.controllers.fixed import budget_bytes
-from heliograph.errors import FrameDamagedError, HeliographError, TimedOutError, TooManyError
+from heliograph.errors import (
+    FrameDamagedError,
+    HeliographError,
+    ServerBusyError,
+    TimedOutError,
+    TooManyError,
+    UnauthorizedError,
+)
 from heliograph.protocol.events import (
     CropAnnounced,
     ErrorReceived,
@@ -36,6 +43,7 @@ from heliograph.protocol.limits import MAX_SEGMENTS_PER_IMAGE, SESSION_TOKEN_BYT
 from heliograph.protocol.session import CloudSession
 from heliograph.protocol.states import State
 from heliograph.serving.desk import Desk
+from heliograph.serving.guest import Guest
 from heliograph.serving.jobs import AnswerJob, Outcome, Purpose
 from heliograph.serving.kept import KeptSession
 from heliograph.serving.measuring import measure
@@ -49,15 +57,18 @@ GONE = (WebSocketDisconnect, RuntimeError, OSError)
 """What starlette and uvicorn raise once the peer has left."""
 
 _NORMAL_CLOSURE = 1000
+_TRY_AGAIN_LATER = 1013
 _TIMER_SLACK_S = 0.01
 
 
 class DeviceConnection:
     """Serves one accepted websocket until either side ends it."""
 
-    def __init__(self, websocket: WebSocket, shared: Shared) -> None:
+    def __init__(self, websocket: WebSocket, shared: Shared, guest: Guest) -> None:
         self._websocket = websocket
         self._shared = shared
+        self._guest = guest
+        self._error: type[HeliographError] | None = None  # what ended the session
         self._metrics = shared.metrics
         cloud = shared.cloud
         self._token = secrets.token_bytes(SESSION_TOKEN_BYTES)
@@ -67,6 +78,7 @@ class DeviceConnection:
             cloud.model.name,
             session_token=self._token if shared.limits.keep_s > 0 else b"",
             recall=self._recall,
+            admit=lambda token: guest.admit(shared.kept.is_served(token)),
         )
         self._desk = Desk(cloud.calibration, shared.limits.max_regions)
         self._memory: SessionMemory | None = None  # of a session that can be taken up again
@@ -96,9 +108,10 @@ class DeviceConnection:
             self._stop_timers()
             self._shared.scheduler.remove(self)
             self._leave()
+            self._guest.over()
             with contextlib.suppress(*GONE, TimeoutError):
                 await self._send_queued()
-                await self._websocket.close()
+                await self._websocket.close(_TRY_AGAIN_LATER if self._error is ServerBusyError else _NORMAL_CLOSURE)
 
     # ---- a session that outlives its connection ------------------------------------------------------
     def _recall(self, token: bytes) -> SessionMemory | None:
@@ -147,6 +160,8 @@ class DeviceConnection:
                 continue
             for event in self._session.events_of(data, now_s()):
                 self._on_event(event)
+            if self._error is UnauthorizedError:
+                await self._guest.refuse()
             self._to_write.set()
 
     async def _message(self) -> bytes:
@@ -198,6 +213,7 @@ class DeviceConnection:
                 self._close_question(question_id)
             case SessionClosed(error_class) if error_class is not None:
                 self._metrics.errors_total += 1
+                self._error = error_class
             case _:
                 pass
 

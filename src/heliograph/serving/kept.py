@@ -59,6 +59,10 @@ class KeptSessions:
         """A connection serves the session with this token from now on."""
         self._served[_key(token)] = holder
 
+    def is_served(self, token: bytes) -> bool:
+        """Whether a connection serves the session with this token."""
+        return _key(token) in self._served
+
     def recall(self, token: bytes) -> KeptSession | None:
         """The session with this token, taken from whoever has it; None where there is none (any more)."""
         self.drop_expired()

@@ -9,6 +9,11 @@ from dataclasses import dataclass, fields
 class Metrics:
     """What the server has done since it started; every field is one counter, except gauges (``*_open``)."""
 
+    connections_open: int = 0
+    connections_total: int = 0
+    connections_dropped_total: int = 0
+    requests_refused_total: int = 0
+    tokens_refused_total: int = 0
     sessions_open: int = 0
     sessions_total: int = 0
     sessions_refused_total: int = 0
@@ -39,9 +44,14 @@ class Metrics:
 
 
 _HELP = {
+    "connections_open": "Connections open now, sessions among them.",
+    "connections_total": "Connections accepted.",
+    "connections_dropped_total": "Connections ended because they were late or made room for others.",
+    "requests_refused_total": "Requests refused for their Origin or Host.",
+    "tokens_refused_total": "Access tokens that were missing or wrong.",
     "sessions_open": "Sessions open now.",
-    "sessions_total": "Sessions accepted.",
-    "sessions_refused_total": "Connections turned away because the server was full.",
+    "sessions_total": "Sessions greeted.",
+    "sessions_refused_total": "Sessions turned away because the server was full.",
     "questions_total": "Questions asked.",
     "drafts_total": "Draft answers made by the model.",
     "finals_total": "Final answers sent.",

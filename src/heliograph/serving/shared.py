@@ -18,9 +18,15 @@ class Limits:
     """Bounds of one server.
 
     Attributes:
-        max_sessions: connections at a time.
+        max_sessions: sessions at a time: connections that were greeted.
+        max_ungreeted: connections at a time that were not, HTTP requests and wrong tokens among them.
+        max_per_address: of those, from one address.
+        max_sessions_per_address: sessions of one address beyond this machine, where no access token is needed.
+        request_timeout_s: longest time from the connection to the end of a request's head, TLS included, and to its
+            answer having been read.
+        refusal_delay_s: longest wait of the answer to a wrong access token.
         max_held_bytes: payload of all photos of all sessions together, those that are kept included.
-        hello_timeout_s: longest wait for HELLO.
+        hello_timeout_s: longest time from the open websocket to the end of HELLO.
         idle_timeout_s: longest silence of a device to which no answer is owed.
         send_timeout_s: longest time that one message to a device may take.
         draft_patience: share of an answer's usual time that a draft is held back for the rest of the photo.
@@ -32,6 +38,11 @@ class Limits:
     """
 
     max_sessions: int = 64
+    max_ungreeted: int = 256
+    max_per_address: int = 64
+    max_sessions_per_address: int = 48
+    request_timeout_s: float = 30.0
+    refusal_delay_s: float = 10.0
     max_held_bytes: int = 512 << 20
     hello_timeout_s: float = 15.0
     idle_timeout_s: float = 300.0

@@ -11,6 +11,7 @@ import pytest
 from heliograph.errors import (
     ConnectionLostError,
     FrameDamagedError,
+    ServerBusyError,
     TimedOutError,
     TooManyError,
     UnauthorizedError,
@@ -92,20 +93,26 @@ def test_a_message_over_the_limit_ends_that_connection_only(serve, cloud, talk):
     assert talk(server, good).text == "what seen at 1"
 
 
-def test_one_device_too_many_is_told_so(serve, cloud, talk, events):
+def test_one_device_too_many_is_told_that_the_server_is_busy(serve, cloud, talk, events):
     server = serve(cloud, limits=Limits(max_sessions=1))
 
     async def conversation(device):
         await device.flush()
+        await device.until(events.Welcome)
         second = await open_websocket(server.url)
-        device.session.close()
         other = type(device)(second)
+        await other.flush()
         try:
-            return await other.until(events.Closed)
+            said = await other.until(events.Closed)
+            with pytest.raises(ConnectionLostError):  # an end that is no orderly one: try again later
+                await asyncio.wait_for(second.receive(), 20)
+            return said, second._websocket.close_code
         finally:
             await second.close()
 
-    assert talk(server, conversation).error_class is TooManyError
+    said, code = talk(server, conversation)
+    assert (said.error_class, code) == (ServerBusyError, 1013)
+    assert metric(server, "sessions_refused_total") == 1
 
 
 def test_photos_beyond_the_servers_memory_end_the_session_that_sent_them(serve, cloud, talk, events):
