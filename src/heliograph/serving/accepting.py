@@ -62,12 +62,11 @@ class WebsocketProtocol(WebSocketsSansIOProtocol):
         else:
             super().handle_ping()
 
-    def handle_parser_exception(self) -> None:
-        """End a connection; where not even the handshake was understood there is no close frame to send."""
-        if self.conn.close_sent is None:
+    def data_received(self, data: bytes) -> None:
+        """Take data; a handshake that the library cannot read (200 fields, say) is ended and not left as it is."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.transport.abort()
-        else:
-            super().handle_parser_exception()
 
 
 def _visit(state: dict[str, Any]) -> Visit:

@@ -7,6 +7,7 @@ machine (DNS rebinding) has the same origin as this cloud, but its name stands i
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ REFUSED_ORIGIN = "Web pages of this origin may not use this server.\n"
 REFUSED_HOST = "This server is not known by this name.\n"
 
 _LOCAL_NAME = "localhost"
+_NAME = re.compile(r"[a-z0-9._-]+", re.ASCII)
 
 
 class Gate:
@@ -104,9 +106,9 @@ def checked_host(text: str) -> str:
         name, _ = parts.hostname or "", parts.port
     except ValueError as error:
         raise UsageError from error
-    if not name or parts.netloc != text or "@" in text or not text.isascii() or any(c.isspace() for c in text):
+    if parts.netloc != text or "@" in text or not (_NAME.fullmatch(name) or _is_address(name)):
         raise UsageError
-    return name.removesuffix(".").lower()
+    return name.removesuffix(".")
 
 
 def _is_address(name: str) -> bool:

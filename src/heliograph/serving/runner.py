@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import ssl
@@ -87,7 +88,7 @@ def run_server(
     tls = tls_context(tls_cert, tls_key, tls_client_ca)
     tokens = read_tokens(token_file) if token_file else frozenset[str]()
     origins = tuple(map(checked_origin, origins))
-    known = None if tls else (checked_host(f"[{host}]" if ":" in host else host), *map(checked_host, hosts))
+    known = None if tls else (*map(checked_host, hosts), *_name_of(host))
     listening = bind_all(host, port)
     try:
         for text in exposure(listening, bool(tokens or tls_client_ca), tls is not None):
@@ -100,6 +101,13 @@ def run_server(
     finally:
         for one in listening:
             one.close()
+
+
+def _name_of(host: str) -> tuple[str, ...]:
+    """The host as a name that a device may call it by; nothing where it is an address, or no name at all."""
+    with contextlib.suppress(UsageError):
+        return (checked_host(host),)
+    return ()
 
 
 def exposure(bound: Iterable[socket.socket], is_closed: bool, is_encrypted: bool) -> list[str]:
