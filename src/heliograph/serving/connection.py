@@ -417,5 +417,8 @@ class DeviceConnection:
     async def _send_queued(self) -> None:
         data = self._session.bytes_to_send()
         if data:
-            await asyncio.wait_for(self._websocket.send_bytes(data), self._shared.limits.send_timeout_s)
+            async with asyncio.timeout(
+                self._shared.limits.send_timeout_s
+            ):  # wait_for of 3.11 can swallow a cancellation
+                await self._websocket.send_bytes(data)
             self._metrics.sent_bytes_total += len(data)
