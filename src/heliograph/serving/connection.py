@@ -417,8 +417,7 @@ class DeviceConnection:
     async def _send_queued(self) -> None:
         data = self._session.bytes_to_send()
         if data:
-            async with asyncio.timeout(
-                self._shared.limits.send_timeout_s
-            ):  # wait_for of 3.11 can swallow a cancellation
+            # Not wait_for, which in Python 3.11 swallows a cancellation that comes when it is done: a task for ever.
+            async with asyncio.timeout(self._shared.limits.send_timeout_s):
                 await self._websocket.send_bytes(data)
             self._metrics.sent_bytes_total += len(data)

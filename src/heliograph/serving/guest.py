@@ -40,7 +40,8 @@ class Guest:
         self._door.refuse(self._visit, delay_s)
         if delay_s > 0:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(gone.wait(), delay_s)
+                async with asyncio.timeout(delay_s):
+                    await gone.wait()
 
     def over(self) -> None:
         """Its session has ended, or there was none."""

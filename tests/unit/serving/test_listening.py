@@ -10,15 +10,26 @@ from heliograph.serving.runner import fit_to_open_files, run_server
 from heliograph.serving.shared import Limits
 
 
+SEVERAL = ("127.0.0.1", "127.0.0.2")
+
+
 @pytest.fixture
-def both_families():
-    """A host whose name stands for 127.0.0.1 and ::1."""
-    if len({info[0] for info in socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)}) < 2:
-        pytest.skip("localhost has one address here")
+def a_name_with_two_addresses(monkeypatch):
+    """As localhost has where there is IPv6: the resolver says 127.0.0.1 and 127.0.0.2."""
     try:
-        bind("::1", 0).close()
+        bind(SEVERAL[1], 0).close()
     except PortBusyError:
-        pytest.skip("no IPv6 here")
+        pytest.skip("this machine has no second address on loopback")
+    resolve_to(monkeypatch, *SEVERAL)
+
+
+def resolve_to(monkeypatch, *addresses):
+    real = socket.getaddrinfo
+
+    def resolve(host, port, **options):
+        return [info for address in addresses for info in real(address, port, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
 
 @pytest.fixture
@@ -74,34 +85,41 @@ def test_turning_away_ends_when_loading_fails():
         listen(again)
 
 
-@pytest.mark.usefixtures("both_families")
+@pytest.mark.usefixtures("a_name_with_two_addresses")
 def test_a_name_is_bound_at_each_of_its_addresses(closing):
-    bound = bind_all("localhost", 0)
+    bound = bind_all("both", 0)
     closing(bound)
-    assert {one.getsockname()[0] for one in bound} == {"127.0.0.1", "::1"}
+    assert [one.getsockname()[0] for one in bound] == list(SEVERAL)
     assert len({one.getsockname()[1] for one in bound}) == 1
 
 
-@pytest.mark.usefixtures("both_families")
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_a_port_that_is_busy_at_one_address_of_a_name_is_busy(host, closing):
-    taken = bind(host, 0)
+@pytest.mark.usefixtures("a_name_with_two_addresses")
+@pytest.mark.parametrize("busy", SEVERAL)
+def test_a_port_that_is_busy_at_one_address_of_a_name_is_busy(busy, closing):
+    taken = socket.socket()
     closing([taken])
+    taken.bind((busy, 0))
     listen(taken)
     with pytest.raises(PortBusyError):
-        bind_all("localhost", taken.getsockname()[1])
+        bind_all("both", taken.getsockname()[1])
 
 
 def test_addresses_that_this_machine_lacks_are_passed_over(monkeypatch, closing):
-    real = socket.getaddrinfo
-
-    def resolve(host, port, **options):
-        return real("203.0.113.7", port, **options) + real("127.0.0.1", port, **options)
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    resolve_to(monkeypatch, "203.0.113.7", "127.0.0.1", "127.0.0.1")
     bound = bind_all("somewhere", 0)
     closing(bound)
     assert [one.getsockname()[0] for one in bound] == ["127.0.0.1"]
+
+
+def test_both_protocols_of_localhost_are_served(closing):
+    try:
+        bind("::1", 0).close()
+    except PortBusyError:
+        pytest.skip("no IPv6 here")
+    families = {info[0] for info in socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)}
+    bound = bind_all("localhost", 0)
+    closing(bound)
+    assert {one.family for one in bound} == families
 
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "no such host", "a" * 300, "x..y"])

@@ -69,7 +69,9 @@ def test_text_messages_are_refused(serve, cloud, talk, events):
         await device.connection._websocket.send("hello")
         return await device.until(events.Closed)
 
-    assert talk(serve(cloud), conversation).error_class is FrameDamagedError
+    server = serve(cloud)
+    assert talk(server, conversation).error_class is FrameDamagedError
+    wait_for_metric(server, "sessions_open", 0)  # the error came while WELCOME was on its way
 
 
 def test_a_message_over_the_limit_ends_that_connection_only(serve, cloud, talk):
