@@ -59,6 +59,7 @@ GROUPS: dict[str, tuple[LimitOption, ...]] = {
         LimitOption(
             "max_ungreeted", positive_int, "256", "other connections at a time; the longest waiting makes room"
         ),
+        LimitOption("max_ungreeted_bytes", byte_size, "32M", "sent by all of those together"),
         LimitOption("max_per_address", positive_int, "64", "of those, from one address"),
         LimitOption("request_timeout_s", seconds, "30", "for TLS, a request and reading its answer"),
         LimitOption("hello_timeout_s", seconds, "15", "for a device to say who it is"),

@@ -78,6 +78,7 @@ class WebsocketProtocol(WebSocketsSansIOProtocol):
             return False
         data = bytes(memoryview(self._unread)[:most_bytes])
         del self._unread[:most_bytes]
+        _visit(self.app_state).note_sent(len(data))
         try:
             super().data_received(data)
         except Exception:

@@ -47,6 +47,8 @@ class Visit:
         stage: what it is about.
         since_s: when it came.
         deadline_s: when it is ended unless it has got further by then; None for never.
+        sent_bytes: what it has sent without having been greeted.
+        note_sent: to be called with the size of what it sends, until it is greeted.
         leave: to be called when the connection is gone.
         on_gone: is called then.
     """
@@ -56,6 +58,8 @@ class Visit:
     since_s: float
     deadline_s: float | None
     stage: Stage = Stage.ASKING
+    sent_bytes: int = 0
+    note_sent: Callable[[int], None] = lambda size: None
     leave: Callable[[], None] = lambda: None
     on_gone: Callable[[], None] = lambda: None
 
@@ -75,6 +79,7 @@ class Door:
         self._limits, self._metrics, self._clock, self._open_to_all = limits, metrics, clock, open_to_all
         self._waiting: dict[str, dict[Visit, None]] = {}
         self._sessions: dict[str, dict[Visit, None]] = {}
+        self._sent_bytes = 0
 
     @property
     def waiting(self) -> int:
@@ -99,7 +104,7 @@ class Door:
             self.drop_one()
         now = self._clock()
         visit = Visit(address, end, now, now + self._limits.request_timeout_s)
-        visit.leave = partial(self.leave, visit)
+        visit.leave, visit.note_sent = partial(self.leave, visit), partial(self._note_sent, visit)
         self._enter(self._waiting, visit)
         self._metrics.connections_total += 1
         return visit
@@ -148,12 +153,24 @@ class Door:
             visit.on_gone()
 
     def _remove(self, visit: Visit) -> None:
+        self._sent_bytes -= visit.sent_bytes
+        visit.sent_bytes = 0
         for room in (self._waiting, self._sessions):
             visits = room.get(visit.address, {})
             visits.pop(visit, None)
             if not visits:
                 room.pop(visit.address, None)
         self._count()
+
+    def _note_sent(self, visit: Visit, size: int) -> None:
+        """Where strangers together send more than may be held of them, the one who has sent most is ended."""
+        if visit.stage in (Stage.GREETED, Stage.GONE):
+            return
+        visit.sent_bytes += size
+        self._sent_bytes += size
+        if self._sent_bytes > self._limits.max_ungreeted_bytes:
+            waiting = (visit for visits in self._waiting.values() for visit in visits)
+            self._drop(max(waiting, key=lambda visit: visit.sent_bytes))
 
     def drop_overdue(self) -> None:
         """End what has not got further within its time; to be called every second or so."""

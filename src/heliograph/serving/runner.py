@@ -91,7 +91,7 @@ def run_server(
     known = None if tls else (*map(checked_host, hosts), *_name_of(host))
     listening = bind_all(host, port)
     try:
-        for text in exposure(listening, bool(tokens or tls_client_ca), tls is not None):
+        for text in exposure(listening, bool(tokens or tls_client_ca), tls is not None, bool(known)):
             on_warning(text)
         limits = fit_to_open_files(limits or Limits(), on_warning)
         with turning_away(listening):
@@ -110,22 +110,28 @@ def _name_of(host: str) -> tuple[str, ...]:
     return ()
 
 
-def exposure(bound: Iterable[socket.socket], is_closed: bool, is_encrypted: bool) -> list[str]:
+def exposure(bound: Iterable[socket.socket], is_closed: bool, is_encrypted: bool, has_name: bool = False) -> list[str]:
     """What an operator should know about a server that other machines reach.
 
     Args:
         bound: its sockets.
         is_closed: devices must show an access token or a certificate.
         is_encrypted: it speaks TLS.
+        has_name: devices may call it by one.
     """
     if all(is_loopback(address_of(one.getsockname()[0])) for one in bound):
         return []
-    open_door = "other machines reach this server, and without --token-file it answers whoever comes"
-    in_the_clear = (
-        "other machines reach this server without TLS (--tls-cert, --tls-key): tokens, photos and answers can be read "
-        "and changed on the way"
-    )
-    return [*([] if is_closed else [open_door]), *([] if is_encrypted else [in_the_clear])]
+    found = []
+    if not is_closed:
+        found.append("other machines reach this server, and without --token-file it answers whoever comes")
+    if not is_encrypted:
+        found.append(
+            "other machines reach this server without TLS (--tls-cert, --tls-key): tokens, photos and answers can be "
+            "read and changed on the way"
+        )
+    if not is_encrypted and not has_name:
+        found.append("devices may call this server by its address only; allow its names with --allow-host")
+    return found
 
 
 def fit_to_open_files(limits: Limits, on_warning: Callable[[str], None]) -> Limits:

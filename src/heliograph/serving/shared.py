@@ -20,6 +20,7 @@ class Limits:
     Attributes:
         max_sessions: sessions at a time: connections that were greeted.
         max_ungreeted: connections at a time that were not, HTTP requests and wrong tokens among them.
+        max_ungreeted_bytes: sent by all of those together; a greeting has some hundred.
         max_per_address: of those, from one address.
         max_sessions_per_address: sessions of one address beyond this machine, where no access token is needed.
         request_timeout_s: longest time from the connection to the end of a request's head, TLS included, and to its
@@ -39,6 +40,7 @@ class Limits:
 
     max_sessions: int = 64
     max_ungreeted: int = 256
+    max_ungreeted_bytes: int = 32 << 20
     max_per_address: int = 64
     max_sessions_per_address: int = 48
     request_timeout_s: float = 30.0

@@ -148,6 +148,24 @@ def test_room_can_be_made_where_the_system_has_none():
     assert street.ended == ["b"]
 
 
+def test_strangers_send_so_much_together_and_the_one_who_sent_most_is_ended():
+    street = Street(max_ungreeted_bytes=1000)
+    honest, big, bigger = (street.come("a", name) for name in ("honest", "big", "bigger"))
+    honest.note_sent(60)
+    big.note_sent(400)
+    bigger.note_sent(500)
+    assert street.ended == []
+    big.note_sent(50)
+    assert street.ended == ["bigger"]
+    street.door.admit(honest)
+    honest.note_sent(10_000)
+    bigger.note_sent(10_000)
+    big.note_sent(550)
+    assert street.ended == ["bigger"], "what has been greeted or has left counts no more"
+    big.note_sent(1)
+    assert street.ended == ["bigger", "big"]
+
+
 @pytest.mark.parametrize(
     ("host", "address"),
     [

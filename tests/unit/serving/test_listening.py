@@ -9,7 +9,6 @@ from heliograph.serving.listening import allow_open_files, bind, bind_all, liste
 from heliograph.serving.runner import fit_to_open_files, run_server
 from heliograph.serving.shared import Limits
 
-
 SEVERAL = ("127.0.0.1", "127.0.0.2")
 
 

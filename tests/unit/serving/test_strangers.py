@@ -147,6 +147,23 @@ def test_a_peer_that_reads_no_pongs_is_answered_no_more_of_them(serve, cloud, st
     assert writing[0].transport.get_write_buffer_size() < 1 << 20
 
 
+def test_what_strangers_send_is_bounded_together(serve, cloud, talk, stranger):
+    server = serve(cloud, limits=Limits(max_ungreeted_bytes=1 << 20, **PATIENT))
+    crowd = [stranger(server, UPGRADE + b"\r\n") for _ in range(4)]
+    for one in crowd:
+        assert one.recv(4096).startswith(b"HTTP/1.1 101")
+        with contextlib.suppress(ConnectionError):
+            one.sendall(bytes([0x82, 0xFF]) + (1 << 20).to_bytes(8) + bytes(4 + 400_000))
+    assert isinstance(talk(server, asking), FinalReceived)
+    ended = 0
+    for one in crowd:
+        one.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            rest_of(one)
+            ended += 1
+    assert ended == 2
+
+
 def test_the_server_lives_where_the_system_has_no_more_open_files(serve, cloud, stranger, caplog):
     resource = pytest.importorskip("resource")
     server = serve(cloud, limits=Limits(max_ungreeted=10_000, max_per_address=10_000, **PATIENT))
