@@ -18,9 +18,11 @@ from heliograph.errors import TooManyError
 from heliograph.protocol.session import CloudSession
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.connection import GONE, DeviceConnection
+from heliograph.serving.holding import Holdings
 from heliograph.serving.kept import KeptSessions
 from heliograph.serving.metrics import Metrics
 from heliograph.serving.patience import DraftPatience
+from heliograph.serving.retention import Retention
 from heliograph.serving.scheduler import Scheduler
 from heliograph.serving.shared import Limits, Shared
 
@@ -56,12 +58,13 @@ class CloudApplication:
         observer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heliograph-observer")
         patience = DraftPatience(self._limits.draft_patience)
         limits = self._limits
-        kept = KeptSessions(limits.keep_s, limits.max_kept_sessions, limits.max_kept_bytes, self.metrics, now_s)
+        kept = KeptSessions(limits.longest_kept_s, limits.max_kept_sessions, limits.max_kept_bytes, now_s)
+        holdings = Holdings(self.metrics, limits.max_held_bytes)
         self._shared = Shared(
-            self.cloud, scheduler, observer, self.metrics, patience, limits, self._access_tokens, kept
+            self.cloud, scheduler, observer, self.metrics, patience, limits, self._access_tokens, kept, holdings
         )
         self._started_s = now_s()
-        working = [asyncio.create_task(scheduler.work()), asyncio.create_task(_tidy(kept, limits.keep_s))]
+        working = [asyncio.create_task(scheduler.work()), asyncio.create_task(Retention(self._shared).work())]
         try:
             yield
         finally:
@@ -100,13 +103,6 @@ class CloudApplication:
 
     async def _metrics_page(self, _: Request) -> PlainTextResponse:
         return PlainTextResponse(self.metrics.render(), media_type="text/plain; version=0.0.4")
-
-
-async def _tidy(kept: KeptSessions, keep_s: float) -> None:
-    """Let nothing be kept for long after its time, even where nobody comes any more."""
-    while keep_s > 0:
-        await asyncio.sleep(keep_s / 4)
-        kept.drop_expired()
 
 
 async def _turn_away(websocket: WebSocket, limits: Limits) -> None:

@@ -29,6 +29,7 @@ from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import AnsweringModel, Cloud
 from heliograph.serving.looking import REGION_FILE, RegionFinder
 from heliograph.serving.shared import Limits
+from heliograph.serving.websocket import SteadyWebSocket
 
 if TYPE_CHECKING:
     from heliograph.codec.bundle import Bundle
@@ -237,7 +238,7 @@ class _Server(uvicorn.Server):
 def _server(application: CloudApplication, tls: ssl.SSLContext | None, on_ready: Callable[[], None]) -> _Server:
     config = uvicorn.Config(
         application.asgi,
-        ws="websockets-sansio",
+        ws=SteadyWebSocket,
         http="h11",
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,  # payload is entropy coded already
