@@ -133,6 +133,7 @@ class Attendant:
 
     def _forget(self, image_id: int) -> None:
         self.desk.forget(image_id)
+        self.observer.forget(image_id)
         self._timers.keep_only(self.desk.questions)
         self.go_on()
 

@@ -48,6 +48,10 @@ class Observer:
         self._changed[image_id] = None
         self._wake.set()
 
+    def forget(self, image_id: int) -> None:
+        """A photo is not held any more."""
+        self._changed.pop(image_id, None)
+
     async def run(self) -> None:
         """Look until cancelled."""
         while True:

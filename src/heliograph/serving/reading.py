@@ -22,8 +22,8 @@ from heliograph.serving.turns import SLICE_S, Allowance
 from heliograph.serving.writing import Writer
 
 NORMAL_CLOSURE = 1000
-PORTION_BYTES = 512
-"""Given to the session at once: 512 empty segments, or one portion of a long frame."""
+PORTION_BYTES = 128
+"""Given to the session at once: 128 empty segments, or the rest of a long frame."""
 
 
 class Source(Protocol):
@@ -104,7 +104,7 @@ class Reader:
         """
         self._worked_s = worked_s()
         start = 0
-        while start < max(len(data), 1) and not self._session.closed:
+        while start < max(len(data), 1) and not self._session.closed and not (data and self._allowance.closed):
             size = max(PORTION_BYTES, self._session.missing_bytes)
             for event in self._session.events_of(data[start : start + size], self._clock()):
                 on_event(event)

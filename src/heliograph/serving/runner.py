@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,7 @@ _MAX_TOKEN_FILE_BYTES = 1 << 20
 _MAX_REGION_FILE_BYTES = 1 << 18
 _BACKLOG = 128
 _SHUTDOWN_S = 3
+_SWITCH_S = 0.001  # so long the event loop waits for another thread to give it the interpreter; by default 5 ms
 _SHUTDOWN_ATTEMPTS = 20
 _SHUTDOWN_PAUSE_S = 0.05
 
@@ -76,6 +78,7 @@ def run_server(
     tls = tls_context(tls_cert, tls_key)
     tokens = read_tokens(token_file) if token_file else frozenset[str]()
     listening = bind(host, port)
+    sys.setswitchinterval(_SWITCH_S)
     try:
         cloud = load_cloud(model_name, bundle_folder)
         listen(listening)

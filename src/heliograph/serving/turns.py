@@ -51,6 +51,16 @@ class Allowance:
     def __init__(self, turns: Turns, now: float, burst_s: float = _BURST_S, refill: float = _REFILL) -> None:
         self._turns, self._burst_s, self._refill = turns, burst_s, refill
         self._left_s, self._at_s = burst_s, now
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Nobody is left to work for."""
+        return self._closed
+
+    def close(self) -> None:
+        """The connection is gone: what it has sent need not be worked on any more."""
+        self._closed = True
 
     def spend(self, spent_s: float, now: float) -> float:
         """Take processor seconds off; the seconds to wait before more is done, 0 within the allowance."""

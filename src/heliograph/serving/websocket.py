@@ -126,4 +126,5 @@ class SteadyWebSocket(WebSocketsSansIOProtocol):
             if timer is not None:
                 timer.cancel()
         self._unparsed.clear()
+        self._allowance.close()
         super().connection_lost(exc)
