@@ -1,5 +1,6 @@
-"""How long others wait for a server while one device sends it as much work as it can: a real server and sender, each in a
-process of its own, over loopback.
+"""How long others wait for a server while one device sends it as much work as it can.
+
+A real server and a real sender, each in a process of its own, over loopback.
 
 Run it as ``python -m heliograph.bench.hostile_sender [SECONDS [SHAPE ...]]``.
 """

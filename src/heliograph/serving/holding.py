@@ -11,9 +11,9 @@ from typing import Protocol
 
 from heliograph.serving.metrics import Metrics
 
-SESSION_BYTES = 24 << 10
-"""Of a session without photos and questions that somebody serves; measured."""
-KEPT_SESSION_BYTES = 3 << 10
+SESSION_BYTES = 32 << 10
+"""Of a session without photos and questions that somebody serves, its connection included; measured."""
+KEPT_SESSION_BYTES = 4 << 10
 """Of one that nobody serves; measured."""
 
 

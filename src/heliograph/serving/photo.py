@@ -13,8 +13,8 @@ from heliograph.types import EncodedImage, FloatArray, VisualTokens
 NOTHING = -1
 """Segments of a prefix that there is none of yet."""
 
-_PHOTO_BYTES = 1400
-"""Of an empty photo with its place in both books of the session and a few small objects of numpy; measured."""
+_PHOTO_BYTES = 700
+"""Of an empty photo with its place in both books of the session; measured."""
 
 
 class Photo:
