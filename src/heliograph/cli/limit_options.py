@@ -32,13 +32,13 @@ class LimitOption:
     Attributes:
         field: of ``Limits``.
         type: reads its value.
-        default: as help shows it.
+        default: as help shows it; None where there is no bound.
         help: what it bounds.
     """
 
     field: str
     type: Callable[[str], Any]
-    default: str
+    default: str | None
     help: str
 
     @property
@@ -68,10 +68,17 @@ GROUPS: dict[str, tuple[LimitOption, ...]] = {
     "sessions": (
         LimitOption("idle_timeout_s", seconds, "300", "silence of a device that waits for nothing"),
         LimitOption("send_timeout_s", seconds, "120", "for one message to a device"),
-        LimitOption("max_held_bytes", byte_size, "512M", "photos of all sessions together"),
+        LimitOption("max_held_bytes", byte_size, "512M", "memory of all sessions together"),
+        LimitOption("max_unsent_bytes", byte_size, "256K", "may wait for a device that reads slowly"),
+        LimitOption(
+            "retain_s",
+            seconds,
+            None,
+            "longest time that a photo, a question or an answer is held after it was last used",
+        ),
         LimitOption("keep_s", seconds_or_none, "120", "keep a session whose connection broke; 0 keeps none"),
-        LimitOption("max_kept_sessions", whole_number, "64", "of those at a time; the oldest goes first"),
-        LimitOption("max_kept_bytes", byte_size, "64M", "photos of those together"),
+        LimitOption("max_kept_sessions", whole_number, "64", "of those at a time; who keeps most gives one up"),
+        LimitOption("max_kept_bytes", byte_size, "64M", "their memory"),
     ),
     "answers": (
         LimitOption(
@@ -80,6 +87,12 @@ GROUPS: dict[str, tuple[LimitOption, ...]] = {
             "0.25",
             "hold drafts back for this share of an answer's usual time, as the rest of the photo may come sooner; "
             "0 drafts at once",
+        ),
+        LimitOption(
+            "question_timeout_s",
+            seconds,
+            "120",
+            "longest wait of a question for news of its photo; then it is answered from what has arrived",
         ),
         LimitOption("max_regions", whole_number, "32", "crops of the original that one session may cause"),
         LimitOption("region_timeout_s", seconds, "20", "for a crop to come; then the first answer is final"),
@@ -97,7 +110,7 @@ def add_limit_options(parser: argparse.ArgumentParser) -> None:
                 dest=option.field,
                 metavar=_METAVARS[option.type],
                 type=option.type,
-                help=f"{option.help} (default: {option.default})",
+                help=f"{option.help} (default: {option.default or 'no bound'})",
             )
 
 

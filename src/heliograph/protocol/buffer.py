@@ -20,6 +20,12 @@ class FrameBuffer:
 
     def __init__(self) -> None:
         self._data = bytearray()
+        self._missing_bytes = 0
+
+    @property
+    def missing_bytes(self) -> int:
+        """So many more bytes complete the frame that has begun; 0 where that is not known yet."""
+        return self._missing_bytes
 
     @property
     def held_bytes(self) -> int:
@@ -52,6 +58,7 @@ class FrameBuffer:
             del self._data[:position]
 
     def _next_frame(self, position: int) -> tuple[Frame, int] | None:
+        self._missing_bytes = 0
         if position >= len(self._data):
             return None
         first = self._data[position]
@@ -66,6 +73,7 @@ class FrameBuffer:
             check_body_length(first >> 3, length)
         end = start + length
         if end > len(self._data):
+            self._missing_bytes = end - len(self._data)
             return None
         body = bytes(self._data[start:end])
         if first & SHORT_SEGMENT_FLAG:

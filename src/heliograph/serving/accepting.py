@@ -15,24 +15,18 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from heliograph.clock import now_s
 from heliograph.serving.door import VISIT, Door, Visit, address_of
 from heliograph.serving.refusals import LOG_EVERY_S
-from heliograph.serving.turnstile import Turnstile
+from heliograph.serving.websocket import SteadyWebSocket
 
 log = logging.getLogger("heliograph.serving")
-
-TURNSTILE = "heliograph_turnstile"
-"""Where the ASGI state of a connection holds the :class:`Turnstile` of its server."""
 
 MAX_HEAD_BYTES = 16 << 10
 """Of an HTTP request: line and header."""
 
-_MAX_UNREAD_PONG_BYTES = 16 << 10
 _TLS_CLOSE_S = 5.0
 _ACCEPTED_A_TURN = 16
 _PAUSE_S = 0.05  # after the system had no file or memory for another connection
@@ -52,68 +46,18 @@ class HttpProtocol(H11Protocol):
         super().connection_lost(exc)
 
 
-class WebsocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's, told to the door, and read in turns; without its ways of being held up or filled by a stranger."""
+class WebsocketProtocol(SteadyWebSocket):
+    """The project's websocket, told to the door."""
 
-    def __init__(self, config: uvicorn.Config, server_state: Any, app_state: dict[str, Any]) -> None:
-        super().__init__(config, server_state, app_state)
-        self._turnstile: Turnstile = app_state[TURNSTILE]
-        self._unread = bytearray()
+    def data_received(self, data: bytes) -> None:
+        """What strangers send is counted."""
+        _visit(self.app_state).note_sent(len(data))
+        super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
-        self._unread.clear()
         _visit(self.app_state).leave()
         super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Let it wait for its turn; nothing more is taken from the network until it is read."""
-        self._unread += data
-        self.transport.pause_reading()
-        self._turnstile.queue(self)
-
-    def read_slice(self, most_bytes: int) -> bool:
-        """Read some of what waits, unless the application has not taken what was read before."""
-        if self.read_paused or not self._unread:
-            return False
-        data = bytes(memoryview(self._unread)[:most_bytes])
-        del self._unread[:most_bytes]
-        _visit(self.app_state).note_sent(len(data))
-        try:
-            super().data_received(data)
-        except Exception:
-            log.exception("reading a websocket failed")
-            self.transport.abort()
-            return False
-        if self.conn.handshake_exc is not None and not self.handshake_initiated:
-            self.transport.abort()  # a request of 200 fields, say, which the library would leave as it is
-            return False
-        if not self._unread and not self.read_paused:
-            self.transport.resume_reading()
-        return bool(self._unread) and not self.read_paused
-
-    async def receive(self) -> Any:
-        """The next event for the application, which makes room for what waits."""
-        event = await super().receive()
-        self._go_on_reading()
-        return event
-
-    async def send(self, message: Any) -> None:
-        """Send; after a close, what waits is read (and thrown away) up to the peer's own."""
-        await super().send(message)
-        self._go_on_reading()
-
-    def _go_on_reading(self) -> None:
-        if self._unread and not self.read_paused:
-            self.transport.pause_reading()  # which the base class has just taken up again
-            self._turnstile.queue(self)
-
-    def handle_ping(self) -> None:
-        """Answer, unless the peer reads no answers: they would pile up without end (RFC 6455, 5.5.3, allows it)."""
-        if self.transport.get_write_buffer_size() > _MAX_UNREAD_PONG_BYTES:
-            self.conn.data_to_send()
-        else:
-            super().handle_ping()
 
 
 def _visit(state: dict[str, Any]) -> Visit:
@@ -143,7 +87,6 @@ class Acceptor:
     ) -> None:
         self._listening, self._door, self._protocol, self._tls = listening, door, protocol, tls
         self._handshake_s = handshake_s
-        self._turnstile = Turnstile(asyncio.get_running_loop().call_soon, now_s)
         self._handshakes: dict[asyncio.Task[None], socket.socket] = {}
         self._quiet_until_s = 0.0
         self._accepting = [asyncio.create_task(self._accept(one)) for one in listening]
@@ -183,7 +126,7 @@ class Acceptor:
         patience = (self._handshake_s, _TLS_CLOSE_S) if self._tls else (None, None)
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: self._protocol({VISIT: visit, TURNSTILE: self._turnstile}),
+                lambda: self._protocol({VISIT: visit}),
                 came,
                 ssl=self._tls,
                 ssl_handshake_timeout=patience[0],

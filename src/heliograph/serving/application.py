@@ -21,11 +21,13 @@ from heliograph.serving.cloud import Cloud
 from heliograph.serving.connection import DeviceConnection
 from heliograph.serving.door import VISIT, Door, Visit, address_of
 from heliograph.serving.gate import Gate, checked_host, checked_origin
-from heliograph.serving.guest import Guest
+from heliograph.serving.guest import GuestAtDoor
+from heliograph.serving.holding import Holdings
 from heliograph.serving.kept import KeptSessions
 from heliograph.serving.metrics import Metrics
 from heliograph.serving.patience import DraftPatience
 from heliograph.serving.refusals import Refusals
+from heliograph.serving.retention import Retention
 from heliograph.serving.scheduler import Scheduler
 from heliograph.serving.shared import Limits, Shared
 
@@ -87,12 +89,13 @@ class CloudApplication:
         observer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heliograph-observer")
         patience = DraftPatience(self.limits.draft_patience)
         limits = self.limits
-        kept = KeptSessions(limits.keep_s, limits.max_kept_sessions, limits.max_kept_bytes, self.metrics, now_s)
+        kept = KeptSessions(limits.longest_kept_s, limits.max_kept_sessions, limits.max_kept_bytes, now_s)
+        holdings = Holdings(self.metrics, limits.max_held_bytes)
         self._shared = Shared(
-            self.cloud, scheduler, observer, self.metrics, patience, limits, self._access_tokens, kept
+            self.cloud, scheduler, observer, self.metrics, patience, limits, self._access_tokens, kept, holdings
         )
         self._started_s = now_s()
-        working = [asyncio.create_task(scheduler.work()), asyncio.create_task(_tidy(kept, limits.keep_s))]
+        working = [asyncio.create_task(scheduler.work()), asyncio.create_task(Retention(self._shared).work())]
         working.append(asyncio.create_task(self._watch()))
         try:
             yield
@@ -110,7 +113,7 @@ class CloudApplication:
         uncounted = visit is None  # another server than ours accepted it
         if visit is None:
             visit = self.door.arrive(address_of(websocket.client.host if websocket.client else ""), lambda: None)
-        guest = Guest(visit, self.door, self._wrong_tokens, self.metrics)
+        guest = GuestAtDoor(visit, self.door, self._wrong_tokens, self.metrics)
         self.door.await_hello(visit)
         try:
             await websocket.accept()
@@ -145,13 +148,6 @@ class CloudApplication:
 
     async def _metrics_page(self, _: Request) -> PlainTextResponse:
         return PlainTextResponse(self.metrics.render(), media_type="text/plain; version=0.0.4")
-
-
-async def _tidy(kept: KeptSessions, keep_s: float) -> None:
-    """Let nothing be kept for long after its time, even where nobody comes any more."""
-    while keep_s > 0:
-        await asyncio.sleep(keep_s / 4)
-        kept.drop_expired()
 
 
 def _say_wrong_tokens(address: str, count: int) -> None:

@@ -11,6 +11,23 @@ from heliograph.serving.refusals import Refusals
 
 
 class Guest:
+    """One connection; this one stands at no door, and everything is allowed."""
+
+    def admit(self, inherits: bool) -> None:
+        """It said HELLO with a valid token; ``inherits`` where it takes a session over from another connection.
+
+        Raises:
+            ServerBusyError: every place is taken.
+        """
+
+    async def refuse(self) -> None:
+        """It showed no token or a wrong one; returns when that may be answered, or when the connection is gone."""
+
+    def over(self) -> None:
+        """Its session has ended, or there was none."""
+
+
+class GuestAtDoor(Guest):
     """One connection at the door of its server.
 
     Args:
@@ -24,15 +41,11 @@ class Guest:
         self._visit, self._door, self._refusals, self._metrics = visit, door, refusals, metrics
 
     def admit(self, inherits: bool) -> None:
-        """It said HELLO with a valid token; ``inherits`` where it takes a session over from another connection.
-
-        Raises:
-            ServerBusyError: every place is taken.
-        """
+        """Give it one of the places of sessions."""
         self._door.admit(self._visit, inherits=inherits)
 
     async def refuse(self) -> None:
-        """It showed no token or a wrong one; returns when that may be answered, or when the connection is gone."""
+        """Let it wait."""
         self._metrics.tokens_refused_total += 1
         delay_s = self._refusals.note(self._visit.address)
         gone = asyncio.Event()
@@ -44,5 +57,5 @@ class Guest:
                     await gone.wait()
 
     def over(self) -> None:
-        """Its session has ended, or there was none."""
+        """Give its place back."""
         self._door.over(self._visit)

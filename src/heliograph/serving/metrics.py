@@ -23,7 +23,7 @@ class Metrics:
     errors_total: int = 0
     received_bytes_total: int = 0
     sent_bytes_total: int = 0
-    held_payload_bytes_open: int = 0
+    held_bytes_open: int = 0
     model_jobs_total: int = 0
     model_seconds_total: float = 0.0
     draft_tokens_kept_total: int = 0
@@ -58,7 +58,7 @@ _HELP = {
     "errors_total": "Questions and sessions that ended with a named error.",
     "received_bytes_total": "Bytes of websocket messages received, without framing.",
     "sent_bytes_total": "Bytes of websocket messages sent, without framing.",
-    "held_payload_bytes_open": "Payload bytes of photos held in memory now.",
+    "held_bytes_open": "Memory of all sessions now, those kept for going on included, in bytes.",
     "model_jobs_total": "Jobs run by the model thread.",
     "model_seconds_total": "Seconds spent by the model thread.",
     "draft_tokens_kept_total": "Answer tokens that verification kept instead of generating them again.",

@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _MAX_TOKEN_FILE_BYTES = 1 << 20
 _MAX_REGION_FILE_BYTES = 1 << 18
 _SHUTDOWN_S = 3
+_SWITCH_S = 0.001  # so long the event loop waits for another thread to give it the interpreter; by default 5 ms
 _SHUTDOWN_ATTEMPTS = 20
 _SHUTDOWN_PAUSE_S = 0.05
 
@@ -90,6 +92,7 @@ def run_server(
     origins = tuple(map(checked_origin, origins))
     known = None if tls else (*map(checked_host, hosts), *_name_of(host))
     listening = bind_all(host, port)
+    sys.setswitchinterval(_SWITCH_S)
     try:
         for text in exposure(listening, bool(tokens or tls_client_ca), tls is not None, bool(known)):
             on_warning(text)

@@ -38,7 +38,7 @@ from heliograph.types import Answer, Grid, VisualTokens
 from heliograph.vlm.decoding import best_step, to_answer
 from heliograph.vlm.image_features import FeatureLayout, layout_of, output_with, tokens_of
 from heliograph.vlm.model import Verification
-from heliograph.vlm.prompt import MAX_IMAGES_PER_QUESTION, MAX_QUESTION_CHARACTERS, control_tokens
+from heliograph.vlm.prompt import MAX_IMAGES_PER_QUESTION, MAX_QUESTION_CHARACTERS, control_tokens, forget_words
 from heliograph.vlm.tap import METHOD, feed_output, find_owner
 
 GREY = (128, 128, 128)
@@ -85,6 +85,10 @@ class GeneralModel:
         except Exception as error:  # a foreign processor can fail in any way on its first photo
             raise ModelUnsupportedError from error
         self.hidden_size, self.grid = usual[0].width, usual[1][0]
+
+    def forget_questions(self) -> None:
+        """Keep nothing of the questions that were asked; of photos only the sizes are kept."""
+        forget_words(self.processor.tokenizer)
 
     # ---- images ------------------------------------------------------------------------------------
     @torch.inference_mode()

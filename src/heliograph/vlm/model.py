@@ -96,6 +96,10 @@ class VisionLanguageModel:
         values = torch.cat(list(made.pooler_output)).float().cpu().numpy().reshape(len(photos), -1, self.hidden_size)
         return [VisualTokens(np.ascontiguousarray(one), self.grid) for one in values]
 
+    def forget_questions(self) -> None:
+        """Keep nothing of the questions that were asked; the next ones are tokenised anew."""
+        self.prompts.forget_questions()
+
     # ---- answers -----------------------------------------------------------------------------------
     @torch.inference_mode()
     def answer(self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = 64) -> Answer:

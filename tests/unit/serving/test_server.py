@@ -127,7 +127,7 @@ def test_photos_beyond_the_servers_memory_end_the_session_that_sent_them(serve, 
         return await device.until(events.Closed)
 
     assert talk(server, conversation).error_class is TooManyError
-    wait_for_metric(server, "held_payload_bytes_open", 0)
+    wait_for_metric(server, "held_bytes_open", 0)
 
 
 @pytest.mark.parametrize("limits", [Limits(hello_timeout_s=0.2), Limits(idle_timeout_s=0.2)])
@@ -177,7 +177,7 @@ def test_health_and_metrics_tell_what_happened(serve, cloud, talk):
     assert (health["status"], health["model"], health["bundle_hash"]) == ("ok", "telling", b"8 bytes!".hex())
     assert health["uptime_s"] >= 0
     wait_for_metric(server, "sessions_open", 0)
-    wait_for_metric(server, "held_payload_bytes_open", 0)
+    wait_for_metric(server, "held_bytes_open", 0)
     assert metric(server, "sessions_total") == 1
     assert metric(server, "questions_total") == 2
     assert metric(server, "finals_total") == 1
