@@ -231,6 +231,7 @@ def test_a_message_of_much_work_leaves_turns_to_others(fake, cloud):
             device = fake.Device(shared)
             asked(device, segments=())
             await device.hear(WelcomeReceived)
+            device.connection._reader._allowance = Allowance(Turns(), 0.0, burst_s=1e9)
             desk, most, before = device.connection._attendant.desk, 0, 0
             device.line.say(b"\x80" * 4000 + encode_frame(IdFrame(FrameType.IMAGE_END, 0)))
             while not desk.photos[0].finished:
@@ -267,6 +268,7 @@ def test_photos_that_came_and_went_leave_no_work_behind(fake, cloud):
             device = fake.Device(shared)
             device.say()
             await device.hear(WelcomeReceived)
+            device.connection._reader._allowance = Allowance(Turns(), 0.0, burst_s=1e9)
             pairs = (
                 encode_frame(ImageFrame(n, 1, b"")) + encode_frame(IdFrame(FrameType.FORGET, n)) for n in range(2000)
             )

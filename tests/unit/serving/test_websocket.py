@@ -1,6 +1,7 @@
 """What a websocket may make the server do before any of our frames is read."""
 
 import asyncio
+import contextlib
 import json
 import time
 import urllib.request
@@ -61,7 +62,6 @@ def test_everything_that_is_sent_at_once_is_heard_in_order(port, device_type):
         data = b""
         while part := connection.recv(1 << 16):
             data += part
-    assert encode_frame(IdFrame(FrameType.IMAGE_END, 0))  # it is one frame
     assert b"\x70\x01\x2b" in data  # ERROR 43, after everything else was taken
 
 
@@ -92,9 +92,10 @@ def test_a_peer_that_reads_no_pongs_is_not_heard(port):
         connection.sendall(websocket_frame(HELLO))
         connection.settimeout(1.0)
         sent, pings = 0, websocket_frame(b"x" * 100, 9) * 1000
-        with pytest.raises(TimeoutError):
+        with contextlib.suppress(TimeoutError):
             while sent < 300 << 20:
                 sent += connection.send(pings)
+        assert sent < 100 << 20
 
 
 def test_the_cloud_ends_the_connection_it_has_closed(serve, cloud, talk):
