@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -108,7 +108,8 @@ SHAPES: dict[str, Callable[[], bytes]] = {
 class _Line:
     """A websocket whose device sends one message, then keeps silent or is gone."""
 
-    client, scope = None, {"extensions": {}}
+    client = None
+    scope: ClassVar[dict[str, Any]] = {"extensions": {}}
 
     def __init__(self, message: bytes) -> None:
         self._messages: Iterator[bytes] = iter([message])

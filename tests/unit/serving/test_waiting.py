@@ -14,7 +14,7 @@ from heliograph.protocol.events import (
     SessionClosed,
     WelcomeReceived,
 )
-from heliograph.protocol.frames import FrameType, IdFrame, encode_frame
+from heliograph.protocol.frames import FrameType, IdFrame, ImageFrame, QuestionFrame, encode_frame
 from heliograph.serving.turns import Allowance, Turns
 
 
@@ -175,7 +175,7 @@ def test_a_device_that_does_not_read_is_broken_off_and_kept(fake, cloud):
 
 
 def test_what_waits_for_a_device_that_does_not_read_is_bounded(fake, cloud):
-    """A hundred bytes are sent for every one that is allowed to wait, each with an answer of its own."""
+    """One message with 4,000 questions that fail, and many more messages: they are not worked on any further."""
 
     async def whole():
         async with fake.serving(cloud, max_unsent_bytes=1000, send_timeout_s=1e5, idle_timeout_s=1e5) as shared:
@@ -185,10 +185,10 @@ def test_what_waits_for_a_device_that_does_not_read_is_bounded(fake, cloud):
             device.line.reads.clear()
             asked(device, finish=True)
             most = 0
-            for number in range(1, 4000):
-                device.session.ask(number, 0, "q" * 20)
-                device.session.cancel(number)
-                device.line.say(device.session.bytes_to_send() + encode_frame(IdFrame(FrameType.CANCEL, number)))
+            failing = [encode_frame(QuestionFrame(n, 9, 1, 0, 64, False, b"?")) for n in range(1, 4000)]
+            device.line.say(b"".join(failing))
+            for number in range(4000, 4100):
+                device.line.say(encode_frame(QuestionFrame(number, 9, 1, 0, 64, False, b"?")))
             for _ in range(200):
                 await asyncio.sleep(0.05)
                 most = max(most, device.connection._writer.held_bytes)
@@ -231,6 +231,7 @@ def test_a_message_of_much_work_leaves_turns_to_others(fake, cloud):
             device = fake.Device(shared)
             asked(device, segments=())
             await device.hear(WelcomeReceived)
+            device.connection._reader._allowance = Allowance(Turns(), 0.0, burst_s=1e9)
             desk, most, before = device.connection._attendant.desk, 0, 0
             device.line.say(b"\x80" * 4000 + encode_frame(IdFrame(FrameType.IMAGE_END, 0)))
             while not desk.photos[0].finished:
@@ -259,3 +260,24 @@ def test_what_a_device_sent_before_it_left_is_not_worked_on(fake, cloud):
             return len(photo)
 
     assert fake.run(whole()) < 4000
+
+
+def test_photos_that_came_and_went_leave_no_work_behind(fake, cloud):
+    async def whole():
+        async with fake.serving(cloud) as shared:
+            device = fake.Device(shared)
+            device.say()
+            await device.hear(WelcomeReceived)
+            device.connection._reader._allowance = Allowance(Turns(), 0.0, burst_s=1e9)
+            pairs = (
+                encode_frame(ImageFrame(n, 1, b"")) + encode_frame(IdFrame(FrameType.FORGET, n)) for n in range(2000)
+            )
+            device.line.say(b"".join(pairs))
+            most = 0
+            while device.connection._session.memory.images.last_id < 1999:
+                await asyncio.sleep(0)
+                most = max(most, len(device.connection._attendant.observer._changed))
+            await device.gone(1000)
+            return most
+
+    assert fake.run(whole()) <= 64
