@@ -8,3 +8,8 @@ import time
 def now_s() -> float:
     """Seconds on a clock that never goes back; only differences mean anything."""
     return time.monotonic()
+
+
+def worked_s() -> float:
+    """Seconds that this thread has had a processor for; waiting counts nothing."""
+    return time.thread_time()

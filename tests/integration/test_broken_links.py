@@ -230,7 +230,7 @@ def test_a_session_that_was_kept_too_briefly_begins_anew(cloud: Cloud, device: D
         report, recorders, _ = asked_through(device, lambda: server.url, break_off)
     assert report.answer == wanted.answer
     assert recorders[1].announced == 1
-    assert application.metrics.held_payload_bytes_open == 0
+    assert application.metrics.held_bytes_open == 0
 
 
 def test_a_link_that_never_comes_back_is_named(cloud: Cloud, device: Device) -> None:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliograph.cli.command import EXIT_DONE, Command, note, say, seconds, whole_number
 from heliograph.cli.key_option import add_key_option, first_key
+from heliograph.cli.links import add_connection_options, opener_of
 from heliograph.cli.live import DraftDisplay
 from heliograph.cli.photo_options import add_photo_options, choose_setting, open_device, photo_named
 from heliograph.cli.planning import add_planning_options, ask_by_plan, is_planned, plan_data
 from heliograph.cli.stopping import add_stop_options, is_said, stop_wish
 from heliograph.cli.text import answer_text, byte_count, milliseconds
-from heliograph.config import SERVER_VARIABLE, default_server, read_access_tokens
+from heliograph.config import SERVER_VARIABLE, default_server
 from heliograph.errors import UsageError
 
 if TYPE_CHECKING:
     from heliograph.edge.device import Device
     from heliograph.edge.report import AskReport
     from heliograph.strategies.base import Setting
-    from heliograph.transport.base import Connection
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,9 +40,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LINK",
         help="imitate a link: 1mbit,50ms (rate, round trip) or a trace file",
     )
-    parser.add_argument("--token-file", metavar="FILE", type=Path, help="access token for the server")
+    add_connection_options(parser)
     add_key_option(parser, "key that the server holds too, in hex: question, photo and answer are authenticated")
-    parser.add_argument("--tls-ca", metavar="FILE", type=Path, help="certificates to trust for wss:// (PEM)")
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=seconds, default=120.0, help="for everything together (default: 120)"
     )
@@ -75,7 +72,7 @@ def _run_planned(arguments: argparse.Namespace) -> int:
         raise UsageError  # the plan says when to stop
     _, device = open_device(arguments.bundle, arguments.strategy)
     with DraftDisplay(quiet=arguments.json) as display:
-        opener, token = _opener(arguments)
+        opener, token = opener_of(arguments)
         planned = asyncio.run(ask_by_plan(arguments, device, opener, token, display.on_draft))
     for line in planned.decisions[1:] if arguments.explain else ():
         note(arguments, line)
@@ -100,7 +97,7 @@ async def _ask(
 ) -> AskReport:
     from heliograph.edge.client import DeviceClient
 
-    opener, token = _opener(arguments)
+    opener, token = opener_of(arguments)
     async with DeviceClient(opener, device, token, key=first_key(arguments)) as client:
         return await client.ask(
             arguments.photo,
@@ -112,16 +109,6 @@ async def _ask(
             on_draft=display.on_draft,
             **stop,
         )
-
-
-def _opener(arguments: argparse.Namespace) -> tuple[Callable[[], Awaitable[Connection]], str]:
-    """What opens the connection, and the access token."""
-    from heliograph.cli.links import connection_opener, tls_context
-    from heliograph.transport.links import parse_link
-
-    link = parse_link(arguments.link) if arguments.link else None
-    token = read_access_tokens(arguments.token_file)[0] if arguments.token_file else ""
-    return connection_opener(arguments.server, token, tls_context(arguments.tls_ca), link), token
 
 
 def summary(report: AskReport) -> str:

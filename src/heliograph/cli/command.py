@@ -70,6 +70,11 @@ def note(arguments: argparse.Namespace, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
+def warn(text: str) -> None:
+    """One line on standard error about what is allowed but dangerous; with ``--json`` as well."""
+    print(f"heliograph: warning: {text}", file=sys.stderr, flush=True)
+
+
 def positive_int(text: str) -> int:
     """Argument type: a whole number above 0."""
     value = int(text)
@@ -112,6 +117,23 @@ def seconds(text: str) -> float:
     """Argument type: a time above 0 and at most a day."""
     value = float(text)
     if not 0 < value <= 86_400:
+        raise ValueError
+    return value
+
+
+def seconds_or_none(text: str) -> float:
+    """Argument type: a time from 0 to a day."""
+    value = float(text)
+    if not 0 <= value <= 86_400:
+        raise ValueError
+    return value
+
+
+def byte_size(text: str) -> int:
+    """Argument type: a number of bytes, or of K, M or G (1024 of one another)."""
+    number, unit = (text[:-1], text[-1:].upper()) if text[-1:].isalpha() else (text, "")
+    value = whole_number(number) << {"": 0, "K": 10, "M": 20, "G": 30}.get(unit, -1)
+    if value >= 1 << 50:
         raise ValueError
     return value
 

@@ -2,30 +2,99 @@
 
 from __future__ import annotations
 
+import argparse
+import ipaddress
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from heliograph.errors import FileUnreadableError
+from heliograph.cli.command import warn
+from heliograph.config import read_access_tokens
+from heliograph.errors import FileUnreadableError, TlsFilesError, UsageError
 
 if TYPE_CHECKING:
     from heliograph.transport.base import Connection
     from heliograph.transport.links import LinkProfile
 
 
-def tls_context(authority: Path | None) -> ssl.SSLContext | None:
-    """Trust the certificates in ``authority`` alone; None for the system's.
+def add_connection_options(parser: argparse.ArgumentParser) -> None:
+    """What a device shows and trusts, for every command that connects to a server of somebody else."""
+    parser.add_argument("--token-file", metavar="FILE", type=Path, help="access token for the server")
+    parser.add_argument("--tls-ca", metavar="FILE", type=Path, help="certificates to trust for wss:// (PEM)")
+    parser.add_argument(
+        "--tls-client-cert", metavar="FILE", type=Path, help="certificate to show (PEM); needs --tls-client-key"
+    )
+    parser.add_argument("--tls-client-key", metavar="FILE", type=Path, help="its private key (PEM)")
+
+
+def opener_of(arguments: argparse.Namespace) -> tuple[Callable[[], Awaitable[Connection]], str]:
+    """What opens the connection that the options describe (``--server`` and ``--link`` among them), and the token.
 
     Raises:
-        FileUnreadableError: no certificates there.
+        TokenFileError, FileUnreadableError, TlsFilesError, LinkTraceError: a file or link is of no use.
+        UsageError: a certificate without its key, or for a server without TLS.
     """
-    if authority is None:
+    from heliograph.transport.links import parse_link
+
+    link = parse_link(arguments.link) if arguments.link else None
+    token = read_access_tokens(arguments.token_file)[0] if arguments.token_file else ""
+    context = tls_context(arguments.tls_ca, arguments.tls_client_cert, arguments.tls_client_key)
+    if arguments.tls_client_cert is not None and not _is_encrypted(arguments.server):
+        raise UsageError
+    if token and is_in_the_clear(arguments.server):
+        warn("the access token travels unencrypted, and whoever sees it can use it: prefer wss://")
+    return connection_opener(arguments.server, token, context, link), token
+
+
+def is_in_the_clear(server: str) -> bool:
+    """Whether what is sent to this address leaves this machine without TLS."""
+    try:
+        host = urlsplit(server).hostname or ""
+    except ValueError:
+        return False  # no address at all: refused when it is opened
+    try:
+        is_here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_here = host == "localhost" or host.endswith(".localhost")
+    return not is_here and not _is_encrypted(server)
+
+
+def _is_encrypted(server: str) -> bool:
+    return server.lower().startswith("wss:")
+
+
+def tls_context(
+    authority: Path | None, client_cert: Path | None = None, client_key: Path | None = None
+) -> ssl.SSLContext | None:
+    """A context for ``wss``, or None where the system's is as good.
+
+    Args:
+        authority: trust the certificates in this file alone; None for the system's.
+        client_cert: certificate chain to show (PEM), with ``client_key``.
+        client_key: its private key (PEM).
+
+    Raises:
+        FileUnreadableError: no certificates in ``authority``.
+        TlsFilesError: certificate and key cannot be read or do not fit.
+        UsageError: one without the other.
+    """
+    if (client_cert is None) != (client_key is None):
+        raise UsageError
+    if authority is None and client_cert is None:
         return None
     try:
-        return ssl.create_default_context(cafile=str(authority))
+        context = ssl.create_default_context(cafile=None if authority is None else str(authority))
     except (OSError, ssl.SSLError) as error:
         raise FileUnreadableError from error
+    if client_cert is not None:
+        try:
+            # An encrypted key would ask for its pass phrase on the terminal: refuse it instead.
+            context.load_cert_chain(client_cert, client_key, password=lambda: b"")
+        except (OSError, ValueError) as error:
+            raise TlsFilesError from error
+    return context
 
 
 def connection_opener(
@@ -43,7 +112,7 @@ def connection_opener(
     from heliograph.transport.websocket_client import open_websocket
 
     async def on_the_network() -> Connection:
-        return await open_websocket(server, token, context if server.startswith("wss:") else None)
+        return await open_websocket(server, token, context if _is_encrypted(server) else None)
 
     async def opener() -> Connection:
         return await on_the_network() if link is None else await open_shaped(on_the_network, link)

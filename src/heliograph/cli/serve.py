@@ -7,8 +7,9 @@ import json
 import logging
 from pathlib import Path
 
-from heliograph.cli.command import EXIT_DONE, Command, port, share
+from heliograph.cli.command import EXIT_DONE, Command, port, warn
 from heliograph.cli.key_option import add_key_option, warn_of_exposed_key
+from heliograph.cli.limit_options import add_limit_options, chosen_limits
 from heliograph.cli.photo_options import add_bundle_option
 from heliograph.cli.text import printable
 from heliograph.config import DEFAULT_HOST, DEFAULT_PORT, MODEL_VARIABLE, default_model
@@ -28,12 +29,27 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="certificate chain (PEM); needs --tls-key")
     parser.add_argument("--tls-key", metavar="FILE", type=Path, help="private key (PEM)")
     parser.add_argument(
-        "--draft-patience",
-        metavar="SHARE",
-        type=share,
-        help="hold drafts back for this share of an answer's usual time, as the rest of the photo may come sooner; "
-        "0 drafts at once (default: 0.25)",
+        "--tls-client-ca",
+        metavar="FILE",
+        type=Path,
+        help="devices must show a certificate that one of these signed (PEM); needs --tls-cert",
     )
+    parser.add_argument(
+        "--allow-origin",
+        metavar="ORIGIN",
+        action="append",
+        default=[],
+        help="web pages of this origin (https://app.example) may use the server; may be repeated (default: none)",
+    )
+    parser.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="the server is also known by this name; may be repeated (default: localhost, --host and every address; "
+        "with TLS any name)",
+    )
+    add_limit_options(parser)
 
 
 def add_model_option(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +67,6 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from heliograph.serving.runner import run_server
-    from heliograph.serving.shared import Limits
 
     logging.basicConfig(format="heliograph: %(name)s: %(message)s", level=logging.WARNING)
 
@@ -69,8 +84,12 @@ def _run(arguments: argparse.Namespace) -> int:
         arguments.token_file,
         arguments.tls_cert,
         arguments.tls_key,
+        tls_client_ca=arguments.tls_client_ca,
+        origins=arguments.allow_origin,
+        hosts=arguments.allow_host,
         on_ready=on_ready,
-        limits=None if arguments.draft_patience is None else Limits(draft_patience=arguments.draft_patience),
+        on_warning=warn,
+        limits=chosen_limits(arguments),
         key_file=arguments.key_file,
     )
     return EXIT_DONE
@@ -86,6 +105,7 @@ COMMAND = Command(
     examples=(
         "heliograph serve",
         "heliograph serve --host 0.0.0.0 --token-file tokens.txt --tls-cert cert.pem --tls-key key.pem",
+        "heliograph serve --allow-host cloud.local --max-sessions 200 --idle-timeout 60",
         "heliograph serve --vlm path/to/checkpoint --codec codec",
     ),
 )

@@ -23,6 +23,12 @@ class FrameBuffer:
 
     def __init__(self) -> None:
         self._data = bytearray()
+        self._missing_bytes = 0
+
+    @property
+    def missing_bytes(self) -> int:
+        """So many more bytes complete the frame that has begun; 0 where that is not known yet."""
+        return self._missing_bytes
 
     @property
     def held_bytes(self) -> int:
@@ -68,6 +74,7 @@ class FrameBuffer:
 
     def _span(self, position: int) -> tuple[int, int] | None:
         """Where the body of the frame at ``position`` begins and ends; None where it is not all here."""
+        self._missing_bytes = 0
         if position >= len(self._data):
             return None
         first = self._data[position]
@@ -81,7 +88,10 @@ class FrameBuffer:
             length, start = head
             check_body_length(first >> 3, max(0, length - self.tag_bytes))
         end = start + length
-        return None if end > len(self._data) else (start, end)
+        if end > len(self._data):
+            self._missing_bytes = end - len(self._data)
+            return None
+        return start, end
 
     def _parse(self, position: int, start: int, end: int) -> Frame:
         first, body = self._data[position], bytes(self._data[start:end])

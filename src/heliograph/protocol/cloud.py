@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
 
 from heliograph.errors import (
     BundleMismatchError,
@@ -19,8 +17,8 @@ from heliograph.errors import (
     UnknownImageError,
     UsageError,
 )
-from heliograph.protocol.access import AccessTokens
-from heliograph.protocol.endpoint import Endpoint
+from heliograph.protocol.access import AccessTokens, owner_of
+from heliograph.protocol.cloud_says import CloudSpeaker, OpenQuestion
 from heliograph.protocol.events import (
     CropAnnounced,
     Event,
@@ -33,8 +31,6 @@ from heliograph.protocol.events import (
     SegmentReceived,
 )
 from heliograph.protocol.frames import (
-    NO_FLAGS,
-    AnswerFlag,
     CropFrame,
     ErrorFrame,
     Frame,
@@ -43,9 +39,7 @@ from heliograph.protocol.frames import (
     IdFrame,
     ImageFrame,
     LastImageEndFrame,
-    MoreFrame,
     QuestionFrame,
-    RegionFrame,
     SegmentFrame,
     WelcomeFrame,
 )
@@ -54,15 +48,11 @@ from heliograph.protocol.limits import (
     MAX_IMAGES,
     MAX_MODEL_NAME_BYTES,
     MAX_OPEN_QUESTIONS,
-    MAX_REGIONS_PER_QUESTION,
-    MAX_SEGMENTS_PER_IMAGE,
     PROTOCOL_VERSION,
-    REGION_SCALE,
     SESSION_TOKEN_BYTES,
 )
 from heliograph.protocol.sealing import CloudSeals
-from heliograph.protocol.states import CLOUD_RECEIVES, CLOUD_SENDS, Table
-from heliograph.protocol.texts import answer_bytes, answer_frame, question_text
+from heliograph.protocol.texts import question_text
 from heliograph.strategies.wire_ids import (
     STRATEGIES_THAT_NEED_THE_BUNDLE,
     confidence_name,
@@ -72,16 +62,7 @@ from heliograph.strategies.wire_ids import (
 )
 
 
-@dataclass(slots=True)
-class _OpenQuestion:
-    image_id: int
-    draft: bytes | None = None
-    regions: int = 0
-    crop_is_due: bool = False
-    crop_id: int | None = None
-
-
-class CloudSession(Endpoint):
+class CloudSession(CloudSpeaker):
     """Hears questions and segments of one device, says drafts, final answers, enough, more, region, error.
 
     A failure that concerns one question answers with ERROR and its id, and the session lives; a damaged or
@@ -93,17 +74,16 @@ class CloudSession(Endpoint):
         model_name: told to the device in WELCOME, cut at 128 bytes of UTF-8.
         session_token: 16 bytes that nobody can guess, told to a device that wants to be able to go on after its
             connection broke; empty where this cloud keeps nothing.
-        recall: what was kept of the session with such a token, or None.
         keys: of which a device must hold one, 16 to 64 bytes each; then both directions are authenticated. Empty takes
             sessions without authentication alone.
         is_new_nonce: whether a device's nonce was never seen before; remembers it.
+        recall: what was kept of the session with such a token, or None; :attr:`owner` tells by then who asks.
+        admit: asked before a device with a valid access token is greeted, with the session token that it shows;
+            raises ServerBusyError where there is no room. :attr:`owner` tells by then who asks.
 
     Raises:
         UsageError: a hash, token or key of another length.
     """
-
-    _sends: ClassVar[Table] = CLOUD_SENDS
-    _receives: ClassVar[Table] = CLOUD_RECEIVES
 
     def __init__(
         self,
@@ -115,116 +95,33 @@ class CloudSession(Endpoint):
         recall: Callable[[bytes], SessionMemory | None] = lambda token: None,
         keys: Sequence[bytes] = (),
         is_new_nonce: Callable[[bytes], bool] = lambda nonce: True,
+        admit: Callable[[bytes], None] = lambda token: None,
     ) -> None:
         super().__init__(bundle_hash)
         self._seals = CloudSeals(keys, is_new_nonce)
         self._buffer = self._seals.buffer
         if len(session_token) not in (0, SESSION_TOKEN_BYTES):
             raise UsageError
-        self._session_token, self._recall = session_token, recall
+        self._session_token, self._recall, self._admit = session_token, recall, admit
         self._access_tokens = AccessTokens(access_tokens)
         self._model_name = model_name.encode("utf-8", "replace")[:MAX_MODEL_NAME_BYTES].decode("utf-8", "ignore")
         self._device_bundle_hash = b""
-        self._memory = SessionMemory()
-        self._questions: dict[int, _OpenQuestion] = {}
-
-    # ---- what the cloud says ---------------------------------------------------------------------------
-    def send_draft(
-        self, question_id: int, text: str, confidence: float, segments_used: int, *, even_if_unchanged: bool = False
-    ) -> bool:
-        """Queue a draft answer, as the difference to the previous draft.
-
-        By default only a changed text is sent: a draft that repeats the text costs the link and tells the
-        device nothing that the final answer's confidence will not. ``even_if_unchanged`` sends it for the sake
-        of its confidence (5 bytes).
-
-        Returns:
-            False where nothing was queued: unchanged, or the question is not open (cancelled, failed, answered).
-        """
-        question = self._questions.get(question_id)
-        if question is None:
-            return False
-        data = answer_bytes(text)
-        if data == question.draft and not even_if_unchanged:
-            return False
-        self._send(answer_frame(question_id, data, question.draft or b"", confidence, segments_used, final=False))
-        question.draft = data
-        return True
-
-    def send_final(
-        self, question_id: int, text: str, confidence: float, segments_used: int, flags: AnswerFlag = NO_FLAGS
-    ) -> bool:
-        """Queue the final answer and close the question; text beyond 4000 characters is cut off.
-
-        Returns:
-            False where the question is not open.
-        """
-        question = self._questions.pop(question_id, None)
-        if question is None:
-            return False
-        previous = question.draft or b""
-        data = answer_bytes(text)
-        self._send(
-            answer_frame(question_id, data, previous, confidence, segments_used, final=True, flags=AnswerFlag(flags))
-        )
-        return True
-
-    def send_enough(self, image_id: int) -> bool:
-        """Ask the device to stop this photo's segments; what is on its way still arrives, marked late.
-
-        Returns:
-            False where nothing was queued: the photo is not held, or it was said before, or all is here.
-        """
-        image = self._memory.images.get(image_id)
-        if image is None or image.enough or image.finished:
-            return False
-        image.enough = True
-        self._send(IdFrame(FrameType.ENOUGH, image_id))
-        return True
-
-    def send_more(self, image_id: int, segments: int) -> bool:
-        """Ask for 1 to 4096 further segments; takes an ENOUGH back. False where the photo is not held or all here."""
-        if not 1 <= segments <= MAX_SEGMENTS_PER_IMAGE:
-            raise UsageError
-        image = self._memory.images.get(image_id)
-        if image is None or image.finished:
-            return False
-        image.enough = False
-        self._send(MoreFrame(image_id, segments))
-        return True
-
-    def send_region(self, question_id: int, box: tuple[int, int, int, int]) -> bool:
-        """Ask for a crop (left, top, right, bottom) of the question's photo, in 1/1024 of its width and height.
-
-        Returns:
-            False where nothing was queued: the question is not open, or one was asked for already.
-        """
-        left, top, right, bottom = box
-        if not (0 <= left < right <= REGION_SCALE and 0 <= top < bottom <= REGION_SCALE):
-            raise UsageError
-        question = self._questions.get(question_id)
-        if question is None or question.regions >= MAX_REGIONS_PER_QUESTION:
-            return False
-        question.regions += 1
-        question.crop_is_due = True
-        self._send(RegionFrame(question_id, box))
-        return True
-
-    def send_error(self, error: HeliographError, question_id: int | None) -> None:
-        """Queue a failure: of an open question (the session lives), or with None of the session, which ends.
-
-        A question that is not open any more gets nothing.
-        """
-        if question_id is None:
-            if not self.closed:
-                self._fail(type(error))
-        elif self._questions.pop(question_id, None) is not None:
-            self._send(ErrorFrame(error.code, question_id))
+        self._owner = b""
 
     @property
     def memory(self) -> SessionMemory:
         """What a session that goes on elsewhere needs; take it before this one is closed."""
         return self._memory
+
+    @property
+    def owner(self) -> bytes:
+        """Digest of the access token that the device showed; empty before its HELLO was let in."""
+        return self._owner
+
+    @property
+    def draft_bytes(self) -> int:
+        """Bytes of the drafts that are kept to send the next ones as differences."""
+        return sum(len(question.draft or b"") for question in self._questions.values())
 
     @property
     def open_questions(self) -> tuple[int, ...]:
@@ -272,7 +169,8 @@ class CloudSession(Endpoint):
         self._seals.check(frame)
         if not self._access_tokens.let_in(frame.access_token):
             raise UnauthorizedError
-        self._device_bundle_hash = frame.bundle_hash
+        self._device_bundle_hash, self._owner = frame.bundle_hash, owner_of(frame.access_token)
+        self._admit(frame.session_token)
         kept, token = self._recall(frame.session_token) if frame.session_token else None, b""
         if kept is not None:
             self._memory = kept
@@ -300,7 +198,7 @@ class CloudSession(Endpoint):
         except HeliographError as error:
             self._send(ErrorFrame(error.code, frame.question_id))
             return
-        self._questions[frame.question_id] = _OpenQuestion(frame.image_id)
+        self._questions[frame.question_id] = OpenQuestion(frame.image_id)
         yield QuestionAsked(
             frame.question_id,
             frame.image_id,
@@ -353,9 +251,10 @@ class CloudSession(Endpoint):
 
     def _lost_crops(self, image_ids: range) -> Iterator[Event]:
         """A crop that does not come leaves its question with the first answer."""
-        for question_id, question in self._questions.items():
-            if question.crop_id in image_ids:
-                question.crop_id = None
+        lost = [(n, question) for n, question in self._questions.items() if question.crop_id in image_ids]
+        for question_id, question in lost:  # whoever hears of the first may answer it, and others, at once
+            question.crop_id = None
+            if question_id in self._questions:
                 yield CropAnnounced(question_id, None)
 
     def _check_bundle(self) -> None:
@@ -393,6 +292,11 @@ class CloudSession(Endpoint):
         return image_id in self._memory.images
 
     # ---- failures of one photo -------------------------------------------------------------------------
+    def drop_image(self, image_id: int) -> None:
+        """Hold a photo no longer; questions about it fail with UnknownImageError, now and later."""
+        if image_id in self._memory.images:
+            self._drop_image(image_id, UnknownImageError)
+
     def _drop_image(self, image_id: int, reason: type[HeliographError]) -> Event:
         self._memory.images.remove(image_id)
         self._refuse_image(image_id, reason)

@@ -51,6 +51,16 @@ class Endpoint(ABC):
         """Bytes held in the receive buffer: of an unfinished frame, and of those that wait for their seal."""
         return self._buffer.held_bytes
 
+    @property
+    def missing_bytes(self) -> int:
+        """So many more bytes complete the frame that has begun to arrive; 0 where there is none, or not known yet."""
+        return self._buffer.missing_bytes
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait for :meth:`bytes_to_send`."""
+        return len(self._outgoing)
+
     def receive(self, data: bytes, now: float) -> list[Event]:
         """Take bytes from the connection and report what they mean; never raises on what a peer sent.
 

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from heliograph.clock import now_s
-from heliograph.errors import TooManyError
-from heliograph.protocol.session import CloudSession
 from heliograph.serving.cloud import Cloud
-from heliograph.serving.connection import GONE, DeviceConnection
+from heliograph.serving.connection import DeviceConnection
+from heliograph.serving.door import VISIT, Door, Visit, address_of
+from heliograph.serving.gate import Gate, checked_host, checked_origin
+from heliograph.serving.guest import GuestAtDoor
+from heliograph.serving.holding import Holdings
 from heliograph.serving.kept import KeptSessions
 from heliograph.serving.metrics import Metrics
 from heliograph.serving.patience import DraftPatience
+from heliograph.serving.refusals import Refusals
+from heliograph.serving.retention import Retention
 from heliograph.serving.scheduler import Scheduler
 from heliograph.serving.shared import Limits, Shared
+
+log = logging.getLogger("heliograph.serving")
+
+_WATCH_S = 1.0
 
 
 class CloudApplication:
@@ -32,7 +43,12 @@ class CloudApplication:
         cloud: model, codec and bundle hash.
         access_tokens: of which a device must show one; empty lets every device in.
         limits: bounds of this server.
+        origins: of web pages that may use it; devices send no origin.
+        hosts: names by which it is known, besides localhost and addresses; None for all.
         keys: of which a device must hold one; its sessions are authenticated then. Empty for sessions without.
+
+    Raises:
+        UsageError: an origin or host that is none.
     """
 
     def __init__(
@@ -40,19 +56,31 @@ class CloudApplication:
         cloud: Cloud,
         access_tokens: frozenset[str] = frozenset(),
         limits: Limits | None = None,
+        *,
+        origins: Iterable[str] = (),
+        hosts: Iterable[str] | None = (),
         keys: tuple[bytes, ...] = (),
     ) -> None:
         self.cloud = cloud
         self.metrics = Metrics()
         self._access_tokens, self._keys = access_tokens, keys
-        self._limits = limits or Limits()
+        self.limits = limits or Limits()
+        self.door = Door(self.limits, self.metrics, now_s, open_to_all=not access_tokens)
+        self._wrong_tokens = Refusals(self.limits.refusal_delay_s, now_s, _say_wrong_tokens)
+        self._foreign = Refusals(0.0, now_s, _say_foreign)
         self._shared: Shared | None = None
         self._started_s = now_s()
+        origins = tuple(map(checked_origin, origins))
+        hosts = None if hosts is None else tuple(map(checked_host, hosts))
         self.asgi = Starlette(
             routes=[
                 Route("/health", self._health),
                 Route("/metrics", self._metrics_page),
                 WebSocketRoute("/", self._websocket),
+            ],
+            middleware=[
+                Middleware(Gate, origins=origins, hosts=hosts, on_refusal=self._on_foreign),
+                *([Middleware(CORSMiddleware, allow_origins=origins)] if origins else ()),
             ],
             lifespan=self._lifespan,
         )
@@ -61,14 +89,25 @@ class CloudApplication:
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         scheduler = Scheduler(self.cloud.run)
         observer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heliograph-observer")
-        patience = DraftPatience(self._limits.draft_patience)
-        limits = self._limits
-        kept = KeptSessions(limits.keep_s, limits.max_kept_sessions, limits.max_kept_bytes, self.metrics, now_s)
+        patience = DraftPatience(self.limits.draft_patience)
+        limits = self.limits
+        kept = KeptSessions(limits.longest_kept_s, limits.max_kept_sessions, limits.max_kept_bytes, now_s)
+        holdings = Holdings(self.metrics, limits.max_held_bytes)
         self._shared = Shared(
-            self.cloud, scheduler, observer, self.metrics, patience, limits, self._access_tokens, kept, self._keys
+            self.cloud,
+            scheduler,
+            observer,
+            self.metrics,
+            patience,
+            limits,
+            self._access_tokens,
+            kept,
+            holdings,
+            keys=self._keys,
         )
         self._started_s = now_s()
-        working = [asyncio.create_task(scheduler.work()), asyncio.create_task(_tidy(kept, limits.keep_s))]
+        working = [asyncio.create_task(scheduler.work()), asyncio.create_task(Retention(self._shared).work())]
+        working.append(asyncio.create_task(self._watch()))
         try:
             yield
         finally:
@@ -81,18 +120,31 @@ class CloudApplication:
     async def _websocket(self, websocket: WebSocket) -> None:
         shared = self._shared
         assert shared is not None, "the lifespan has begun before the first connection"
-        full = self.metrics.sessions_open >= self._limits.max_sessions
-        self.metrics.sessions_open += 1  # counted before the first await, or a crowd would slip in together
+        visit: Visit | None = getattr(websocket.state, VISIT, None)
+        uncounted = visit is None  # another server than ours accepted it
+        if visit is None:
+            visit = self.door.arrive(address_of(websocket.client.host if websocket.client else ""), lambda: None)
+        guest = GuestAtDoor(visit, self.door, self._wrong_tokens, self.metrics)
+        self.door.await_hello(visit)
         try:
             await websocket.accept()
-            if full:
-                self.metrics.sessions_refused_total += 1
-                await _turn_away(websocket, self._limits)
-                return
-            self.metrics.sessions_total += 1
-            await DeviceConnection(websocket, shared).run()
+            await DeviceConnection(websocket, shared, guest).run()
         finally:
-            self.metrics.sessions_open -= 1
+            guest.over()
+            if uncounted:
+                visit.leave()
+
+    def _on_foreign(self, header: str) -> None:
+        self.metrics.requests_refused_total += 1
+        self._foreign.note(header)
+
+    async def _watch(self) -> None:
+        """End what is overdue, and say what came together."""
+        while True:
+            await asyncio.sleep(_WATCH_S)
+            self.door.drop_overdue()
+            self._wrong_tokens.tell()
+            self._foreign.tell()
 
     async def _health(self, _: Request) -> JSONResponse:
         return JSONResponse(
@@ -109,17 +161,9 @@ class CloudApplication:
         return PlainTextResponse(self.metrics.render(), media_type="text/plain; version=0.0.4")
 
 
-async def _tidy(kept: KeptSessions, keep_s: float) -> None:
-    """Let nothing be kept for long after its time, even where nobody comes any more."""
-    while keep_s > 0:
-        await asyncio.sleep(keep_s / 4)
-        kept.drop_expired()
+def _say_wrong_tokens(address: str, count: int) -> None:
+    log.warning("%d access token(s) refused, missing or wrong, from %s", count, address)
 
 
-async def _turn_away(websocket: WebSocket, limits: Limits) -> None:
-    """Tell a device in one ERROR frame why it is not served, and close."""
-    session = CloudSession(b"", frozenset())
-    session.send_error(TooManyError(), None)
-    with contextlib.suppress(*GONE, TimeoutError):
-        await asyncio.wait_for(websocket.send_bytes(session.bytes_to_send()), limits.send_timeout_s)
-        await websocket.close(code=1013)
+def _say_foreign(header: str, count: int) -> None:
+    log.warning("%d request(s) refused for their %s header; see --allow-host and --allow-origin", count, header)

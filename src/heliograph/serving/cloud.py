@@ -206,6 +206,12 @@ class Cloud:
         expectation, energy = self.expect(job.encoded, job.question), self.retained_energy(job.encoded)
         return Outcome(answer, None, tokens, kept, expectation=expectation, energy=energy)
 
+    def forget_questions(self) -> None:
+        """Empty what the model keeps of questions and photo sizes to be quicker the next time; none waits for it."""
+        forget = getattr(self.model, "forget_questions", None)
+        if forget is not None:
+            forget()
+
     def look(self, job: AnswerJob, tokens: VisualTokens) -> Box | None:
         """Where to look again after a first answer, in 1/1024 of the photo's width and height; None for nowhere."""
         if self.finder is None or job.draft is None:

@@ -53,11 +53,34 @@ class Desk:
         self._most_regions = self._regions_left = max_regions
         self._region_bytes = _USUAL_REGION_BYTES
         self._interrupted: dict[tuple[int, str], OpenQuestion] = {}
+        self._interrupted_s = 0.0
 
+    # ---- what is held ------------------------------------------------------------------------------
     @property
     def held_bytes(self) -> int:
-        """Payload bytes of all photos held."""
-        return sum(photo.payload_bytes for photo in self.photos.values())
+        """Memory of all photos and questions held."""
+        questions = (*self.questions.values(), *self._interrupted.values())
+        return sum(p.held_bytes for p in self.photos.values()) + sum(q.held_bytes for q in questions)
+
+    @property
+    def worth_keeping(self) -> bool:
+        """Whether going on with this session would save the device anything."""
+        return any(len(photo) for photo in self.photos.values())
+
+    def drop_tokens(self) -> None:
+        """Give the memory of restored tokens back."""
+        for photo in self.photos.values():
+            photo.drop_tokens()
+
+    def unused(self, before_s: float) -> list[int]:
+        """Photos that nobody has sent, asked about or answered from since then, and without an open question."""
+        wanted = {q.asked.image_id for q in self.questions.values()} | {q.crop_id for q in self.questions.values()}
+        return [n for n, photo in self.photos.items() if photo.used_s <= before_s and n not in wanted]
+
+    def forget_interrupted(self, before_s: float) -> None:
+        """Give up drafts of questions that a device has not asked again since its connection broke before then."""
+        if self._interrupted_s <= before_s:
+            self._interrupted = {}
 
     # ---- what the device did -----------------------------------------------------------------------
     def ask(self, asked: QuestionAsked, now: float) -> None:
@@ -77,10 +100,12 @@ class Desk:
         if earlier is not None:
             question.interrupt(earlier)
         self.questions[asked.question_id] = question
+        if asked.image_id in self.photos:
+            self.photos[asked.image_id].used_s = now
 
-    def announce(self, announced: ImageAnnounced) -> None:
+    def announce(self, announced: ImageAnnounced, now: float = 0.0) -> None:
         """Begin a photo."""
-        self.photos[announced.image_id] = Photo(announced.strategy, announced.header, announced.total_segments)
+        self.photos[announced.image_id] = Photo(announced.strategy, announced.header, announced.total_segments, now)
 
     def add_segment(self, received: SegmentReceived, now: float) -> None:
         """Take a segment of a held photo."""
@@ -96,19 +121,21 @@ class Desk:
         else:
             question.region, question.crop_id = Region.COMING, announced.image_id
 
-    def forget(self, image_id: int) -> int:
-        """Drop a photo with its questions (the session has told the device); the payload bytes freed."""
+    def forget(self, image_id: int) -> None:
+        """Drop a photo with its questions (the session has told the device)."""
         for question_id in [n for n, q in self.questions.items() if q.asked.image_id == image_id]:
             del self.questions[question_id]
         for question in self.questions.values():
             if question.crop_id == image_id:
                 question.keep_first(AnswerFlag.REGION_MISSED)
-        photo = self.photos.pop(image_id, None)
-        return photo.payload_bytes if photo else 0
+        for key in [key for key in self._interrupted if key[0] == image_id]:
+            del self._interrupted[key]
+        self.photos.pop(image_id, None)
 
-    def interrupt(self) -> None:
+    def interrupt(self, now: float = 0.0) -> None:
         """The connection broke: questions will be asked anew, and what is known of their answers is kept for that."""
-        self._interrupted = {(q.asked.image_id, q.asked.question): q for q in self.questions.values()}
+        self._interrupted = {(q.asked.image_id, q.asked.question): q for q in self.questions.values() if q.draft}
+        self._interrupted_s = now
         self.questions = {}
 
     # ---- what the controllers say ------------------------------------------------------------------
@@ -120,6 +147,18 @@ class Desk:
         """What their controllers want measured."""
         wanted = [self.questions[question_id].controller.reads() for question_id in self.undecided(image_id)]
         return frozenset().union(*wanted)
+
+    def overdue(self, before_s: float) -> list[int]:
+        """Questions that still wait for their photo, of which nothing has come since then."""
+        waiting = [n for n, q in self.questions.items() if not q.enough and q.asked_s <= before_s]
+        photos = {n: self.photos.get(self.questions[n].asked.image_id) for n in waiting}
+        return [n for n, photo in photos.items() if photo is None or photo.news_s <= before_s]
+
+    def stop_waiting(self, question_id: int) -> bool:
+        """Have a question answered from what has arrived of its photo; False where that is nothing."""
+        question = self.questions[question_id]
+        question.enough = len(self.photos.get(question.asked.image_id, ())) > 0
+        return question.enough
 
     def decide(self, image_id: int, now: float = 0.0, answer_s: float = 0.0) -> Verdict:
         """Ask every controller of a held photo.
@@ -134,7 +173,7 @@ class Desk:
             question = self.questions[question_id]
             decided = question.decide(photo, now, answer_s)
             if isinstance(decided, More):
-                question.asked_segments = len(photo.segments) + decided.segments
+                question.asked_segments = len(photo) + decided.segments
                 more = max(more, decided.segments)
         return Verdict(not self.undecided(image_id), more)
 
@@ -187,7 +226,7 @@ class Desk:
         soonest = min(news, default=inf)
         return None if soonest == inf else soonest + patience_s
 
-    def deliver(self, job: AnswerJob, outcome: Outcome) -> OpenQuestion | None:
+    def deliver(self, job: AnswerJob, outcome: Outcome, now: float = 0.0) -> OpenQuestion | None:
         """Take what the model made; None where the question was cancelled or forgotten meanwhile.
 
         An error of a look or a second answer concerns only these: the first answer stays.
@@ -196,6 +235,7 @@ class Desk:
         photo = self.photos.get(job.image_id)
         if photo is not None:
             photo.note_tokens(outcome.tokens, used)
+            photo.used_s = max(photo.used_s, now)
         question = self.questions.get(job.question_id)
         if question is None:
             return None
@@ -247,10 +287,11 @@ class Desk:
 
     def _job(self, question: OpenQuestion, photo: Photo, purpose: Purpose) -> AnswerJob:
         asked, crop = question.asked, self._crop(question)
-        encoded, tokens = photo.encoded(), photo.newest_tokens()
-        if purpose in (Purpose.LOOK, Purpose.SECOND) and question.draft_segments < len(photo.segments):
-            encoded = encoded.prefix(question.draft_segments)
+        if purpose in (Purpose.LOOK, Purpose.SECOND) and question.draft_segments < len(photo):
+            encoded = photo.encoded(question.draft_segments)
             tokens = photo.tokens if photo.tokens_segments == question.draft_segments else None
+        else:
+            encoded, tokens = photo.encoded(), photo.newest_tokens()
         return AnswerJob(
             asked.question_id,
             asked.image_id,
@@ -269,13 +310,13 @@ class Desk:
 
 def _rate_bit_s(photo: Photo) -> float:
     """Of the device's uplink, from when the segments came; 0 where they came at once."""
-    if len(photo.arrived_s) < 2 or photo.arrived_s[-1] - photo.arrived_s[0] < _SHORT_S:
+    took_s = photo.arrived_s(-1) - photo.arrived_s(0) if len(photo) else 0.0
+    if len(photo) < 2 or took_s < _SHORT_S:
         return 0.0
-    sent_bytes = photo.payload_bytes - photo.prefix_bytes[1]
-    return 8 * sent_bytes / (photo.arrived_s[-1] - photo.arrived_s[0])
+    return 8 * (photo.payload_bytes - photo.prefix_bytes(1)) / took_s
 
 
 def _news_s(question: OpenQuestion, photo: Photo) -> float:
     """When the first segment came that no draft of this question has seen; infinity where there is none."""
     tried = max(question.tried_segments, 0)
-    return photo.arrived_s[tried] if tried < len(photo.arrived_s) else inf
+    return photo.arrived_s(tried) if tried < len(photo) else inf

@@ -1,19 +1,34 @@
 """Sessions whose connection broke, kept for a while so that the device can go on over another one.
 
-A session is taken up with a token that nobody can guess. The connection it had may still look alive, since a dead link
-is silent: then the session is taken from it.
+A session is taken up with a token that nobody can guess, by a device with the access token that began it. The
+connection it had may still look alive, since a dead link is silent: then the session is taken from it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from heliograph.protocol.images import SessionMemory
 from heliograph.serving.desk import Desk
-from heliograph.serving.metrics import Metrics
+from heliograph.serving.holding import KEPT_SESSION_BYTES, Account
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose session it is.
+
+    Attributes:
+        digest: of the access token that it was begun with; another one does not take it up.
+        group: of devices that share one bound: those with the same access token or, where a cloud lets everybody in,
+            with the same address.
+    """
+
+    digest: bytes = b""
+    group: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -22,6 +37,7 @@ class KeptSession:
 
     memory: SessionMemory
     desk: Desk
+    account: Account
 
 
 class Holder(Protocol):
@@ -32,63 +48,87 @@ class Holder(Protocol):
 
 
 @dataclass(frozen=True)
+class _Served:
+    holder: Holder
+    owner: Owner
+
+
+@dataclass(frozen=True)
 class _Waiting:
     session: KeptSession
+    owner: Owner
     until_s: float
 
 
 class KeptSessions:
     """Sessions by token: those that are served, and for a bounded time and number of bytes those that are not.
 
+    Where there is no room, the oldest session goes of the group that has most, so that the devices with one access
+    token push out none of those with another.
+
     Args:
         keep_s: how long; 0 keeps none.
-        max_sessions, max_bytes: of those that are not served; the oldest go first.
-        metrics: counts the payload bytes held.
+        max_sessions, max_bytes: of those that are not served.
         clock: seconds, ascending.
     """
 
-    def __init__(
-        self, keep_s: float, max_sessions: int, max_bytes: int, metrics: Metrics, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, keep_s: float, max_sessions: int, max_bytes: int, clock: Callable[[], float]) -> None:
         self._keep_s, self._max_sessions, self._max_bytes = keep_s, max_sessions, max_bytes
-        self._metrics, self._clock = metrics, clock
-        self._served: dict[bytes, Holder] = {}
+        self._clock = clock
+        self._served: dict[bytes, _Served] = {}
         self._waiting: dict[bytes, _Waiting] = {}
 
-    def serve(self, token: bytes, holder: Holder) -> None:
-        """A connection serves the session with this token from now on."""
-        self._served[_key(token)] = holder
+    def __len__(self) -> int:
+        """Sessions that nobody serves."""
+        return len(self._waiting)
 
-    def recall(self, token: bytes) -> KeptSession | None:
-        """The session with this token, taken from whoever has it; None where there is none (any more)."""
+    def serve(self, token: bytes, holder: Holder, owner: Owner) -> None:
+        """A connection serves the session with this token from now on."""
+        self._served[_key(token)] = _Served(holder, owner)
+
+    def is_served(self, token: bytes, owner: Owner) -> bool:
+        """Whether a connection serves this owner's session with this token."""
+        served = self._served.get(_key(token))
+        return served is not None and _same(served.owner, owner)
+
+    def recall(self, token: bytes, owner: Owner) -> KeptSession | None:
+        """The session with this token, taken from whoever has it.
+
+        None where there is none (any more), and where it is another owner's, which goes on undisturbed.
+        """
         self.drop_expired()
         key = _key(token)
-        holder = self._served.pop(key, None)
-        if holder is not None:
-            return holder.hand_over()
-        waiting = self._waiting.pop(key, None)
-        return None if waiting is None else waiting.session
+        served, waiting = self._served.get(key), self._waiting.get(key)
+        if served is not None and _same(served.owner, owner):
+            del self._served[key]
+            return served.holder.hand_over()
+        if waiting is not None and _same(waiting.owner, owner):
+            del self._waiting[key]
+            return waiting.session
+        return None
 
     def end(self, token: bytes) -> None:
         """The session is over for good."""
         self._served.pop(_key(token), None)
 
-    def keep(self, token: bytes, session: KeptSession) -> None:
-        """Its connection broke."""
+    def keep(self, token: bytes, session: KeptSession, owner: Owner) -> None:
+        """Its connection broke. One that holds nothing of a photo is not kept: going on would save no byte."""
         key = _key(token)
         self._served.pop(key, None)
         self.drop_expired()
-        if self._keep_s <= 0 or session.desk.held_bytes > self._max_bytes:
-            self._metrics.held_payload_bytes_open -= session.desk.held_bytes
+        session.desk.drop_tokens()
+        session.account.set(session.desk.held_bytes + KEPT_SESSION_BYTES)
+        if self._keep_s <= 0 or not session.desk.worth_keeping or session.account.held_bytes > self._max_bytes:
+            session.account.close()
             return
-        self._waiting[key] = _Waiting(session, self._clock() + self._keep_s)
+        self._waiting[key] = _Waiting(session, owner, self._clock() + self._keep_s)
         while len(self._waiting) > self._max_sessions or self.held_bytes > self._max_bytes:
-            self._drop(next(iter(self._waiting)))
+            self.drop_one()
 
     @property
     def held_bytes(self) -> int:
-        """Payload bytes of the sessions that nobody serves."""
-        return sum(waiting.session.desk.held_bytes for waiting in self._waiting.values())
+        """Memory of the sessions that nobody serves."""
+        return sum(waiting.session.account.held_bytes for waiting in self._waiting.values())
 
     def drop_expired(self) -> None:
         """Forget what has been kept long enough; to be called now and then."""
@@ -96,8 +136,27 @@ class KeptSessions:
         for key in [key for key, waiting in self._waiting.items() if waiting.until_s <= now]:
             self._drop(key)
 
+    def drop_one(self) -> bool:
+        """Give up the oldest session of the group with the largest share; False where none is kept."""
+        if not self._waiting:
+            return False
+        groups: dict[bytes, list[bytes]] = {}  # tokens' digests, oldest first
+        for key, waiting in self._waiting.items():
+            groups.setdefault(waiting.owner.group, []).append(key)
+        self._drop(max(groups.values(), key=self._share)[0])
+        return True
+
+    def _share(self, keys: list[bytes]) -> float:
+        """Of the number of sessions or of their memory, whichever is more."""
+        held = sum(self._waiting[key].session.account.held_bytes for key in keys)
+        return max(len(keys) / max(self._max_sessions, 1), held / max(self._max_bytes, 1))
+
     def _drop(self, key: bytes) -> None:
-        self._metrics.held_payload_bytes_open -= self._waiting.pop(key).session.desk.held_bytes
+        self._waiting.pop(key).session.account.close()
+
+
+def _same(one: Owner, other: Owner) -> bool:
+    return hmac.compare_digest(one.digest, other.digest)
 
 
 def _key(token: bytes) -> bytes:

@@ -9,6 +9,11 @@ from dataclasses import dataclass, fields
 class Metrics:
     """What the server has done since it started; every field is one counter, except gauges (``*_open``)."""
 
+    connections_open: int = 0
+    connections_total: int = 0
+    connections_dropped_total: int = 0
+    requests_refused_total: int = 0
+    tokens_refused_total: int = 0
     sessions_open: int = 0
     sessions_total: int = 0
     sessions_refused_total: int = 0
@@ -18,7 +23,7 @@ class Metrics:
     errors_total: int = 0
     received_bytes_total: int = 0
     sent_bytes_total: int = 0
-    held_payload_bytes_open: int = 0
+    held_bytes_open: int = 0
     model_jobs_total: int = 0
     model_seconds_total: float = 0.0
     draft_tokens_kept_total: int = 0
@@ -39,16 +44,21 @@ class Metrics:
 
 
 _HELP = {
+    "connections_open": "Connections open now, sessions among them.",
+    "connections_total": "Connections accepted.",
+    "connections_dropped_total": "Connections ended because they were late or made room for others.",
+    "requests_refused_total": "Requests refused for their Origin or Host.",
+    "tokens_refused_total": "Access tokens that were missing or wrong.",
     "sessions_open": "Sessions open now.",
-    "sessions_total": "Sessions accepted.",
-    "sessions_refused_total": "Connections turned away because the server was full.",
+    "sessions_total": "Sessions greeted.",
+    "sessions_refused_total": "Sessions turned away because the server was full.",
     "questions_total": "Questions asked.",
     "drafts_total": "Draft answers made by the model.",
     "finals_total": "Final answers sent.",
     "errors_total": "Questions and sessions that ended with a named error.",
     "received_bytes_total": "Bytes of websocket messages received, without framing.",
     "sent_bytes_total": "Bytes of websocket messages sent, without framing.",
-    "held_payload_bytes_open": "Payload bytes of photos held in memory now.",
+    "held_bytes_open": "Memory of all sessions now, those kept for going on included, in bytes.",
     "model_jobs_total": "Jobs run by the model thread.",
     "model_seconds_total": "Seconds spent by the model thread.",
     "draft_tokens_kept_total": "Answer tokens that verification kept instead of generating them again.",

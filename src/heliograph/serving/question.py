@@ -9,8 +9,9 @@ A question's life::
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from enum import Enum
+from sys import getsizeof
 
 from heliograph.codec.calibration import Signals
 from heliograph.codec.expectation import Expectation
@@ -24,6 +25,11 @@ from heliograph.serving.photo import NOTHING, Photo
 from heliograph.types import Answer
 
 log = logging.getLogger("heliograph.serving")
+
+
+_QUESTION_BYTES = 2600
+"""Of an open question with its controller, wish, signals and place in both books of the session; measured."""
+_INTEGER_BYTES, _FLOAT_BYTES = 32, 24
 
 
 class Region(Enum):
@@ -71,7 +77,13 @@ class OpenQuestion:
     crop_id: int | None = None
     region_s: float = 0.0
     flags: AnswerFlag = NO_FLAGS
-    _drafts: list[Draft] = field(default_factory=list)
+    _stable_drafts: int = 0  # in a row that said the same as the newest
+    _stable_from: int = 0  # payload bytes of the first of them
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the question and its draft take."""
+        return _QUESTION_BYTES + getsizeof(self.asked.question) + _answer_bytes(self.draft)
 
     # ---- controller --------------------------------------------------------------------------------
     def decide(self, photo: Photo, now: float, answer_s: float) -> Decision:
@@ -93,17 +105,17 @@ class OpenQuestion:
 
     def _observation(self, photo: Photo, now: float, answer_s: float) -> Observation:
         """What was measured of a prefix goes with the size of that prefix."""
-        segments = len(photo.segments)
+        segments = len(photo)
         if self.controller.reads() and not photo.finished:
             segments = max(self.measured_segments, 0)
         measured = self.measured_segments != NOTHING
         return Observation(
-            received_bytes=photo.prefix_bytes[segments],
+            received_bytes=photo.prefix_bytes(segments),
             segments=segments,
             retained_energy=photo.energy if measured else None,
             image_finished=photo.finished,
             draft_confidence=self.draft.confidence if self.draft else None,
-            arrived=self._foretold(photo.prefix_bytes[segments]),
+            arrived=self._foretold(photo.prefix_bytes(segments)),
             draft=self.signals,
             draft_segments=self.draft_segments,
             total_segments=photo.total_segments,
@@ -119,26 +131,28 @@ class OpenQuestion:
     # ---- answers -----------------------------------------------------------------------------------
     def note_draft(self, outcome: Outcome, segments: int, photo: Photo | None, *, calibrated: bool) -> None:
         """Take a draft or first answer, with its signals where there is something to read them."""
-        answer = outcome.answer
+        earlier, answer = self.draft, outcome.answer
         assert answer is not None
         self.draft, self.draft_segments, self.signals = answer, segments, None
         if not calibrated or photo is None:
             return
-        if self._drafts and self._drafts[-1].answer.token_ids != answer.token_ids:
-            self._drafts.clear()  # only those that say the same count as stable
-        self._drafts.append(Draft(answer, photo.prefix_bytes[segments]))
-        self.signals = signals_of(
-            self._drafts,
+        received = photo.prefix_bytes(segments)
+        if not self._stable_drafts or earlier is None or earlier.token_ids != answer.token_ids:
+            self._stable_drafts, self._stable_from = 0, received
+        self._stable_drafts += 1
+        newest = signals_of(
+            [Draft(answer, received)],
             question=self.asked.question,
             expectation=outcome.expectation,
             retained_energy=outcome.energy,
         )
+        self.signals = replace(newest, stable_drafts=self._stable_drafts, stable_bytes=received - self._stable_from)
 
     def has_first_answer(self, photo: Photo) -> bool:
         """True once nothing of the photo can change the answer any more."""
         if not self.enough or self.draft is None:
             return False
-        return self.take_draft or self.draft_segments == len(photo.segments)
+        return self.take_draft or self.draft_segments == len(photo)
 
     # ---- second look -------------------------------------------------------------------------------
     def keep_first(self, flag: AnswerFlag) -> None:
@@ -156,4 +170,14 @@ class OpenQuestion:
     def interrupt(self, earlier: OpenQuestion) -> None:
         """Go on from an equal question that was open when the connection broke."""
         self.draft, self.draft_segments, self.signals = earlier.draft, earlier.draft_segments, earlier.signals
-        self.tried_segments, self._drafts = earlier.tried_segments, earlier._drafts
+        self.tried_segments = earlier.tried_segments
+        self._stable_drafts, self._stable_from = earlier._stable_drafts, earlier._stable_from
+
+
+def _answer_bytes(answer: Answer | None) -> int:
+    """Memory of an answer with its numbers, each an object of its own."""
+    if answer is None:
+        return 0
+    ids, bits = answer.token_ids, answer.token_bits
+    numbers = _INTEGER_BYTES * len(ids) + _FLOAT_BYTES * len(bits)
+    return getsizeof(answer.text) + getsizeof(ids) + getsizeof(bits) + numbers

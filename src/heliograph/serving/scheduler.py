@@ -50,17 +50,18 @@ class Scheduler:
 
     async def work(self) -> None:
         """Serve until cancelled."""
-        loop = asyncio.get_running_loop()
         while True:
             await self._wake.wait()
             if not self._line:
                 self._wake.clear()
                 continue
-            client = self._line.popleft()
-            job = client.next_job()
-            if job is None:
-                continue
-            outcome = await loop.run_in_executor(self._thread, self._run, job)
+            await self._serve(self._line.popleft())
+
+    async def _serve(self, client: Client) -> None:
+        """One job of one session; a function of its own, so that nothing of it stays in memory until the next."""
+        job = client.next_job()
+        if job is not None:
+            outcome = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, job)
             client.deliver(job, outcome)
             self.ready(client)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 
 class QuestionTimers:
@@ -26,4 +26,9 @@ class QuestionTimers:
     def drop_all(self) -> None:
         """The session is over."""
         for question_id in list(self._timers):
+            self.drop(question_id)
+
+    def keep_only(self, open_questions: Container[int]) -> None:
+        """Drop those of questions that are not open any more."""
+        for question_id in [n for n in self._timers if n not in open_questions]:
             self.drop(question_id)

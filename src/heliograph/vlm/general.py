@@ -43,6 +43,7 @@ from heliograph.vlm.prompt import (
     MAX_IMAGES_PER_QUESTION,
     MAX_QUESTION_CHARACTERS,
     control_tokens,
+    forget_words,
     messages_of,
     placeholder_id,
 )
@@ -100,6 +101,10 @@ class GeneralModel:
         except ShapeError:  # some take a list of photos and no list of lists, which that call hands on
             self._in_one_call = False
             return self.layouts.open(_USUAL_SIZE)
+
+    def forget_questions(self) -> None:
+        """Keep nothing of the questions that were asked; of photos only the sizes are kept."""
+        forget_words(self.processor.tokenizer)
 
     # ---- images ------------------------------------------------------------------------------------
     @torch.inference_mode()

@@ -118,6 +118,10 @@ class VisionLanguageModel:
         if (grid.rows, grid.columns, grid.tiles) != (self.grid.rows, self.grid.columns, self.grid.tiles):
             raise ShapeError
 
+    def forget_questions(self) -> None:
+        """Keep nothing of the questions that were asked; the next ones are tokenised anew."""
+        self.prompts.forget_questions()
+
     # ---- answers -----------------------------------------------------------------------------------
     @torch.inference_mode()
     def answer(self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = 64) -> Answer:

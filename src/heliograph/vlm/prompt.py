@@ -96,6 +96,11 @@ class PromptBuilder:
         """``question`` with a space put into every written-out control token, so that it reads as plain text."""
         return neutralised(question, self._control_names)
 
+    def forget_questions(self) -> None:
+        """Empty the caches that hold questions, or words of them."""
+        self._cached_tail.cache_clear()
+        forget_words(self._tokenizer)
+
     def _make_blank(self, images: int) -> FrameInputs:
         size = self._processor.image_processor.max_image_size["longest_edge"]
         return self.pixels([Image.new("RGB", (size, size), (255, 255, 255))] * images)
@@ -186,6 +191,13 @@ def control_tokens(tokenizer: Any) -> dict[int, str]:
         if token.special or str(token).startswith("<"):
             found[token_id] = str(token)
     return found
+
+
+def forget_words(tokenizer: Any) -> None:
+    """Empty the cache of words inside a tokenizer: BPE and Unigram keep ten thousand of what they were given."""
+    clear = getattr(getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None), "_clear_cache", None)
+    if clear is not None:  # other models of the library cache nothing
+        clear()
 
 
 def _count(ids: tuple[int, ...], control: frozenset[int]) -> int:

@@ -13,6 +13,7 @@ from heliograph.protocol.frames import (
     CropFrame,
     ErrorFrame,
     HeldImage,
+    ImageFrame,
     QuestionFrame,
     QuestionOptions,
     encode_frame,
@@ -207,3 +208,57 @@ def test_regions_lie_within_the_photo(
     ask_about_photo(device, cloud)
     with pytest.raises(errors.UsageError):
         cloud.send_region(0, box)
+
+
+def test_the_owner_of_a_session_is_known_by_a_digest(device: DeviceSession, cloud: CloudSession) -> None:
+    assert cloud.owner == b""
+    talk(device, cloud)
+    assert len(cloud.owner) == 16
+    assert b"key" not in cloud.owner
+    other, elsewhere = DeviceSession(HASH, "other"), CloudSession(HASH, frozenset({"other"}))
+    other.start()
+    talk(other, elsewhere)
+    assert elsewhere.owner != cloud.owner
+    again, same = DeviceSession(HASH, "key"), CloudSession(HASH, frozenset())
+    again.start()
+    talk(again, same)
+    assert same.owner == cloud.owner
+
+
+def test_a_photo_that_the_cloud_drops_is_unknown_from_then_on(device: DeviceSession, cloud: CloudSession) -> None:
+    ask_about_photo(device, cloud)
+    cloud.drop_image(0)
+    cloud.drop_image(7)  # not held
+    assert carry(cloud, device) == [ev.ErrorReceived(errors.UnknownImageError, 0)]
+    device.send_segment(0, b"on its way")
+    device.ask(1, 0, "and?")
+    assert carry(device, cloud) == []
+    assert carry(cloud, device) == [ev.ErrorReceived(errors.UnknownImageError, 1)]
+
+
+def test_crops_that_are_lost_together_may_be_answered_one_by_one(device: DeviceSession, cloud: CloudSession) -> None:
+    ask_about_photo(device, cloud)
+    device.ask(1, 0, "and?")
+    carry(device, cloud)
+    for question_id in (0, 1):
+        cloud.send_region(question_id, (1, 2, 30, 40))
+        cloud.receive(encode_frame(CropFrame(question_id, 5)), 0.0)
+    announced = encode_frame(ImageFrame(6, 2, b""))  # 5 is passed over
+    lost = []
+    for event in cloud.events_of(announced, 0.0):
+        if isinstance(event, ev.CropAnnounced):
+            lost.append(event.question_id)
+            cloud.send_final(event.question_id, "red", 1.0, 1)  # as a server does at once
+    assert lost == [0, 1]
+
+
+def test_what_a_frame_lacks_is_known_once_its_head_is_there(device: DeviceSession, cloud: CloudSession) -> None:
+    ask_about_photo(device, cloud)
+    device.send_segment(0, b"x" * 1000)
+    data = device.bytes_to_send()
+    missing = []
+    for place in range(len(data)):
+        cloud.receive(data[place : place + 1], 0.0)
+        missing.append(cloud.missing_bytes)
+    assert missing[:3] == [0, 0, 1000]
+    assert missing[-2:] == [1, 0]

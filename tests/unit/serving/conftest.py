@@ -1,7 +1,9 @@
 """A cloud with a model and codec that answer at once and tell what they were given, behind a real websocket."""
 
 import asyncio
+import importlib.util
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -184,3 +186,12 @@ def events():
 @pytest.fixture
 def device_type():
     return Device
+
+
+@pytest.fixture(scope="session")
+def fake():
+    """Connections without sockets, on made-up time."""
+    spec = importlib.util.spec_from_file_location("fake_time", Path(__file__).with_name("fake_time.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

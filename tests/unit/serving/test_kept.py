@@ -15,8 +15,9 @@ from heliograph.protocol.events import (
 from heliograph.protocol.images import SessionMemory
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.desk import Desk
+from heliograph.serving.holding import Account
 from heliograph.serving.jobs import Outcome
-from heliograph.serving.kept import KeptSession, KeptSessions
+from heliograph.serving.kept import KeptSession, KeptSessions, Owner
 from heliograph.serving.metrics import Metrics
 from heliograph.serving.runner import BackgroundServer
 from heliograph.serving.shared import Limits
@@ -31,11 +32,7 @@ class Clock:
         return self.now
 
 
-def session_of(size):
-    desk = Desk()
-    desk.announce(ImageAnnounced(0, "klt", b""))
-    desk.add_segment(SegmentReceived(0, 0, bytes(size)), 0.0)
-    return KeptSession(SessionMemory(), desk)
+ANN, BEN = Owner(b"ann" * 8, b"ann"), Owner(b"ben" * 8, b"ben")
 
 
 @pytest.fixture
@@ -45,41 +42,99 @@ def clock():
 
 @pytest.fixture
 def metrics():
-    return Metrics(held_payload_bytes_open=1000)
+    return Metrics()
 
 
 @pytest.fixture
-def kept(clock, metrics):
-    return KeptSessions(keep_s=10, max_sessions=2, max_bytes=100, metrics=metrics, clock=clock)
+def session_of(metrics):
+    """A session with one photo of a size."""
+
+    def make(size, segments=1):
+        desk = Desk()
+        desk.announce(ImageAnnounced(0, "klt", b""))
+        for place in range(segments):
+            desk.add_segment(SegmentReceived(0, place, bytes(size)), 0.0)
+        account = Account(metrics)
+        account.set(desk.held_bytes)
+        return KeptSession(SessionMemory(), desk, account)
+
+    return make
 
 
-def test_a_session_is_kept_for_its_time_and_taken_once(kept, clock, metrics):
+@pytest.fixture
+def kept(clock):
+    return KeptSessions(keep_s=10, max_sessions=2, max_bytes=100_000, clock=clock)
+
+
+def test_a_session_is_kept_for_its_time_and_taken_once(kept, clock, metrics, session_of):
     session = session_of(30)
-    kept.keep(b"a" * 16, session)
-    assert kept.recall(b"b" * 16) is None
-    assert kept.recall(b"a" * 16) is session
-    assert kept.recall(b"a" * 16) is None
-    kept.keep(b"a" * 16, session)
+    kept.keep(b"a" * 16, session, ANN)
+    assert kept.recall(b"b" * 16, ANN) is None
+    assert kept.recall(b"a" * 16, ANN) is session
+    assert kept.recall(b"a" * 16, ANN) is None
+    kept.keep(b"a" * 16, session, ANN)
+    assert metrics.held_bytes_open == kept.held_bytes > 30
     clock.now = 10.0
-    assert kept.recall(b"a" * 16) is None
-    assert metrics.held_payload_bytes_open == 970
+    assert kept.recall(b"a" * 16, ANN) is None
+    assert metrics.held_bytes_open == 0
 
 
-def test_the_oldest_goes_where_there_are_too_many_or_too_many_bytes(kept):
-    for name, size in ((b"a", 10), (b"b", 10), (b"c", 10)):
-        kept.keep(name * 16, session_of(size))
-    assert kept.recall(b"a" * 16) is None
-    kept.keep(b"d" * 16, session_of(90))
-    assert kept.held_bytes <= 100
-    assert kept.recall(b"b" * 16) is None
-    assert kept.recall(b"d" * 16) is not None
+def test_the_oldest_goes_where_there_are_too_many_or_too_many_bytes(kept, metrics, session_of):
+    for name in (b"a", b"b", b"c"):
+        kept.keep(name * 16, session_of(10), ANN)
+    assert kept.recall(b"a" * 16, ANN) is None
+    kept.keep(b"d" * 16, session_of(94_000), ANN)
+    assert kept.held_bytes <= 100_000
+    assert metrics.held_bytes_open == kept.held_bytes
+    assert kept.recall(b"b" * 16, ANN) is None
+    assert kept.recall(b"d" * 16, ANN) is not None
 
 
-def test_a_session_that_is_too_large_is_not_kept_and_pushes_none_out(kept, metrics):
-    kept.keep(b"a" * 16, session_of(50))
-    kept.keep(b"b" * 16, session_of(101))
-    assert metrics.held_payload_bytes_open == 899
-    assert kept.recall(b"a" * 16) is not None
+def test_a_session_that_is_too_large_is_not_kept_and_pushes_none_out(kept, metrics, session_of):
+    kept.keep(b"a" * 16, session_of(50), ANN)
+    kept.keep(b"b" * 16, session_of(100_001), ANN)
+    assert metrics.held_bytes_open == kept.held_bytes
+    assert len(kept) == 1
+    assert kept.recall(b"a" * 16, ANN) is not None
+
+
+def test_another_access_token_takes_up_no_session(kept, session_of):
+    class Holder:
+        def hand_over(self):
+            raise AssertionError
+
+    kept.serve(b"s" * 16, Holder(), ANN)
+    assert kept.recall(b"s" * 16, BEN) is None
+    kept.keep(b"a" * 16, session_of(10), ANN)
+    assert kept.recall(b"a" * 16, BEN) is None
+    assert kept.recall(b"a" * 16, ANN) is not None
+
+
+def test_sessions_without_a_segment_are_not_kept_and_push_none_out(kept, metrics, session_of):
+    kept.keep(b"a" * 16, session_of(50), ANN)
+    for number in range(66):
+        kept.keep(bytes([number]) * 16, session_of(50, segments=0), BEN)
+    assert len(kept) == 1
+    assert metrics.held_bytes_open == kept.held_bytes
+    assert kept.recall(b"a" * 16, ANN) is not None
+
+
+@pytest.mark.parametrize("size", [10, 20_000])
+def test_the_devices_of_one_access_token_push_out_none_of_another(kept, session_of, size):
+    kept.keep(b"a" * 16, session_of(50), ANN)
+    for number in range(66):
+        kept.keep(bytes([number]) * 16, session_of(size), BEN)
+    assert kept.recall(b"a" * 16, ANN) is not None
+    assert kept.recall(bytes([65]) * 16, BEN) is not None  # their newest
+
+
+def test_a_large_session_is_not_pushed_out_by_many_small_ones(clock, session_of):
+    kept = KeptSessions(keep_s=10, max_sessions=20, max_bytes=1 << 20, clock=clock)
+    kept.keep(b"a" * 16, session_of(500_000), ANN)
+    for number in range(66):
+        kept.keep(bytes([number]) * 16, session_of(10), BEN)
+    assert len(kept) == 20
+    assert kept.recall(b"a" * 16, ANN) is not None
 
 
 def test_a_cloud_that_keeps_nothing_gives_no_token(cloud, device_type):
@@ -166,7 +221,7 @@ def test_a_session_goes_on_where_it_was(serve, cloud, model, device_type, ending
     assert [(image.image_id, image.segments, image.finished) for image in again.held] == [(0, 3, False)]
     assert final.text == "what seen at 8"
     assert "what seen at 3" in model.verified  # what was known of the answer is not lost
-    assert application.metrics.held_payload_bytes_open == 0
+    assert application.metrics.held_bytes_open == 0
 
 
 @pytest.mark.parametrize(
@@ -178,4 +233,4 @@ def test_a_session_that_is_over_or_not_kept_begins_anew(cloud, device_type, limi
         again, final = conversation_of(server.url, device_type, ending)
     assert again.held is None
     assert final.text == "what seen at 1"
-    assert application.metrics.held_payload_bytes_open == 0
+    assert application.metrics.held_bytes_open == 0

@@ -1,21 +1,27 @@
 """Ports, tokens and TLS files: every fault is named before a model is loaded."""
 
+import contextlib
 import socket
 import ssl
 import subprocess
 
 import pytest
 
+from heliograph.cli.links import tls_context as device_tls_context
 from heliograph.errors import (
     BundleDamagedError,
+    ConnectionLostError,
     ModelUnavailableError,
     PortBusyError,
+    ServerUnreachableError,
     TlsFilesError,
     TokenFileError,
     UsageError,
 )
 from heliograph.serving.application import CloudApplication
-from heliograph.serving.runner import BackgroundServer, bind, listen, load_cloud, read_tokens, run_server, tls_context
+from heliograph.serving.listening import bind, listen
+from heliograph.serving.runner import BackgroundServer, exposure, load_cloud, read_tokens, run_server, tls_context
+from heliograph.serving.shared import Limits
 
 
 def test_a_busy_port_is_named_before_the_model_is_loaded():
@@ -34,18 +40,6 @@ def test_devices_are_refused_while_the_model_loads():
         listen(bound)
         with socket.socket() as second:
             second.connect(bound.getsockname())
-
-
-@pytest.mark.parametrize("host", ["203.0.113.7", "no such host"])
-def test_an_address_that_is_not_ours_is_named(host):
-    with pytest.raises(PortBusyError):
-        bind(host, 0)
-
-
-@pytest.mark.parametrize("port", [-1, 65536])
-def test_a_port_that_is_none_is_named(port):
-    with pytest.raises(UsageError):
-        bind("127.0.0.1", port)
 
 
 def test_the_port_is_given_back_when_the_model_cannot_be_loaded(tmp_path):
@@ -88,6 +82,19 @@ def certificate(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def asking():
+    """A conversation of one question."""
+
+    async def conversation(device):
+        device.ask()
+        device.send([b"x"])
+        await device.flush()
+        return await device.final()
+
+    return conversation
+
+
 def test_tls_files_that_do_not_fit_are_named(tmp_path, certificate):
     cert, key = certificate / "cert.pem", certificate / "key.pem"
     broken = tmp_path / "broken.pem"
@@ -109,21 +116,88 @@ def test_an_encrypted_key_is_refused_and_asks_for_nothing(tmp_path, certificate)
         tls_context(certificate / "cert.pem", locked)
 
 
-def test_tls_carries_a_session(cloud, certificate, talk):
+def test_tls_carries_a_session(cloud, certificate, talk, asking):
     trusting = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
-
-    async def conversation(device):
-        device.session.ask(0, 0, "what", controller="fixed", target=0)
-        device.session.announce_image(0, "klt", b"")
-        device.session.send_segment(0, b"x")
-        device.session.finish_image(0)
-        await device.flush()
-        return await device.final()
 
     context = tls_context(certificate / "cert.pem", certificate / "key.pem")
     with BackgroundServer(CloudApplication(cloud), tls=context) as server:
         assert server.url.startswith("wss://127.0.0.1:")
-        assert talk(server, conversation, ssl=trusting).text == "what seen at 1"
+        assert talk(server, asking, ssl=trusting).text == "what seen at 1"
+
+
+@pytest.fixture(scope="module")
+def device_certificate(tmp_path_factory, certificate):
+    """Of a device, signed by itself: the file is also the authority to trust."""
+    folder = tmp_path_factory.mktemp("device")
+    files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=device", *files]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+def test_a_device_without_a_certificate_of_the_authority_is_not_let_in(
+    cloud, certificate, device_certificate, talk, asking
+):
+    cert, key = certificate / "cert.pem", certificate / "key.pem"
+    own, own_key = device_certificate / "cert.pem", device_certificate / "key.pem"
+    context = tls_context(cert, key, own)
+    with BackgroundServer(CloudApplication(cloud), tls=context) as server:
+        assert talk(server, asking, ssl=device_tls_context(cert, own, own_key)).text == "what seen at 1"
+        for foreign in (device_tls_context(cert), device_tls_context(cert, cert, key)):
+            with pytest.raises((ServerUnreachableError, ConnectionLostError)):
+                talk(server, asking, ssl=foreign)
+        assert talk(server, asking, ssl=device_tls_context(cert, own, own_key)).text == "what seen at 1"
+
+
+def test_an_authority_of_devices_that_is_none_is_named(tmp_path, certificate):
+    cert, key = certificate / "cert.pem", certificate / "key.pem"
+    (tmp_path / "empty.pem").write_text("")
+    for authority in (tmp_path / "none", tmp_path / "empty.pem", key, tmp_path):
+        with pytest.raises(TlsFilesError):
+            tls_context(cert, key, authority)
+    with pytest.raises(UsageError):
+        tls_context(None, None, cert)
+
+
+def test_handshakes_that_are_never_finished_keep_no_device_out(cloud, certificate, talk, asking):
+    cert = certificate / "cert.pem"
+    limits = Limits(max_ungreeted=8, max_per_address=8, request_timeout_s=3600.0, hello_timeout_s=3600.0)
+    application = CloudApplication(cloud, limits=limits)
+    context = tls_context(cert, certificate / "key.pem")
+    with BackgroundServer(application, tls=context) as server, contextlib.ExitStack() as silent:
+        address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        crowd = [silent.enter_context(socket.create_connection(address, timeout=20)) for _ in range(40)]
+        assert talk(server, asking, ssl=device_tls_context(cert)).text == "what seen at 1"
+        for one in crowd[:32]:
+            assert one.recv(1) == b""
+    assert application.metrics.connections_dropped_total >= 32
+
+
+def test_a_handshake_that_takes_too_long_is_ended(cloud, certificate):
+    application = CloudApplication(cloud, limits=Limits(request_timeout_s=0.2))
+    context = tls_context(certificate / "cert.pem", certificate / "key.pem")
+    with BackgroundServer(application, tls=context) as server:
+        address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        with socket.create_connection(address, timeout=20) as slow:
+            slow.sendall(b"\x16\x03\x01")
+            assert slow.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    ("is_closed", "is_encrypted", "has_name", "told"),
+    [
+        (False, False, False, ["--token-file", "--tls-cert", "--allow-host"]),
+        (True, False, False, ["--tls-cert", "--allow-host"]),
+        (True, False, True, ["--tls-cert"]),
+        (False, True, False, ["--token-file"]),
+        (True, True, False, []),
+    ],
+)
+def test_an_operator_is_told_what_other_machines_can_do(is_closed, is_encrypted, has_name, told):
+    with bind("127.0.0.1", 0) as here, bind("0.0.0.0", 0) as everywhere:
+        assert exposure([here], is_closed, is_encrypted, has_name) == []
+        lines = exposure([here, everywhere], is_closed, is_encrypted, has_name)
+    assert [option in line for option, line in zip(told, lines, strict=True)] == [True] * len(told)
 
 
 def test_a_damaged_bundle_is_named(model_folder, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from heliograph.errors import (
     ConnectionLostError,
     FrameDamagedError,
+    ServerBusyError,
     TimedOutError,
     TooManyError,
     UnauthorizedError,
@@ -68,7 +69,9 @@ def test_text_messages_are_refused(serve, cloud, talk, events):
         await device.connection._websocket.send("hello")
         return await device.until(events.Closed)
 
-    assert talk(serve(cloud), conversation).error_class is FrameDamagedError
+    server = serve(cloud)
+    assert talk(server, conversation).error_class is FrameDamagedError
+    wait_for_metric(server, "sessions_open", 0)  # the error came while WELCOME was on its way
 
 
 def test_a_message_over_the_limit_ends_that_connection_only(serve, cloud, talk):
@@ -92,20 +95,26 @@ def test_a_message_over_the_limit_ends_that_connection_only(serve, cloud, talk):
     assert talk(server, good).text == "what seen at 1"
 
 
-def test_one_device_too_many_is_told_so(serve, cloud, talk, events):
+def test_one_device_too_many_is_told_that_the_server_is_busy(serve, cloud, talk, events):
     server = serve(cloud, limits=Limits(max_sessions=1))
 
     async def conversation(device):
         await device.flush()
+        await device.until(events.Welcome)
         second = await open_websocket(server.url)
-        device.session.close()
         other = type(device)(second)
+        await other.flush()
         try:
-            return await other.until(events.Closed)
+            said = await other.until(events.Closed)
+            with pytest.raises(ConnectionLostError):  # an end that is no orderly one: try again later
+                await asyncio.wait_for(second.receive(), 20)
+            return said, second._websocket.close_code
         finally:
             await second.close()
 
-    assert talk(server, conversation).error_class is TooManyError
+    said, code = talk(server, conversation)
+    assert (said.error_class, code) == (ServerBusyError, 1013)
+    assert metric(server, "sessions_refused_total") == 1
 
 
 def test_photos_beyond_the_servers_memory_end_the_session_that_sent_them(serve, cloud, talk, events):
@@ -118,7 +127,7 @@ def test_photos_beyond_the_servers_memory_end_the_session_that_sent_them(serve, 
         return await device.until(events.Closed)
 
     assert talk(server, conversation).error_class is TooManyError
-    wait_for_metric(server, "held_payload_bytes_open", 0)
+    wait_for_metric(server, "held_bytes_open", 0)
 
 
 @pytest.mark.parametrize("limits", [Limits(hello_timeout_s=0.2), Limits(idle_timeout_s=0.2)])
@@ -168,7 +177,7 @@ def test_health_and_metrics_tell_what_happened(serve, cloud, talk):
     assert (health["status"], health["model"], health["bundle_hash"]) == ("ok", "telling", b"8 bytes!".hex())
     assert health["uptime_s"] >= 0
     wait_for_metric(server, "sessions_open", 0)
-    wait_for_metric(server, "held_payload_bytes_open", 0)
+    wait_for_metric(server, "held_bytes_open", 0)
     assert metric(server, "sessions_total") == 1
     assert metric(server, "questions_total") == 2
     assert metric(server, "finals_total") == 1

@@ -1,0 +1,136 @@
+"""How long others wait for a server while one device sends it as much work as it can.
+
+A real server and a real sender, each in a process of its own, over loopback.
+
+Run it as ``python -m heliograph.bench.hostile_sender [SECONDS [SHAPE ...]]``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from time import sleep
+
+import numpy as np
+
+from heliograph.bench.hostile_shapes import SHAPES, open_raw, websocket_frame
+from heliograph.clock import now_s
+from heliograph.protocol.frames import HelloFrame, encode_frame
+
+_TIMEOUT_S = 30.0
+_CALM_S = 0.5
+_HEALTH = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+_HEADLINE = f"{'shape':20} {'n':>4} {'/health p50':>12} {'p99 ms':>8} {'WELCOME p50':>12} {'p99 ms':>8}"
+
+
+@dataclass(frozen=True)
+class Waits:
+    """How long others waited.
+
+    Attributes:
+        count: measurements of each kind.
+        health_p50_ms, health_p99_ms: of ``GET /health``, from connecting to the last byte.
+        welcome_p50_ms, welcome_p99_ms: of a device's greeting, from connecting to WELCOME.
+    """
+
+    count: int
+    health_p50_ms: float
+    health_p99_ms: float
+    welcome_p50_ms: float
+    welcome_p99_ms: float
+
+
+def measure_hostile_senders(seconds: float, shapes: Sequence[str] = tuple(SHAPES)) -> dict[str, Waits]:
+    """Waits without a hostile sender (``"none"``) and beside one of each shape, in one run of one server.
+
+    Args:
+        seconds: measured of each.
+        shapes: of :data:`heliograph.bench.hostile_shapes.SHAPES`.
+    """
+    with _server() as port:
+        greeting = _greeting(port)
+        found = {"none": _waits(port, greeting, seconds)}
+        for shape in shapes:
+            with _sender(port, greeting, shape):
+                found[shape] = _waits(port, greeting, seconds)
+    return found
+
+
+# ---- the server and the sender ---------------------------------------------------------------------------------
+@contextlib.contextmanager
+def _server() -> Iterator[int]:
+    """A server of the reference model in a process of its own; its port."""
+    command = [sys.executable, "-m", "heliograph", "serve", "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield int(json.loads(process.stdout.readline())["url"].rpartition(":")[2])
+        finally:
+            process.terminate()
+
+
+def _greeting(port: int) -> bytes:
+    """HELLO, with the server's own bundle hash."""
+    page = _health(port).partition(b"\r\n\r\n")[2]
+    return websocket_frame(encode_frame(HelloFrame(bytes.fromhex(json.loads(page)["bundle_hash"]), "")))
+
+
+@contextlib.contextmanager
+def _sender(port: int, greeting: bytes, shape: str) -> Iterator[None]:
+    """A process that sends as fast as the server takes it."""
+    command = [sys.executable, "-m", "heliograph.bench.hostile_shapes", str(port), shape, greeting.hex()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()  # it has begun
+            yield
+        finally:
+            process.kill()
+    sleep(_CALM_S)
+
+
+# ---- the others ------------------------------------------------------------------------------------------------
+def _waits(port: int, greeting: bytes, seconds: float) -> Waits:
+    health, welcome = list[float](), list[float]()
+    end_s = now_s() + seconds
+    while now_s() < end_s or len(health) < 2:
+        started = now_s()
+        _health(port)
+        health.append(1e3 * (now_s() - started))
+        started = now_s()
+        with open_raw(port) as connection:
+            connection.sendall(greeting)
+            connection.recv(1 << 16)
+            welcome.append(1e3 * (now_s() - started))
+            connection.sendall(websocket_frame((1000).to_bytes(2, "big"), opcode=8))
+    middle, late = np.percentile(np.asarray([health, welcome]), [50, 99], axis=1).tolist()
+    return Waits(len(health), middle[0], late[0], middle[1], late[1])
+
+
+def _health(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), _TIMEOUT_S) as connection:
+        connection.sendall(_HEALTH)
+        page = b""
+        while part := connection.recv(1 << 16):
+            page += part
+    return page
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure and print."""
+    seconds = float(arguments[0]) if arguments else 5.0
+    print(_HEADLINE)
+    for shape, waits in measure_hostile_senders(seconds, arguments[1:] or tuple(SHAPES)).items():
+        print(
+            f"{shape:20} {waits.count:4} {waits.health_p50_ms:12.2f} {waits.health_p99_ms:8.2f} "
+            f"{waits.welcome_p50_ms:12.2f} {waits.welcome_p99_ms:8.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,113 @@
+"""Measures new prefixes off the event loop and lets the controllers decide, so that "enough" goes out even while the
+model is busy."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+from heliograph.controllers.base import EXPECTATION
+from heliograph.errors import HeliographError
+from heliograph.serving.desk import Desk
+from heliograph.serving.measuring import measure
+from heliograph.serving.photo import Photo
+from heliograph.serving.shared import Shared
+
+_MOST_QUESTIONS = 8  # whose expectation is measured in one turn: each decodes the prefix
+
+log = logging.getLogger("heliograph.serving")
+
+
+class Observed(Protocol):
+    """A session, as its observer sees it."""
+
+    desk: Desk
+
+    def fail_question(self, question_id: int, error: HeliographError) -> None:
+        """A question ends with an error."""
+
+
+class Observer:
+    """Looks at the photos of one session that have changed.
+
+    Args:
+        session: has the photos.
+        shared: of the server.
+        decide: called with a photo's id once it was measured.
+    """
+
+    def __init__(self, session: Observed, shared: Shared, decide: Callable[[int], None]) -> None:
+        self._session, self._shared, self._decide = session, shared, decide
+        self._changed: dict[int, None] = {}  # photos to look at again, oldest change first
+        self._wake = asyncio.Event()
+
+    def look_again(self, image_id: int) -> None:
+        """A photo, or what is asked about it, has changed."""
+        self._changed[image_id] = None
+        self._wake.set()
+
+    def forget(self, image_id: int) -> None:
+        """A photo is not held any more."""
+        self._changed.pop(image_id, None)
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._changed:
+                image_id = next(iter(self._changed))
+                del self._changed[image_id]
+                await self._measure(image_id)
+                self._decide(image_id)
+                await asyncio.sleep(0)
+
+    def _wanted(self, image_id: int) -> tuple[Photo, frozenset[str], list[int]] | None:
+        """The photo, what is to be measured of it, and for which questions; None where nobody waits for that."""
+        desk = self._session.desk
+        photo, reads = desk.photos.get(image_id), desk.reads(image_id)
+        if photo is None or photo.finished or not reads:
+            return None
+        asking = [n for n in desk.undecided(image_id) if desk.questions[n].measured_segments != len(photo)]
+        asking.sort(key=lambda n: desk.questions[n].measured_segments)  # who has waited longest comes first
+        return (photo, reads, asking) if asking else None
+
+    async def _measure(self, image_id: int) -> None:
+        """What the controllers read of the newest prefix; only where somebody waits for it.
+
+        One prefix of the server at a time, copied when its turn comes: those that wait hold no copies.
+        """
+        if self._wanted(image_id) is None:
+            return
+        async with self._shared.measuring:
+            wanted = self._wanted(image_id)
+            if wanted is None:
+                return
+            photo, reads, asking = wanted
+            if EXPECTATION in reads and len(asking) > _MOST_QUESTIONS:
+                asking = asking[:_MOST_QUESTIONS]
+                self.look_again(image_id)  # when the other sessions have had their turn
+            await self._measure_now(image_id, photo, reads, asking)
+
+    async def _measure_now(self, image_id: int, photo: Photo, reads: frozenset[str], asking: list[int]) -> None:
+        desk, segments = self._session.desk, len(photo)
+        questions = {n: desk.questions[n] for n in asking}
+        texts = {n: question.asked.question for n, question in questions.items()}
+        loop, shared = asyncio.get_running_loop(), self._shared
+        try:
+            made = await loop.run_in_executor(shared.observer, measure, shared.cloud, photo.encoded(), reads, texts)
+        except HeliographError as error:
+            for question_id in desk.undecided(image_id):
+                self._session.fail_question(question_id, error)
+            return
+        except Exception:
+            log.exception("measuring a prefix failed")
+            for question in questions.values():
+                question.stop_deciding()
+            return
+        if made.energy is not None:
+            photo.energy = made.energy
+        for question_id, question in questions.items():
+            question.expectation, question.measured_segments = made.expectations.get(question_id), segments

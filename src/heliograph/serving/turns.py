@@ -1,0 +1,73 @@
+"""Who may keep the event loop busy, and for how long: what one device sends never holds the others up.
+
+Parsing a message is work that its sender chooses: a megabyte can be one segment or a million empty ones. So it is done
+in slices of about a millisecond with a turn of the loop between them. A connection that has used its allowance of
+processor time up waits between slices; those waits come from one queue for the whole server, so that however many
+senders are over their allowance, together they get half of the loop. Its reads stop meanwhile, and TCP holds
+the sender back. Nothing is lost and nobody is refused.
+"""
+
+from __future__ import annotations
+
+import math
+
+ALLOWANCE = "heliograph.allowance"
+"""In the extensions of an ASGI scope: the connection's allowance, which its websocket already draws on."""
+SLICE_S = 0.001
+"""Processor seconds between two turns of the loop."""
+
+_SHARE = 0.5  # of the loop, for all connections together that are over their allowance
+_BURST_S = 0.1  # a photo of 4,096 segments takes about a quarter of it, or 500 messages
+_REFILL = 0.005  # 64 connections together earn a third of the loop
+
+
+class Turns:
+    """One server's queue of those that are over their allowance: a leaky bucket of processor seconds.
+
+    Args:
+        share: of the loop that they get together, above 0 and at most 1.
+    """
+
+    def __init__(self, share: float = _SHARE) -> None:
+        self._share = share
+        self._free_s = -math.inf
+
+    def reserve(self, spent_s: float, now: float) -> float:
+        """Seconds to wait for having worked ``spent_s``; whoever comes later waits behind that."""
+        self._free_s = max(self._free_s, now) + spent_s / self._share
+        return self._free_s - now
+
+
+class Allowance:
+    """What one connection may make the loop work.
+
+    Args:
+        turns: the server's.
+        now: seconds.
+        burst_s: processor seconds that it has at the beginning, and at most.
+        refill: processor seconds that it earns in a second.
+    """
+
+    def __init__(self, turns: Turns, now: float, burst_s: float = _BURST_S, refill: float = _REFILL) -> None:
+        self._turns, self._burst_s, self._refill = turns, burst_s, refill
+        self._left_s, self._at_s = burst_s, now
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Nobody is left to work for."""
+        return self._closed
+
+    def close(self) -> None:
+        """The connection is gone: what it has sent need not be worked on any more."""
+        self._closed = True
+
+    def spend(self, spent_s: float, now: float) -> float:
+        """Take processor seconds off; the seconds to wait before more is done, 0 within the allowance."""
+        earned = max(now - self._at_s, 0.0) * self._refill
+        self._at_s = now
+        self._left_s = min(self._burst_s, self._left_s + earned) - spent_s
+        if self._left_s >= 0:
+            return 0.0
+        owed, self._left_s = -self._left_s, 0.0
+        return self._turns.reserve(owed, now)
