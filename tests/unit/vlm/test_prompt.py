@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from heliograph.errors import HeliographError, ModelUnsupportedError
-from heliograph.vlm.prompt import PromptBuilder
+from heliograph.vlm.prompt import PromptBuilder, forget_words
 
 CONTROL = ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>", "<|im_start|>", "<|pad|>")
 
@@ -74,3 +74,22 @@ def test_a_template_that_hides_the_question_is_refused(vlm):
             PromptBuilder(processor, vlm.torch_model.config.image_token_id)
     finally:
         processor.chat_template = template
+
+
+def test_questions_are_forgotten(vlm, monkeypatch):
+    cleared = []
+    monkeypatch.setattr("heliograph.vlm.prompt.forget_words", cleared.append)
+    before = vlm.prompts.build("what is my secret?", 1)
+    assert vlm.prompts._cached_tail.cache_info().currsize > 0
+    vlm.forget_questions()
+    assert vlm.prompts._cached_tail.cache_info().currsize == 0
+    assert cleared == [vlm.prompts._tokenizer]
+    assert vlm.prompts.build("what is my secret?", 1) == before
+
+
+def test_a_tokenizer_forgets_words_and_tokenises_as_before(vlm):
+    tokenizer = vlm.prompts._tokenizer
+    assert hasattr(tokenizer.backend_tokenizer.model, "_clear_cache")  # what the library offers, under this name
+    before = tokenizer("what is my secret?")["input_ids"]
+    forget_words(tokenizer)
+    assert tokenizer("what is my secret?")["input_ids"] == before
