@@ -146,11 +146,10 @@ def main(arguments: Sequence[str]) -> None:
     print(_HEADLINE)
     for shape, both in measure_hostile_senders(seconds, arguments[1:] or tuple(SHAPES)).items():
         waits = both.beside
-        print(
-            f"{shape:18} {waits.count:4} {waits.health_p50_ms:12.2f} {waits.health_p99_ms:8.2f} "
-            f"{both.health_ratio:6.2f} {waits.welcome_p50_ms:13.2f} {waits.welcome_p99_ms:8.2f} {both.welcome_ratio:6.2f}   "
-            f"({both.without.health_p99_ms:.2f}, {both.without.welcome_p99_ms:.2f})"
-        )
+        health = f"{waits.health_p50_ms:12.2f} {waits.health_p99_ms:8.2f} {both.health_ratio:6.2f}"
+        welcome = f"{waits.welcome_p50_ms:13.2f} {waits.welcome_p99_ms:8.2f} {both.welcome_ratio:6.2f}"
+        without = f"({both.without.health_p99_ms:.2f}, {both.without.welcome_p99_ms:.2f})"
+        print(f"{shape:18} {waits.count:4} {health} {welcome}   {without}")
 
 
 if __name__ == "__main__":
