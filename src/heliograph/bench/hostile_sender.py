@@ -25,7 +25,7 @@ from heliograph.protocol.frames import HelloFrame, encode_frame
 _TIMEOUT_S = 30.0
 _CALM_S = 0.5
 _HEALTH = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
-_HEADLINE = f"{'shape':20} {'n':>4} {'/health p50':>12} {'p99 ms':>8} {'WELCOME p50':>12} {'p99 ms':>8}"
+_HEADLINE = "shape                n   /health p50   p99 ms  ratio   WELCOME p50   p99 ms  ratio   (without: p99, p99)"
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,26 @@ class Waits:
     welcome_p99_ms: float
 
 
-def measure_hostile_senders(seconds: float, shapes: Sequence[str] = tuple(SHAPES)) -> dict[str, Waits]:
-    """Waits without a hostile sender (``"none"``) and beside one of each shape, in one run of one server.
+@dataclass(frozen=True)
+class Compared:
+    """Waits without a hostile sender and, right after, beside one: whatever else the machine does is in both."""
+
+    without: Waits
+    beside: Waits
+
+    @property
+    def health_ratio(self) -> float:
+        """Of the 99th percentiles of ``GET /health``."""
+        return self.beside.health_p99_ms / self.without.health_p99_ms
+
+    @property
+    def welcome_ratio(self) -> float:
+        """Of the 99th percentiles of the greeting."""
+        return self.beside.welcome_p99_ms / self.without.welcome_p99_ms
+
+
+def measure_hostile_senders(seconds: float, shapes: Sequence[str] = tuple(SHAPES)) -> dict[str, Compared]:
+    """How long others wait, by shape of what one device sends, in one run of one server.
 
     Args:
         seconds: measured of each.
@@ -54,10 +72,11 @@ def measure_hostile_senders(seconds: float, shapes: Sequence[str] = tuple(SHAPES
     """
     with _server() as port:
         greeting = _greeting(port)
-        found = {"none": _waits(port, greeting, seconds)}
+        found = dict[str, Compared]()
         for shape in shapes:
+            without = _waits(port, greeting, seconds)
             with _sender(port, greeting, shape):
-                found[shape] = _waits(port, greeting, seconds)
+                found[shape] = Compared(without, _waits(port, greeting, seconds))
     return found
 
 
@@ -125,11 +144,12 @@ def main(arguments: Sequence[str]) -> None:
     """Measure and print."""
     seconds = float(arguments[0]) if arguments else 5.0
     print(_HEADLINE)
-    for shape, waits in measure_hostile_senders(seconds, arguments[1:] or tuple(SHAPES)).items():
-        print(
-            f"{shape:20} {waits.count:4} {waits.health_p50_ms:12.2f} {waits.health_p99_ms:8.2f} "
-            f"{waits.welcome_p50_ms:12.2f} {waits.welcome_p99_ms:8.2f}"
-        )
+    for shape, both in measure_hostile_senders(seconds, arguments[1:] or tuple(SHAPES)).items():
+        waits = both.beside
+        health = f"{waits.health_p50_ms:12.2f} {waits.health_p99_ms:8.2f} {both.health_ratio:6.2f}"
+        welcome = f"{waits.welcome_p50_ms:13.2f} {waits.welcome_p99_ms:8.2f} {both.welcome_ratio:6.2f}"
+        without = f"({both.without.health_p99_ms:.2f}, {both.without.welcome_p99_ms:.2f})"
+        print(f"{shape:18} {waits.count:4} {health} {welcome}   {without}")
 
 
 if __name__ == "__main__":

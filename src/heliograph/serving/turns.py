@@ -3,7 +3,7 @@
 Parsing a message is work that its sender chooses: a megabyte can be one segment or a million empty ones. So it is done
 in slices of about a millisecond with a turn of the loop between them. A connection that has used its allowance of
 processor time up waits between slices; those waits come from one queue for the whole server, so that however many
-senders are over their allowance, together they get half of the loop. Its reads stop meanwhile, and TCP holds
+senders are over their allowance, together they get a quarter of the loop. Its reads stop meanwhile, and TCP holds
 the sender back. Nothing is lost and nobody is refused.
 """
 
@@ -16,8 +16,8 @@ ALLOWANCE = "heliograph.allowance"
 SLICE_S = 0.001
 """Processor seconds between two turns of the loop."""
 
-_SHARE = 0.5  # of the loop, for all connections together that are over their allowance
-_BURST_S = 0.1  # a photo of 4,096 segments takes about a quarter of it, or 500 messages
+_SHARE = 0.25  # of the loop, for all connections together that are over their allowance
+_BURST_S = 0.2  # a photo of 4,096 segments takes about an eighth of it, or 1,000 messages
 _REFILL = 0.005  # 64 connections together earn a third of the loop
 
 

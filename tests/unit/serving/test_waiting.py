@@ -200,7 +200,7 @@ def test_what_waits_for_a_device_that_does_not_read_is_bounded(fake, cloud):
             return most, left
 
     most, left = fake.run(whole())
-    assert most < 1200  # the bound, and what one slice can add to it
+    assert most < 6000  # the bound, and what one slice can add to it; without one it were 16,000
     assert left == 0
 
 

@@ -12,7 +12,7 @@ from tokenizers.processors import TemplateProcessing
 from heliograph.edge.local_prompt import LocalPrompt
 from heliograph.errors import HeliographError, ModelUnsupportedError
 from heliograph.training.onnx_graphs import prompt_pieces
-from heliograph.vlm.prompt import PromptBuilder
+from heliograph.vlm.prompt import PromptBuilder, forget_words
 
 CONTROL = ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>", "<|im_start|>", "<|pad|>")
 
@@ -134,3 +134,22 @@ def test_a_first_token_that_only_the_tokenizer_writes_is_kept(vlm, doubled, ques
         prompt = builder.build(question, 1)
         assert prompt.head + prompt.tail == judged(doubled, question, 1)
         assert prompt.head[0] == doubled.tokenizer.bos_token_id
+
+
+def test_questions_are_forgotten(vlm, monkeypatch):
+    cleared = []
+    monkeypatch.setattr("heliograph.vlm.prompt.forget_words", cleared.append)
+    before = vlm.prompts.build("what is my secret?", 1)
+    assert vlm.prompts._cached_tail.cache_info().currsize > 0
+    vlm.forget_questions()
+    assert vlm.prompts._cached_tail.cache_info().currsize == 0
+    assert cleared == [vlm.prompts._tokenizer]
+    assert vlm.prompts.build("what is my secret?", 1) == before
+
+
+def test_a_tokenizer_forgets_words_and_tokenises_as_before(vlm):
+    tokenizer = vlm.prompts._tokenizer
+    assert hasattr(tokenizer.backend_tokenizer.model, "_clear_cache")  # what the library offers, under this name
+    before = tokenizer("what is my secret?")["input_ids"]
+    forget_words(tokenizer)
+    assert tokenizer("what is my secret?")["input_ids"] == before
