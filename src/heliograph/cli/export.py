@@ -8,6 +8,7 @@ from pathlib import Path
 
 from heliograph.cli.command import EXIT_DONE, Command, note, pixel_size, say
 from heliograph.cli.files import make_folder
+from heliograph.cli.photo_options import folder_or_hub_id
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import byte_count, printable, table
 
@@ -17,7 +18,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--codec",
         metavar="DIR",
-        type=Path,
+        type=folder_or_hub_id,
         action="append",
         default=[],
         help="codec folder of fit, or a hub id; once for each kind (default: fit klt on scenes)",

@@ -6,19 +6,22 @@ weight unset is refused instead of answering with random numbers.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 
-from heliograph.errors import ModelUnavailableError, ModelUnsupportedError
+from heliograph.errors import HeliographError, ModelUnavailableError, ModelUnsupportedError
+from heliograph.hub import Found, locate
 from heliograph.vlm.processors import load_processor
 from heliograph.vlm.tap import find_owner
 
 REFERENCE = "reference"
 ONE_FRAME = "one-frame"
 _VARIANT_SIGN = "#"
+_MOST_SAID = 240
 
 
 @dataclass(frozen=True)
@@ -43,30 +46,29 @@ class ModelName:
             ModelUnavailableError: a variant that is not known.
         """
         source, sign, variant = name.rpartition(_VARIANT_SIGN)
-        if not sign or Path(name).exists():
+        if not sign or os.path.exists(name):
             source, variant = name, ""
         if variant not in ("", ONE_FRAME):
-            raise ModelUnavailableError
-        if Path(source).exists():
+            raise ModelUnavailableError().noted(f"{name!r}: of what may follow a {sign} there is only {ONE_FRAME}.")
+        if os.path.exists(source):
             return cls(source, None, bool(variant))
         source, _, revision = source.partition("@")
         return cls(source, revision or None, bool(variant))
 
-    @property
-    def folder_or_id(self) -> str:
-        """What the loaders take.
+    def locate(self) -> Found:
+        """Where its files lie.
 
         Raises:
-            ModelUnavailableError: the shipped model is not there.
+            ModelUnavailableError: nowhere: no such folder, no such model of a hub, or a hub that does not answer.
         """
         if self.source != REFERENCE:
-            return self.source
+            return locate(self.source, self.revision, ModelUnavailableError)
         from heliograph.reference.assets import shipped_model_folder
 
         folder = Path(shipped_model_folder())
         if not folder.is_dir():
             raise ModelUnavailableError
-        return str(folder)
+        return Found(str(folder))
 
 
 def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
@@ -82,17 +84,18 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
         ModelUnsupportedError: a model without the image-feature tap, or one that never splits photos is asked not to.
     """
     named = ModelName.parse(name)
-    source = named.folder_or_id
+    found = named.locate()
     from transformers import AutoModelForImageTextToText
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     try:
-        processor = load_processor(source, named.revision)
+        processor = load_processor(found.source, found.revision, offline=found.cached_only)
         model, report = AutoModelForImageTextToText.from_pretrained(
-            source,
-            revision=named.revision or "main",
+            found.source,
+            revision=found.revision or "main",
+            local_files_only=found.cached_only,
             dtype=dtype,
             attn_implementation="sdpa",
             use_safetensors=True,
@@ -100,9 +103,11 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
             output_loading_info=True,
         )
     except Exception as cause:  # a foreign folder can fail in any way inside the loaders
-        raise ModelUnavailableError from cause
+        raise ModelUnavailableError().noted(f"{name!r}: {said_of(cause)}") from cause
     if report["missing_keys"] or report["mismatched_keys"]:
-        raise ModelUnavailableError
+        raise ModelUnavailableError().noted(
+            f"{name!r}: weights are missing, or of other shapes than its config.json says."
+        )
     find_owner(model)
     if not hasattr(processor, "image_processor") or not hasattr(processor, "tokenizer"):
         raise ModelUnsupportedError
@@ -119,14 +124,22 @@ def checkpoint_folder(name: str) -> Path:
     """
     from transformers.utils import cached_file
 
-    named = ModelName.parse(name)
+    where = ModelName.parse(name).locate()
     try:
-        found = cached_file(named.folder_or_id, "config.json", revision=named.revision)
+        found = cached_file(where.source, "config.json", revision=where.revision, local_files_only=where.cached_only)
     except Exception as cause:  # network, name and permissions fail in many ways
-        raise ModelUnavailableError from cause
+        raise ModelUnavailableError().noted(f"{name!r}: {said_of(cause)}") from cause
     if found is None:
         raise ModelUnavailableError
     return Path(found).parent
+
+
+def said_of(cause: BaseException) -> str:
+    """Kind and first line of what somebody else's code raised; for the command line."""
+    if isinstance(cause, HeliographError):
+        return cause.text
+    lines = [line for line in str(cause).splitlines() if line.strip()]
+    return f"{type(cause).__name__}: {lines[0].strip()[:_MOST_SAID]}" if lines else type(cause).__name__
 
 
 def _do_not_split(processor: Any) -> None:

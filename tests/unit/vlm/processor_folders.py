@@ -26,7 +26,14 @@ _NAMED_TOKENS = (
     *("image_token", "video_token", "audio_token", "boi_token", "eoi_token", "boa_token", "eoa_token"),
     *("image_break_token", "image_end_token", "start_image_token", "end_image_token", "context_image_token"),
     *("image_start_token", "image_thumbnail_token", "video_start_token", "video_end_token", "vision_start_token"),
-    *("vision_end_token", "vision_bos_token", "vision_eos_token", "image_bos_token", "image_eos_token", "im_start_token"),
+    *(
+        "vision_end_token",
+        "vision_bos_token",
+        "vision_eos_token",
+        "image_bos_token",
+        "image_eos_token",
+        "im_start_token",
+    ),
     *("image_id_start_token", "image_id_end_token", "slice_start_token", "slice_end_token", "im_end_token"),
     *("audio_bos_token", "audio_eos_token", "image_wrapper_token", "start_token", "end_token", "tile_token"),
 )
