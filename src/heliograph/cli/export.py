@@ -38,8 +38,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device-profile",
         choices=PROFILES,
         default=ANY,
-        help="with --int8: processors of the devices; any keeps weights so small that sums of products saturate nowhere, "
-        "vnni (x86 that has it) and arm are a little more exact (default: any)",
+        help="with --int8: processors of the devices; any keeps weights so small that sums of products saturate "
+        "nowhere, vnni (x86 that has it) and arm are a little more exact (default: any)",
     )
     parser.add_argument(
         "--photos",

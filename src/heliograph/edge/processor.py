@@ -118,6 +118,6 @@ def unsuited(bundle: Bundle, processor: Processor | None = None) -> str | None:
     if profile in (None, ANY) or not (processor or this_processor()).saturates:
         return None
     return (
-        f"the bundle's encoder was made for {profile}, and this processor is x86 without VNNI: its tokens are less exact "
-        "than parity.json says; export with --int8 --device-profile any"
+        f"the bundle's encoder was made for {profile}, and this processor is x86 without VNNI: its tokens are less "
+        "exact than parity.json says; export with --int8 --device-profile any"
     )

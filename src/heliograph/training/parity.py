@@ -16,8 +16,8 @@ from PIL import Image
 from heliograph.codec.base import Codec
 from heliograph.edge.encoder import open_encoder
 from heliograph.edge.photo import load_photo
-from heliograph.edge.processor import ANY, PARITY, this_processor
 from heliograph.edge.preprocess_frames import FramePreprocessor, open_preprocessor
+from heliograph.edge.processor import ANY, this_processor
 from heliograph.errors import DataMissingError, HeliographError
 from heliograph.reference.render import render_scene
 from heliograph.training.encoder_export import EncoderExport
@@ -80,7 +80,9 @@ class Parity:
     def _processors(self) -> list[str]:
         if self.mean_error_with_vnni is None or self.mean_error_without_vnni is None:
             return []
-        found = f"{self.mean_error_with_vnni:.2e} with VNNI or on Arm, {self.mean_error_without_vnni:.2e} on x86 without"
+        found = (
+            f"{self.mean_error_with_vnni:.2e} with VNNI or on Arm, {self.mean_error_without_vnni:.2e} on x86 without"
+        )
         return [f"made for {self.profile}: on average {found}"]
 
     def write(self, path: Path) -> Path:
@@ -167,9 +169,7 @@ def _on_both_kinds(
     return here, _emulated_tokens(encoder, samples[:_SATURATED], saturating=True)
 
 
-def _emulated_tokens(
-    encoder: EncoderExport, samples: Sequence[Sample], *, saturating: bool
-) -> Sequence[VisualTokens]:
+def _emulated_tokens(encoder: EncoderExport, samples: Sequence[Sample], *, saturating: bool) -> Sequence[VisualTokens]:
     """What a processor of one kind makes of photos."""
     with tempfile.TemporaryDirectory() as scratch:
         graphs = [path for path in encoder.files if path.suffix == ".onnx"]

@@ -78,7 +78,7 @@ def _family(source: str, where: Mapping[str, Any]) -> Any:
             break
     else:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False, **where)
-        found = PROCESSOR_MAPPING[type(config)] if type(config) in PROCESSOR_MAPPING else None
+        found = PROCESSOR_MAPPING.get(type(config), None)
     if found is None:
         raise ModelUnavailableError
     return found

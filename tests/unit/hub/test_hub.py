@@ -1,4 +1,4 @@
-"""Where a name's files lie: folders at once, a hub asked once, the cache where it is silent; every hub is on loopback."""
+"""Where a name's files lie: folders at once, a hub asked once, its cache where it is silent; all on loopback."""
 
 from __future__ import annotations
 
@@ -97,11 +97,11 @@ def test_a_folder_is_itself(tmp_path: Path, nobody_asked: None) -> None:
     assert locate(str(tmp_path), None, ModelUnavailableError) == Found(str(tmp_path))
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["./owner/name", "/owner/name", "~/name", "path/to/model", "refrence", "owner/na me", "owner\\name", "a/../b"]
-    + ["owner/na--me", "owner/name.git", "", "owner/", "owner/\0", "x" * 5000, "y" * 300 + "/z", "owner/name\n"],
-)
+PATHS = ("./owner/name", "/owner/name", "~/name", "path/to/model", "refrence", "owner/na me", "owner\\name", "a/../b")
+ODD = ("owner/na--me", "owner/name.git", "", "owner/", "owner/\0", "x" * 5000, "y" * 300 + "/z", "owner/name\n")
+
+
+@pytest.mark.parametrize("name", [*PATHS, *ODD])
 def test_what_can_only_be_a_folder_is_refused_at_once(name: str, nobody_asked: None) -> None:
     assert not is_hub_id(name)
     for error in (ModelUnavailableError, BundleDamagedError):

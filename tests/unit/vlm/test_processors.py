@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import shutil
 import sys
 import warnings
@@ -25,7 +26,7 @@ from heliograph.reference.assets import shipped_model_folder
 from heliograph.vlm.processors import OTHER, PIL, VideoNumbers, image_backend, load_processor
 
 sys.path.insert(0, str(Path(__file__).parent))
-import processor_folders as folders  # noqa: E402
+import processor_folders as folders
 
 sys.path.pop(0)
 
@@ -248,6 +249,22 @@ def test_the_real_files_of_a_family_do_not_warn(tiny_qwen3_vl: Path) -> None:
 
 
 # ---- one way ---------------------------------------------------------------------------------------------
+def test_every_place_takes_its_processor_from_one_function() -> None:
+    """Nothing else in the package names what chooses a backend by itself."""
+    import heliograph
+
+    package = Path(heliograph.__file__).parent
+    careless = re.compile(
+        r"Auto(Image|Video)?Processor\.from_pretrained|import .*\bAuto(Image)?Processor\b|\w+ImageProcessor\("
+    )
+    found = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if careless.search(path.read_text(encoding="utf-8"))
+    }
+    assert not found
+
+
 def test_the_stand_in_says_what_it_knows() -> None:
     numbers = VideoNumbers({"fps": 2})
     assert (numbers.fps, numbers.num_frames, numbers.to_dict()) == (2, None, {"fps": 2})
