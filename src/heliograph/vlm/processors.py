@@ -107,7 +107,7 @@ def _part(family: Any, name: str, source: str, values: Mapping[str, Any], where:
     """One of the processors that a processor is made of, loaded as the library loads it, photos by PIL."""
     if _VIDEO_PART in name:
         return VideoNumbers(_video_values(source, values, where))
-    alone = type(family.__name__, (family,), {"get_attributes": classmethod(lambda cls: [name])})
+    alone: Any = type(family.__name__, (family,), {"get_attributes": classmethod(lambda cls: [name])})
     backend = {"backend": PIL} if _IMAGE_PART in name else {}
     loaded = alone._get_arguments_from_pretrained(source, values, trust_remote_code=False, **where, **backend)
     return loaded[0]
@@ -118,7 +118,7 @@ def _settle_sizes(processor: Any) -> None:
 
     The library hands them to the image processor with every photo, in a form that it warns of each time.
     """
-    images = getattr(processor, _IMAGE_PART, None)
+    images: Any = getattr(processor, _IMAGE_PART, None)
     stated = getattr(getattr(processor, "tokenizer", None), "init_kwargs", {})
     taken = getattr(getattr(images, "valid_kwargs", None), "__annotations__", {})
     for name, edge in _EDGES.items():

@@ -30,6 +30,8 @@ import processor_folders as folders
 
 sys.path.pop(0)
 
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # the library's arrays
+
 PARTS = (folders.VIDEO, folders.IMAGES, folders.TOKENIZER, folders.SOUND)
 WITH_VIDEOS = [kind for kind in folders.families_with_videos() if folders.image_class(kind)]
 SIZES = ((120, 90), (90, 160), (64, 64))
