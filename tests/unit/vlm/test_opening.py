@@ -1,4 +1,4 @@
-"""A checkpoint that opens answers as the library does; one that does not is named, with the cause on the command line."""
+"""A checkpoint that opens answers as the library does; one that does not is named, and the command line says why."""
 
 from __future__ import annotations
 
