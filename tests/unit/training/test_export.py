@@ -157,6 +157,7 @@ def test_a_profile_is_written_down_with_the_errors_of_both_kinds_of_processors(
     here = Processor("x86_64", frozenset() if saturates else frozenset({"avx_vnni"}))
     for module in ("heliograph.training.parity", "heliograph.training.onnx_quantise"):
         monkeypatch.setattr(f"{module}.this_processor", lambda: here)
+    monkeypatch.setattr("heliograph.training.parity.compare_answers", lambda *given: [])  # another test's business
     found = {}
     for profile in ("any", "vnni"):
         out = tmp_path / profile

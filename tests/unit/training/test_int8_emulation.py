@@ -67,8 +67,8 @@ def test_both_kinds(rows: int, bias: bool, most: int, tmp_path: Path) -> None:
     path = graph(tmp_path, weight, bias)
     given = {
         "levels": RNG.integers(200, 256, (1, 6, rows), dtype=np.uint8),
-        "scale": np.float32(0.01),
-        "zero": np.uint8(117),
+        "scale": np.array(0.01, np.float32),
+        "zero": np.array(117, np.uint8),
     }
     results = {}
     for saturating in (False, True):
