@@ -85,10 +85,26 @@ def _run(argv: list[str]) -> int:
         return EXIT_DONE
     arguments = parser.parse_args(argv)
     assert command is not None  # argparse has refused everything else
+    _look_up(arguments)
     with empty_folders_removed():
         code = command.run(arguments)
     sys.stdout.flush()
     return code
+
+
+def _look_up(arguments: argparse.Namespace) -> None:
+    """Refuse a model that is nowhere before anything heavy is imported for it.
+
+    Raises:
+        ModelUnavailableError: see :meth:`heliograph.vlm.names.ModelName.locate`.
+    """
+    from heliograph.config import default_model
+
+    model = getattr(arguments, "model", None)
+    if isinstance(model, str) and model != default_model():  # of the default, the command knows whether it needs it
+        from heliograph.vlm.names import ModelName
+
+        ModelName.parse(model).locate()
 
 
 def build_parser(chosen: str) -> tuple[argparse.ArgumentParser, Command | None]:
