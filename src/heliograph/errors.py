@@ -1,12 +1,13 @@
 """Named errors. Each has a constant text, a stable name and a stable number for the wire.
 
 The text never contains input: what an attacker or a broken file sent must not come back in a log, a
-terminal or an ERROR frame. Details for a developer travel in ``__cause__`` only.
+terminal or an ERROR frame. Details for a developer travel in ``__cause__`` only, those for the person at the command
+line (a name that was given there, what to try next) as notes, which the command line alone shows.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class HeliographError(Exception):
@@ -24,6 +25,11 @@ class HeliographError(Exception):
 
     def __init__(self) -> None:
         super().__init__(self.text)
+
+    def noted(self, note: str) -> Self:
+        """The same error with a sentence for the person at the command line; it never goes on the wire."""
+        self.add_note(note)
+        return self
 
 
 class UsageError(HeliographError):

@@ -45,7 +45,7 @@ from heliograph.edge.preprocess import Preprocessor
 from heliograph.errors import DataMissingError, HeliographError, OutputUnwritableError
 from heliograph.training.onnx_fusion import fuse
 from heliograph.training.onnx_graphs import EncoderGraph, export_encoder
-from heliograph.training.onnx_quantise import quantise_encoder, token_error
+from heliograph.training.onnx_quantise import LEVELS, quantise_encoder, token_error
 from heliograph.types import FloatArray, Grid, VisualTokens
 from heliograph.vlm.loading import load_pretrained
 
@@ -266,7 +266,7 @@ def measure(
         fuse(paths[FLOAT32], paths[FUSED])
         pixels = [PREPROCESSOR(Image.open(file)) for file in files]
         progress.say("quantising")
-        made = quantise_encoder(paths[FLOAT32], paths[INT8], pixels[:8], progress=progress.say)
+        made = quantise_encoder(paths[FLOAT32], paths[INT8], pixels[:8], levels=LEVELS, progress=progress.say)
         errors = _errors(model, paths, pixels[-4:])
         latencies = measure_latencies(model, folder, pixels[0], rounds, progress)
         memory = {name: peak_memory_mb(path, files[0]) for name, path in paths.items()}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from heliograph.cli.calibrate_text import report_text
 from heliograph.cli.command import EXIT_DONE, ArgumentError, Command, note, positive_int, say, whole_number
 from heliograph.cli.files import make_folder
+from heliograph.cli.photo_options import folder_or_hub_id
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import printable
 
@@ -29,7 +30,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--codec",
         metavar="DIR",
-        type=Path,
+        type=folder_or_hub_id,
         help="codec folder or bundle, whose preferred codec is judged (default: shipped)",
     )
     parser.add_argument(

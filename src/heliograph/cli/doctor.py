@@ -20,6 +20,7 @@ from heliograph.cli.command import EXIT_BROKEN, EXIT_DONE, Command, port, say
 from heliograph.cli.photo_options import add_bundle_option, open_bundle
 from heliograph.cli.text import printable, table
 from heliograph.config import DEFAULT_HOST, DEFAULT_PORT
+from heliograph.edge.processor import encoder_profile, this_processor, unsuited
 from heliograph.errors import HeliographError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _MODULES = {
     "base": ("numpy",),
     "edge": ("PIL", "pyvips", "onnxruntime", "websockets", "tokenizers", "rich"),
     "heif": ("pillow_heif",),
-    "cloud": ("torch", "transformers", "safetensors", "starlette", "uvicorn"),
+    "cloud": ("torch", "transformers", "safetensors", "starlette", "uvicorn", "num2words"),
     "train": ("onnx", "sklearn"),
     "bench": ("matplotlib", "ai_edge_litert"),
 }
@@ -103,6 +104,9 @@ def all_checks(bundle_folder: Path | None, port_number: int) -> Iterator[Check]:
     yield _guarded("reference model", False, model_size)
     yield _guarded("bundle", True, lambda: describe_bundle(open_bundle(bundle_folder)))
     yield _guarded("encoding a photo", True, lambda: encode_demo_photo(open_bundle(bundle_folder)))
+    yield _guarded("processor", False, lambda: this_processor().text)
+    yield check_encoder(bundle_folder)
+    yield check_images()
     yield check_port(port_number)
     for name in _DATA_FOLDERS:
         yield check_data(name)
@@ -182,6 +186,39 @@ def encode_demo_photo(bundle: Bundle) -> str:
     encoded = Device(bundle).encode(load_photo(demo_photo_path()), bundle.codec_kinds[0])
     restored = bundle.codec(encoded.strategy).decode(encoded.header, encoded.segments)
     return f"{encoded.payload_bytes:,} B in {len(encoded.segments)} segments restore {restored.values.shape} tokens"
+
+
+def check_encoder(bundle_folder: Path | None) -> Check:
+    """Whether the bundle's encoder was made for processors like this one."""
+    try:
+        bundle = open_bundle(bundle_folder)
+        said, profile = unsuited(bundle), encoder_profile(bundle)
+    except HeliographError as error:
+        return Check("encoder", BROKEN, False, str(error))
+    made = "in float32" if profile is None else f"in eight bits, made for {profile}"
+    return Check("encoder", BROKEN if said else OK, False, said or f"{made}: suits this processor")
+
+
+def check_images() -> Check:
+    """What makes pixels of photos in the cloud, and whether torchvision, which is not to, is there."""
+    name = "image processor"
+    for module in ("torch", "transformers"):
+        if importlib.util.find_spec(module) is None:
+            return Check(name, ABSENT, False, f"needs {module}")
+    from heliograph.reference.assets import shipped_model_folder
+    from heliograph.vlm.processors import PIL, image_backend, load_processor
+
+    try:
+        processor = load_processor(str(shipped_model_folder()))
+    except Exception as error:  # damaged or foreign installations fail in their own ways
+        return Check(name, BROKEN, False, f"cannot be loaded ({type(error).__name__})")
+    try:
+        torchvision = f"torchvision {importlib.metadata.version('torchvision')} is installed and not used"
+    except importlib.metadata.PackageNotFoundError:
+        torchvision = "torchvision is not installed and not needed"
+    backend = image_backend(processor)
+    found = f"{type(processor.image_processor).__name__}, backend {backend}; {torchvision}"
+    return Check(name, OK if backend == PIL else BROKEN, False, found)
 
 
 def check_port(number: int) -> Check:

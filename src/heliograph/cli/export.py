@@ -8,8 +8,10 @@ from pathlib import Path
 
 from heliograph.cli.command import EXIT_DONE, Command, note, pixel_size, say
 from heliograph.cli.files import make_folder
+from heliograph.cli.photo_options import folder_or_hub_id
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import byte_count, printable, table
+from heliograph.edge.processor import ANY, PARITY, PROFILES
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +19,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--codec",
         metavar="DIR",
-        type=Path,
+        type=folder_or_hub_id,
         action="append",
         default=[],
         help="codec folder of fit, or a hub id; once for each kind (default: fit klt on scenes)",
@@ -32,6 +34,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: 640x480, 480x640 and a square, or the model's one size)",
     )
     parser.add_argument("--int8", action="store_true", help="the encoder's products in eight bits: smaller, quicker")
+    parser.add_argument(
+        "--device-profile",
+        choices=PROFILES,
+        default=ANY,
+        help="with --int8: processors of the devices; any keeps weights so small that sums of products saturate "
+        "nowhere, vnni (x86 that has it) and arm are a little more exact (default: any)",
+    )
     parser.add_argument(
         "--photos",
         metavar="PATH",
@@ -56,11 +65,12 @@ def _run(arguments: argparse.Namespace) -> int:
         codecs=arguments.codec,
         sizes=arguments.size,
         int8=arguments.int8,
+        profile=arguments.device_profile,
         photos=arguments.photos,
         local=arguments.local,
         progress=lambda line: note(arguments, printable(line)),
     )
-    parity = json.loads((out / "parity.json").read_text(encoding="utf-8"))
+    parity = json.loads((out / PARITY).read_text(encoding="utf-8"))
     files = {path.name: path.stat().st_size for path in sorted(out.iterdir()) if path.is_file()}
     facts = {
         "bundle": str(out),
@@ -89,5 +99,6 @@ COMMAND = Command(
         "heliograph export --out bundle --vlm runs/train/model --codec runs/codec",
         "heliograph export --out bundle --codec runs/codec --codec runs/meta",
         "heliograph export --out bundle --vlm path/to/checkpoint --codec codec --int8 --photos photos --size 640x480",
+        "heliograph export --out bundle --int8 --device-profile vnni",
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from heliograph.errors import OutputUnwritableError
@@ -45,17 +46,35 @@ def write_file(path: Path, data: bytes) -> None:
         raise OutputUnwritableError from error
 
 
+_made: list[Path] = []
+
+
 def make_folder(path: Path) -> Path:
-    """The folder, made where it is missing.
+    """The folder, made where it is missing: before the work, so that a disk that refuses is known at once.
 
     Raises:
         OutputUnwritableError: it cannot be made, or is a file.
     """
     try:
+        missing = [one for one in (path, *path.parents) if not one.exists()]
+        _made.extend(reversed(missing))
         path.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise OutputUnwritableError from error
     return path
+
+
+@contextlib.contextmanager
+def empty_folders_removed() -> Iterator[None]:
+    """Of the folders that :func:`make_folder` makes within, those without content go again where the work fails."""
+    _made.clear()
+    try:
+        yield
+    except BaseException:
+        for path in reversed(_made):
+            with contextlib.suppress(OSError):  # there is something in it, or it was never made
+                path.rmdir()
+        raise
 
 
 def _write_in_place(path: Path, data: bytes) -> None:

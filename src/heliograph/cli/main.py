@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 from heliograph import __version__
 from heliograph.cli.command import EXIT_DONE, EXIT_ERROR, EXIT_INTERNAL, EXIT_INTERRUPTED, Command, Parser
+from heliograph.cli.files import empty_folders_removed
+from heliograph.cli.text import printable
 from heliograph.errors import HeliographError, MissingExtraError
 from heliograph.registry import Registry
 
@@ -38,7 +40,7 @@ DEBUG_VARIABLE = "HELIOGRAPH_DEBUG"
 
 _EXTRA_OF_MODULE = {
     **dict.fromkeys(("PIL", "onnxruntime", "websockets", "tokenizers", "rich", "huggingface_hub", "pyvips"), "edge"),
-    **dict.fromkeys(("torch", "transformers", "starlette", "uvicorn", "jinja2"), "cloud"),
+    **dict.fromkeys(("torch", "transformers", "starlette", "uvicorn", "jinja2", "num2words"), "cloud"),
     **dict.fromkeys(("matplotlib", "ai_edge_litert"), "bench"),
     **dict.fromkeys(("onnx", "sklearn"), "train"),
 }
@@ -56,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(list(sys.argv[1:] if argv is None else argv))
     except HeliographError as error:
-        about = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
-        return _fail(error.name, f"{error}{about}", EXIT_ERROR, error)
+        said = [str(error), *map(printable, getattr(error, "__notes__", ()))]
+        return _fail(error.name, " ".join(said), EXIT_ERROR, error)
     except ModuleNotFoundError as error:
         extra = _EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])
         if extra is None:
@@ -83,9 +85,26 @@ def _run(argv: list[str]) -> int:
         return EXIT_DONE
     arguments = parser.parse_args(argv)
     assert command is not None  # argparse has refused everything else
-    code = command.run(arguments)
+    _look_up(arguments)
+    with empty_folders_removed():
+        code = command.run(arguments)
     sys.stdout.flush()
     return code
+
+
+def _look_up(arguments: argparse.Namespace) -> None:
+    """Refuse a model that is nowhere before anything heavy is imported for it.
+
+    Raises:
+        ModelUnavailableError: see :meth:`heliograph.vlm.names.ModelName.locate`.
+    """
+    from heliograph.config import default_model
+
+    model = getattr(arguments, "model", None)
+    if isinstance(model, str) and model != default_model():  # of the default, the command knows whether it needs it
+        from heliograph.vlm.names import ModelName
+
+        ModelName.parse(model).locate()
 
 
 def build_parser(chosen: str) -> tuple[argparse.ArgumentParser, Command | None]:

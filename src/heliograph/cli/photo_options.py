@@ -87,10 +87,15 @@ def add_bundle_option(parser: argparse.ArgumentParser, *more_names: str) -> None
         *more_names,
         dest="bundle",
         metavar="FOLDER",
-        type=Path,
+        type=folder_or_hub_id,
         default=default_bundle(),
         help=f"{what}, or a hub id (default: ${BUNDLE_VARIABLE}, else the one of the reference model)",
     )
+
+
+def folder_or_hub_id(text: str) -> Path:
+    """Argument type: what is written as a path stays one, as ``./owner/name`` is no hub id."""
+    return Path(text).absolute() if text.startswith((".", "~")) else Path(text)
 
 
 def open_bundle(folder: Path | None) -> Bundle:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from heliograph.cli.command import EXIT_DONE, Command, note, positive_int, say
 from heliograph.cli.files import make_folder
+from heliograph.cli.photo_options import folder_or_hub_id
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import printable, table
 
@@ -19,7 +20,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--codec",
         metavar="DIR",
-        type=Path,
+        type=folder_or_hub_id,
         action="append",
         default=[],
         help="codec folder of fit, or a hub id; once for each kind (default: fit klt on half of the photos)",

@@ -38,11 +38,11 @@ from heliograph.codec.onnx_files import NETWORK_SUFFIX, external_files
 from heliograph.errors import (
     BundleDamagedError,
     CodecMissingError,
-    MissingExtraError,
     ShapeError,
     UnknownNameError,
     UsageError,
 )
+from heliograph.hub import download, locate
 from heliograph.reading.files import open_regular
 from heliograph.reading.json_values import read_json_object
 from heliograph.registry import CODECS
@@ -68,7 +68,6 @@ _MAX_HIDDEN = 1 << 16
 _CHUNK = 1 << 20
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9][A-Za-z0-9_.-]{0,95}")
 _UNKNOWN_MODEL = ""
 
 
@@ -128,17 +127,14 @@ class Bundle:
             BundleDamagedError: as :meth:`load`; or the hub has none of that name, or cannot be reached.
             MissingExtraError: a hub id, and huggingface_hub is not installed.
         """
-        if Path(source).exists() or not _HUB_ID.fullmatch(str(source)):
-            return cls.load(Path(source))
+        found = locate(str(source), revision, BundleDamagedError)
+        if found.is_folder:
+            return cls.load(Path(found.source))
         try:
-            from huggingface_hub import snapshot_download
-        except ImportError as error:
-            raise MissingExtraError("edge") from error
-        try:
-            folder = snapshot_download(str(source), revision=revision)
+            folder = download(found)
         except Exception as error:  # network, name and permissions fail in many ways of the library's own
             raise BundleDamagedError from error
-        return cls.load(_without_links(Path(folder)))
+        return cls.load(_without_links(folder))
 
     def save_pretrained(self, folder: Path) -> None:
         """Copy it as a codec folder: codecs, what was measured with them, model card and ``config.json``, without

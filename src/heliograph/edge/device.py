@@ -5,6 +5,7 @@ A device without a bundle can still send pictures; one that only sends pictures 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from heliograph.codec.fallback import written_by
 from heliograph.edge.encoder import open_encoder
 from heliograph.edge.preprocess_frames import AnyPreprocessor, open_preprocessor
+from heliograph.edge.processor import unsuited
 from heliograph.errors import BundleDamagedError
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from heliograph.codec.calibration import Calibration
     from heliograph.codec.expectation import Expectation
     from heliograph.edge.local_model import LocalModel
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class Device:
@@ -103,6 +108,8 @@ class Device:
     def _encoder(self) -> Callable[[Image], VisualTokens]:
         """Preprocessing and vision tower."""
         bundle = self.bundle
+        if said := unsuited(bundle):
+            _LOG.warning("%s", said)
         return open_encoder(bundle.file, self.preprocessor, bundle.grid, bundle.hidden_size, self._threads)
 
     @cached_property

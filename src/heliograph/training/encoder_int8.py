@@ -12,9 +12,10 @@ import onnx
 from PIL import Image
 
 from heliograph.edge.preprocess_frames import FramePreprocessor, open_preprocessor
+from heliograph.edge.processor import ANY
 from heliograph.errors import EncoderNotExportableError
 from heliograph.training.encoder_export import WEIGHTS, EncoderExport
-from heliograph.training.onnx_quantise import METHODS, quantise_encoder
+from heliograph.training.onnx_quantise import LEVELS_OF_PROFILE, METHODS, quantise_encoder
 from heliograph.training.onnx_weights import share_weights
 from heliograph.types import FloatArray
 
@@ -22,7 +23,7 @@ Progress = Callable[[str], None]
 
 
 def encoder_in_int8(
-    encoder: EncoderExport, out: Path, photos: Sequence[Image.Image], progress: Progress
+    encoder: EncoderExport, out: Path, photos: Sequence[Image.Image], progress: Progress, profile: str = ANY
 ) -> tuple[EncoderExport, str]:
     """Quantise every graph of an export.
 
@@ -31,6 +32,7 @@ def encoder_in_int8(
         out: folder, made if absent.
         photos: for calibration, at least two.
         progress: receives a line per method and graph.
+        profile: of :data:`heliograph.edge.processor.PROFILES`, the devices that it is for.
 
     Returns:
         The export of the quantised graphs, and the method of the first.
@@ -51,7 +53,14 @@ def encoder_in_int8(
         calibration = [dict(zip(_inputs(path), sources, strict=True)) for sources in given]
         with tempfile.TemporaryDirectory() as scratch:
             whole = _with_its_weights(path, Path(scratch) / path.name)
-            made = quantise_encoder(whole, out / path.name, calibration, methods=methods_for(graphs), progress=progress)
+            made = quantise_encoder(
+                whole,
+                out / path.name,
+                calibration,
+                levels=LEVELS_OF_PROFILE[profile],
+                methods=methods_for(graphs),
+                progress=progress,
+            )
         progress(f"{path.name}: {made.method}, {made.latency_ratio:.2f} of the float32 graph's time")
         methods.append(made.method)
     paths = [out / path.name for path in graphs]

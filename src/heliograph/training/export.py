@@ -21,12 +21,13 @@ from typing import Any
 from heliograph.codec.base import Codec
 from heliograph.codec.bundle import MEASURED, Bundle, write_bundle
 from heliograph.codec.fallback import LEARNED
+from heliograph.edge.processor import ANY, PARITY
 from heliograph.errors import EncoderNotExportableError, ShapeError, UsageError
 from heliograph.training.encoder_export import export_frames
 from heliograph.training.encoder_int8 import encoder_in_int8
 from heliograph.training.fit_codec import fit_codec
 from heliograph.training.onnx_graphs import export_language_model, prompt_pieces
-from heliograph.training.parity import PARITY, measure_parity, sample_photos
+from heliograph.training.parity import measure_parity, sample_photos
 from heliograph.vlm.codec_folder import card_name, check_fitted_on, public_name
 from heliograph.vlm.fingerprint import model_fingerprint
 from heliograph.vlm.model import VisionLanguageModel
@@ -45,6 +46,7 @@ def export_bundle(
     codecs: Sequence[str | Path] = (),
     sizes: Sequence[Size] | None = None,
     int8: bool = False,
+    profile: str = ANY,
     photos: Path | None = None,
     local: bool | None = None,
     progress: Progress = print,
@@ -57,6 +59,7 @@ def export_bundle(
         codecs: folders or hub ids of fitted codecs of different kinds; none fits ``klt`` on generated scenes.
         sizes: (width, height) in pixels of the frames that the device sends photos in; None for the model's usual ones.
         int8: products of the encoder in eight bits.
+        profile: processors that those are for, of :data:`heliograph.edge.processor.PROFILES`.
         photos: folder, zip or list of photos for calibration and the parity report; None takes generated scenes.
         local: also the language model, for answers without the cloud; None where it is small enough.
         progress: receives a line per stage.
@@ -82,10 +85,10 @@ def export_bundle(
         method = "float32"
         if int8:
             progress("quantising the encoder")
-            encoder, method = encoder_in_int8(encoder, work / "int8", [one.photo for one in samples], progress)
+            encoder, method = encoder_in_int8(encoder, work / "int8", [one.photo for one in samples], progress, profile)
         progress("comparing device and model")
         kinds = [codec for one in opened for codec in one.codecs.values()]
-        parity = measure_parity(model, encoder, samples, method, kinds)
+        parity = measure_parity(model, encoder, samples, method, kinds, profile)
         for line in parity.text.splitlines():
             progress(line)
         if not parity.passed:

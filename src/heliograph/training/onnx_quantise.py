@@ -25,12 +25,16 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from heliograph.codec.onnx_session import open_session
+from heliograph.edge.processor import ANY, ARM, VNNI, this_processor
 from heliograph.errors import BundleDamagedError, FileUnreadableError, ShapeError, UsageError
+from heliograph.training.int8_emulation import emulate
 from heliograph.training.onnx_fusion import DOMAIN, Graph, Values, fold, fuse
 from heliograph.training.onnx_weights import compact_weights
 
 LEVELS, SAFE_LEVELS = 127, 63
 """Largest weight: of eight bits, and of seven for x86 without VNNI, where sums of two eight-bit products saturate."""
+
+LEVELS_OF_PROFILE = {ANY: SAFE_LEVELS, VNNI: LEVELS, ARM: LEVELS}
 
 MAX_FUSION_ERROR = 1e-3
 """Between a graph with fused operators and its source, over the largest token value; else nothing is fused."""
@@ -107,7 +111,7 @@ def quantise_encoder(
     out: Path,
     calibration: Sequence[Values | Inputs],
     *,
-    levels: int = LEVELS,
+    levels: int = SAFE_LEVELS,
     methods: Sequence[str] = METHODS,
     progress: Progress = _silent,
 ) -> Quantised:
@@ -118,7 +122,8 @@ def quantise_encoder(
         out: file to write.
         calibration: inputs of real photos: an array for the only input, or arrays by name. Every other one is held
             out and measures the error, the rest set ranges. At least 2, better 16.
-        levels: ``SAFE_LEVELS`` for devices whose processor saturates.
+        levels: largest weight; with more than ``SAFE_LEVELS`` errors are those of processors that do not saturate,
+            whatever this one does.
         methods: to choose from.
         progress: receives a line per method.
 
@@ -140,7 +145,11 @@ def quantise_encoder(
         best, errors = "", {}
         for method, path in {method: work / f"{number}.onnx" for number, method in enumerate(methods)}.items():
             _write(fused, path, ranges, method, levels)
-            errors[method] = token_error(expected, map(_Runner(path), held))
+            judged = path
+            if levels > SAFE_LEVELS and this_processor().saturates:
+                judged = work / "exact.onnx"
+                emulate(path, judged, saturating=False)
+            errors[method] = token_error(expected, map(_Runner(judged), held))
             progress(f"{method}: mean relative token error {errors[method][0]:.2%}")
             if not best or errors[method][0] < _CLEARLY * errors[best][0]:
                 best = method

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -14,20 +15,23 @@ from PIL import Image
 from heliograph.codec.base import Codec
 from heliograph.edge.encoder import open_encoder
 from heliograph.edge.preprocess_frames import FramePreprocessor, open_preprocessor
+from heliograph.edge.processor import ANY, this_processor
 from heliograph.errors import DataMissingError
 from heliograph.reference.render import render_scene
 from heliograph.training.encoder_export import EncoderExport
 from heliograph.training.fit_codec import FIT_SEEDS_START, GENERIC_QUESTIONS, scene_questions
+from heliograph.training.int8_emulation import emulate
 from heliograph.training.parity_answers import AnswerRow, compare_answers
 from heliograph.training.photo_sources import photo_files, readable_photo
+from heliograph.types import VisualTokens
 from heliograph.vlm.opening import AnyModel
 
-PARITY = "parity.json"
 FLOAT32 = "float32"
 MAX_ERROR, MAX_MEAN_ERROR_INT8 = 1e-3, 0.1
 """Largest difference of tokens over the largest token value in float32; mean difference over mean size in int8."""
 
 _PHOTOS, _ASKED = 16, 6
+_SATURATED = 2  # photos of which saturation is emulated, which takes long
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,11 @@ class Parity:
     Attributes:
         encoder: ``float32``, or the method of quantising.
         photos: how many were encoded both ways.
-        mean_error: mean difference of tokens over their mean size.
-        max_error: largest difference over the largest token value.
+        mean_error: mean difference of tokens over their mean size, on the processors that the encoder was made for.
+        max_error: largest difference over the largest token value, on the same.
+        profile: which processors those are; None in float32.
+        mean_error_with_vnni, mean_error_without_vnni: the mean difference on x86 of either kind; Arm is as with VNNI.
+            What the exporting machine is, is measured; the other kind is emulated, product by product. None in float32.
         answers: how many questions were asked both ways.
         rows: what it costs in answers, uncompressed and through each codec.
         passed: whether the errors are within their limits; answers are reported, not judged.
@@ -51,6 +58,9 @@ class Parity:
     answers: int
     rows: tuple[AnswerRow, ...]
     passed: bool
+    profile: str | None = None
+    mean_error_with_vnni: float | None = None
+    mean_error_without_vnni: float | None = None
 
     @property
     def text(self) -> str:
@@ -59,9 +69,19 @@ class Parity:
             [
                 f"{self.encoder} encoder: tokens differ by {self.mean_error:.2e} of their size on average, "
                 f"{self.max_error:.2e} at most; {self.answers} answers compared",
+                *self._processors,
                 *(row.text for row in self.rows),
             ]
         )
+
+    @property
+    def _processors(self) -> list[str]:
+        if self.mean_error_with_vnni is None or self.mean_error_without_vnni is None:
+            return []
+        found = (
+            f"{self.mean_error_with_vnni:.2e} with VNNI or on Arm, {self.mean_error_without_vnni:.2e} on x86 without"
+        )
+        return [f"made for {self.profile}: on average {found}"]
 
     def write(self, path: Path) -> Path:
         """As JSON."""
@@ -100,7 +120,12 @@ def _readable(source: Path) -> Iterator[Image.Image]:
 
 
 def measure_parity(
-    model: AnyModel, encoder: EncoderExport, samples: Sequence[Sample], method: str, codecs: Sequence[Codec]
+    model: AnyModel,
+    encoder: EncoderExport,
+    samples: Sequence[Sample],
+    method: str,
+    codecs: Sequence[Codec],
+    profile: str = ANY,
 ) -> Parity:
     """Encode photos both ways, and ask about them both ways.
 
@@ -110,22 +135,69 @@ def measure_parity(
         samples: photos of any size, each brought into its frame for both; one of them with questions.
         method: of the encoder, for the report.
         codecs: of the bundle.
+        profile: processors that an encoder in eight bits was made for.
     """
+    own = [model.encode_image(one) for one in _framed(encoder, samples)]
+    here = _device_tokens(encoder, samples)
+    asked = [sample.questions for sample in samples]
+    if method == FLOAT32:
+        error, worst = _errors(own, here)
+        passed = worst <= MAX_ERROR
+        rows = compare_answers(model, own, here, asked, codecs) if passed else []
+        return Parity(method, len(samples), error, worst, sum(map(len, asked)), tuple(rows), passed)
+    with_vnni, without = _on_both_kinds(encoder, samples, here, profile)
+    found = here if len(with_vnni) < len(samples) else with_vnni
+    error, worst = _errors(own, found)
+    passed = error <= MAX_MEAN_ERROR_INT8
+    rows = compare_answers(model, own, found, asked, codecs) if passed else []
+    both = (_errors(own, tokens)[0] for tokens in (with_vnni, without))
+    return Parity(method, len(samples), error, worst, sum(map(len, asked)), tuple(rows), passed, profile, *both)
+
+
+def _on_both_kinds(
+    encoder: EncoderExport, samples: Sequence[Sample], here: Sequence[VisualTokens], profile: str
+) -> tuple[Sequence[VisualTokens], Sequence[VisualTokens]]:
+    """Tokens with and without VNNI: those of this machine, and those of the other kind, of the first photos at least.
+
+    Weights for every processor saturate nowhere, so that both kinds make the same.
+    """
+    if profile == ANY:
+        return here, here
+    if this_processor().saturates:
+        return _emulated_tokens(encoder, samples, saturating=False), here
+    return here, _emulated_tokens(encoder, samples[:_SATURATED], saturating=True)
+
+
+def _emulated_tokens(encoder: EncoderExport, samples: Sequence[Sample], *, saturating: bool) -> Sequence[VisualTokens]:
+    """What a processor of one kind makes of photos."""
+    with tempfile.TemporaryDirectory() as scratch:
+        graphs = [path for path in encoder.files if path.suffix == ".onnx"]
+        for path in graphs:
+            emulate(path, Path(scratch) / path.name, saturating=saturating)
+        files = tuple(Path(scratch) / path.name for path in graphs)
+        return _device_tokens(replace(encoder, files=files), samples)
+
+
+def _device_tokens(encoder: EncoderExport, samples: Sequence[Sample]) -> list[VisualTokens]:
+    """What a device makes of photos."""
     preprocessor = open_preprocessor(encoder.preprocessing)
     device = open_encoder(encoder.files[0].parent.joinpath, preprocessor, encoder.grid, encoder.hidden_size)
-    own, found = [], []
+    return [device(sample.photo) for sample in samples]
+
+
+def _framed(encoder: EncoderExport, samples: Sequence[Sample]) -> Iterator[Image.Image]:
+    """Photos as the device's frames have them."""
+    preprocessor = open_preprocessor(encoder.preprocessing)
     for sample in samples:
         framed = sample.photo
         if isinstance(preprocessor, FramePreprocessor):
             size = preprocessor.frames[preprocessor.nearest(*framed.size)].size
             framed = framed.convert("RGB").resize(size, preprocessor.resample)
-        own.append(model.encode_image(framed))
-        found.append(device(sample.photo))
-    differences = [np.abs(f.values - o.values) for f, o in zip(found, own, strict=True)]
-    values = [np.abs(one.values) for one in own]
-    error = float(np.mean([d.mean() / v.mean() for d, v in zip(differences, values, strict=True)]))
-    worst = max(float(d.max() / v.max()) for d, v in zip(differences, values, strict=True))
-    passed = worst <= MAX_ERROR if method == FLOAT32 else error <= MAX_MEAN_ERROR_INT8
-    asked = [sample.questions for sample in samples]
-    rows = compare_answers(model, own, found, asked, codecs) if passed else []
-    return Parity(method, len(samples), error, worst, sum(map(len, asked)), tuple(rows), passed)
+        yield framed
+
+
+def _errors(own: Sequence[VisualTokens], found: Sequence[VisualTokens]) -> tuple[float, float]:
+    """Mean difference over mean size, and largest difference over largest value, of as many as were found."""
+    pairs = [(np.abs(f.values - o.values), np.abs(o.values)) for f, o in zip(found, own, strict=False)]
+    error = float(np.mean([d.mean() / v.mean() for d, v in pairs]))
+    return error, max(float(d.max() / v.max()) for d, v in pairs)

@@ -52,18 +52,19 @@ _OTHER_MODELS = frozenset({"base_model_name_or_path", "audio_tokenizer_name_or_p
 _KERNEL_KEYS = frozenset({"attn_implementation", "_attn_implementation", "_attn_implementation_internal"})
 
 
-def check_checkpoint(source: str, revision: str | None = None) -> None:
+def check_checkpoint(source: str, revision: str | None = None, *, offline: bool = False) -> None:
     """Refuse a checkpoint whose files or configuration lead out of its own folder.
 
     Args:
         source: folder, or hub id, of which the small files are fetched first.
         revision: branch, tag or commit on the hub.
+        offline: the hub is not asked; its cache on this machine has to do.
 
     Raises:
         ModelUnavailableError: it leads elsewhere; or the hub has none of that name, or cannot be reached.
     """
     folder = Path(source)
-    check_folder(folder if folder.exists() else _fetched(source, revision))
+    check_folder(folder if folder.exists() else _fetched(source, revision, offline))
 
 
 def check_folder(folder: Path) -> None:
@@ -83,12 +84,16 @@ def check_folder(folder: Path) -> None:
         raise ModelUnavailableError from cause
 
 
-def _fetched(name: str, revision: str | None) -> Path:
+def _fetched(name: str, revision: str | None, offline: bool) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
         found = snapshot_download(
-            name, revision=revision, allow_patterns=list(_SMALL_FILES), ignore_patterns=[_IN_FOLDERS]
+            name,
+            revision=revision,
+            local_files_only=offline,
+            allow_patterns=list(_SMALL_FILES),
+            ignore_patterns=[_IN_FOLDERS],
         )
     except Exception as cause:  # network, name and permissions fail in many ways of the library's own
         raise ModelUnavailableError from cause

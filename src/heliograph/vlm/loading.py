@@ -7,70 +7,22 @@ weight unset is refused instead of answering with random numbers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 
-from heliograph.errors import ModelUnavailableError, ModelUnsupportedError
+from heliograph.errors import HeliographError, ModelUnavailableError, ModelUnsupportedError
 from heliograph.vlm.checkpoint_files import check_checkpoint
+from heliograph.vlm.names import REFERENCE, ModelName
 from heliograph.vlm.processors import load_processor
 from heliograph.vlm.prompt import MAX_IMAGES_PER_QUESTION
 from heliograph.vlm.tap import find_owner
 from heliograph.vlm.template_guard import with_fixed_template
 
-REFERENCE = "reference"
-ONE_FRAME = "one-frame"
-_VARIANT_SIGN = "#"
+__all__ = ["REFERENCE", "ModelName", "checkpoint_folder", "load_pretrained", "said_of"]
 
-
-@dataclass(frozen=True)
-class ModelName:
-    """What a model is called on the command line, taken apart: ``NAME[@REVISION][#one-frame]``.
-
-    Attributes:
-        source: ``reference``, a checkpoint folder or a hub id.
-        revision: branch, tag or commit on the hub; None for the main one.
-        one_frame: photos are not split into tiles, where the processor would.
-    """
-
-    source: str
-    revision: str | None = None
-    one_frame: bool = False
-
-    @classmethod
-    def parse(cls, name: str) -> Self:
-        """The parts of a name; a folder's name is taken as it is, ``#one-frame`` behind it aside.
-
-        Raises:
-            ModelUnavailableError: a variant that is not known.
-        """
-        source, sign, variant = name.rpartition(_VARIANT_SIGN)
-        if not sign or Path(name).exists():
-            source, variant = name, ""
-        if variant not in ("", ONE_FRAME):
-            raise ModelUnavailableError
-        if Path(source).exists():
-            return cls(source, None, bool(variant))
-        source, _, revision = source.partition("@")
-        return cls(source, revision or None, bool(variant))
-
-    @property
-    def folder_or_id(self) -> str:
-        """What the loaders take.
-
-        Raises:
-            ModelUnavailableError: the shipped model is not there.
-        """
-        if self.source != REFERENCE:
-            return self.source
-        from heliograph.reference.assets import shipped_model_folder
-
-        folder = Path(shipped_model_folder())
-        if not folder.is_dir():
-            raise ModelUnavailableError
-        return str(folder)
+_MOST_SAID = 240
 
 
 def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
@@ -88,28 +40,31 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
             the question, or a model that never splits photos is asked not to.
     """
     named = ModelName.parse(name)
-    source = named.folder_or_id
-    check_checkpoint(source, named.revision)
+    found = named.locate()
+    check_checkpoint(found.source, found.revision, offline=found.cached_only)
     from transformers import AutoModelForImageTextToText
     from transformers.utils import logging
 
     logging.disable_progress_bar()
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     try:
-        processor = load_processor(source, named.revision)
+        processor = load_processor(found.source, found.revision, offline=found.cached_only)
         model, report = _with_fast_attention(
             AutoModelForImageTextToText.from_pretrained,
-            source,
-            revision=named.revision or "main",
+            found.source,
+            revision=found.revision or "main",
+            local_files_only=found.cached_only,
             dtype=dtype,
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
         )
     except Exception as cause:  # a foreign folder can fail in any way inside the loaders
-        raise ModelUnavailableError from cause
+        raise ModelUnavailableError().noted(f"{name!r}: {said_of(cause)}") from cause
     if report["missing_keys"] or report["mismatched_keys"]:
-        raise ModelUnavailableError
+        raise ModelUnavailableError().noted(
+            f"{name!r}: weights are missing, or of other shapes than its config.json says."
+        )
     find_owner(model)
     if not hasattr(processor, "image_processor") or not hasattr(processor, "tokenizer"):
         raise ModelUnsupportedError
@@ -128,11 +83,11 @@ def checkpoint_folder(name: str) -> Path:
     """
     from transformers.utils import cached_file
 
-    named = ModelName.parse(name)
+    where = ModelName.parse(name).locate()
     try:
-        found = cached_file(named.folder_or_id, "config.json", revision=named.revision)
+        found = cached_file(where.source, "config.json", revision=where.revision, local_files_only=where.cached_only)
     except Exception as cause:  # network, name and permissions fail in many ways
-        raise ModelUnavailableError from cause
+        raise ModelUnavailableError().noted(f"{name!r}: {said_of(cause)}") from cause
     if found is None:
         raise ModelUnavailableError
     return Path(found).parent
@@ -145,6 +100,14 @@ def _with_fast_attention(load: Callable[..., Any], source: str, **options: Any) 
         return load(source, attn_implementation="sdpa", **options)
     except ValueError:  # how the library says that a family has none
         return load(source, attn_implementation="eager", **options)
+
+
+def said_of(cause: BaseException) -> str:
+    """Kind and first line of what somebody else's code raised; for the command line."""
+    if isinstance(cause, HeliographError):
+        return cause.text
+    lines = [line for line in str(cause).splitlines() if line.strip()]
+    return f"{type(cause).__name__}: {lines[0].strip()[:_MOST_SAID]}" if lines else type(cause).__name__
 
 
 def _do_not_split(processor: Any) -> None:

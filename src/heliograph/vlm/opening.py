@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliograph.errors import ModelUnsupportedError
 from heliograph.vlm.general import GeneralModel
-from heliograph.vlm.loading import load_pretrained
+from heliograph.vlm.loading import load_pretrained, said_of
 from heliograph.vlm.model import VisionLanguageModel
 
 AnyModel = VisionLanguageModel | GeneralModel
@@ -15,10 +15,19 @@ def open_model(name: str, device: str = "cpu") -> AnyModel:
 
     Raises:
         ModelUnavailableError: nothing loadable there.
-        ModelUnsupportedError: its forward makes no visual tokens by ``get_image_features``.
+        ModelUnsupportedError: its forward makes no visual tokens by ``get_image_features``, or its own processor and
+            tower fail on a first prompt, in whichever way.
     """
     model, processor = load_pretrained(name, device)
     try:
         return VisionLanguageModel(name, model, processor)
-    except ModelUnsupportedError:
+    except Exception:  # it knows one family, and a foreign processor can fail in any way on its first prompt
+        pass
+    try:
         return GeneralModel(name, model, processor)
+    except ModelUnsupportedError as error:
+        if error.__cause__ is not None:
+            error.add_note(f"{name!r}: {said_of(error.__cause__)}")
+        raise
+    except Exception as cause:
+        raise ModelUnsupportedError().noted(f"{name!r}: {said_of(cause)}") from cause

@@ -88,16 +88,22 @@ def test_a_hub_gives_codecs_too(folder: Path, tmp_path: Path, monkeypatch: pytes
     huggingface_hub = pytest.importorskip("huggingface_hub")
     asked: list[tuple[str, str | None]] = []
 
-    def download(name: str, revision: str | None = None) -> str:
+    def commit(name: str, revision: str | None) -> str:
         asked.append((name, revision))
         if name == "owner/nothing":
             raise OSError("no network")
+        return "0" * 40
+
+    def download(name: str, revision: str | None = None, local_files_only: bool = False) -> str:
+        assert (name, revision, local_files_only) == ("owner/codec", "0" * 40, False)
         snapshot = tmp_path / "snapshot"
         snapshot.mkdir(exist_ok=True)
         for path in folder.iterdir():  # a hub's cache is made of links
             (snapshot / path.name).symlink_to(path)
         return str(snapshot)
 
+    monkeypatch.setattr(huggingface_hub, "is_offline_mode", lambda: False)
+    monkeypatch.setattr("heliograph.hub._commit", commit)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     assert Bundle.from_pretrained("owner/codec", revision="v1").hash == Bundle.load(folder).hash
     with pytest.raises(BundleDamagedError):

@@ -13,6 +13,7 @@ import pytest
 from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.calibration import CALIBRATION, Calibration, Curve
 from heliograph.edge.device import Device
+from heliograph.edge.processor import Processor, encoder_profile, this_processor
 from heliograph.errors import (
     BundleDamagedError,
     CodecModelMismatchError,
@@ -144,6 +145,32 @@ def test_int8_is_another_encoder_of_the_same_bundle(made: tuple[Path, Path, Path
     first, second = (Device(Bundle.load(folder)).encode_tokens(photo).values for folder in (bundle, tmp_path / "int8"))
     assert 0 < np.abs(first - second).mean() < 0.1 * np.abs(first).mean()
     assert any("int8" in line for line in said)
+
+
+@pytest.mark.parametrize("saturates", [False, True])
+def test_a_profile_is_written_down_with_the_errors_of_both_kinds_of_processors(
+    saturates: bool, made: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exporting machine is believed to be either kind; what it is not is emulated."""
+    model, codec, _ = made
+    this = this_processor()
+    here = Processor("x86_64", frozenset() if saturates else frozenset({"avx_vnni"}))
+    for module in ("heliograph.training.parity", "heliograph.training.onnx_quantise"):
+        monkeypatch.setattr(f"{module}.this_processor", lambda: here)
+    monkeypatch.setattr("heliograph.training.parity.compare_answers", lambda *given: [])  # another test's business
+    found = {}
+    for profile in ("any", "vnni"):
+        out = tmp_path / profile
+        export.export_bundle(
+            str(model), out, codecs=[codec], int8=True, profile=profile, local=False, progress=lambda line: None
+        )
+        found[profile] = json.loads((out / "parity.json").read_text())
+        assert encoder_profile(Bundle.load(out)) == found[profile]["profile"] == profile
+    safe, exact = found["any"], found["vnni"]
+    assert safe["mean_error"] == safe["mean_error_with_vnni"] == safe["mean_error_without_vnni"]
+    assert exact["mean_error"] == exact["mean_error_with_vnni"]
+    if saturates == this.saturates:  # else what was measured here is not what was believed
+        assert exact["mean_error_with_vnni"] < safe["mean_error"] < exact["mean_error_without_vnni"]
 
 
 def test_what_cannot_be_exported_is_named(made: tuple[Path, Path, Path], tmp_path: Path) -> None:

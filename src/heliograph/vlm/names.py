@@ -1,0 +1,62 @@
+"""What models are called, taken apart without loading anything: a wrong name is known before torch is."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from heliograph.errors import ModelUnavailableError
+from heliograph.hub import Found, locate
+
+REFERENCE = "reference"
+ONE_FRAME = "one-frame"
+_VARIANT_SIGN = "#"
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """What a model is called on the command line, taken apart: ``NAME[@REVISION][#one-frame]``.
+
+    Attributes:
+        source: ``reference``, a checkpoint folder or a hub id.
+        revision: branch, tag or commit on the hub; None for the main one.
+        one_frame: photos are not split into tiles, where the processor would.
+    """
+
+    source: str
+    revision: str | None = None
+    one_frame: bool = False
+
+    @classmethod
+    def parse(cls, name: str) -> Self:
+        """The parts of a name; a folder's name is taken as it is, ``#one-frame`` behind it aside.
+
+        Raises:
+            ModelUnavailableError: a variant that is not known.
+        """
+        source, sign, variant = name.rpartition(_VARIANT_SIGN)
+        if not sign or os.path.exists(name):
+            source, variant = name, ""
+        if variant not in ("", ONE_FRAME):
+            raise ModelUnavailableError().noted(f"{name!r}: of what may follow a {sign} there is only {ONE_FRAME}.")
+        if os.path.exists(source):
+            return cls(source, None, bool(variant))
+        source, _, revision = source.partition("@")
+        return cls(source, revision or None, bool(variant))
+
+    def locate(self) -> Found:
+        """Where its files lie.
+
+        Raises:
+            ModelUnavailableError: nowhere: no such folder, no such model of a hub, or a hub that does not answer.
+        """
+        if self.source != REFERENCE:
+            return locate(self.source, self.revision, ModelUnavailableError)
+        from heliograph.reference.assets import shipped_model_folder
+
+        folder = Path(shipped_model_folder())
+        if not folder.is_dir():
+            raise ModelUnavailableError
+        return Found(str(folder))
