@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from heliograph.bench.forgotten_flow import measure_forgotten_flow
-from heliograph.bench.namespaces import why_not
+from heliograph.bench.hardening.forgotten_flow import measure_forgotten_flow
+from heliograph.bench.hardening.namespaces import why_not
 from heliograph.bench.tasks import scene_items
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from heliograph.cli.demo_cloud import CloudProcess
 from heliograph.cli.main import main
 from heliograph.codec.bundle import Bundle
 from heliograph.reference.assets import demo_photo_path
 from heliograph.registry import CODECS, STRATEGIES
+from heliograph.serving.child import CloudProcess
 
 HELIOGRAPH = (sys.executable, "-m", "heliograph")
 

@@ -36,7 +36,7 @@ ALLOWED = {
     "vlm/families/records.py": "a file of the package",
     "cli/readme_table.py": "the project's own documents and results",
     "cli/export.py": "parity.json, written a moment before",
-    "cli/demo_cloud.py": "the first line of its own child process",
+    "serving/child.py": "the first line of its own child process",
 }
 
 

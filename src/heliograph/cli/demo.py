@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph.cli.command import EXIT_DONE, Command, note, positive_int, say, seconds
-from heliograph.cli.demo_cloud import CloudProcess
 from heliograph.cli.files import make_folder, write_file
 from heliograph.cli.live import DraftDisplay
 from heliograph.cli.photo_options import add_bundle_option, open_bundle, photo_named
@@ -19,6 +18,7 @@ from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import json_text, printable, shortened, table
 from heliograph.errors import MissingExtraError
 from heliograph.reference.assets import DEMO_QUESTION, demo_photo_path
+from heliograph.serving.child import CloudProcess
 
 if TYPE_CHECKING:
     from heliograph.cli.demo_show import Row, Show

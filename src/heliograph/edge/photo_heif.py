@@ -14,7 +14,7 @@ _HEIF_BRANDS = frozenset(
 _MOST_BRANDS_BYTES = 256
 
 _BYTES_PER_PIXEL = 7
-"""Planes and packed levels at once inside libheif; measured with ``heliograph.bench.photo_memory``."""
+"""Planes and packed levels at once inside libheif; measured with ``heliograph.bench.hardening.photo_memory``."""
 
 
 def is_heif(head: bytes) -> bool:

@@ -2,7 +2,7 @@
 
 Counted is memory, not payload: photos with their segments' places, restored tokens, questions, answers, unfinished
 frames and what waits to be sent. The counts are compared with measured memory by
-:mod:`heliograph.bench.session_memory`.
+:mod:`heliograph.bench.hardening.session_memory`.
 """
 
 from __future__ import annotations

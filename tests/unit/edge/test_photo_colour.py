@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from heliograph.bench.photo_files import DISPLAY_P3, PROPHOTO, rgb_profile
+from heliograph.bench.hardening.photo_files import DISPLAY_P3, PROPHOTO, rgb_profile
 from heliograph.edge import photo_rows
 from heliograph.edge.photo import load_photo
 

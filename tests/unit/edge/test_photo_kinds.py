@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from heliograph.bench.photo_files import picture, png_bytes
+from heliograph.bench.hardening.photo_files import picture, png_bytes
 from heliograph.edge import photo_pillow, photo_rows, photo_webp
 from heliograph.edge.photo import load_photo, read_photo
 from heliograph.edge.photo_heif import is_heif

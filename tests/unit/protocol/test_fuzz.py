@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import tracemalloc
 
-from heliograph.bench.fuzz_cases import (
+from heliograph.bench.hardening.fuzz_cases import (
     ACCESS_TOKEN,
     BUNDLE_HASH,
     asking_device,
@@ -14,7 +14,7 @@ from heliograph.bench.fuzz_cases import (
     mutated,
     one_photo,
 )
-from heliograph.bench.fuzz_targets import heard
+from heliograph.bench.hardening.fuzz_targets import heard
 from heliograph.protocol.limits import MAX_FRAME_BYTES, MAX_IMAGES, MAX_OPEN_QUESTIONS
 from heliograph.protocol.session import CloudSession, DeviceSession
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from heliograph.bench.session_memory import SHAPES, measure_session_memory
+from heliograph.bench.hardening.session_memory import SHAPES, measure_session_memory
 from heliograph.errors import ServerBusyError, TooManyError
 from heliograph.protocol.events import FinalReceived, SessionClosed, WelcomeReceived
 from heliograph.serving.photo import Photo

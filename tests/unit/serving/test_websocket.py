@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from heliograph.bench.hostile_shapes import SHAPES, open_raw, websocket_frame
+from heliograph.bench.hardening.hostile_shapes import SHAPES, open_raw, websocket_frame
 from heliograph.protocol.frames import FrameType, HelloFrame, IdFrame, ImageFrame, encode_frame
 from heliograph.serving.websocket import MAX_FRAGMENTS
 

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from heliograph.cli.demo_cloud import CloudProcess
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device import Device
 from heliograph.errors import HeliographError
 from heliograph.reference.assets import demo_photo_path, shipped_bundle_folder
+from heliograph.serving.child import CloudProcess
 from heliograph.transport.websocket_client import open_websocket
 
 UNFINISHED_REQUESTS = 100

@@ -1,7 +1,7 @@
 """What sessions take in memory beside what the server's counters say of it, in a fresh process.
 
 Devices send the shapes that take most for their payload; half of the sessions stay open, half are broken off and kept.
-Run it as ``python -m heliograph.bench.session_memory [SESSIONS [SHAPE ...]]``.
+Run it as ``python -m heliograph.bench.hardening.session_memory [SESSIONS [SHAPE ...]]``.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Growth:
 
 def measure_session_memory(shape: str, sessions: int = _SESSIONS) -> Growth:
     """Memory of ``sessions`` open and as many kept sessions of a shape, in a process of its own."""
-    command = [sys.executable, "-m", "heliograph.bench.session_memory", "--child", shape, str(sessions)]
+    command = [sys.executable, "-m", "heliograph.bench.hardening.session_memory", "--child", shape, str(sessions)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=900)
     return Growth(**json.loads(done.stdout.splitlines()[-1]))
 

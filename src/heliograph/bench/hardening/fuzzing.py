@@ -1,6 +1,6 @@
 """Wrong input in large numbers: frames, files, streams and headers; nothing but a named error may come of it.
 
-``python -m heliograph.bench.fuzzing OUT.json [--runs 1000000] [--seed 1]``
+``python -m heliograph.bench.hardening.fuzzing OUT.json [--runs 1000000] [--seed 1]``
 
 ::
 
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.bench.device_process import peak_memory_mb
-from heliograph.bench.fuzz_targets import Target, every_target
+from heliograph.bench.hardening.fuzz_targets import Target, every_target
 from heliograph.bench.progress import Progress
 from heliograph.bench.results import Provenance
 from heliograph.errors import HeliographError

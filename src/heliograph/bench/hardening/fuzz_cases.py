@@ -1,4 +1,4 @@
-"""Wrong input for :mod:`heliograph.bench.fuzzing`: what the ends say, files and streams, changed at random.
+"""Wrong input for :mod:`heliograph.bench.hardening.fuzzing`: what the ends say, files and streams, changed at random.
 
 Everything here is made from a random source that the caller seeds, so that every case can be made again.
 """

@@ -1,6 +1,6 @@
 """Peak memory and time of a device process for each of some sixty odd photo files.
 
-Run as ``python -m heliograph.bench.photo_memory [FOLDER]``: makes the files that are not there, then measures each in a
+Run as ``python -m heliograph.bench.hardening.photo_memory [FOLDER]``: makes the files that are not there, then measures each in a
 fresh process: import, bundle, reading the photo, encoding it with the bundle's codec.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from heliograph.bench.photo_files import SMALL, OddPhoto, odd_photos
+from heliograph.bench.hardening.photo_files import SMALL, OddPhoto, odd_photos
 from heliograph.reference.assets import shipped_bundle_folder
 
 STRATEGIES = ("klt", "meta")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heliograph.bench.overhead import measure_overhead
+from heliograph.bench.hardening.overhead import measure_overhead
 
 
 def test_authentication_fits_beside_the_smallest_streams() -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from PIL import Image
 
-from heliograph.bench.namespaces import CLOUD, CLOUD_HOST, DEVICE, RoutedNamespaces
+from heliograph.bench.hardening.namespaces import CLOUD, CLOUD_HOST, DEVICE, RoutedNamespaces
 from heliograph.clock import now_s
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device import Device

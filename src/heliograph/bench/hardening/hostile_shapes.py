@@ -1,7 +1,7 @@
 """Messages with which a hostile device gives a server as much work as it can, by shape.
 
 Every one is allowed by the protocol or refused by it; none is more than what any websocket client can send. The module
-is run, as a process of its own, by :mod:`heliograph.bench.hostile_sender`.
+is run, as a process of its own, by :mod:`heliograph.bench.hardening.hostile_sender`.
 """
 
 from __future__ import annotations

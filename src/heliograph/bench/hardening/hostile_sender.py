@@ -2,7 +2,7 @@
 
 A real server and a real sender, each in a process of its own, over loopback.
 
-Run it as ``python -m heliograph.bench.hostile_sender [SECONDS [SHAPE ...]]``.
+Run it as ``python -m heliograph.bench.hardening.hostile_sender [SECONDS [SHAPE ...]]``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from time import sleep
 
 import numpy as np
 
-from heliograph.bench.hostile_shapes import SHAPES, open_raw, websocket_frame
+from heliograph.bench.hardening.hostile_shapes import SHAPES, open_raw, websocket_frame
 from heliograph.clock import now_s
 from heliograph.protocol.frames import HelloFrame, encode_frame
+from heliograph.serving.child import CloudProcess
 
 _TIMEOUT_S = 30.0
 _CALM_S = 0.5
@@ -68,9 +69,10 @@ def measure_hostile_senders(seconds: float, shapes: Sequence[str] = tuple(SHAPES
 
     Args:
         seconds: measured of each.
-        shapes: of :data:`heliograph.bench.hostile_shapes.SHAPES`.
+        shapes: of :data:`heliograph.bench.hardening.hostile_shapes.SHAPES`.
     """
-    with _server() as port:
+    with CloudProcess("reference", None) as cloud:
+        port = int(cloud.url.rpartition(":")[2])
         greeting = _greeting(port)
         found = dict[str, Compared]()
         for shape in shapes:
@@ -81,18 +83,6 @@ def measure_hostile_senders(seconds: float, shapes: Sequence[str] = tuple(SHAPES
 
 
 # ---- the server and the sender ---------------------------------------------------------------------------------
-@contextlib.contextmanager
-def _server() -> Iterator[int]:
-    """A server of the reference model in a process of its own; its port."""
-    command = [sys.executable, "-m", "heliograph", "serve", "--port", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield int(json.loads(process.stdout.readline())["url"].rpartition(":")[2])
-        finally:
-            process.terminate()
-
-
 def _greeting(port: int) -> bytes:
     """HELLO, with the server's own bundle hash."""
     page = _health(port).partition(b"\r\n\r\n")[2]
@@ -102,7 +92,7 @@ def _greeting(port: int) -> bytes:
 @contextlib.contextmanager
 def _sender(port: int, greeting: bytes, shape: str) -> Iterator[None]:
     """A process that sends as fast as the server takes it."""
-    command = [sys.executable, "-m", "heliograph.bench.hostile_shapes", str(port), shape, greeting.hex()]
+    command = [sys.executable, "-m", "heliograph.bench.hardening.hostile_shapes", str(port), shape, greeting.hex()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from heliograph.bench.photo_files import SMALL, OddPhoto, odd_photos, picture
-from heliograph.bench.photo_memory import PhotoMemory, photo_memory, worst
+from heliograph.bench.hardening.photo_files import SMALL, OddPhoto, odd_photos, picture
+from heliograph.bench.hardening.photo_memory import PhotoMemory, photo_memory, worst
 
 
 def test_the_list_names_sixty_odd_files_once() -> None:
