@@ -61,7 +61,11 @@ class PhotoUnreadableError(HeliographError):
 
 
 class PhotoTooLargeError(HeliographError):
-    code, name, text = 12, "photo-too-large", "The photo has more pixels than are allowed (decompression bomb guard)."
+    code, name, text = (
+        12,
+        "photo-too-large",
+        ("Decoding the photo would take more memory than a device has; save it smaller, or as a baseline JPEG."),
+    )
 
 
 class PhotoMemoryError(HeliographError):
@@ -211,6 +215,14 @@ class KeyFileError(HeliographError):
     code, name, text = 58, "key-file", "The key file cannot be read or holds no usable key."
 
 
+class HostRefusedError(HeliographError):
+    code, name, text = (
+        59,
+        "host-refused",
+        "The server does not go by this name: start it with --allow-host NAME, or call it by its address.",
+    )
+
+
 # ---- the cloud's model and the installation ---------------------------------------------------------
 class ModelUnavailableError(HeliographError):
     code, name, text = 60, "model-unavailable", "The model cannot be loaded from this folder or hub id."
@@ -220,7 +232,8 @@ class ModelUnsupportedError(HeliographError):
     code, name, text = (
         61,
         "model-unsupported",
-        "This model does not offer the image-feature tap that restored tokens need.",
+        "This model does not offer the image-feature tap that restored tokens need, or its processor makes no prompt "
+        "of a photo.",
     )
 
 

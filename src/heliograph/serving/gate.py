@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -25,7 +26,7 @@ _NAME = re.compile(r"[a-z0-9._-]+", re.ASCII)
 
 
 class Gate:
-    """ASGI middleware: refuses foreign origins and host names with 403, and ends a connection after one answer.
+    """ASGI middleware: refuses foreign origins (403) and host names (421), and ends a connection after one answer.
 
     A connection for every request means that no connection can lie idle, pipeline requests or go on sending a body.
 
@@ -60,10 +61,10 @@ class Gate:
         sending = _one_answer(send) if scope["type"] == "http" else send
         if not all(origin.lower() in self._origins for origin in headers.getlist("origin")):
             self._on_refusal("Origin")
-            await PlainTextResponse(REFUSED_ORIGIN, 403)(scope, receive, sending)
+            await PlainTextResponse(REFUSED_ORIGIN, HTTPStatus.FORBIDDEN)(scope, receive, sending)
         elif not all(map(self._is_known, headers.getlist("host"))):
             self._on_refusal("Host")
-            await PlainTextResponse(REFUSED_HOST, 403)(scope, receive, sending)
+            await PlainTextResponse(REFUSED_HOST, HTTPStatus.MISDIRECTED_REQUEST)(scope, receive, sending)
         else:
             await self._app(scope, receive, sending)
 

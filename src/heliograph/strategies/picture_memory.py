@@ -1,7 +1,7 @@
 """What Pillow holds while it decodes a picture, by format, told from the header before any pixel is decoded.
 
-Figures are bytes per pixel of the whole picture, measured with ``heliograph.bench.hardening.photo_memory`` and rounded up. A
-picture in memory takes four bytes per pixel in RGB, RGBA, LA and CMYK, one in L and P.
+Figures are bytes per pixel of the whole picture, measured with ``heliograph.bench.hardening.photo_memory`` and rounded
+up. A picture in memory takes four bytes per pixel in RGB, RGBA, LA and CMYK, one in L and P.
 """
 
 from __future__ import annotations

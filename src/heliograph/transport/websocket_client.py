@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from ssl import SSLContext, SSLEOFError
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from heliograph.errors import (
     ConnectionLostError,
     FrameDamagedError,
     HeliographError,
+    HostRefusedError,
     ServerBusyError,
     ServerUnreachableError,
     TimedOutError,
@@ -242,6 +244,7 @@ async def open_websocket(
         ServerBusyError: the server or a proxy in front said to try again later (429, 502, 503, 504).
         TimedOutError: not open in time.
         UnauthorizedError: a proxy in front answered 401 or 403.
+        HostRefusedError: the server is not known by the name in the address.
         MissingExtraError: the environment names a SOCKS proxy, and ``heliograph[socks]`` is not installed.
         UsageError: not a websocket address, or a token with characters that no header may hold.
     """
@@ -343,6 +346,8 @@ def _opening_error(error: Exception, *, proxied: bool) -> HeliographError:
         return UsageError()
     if isinstance(error, InvalidStatus) and error.response.status_code in _FORBIDDEN_STATUSES:
         return UnauthorizedError()
+    if isinstance(error, InvalidStatus) and error.response.status_code == HTTPStatus.MISDIRECTED_REQUEST:
+        return HostRefusedError()
     if isinstance(error, InvalidStatus) and error.response.status_code in _BUSY_STATUSES:
         return ServerBusyError()
     if _broke_half_way(error):

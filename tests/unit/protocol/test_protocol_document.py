@@ -171,9 +171,11 @@ def test_the_authenticated_exchange_is_what_the_sessions_say() -> None:
 def test_time_limits_are_the_server_s() -> None:
     limits = Limits()
     assert [float(row[1]) for row in table("Time limits")] == [
+        limits.request_timeout_s,
         limits.hello_timeout_s,
         limits.idle_timeout_s,
         limits.send_timeout_s,
+        limits.question_timeout_s,
         limits.region_timeout_s,
         limits.keep_s,
         3,

@@ -97,7 +97,7 @@ def test_this_machine_and_addresses_are_let_in(gate, host):
 )
 def test_names_that_nobody_allowed_are_refused(gate, host):
     client = gate(hosts=("cloud.example",))
-    assert client.ask(host=host) == (403, REFUSED_HOST)
+    assert client.ask(host=host) == (421, REFUSED_HOST)
     assert client.refused == ["Host"] * 2
 
 
@@ -105,7 +105,7 @@ def test_names_can_be_allowed(gate):
     client = gate(hosts=("cloud.example", "Upper.Example"))
     for host in ("cloud.example", "CLOUD.example:8765", "cloud.example.", "upper.example:1"):
         assert client.ask(host=host) == (200, "inside")
-    assert client.ask(host="sub.cloud.example") == (403, REFUSED_HOST)
+    assert client.ask(host="sub.cloud.example") == (421, REFUSED_HOST)
     assert gate(hosts=None).ask(host="anything.example") == (200, "inside")
 
 
@@ -137,7 +137,7 @@ def test_pages_can_be_allowed(gate):
 
 def test_an_allowed_origin_does_not_excuse_a_foreign_host(gate):
     client = gate(origins=("https://app.example",))
-    assert client.ask(origin="https://app.example", host="evil.example") == (403, REFUSED_HOST)
+    assert client.ask(origin="https://app.example", host="evil.example") == (421, REFUSED_HOST)
 
 
 @pytest.mark.parametrize(

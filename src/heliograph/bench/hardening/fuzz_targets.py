@@ -1,4 +1,4 @@
-"""What :mod:`heliograph.bench.hardening.fuzzing` tries: both ends of the wire, every file that a bundle has, every stream.
+"""What :mod:`.fuzzing` tries: both ends of the wire, every file that a bundle has, every stream.
 
 A target runs one case from a random source. It returns the name of the error that the case was refused with, or None
 where it was taken; it may raise a named error itself. Anything else that it raises is a finding.

@@ -1,7 +1,7 @@
 """Peak memory and time of a device process for each of some sixty odd photo files.
 
-Run as ``python -m heliograph.bench.hardening.photo_memory [FOLDER]``: makes the files that are not there, then measures each in a
-fresh process: import, bundle, reading the photo, encoding it with the bundle's codec.
+Run as ``python -m heliograph.bench.hardening.photo_memory [FOLDER]``: makes the files that are not there, then
+measures each in a fresh process: import, bundle, reading the photo, encoding it with the bundle's codec.
 """
 
 from __future__ import annotations
