@@ -98,5 +98,6 @@ SUITES = Registry(
         "region": "heliograph.bench.region_suite:RegionSuite",
         "loop": "heliograph.bench.loop_suite:LoopSuite",
         "planner": "heliograph.bench.planner_suite:PlannerSuite",
+        "hardening": "heliograph.bench.hardening.suite:HardeningSuite",
     },
 )

@@ -54,7 +54,8 @@ def markdown(result: SuiteResult, plots: Sequence[str] = ()) -> str:
     if result.b99:
         parts += ["## B99: payload bytes that keep 99 % of the uncompressed path's accuracy", _b99_table(result)]
     headline = [r for r in result.rows if r.task in _headline_tasks(result)]
-    parts += ["## Rates: mean over tasks", rates_table(headline, result.consistency_floor)]
+    if headline:
+        parts += ["## Rates: mean over tasks", rates_table(headline, result.consistency_floor)]
     tasks = task_table(result.rows)
     if tasks:
         parts += ["## Accuracy per task", tasks]

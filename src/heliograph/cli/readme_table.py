@@ -19,6 +19,7 @@ _TITLES = {
     "loop": "The closed loop: when what has arrived is enough",
     "region": "Looking again: crops of what the question is about",
     "planner": "The planner: what to send over replayed links",
+    "hardening": "Hardening: strangers, forgetful networks, odd files",
 }
 
 
@@ -65,7 +66,8 @@ def _provenance(result: dict[str, Any], folder: str) -> str:
     name, commit = result["suite"], result["commit"]
     asked = max((row["questions"] for row in result["rows"] if row["task"] in ("all", "top1")), default=0)
     source = f"{result['date']}, {result['machine']}, commit {commit}"
-    return f"{asked:,} questions or photos; {source}. All rows: [{name}.md]({folder}/{name}.md)."
+    counted = f"{asked:,} questions or photos; " if asked else ""
+    return f"{counted}{source}. All rows: [{name}.md]({folder}/{name}.md)."
 
 
 def _b99(result: dict[str, Any]) -> str:

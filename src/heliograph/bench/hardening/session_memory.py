@@ -154,6 +154,10 @@ class _Codec:
 
     kind = "klt"
 
+    def stated_grid(self, header: bytes) -> Grid:
+        """That of the model."""
+        return _Model.grid
+
     def decode(self, header: bytes, segments: Sequence[bytes]) -> VisualTokens:
         """(64, 576) of zeros."""
         return VisualTokens(np.ones((64, 576), np.float32), Grid(8, 8))
