@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,32 +13,10 @@ from heliograph.cli.photo_options import add_bundle_option, open_bundle
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import answer_text, byte_count
 from heliograph.errors import BundleMismatchError
-from heliograph.registry import STRATEGIES
 
 if TYPE_CHECKING:
-    from heliograph.codec.base import Codec
     from heliograph.codec.bundle import Bundle
-    from heliograph.types import EncodedImage, Grid
-
-
-@dataclass(frozen=True)
-class FileTools:
-    """What strategies restore with: the CloudTools of a process that has only files."""
-
-    bundle: Bundle | None
-    grid: Grid
-    hidden_size: int
-
-    def codec(self, kind: str) -> Codec:
-        """The bundle's codec of one kind.
-
-        Raises:
-            BundleMismatchError: the stream needs no bundle, so none was loaded.
-            CodecMissingError: it has none.
-        """
-        if self.bundle is None:
-            raise BundleMismatchError
-        return self.bundle.codec(kind)
+    from heliograph.types import EncodedImage
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,13 +41,13 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.segments is not None:
         encoded = encoded.prefix(arguments.segments)
     bundle = matching_bundle(encoded, arguments.bundle)
+    from heliograph.serving.cloud import Cloud
+    from heliograph.serving.runner import with_bundle
     from heliograph.vlm.opening import open_model  # after what is cheap to refuse
 
     model = open_model(arguments.model)
-    tools = FileTools(bundle, model.grid, model.hidden_size)
-    restored = STRATEGIES.load(encoded.strategy)().restore(encoded, tools)
-    seen = restored.tokens if restored.tokens is not None else restored.image
-    answer = model.answer(arguments.question, [seen], max_new_tokens=arguments.max_tokens)
+    cloud = Cloud(model) if bundle is None else with_bundle(model, arguments.model, bundle)
+    answer = model.answer(arguments.question, [cloud.restore(encoded)], max_new_tokens=arguments.max_tokens)
     note(
         arguments,
         f"{encoded.strategy}: {byte_count(encoded.payload_bytes)} payload, {len(encoded.segments)} segments, "

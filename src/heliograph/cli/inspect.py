@@ -13,12 +13,12 @@ from heliograph.cli.files import read_file
 from heliograph.cli.key_option import add_key_option, all_keys
 from heliograph.cli.photo_options import add_bundle_option
 from heliograph.cli.text import byte_count, table
-from heliograph.errors import BundleDamagedError, BundleMismatchError
+from heliograph.errors import BundleDamagedError, BundleMismatchError, ShapeError
 
 if TYPE_CHECKING:
     from heliograph.codec.base import Codec
     from heliograph.codec.bundle import Bundle
-    from heliograph.types import EncodedImage, Grid
+    from heliograph.types import EncodedImage
 
 
 _AUTHENTICATION = {
@@ -55,6 +55,8 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.bundle is not None:
             raise
         bundle, facts["bundle_at_hand"] = None, False
+    if bundle is not None:
+        _check_grid(encoded, bundle)
     facts["grid"] = _grid(encoded, bundle)
     facts["prefixes"] = prefixes(encoded, bundle)
     say(arguments, _text(facts), facts)
@@ -87,12 +89,26 @@ def _quality(prefix: EncodedImage, bundle: Bundle | None) -> float | None:
     return None if found is None else round(found[0].retained_energy(found[1], prefix.segments), 4)
 
 
+def _check_grid(encoded: EncodedImage, bundle: Bundle) -> None:
+    """Refuse a grid that devices of this bundle never send, before anything is made of that size.
+
+    Raises:
+        ShapeError: see above.
+    """
+    from heliograph.serving.cloud import device_grids
+
+    found = _codec(encoded, bundle)
+    known = device_grids(bundle) or {bundle.grid}
+    if found is not None and found[0].stated_grid(found[1]) not in known:
+        raise ShapeError
+
+
 def _grid(encoded: EncodedImage, bundle: Bundle | None) -> dict[str, int] | None:
     """How the tokens lie, from the codec's header."""
     found = _codec(encoded, bundle)
     if found is None:
         return None
-    grid: Grid = found[0].decode(found[1], ()).grid
+    grid = found[0].stated_grid(found[1])
     return {"rows": grid.rows, "columns": grid.columns, "tiles": grid.tiles, "tokens": grid.tokens}
 
 

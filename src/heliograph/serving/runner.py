@@ -39,6 +39,7 @@ from heliograph.types import Grid
 
 if TYPE_CHECKING:
     from heliograph.codec.bundle import Bundle
+    from heliograph.vlm.opening import AnyModel
 
 _MAX_TOKEN_FILE_BYTES = 1 << 20
 _MAX_REGION_FILE_BYTES = 1 << 18
@@ -162,8 +163,6 @@ def load_cloud(model_name: str, bundle_folder: str | Path | None) -> Cloud:
         CodecModelMismatchError: the bundle's codecs were fitted on another checkpoint.
         ModelUnsupportedError: the bundle was made for a model with other tokens.
     """
-    from heliograph.vlm.codec_folder import check_fitted_on
-    from heliograph.vlm.general import GeneralModel
     from heliograph.vlm.loading import REFERENCE
     from heliograph.vlm.opening import open_model
 
@@ -176,7 +175,19 @@ def load_cloud(model_name: str, bundle_folder: str | Path | None) -> Cloud:
         from heliograph.reference.assets import shipped_bundle_folder
 
         bundle_folder = shipped_bundle_folder()
-    bundle = Bundle.from_pretrained(bundle_folder)
+    return with_bundle(model, model_name, Bundle.from_pretrained(bundle_folder))
+
+
+def with_bundle(model: AnyModel, model_name: str, bundle: Bundle) -> Cloud:
+    """A cloud of a model and a bundle that is open already, checked against each other.
+
+    Raises:
+        CodecModelMismatchError: the bundle's codecs were fitted on another checkpoint.
+        ModelUnsupportedError: the bundle was made for a model with other tokens.
+    """
+    from heliograph.vlm.codec_folder import check_fitted_on
+    from heliograph.vlm.general import GeneralModel
+
     check_fitted_on(bundle, model_name)
     if bundle.hidden_size != model.hidden_size or (model.fixed_grid and bundle.grid.tokens != model.grid.tokens):
         raise ModelUnsupportedError
