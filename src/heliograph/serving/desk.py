@@ -183,7 +183,7 @@ class Desk:
         ready = []
         for question_id, question in self.questions.items():
             photo = self.photos.get(question.asked.image_id)
-            if photo and question.region is Region.DONE and question.has_first_answer(photo):
+            if photo is not None and question.region is Region.DONE and question.has_first_answer(photo):
                 ready.append(question_id)
         return ready
 
