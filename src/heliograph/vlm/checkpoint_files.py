@@ -78,10 +78,22 @@ def check_folder(folder: Path) -> None:
         for path in _entries(folder):
             _check_place(path, root)
             if path.name in _CONFIGS or path.name.endswith(_INDEX_SUFFIX):
-                data = read_bytes(path, most=_MAX_CONFIG_BYTES, error=ModelUnavailableError)
-                _check_names(parse_lenient_json(data, error=ModelUnavailableError, depth=_MAX_DEPTH))
+                _check_names(path.name, _config(path))
     except (OSError, ValueError, RuntimeError) as cause:  # RuntimeError: links in a circle
         raise ModelUnavailableError from cause
+
+
+def _config(path: Path) -> Any:
+    """What a configuration file holds.
+
+    Raises:
+        ValueError: no JSON, or too large or too deep.
+    """
+    try:
+        data = read_bytes(path, most=_MAX_CONFIG_BYTES, error=ModelUnavailableError)
+        return parse_lenient_json(data, error=ModelUnavailableError, depth=_MAX_DEPTH)
+    except ModelUnavailableError as error:
+        raise ValueError(f"{path.name}: {error.__cause__ or 'too large, or nested too deep'}") from error
 
 
 def _fetched(name: str, revision: str | None, offline: bool) -> Path:
@@ -110,7 +122,7 @@ def _entries(folder: Path) -> Iterator[Path]:
     """What the loaders look at: the files beside each other, and further chat templates."""
     for count, path in enumerate(sorted(folder.iterdir())):
         if count >= _MAX_ENTRIES:
-            raise ModelUnavailableError
+            raise ValueError("too many files")
         if path.name == _TEMPLATES:
             _check_place(path, _root(folder.resolve()))
             yield from sorted(path.glob("*.jinja"))[:_MAX_ENTRIES]
@@ -124,30 +136,34 @@ def _check_place(path: Path, root: Path) -> None:
     facts = target.stat()
     folder = path.name == _TEMPLATES and stat.S_ISDIR(facts.st_mode)
     if not target.is_relative_to(root) or not (folder or stat.S_ISREG(facts.st_mode)):
-        raise ModelUnavailableError
+        raise ValueError(f"{path.name} is no file of this checkpoint's own")
     if any(path.match(pattern) for pattern in _SMALL_FILES) and facts.st_size > _MAX_TEXT_BYTES:
-        raise ModelUnavailableError
+        raise ValueError(f"{path.name} is too large")
 
 
-def _check_names(config: Any) -> None:
-    """Every name of a file, and of another model, anywhere in a configuration."""
+def _check_names(file: str, config: Any) -> None:
+    """Every name of a file, and of another model, anywhere in a configuration.
+
+    Raises:
+        ValueError: one leads elsewhere.
+    """
     todo: list[tuple[str, Any]] = [("", config)]
     seen = 0
     while todo:
         key, value = todo.pop()
         seen += 1
         if seen > _MAX_VALUES:
-            raise ModelUnavailableError
+            raise ValueError(f"{file} holds too many values")
         if key == "weight_map" or key in _FILE_LISTS:
             names = value.values() if isinstance(value, dict) else value
             if not isinstance(value, dict | list) or not all(map(_is_plain, names)):
-                raise ModelUnavailableError
+                raise ValueError(f"{file} names files that are not this checkpoint's own ({key})")
         elif isinstance(value, dict):
             todo += value.items()
         elif isinstance(value, list):
             todo += ((key, one) for one in value)
         elif isinstance(value, str) and not _is_allowed(key, value):
-            raise ModelUnavailableError
+            raise ValueError(f"{file} leads to what is not this checkpoint's own ({key})")
 
 
 def _is_allowed(key: str, value: str) -> bool:

@@ -6,7 +6,8 @@ weight unset is refused instead of answering with random numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,8 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
     """
     named = ModelName.parse(name)
     found = named.locate()
-    check_checkpoint(found.source, found.revision, offline=found.cached_only)
+    with _named(name):
+        check_checkpoint(found.source, found.revision, offline=found.cached_only)
     from transformers import AutoModelForImageTextToText
     from transformers.utils import logging
 
@@ -69,7 +71,8 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
     if not hasattr(processor, "image_processor") or not hasattr(processor, "tokenizer"):
         raise ModelUnsupportedError
     if named.source != REFERENCE:
-        with_fixed_template(processor, MAX_IMAGES_PER_QUESTION)
+        with _named(name):
+            with_fixed_template(processor, MAX_IMAGES_PER_QUESTION)
     if named.one_frame:
         _do_not_split(processor)
     return model.to(device).eval().requires_grad_(False), processor
@@ -102,8 +105,21 @@ def _with_fast_attention(load: Callable[..., Any], source: str, **options: Any) 
         return load(source, attn_implementation="eager", **options)
 
 
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Named errors from within tell the command line of which model they are, and what is behind them."""
+    try:
+        yield
+    except HeliographError as error:
+        error.add_note(f"{name!r}: {said_of(error)}")
+        raise
+
+
 def said_of(cause: BaseException) -> str:
-    """Kind and first line of what somebody else's code raised; for the command line."""
+    """Kind and first line of what somebody else's code raised, also where a named error stands for it; for the command
+    line."""
+    while isinstance(cause, HeliographError) and cause.__cause__ is not None:
+        cause = cause.__cause__
     if isinstance(cause, HeliographError):
         return cause.text
     lines = [line for line in str(cause).splitlines() if line.strip()]

@@ -1,8 +1,8 @@
 """The child process of :mod:`heliograph.vlm.template_guard`: renders a chat template under limits, and ends.
 
 Reads one JSON object from standard input and writes another to standard output: by number of photos, the text before
-and behind the question. It is run as a file and imports nothing of this package. Whatever goes wrong ends it with
-another exit status than 0.
+and behind the question, or what the template says where it refuses so many. It is run as a file and imports nothing of
+this package. Whatever goes wrong ends it with another exit status than 0.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+MOST_SAID = 200
 MARK = "\ue000question\ue001"
 QUESTIONS = (
     "Is there a red circle?",
@@ -45,11 +46,14 @@ def main() -> None:
     import jinja2
 
     limit(asked["processor_s"], asked["memory_bytes"])
-    found: dict[int, tuple[str, str]] = {}
+    frames: dict[int, tuple[str, str]] = {}
+    refused: dict[int, str] = {}
     for images in range(asked["most_images"] + 1):
-        with contextlib.suppress(jinja2.TemplateError):  # a template may refuse a number of photos
-            found[images] = frame(render, images)
-    json.dump(found, sys.stdout)
+        try:
+            frames[images] = frame(render, images)
+        except jinja2.TemplateError as error:  # a template may refuse a number of photos
+            refused[images] = said(error)
+    json.dump({"frames": frames, "refused": refused}, sys.stdout)
 
 
 def frame(render: Any, images: int) -> tuple[str, str]:
@@ -60,6 +64,11 @@ def frame(render: Any, images: int) -> tuple[str, str]:
     if any(render(question, images) != before + question + after for question in QUESTIONS):
         raise ValueError
     return before, after
+
+
+def said(error: Exception) -> str:
+    """Kind and first words of a refusal, in characters that can be written down."""
+    return f"{type(error).__name__}: {error}"[:MOST_SAID].encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def limit(processor_s: int, memory_bytes: int) -> None:

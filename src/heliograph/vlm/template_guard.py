@@ -28,6 +28,7 @@ _CHILD = Path(__file__).with_name("template_child.py")
 _DEFAULT = "default"
 _MAX_TEMPLATE_CHARACTERS = 1 << 20
 _MAX_ANSWER_BYTES = 8 << 20
+_NOT_FIXED = "the chat template fails, changes the question, or takes more time, memory or characters than it may"
 
 Frames = Mapping[int, tuple[str, str]]
 """Text before and behind the question, by number of photos."""
@@ -62,7 +63,8 @@ def with_fixed_template(processor: Any, most_images: int, limits: RenderLimits =
         limits: of the template.
 
     Raises:
-        ModelUnsupportedError: the template takes more than it may, fails for a single photo, or changes the question.
+        ModelUnsupportedError: the template takes more than it may, fails for a single photo, or changes the question;
+            its cause says which.
     """
     template = _template_of(processor)
     if template is None:
@@ -92,11 +94,8 @@ def fixed_template(
         ModelUnsupportedError: as :func:`with_fixed_template`.
     """
     if len(template) > _MAX_TEMPLATE_CHARACTERS:
-        raise ModelUnsupportedError
-    frames = _frames(template, words, most_images, limits)
-    if 1 not in frames:
-        raise ModelUnsupportedError
-    return _written(frames)
+        raise ModelUnsupportedError from ValueError("the chat template is too long")
+    return _written(_frames(template, words, most_images, limits))
 
 
 def _template_of(processor: Any) -> str | None:
@@ -111,7 +110,11 @@ def _template_of(processor: Any) -> str | None:
 
 
 def _frames(template: str, words: tuple[tuple[str, str], ...], most_images: int, limits: RenderLimits) -> Frames:
-    """What the child process found."""
+    """What the child process found, one photo among it.
+
+    Raises:
+        ModelUnsupportedError: as :func:`with_fixed_template`.
+    """
     asked = {"template": template, "words": dict(words), "most_images": most_images, **asdict(limits)}
     try:
         done = subprocess.run(
@@ -122,12 +125,16 @@ def _frames(template: str, words: tuple[tuple[str, str], ...], most_images: int,
             timeout=limits.wall_s,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as cause:
+    except subprocess.TimeoutExpired:
+        raise ModelUnsupportedError from TimeoutError("the chat template takes too long")
+    except OSError as cause:
         raise ModelUnsupportedError from cause
     if done.returncode or len(done.stdout) > _MAX_ANSWER_BYTES:
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError from ValueError(_NOT_FIXED)
     found = parse_json(done.stdout, error=ModelUnsupportedError)
-    return {int(count): (str(before), str(after)) for count, (before, after) in found.items()}
+    if "1" not in found["frames"]:
+        raise ModelUnsupportedError from ValueError(f"the chat template refuses a photo: {found['refused'].get('1')}")
+    return {int(count): (str(before), str(after)) for count, (before, after) in found["frames"].items()}
 
 
 def _written(frames: Frames) -> str:
