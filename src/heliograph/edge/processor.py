@@ -7,14 +7,15 @@ in the documentation of ONNX Runtime.
 
 from __future__ import annotations
 
-import json
 import platform
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heliograph.errors import BundleDamagedError
+from heliograph.errors import BundleDamagedError, FileUnreadableError
+from heliograph.reading.files import read_bytes
+from heliograph.reading.json_values import read_json_object
 
 if TYPE_CHECKING:
     from heliograph.codec.bundle import Bundle
@@ -31,6 +32,7 @@ _VNNI_FLAGS = frozenset({"avx512_vnni", "avx512vnni", "avx_vnni", "avxvnni", "av
 _ARM_FLAGS = frozenset({"asimddp", "i8mm"})
 _CPUINFO = Path("/proc/cpuinfo")
 _MOST_BYTES = 1 << 20
+_MOST_CPUINFO_BYTES = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ class Processor:
 def this_processor() -> Processor:
     """Of this machine."""
     try:
-        text = _CPUINFO.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        text = read_bytes(_CPUINFO, most=_MOST_CPUINFO_BYTES).decode("utf-8", "replace")
+    except FileUnreadableError:
         return Processor(platform.machine().lower(), None)
     return described(platform.machine().lower(), text)
 
@@ -96,16 +98,15 @@ def encoder_profile(bundle: Bundle) -> str | None:
     if PARITY not in bundle.file_names:
         return None
     try:
-        with bundle.file(PARITY).open("rb") as file:
-            stated = json.loads(file.read(_MOST_BYTES))
+        stated = read_json_object(bundle.file(PARITY), most=_MOST_BYTES, error=BundleDamagedError)
         if not str(stated["encoder"]).endswith("int8"):
             return None
         profile = stated.get("profile", VNNI)  # of bundles from before there were profiles
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except KeyError as error:
         raise BundleDamagedError from error
-    if profile not in PROFILES:
+    if not isinstance(profile, str) or profile not in PROFILES:
         raise BundleDamagedError
-    return str(profile)
+    return profile
 
 
 def unsuited(bundle: Bundle, processor: Processor | None = None) -> str | None:

@@ -97,10 +97,10 @@ class GeneralModel:
     def _opened(self) -> tuple[FeatureLayout, Grid]:
         """Layout and grid of a usual photo; and whether the processor takes photos in the call that makes prompts."""
         try:
-            return self.layouts.open(_USUAL_SIZE)
+            return self.layouts.first(_USUAL_SIZE)
         except ShapeError:  # some take a list of photos and no list of lists, which that call hands on
             self._in_one_call = False
-            return self.layouts.open(_USUAL_SIZE)
+            return self.layouts.first(_USUAL_SIZE)
 
     def forget_questions(self) -> None:
         """Keep nothing of the questions that were asked; of photos only the sizes are kept."""

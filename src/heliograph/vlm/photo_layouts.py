@@ -63,7 +63,7 @@ class PhotoLayouts:
         self._kept = lru_cache(maxsize=_MOST_LAYOUTS)(self._make)
         self._grids = lru_cache(maxsize=_MOST_GRIDS)(self._make_grid)
 
-    def open(self, size: Size) -> tuple[FeatureLayout, Grid]:
+    def first(self, size: Size) -> tuple[FeatureLayout, Grid]:
         """Of photos of a usual size; tells whether placeholders are tokens in this family, too.
 
         Raises:
