@@ -169,7 +169,9 @@ def test_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
 
 def test_ctrl_c_in_a_process() -> None:
     script = (
-        "import sys, time\nfrom heliograph.cli import main as m\nfrom heliograph.cli.command import Command\n"
+        "import signal, sys, time\nfrom heliograph.cli import main as m\nfrom heliograph.cli.command import Command\n"
+        # As at a terminal: what a shell runs in the background inherits that Ctrl-C is ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def run(_):\n    print('ready', flush=True)\n    time.sleep(60)\n"
         "m.COMMANDS['wait'] = 'waits'\nm.REGISTRY.load = lambda name: Command(lambda p: None, run, 'waits', ())\n"
         "sys.exit(m.main(['wait']))"

@@ -28,7 +28,7 @@ def test_errors_name_the_photo_and_the_next_step(
     assert main(["encode", str(path), *ENCODE, str(tmp_path / "out.hgs")]) == 2
     said = capsys.readouterr().err
     assert said.startswith("heliograph: photo-missing: ")
-    assert f"({tmp_path}/sig\\x1bn.jpg)" in said
+    assert said.endswith(f" {tmp_path}/sig\\x1bn.jpg\n")
     cut_jpeg(path)
 
     def refuse(*_: object) -> None:
@@ -39,7 +39,7 @@ def test_errors_name_the_photo_and_the_next_step(
         assert main(["encode", str(path), *ENCODE, str(tmp_path / "out.hgs")]) == 2
     said = capsys.readouterr().err
     assert said.startswith("heliograph: photo-forbidden: ")
-    assert "let this user read the file" in said
+    assert said.endswith(f" {tmp_path}/sig\\x1bn.jpg: let this user read the file and its folder\n")
 
 
 def test_a_cut_photo_is_used_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

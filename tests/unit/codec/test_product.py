@@ -98,9 +98,10 @@ def test_several_tiles(quantiser: ProductCodec, make_tokens: MakeTokens) -> None
     assert restored.grid == tokens.grid
     first = VisualTokens(tokens.values[: tokens.grid.tokens // 2], Grid(tokens.grid.rows, tokens.grid.columns))
     alone = quantiser.encode_at(first, 4)
-    np.testing.assert_array_equal(
-        restored.values[: first.grid.tokens], quantiser.decode(alone.header, alone.segments).values
-    )
+    half = quantiser.decode(alone.header, alone.segments).values
+    assert b"".join(alone.segments) == b"".join(encoded.segments)[: first.grid.tokens * 4]
+    # The same sums, in an order that the number of rows decides.
+    np.testing.assert_allclose(restored.values[: first.grid.tokens], half, rtol=0, atol=1e-6 * np.abs(half).max())
 
 
 def test_refuses_what_does_not_fit(quantiser: ProductCodec, photos: list[VisualTokens]) -> None:

@@ -50,6 +50,7 @@ def device_of(exported: Any) -> Device:
     bundle: Any = SimpleNamespace(
         hash=b"12345678",
         file=exported.folder.joinpath,
+        file_names=frozenset(path.name for path in exported.folder.iterdir()),
         local_model_path=exported.folder / "language_model.onnx",
         preprocessing=exported.vlm.processor.image_processor.to_dict(),
         grid=exported.grid,

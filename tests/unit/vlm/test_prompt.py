@@ -127,8 +127,10 @@ def test_the_devices_prompt_has_it_once_too(vlm, doubled, questions, tmp_path):
 
 def test_a_first_token_that_only_the_tokenizer_writes_is_kept(vlm, doubled, questions):
     start = doubled.tokenizer.bos_token
-    assert doubled.chat_template.count(start) == 1
+    messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "x"}]}]
+    written = doubled.apply_chat_template(messages, add_generation_prompt=True)
     doubled.chat_template = doubled.chat_template.replace(start, "")
+    assert start + doubled.apply_chat_template(messages, add_generation_prompt=True) == written
     builder = PromptBuilder(doubled, vlm.torch_model.config.image_token_id)
     for question in questions:
         prompt = builder.build(question, 1)
