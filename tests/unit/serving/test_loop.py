@@ -87,6 +87,18 @@ def test_pull_asks_for_every_chunk_but_the_first(serve, cloud, talk, events):
     assert final.segments_used == 9
 
 
+@pytest.mark.parametrize("controller", ["fixed", "energy", "push", "pull"])
+def test_a_photo_without_a_segment_is_answered(controller, serve, calibrated, talk):
+    async def conversation(device):
+        device.ask(controller=controller)
+        device.send([])
+        await device.flush()
+        return await device.final()
+
+    final = talk(serve(calibrated), conversation)
+    assert (final.text, final.segments_used) == ("what seen at 0", 0)
+
+
 def test_pull_ends_with_the_photo(serve, cloud, talk, events):
     async def conversation(device):
         device.ask(controller="pull", target=255)

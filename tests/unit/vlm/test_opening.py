@@ -107,6 +107,11 @@ def test_an_unknown_architecture_says_its_kind(copied: Path, capsys: pytest.Capt
     assert "unheard-of" in refused(copied, ModelUnavailableError, capsys)
 
 
+def test_a_file_that_lies_elsewhere_is_named(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rewrite(copied / "tokenizer_config.json", vocab_file="elsewhere/vocab.json")
+    assert "tokenizer_config.json" in refused(copied, ModelUnavailableError, capsys)
+
+
 @pytest.mark.parametrize("text", ["[1]", '{"processor_class": ', "nothing"])
 def test_a_configuration_that_is_none_is_named(text: str, copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copied / "processor_config.json").write_text(text)
