@@ -20,7 +20,7 @@ from heliograph.errors import ConnectionLostError, KeyFileError, StreamForgedErr
 from heliograph.reference.assets import demo_photo_path
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.runner import BackgroundServer, load_cloud
-from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Connection
+from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Connection, Delivery
 from heliograph.transport.websocket_client import open_websocket
 
 PHOTO, QUESTION = demo_photo_path(), "how many objects are there?"
@@ -49,6 +49,12 @@ class Changing:
 
     def backlog_bytes(self) -> int:
         return self.inner.backlog_bytes()
+
+    def delivery(self) -> Delivery:
+        return self.inner.delivery()
+
+    async def ping(self) -> None:
+        await self.inner.ping()
 
     async def close(self) -> None:
         await self.inner.close()

@@ -20,6 +20,7 @@ from heliograph.edge.client import DeviceClient
 from heliograph.edge.device import Device
 from heliograph.edge.report import AskReport
 from heliograph.errors import ServerBusyError, ServerUnreachableError
+from heliograph.protocol.session import DeviceSession
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.runner import BackgroundServer, load_cloud
@@ -175,11 +176,20 @@ def test_an_end_that_falls_silent_is_noticed_although_its_system_acknowledges(
     assert report.reconnections == (1 if chunks else 0)  # opening tries again by itself
 
 
+async def greeted(url: str) -> Connection:
+    """A session that is there and says nothing more."""
+    connection, session = await open_websocket(url), DeviceSession(b"")
+    session.start()
+    await connection.send(session.bytes_to_send())
+    assert await connection.receive()
+    return connection
+
+
 def test_a_full_cloud_is_asked_again_until_it_has_room(cloud: Cloud, device: Device) -> None:
     with BackgroundServer(CloudApplication(cloud, limits=Limits(max_sessions=1))) as server:
 
         async def scenario() -> AskReport:
-            occupant = await open_websocket(server.url)
+            occupant = await greeted(server.url)
             asking = asyncio.create_task(ask(lambda: open_websocket(server.url), device))
             await asyncio.sleep(8)
             assert not asking.done()
@@ -195,7 +205,7 @@ def test_a_cloud_that_stays_full_is_called_busy(cloud: Cloud, device: Device) ->
     with BackgroundServer(CloudApplication(cloud, limits=Limits(max_sessions=1))) as server:
 
         async def scenario() -> None:
-            occupant = await open_websocket(server.url)
+            occupant = await greeted(server.url)
             with pytest.raises(ServerBusyError):
                 await ask(lambda: open_websocket(server.url), device, deadline_s=20.0)
             await occupant.close()

@@ -106,7 +106,7 @@ def test_one_device_too_many_is_told_that_the_server_is_busy(serve, cloud, talk,
         await other.flush()
         try:
             said = await other.until(events.Closed)
-            with pytest.raises(ConnectionLostError):  # an end that is no orderly one: try again later
+            with pytest.raises(ServerBusyError):  # an end that is no orderly one: try again later
                 await asyncio.wait_for(second.receive(), 20)
             return said, second._websocket.close_code
         finally:
