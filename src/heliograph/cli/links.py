@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from heliograph.cli.command import warn
 from heliograph.config import read_access_tokens
 from heliograph.errors import FileUnreadableError, TlsFilesError, UsageError
+from heliograph.reading.files import check_regular
 
 if TYPE_CHECKING:
     from heliograph.transport.base import Connection
@@ -84,6 +85,10 @@ def tls_context(
         raise UsageError
     if authority is None and client_cert is None:
         return None
+    if authority is not None:
+        check_regular(authority)
+    if client_cert is not None and client_key is not None:
+        check_regular(client_cert, client_key, error=TlsFilesError)
     try:
         context = ssl.create_default_context(cafile=None if authority is None else str(authority))
     except (OSError, ssl.SSLError) as error:

@@ -45,6 +45,17 @@ def open_regular(path: Path, *, error: ErrorClass = FileUnreadableError, links: 
         raise error from cause
 
 
+def check_regular(*paths: Path, error: ErrorClass = FileUnreadableError) -> None:
+    """Before a library opens files by their names, and would wait for a pipe.
+
+    Raises:
+        error: one of them is no regular file, or cannot be read.
+    """
+    for path in paths:
+        with open_regular(path, error=error):
+            pass
+
+
 def read_bytes(
     path: Path, *, most: int, error: ErrorClass = FileUnreadableError, links: bool = True, pipes: bool = False
 ) -> bytes:

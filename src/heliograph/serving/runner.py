@@ -26,6 +26,7 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.protocol.limits import MAX_ACCESS_TOKEN_BYTES, MAX_MESSAGE_BYTES
+from heliograph.reading.files import check_regular
 from heliograph.reading.json_values import read_json_object
 from heliograph.serving.accepting import MAX_HEAD_BYTES, Acceptor, HttpProtocol, WebsocketProtocol
 from heliograph.serving.application import CloudApplication
@@ -245,6 +246,7 @@ def tls_context(cert: Path | None, key: Path | None, client_ca: Path | None = No
         return None
     if cert is None or key is None:
         raise UsageError
+    check_regular(*filter(None, (cert, key, client_ca)), error=TlsFilesError)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         # An encrypted key would ask for its pass phrase on the terminal and hang a service: refuse it instead.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from heliograph.cli.links import add_connection_options, is_in_the_clear, opener_of, tls_context
 from heliograph.cli.main import main
-from heliograph.errors import TlsFilesError, UsageError
+from heliograph.errors import FileUnreadableError, TlsFilesError, UsageError
 from heliograph.reference.assets import demo_photo_path
 
 
@@ -29,12 +30,17 @@ def test_client_certificates_that_are_of_no_use_are_named(tmp_path: Path, certif
     assert tls_context(None, cert, key) is not None
     (tmp_path / "broken.pem").write_text("no certificate")
     broken = tmp_path / "broken.pem"
-    for pair in ((tmp_path / "none", key), (cert, tmp_path / "none"), (broken, key), (cert, broken), (cert, tmp_path)):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)  # nobody writes into it: whoever opened it by name would wait for ever
+    pairs = [(tmp_path / "none", key), (cert, tmp_path / "none"), (broken, key), (cert, broken), (cert, tmp_path)]
+    for pair in (*pairs, (pipe, key), (cert, pipe)):
         with pytest.raises(TlsFilesError):
             tls_context(None, *pair)
     for half in ((cert, None), (None, key)):
         with pytest.raises(UsageError):
             tls_context(None, *half)
+    with pytest.raises(FileUnreadableError):
+        tls_context(pipe)
 
 
 def test_a_locked_key_asks_for_nothing(tmp_path: Path, certificate: tuple[Path, Path]) -> None:

@@ -1,6 +1,7 @@
 """Ports, tokens and TLS files: every fault is named before a model is loaded."""
 
 import contextlib
+import os
 import socket
 import ssl
 import subprocess
@@ -99,7 +100,10 @@ def test_tls_files_that_do_not_fit_are_named(tmp_path, certificate):
     cert, key = certificate / "cert.pem", certificate / "key.pem"
     broken = tmp_path / "broken.pem"
     broken.write_text("-----BEGIN CERTIFICATE-----\nnothing\n")
-    for pair in ((tmp_path / "none", key), (cert, tmp_path / "none"), (broken, key), (cert, cert), (cert, tmp_path)):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)  # nobody writes into it: whoever opened it by name would wait for ever
+    pairs = [(tmp_path / "none", key), (cert, tmp_path / "none"), (broken, key), (cert, cert), (cert, tmp_path)]
+    for pair in (*pairs, (pipe, key), (cert, pipe), (cert, key, pipe)):
         with pytest.raises(TlsFilesError):
             tls_context(*pair)
     for pair in ((cert, None), (None, key)):
