@@ -36,7 +36,7 @@ from heliograph.strategies.wire_ids import CONTROLLER_WIRE_IDS, strategy_wire_id
 from heliograph.types import Answer, Grid, VisualTokens
 
 _SESSIONS = 64
-_PHOTOS = 4
+_PHOTOS = 1
 _ROOM_BYTES = 1 << 40
 _GONE = 1006
 

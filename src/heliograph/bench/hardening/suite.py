@@ -6,26 +6,27 @@ Waits are compared with those of the same run without a stranger: run it on a ma
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
 from heliograph.bench.hardening import namespaces
-from heliograph.bench.hardening.claimed_size import measure_claimed_size
-from heliograph.bench.hardening.crowded_door import SLOW_HELLOS, UNFINISHED_REQUESTS, measure_crowded_door
-from heliograph.bench.hardening.forgotten_flow import measure_forgotten_flow
+from heliograph.bench.hardening.claimed_size import ClaimedSize, measure_claimed_size
+from heliograph.bench.hardening.crowded_door import SLOW_HELLOS, UNFINISHED_REQUESTS, CrowdedDoor, measure_crowded_door
+from heliograph.bench.hardening.forgotten_flow import ForgottenFlow, measure_forgotten_flow
 from heliograph.bench.hardening.fuzz_targets import every_target
-from heliograph.bench.hardening.fuzzing import MAX_CASE_MB, MAX_GROWTH_MB, RUNS, SEED, run_all
-from heliograph.bench.hardening.hostile_sender import measure_hostile_senders
+from heliograph.bench.hardening.fuzzing import MAX_CASE_MB, MAX_GROWTH_MB, RUNS, SEED, TargetResult, run_all
+from heliograph.bench.hardening.hostile_sender import Compared, Waits, measure_hostile_senders
 from heliograph.bench.hardening.hostile_shapes import SHAPES as HOSTILE_SHAPES
-from heliograph.bench.hardening.overhead import measure_overhead
+from heliograph.bench.hardening.measured import Measured, Values
+from heliograph.bench.hardening.overhead import Overhead, measure_overhead
 from heliograph.bench.hardening.photo_files import SMALL, odd_photos
 from heliograph.bench.hardening.photo_memory import PhotoMemory, photo_memory, worst
 from heliograph.bench.hardening.plots import plot_photos, plot_waits
 from heliograph.bench.hardening.session_memory import SHAPES as MEMORY_SHAPES
-from heliograph.bench.hardening.session_memory import measure_session_memory
+from heliograph.bench.hardening.session_memory import Growth, measure_session_memory
 from heliograph.bench.progress import Progress
 from heliograph.bench.results import Figure, Provenance, SuiteResult, Table
 from heliograph.codec.bundle import Bundle
@@ -36,6 +37,7 @@ from heliograph.serving.runner import load_cloud
 from heliograph.vlm.loading import REFERENCE
 
 SUITE = "hardening"
+PARTS = Path("runs") / "hardening-parts"
 DEADLINES_S = (60.0, 600.0)
 _HOSTILE_S = 12.0
 _SESSIONS = 64
@@ -60,7 +62,8 @@ class HardeningSuite:
         """Runs it.
 
         Args:
-            limit: so many fuzzed cases, odd photos and seconds beside each stranger at most; None for all.
+            limit: so many fuzzed cases, odd photos and seconds beside each stranger at most; None for all, and then
+                what a stopped run of this commit has measured is taken from ``runs/hardening-parts``.
             seed_start: of the fuzzed cases.
             quiet: show no progress.
 
@@ -68,16 +71,18 @@ class HardeningSuite:
             DataMissingError: Qwen3-VL's processor files are not at hand.
         """
         provenance, seed = Provenance.now(), SEED if seed_start is None else seed_start
-        with Progress(quiet) as progress:
+        with Progress(quiet) as progress, tempfile.TemporaryDirectory() as scratch:
+            whole = limit is None and not provenance.commit.endswith("+")
+            kept = Measured(PARTS if whole else Path(scratch) / "parts", f"{provenance.commit} {seed}")
             parts = [
-                _claimed_size(),
-                _forgotten_flow(progress),
-                _overhead(limit),
-                _crowded_door(progress),
-                _hostile_senders(limit, progress),
-                _session_memory(limit, progress),
-                _photos(limit, progress),
-                _fuzzing(limit, seed, progress),
+                _claimed_size(kept),
+                _forgotten_flow(kept, progress),
+                _overhead(kept, limit),
+                _crowded_door(kept, progress),
+                _hostile_senders(kept, limit, progress),
+                _session_memory(kept, limit, progress),
+                _photos(kept, limit, progress),
+                _fuzzing(kept, limit, seed, progress),
             ]
         return SuiteResult(
             suite=SUITE,
@@ -92,8 +97,8 @@ class HardeningSuite:
         )
 
 
-def _claimed_size() -> Part:
-    found = measure_claimed_size()
+def _claimed_size(kept: Measured) -> Part:
+    found = ClaimedSize(**kept.part("claimed-size", lambda: asdict(measure_claimed_size())))
     name = "9-byte header claiming 2^28 pixels"
     return Part(
         (
@@ -104,18 +109,14 @@ def _claimed_size() -> Part:
     )
 
 
-def _forgotten_flow(progress: Progress) -> Part:
+def _forgotten_flow(kept: Measured, progress: Progress) -> Part:
     reason = namespaces.why_not()
     if reason:
         return Part((), notes=(f"No forgotten flow was measured: {reason}",))
-    device = Device(Bundle.load(shipped_bundle_folder()))
-    with Image.open(demo_photo_path()) as opened:
-        photo = opened.convert("RGB")
+    measured = kept.part("forgotten-flow", lambda: {"flows": [one.data() for one in _flows(progress)]})
     figures = []
-    for deadline_s in progress.over(DEADLINES_S, "forgotten flows"):
-        application = CloudApplication(load_cloud(REFERENCE, None))
-        found = measure_forgotten_flow(application, device, photo, deadline_s)
-        name = f"forgotten NAT flow, deadline {deadline_s:g} s: seconds to the answer of"
+    for found in (ForgottenFlow(**values) for values in measured["flows"]):
+        name = f"forgotten NAT flow, deadline {found.deadline_s:g} s: seconds to the answer of"
         figures += [
             Figure(f"{name} the next question", found.next_s, None, 12),
             Figure(f"{name} a fresh client", found.fresh_s),
@@ -123,23 +124,37 @@ def _forgotten_flow(progress: Progress) -> Part:
     return Part(tuple(figures))
 
 
-def _overhead(limit: int | None) -> Part:
-    found = measure_overhead(limit)
+def _flows(progress: Progress) -> Iterator[ForgottenFlow]:
+    device = Device(Bundle.load(shipped_bundle_folder()))
+    with Image.open(demo_photo_path()) as opened:
+        photo = opened.convert("RGB")
+    for deadline_s in progress.over(DEADLINES_S, "forgotten flows"):
+        application = CloudApplication(load_cloud(REFERENCE, None))
+        yield measure_forgotten_flow(application, device, photo, deadline_s)
+
+
+def _overhead(kept: Measured, limit: int | None) -> Part:
+    found = Overhead(**kept.part("overhead", lambda: asdict(measure_overhead(limit))))
     name = "bytes of an exchange beyond payload and text, open connection"
     return Part((Figure(name, found.plain, None, 64), Figure(f"{name}, with a key", found.authenticated, None, 76)))
 
 
-def _crowded_door(progress: Progress) -> Part:
+def _crowded_door(kept: Measured, progress: Progress) -> Part:
     progress.say("a device among unfinished requests and slow greetings")
-    found = measure_crowded_door()
+    found = CrowdedDoor(**kept.part("crowded-door", lambda: asdict(measure_crowded_door())))
     name = f"seconds to a device's answer among {UNFINISHED_REQUESTS} unfinished requests and {SLOW_HELLOS} slow hellos"
     return Part((Figure(name, found.crowded_s, None, 1), Figure("the same with nobody else there", found.alone_s)))
 
 
-def _hostile_senders(limit: int | None, progress: Progress) -> Part:
+def _hostile_senders(kept: Measured, limit: int | None, progress: Progress) -> Part:
     seconds = _HOSTILE_S if limit is None else min(float(limit), _HOSTILE_S)
     progress.say(f"beside {len(HOSTILE_SHAPES)} hostile senders, {seconds:g} s and {seconds:g} s without each")
-    found = measure_hostile_senders(seconds)
+    measured = kept.part(
+        "hostile-senders", lambda: {shape: asdict(one) for shape, one in measure_hostile_senders(seconds).items()}
+    )
+    found = {
+        shape: Compared(*(Waits(**one[part]) for part in ("without", "beside"))) for shape, one in measured.items()
+    }
     health = max(found, key=lambda shape: found[shape].health_ratio)
     welcome = max(found, key=lambda shape: found[shape].welcome_ratio)
     slowest = max(max(one.beside.health_p99_ms, one.beside.welcome_p99_ms) for one in found.values())
@@ -177,10 +192,17 @@ def _hostile_senders(limit: int | None, progress: Progress) -> Part:
     )
 
 
-def _session_memory(limit: int | None, progress: Progress) -> Part:
+def _session_memory(kept: Measured, limit: int | None, progress: Progress) -> Part:
     sessions = _SESSIONS if limit is None else min(limit, 2)
     shapes = tuple(MEMORY_SHAPES)
-    found = {shape: measure_session_memory(shape, sessions) for shape in progress.over(shapes, "sessions in memory")}
+    measured = kept.part(
+        "session-memory",
+        lambda: {
+            shape: asdict(measure_session_memory(shape, sessions))
+            for shape in progress.over(shapes, "sessions in memory")
+        },
+    )
+    found = {shape: Growth(**one) for shape, one in measured.items()}
     worst_shape = max(found, key=lambda shape: found[shape].ratio)
     body = tuple(
         (
@@ -200,16 +222,9 @@ def _session_memory(limit: int | None, progress: Progress) -> Part:
     )
 
 
-def _photos(limit: int | None, progress: Progress) -> Part:
-    chosen = odd_photos()
-    if limit is not None:
-        chosen = tuple(photo for photo in chosen if photo.name == SMALL) + chosen[:limit]
-    with tempfile.TemporaryDirectory() as folder:
-        advance = progress.bar(len(chosen), "odd photos")
-        found = []
-        for one in photo_memory(Path(folder), chosen):
-            found.append(one)
-            advance(1)
+def _photos(kept: Measured, limit: int | None, progress: Progress) -> Part:
+    measured = kept.part("photos", lambda: {"photos": [asdict(one) for one in _odd_photos(limit, progress)]})
+    found = [PhotoMemory(**{**one, "size": one["size"] and tuple(one["size"])}) for one in measured["photos"]]
     largest, ratio = worst(found)
     accepted = sum(one.error is None for one in found)
     name = f"device's peak memory, worst of {accepted} accepted photos of {len(found)}"
@@ -224,14 +239,25 @@ def _photos(limit: int | None, progress: Progress) -> Part:
     )
 
 
+def _odd_photos(limit: int | None, progress: Progress) -> Iterator[PhotoMemory]:
+    chosen = odd_photos()
+    if limit is not None:
+        chosen = tuple(photo for photo in chosen if photo.name == SMALL) + chosen[:limit]
+    with tempfile.TemporaryDirectory() as folder:
+        advance = progress.bar(len(chosen), "odd photos")
+        for one in photo_memory(Path(folder), chosen):
+            yield one
+            advance(1)
+
+
 def _photo_row(one: PhotoMemory) -> tuple[str, str, str, str]:
     used = one.error or "" if one.size is None else f"{one.size[0]} x {one.size[1]}"
     return one.name, f"{one.peak_mb:.0f}", f"{one.read_s:.2f}", used
 
 
-def _fuzzing(limit: int | None, seed: int, progress: Progress) -> Part:
-    with tempfile.TemporaryDirectory() as folder:
-        found = run_all(every_target(Path(folder)), RUNS if limit is None else limit, seed, progress)
+def _fuzzing(kept: Measured, limit: int | None, seed: int, progress: Progress) -> Part:
+    measured = kept.part("fuzzing", lambda: _fuzz(RUNS if limit is None else limit, seed, progress))
+    found = {name: TargetResult(**one) for name, one in measured.items()}
     runs = sum(one.runs for one in found.values())
     growth, case = (max(getattr(one, name) for one in found.values()) for name in ("growth_mb", "case_mb"))
     body = tuple(
@@ -249,3 +275,9 @@ def _fuzzing(limit: int | None, seed: int, progress: Progress) -> Part:
         (Table(f"Fuzzing, seed {seed}", ("target", "cases", "named", "failures", "growth MB", "s"), body),),
         tuple(failures),
     )
+
+
+def _fuzz(runs: int, seed: int, progress: Progress) -> Values:
+    with tempfile.TemporaryDirectory() as folder:
+        found = run_all(every_target(Path(folder)), runs, seed, progress)
+    return {name: asdict(one) for name, one in found.items()}
