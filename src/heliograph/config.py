@@ -46,7 +46,7 @@ def read_access_tokens(path: Path, most_bytes: int = _MOST_TOKEN_FILE_BYTES) -> 
     lines = [line.strip() for line in text.splitlines()]
     tokens = tuple(line for line in lines if line and not line.startswith("#"))
     if not tokens:
-        raise TokenFileError
+        raise TokenFileError().noted(f"{path}: there is no token in it.")
     return tokens
 
 
@@ -63,7 +63,7 @@ def read_keys(path: Path) -> tuple[bytes, ...]:
     try:
         keys = tuple(bytes.fromhex(line) for line in lines if line and not line.startswith("#"))
     except ValueError as error:
-        raise KeyFileError from error
+        raise KeyFileError().noted(f"{path}: a line is not hexadecimal.") from error
     if not keys or not all(_SHORTEST_KEY_BYTES <= len(key) <= _LONGEST_KEY_BYTES for key in keys):
-        raise KeyFileError
+        raise KeyFileError().noted(f"{path}: a key has 32 to 128 hexadecimal digits, one key a line.")
     return keys

@@ -64,7 +64,7 @@ class PhotoTooLargeError(HeliographError):
     code, name, text = (
         12,
         "photo-too-large",
-        ("Decoding the photo would take more memory than a device has; save it smaller, or as a baseline JPEG."),
+        ("Decoding the photo would take more memory than a device has."),
     )
 
 

@@ -32,7 +32,7 @@ from heliograph.edge.region import Box, RegionSending, region_encoder
 from heliograph.edge.report import AskReport, Draft
 from heliograph.edge.resuming import DeviceSessionKeeper
 from heliograph.edge.streams import HeldPhotos, PhotoStream
-from heliograph.errors import ConnectionLostError, PhotoMissingError, ServerBusyError, TimedOutError
+from heliograph.errors import ConnectionLostError, PhotoMissingError, ServerBusyError, TimedOutError, UnknownImageError
 from heliograph.protocol.frames import AnswerFlag
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, label
@@ -67,6 +67,7 @@ class _Timing:
     encode_ms: float = 0.0
     photo_notes: tuple[str, ...] = ()
     photo_changed: bool = False
+    was_held: bool = False
 
     def elapsed_ms(self) -> float:
         return (self.clock() - self.started_s) * 1e3
@@ -192,7 +193,13 @@ class DeviceClient:
                 if strategy == LOCAL:
                     return await self._ask_device(photo, asked, timing)
                 sending = region_sending or RegionSending()
-                return await self._ask_cloud(photo, strategy, completed, asked, timing, sending)
+                try:
+                    return await self._ask_cloud(photo, strategy, completed, asked, timing, sending)
+                except UnknownImageError:
+                    if not timing.was_held:
+                        raise
+                    # The cloud had let go of the photo that it held; this client has by now, and sends it again.
+                    return await self._ask_cloud(photo, strategy, completed, asked, timing, sending)
         except TimeoutError as error:
             raise self._session.take_trouble() or TimedOutError() from error
 
@@ -236,7 +243,8 @@ class DeviceClient:
         if asked.region != _NO_REGION:
             asked = replace(asked, crop=self._crop_source(photo, identity, region_sending))
         encoding: asyncio.Future[EncodedImage] | None = None
-        if key not in self._photos:
+        timing.was_held = key in self._photos
+        if not timing.was_held:
             work = asyncio.to_thread(self._encode, photo, identity, strategy, setting, timing)
             encoding = asyncio.ensure_future(work)
         before, broken = self._session.counters, self._session.reconnections

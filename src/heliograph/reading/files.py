@@ -42,7 +42,7 @@ def open_regular(path: Path, *, error: ErrorClass = FileUnreadableError, links: 
         with os.fdopen(_descriptor(path, error, links, pipes=False), "rb") as file:
             yield file
     except (OSError, ValueError) as cause:  # ValueError: a path with a null character
-        raise error from cause
+        raise _about(path, error, cause) from cause
 
 
 def check_regular(*paths: Path, error: ErrorClass = FileUnreadableError) -> None:
@@ -79,9 +79,9 @@ def read_bytes(
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as cause:
-        raise error from cause
+        raise _about(path, error, cause) from cause
     if len(data) > most:
-        raise error
+        raise error().noted(f"{path}: it has more than {most:,} bytes.")
     return data
 
 
@@ -93,7 +93,12 @@ def read_text(
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as cause:
-        raise error from cause
+        raise error().noted(f"{path}: it is no text in UTF-8.") from cause
+
+
+def _about(path: Path, error: ErrorClass, cause: OSError | ValueError) -> HeliographError:
+    """The error with the path and the system's reason, which the command line alone shows."""
+    return error().noted(f"{path}: {getattr(cause, 'strerror', None) or 'it cannot be read'}.")
 
 
 def _descriptor(path: Path, error: ErrorClass, links: bool, pipes: bool) -> int:
@@ -102,10 +107,10 @@ def _descriptor(path: Path, error: ErrorClass, links: bool, pipes: bool) -> int:
     if stat.S_ISREG(mode) or (pipes and stat.S_ISFIFO(mode)):
         if not _NO_LINK and not links and Path(path).is_symlink():
             os.close(descriptor)
-            raise error
+            raise error().noted(f"{path}: it is a link.")
         return descriptor
     os.close(descriptor)
-    raise error
+    raise error().noted(f"{path}: it is no regular file.")
 
 
 def _content(descriptor: int, most: int) -> bytes:

@@ -33,7 +33,7 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         return _bound(*_addresses(host, port)[0])
     except OSError as error:
-        raise PortBusyError from error
+        raise PortBusyError().noted(f"{host} port {port}: {error.strerror}.") from error
 
 
 def bind_all(host: str, port: int) -> tuple[socket.socket, ...]:
@@ -51,7 +51,7 @@ def bind_all(host: str, port: int) -> tuple[socket.socket, ...]:
             return _bind_each(host, port)
         except OSError as error:
             if attempt + 1 == _ANY_PORT_ATTEMPTS or port != 0 or error.errno != errno.EADDRINUSE:
-                raise PortBusyError from error
+                raise PortBusyError().noted(f"{host} port {port}: {error.strerror}.") from error
     raise PortBusyError
 
 
@@ -83,7 +83,7 @@ def _addresses(host: str, port: int) -> list[tuple[int, tuple[str, int, *tuple[i
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise PortBusyError from error
+        raise PortBusyError().noted(f"{host} is no address of this machine, nor a name of one.") from error
     return list(dict.fromkeys((info[0], info[4]) for info in found))  # type: ignore[misc]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 import sys
@@ -100,6 +101,7 @@ def run_server(
     known = None if tls else (*map(checked_host, hosts), *_name_of(host))
     listening = bind_all(host, port)
     sys.setswitchinterval(_SWITCH_S)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_false_alarm)
     try:
         for text in exposure(listening, bool(tokens or tls_client_ca), tls is not None, bool(known)):
             on_warning(text)
@@ -257,6 +259,11 @@ def tls_context(cert: Path | None, key: Path | None, client_ca: Path | None = No
     except (OSError, ValueError) as error:
         raise TlsFilesError from error
     return context
+
+
+def _is_no_false_alarm(record: logging.LogRecord) -> bool:
+    """uvicorn takes a websocket that was refused with an HTTP answer for one that was forgotten, and logs an error."""
+    return record.msg != "ASGI callable returned without completing handshake."
 
 
 class _Server(uvicorn.Server):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from ssl import SSLContext, SSLEOFError
+from ssl import SSLCertVerificationError, SSLContext, SSLEOFError
 from typing import Any, cast
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -342,10 +342,13 @@ class _Opening:
 def _opening_error(error: Exception, *, proxied: bool) -> HeliographError:
     if isinstance(error, TimeoutError):
         return TimedOutError()
+    if isinstance(error, SSLCertVerificationError):  # which is a ValueError too
+        return ServerUnreachableError(proxied=proxied).noted(f"Its certificate is not trusted: {error.verify_message}.")
     if isinstance(error, InvalidURI | ValueError):  # ValueError: no host name, or TLS given for ws://
         return UsageError()
     if isinstance(error, InvalidStatus) and error.response.status_code in _FORBIDDEN_STATUSES:
-        return UnauthorizedError()
+        status = error.response.status_code
+        return UnauthorizedError().noted(f"The answer was HTTP {status}; is the address right, path included?")
     if isinstance(error, InvalidStatus) and error.response.status_code == HTTPStatus.MISDIRECTED_REQUEST:
         return HostRefusedError()
     if isinstance(error, InvalidStatus) and error.response.status_code in _BUSY_STATUSES:

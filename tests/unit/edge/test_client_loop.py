@@ -115,6 +115,20 @@ def test_pull_waits_for_a_request_after_every_chunk() -> None:
     assert report.payload_bytes == 1 + 1200
 
 
+def test_a_photo_that_the_cloud_has_let_go_of_is_sent_again_unasked() -> None:
+    cloud = ScriptedCloud(at_the_end)
+
+    async def twice() -> tuple[AskReport, AskReport]:
+        async with asyncio.timeout(20), DeviceClient(cloud.open, FakeDevice()) as client:
+            first = await client.ask(PHOTO, "colour?", strategy="jpeg")
+            cloud.session.drop_image(cloud.of(ev.ImageAnnounced)[0].image_id)
+            return first, await client.ask(PHOTO, "shape?", strategy="jpeg")
+
+    first, second = asyncio.run(twice())
+    assert (first.payload_bytes, second.payload_bytes) == (1201, 1201)
+    assert len(cloud.of(ev.ImageAnnounced)) == 2
+
+
 def test_push_streams_without_waiting_and_does_not_say_how_long() -> None:
     cloud = ScriptedCloud(at_the_end)
     assert asked(cloud, FakeDevice(), controller="push").payload_bytes == 1201

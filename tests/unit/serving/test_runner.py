@@ -1,5 +1,6 @@
 """Ports, tokens and TLS files: every fault is named before a model is loaded."""
 
+import asyncio
 import contextlib
 import os
 import socket
@@ -23,6 +24,7 @@ from heliograph.serving.application import CloudApplication
 from heliograph.serving.listening import bind, listen
 from heliograph.serving.runner import BackgroundServer, exposure, load_cloud, read_tokens, run_server, tls_context
 from heliograph.serving.shared import Limits
+from heliograph.transport.websocket_client import open_websocket
 
 
 def test_a_busy_port_is_named_before_the_model_is_loaded():
@@ -127,6 +129,16 @@ def test_tls_carries_a_session(cloud, certificate, talk, asking):
     with BackgroundServer(CloudApplication(cloud), tls=context) as server:
         assert server.url.startswith("wss://127.0.0.1:")
         assert talk(server, asking, ssl=trusting).text == "what seen at 1"
+
+
+def test_a_certificate_that_nobody_vouches_for_is_said(cloud, certificate):
+    context = tls_context(certificate / "cert.pem", certificate / "key.pem")
+    with (
+        BackgroundServer(CloudApplication(cloud), tls=context) as server,
+        pytest.raises(ServerUnreachableError) as raised,
+    ):
+        asyncio.run(open_websocket(server.url, ssl=ssl.create_default_context()))
+    assert "certificate is not trusted" in " ".join(raised.value.__notes__)
 
 
 @pytest.fixture(scope="module")
