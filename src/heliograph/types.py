@@ -9,6 +9,7 @@ One drawing of who makes what::
 from __future__ import annotations
 
 import math
+import unicodedata
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -112,7 +113,20 @@ def confidence_of(text: str, min_entropy_bits: float) -> float:
     model was of its end: at most one in a hundred.
     """
     confidence: float = 2.0**-min_entropy_bits
-    return confidence if text.strip() else min(confidence, MOST_SURE_OF_NOTHING)
+    return min(confidence, MOST_SURE_OF_NOTHING) if says_nothing(text) else confidence
+
+
+def says_nothing(text: str) -> bool:
+    """Whether nobody could see anything of an answer: no characters, or none but spaces, controls and blanks.
+
+    >>> says_nothing(" \u200b\u2060"), says_nothing("\u3164"), says_nothing("0")
+    (True, True, False)
+    """
+    return all(unicodedata.category(one)[0] in "ZC" or one in _BLANKS for one in text)
+
+
+_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0\ufffd")
+"""Letters and symbols without ink, and the sign for what could not be decoded."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from itertools import takewhile
 from heliograph.codec.calibration import CALIBRATION, COMBINED, CONFIDENCES, Calibration, Signals
 from heliograph.codec.expectation import Expectation
 from heliograph.errors import UsageError
-from heliograph.types import Answer
+from heliograph.types import Answer, says_nothing
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def signals_of(
         first_bits=answer.token_bits[0] if answer.token_bits else answer.min_entropy_bits,
         entropy_bits=answer.entropy_bits,
         margin=answer.margin,
-        answer_tokens=len(answer.token_ids) if answer.text.strip() else 0,
+        answer_tokens=0 if says_nothing(answer.text) else len(answer.token_ids),
         stable_drafts=len(same),
         token_error=None if expectation is None else expectation.token_error,
         answer_differs=None if expectation is None else expectation.answer_differs,

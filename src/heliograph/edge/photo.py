@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from heliograph.edge.photo_extras import check_extras
 from heliograph.edge.photo_heif import heif_rows, is_heif
 from heliograph.edge.photo_jpeg import is_jpeg, jpeg_rows, missing_note
 from heliograph.edge.photo_pillow import picture_rows
@@ -101,6 +102,7 @@ def open_photo_file(path: Path | str) -> Iterator[io.BufferedReader]:
 def _read(file: BinaryIO, file_bytes: int) -> Photo:
     try:
         with _quiet():
+            check_extras(file, file_bytes)
             head = file.read(_HEAD_BYTES)
             file.seek(0)
             if is_jpeg(head):

@@ -13,7 +13,7 @@ from heliograph.controllers.region_policies import FirstLook, Price, RegionPolic
 from heliograph.protocol.limits import REGION_SCALE
 from heliograph.registry import REGION_POLICIES
 from heliograph.serving.jobs import Box
-from heliograph.types import Answer, Grid, VisualTokens
+from heliograph.types import Answer, Grid, VisualTokens, says_nothing
 
 REGION_FILE = REGION
 """In a bundle: how its model's attention is read, a :class:`heliograph.controllers.region.RegionSetting`."""
@@ -59,7 +59,7 @@ def region_of(finder: RegionFinder, first: FirstAnswer, calibration: Calibration
     found = finder.find(first.question, first.tokens, size)
     right = None if calibration is None or first.signals is None else calibration.right(COMBINED, first.signals)
     key = first.question.encode() + first.tokens.values.tobytes()
-    doubt_bits = first.answer.min_entropy_bits if first.answer.text.strip() else inf  # one that says nothing
+    doubt_bits = inf if says_nothing(first.answer.text) else first.answer.min_entropy_bits  # one that says nothing
     box = policy.decide(FirstLook(doubt_bits, right, found, size, key, first.price))
     return None if box is None else scaled(box, size)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from http import HTTPStatus
 from ssl import SSLCertVerificationError, SSLContext, SSLEOFError
 from typing import Any, cast
@@ -17,6 +18,7 @@ from websockets.exceptions import (
     WebSocketException,
 )
 
+from heliograph.clock import now_s
 from heliograph.errors import (
     ConnectionLostError,
     FrameDamagedError,
@@ -56,6 +58,10 @@ PATIENCE_S = 10.0
 slow link gets more by what TCP took, and each further attempt twice as long."""
 
 _DRAIN_POLL_S = 0.005
+_READ_BYTES = 4096
+_CREDIT_BYTES, _EARNED_BYTES_A_S = 256 << 10, 64 << 10
+"""What a server may send: so much at once, and so much a second. A megabyte can be half a million pings, which take
+seconds to parse; in small portions deadlines hold meanwhile."""
 _BUSY_STATUSES = (429, 502, 503, 504)
 _FORBIDDEN_STATUSES = (401, 403)
 
@@ -80,11 +86,14 @@ class _CountingConnection(ClientConnection):
 
     written: _CountingTransport | None = None
     read_bytes = 0
+    _credit_bytes, _read_s = 0.0, -math.inf
     _departed_before = 0
     _departed_in_all: int | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.written = _CountingTransport(cast(asyncio.Transport, transport))
+        if hasattr(transport, "max_size"):  # asyncio's of plain TCP: what one turn of the loop reads and parses
+            transport.max_size = _READ_BYTES
         self._departed_before = departed_bytes(transport.get_extra_info("socket")) or 0  # what was said to a proxy
         super().connection_made(cast(asyncio.Transport, self.written))
 
@@ -94,6 +103,12 @@ class _CountingConnection(ClientConnection):
 
     def data_received(self, data: bytes) -> None:
         self.read_bytes += len(data)
+        now = now_s()
+        self._credit_bytes = min(_CREDIT_BYTES, self._credit_bytes + (now - self._read_s) * _EARNED_BYTES_A_S)
+        self._credit_bytes, self._read_s = self._credit_bytes - len(data), now
+        if self._credit_bytes < 0:  # answers are a few kilobytes: this is no cloud of ours
+            self.transport.abort()
+            return
         super().data_received(data)
 
     @property
