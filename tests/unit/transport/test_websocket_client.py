@@ -141,6 +141,27 @@ def test_failures_of_an_open_connection_are_named(what: str, expected: type[erro
     asyncio.run(scenario())
 
 
+def test_a_server_that_sends_without_end_is_let_go() -> None:
+    """Answers are a few kilobytes; half a megabyte at once is no answer."""
+
+    async def handler(websocket: ServerConnection) -> None:
+        for _ in range(100):
+            await websocket.send(b"x" * 5000)
+        await websocket.wait_closed()
+
+    async def scenario() -> int:
+        async with server(handler) as port:
+            connection = await open_websocket(f"ws://127.0.0.1:{port}/")
+            received = 0
+            with pytest.raises(errors.ConnectionLostError):
+                while data := await connection.receive():
+                    received += len(data)
+            await connection.close()
+            return received
+
+    assert 100_000 < asyncio.run(scenario()) <= 300_000
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
