@@ -50,8 +50,6 @@ def test_nothing_is_planned_unless_asked_for() -> None:
 @pytest.fixture
 def plan(reference_pair: object) -> Plan:
     bundle = reference_pair.bundle  # type: ignore[attr-defined]
-    if not (bundle / "curves.json").exists():
-        pytest.skip("a bundle with random weights has no curves")
     curves = Curves.load(bundle / "curves.json")
     situation = Situation(LinkEstimate(1e6, 0.06), kinds=curves.kinds.shares("what does the small plate say?"))
     return make_plan(curves, situation, Goal(0.9, 2.0))
