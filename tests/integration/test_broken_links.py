@@ -5,14 +5,14 @@ breaks after so many segments, not at a time: a busy machine changes nothing."""
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from fast_time import now, run
 from heliograph.bench.tasks import scene_items
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.client import DeviceClient
@@ -31,42 +31,11 @@ from heliograph.transport.links import LinkDirection, LinkProfile
 from heliograph.transport.shaped import ShapedConnection
 from heliograph.transport.websocket_client import open_websocket
 
-SPEED = 10.0
 QUESTION = "how many objects are there?"
 OUTAGE_S = 20.0
 BREAKS_AFTER = 5  # segments
 LINK = LinkProfile(2000.0, 80_000.0, 0.05)  # 250 bytes a second: the photo takes seconds
 DEAD = LinkProfile(1e-6, 1e-6, 0.05)
-
-_T = TypeVar("_T")
-
-
-class FastLoop(asyncio.SelectorEventLoop):
-    """An event loop on which a second passes in a tenth of one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        real_select: Callable[[float | None], Any] = self._selector.select  # type: ignore[attr-defined]
-
-        def select(timeout: float | None) -> Any:
-            return real_select(None if timeout is None else timeout / SPEED)
-
-        self._selector.select = select  # type: ignore[attr-defined]
-
-    def time(self) -> float:
-        return now()
-
-
-def run(scenario: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-    loop = FastLoop()
-    try:
-        return loop.run_until_complete(asyncio.wait_for(scenario(), 4000))
-    finally:
-        loop.close()
-
-
-def now() -> float:
-    return time.monotonic() * SPEED
 
 
 @dataclass

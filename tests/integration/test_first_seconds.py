@@ -4,16 +4,16 @@ goes on acknowledging. Real sockets on the loopback; seconds pass ten times as f
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from PIL import Image
 
+from fast_time import now, run
 from heliograph.bench.tasks import scene_items
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.client import DeviceClient
@@ -30,38 +30,7 @@ from heliograph.transport.links import parse_link
 from heliograph.transport.shaped import open_shaped
 from heliograph.transport.websocket_client import open_websocket
 
-SPEED = 10.0
 QUESTION = "how many objects are there?"
-
-_T = TypeVar("_T")
-
-
-class FastLoop(asyncio.SelectorEventLoop):
-    """An event loop on which a second passes in a tenth of one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        real_select: Callable[[float | None], Any] = self._selector.select  # type: ignore[attr-defined]
-
-        def select(timeout: float | None) -> Any:
-            return real_select(None if timeout is None else timeout / SPEED)
-
-        self._selector.select = select  # type: ignore[attr-defined]
-
-    def time(self) -> float:
-        return now()
-
-
-def now() -> float:
-    return time.monotonic() * SPEED
-
-
-def run(scenario: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-    loop = FastLoop()
-    try:
-        return loop.run_until_complete(asyncio.wait_for(scenario(), 2000))
-    finally:
-        loop.close()
 
 
 @pytest.fixture(scope="module")

@@ -28,6 +28,6 @@ def orientation_of(image: ImageFile) -> int:
 def without_camera_data(image: Image) -> Image:
     """The picture itself, with nothing left of what its file said beside the pixels."""
     image.info.clear()
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception):  # damaged camera data; it is not used, and goes with the file
         image.getexif().clear()
     return image

@@ -29,5 +29,5 @@ def open_model(name: str, device: str = "cpu") -> AnyModel:
         if error.__cause__ is not None:
             error.add_note(f"{name!r}: {said_of(error.__cause__)}")
         raise
-    except Exception as cause:
+    except Exception as cause:  # foreign code, on its first prompt; the reason goes to the command line
         raise ModelUnsupportedError().noted(f"{name!r}: {said_of(cause)}") from cause
