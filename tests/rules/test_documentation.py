@@ -66,6 +66,14 @@ def test_console_examples_run_and_show_what_they_show(
             assert doctest.OutputChecker().check_output(expected, shown, doctest.ELLIPSIS), (command, shown)
 
 
+@pytest.mark.parametrize("text", named(blocks("console")))
+def test_console_examples_show_what_their_commands_say(text: str) -> None:
+    """An expectation of dots matches whatever a command prints, nothing included."""
+    for command, expected in examples_of(text):
+        if command.startswith("heliograph ") or expected:
+            assert re.search(r"\w", expected), command
+
+
 def examples_of(text: str) -> list[tuple[str, str]]:
     """(command, expected standard output) pairs of a console block."""
     found: list[tuple[str, str]] = []
