@@ -17,8 +17,30 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
 
+LARGEST_TOKEN = 2.0**30
+"""Bound of a visual token's values, which are tens or hundreds in working models.
+
+The next thing that happens to a token is a norm, which squares it and sums over D <= 2**16 channels: at most 2**76,
+where float32 ends at 2**128. A larger value would overflow there and wipe out the photo without a trace.
+"""
+
+LARGEST_WEIGHT = 2.0**20
+"""Bound of a table's or a network's weights, which are tens or hundreds in working models.
+
+Between two norms a number meets three weights at most (gate, up and down projection). One of 2**20, the factors beside
+it below 2**12 each, makes 2**56, whose square, summed over 2**16 channels, float32 still holds.
+"""
+
 MOST_SURE_OF_NOTHING = 0.01
 """The confidence that an empty answer has at most."""
+
+
+LARGEST_LOGIT = 2.0**16
+"""Bound of logits, which are tens in working models.
+
+Beyond it neighbours in float32 are over a hundredth of a nat apart: a probability is not known to one in a hundred, and
+the largest logit would make the model certain of whatever it names.
+"""
 
 
 @dataclass(frozen=True)
@@ -51,6 +73,11 @@ class VisualTokens:
 
     values: FloatArray
     grid: Grid
+
+
+def tokens_make_sense(values: FloatArray) -> bool:
+    """Whether all values of tokens, of any shape, are numbers below :data:`LARGEST_TOKEN` in size."""
+    return bool(np.all(np.abs(values) < LARGEST_TOKEN))  # NaN compares false
 
 
 @dataclass(frozen=True)

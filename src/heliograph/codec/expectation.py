@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.errors import AnsweringFailedError, BundleDamagedError
-from heliograph.types import FloatArray
+from heliograph.types import LARGEST_WEIGHT, FloatArray
 
 WORD_BUCKETS = 64
 _SHARES = 3
@@ -69,14 +69,14 @@ class ErrorHead:
         """Refuse what no training writes.
 
         Raises:
-            BundleDamagedError: shapes do not fit ``latents`` (K), or a weight is not finite.
+            BundleDamagedError: shapes do not fit ``latents`` (K), or a weight is no number or absurdly large.
         """
         arrays = [getattr(self, name) for name in self.ARRAYS]
         if self.hidden_bias.ndim != 1 or not 1 <= len(self.hidden_bias) <= _MOST_HIDDEN:
             raise BundleDamagedError
         hidden = len(self.hidden_bias)
         wanted = [(feature_count(latents), hidden), (hidden,), (hidden, 2), (2,)]
-        if [a.shape for a in arrays] != wanted or not all(np.all(np.isfinite(a)) for a in arrays):
+        if [a.shape for a in arrays] != wanted or not all(np.all(np.abs(a) < LARGEST_WEIGHT) for a in arrays):
             raise BundleDamagedError
 
     def expect(self, latents: Int, count: int, question: str = "") -> Expectation:

@@ -44,10 +44,18 @@ from heliograph.codec.tables import (
 )
 from heliograph.codec.transform import MODES, Transform, resample
 from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError
-from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
+from heliograph.types import (
+    LARGEST_TOKEN,
+    LARGEST_WEIGHT,
+    EncodedImage,
+    FloatArray,
+    Grid,
+    VisualTokens,
+    tokens_make_sense,
+)
 
 _MAX_COEFFICIENTS = 1 << 24
-_MAX_VALUE = 1e30
+_SMALLEST_STEP = 1 / LARGEST_WEIGHT
 _FORMAT, _STEM = 3, "klt"
 _SPARE_BYTES = 8  # coded beyond a budget, so that its last bytes are those of the whole codeword
 _RESTORATION = "restoration."  # before the names of its arrays
@@ -215,7 +223,7 @@ class KltCodec:
         if grid.tokens == 0 or grid.tokens * self.components > _MAX_COEFFICIENTS:
             raise ShapeError
         values = np.asarray(values, dtype=np.float32)
-        if not np.all(np.abs(values) < _MAX_VALUE):  # also refuses NaN
+        if not tokens_make_sense(values):
             raise ShapeError
         return self.transform.analyse(values, grid, self._is_fitted(grid))
 
@@ -356,8 +364,11 @@ def _check_shapes(grid: Grid, transform: Transform, layouts: LayoutTables) -> No
         "grid_inverse": (positions, positions),
     }
     fits = all(getattr(transform, name).shape == shape for name, shape in wanted.items())
-    finite = all(np.all(np.isfinite(getattr(transform, name))) for name in ("forward", *wanted))
-    if not (fits and finite and 0 < transform.step < _MAX_VALUE and grid.tiles >= 1):
+    # With P * D <= 2**24 the largest tokens then make coefficients below 2**115, and a stream spectra below 2**108.
+    bounded = tokens_make_sense(transform.mean) and all(
+        np.all(np.abs(getattr(transform, name)) < LARGEST_WEIGHT) for name in ("forward", *wanted) if name != "mean"
+    )
+    if not (fits and bounded and _SMALLEST_STEP <= transform.step < LARGEST_WEIGHT and grid.tiles >= 1):
         raise BundleDamagedError
     for name in ("scale_bin", "skew_bin", "other_scale_bin"):
         table = getattr(layouts, name)

@@ -29,7 +29,7 @@ from heliograph.codec.latents import Int, LatentTables, decode_latents, encode_l
 from heliograph.codec.onnx_session import open_session
 from heliograph.codec.storage import file_names, read_arrays, write_arrays
 from heliograph.errors import AnsweringFailedError, BundleDamagedError, ShapeError, StreamDamagedError
-from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
+from heliograph.types import LARGEST_WEIGHT, EncodedImage, FloatArray, Grid, VisualTokens, tokens_make_sense
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -41,7 +41,6 @@ WEIGHTS = "meta.safetensors"
 _NETWORKS = (ENCODER, DECODER, WEIGHTS)
 SHARE_ONE = 1 << 16  # retained shares are integers, this is all of the energy
 _FORMAT, _STEM = 1, "meta_tables"
-_MAX_VALUE = 1e30
 _MAX_VALUES = 1 << 24
 _NO_ENERGY = 0  # the header's energy byte: shares here depend on the latents known, not on the photo
 
@@ -79,7 +78,7 @@ class MetaTables:
         wanted = (self.latents.latents + 1,)
         if self.retained.shape != wanted or self.retained.min() < 0 or self.retained.max() > SHARE_ONE:
             raise BundleDamagedError
-        if not 0 <= self.most_missed < _MAX_VALUE:
+        if not 0 <= self.most_missed < LARGEST_WEIGHT:
             raise BundleDamagedError
         if np.any(np.diff(self.retained) < 0) or not 1 <= self.grid.tokens * self.hidden_size <= _MAX_VALUES:
             raise BundleDamagedError
@@ -139,7 +138,7 @@ class MetaCodec:
         grid = tokens.grid
         values = np.asarray(tokens.values, dtype=np.float32)
         self._check_grid(grid, ShapeError)
-        if values.shape != (grid.tokens, self.hidden_size) or not np.all(np.abs(values) < _MAX_VALUE):
+        if values.shape != (grid.tokens, self.hidden_size) or not tokens_make_sense(values):
             raise ShapeError
         made, missed = _run(self._encoder, {"tokens": values.reshape(grid.tiles, -1, self.hidden_size)}, 2)
         tables = self.tables.latents

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heliograph.codec.onnx_files import external_files
+from heliograph.codec.network_values import check_values
 from heliograph.errors import BundleDamagedError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
 
     Raises:
         MissingExtraError: onnxruntime is not installed.
-        BundleDamagedError: no file there, no network that this version can run, or one that reads files which do not
-            lie beside it.
+        BundleDamagedError: no file there, no network that this version can run, one that reads files which do not lie
+            beside it, or a weight that is no number or absurdly large.
     """
     try:
         import onnxruntime
@@ -34,7 +34,7 @@ def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
     options.log_severity_level = _ERRORS_ONLY
-    external_files(path)
+    check_values(path)
     try:
         return onnxruntime.InferenceSession(str(path), sess_options=options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a dozen classes of its own for damaged files

@@ -24,14 +24,13 @@ from heliograph.codec.expectation import Expectation
 from heliograph.codec.header import pack_header, parse_header
 from heliograph.codec.storage import file_names, read_arrays, write_arrays
 from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError
-from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
+from heliograph.types import LARGEST_WEIGHT, EncodedImage, FloatArray, Grid, VisualTokens, tokens_make_sense
 
 CENTROIDS = 256
 """One byte names a centroid."""
 
 _FORMAT, _STEM = 1, "pq"
 _MAX_VALUES, _MAX_SUBSPACES = 1 << 24, 64
-_MAX_VALUE = 1e30
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,8 @@ class ProductTables:
         }
         if any(getattr(self, name).shape != shape for name, shape in wanted.items()):
             raise BundleDamagedError
-        if any(not np.all(np.abs(getattr(self, name)) < _MAX_VALUE) for name in self.ARRAYS):
+        weights = [getattr(self, name) for name in self.ARRAYS if name != "mean"]
+        if not tokens_make_sense(self.mean) or not all(np.all(np.abs(one) < LARGEST_WEIGHT) for one in weights):
             raise BundleDamagedError
         if self.owner.min() < 0 or self.owner.max() >= _MAX_SUBSPACES or self.grid.tokens * hidden > _MAX_VALUES:
             raise BundleDamagedError
@@ -136,7 +136,7 @@ class ProductCodec:
         """
         grid, values = tokens.grid, np.asarray(tokens.values, dtype=np.float32)
         self._check_grid(grid, ShapeError)
-        if values.shape != (grid.tokens, self.hidden_size) or not np.all(np.abs(values) < _MAX_VALUE):
+        if values.shape != (grid.tokens, self.hidden_size) or not tokens_make_sense(values):
             raise ShapeError
         which = max((q for q, m in enumerate(self.tables.subspaces) if m <= token_bytes), default=0)
         codes = self._codes(self._features(values, grid.tiles), which)  # (N, m) u8

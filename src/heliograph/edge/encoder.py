@@ -11,7 +11,7 @@ import numpy as np
 from heliograph.codec.onnx_session import open_session
 from heliograph.edge.preprocess_frames import AnyPreprocessor, Frame, FramePixels, FramePreprocessor
 from heliograph.errors import AnsweringFailedError, BundleDamagedError, ShapeError
-from heliograph.types import FloatArray, Grid, VisualTokens
+from heliograph.types import FloatArray, Grid, VisualTokens, tokens_make_sense
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,7 +49,7 @@ class TokenEncoder:
 
         Raises:
             ShapeError: the pixels or the tokens do not have the shape that the bundle promises.
-            AnsweringFailedError: a value of the tokens is not finite.
+            AnsweringFailedError: a value of the tokens is not finite, or larger than any token is.
         """
         try:
             made = self._session.run(None, dict(zip(self._inputs, pixels, strict=True)))[0]
@@ -58,7 +58,7 @@ class TokenEncoder:
         values = np.ascontiguousarray(np.asarray(made, np.float32).reshape(-1, made.shape[-1]))
         if values.shape != (self._grid.tokens, self._hidden_size):
             raise ShapeError
-        if not np.isfinite(values).all():
+        if not tokens_make_sense(values):
             raise AnsweringFailedError
         return VisualTokens(values, self._grid)
 

@@ -24,7 +24,7 @@ import numpy as np
 from heliograph.codec.onnx_session import open_session
 from heliograph.edge.local_prompt import LocalPrompt
 from heliograph.errors import AnsweringFailedError, BundleDamagedError, QuestionTooLongError, ShapeError, UsageError
-from heliograph.types import Answer, FloatArray, VisualTokens, confidence_of
+from heliograph.types import LARGEST_LOGIT, Answer, FloatArray, VisualTokens, confidence_of
 
 if TYPE_CHECKING:
     from heliograph.codec.bundle import Bundle
@@ -128,6 +128,6 @@ class LocalModel:
         except Exception as error:  # onnxruntime raises a dozen classes of its own
             raise AnsweringFailedError from error
         last = np.asarray(logits, np.float64).reshape(-1, logits.shape[-1])[-1]
-        if not np.isfinite(last).all():
+        if not (np.isfinite(last).all() and last.max() < LARGEST_LOGIT):
             raise AnsweringFailedError
         return last, keys, values

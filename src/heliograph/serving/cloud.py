@@ -33,7 +33,7 @@ from heliograph.errors import (
 from heliograph.registry import STRATEGIES
 from heliograph.serving.jobs import AnswerJob, Box, Outcome, Purpose
 from heliograph.serving.looking import FirstAnswer, RegionFinder, region_of
-from heliograph.types import Answer, EncodedImage, Grid, VisualTokens
+from heliograph.types import Answer, EncodedImage, Grid, VisualTokens, tokens_make_sense
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -148,14 +148,14 @@ class Cloud:
         Raises:
             StreamTruncatedError: the strategy needs more than this prefix.
             ShapeError: its grid is none of this model's.
-            AnsweringFailedError: what was restored is not finite.
+            AnsweringFailedError: what was restored is not finite, or larger than any token is.
             HeliographError: the prefix is damaged, or nothing can be restored from this strategy.
         """
         self._opened(encoded)
         restored = STRATEGIES.load(encoded.strategy)().restore(encoded, self)
         if restored.tokens is not None:
             tokens: VisualTokens = restored.tokens
-            if not np.isfinite(tokens.values).all():
+            if not tokens_make_sense(tokens.values):
                 raise AnsweringFailedError
             return tokens
         return self.model.encode_image(restored.image)

@@ -21,10 +21,11 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from heliograph.errors import AnsweringFailedError
-from heliograph.types import Answer, confidence_of
+from heliograph.types import LARGEST_LOGIT, Answer, confidence_of
 from heliograph.vlm.frame_tap import feed_image_features
 from heliograph.vlm.generation_rules import GenerationRules, RowRules
 from heliograph.vlm.prompt import FrameInputs
+from heliograph.vlm.weights import WeightCheck
 
 _NATS_PER_BIT = math.log(2.0)
 
@@ -56,7 +57,7 @@ class Decoder:
 
     Raises:
         ModelUnsupportedError: its generation config takes ``generate`` itself.
-        AnsweringFailedError: (by every pass) logits that are not finite.
+        AnsweringFailedError: (by every pass) logits that say nothing, or a checkpoint with damaged weights.
     """
 
     def __init__(self, model: Any) -> None:
@@ -67,6 +68,7 @@ class Decoder:
         self.dtype = model.dtype
         end = model.generation_config.eos_token_id
         self.end_ids: frozenset[int] = frozenset([end] if isinstance(end, int) else end or ())
+        self.weights = WeightCheck(model)
 
     def prefill(
         self, ids: Tensor, frames: FrameInputs, features: Sequence[Tensor | None], keep: int = 1
@@ -82,6 +84,7 @@ class Decoder:
         Returns:
             Logits (B, keep, V) and the filled cache.
         """
+        self.weights.require()
         cache = DynamicCache(config=self._model.config.get_text_config())
         with feed_image_features(self._model, features):
             made = self._model(
@@ -145,9 +148,10 @@ def finite(logits: Tensor) -> Tensor:
     """The same logits.
 
     Raises:
-        AnsweringFailedError: one of them is infinite or NaN.
+        AnsweringFailedError: one of them is infinite or NaN, or larger than any that tells a probability.
     """
-    if not bool(torch.isfinite(logits).all()):
+    low, high = logits.aminmax()  # NaN where there is one
+    if not bool(torch.isfinite(low) & (high < LARGEST_LOGIT)):
         raise AnsweringFailedError
     return logits
 

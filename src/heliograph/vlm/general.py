@@ -34,7 +34,7 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.prompt_text import neutralised
-from heliograph.types import Answer, Grid, VisualTokens
+from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.decoding import finite, steps_of, to_answer
 from heliograph.vlm.image_features import FeatureLayout, output_with, tokens_of
 from heliograph.vlm.model import Verification
@@ -47,6 +47,7 @@ from heliograph.vlm.prompt import (
     messages_of,
     placeholder_id,
 )
+from heliograph.vlm.weights import WeightCheck
 from heliograph.vlm.tap import METHOD, feed_output, find_owner
 
 __all__ = ["GREY", "GeneralModel"]
@@ -93,6 +94,7 @@ class GeneralModel:
         except Exception as error:  # a foreign processor can fail in any way on its first photo
             raise ModelUnsupportedError from error
         self.hidden_size = layout.width
+        self._weights = WeightCheck(model)
 
     def _opened(self) -> tuple[FeatureLayout, Grid]:
         """Layout and grid of a usual photo; and whether the processor takes photos in the call that makes prompts."""
@@ -113,15 +115,16 @@ class GeneralModel:
 
         Raises:
             ShapeError: the processor does not take photos of such a shape, or it has more than 2**22 pixels.
-            AnsweringFailedError: the tower gives values that are not finite.
+            AnsweringFailedError: the tower gives values that are no tokens, or the checkpoint has damaged weights.
         """
         check_pixels(photo.size)
+        self._weights.require()
         output = self._features(self._processed("", [photo]))
         grid = self.layouts.grid(photo.size)
         values = tokens_of(output).float().cpu().numpy()
         if values.shape[0] != grid.tokens:
             raise ModelUnsupportedError
-        if not np.isfinite(values).all():
+        if not tokens_make_sense(values):
             raise AnsweringFailedError
         return VisualTokens(np.ascontiguousarray(values), grid)
 
@@ -158,7 +161,7 @@ class GeneralModel:
         Raises:
             QuestionEmptyError, QuestionTooLongError: the question cannot be asked, or not with so many photos.
             ShapeError, StreamDamagedError: tokens of the wrong shape for their photo's size, or not finite.
-            AnsweringFailedError: the model gives logits that are not finite.
+            AnsweringFailedError: the model gives logits that say nothing, or the checkpoint has damaged weights.
         """
         if max_new_tokens < 1 or not 1 <= len(images) <= MAX_IMAGES_PER_QUESTION:
             raise UsageError
@@ -188,8 +191,9 @@ class GeneralModel:
 
         Raises:
             ShapeError: the tokens do not fit the photo's size.
-            AnsweringFailedError: the logits are not finite.
+            AnsweringFailedError: the logits say nothing, or the checkpoint has damaged weights.
         """
+        self._weights.require()
         size = photo_size(grid)
         layout = self.layouts.of((size,))
         made = self._processed(question, [Image.new("RGB", size, GREY)])
@@ -217,7 +221,7 @@ class GeneralModel:
         layout = self.layouts.of((photo_size(tokens.grid),))
         if tokens.values.shape != (layout.rows, layout.width):
             raise ShapeError
-        if not np.isfinite(tokens.values).all():
+        if not tokens_make_sense(tokens.values):
             raise StreamDamagedError
         return np.ascontiguousarray(tokens.values, dtype=np.float32)
 
@@ -258,6 +262,7 @@ class GeneralModel:
         return self.processor(text=[text], images=pictures, return_tensors="pt", **written)
 
     def _generated(self, made: dict[str, Any], limit: int) -> Answer:
+        self._weights.require()
         if self._positions is not None and made["input_ids"].shape[1] + limit > self._positions:
             raise QuestionTooLongError
         needs = {"tokenizer": self.processor.tokenizer} if self.torch_model.generation_config.stop_strings else {}

@@ -28,7 +28,7 @@ from heliograph.errors import (
     StreamDamagedError,
     UsageError,
 )
-from heliograph.types import Answer, Grid, VisualTokens
+from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.batching import answer_batch
 from heliograph.vlm.decoding import Decoder, Step, to_answer
 from heliograph.vlm.loading import load_pretrained
@@ -94,10 +94,11 @@ class VisionLanguageModel:
         """Visual tokens of several photos in one pass of the model's own encoder.
 
         Raises:
-            AnsweringFailedError: it gives values that are not finite.
+            AnsweringFailedError: it gives values that are no tokens, or the checkpoint has damaged weights.
         """
         if not photos:
             return []
+        self.decoder.weights.require()
         frames = self.prompts.pixels(list(photos))
         made = self.torch_model.get_image_features(
             frames.pixel_values.to(self.decoder.device, self.decoder.dtype),
@@ -105,7 +106,7 @@ class VisionLanguageModel:
             return_dict=True,
         )
         values = torch.cat(list(made.pooler_output)).float().cpu().numpy().reshape(len(photos), -1, self.hidden_size)
-        if not np.isfinite(values).all():
+        if not tokens_make_sense(values):
             raise AnsweringFailedError
         return [VisualTokens(np.ascontiguousarray(one), self.grid) for one in values]
 
@@ -221,7 +222,7 @@ class VisionLanguageModel:
         values = tokens.values
         if values.shape != (self.grid.tokens, self.hidden_size):
             raise ShapeError
-        if not np.isfinite(values).all():
+        if not tokens_make_sense(values):
             raise StreamDamagedError
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.decoder.device, self.decoder.dtype)
 

@@ -64,6 +64,6 @@ def test_weights_of_another_shape_or_no_number_are_refused(name: str) -> None:
     with pytest.raises(BundleDamagedError):
         head().check(LATENTS + 1)
     values = getattr(head(), name)
-    for wrong in (values[:-1], values[..., None], np.where(values > 0, np.nan, values)):
+    for wrong in (values[:-1], values[..., None], np.where(values > 0, np.nan, values), values + np.float32(3e38)):
         with pytest.raises(BundleDamagedError):
             replace(head(), **{name: wrong}).check(LATENTS)

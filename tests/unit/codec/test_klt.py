@@ -233,6 +233,7 @@ def test_constant_mean_tokens_need_almost_nothing(codec: KltCodec) -> None:
         np.zeros(240, np.float32),
         np.full((20, 12), np.nan, np.float32),
         np.full((20, 12), np.inf, np.float32),
+        np.full((20, 12), 2.0**30, np.float32),
     ],
 )
 def test_tokens_of_another_shape_or_not_finite_are_refused(codec: KltCodec, values: np.ndarray) -> None:
@@ -304,6 +305,8 @@ def test_damaged_tables_are_refused(codec: KltCodec, tmp_path: Path) -> None:
         ({**facts, "format": 2}, arrays),
         ({**facts, "mode": "xdct"}, arrays),
         ({**facts, "step": 0}, arrays),
+        ({**facts, "step": 1e-30}, arrays),
+        ({**facts, "step": 1e30}, arrays),
         ({**facts, "grid": [8, 8]}, arrays),
         ({}, arrays),
         (facts, {name: array for name, array in arrays.items() if name != "mean"}),
@@ -311,10 +314,33 @@ def test_damaged_tables_are_refused(codec: KltCodec, tmp_path: Path) -> None:
         (facts, {**arrays, "mean": mean * np.float32(np.nan)}),
         (facts, {**arrays, "mean": mean[:, :, None, None, None]}),
     ]
+    for name in ("mean", "forward", "inverse", "grid_forward", "grid_inverse"):
+        for value in (np.nan, -np.inf, 3e38, -1e20):  # the last two are numbers, whose squares float32 does not hold
+            one = arrays[name].copy()
+            one.flat[1] = value
+            changes.append((facts, {**arrays, name: one}))
     for changed_facts, changed_arrays in changes:
         write_arrays(tmp_path, "klt", changed_facts, changed_arrays)
         with pytest.raises(BundleDamagedError):
             KltCodec.load(tmp_path)
+
+
+def test_the_largest_tokens_and_tables_that_are_read_overflow_nowhere(
+    codec: KltCodec, photos: list[VisualTokens], tmp_path: Path
+) -> None:
+    codec.save(tmp_path)
+    facts, arrays = read_arrays(tmp_path, "klt")
+    most = np.nextafter(np.float32(2.0**20), np.float32(0))
+    for name in ("forward", "inverse", "grid_forward", "grid_inverse"):
+        arrays[name] = np.full_like(arrays[name], most)
+    arrays["mean"] = np.full_like(arrays["mean"], -np.nextafter(np.float32(2.0**30), np.float32(0)))
+    for step in (2.0**-20, float(most)):
+        write_arrays(tmp_path, "klt", {**facts, "step": step}, arrays)
+        extreme = KltCodec.load(tmp_path)
+        with np.errstate(all="raise", under="ignore"):
+            encoded = extreme.encode(VisualTokens(-arrays["mean"], photos[0].grid))
+            restored = extreme.decode(encoded.header, encoded.segments)
+        assert np.isfinite(restored.values).all()
 
 
 def test_damaged_files_are_refused(codec: KltCodec, tmp_path: Path) -> None:

@@ -160,6 +160,11 @@ def test_damaged_tables_are_refused(quantiser: ProductCodec, tmp_path: Path) -> 
     wrong: list[ProductTables] = [
         dataclasses.replace(tables, mean=tables.mean[:-1]),
         dataclasses.replace(tables, inverse=tables.inverse * np.float32(np.inf)),
+        *(
+            dataclasses.replace(tables, **{name: spoilt(getattr(tables, name), value)})
+            for name in ("mean", "forward", "inverse", "centroids", "retained")
+            for value in (np.nan, 3e38, -1e20)
+        ),
         dataclasses.replace(tables, owner=tables.owner + 64),
         dataclasses.replace(tables, owner=tables.owner[::-1]),
         dataclasses.replace(tables, retained=tables.retained[None]),
@@ -167,6 +172,13 @@ def test_damaged_tables_are_refused(quantiser: ProductCodec, tmp_path: Path) -> 
     for one in wrong:
         with pytest.raises(BundleDamagedError):
             one.check()
+
+
+def spoilt(values: np.ndarray, value: float) -> np.ndarray:
+    """A copy with one other value."""
+    made = values.copy()
+    made.flat[-1] = value
+    return made
 
 
 def test_variances_are_spread_evenly() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,15 +14,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from heliograph.codec.klt import KltCodec
 from heliograph.controllers.region import Found
-from heliograph.errors import AnsweringFailedError
+from heliograph.errors import AnsweringFailedError, StreamDamagedError
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.jobs import AnswerJob, Purpose
 from heliograph.types import Answer, EncodedImage, VisualTokens
 from heliograph.vlm.attention import Looker, layer_maps
-from heliograph.vlm.decoding import Step, to_answer
+from heliograph.vlm.decoding import Step, finite, to_answer
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.model import VisionLanguageModel
 from heliograph.vlm.opening import open_model
@@ -116,6 +118,74 @@ def test_a_bad_weight_of_the_vision_tower_makes_no_tokens(value: float, model: A
                 model.encode_image(photos[0])
             with pytest.raises(AnsweringFailedError):
                 model.answer(QUESTION, [photos[0]], max_new_tokens=LIMIT)
+
+
+ABSURD = (3e38, -1e20, 2.0**20)
+"""Numbers, whose products or squares may not be any."""
+
+
+def checkpoint_with(source: Path, folder: Path, part: str, value: float) -> str:
+    """A copy of a checkpoint in which one number of the first weight of such a name is this one."""
+    shutil.copytree(source, folder)
+    path = folder / "model.safetensors"
+    weights = {name: weight.clone() for name, weight in load_file(path).items()}
+    name = next(name for name in sorted(weights) if part in name and name.endswith("weight"))
+    weights[name].view(-1)[3] = value
+    save_file(weights, path, metadata={"format": "pt"})
+    return str(folder)
+
+
+@pytest.mark.parametrize("value", ABSURD)
+@pytest.mark.parametrize(
+    ("family", "part"),
+    [
+        ("reference", "vision_model.encoder.layers.0.mlp.fc2"),
+        ("reference", "connector"),
+        ("reference", "text_model.layers.0.input_layernorm"),
+        ("reference", "text_model.norm"),
+        ("qwen", "visual.blocks.0.norm1"),
+        ("qwen", "language_model.norm"),
+    ],
+)
+def test_an_absurd_weight_in_the_file_is_an_error_on_every_way(
+    family: str,
+    part: str,
+    value: float,
+    model_folder: Path,
+    tiny_qwen3_vl: Path,
+    photos: list[Image.Image],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source = model_folder if family == "reference" else tiny_qwen3_vl
+    sound = open_model(str(source))
+    assert not caplog.records
+    tokens = sound.encode_image(photos[0])
+    draft = sound.answer(QUESTION, [tokens], max_new_tokens=LIMIT)
+    model = open_model(checkpoint_with(source, tmp_path / "model", part, value))
+    assert part in caplog.text
+    for way in (*ways(model, photos[0], tokens, draft).values(), lambda: model.encode_image(photos[0])):
+        with pytest.raises(AnsweringFailedError):
+            way()
+
+
+@pytest.mark.parametrize("value", [2.0**30, -3e38])
+def test_tokens_that_no_norm_bears_are_refused(value: float, model: Any, photos: list[Image.Image]) -> None:
+    tokens = model.encode_image(photos[0])
+    values = tokens.values.copy()
+    values[1, 2] = value
+    with pytest.raises(StreamDamagedError):
+        model.answer(QUESTION, [VisualTokens(values, tokens.grid)], max_new_tokens=LIMIT)
+
+
+@pytest.mark.parametrize("value", [2.0**16, 3e38, math.inf, -math.inf, math.nan])
+def test_logits_that_tell_no_probability(value: float) -> None:
+    logits = torch.full((2, 5), torch.finfo(torch.float32).min)  # how some families forbid a token
+    logits[:, 1] = 20.0
+    assert finite(logits) is logits
+    logits[1, 3] = value
+    with pytest.raises(AnsweringFailedError):
+        finite(logits)
 
 
 class NoNumbers:

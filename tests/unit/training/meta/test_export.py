@@ -223,7 +223,8 @@ def test_a_decoder_that_gives_no_numbers_restores_nothing(codec: MetaCodec, valu
 def test_an_error_head_whose_sums_overflow_foretells_nothing(codec: MetaCodec) -> None:
     encoded = codec.encode(tokens_of(1))
     loud = ErrorHead(*(np.full_like(getattr(codec.tables.head, name), 3e38) for name in ErrorHead.ARRAYS))
-    loud.check(SIZES.latents)  # each weight is a number
+    with pytest.raises(BundleDamagedError):
+        loud.check(SIZES.latents)  # each weight is a number, and no bundle with them is read
     tables = dataclasses.replace(codec.tables, head=loud)
     with pytest.raises(AnsweringFailedError):
         MetaCodec(tables, codec._folder).expect(encoded.header, encoded.segments, "what is it?")
