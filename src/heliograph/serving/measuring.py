@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
 
+from heliograph.clock import worked_s
 from heliograph.codec.expectation import Expectation
 from heliograph.controllers.base import ENERGY, EXPECTATION
 from heliograph.serving.cloud import Cloud
 from heliograph.types import EncodedImage
+
+_Arguments, _Made = ParamSpec("_Arguments"), TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -41,3 +45,18 @@ def measure(cloud: Cloud, encoded: EncodedImage, reads: frozenset[str], question
         return Measured(energy)
     foretold = {question_id: cloud.expect(encoded, text) for question_id, text in questions.items()}
     return Measured(energy, {question_id: one for question_id, one in foretold.items() if one is not None})
+
+
+class Meter:
+    """Processor seconds of one piece of work, whatever thread it is done in and however it ends."""
+
+    def __init__(self) -> None:
+        self.worked_s = 0.0
+
+    def run(self, work: Callable[_Arguments, _Made], *arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Made:
+        """Do it; raises what it raises."""
+        started = worked_s()
+        try:
+            return work(*arguments, **named)
+        finally:
+            self.worked_s += worked_s() - started

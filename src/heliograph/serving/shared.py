@@ -80,7 +80,9 @@ class Shared:
     """What all connections of one server share.
 
     Attributes:
+        turns: the queue of those who make the event loop work more than they may.
         measuring: held by the one session whose prefix is measured.
+        measuring_turns: as ``turns``, for measuring.
         clock: seconds, ascending.
     """
 
@@ -98,3 +100,4 @@ class Shared:
     clock: Callable[[], float] = now_s
     keys: tuple[bytes, ...] = ()
     nonces: Nonces = field(default_factory=Nonces)
+    measuring_turns: Turns = field(default_factory=Turns.for_measuring)
