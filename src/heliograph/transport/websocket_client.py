@@ -17,6 +17,7 @@ from websockets.exceptions import (
     InvalidURI,
     WebSocketException,
 )
+from websockets.uri import parse_uri
 
 from heliograph.clock import now_s
 from heliograph.errors import (
@@ -47,6 +48,7 @@ CLOSE_TIMEOUT_S = 2.0
 """For the closing handshake: nothing is lost with it, so nobody waits longer, however slow the link is."""
 
 MAX_QUEUED_MESSAGES = 4
+_MOST_SHOWN = 200
 SEND_BUFFER_BYTES = 4096
 """Unsent bytes that asyncio and the kernel may hold each before ``send`` waits."""
 
@@ -232,6 +234,18 @@ class WebsocketConnection:
         self._websocket.transport.abort()
 
 
+def check_address(url: str) -> None:
+    """Refuse what is no address of a cloud, before anything is done for it.
+
+    Raises:
+        UsageError: not ``ws://host:port/path`` or ``wss://...``.
+    """
+    try:
+        parse_uri(url)
+    except (InvalidURI, ValueError) as error:
+        raise UsageError().noted(f"{url[:_MOST_SHOWN]}: an address is ws://host:port or wss://host:port.") from error
+
+
 async def open_websocket(
     url: str,
     access_token: str = "",
@@ -263,6 +277,7 @@ async def open_websocket(
         MissingExtraError: the environment names a SOCKS proxy, and ``heliograph[socks]`` is not installed.
         UsageError: not a websocket address, or a token with characters that no header may hold.
     """
+    check_address(url)
     proxy: str | None = None
     try:
         proxy = proxy_for(url)
@@ -279,7 +294,8 @@ def _options(access_token: str, ssl: SSLContext | None, proxy: str | None) -> di
     options: dict[str, Any] = {"ssl": ssl} if ssl is not None else {}
     if access_token:
         if not (access_token.isascii() and access_token.isprintable()):
-            raise UsageError  # what could end the header line and begin another
+            # What could end the header line and begin another.
+            raise UsageError().noted("The access token has characters that are not printable ASCII.")
         options["additional_headers"] = {"Authorization": f"Bearer {access_token}"}
     return {
         "compression": None,
@@ -359,7 +375,7 @@ def _opening_error(error: Exception, *, proxied: bool) -> HeliographError:
         return TimedOutError()
     if isinstance(error, SSLCertVerificationError):  # which is a ValueError too
         return ServerUnreachableError(proxied=proxied).noted(f"Its certificate is not trusted: {error.verify_message}.")
-    if isinstance(error, InvalidURI | ValueError):  # ValueError: no host name, or TLS given for ws://
+    if isinstance(error, ValueError):  # TLS given for ws://
         return UsageError()
     if isinstance(error, InvalidStatus) and error.response.status_code in _FORBIDDEN_STATUSES:
         status = error.response.status_code
