@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from heliograph.cli.command import EXIT_DONE, Command, answer_tokens, note, say, seconds
 from heliograph.cli.key_option import add_key_option, first_key
-from heliograph.cli.links import add_connection_options, opener_of
+from heliograph.cli.links import add_connection_options, opener_of, retry_notes
 from heliograph.cli.live import DraftDisplay
 from heliograph.cli.photo_options import add_photo_options, choose_setting, open_device, photo_named
 from heliograph.cli.planning import add_planning_options, ask_by_plan, is_planned, plan_data
@@ -99,7 +99,7 @@ async def _ask(
     from heliograph.edge.client import DeviceClient
 
     opener, token = opener_of(arguments)
-    async with DeviceClient(opener, device, token, key=first_key(arguments)) as client:
+    async with DeviceClient(opener, device, token, key=first_key(arguments), on_retry=retry_notes(arguments)) as client:
         return await client.ask(
             arguments.photo,
             arguments.question,

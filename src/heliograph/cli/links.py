@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from heliograph.cli.command import needs, warn
+from heliograph.cli.command import needs, note, warn
+from heliograph.cli.text import printable
 from heliograph.config import read_access_tokens
-from heliograph.errors import FileUnreadableError, TlsFilesError, TokenFileError, UsageError
+from heliograph.errors import FileUnreadableError, HeliographError, TlsFilesError, TokenFileError, UsageError
 from heliograph.reading.files import check_regular
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def opener_of(arguments: argparse.Namespace) -> tuple[Callable[[], Awaitable[Con
         UsageError: an address that is none, a certificate without its key, or one for a server without TLS.
     """
     from heliograph.transport.links import parse_link
-    from heliograph.transport.websocket_client import check_address
+    from heliograph.transport.opening_errors import check_address
 
     link = parse_link(arguments.link) if arguments.link else None
     token = read_access_tokens(arguments.token_file)[0] if arguments.token_file else ""
@@ -54,6 +55,20 @@ def opener_of(arguments: argparse.Namespace) -> tuple[Callable[[], Awaitable[Con
     if token and is_in_the_clear(arguments.server):
         warn("the access token travels unencrypted, and whoever sees it can use it: prefer wss://")
     return connection_opener(arguments.server, token, context, link), token
+
+
+def retry_notes(arguments: argparse.Namespace) -> Callable[[HeliographError], None]:
+    """What says on standard error why a connection is tried again: every reason once, so that a deadline of minutes is
+    not spent in silence on a set-up that cannot work."""
+    known: set[str] = set()
+
+    def note_retry(error: HeliographError) -> None:
+        text = " ".join([str(error), *map(printable, getattr(error, "__notes__", ()))])
+        if text not in known:
+            known.add(text)
+            note(arguments, f"trying again: {text}")
+
+    return note_retry
 
 
 def is_in_the_clear(server: str) -> bool:

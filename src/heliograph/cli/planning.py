@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from heliograph.cli.command import note, share
 from heliograph.cli.key_option import first_key
+from heliograph.cli.links import retry_notes
 from heliograph.cli.stopping import NO_REGION
 from heliograph.cli.text import byte_count, milliseconds, printable, table
 from heliograph.errors import UsageError
@@ -97,7 +98,9 @@ async def ask_by_plan(
 
     goal = Goal(DEFAULT_QUALITY if arguments.quality is None else arguments.quality, arguments.deadline)
     only = None if arguments.strategy is None else frozenset({arguments.strategy})
-    async with PlannedClient(opener, device, token, only=only, key=first_key(arguments)) as client:
+    async with PlannedClient(
+        opener, device, token, only=only, key=first_key(arguments), on_retry=retry_notes(arguments)
+    ) as client:
         return await client.ask(
             arguments.photo,
             arguments.question,

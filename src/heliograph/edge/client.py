@@ -32,7 +32,14 @@ from heliograph.edge.region import Box, RegionSending, region_encoder
 from heliograph.edge.report import AskReport, Draft
 from heliograph.edge.resuming import Counters, DeviceSessionKeeper
 from heliograph.edge.streams import HeldPhotos, PhotoStream
-from heliograph.errors import ConnectionLostError, PhotoMissingError, ServerBusyError, TimedOutError, UnknownImageError
+from heliograph.errors import (
+    ConnectionLostError,
+    HeliographError,
+    PhotoMissingError,
+    ServerBusyError,
+    TimedOutError,
+    UnknownImageError,
+)
 from heliograph.protocol.frames import AnswerFlag
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, label
@@ -93,6 +100,8 @@ class DeviceClient:
             deadline allows.
         jitter: numbers from 0 to below 1, so that devices that lost a cloud together do not come back together.
         key: shared with the cloud, to authenticate question, photo and answer; empty for none.
+        on_retry: called with what is wrong before every further attempt to get a connection, or room in a cloud that
+            is full, but the first one.
     """
 
     def __init__(
@@ -105,13 +114,22 @@ class DeviceClient:
         jitter: Callable[[], float] = random.random,
         *,
         key: bytes = b"",
+        on_retry: Callable[[HeliographError], None] | None = None,
     ) -> None:
         self._device = device
         self._clock = clock
         self._turn = asyncio.Lock()
         self._photos = HeldPhotos()
         self._session = DeviceSessionKeeper(
-            open_connection, device.bundle_hash, access_token, self._photos, clock, Backoff(jitter), reconnect_s, key
+            open_connection,
+            device.bundle_hash,
+            access_token,
+            self._photos,
+            clock,
+            Backoff(jitter),
+            reconnect_s,
+            key,
+            on_retry,
         )
 
     async def __aenter__(self) -> Self:

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from heliograph.edge.client import DeviceClient
-from heliograph.errors import ConnectionLostError, ServerUnreachableError
+from heliograph.errors import ConnectionLostError, HeliographError, ServerUnreachableError
 from heliograph.protocol.events import Event, ImageAnnounced, ImageFinished, SegmentReceived
 from heliograph.transport.base import Connection
 from scripted_cloud import PHOTO, Cloud, FakeDevice, run, stream
@@ -90,5 +90,27 @@ def test_where_nothing_is_to_be_tried_again_a_lost_connection_is_named_and_the_n
                 await client.ask(PHOTO, "colour?", strategy="jpeg")
             assert (await client.ask(PHOTO, "colour?", strategy="jpeg")).payload_bytes == 501
         assert len(cloud.connections) == 2
+
+    run(test)
+
+
+def test_trying_again_is_said_from_the_second_attempt_on() -> None:
+    """The first attempt after a break is nothing unusual; what goes on after it is."""
+
+    async def test() -> None:
+        cloud, refused = Cloud(breaks_once_in_the_middle), list[int]()
+
+        async def refuses_twice() -> Connection:
+            if len(cloud.connections) == 1 and len(refused) < 2:
+                refused.append(1)
+                raise ServerUnreachableError
+            return await cloud.open()
+
+        told = list[type[HeliographError]]()
+        async with DeviceClient(
+            refuses_twice, FakeDevice(PAYLOAD), on_retry=lambda error: told.append(type(error))
+        ) as client:
+            assert (await client.ask(PHOTO, "colour?", strategy="jpeg")).answer == "blue"
+        assert told == [ServerUnreachableError, ServerUnreachableError]
 
     run(test)
