@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heliograph.cli.command import EXIT_DONE, Command, note, say, whole_number
+from heliograph.cli.command import EXIT_DONE, Command, answer_tokens, note, say, whole_number
 from heliograph.cli.files import read_file
 from heliograph.cli.key_option import add_key_option, all_keys
 from heliograph.cli.photo_options import add_bundle_option, open_bundle
@@ -24,7 +24,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("question", metavar="QUESTION", help="1 to 2000 characters")
     parser.add_argument("--segments", metavar="K", type=whole_number, help="use the first K segments only")
     parser.add_argument(
-        "--max-tokens", metavar="N", type=whole_number, default=64, help="longest answer in tokens (default: 64)"
+        "--max-tokens",
+        metavar="N",
+        type=answer_tokens,
+        default=64,
+        help="longest answer, 1 to 1024 tokens (default: 64)",
     )
     add_key_option(parser, "keys in hex, one a line: answer only from what one of them authenticates")
     add_model_option(parser)

@@ -7,16 +7,15 @@ import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from heliograph.cli.command import EXIT_DONE, Command, note, say, seconds, whole_number
+from heliograph.cli.command import EXIT_DONE, Command, answer_tokens, note, say, seconds
 from heliograph.cli.key_option import add_key_option, first_key
-from heliograph.cli.links import add_connection_options, opener_of
+from heliograph.cli.links import add_connection_options, opener_of, retry_notes
 from heliograph.cli.live import DraftDisplay
 from heliograph.cli.photo_options import add_photo_options, choose_setting, open_device, photo_named
 from heliograph.cli.planning import add_planning_options, ask_by_plan, is_planned, plan_data
-from heliograph.cli.stopping import add_stop_options, is_said, stop_wish
+from heliograph.cli.stopping import add_stop_options, stop_wish
 from heliograph.cli.text import answer_text, byte_count, milliseconds
 from heliograph.config import SERVER_VARIABLE, default_server
-from heliograph.errors import UsageError
 
 if TYPE_CHECKING:
     from heliograph.edge.device import Device
@@ -46,7 +45,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout", metavar="SECONDS", type=seconds, default=120.0, help="for everything together (default: 120)"
     )
     parser.add_argument(
-        "--max-tokens", metavar="N", type=whole_number, default=64, help="longest answer in tokens (default: 64)"
+        "--max-tokens",
+        metavar="N",
+        type=answer_tokens,
+        default=64,
+        help="longest answer, 1 to 1024 tokens (default: 64)",
     )
 
 
@@ -68,8 +71,6 @@ def _run_told(arguments: argparse.Namespace) -> int:
 
 
 def _run_planned(arguments: argparse.Namespace) -> int:
-    if is_said(arguments):
-        raise UsageError  # the plan says when to stop
     _, device = open_device(arguments.bundle, arguments.strategy)
     with DraftDisplay(quiet=arguments.json) as display:
         opener, token = opener_of(arguments)
@@ -98,7 +99,7 @@ async def _ask(
     from heliograph.edge.client import DeviceClient
 
     opener, token = opener_of(arguments)
-    async with DeviceClient(opener, device, token, key=first_key(arguments)) as client:
+    async with DeviceClient(opener, device, token, key=first_key(arguments), on_retry=retry_notes(arguments)) as client:
         return await client.ask(
             arguments.photo,
             arguments.question,

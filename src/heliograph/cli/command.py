@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from heliograph.cli.text import json_text, printable
+from heliograph.cli.text import json_text, printable, shortened
 from heliograph.errors import UsageError
+from heliograph.protocol.limits import MAX_ANSWER_TOKENS
 
 EXIT_DONE, EXIT_BROKEN, EXIT_ERROR, EXIT_INTERNAL, EXIT_INTERRUPTED = 0, 1, 2, 70, 130
+
+_MOST_SHOWN = 100
+_DAY_S = 86_400
+_LARGEST = (1 << 63) - 1
+"""What seeds and counts of the libraries below can hold."""
 
 
 class ArgumentError(UsageError):
@@ -75,72 +82,94 @@ def warn(text: str) -> None:
     print(f"heliograph: warning: {text}", file=sys.stderr, flush=True)
 
 
+def _number(text: str, read: Callable[[str], Any], fits: Callable[[Any], bool], form: str) -> Any:
+    """``text`` as ``read`` reads it.
+
+    Args:
+        text: from the command line.
+        read: gives the value, or raises ValueError.
+        fits: whether the value is within its bounds.
+        form: what was wanted, for people.
+
+    Raises:
+        argparse.ArgumentTypeError: says what was given and what was wanted.
+    """
+    with contextlib.suppress(ValueError):
+        if fits(value := read(text)):
+            return value
+    raise argparse.ArgumentTypeError(f"{shortened(text, _MOST_SHOWN)!r} is not {form}")
+
+
 def positive_int(text: str) -> int:
     """Argument type: a whole number above 0."""
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
-
-
-def positive_minutes(text: str) -> float:
-    """Argument type: minutes above 0, and no more than ten weeks."""
-    value = float(text)
-    if not 0 < value <= 100_000:
-        raise ValueError
-    return value
-
-
-def pixel_size(text: str) -> tuple[int, int]:
-    """Argument type: width and height in pixels, as in 640x480."""
-    width, height = map(positive_int, text.lower().split("x"))
-    return width, height
+    return int(_number(text, int, lambda value: 1 <= value <= _LARGEST, "a whole number from 1 to 2^63 - 1"))
 
 
 def whole_number(text: str) -> int:
     """Argument type: a whole number from 0 up."""
-    value = int(text)
-    if value < 0:
-        raise ValueError
-    return value
+    return int(_number(text, int, lambda value: 0 <= value <= _LARGEST, "a whole number from 0 to 2^63 - 1"))
+
+
+def answer_tokens(text: str) -> int:
+    """Argument type: how many tokens an answer may have, as the protocol bounds it."""
+    form = f"a number of tokens from 1 to {MAX_ANSWER_TOKENS}"
+    return int(_number(text, int, lambda value: 1 <= value <= MAX_ANSWER_TOKENS, form))
+
+
+def positive_minutes(text: str) -> float:
+    """Argument type: minutes above 0, and no more than ten weeks."""
+    return float(_number(text, float, lambda value: 0 < value <= 100_000, "a number of minutes above 0, up to 100000"))
+
+
+def pixel_size(text: str) -> tuple[int, int]:
+    """Argument type: width and height in pixels, as in 640x480."""
+
+    def read(text: str) -> tuple[int, int]:
+        width, height = map(int, text.lower().split("x"))
+        return width, height
+
+    size: tuple[int, int] = _number(
+        text, read, lambda size: 1 <= min(size) <= max(size) <= _LARGEST, "a width and height such as 640x480"
+    )
+    return size
 
 
 def share(text: str) -> float:
     """Argument type: a number from 0 to 1."""
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise ValueError
-    return value
+    return float(_number(text, float, lambda value: 0 <= value <= 1, "a share from 0 to 1, such as 0.95"))
 
 
 def seconds(text: str) -> float:
     """Argument type: a time above 0 and at most a day."""
-    value = float(text)
-    if not 0 < value <= 86_400:
-        raise ValueError
-    return value
+    return float(_number(text, float, lambda value: 0 < value <= _DAY_S, "a number of seconds above 0, up to a day"))
 
 
 def seconds_or_none(text: str) -> float:
     """Argument type: a time from 0 to a day."""
-    value = float(text)
-    if not 0 <= value <= 86_400:
-        raise ValueError
-    return value
+    return float(_number(text, float, lambda value: 0 <= value <= _DAY_S, "a number of seconds from 0 to a day"))
 
 
 def byte_size(text: str) -> int:
     """Argument type: a number of bytes, or of K, M or G (1024 of one another)."""
-    number, unit = (text[:-1], text[-1:].upper()) if text[-1:].isalpha() else (text, "")
-    value = whole_number(number) << {"": 0, "K": 10, "M": 20, "G": 30}.get(unit, -1)
-    if value >= 1 << 50:
-        raise ValueError
-    return value
+
+    def read(text: str) -> int:
+        number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+        return int(number) << {"": 0, "K": 10, "M": 20, "G": 30}.get(unit, -1)
+
+    return int(_number(text, read, lambda value: 0 <= value < 1 << 50, "a number of bytes such as 4096, 64K or 32M"))
 
 
 def port(text: str) -> int:
     """Argument type: a TCP port; 0 lets the system choose."""
-    value = int(text)
-    if not 0 <= value <= 65_535:
-        raise ValueError
-    return value
+    return int(_number(text, int, lambda value: 0 <= value <= 65_535, "a port from 0 to 65535"))
+
+
+def needs(arguments: argparse.Namespace, option: str, other: str) -> None:
+    """Refuse an option that is of no use without another one; both are named as on the command line.
+
+    Raises:
+        UsageError: ``option`` was given, and ``other`` was not.
+    """
+    given, there = (getattr(arguments, name.lstrip("-").replace("-", "_")) for name in (option, other))
+    if given is not None and there is None:
+        raise UsageError().noted(f"{option} needs {other}.")

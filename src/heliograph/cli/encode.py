@@ -21,7 +21,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.strategy == "local":
-        raise UsageError  # nothing is sent, so there is nothing to store
+        raise UsageError().noted("--strategy local sends nothing, so there is nothing to store: choose another one.")
     from heliograph.codec.container import write_stream
     from heliograph.edge.photo import read_photo
     from heliograph.strategies.base import label

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from heliograph.cli.command import warn
+from heliograph.cli.command import needs, note, warn
+from heliograph.cli.text import printable
 from heliograph.config import read_access_tokens
-from heliograph.errors import FileUnreadableError, TlsFilesError, UsageError
+from heliograph.errors import FileUnreadableError, HeliographError, TlsFilesError, TokenFileError, UsageError
 from heliograph.reading.files import check_regular
 
 if TYPE_CHECKING:
@@ -35,18 +36,39 @@ def opener_of(arguments: argparse.Namespace) -> tuple[Callable[[], Awaitable[Con
 
     Raises:
         TokenFileError, FileUnreadableError, TlsFilesError, LinkTraceError: a file or link is of no use.
-        UsageError: a certificate without its key, or for a server without TLS.
+        UsageError: an address that is none, a certificate without its key, or one for a server without TLS.
     """
     from heliograph.transport.links import parse_link
+    from heliograph.transport.opening_errors import check_address
 
     link = parse_link(arguments.link) if arguments.link else None
     token = read_access_tokens(arguments.token_file)[0] if arguments.token_file else ""
+    check_address(arguments.server)
+    needs(arguments, "--tls-client-cert", "--tls-client-key")
+    needs(arguments, "--tls-client-key", "--tls-client-cert")
     context = tls_context(arguments.tls_ca, arguments.tls_client_cert, arguments.tls_client_key)
-    if arguments.tls_client_cert is not None and not _is_encrypted(arguments.server):
-        raise UsageError
+    if context is not None and not _is_encrypted(arguments.server):
+        option = "--tls-ca" if arguments.tls_client_cert is None else "--tls-client-cert"
+        raise UsageError().noted(f"{option} is for wss:// alone, and --server is {arguments.server}.")
+    if not (token.isascii() and token.isprintable()):
+        raise TokenFileError().noted(f"{arguments.token_file}: a device's token has printable ASCII characters alone.")
     if token and is_in_the_clear(arguments.server):
         warn("the access token travels unencrypted, and whoever sees it can use it: prefer wss://")
     return connection_opener(arguments.server, token, context, link), token
+
+
+def retry_notes(arguments: argparse.Namespace) -> Callable[[HeliographError], None]:
+    """What says on standard error why a connection is tried again: every reason once, so that a deadline of minutes is
+    not spent in silence on a set-up that cannot work."""
+    known: set[str] = set()
+
+    def note_retry(error: HeliographError) -> None:
+        text = " ".join([str(error), *map(printable, getattr(error, "__notes__", ()))])
+        if text not in known:
+            known.add(text)
+            note(arguments, f"trying again: {text}")
+
+    return note_retry
 
 
 def is_in_the_clear(server: str) -> bool:

@@ -13,10 +13,18 @@ import sys
 from collections.abc import Sequence
 
 from heliograph import __version__
-from heliograph.cli.command import EXIT_DONE, EXIT_ERROR, EXIT_INTERNAL, EXIT_INTERRUPTED, Command, Parser
+from heliograph.cli.command import (
+    EXIT_DONE,
+    EXIT_ERROR,
+    EXIT_INTERNAL,
+    EXIT_INTERRUPTED,
+    ArgumentError,
+    Command,
+    Parser,
+)
 from heliograph.cli.files import empty_folders_removed
 from heliograph.cli.text import printable
-from heliograph.errors import HeliographError, MissingExtraError
+from heliograph.errors import HeliographError, MissingExtraError, UsageError
 from heliograph.registry import Registry
 
 COMMANDS = {
@@ -55,11 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError, OSError):  # not every stream can be reconfigured
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(list(sys.argv[1:] if argv is None else argv))
+        return _run(argv)
     except HeliographError as error:
-        said = [str(error), *map(printable, getattr(error, "__notes__", ()))]
-        return _fail(error.name, " ".join(said), EXIT_ERROR, error)
+        return _fail(error.name, _told(error, argv), EXIT_ERROR, error)
     except ModuleNotFoundError as error:
         extra = _EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])
         if extra is None:
@@ -78,8 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    chosen = next((word for word in argv if not word.startswith("-")), "")
-    parser, command = build_parser(chosen)
+    parser, command = build_parser(_chosen(argv))
     if not argv:
         parser.print_help()
         return EXIT_DONE
@@ -90,6 +97,22 @@ def _run(argv: list[str]) -> int:
         code = command.run(arguments)
     sys.stdout.flush()
     return code
+
+
+def _chosen(argv: Sequence[str]) -> str:
+    """The word where the command's name belongs."""
+    return next((word for word in argv if not word.startswith("-")), "")
+
+
+def _told(error: HeliographError, argv: Sequence[str]) -> str:
+    """What is wrong, then the notes; of arguments that cannot be used the notes alone, where they say which."""
+    notes = [*map(printable, getattr(error, "__notes__", ()))]
+    if not isinstance(error, UsageError) or isinstance(error, ArgumentError):
+        return " ".join([str(error), *notes])
+    help_line = f"heliograph {_chosen(argv)} --help"
+    if not notes:
+        return str(error).replace("--help", help_line)
+    return f"{' '.join(notes).removesuffix('.')}; see {help_line}."
 
 
 def _look_up(arguments: argparse.Namespace) -> None:

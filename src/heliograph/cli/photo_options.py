@@ -146,7 +146,9 @@ def choose_setting(arguments: argparse.Namespace, strategy: Strategy, device: De
     if BUDGET_KNOB in strategy.default_setting:
         return setting | {BUDGET_KNOB: arguments.budget}
     if setting:
-        raise UsageError  # a fixed setting has the size that it has
+        raise UsageError().noted(
+            f"{strategy.name} with --setting {arguments.setting} has the size that it has: leave out --budget."
+        )
     from heliograph.edge.photo import load_photo
 
     return largest_within(strategy, load_photo(arguments.photo), device, arguments.budget)
@@ -158,11 +160,12 @@ def largest_within(strategy: Strategy, photo: Image, device: Device, budget: int
     Raises:
         UsageError: even the smallest is larger.
     """
-    best: tuple[int, Setting] | None = None
-    for setting in strategy.settings():
-        size = device.encode(photo, strategy.name, setting).payload_bytes
-        if size <= budget and (best is None or size > best[0]):
-            best = size, setting
-    if best is None:
-        raise UsageError
-    return best[1]
+    sizes = [(device.encode(photo, strategy.name, setting).payload_bytes, setting) for setting in strategy.settings()]
+    fitting = [one for one in sizes if one[0] <= budget]
+    if not fitting:
+        smallest = min(size for size, _ in sizes)
+        raise UsageError().noted(
+            f"--budget {budget}: the smallest setting of {strategy.name} takes {smallest} bytes of this photo; "
+            "klt and meta need less."
+        )
+    return max(fitting, key=lambda one: one[0])[1]

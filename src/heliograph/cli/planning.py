@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from heliograph.cli.command import note, share
 from heliograph.cli.key_option import first_key
+from heliograph.cli.links import retry_notes
+from heliograph.cli.stopping import NO_REGION
 from heliograph.cli.text import byte_count, milliseconds, printable, table
 from heliograph.errors import UsageError
 
@@ -62,9 +64,21 @@ def is_planned(arguments: argparse.Namespace) -> bool:
         UsageError: it shall, and is told what to send or when to stop all the same.
     """
     planned = arguments.quality is not None or arguments.deadline is not None or arguments.explain
-    if planned and (arguments.setting or arguments.budget is not None or arguments.target is not None):
-        raise UsageError
-    return bool(planned)
+    told = {
+        "--setting": bool(arguments.setting),
+        "--budget": arguments.budget is not None,
+        "--controller": arguments.controller is not None,
+        "--target": arguments.target is not None,
+        "--confidence": arguments.confidence is not None,
+        "--region": arguments.region != NO_REGION,
+    }
+    if planned and any(told.values()):
+        named = ", ".join(option for option, is_told in told.items() if is_told)
+        raise UsageError().noted(
+            f"With --quality, --deadline or --explain the device plans what it sends and when it stops: "
+            f"leave out {named}."
+        )
+    return planned
 
 
 async def ask_by_plan(
@@ -84,7 +98,9 @@ async def ask_by_plan(
 
     goal = Goal(DEFAULT_QUALITY if arguments.quality is None else arguments.quality, arguments.deadline)
     only = None if arguments.strategy is None else frozenset({arguments.strategy})
-    async with PlannedClient(opener, device, token, only=only, key=first_key(arguments)) as client:
+    async with PlannedClient(
+        opener, device, token, only=only, key=first_key(arguments), on_retry=retry_notes(arguments)
+    ) as client:
         return await client.ask(
             arguments.photo,
             arguments.question,

@@ -7,7 +7,7 @@ import json
 import logging
 from pathlib import Path
 
-from heliograph.cli.command import EXIT_DONE, Command, port, warn
+from heliograph.cli.command import EXIT_DONE, Command, needs, port, warn
 from heliograph.cli.key_option import add_key_option, warn_of_exposed_key
 from heliograph.cli.limit_options import add_limit_options, chosen_limits
 from heliograph.cli.photo_options import add_bundle_option
@@ -66,6 +66,8 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    for option, other in (("--tls-cert", "--tls-key"), ("--tls-key", "--tls-cert"), ("--tls-client-ca", "--tls-cert")):
+        needs(arguments, option, other)
     from heliograph.serving.runner import run_server
 
     logging.basicConfig(format="heliograph: %(name)s: %(message)s", level=logging.WARNING)

@@ -11,7 +11,7 @@ from heliograph.strategies.wire_ids import CONFIDENCE_WIRE_IDS, CONTROLLER_WIRE_
 
 _NO_LIMIT = 0
 _ENERGY = "energy"
-_NO_REGION = "never"
+NO_REGION = "never"
 
 
 def add_stop_options(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def add_stop_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--region",
         choices=tuple(REGION_WIRE_IDS),
-        default=_NO_REGION,
+        default=NO_REGION,
         help="when the cloud may ask for a region of the original (default: never)",
     )
 
@@ -48,8 +48,11 @@ def stop_wish(arguments: argparse.Namespace) -> dict[str, Any]:
 
     wish: dict[str, Any] = {"region": arguments.region}
     if arguments.budget is not None:
-        if arguments.target is not None or arguments.controller is not None or arguments.confidence is not None:
-            raise UsageError
+        for option in ("controller", "target", "confidence"):
+            if getattr(arguments, option) is not None:
+                raise UsageError().noted(
+                    f"--budget {arguments.budget} says when the stream ends: leave out --{option}."
+                )
         return wish | {"controller": "fixed", "target": _NO_LIMIT}
     if arguments.target is not None:
         wish |= {"controller": arguments.controller or _ENERGY, "target": share_code(arguments.target)}
@@ -58,9 +61,3 @@ def stop_wish(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.confidence is not None:
         wish |= {"confidence": arguments.confidence}
     return wish
-
-
-def is_said(arguments: argparse.Namespace) -> bool:
-    """Whether any of these options was given."""
-    given = (arguments.controller, arguments.target, arguments.confidence)
-    return any(one is not None for one in given) or arguments.region != _NO_REGION

@@ -37,7 +37,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.what == REFERENCE and arguments.photos is not None:
-        raise UsageError  # the reference model is trained on scenes, whose answers are known
+        raise UsageError().noted("train reference draws its own scenes, whose answers are known: leave out --photos.")
     written = _train_reference(arguments) if arguments.what == REFERENCE else fit(arguments)
     facts = {"trained": arguments.what, "folder": str(written)}
     say(arguments, f"{arguments.what} written to {printable(str(written))}", facts)

@@ -21,6 +21,11 @@ class Backoff:
         self._lost = 0
         self._busy = 0
 
+    @property
+    def failures(self) -> int:
+        """How many there were in a row."""
+        return self._lost + self._busy
+
     def restart(self) -> None:
         """Something was achieved: begin with short pauses again."""
         self._lost = self._busy = 0

@@ -30,9 +30,16 @@ from heliograph.edge.photo import Photo, read_photo
 from heliograph.edge.photo_identity import photo_identity, still_shows
 from heliograph.edge.region import Box, RegionSending, region_encoder
 from heliograph.edge.report import AskReport, Draft
-from heliograph.edge.resuming import DeviceSessionKeeper
+from heliograph.edge.resuming import Counters, DeviceSessionKeeper
 from heliograph.edge.streams import HeldPhotos, PhotoStream
-from heliograph.errors import ConnectionLostError, PhotoMissingError, ServerBusyError, TimedOutError, UnknownImageError
+from heliograph.errors import (
+    ConnectionLostError,
+    HeliographError,
+    PhotoMissingError,
+    ServerBusyError,
+    TimedOutError,
+    UnknownImageError,
+)
 from heliograph.protocol.frames import AnswerFlag
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, label
@@ -58,12 +65,15 @@ _MS_PER_S = 1e3
 
 
 @dataclass
-class _Timing:
-    """Clock of one question."""
+class _Turn:
+    """Clock and accounts of one question, over every attempt at it."""
 
     clock: Callable[[], float]
     started_s: float
     until_s: float
+    counters_before: Counters
+    reconnections_before: int
+    payload_bytes: int = 0
     encode_ms: float = 0.0
     photo_notes: tuple[str, ...] = ()
     photo_changed: bool = False
@@ -90,6 +100,8 @@ class DeviceClient:
             deadline allows.
         jitter: numbers from 0 to below 1, so that devices that lost a cloud together do not come back together.
         key: shared with the cloud, to authenticate question, photo and answer; empty for none.
+        on_retry: called with what is wrong before every further attempt to get a connection, or room in a cloud that
+            is full, but the first one.
     """
 
     def __init__(
@@ -102,13 +114,22 @@ class DeviceClient:
         jitter: Callable[[], float] = random.random,
         *,
         key: bytes = b"",
+        on_retry: Callable[[HeliographError], None] | None = None,
     ) -> None:
         self._device = device
         self._clock = clock
         self._turn = asyncio.Lock()
         self._photos = HeldPhotos()
         self._session = DeviceSessionKeeper(
-            open_connection, device.bundle_hash, access_token, self._photos, clock, Backoff(jitter), reconnect_s, key
+            open_connection,
+            device.bundle_hash,
+            access_token,
+            self._photos,
+            clock,
+            Backoff(jitter),
+            reconnect_s,
+            key,
+            on_retry,
         )
 
     async def __aenter__(self) -> Self:
@@ -189,29 +210,30 @@ class DeviceClient:
         until_s = self._clock() + deadline_s
         try:
             async with asyncio.timeout(deadline_s), self._turn:
-                timing = _Timing(self._clock, self._clock(), until_s)
+                session = self._session
+                turn = _Turn(self._clock, self._clock(), until_s, session.counters, session.reconnections)
                 if strategy == LOCAL:
-                    return await self._ask_device(photo, asked, timing)
+                    return await self._ask_device(photo, asked, turn)
                 sending = region_sending or RegionSending()
                 try:
-                    return await self._ask_cloud(photo, strategy, completed, asked, timing, sending)
+                    return await self._ask_cloud(photo, strategy, completed, asked, turn, sending)
                 except UnknownImageError:
-                    if not timing.was_held:
+                    if not turn.was_held:
                         raise
                     # The cloud had let go of the photo that it held; this client has by now, and sends it again.
-                    return await self._ask_cloud(photo, strategy, completed, asked, timing, sending)
+                    return await self._ask_cloud(photo, strategy, completed, asked, turn, sending)
         except TimeoutError as error:
             raise self._session.take_trouble() or TimedOutError() from error
 
     # ---- on the device ---------------------------------------------------------------------------------
-    async def _ask_device(self, photo: PhotoSource, asked: Question, timing: _Timing) -> AskReport:
+    async def _ask_device(self, photo: PhotoSource, asked: Question, turn: _Turn) -> AskReport:
         def work() -> Draft:
             opened = _opened(photo)
-            timing.photo_notes = opened.notes
+            turn.photo_notes = opened.notes
             tokens = self._device.encode_tokens(opened.image)
-            timing.encode_ms = timing.elapsed_ms()
+            turn.encode_ms = turn.elapsed_ms()
             answer = self._device.local_model.answer(asked.text, tokens, max_new_tokens=asked.max_answer_tokens)
-            return Draft(timing.elapsed_ms(), 0, answer.confidence, answer.text)
+            return Draft(turn.elapsed_ms(), 0, answer.confidence, answer.text)
 
         final = await asyncio.to_thread(work)
         return AskReport(
@@ -222,10 +244,10 @@ class DeviceClient:
             payload_bytes=0,
             wire_bytes_up=0,
             wire_bytes_down=0,
-            encode_ms=timing.encode_ms,
+            encode_ms=turn.encode_ms,
             first_draft_ms=final.t_ms,
             final_ms=final.t_ms,
-            photo_notes=timing.photo_notes,
+            photo_notes=turn.photo_notes,
         )
 
     # ---- over the link ---------------------------------------------------------------------------------
@@ -235,7 +257,7 @@ class DeviceClient:
         strategy: str,
         setting: Setting,
         asked: Question,
-        timing: _Timing,
+        turn: _Turn,
         region_sending: RegionSending,
     ) -> AskReport:
         identity = await asyncio.to_thread(photo_identity, photo)
@@ -243,17 +265,20 @@ class DeviceClient:
         if asked.region != _NO_REGION:
             asked = replace(asked, crop=self._crop_source(photo, identity, region_sending))
         encoding: asyncio.Future[EncodedImage] | None = None
-        timing.was_held = key in self._photos
-        if not timing.was_held:
-            work = asyncio.to_thread(self._encode, photo, identity, strategy, setting, timing)
+        turn.was_held = key in self._photos
+        if not turn.was_held:
+            work = asyncio.to_thread(self._encode, photo, identity, strategy, setting, turn)
             encoding = asyncio.ensure_future(work)
-        before, broken = self._session.counters, self._session.reconnections
         try:
-            link = await self._session.linked(timing.until_s)
-            earlier_payload = self._session.counters.payload_never_left_bytes
+            link = await self._session.linked(turn.until_s)
+            never_left_before = self._session.counters.payload_never_left_bytes  # with what was asked earlier
             stream = self._photos.get(key) or self._photos.begin(key, photo, link.session)
-            exchange = Exchange(asked, stream, timing.elapsed_ms)
-            final = await self._answered(exchange, stream, encoding, timing.until_s)
+            exchange = Exchange(asked, stream, turn.elapsed_ms)
+            try:
+                final = await self._answered(exchange, stream, encoding, turn.until_s)
+            finally:
+                never_left = self._session.counters.payload_never_left_bytes - never_left_before
+                turn.payload_bytes += exchange.payload_bytes - never_left
         except BaseException:
             self._forget(key)  # whatever state it is in; the next question sends the photo anew
             raise
@@ -261,19 +286,18 @@ class DeviceClient:
             if encoding is not None:
                 encoding.cancel()
                 await asyncio.gather(encoding, return_exceptions=True)
-        if timing.photo_changed:
+        if turn.photo_changed:
             self._forget(key)  # what was sent is what the file shows by now, and not what its key says
-        after = self._session.counters
-        never_left = after.payload_never_left_bytes - earlier_payload
+        before, after = turn.counters_before, self._session.counters
         return AskReport(
             answer=final.text,
             confidence=final.confidence,
             strategy=strategy,
             setting=setting,
-            payload_bytes=max(0, exchange.payload_bytes - never_left),
+            payload_bytes=max(0, turn.payload_bytes),
             wire_bytes_up=after.up_bytes - before.up_bytes,
             wire_bytes_down=after.down_bytes - before.down_bytes,
-            encode_ms=timing.encode_ms,
+            encode_ms=turn.encode_ms,
             first_draft_ms=(exchange.drafts or [final])[0].t_ms,
             final_ms=final.t_ms,
             drafts=tuple(exchange.drafts),
@@ -283,8 +307,8 @@ class DeviceClient:
             looked=AnswerFlag.LOOKED in final.flags,
             region_missed=AnswerFlag.REGION_MISSED in final.flags,
             controller_failed=AnswerFlag.CONTROLLER_FAILED in final.flags,
-            reconnections=self._session.reconnections - broken,
-            photo_notes=timing.photo_notes,
+            reconnections=self._session.reconnections - turn.reconnections_before,
+            photo_notes=turn.photo_notes,
         )
 
     async def _answered(
@@ -314,13 +338,13 @@ class DeviceClient:
                 return final
 
     def _encode(
-        self, photo: PhotoSource, identity: object, strategy: str, setting: Setting, timing: _Timing
+        self, photo: PhotoSource, identity: object, strategy: str, setting: Setting, turn: _Turn
     ) -> EncodedImage:
         started_s = self._clock()
         opened = _opened(photo)
         encoded = self._device.encode(opened.image, strategy, setting)
-        timing.encode_ms = (self._clock() - started_s) * 1e3
-        timing.photo_notes, timing.photo_changed = opened.notes, not still_shows(photo, identity)
+        turn.encode_ms = (self._clock() - started_s) * 1e3
+        turn.photo_notes, turn.photo_changed = opened.notes, not still_shows(photo, identity)
         return encoded
 
     def _forget(self, key: object) -> None:

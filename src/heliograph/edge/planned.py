@@ -90,7 +90,7 @@ class PlannedClient:
         region: policy by which the cloud asks for a region where the plan has one; None leaves such ways out.
         only: names of the strategies to choose from; None for all.
         clock: seconds, ascending.
-        key: shared with the cloud, to authenticate question, photo and answer; empty for none.
+        key, on_retry: as of :class:`heliograph.edge.client.DeviceClient`.
 
     Raises:
         BundleDamagedError: the bundle holds no curves, or damaged ones.
@@ -108,6 +108,7 @@ class PlannedClient:
         only: frozenset[str] | None = None,
         clock: Callable[[], float] = now_s,
         key: bytes = b"",
+        on_retry: Callable[[HeliographError], None] | None = None,
     ) -> None:
         self._curves = curves or Curves.load(device.bundle.file(CURVES_FILE))
         self._times = times or DeviceTimes.load(state_path(device.bundle_hash))
@@ -117,7 +118,7 @@ class PlannedClient:
         self._usable = frozenset(known if only is None else known & only)
         self._clock = clock
         reconnect_s = _RECONNECT_S if LOCAL in self._usable else None
-        self._client = DeviceClient(self._open, device, access_token, clock, reconnect_s, key=key)
+        self._client = DeviceClient(self._open, device, access_token, clock, reconnect_s, key=key, on_retry=on_retry)
         # answers while the other one waits
         self._alone = DeviceClient(self._open, device, access_token, clock, key=key)
         self._link, self._watch = LinkEstimator(), LinkWatch()

@@ -59,6 +59,7 @@ class DeviceSessionKeeper:
         reconnect_s: how long to try after a connection broke, within a question's time; 0 for not at all, None for as
             long as the question has.
         key: shared with the cloud, to authenticate every session; empty for none.
+        on_retry: called with what is wrong before every attempt but the first, since something was last achieved.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class DeviceSessionKeeper:
         backoff: Backoff,
         reconnect_s: float | None = None,
         key: bytes = b"",
+        on_retry: Callable[[HeliographError], None] | None = None,
     ) -> None:
         self._open_connection = open_connection
         self._bundle_hash, self._access_token = bundle_hash, access_token
@@ -79,6 +81,7 @@ class DeviceSessionKeeper:
         self._backoff = backoff
         self._reconnect_s = reconnect_s
         self._key = key
+        self._on_retry = on_retry
         self._link: DeviceLink | None = None
         self._token = b""  # of the session that was let go last
         self._earlier = Counters()
@@ -181,6 +184,8 @@ class DeviceSessionKeeper:
             if self._reconnect_s == 0 or self._clock() + pause_s >= until_s:
                 raise trouble
             self._trouble = trouble
+            if self._backoff.failures > 1 and self._on_retry is not None:
+                self._on_retry(last)
             if not (busy and self.usable):
                 await self._abandon()
             await asyncio.sleep(pause_s)
@@ -211,12 +216,13 @@ class DeviceSessionKeeper:
     async def _opened(self, until_s: float) -> tuple[Connection, float]:
         """A connection, and how long opening it took."""
         started_s = self._clock()
+        limit_s = self._opening_limit_s(until_s - started_s)
         try:
-            async with asyncio.timeout(self._opening_limit_s(until_s - started_s)):
+            async with asyncio.timeout(limit_s):
                 connection = await self._open_connection()
         except TimeoutError as error:
             self._late_openings += 1
-            raise ServerUnreachableError from error
+            raise ServerUnreachableError().noted(f"It did not answer within {limit_s:.0f} s.") from error
         except TimedOutError as error:  # of an opener with a limit of its own
             raise ServerUnreachableError from error
         took_s = self._clock() - started_s

@@ -29,6 +29,7 @@ _SLICE_BYTES = 1024
 """Slice of a picture file: 0.4 s on a 20 kbit/s link, and one percent or less of frame overhead."""
 
 _MOST_SLICES = 2048
+_MOST_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Strategy(ABC):
         completed = dict(self.default_setting)
         for knob, value in setting.items():
             if knob not in completed or not isinstance(value, type(completed[knob])):
-                raise UsageError
+                raise _refused(knob, value, _known(self.default_setting))
             completed[knob] = value
         return completed
 
@@ -148,11 +149,11 @@ def parse_setting(text: str, defaults: Setting) -> Setting:
     for pair in text.split(",") if text and text != "default" else []:
         knob, separator, value = pair.partition("=")
         if not separator or knob not in defaults:
-            raise UsageError
+            raise _refused(knob, value, _known(defaults))
         try:
             setting[knob] = type(defaults[knob])(value)
         except ValueError as error:
-            raise UsageError from error
+            raise _refused(knob, value, f"{knob} is a number such as {defaults[knob]}") from error
     return setting
 
 
@@ -164,8 +165,16 @@ def int_knob(setting: Setting, knob: str, lowest: int, highest: int) -> int:
     """
     value = int(setting[knob])
     if not lowest <= value <= highest:
-        raise UsageError
+        raise _refused(knob, value, f"{knob} is {lowest} to {highest}")
     return value
+
+
+def _refused(knob: str, value: object, why: str) -> UsageError:
+    return UsageError().noted(f"Setting {f'{knob}={value}'[:_MOST_SHOWN]}: {why}.")
+
+
+def _known(defaults: Setting) -> str:
+    return f"the knobs are {', '.join(defaults)}" if defaults else "this strategy has no knobs"
 
 
 def sliced(data: bytes) -> tuple[bytes, ...]:

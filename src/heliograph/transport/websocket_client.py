@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from http import HTTPStatus
-from ssl import SSLCertVerificationError, SSLContext, SSLEOFError
+from ssl import SSLContext
 from typing import Any, cast
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConnectionClosed,
     ConnectionClosedOK,
-    InvalidMessage,
-    InvalidStatus,
-    InvalidURI,
     WebSocketException,
 )
 
@@ -22,17 +18,14 @@ from heliograph.clock import now_s
 from heliograph.errors import (
     ConnectionLostError,
     FrameDamagedError,
-    HeliographError,
-    HostRefusedError,
     ServerBusyError,
-    ServerUnreachableError,
     TimedOutError,
-    UnauthorizedError,
     UsageError,
 )
 from heliograph.protocol.limits import MAX_MESSAGE_BYTES
 from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Delivery
 from heliograph.transport.liveness import LOOK_AFTER_S, OPENINGS, LivenessWatch, Sight, Verdict
+from heliograph.transport.opening_errors import check_address, opening_error
 from heliograph.transport.proxy import proxy_for
 from heliograph.transport.socket_queues import (
     departed_bytes,
@@ -62,8 +55,6 @@ _READ_BYTES = 4096
 _CREDIT_BYTES, _EARNED_BYTES_A_S = 256 << 10, 64 << 10
 """What a server may send: so much at once, and so much a second. A megabyte can be half a million pings, which take
 seconds to parse; in small portions deadlines hold meanwhile."""
-_BUSY_STATUSES = (429, 502, 503, 504)
-_FORBIDDEN_STATUSES = (401, 403)
 
 
 class _CountingTransport:
@@ -263,6 +254,7 @@ async def open_websocket(
         MissingExtraError: the environment names a SOCKS proxy, and ``heliograph[socks]`` is not installed.
         UsageError: not a websocket address, or a token with characters that no header may hold.
     """
+    check_address(url)
     proxy: str | None = None
     try:
         proxy = proxy_for(url)
@@ -270,7 +262,8 @@ async def open_websocket(
         async with asyncio.timeout(open_timeout_s):
             websocket = await _connected(url, options)
     except (WebSocketException, OSError, ValueError) as error:
-        raise _opening_error(error, proxied=proxy is not None) from error
+        encrypted = url.lower().startswith("wss:")
+        raise opening_error(error, encrypted=encrypted, proxied=proxy is not None) from error
     keep_send_queue_short(websocket.transport.get_extra_info("socket"), SEND_BUFFER_BYTES)
     return WebsocketConnection(websocket, receive_timeout_s)
 
@@ -279,7 +272,8 @@ def _options(access_token: str, ssl: SSLContext | None, proxy: str | None) -> di
     options: dict[str, Any] = {"ssl": ssl} if ssl is not None else {}
     if access_token:
         if not (access_token.isascii() and access_token.isprintable()):
-            raise UsageError  # what could end the header line and begin another
+            # What could end the header line and begin another.
+            raise UsageError().noted("The access token has characters that are not printable ASCII.")
         options["additional_headers"] = {"Authorization": f"Bearer {access_token}"}
     return {
         "compression": None,
@@ -352,29 +346,3 @@ class _Opening:
         if not self._task.done():
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-
-
-def _opening_error(error: Exception, *, proxied: bool) -> HeliographError:
-    if isinstance(error, TimeoutError):
-        return TimedOutError()
-    if isinstance(error, SSLCertVerificationError):  # which is a ValueError too
-        return ServerUnreachableError(proxied=proxied).noted(f"Its certificate is not trusted: {error.verify_message}.")
-    if isinstance(error, InvalidURI | ValueError):  # ValueError: no host name, or TLS given for ws://
-        return UsageError()
-    if isinstance(error, InvalidStatus) and error.response.status_code in _FORBIDDEN_STATUSES:
-        status = error.response.status_code
-        return UnauthorizedError().noted(f"The answer was HTTP {status}; is the address right, path included?")
-    if isinstance(error, InvalidStatus) and error.response.status_code == HTTPStatus.MISDIRECTED_REQUEST:
-        return HostRefusedError()
-    if isinstance(error, InvalidStatus) and error.response.status_code in _BUSY_STATUSES:
-        return ServerBusyError()
-    if _broke_half_way(error):
-        return ConnectionLostError()
-    return ServerUnreachableError(proxied=proxied)
-
-
-def _broke_half_way(error: Exception) -> bool:
-    """Whether somebody took the connection, and it ended before the HTTP response did."""
-    if isinstance(error, InvalidMessage):
-        return isinstance(error.__cause__, EOFError)
-    return isinstance(error, ConnectionResetError | ConnectionAbortedError | BrokenPipeError | SSLEOFError)

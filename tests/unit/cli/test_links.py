@@ -9,9 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.cli.links import add_connection_options, is_in_the_clear, opener_of, tls_context
+from heliograph.cli.links import add_connection_options, is_in_the_clear, opener_of, retry_notes, tls_context
 from heliograph.cli.main import main
-from heliograph.errors import FileUnreadableError, TlsFilesError, UsageError
+from heliograph.errors import (
+    ConnectionLostError,
+    FileUnreadableError,
+    ServerBusyError,
+    TlsFilesError,
+    UsageError,
+)
 from heliograph.reference.assets import demo_photo_path
 
 
@@ -94,3 +100,20 @@ def test_a_token_that_travels_in_the_clear_is_told(
     assert said.startswith("heliograph: warning: ") is told
     assert "secret" not in said
     assert is_in_the_clear(server) is told
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_why_a_connection_is_tried_again_is_said_once_a_reason(
+    capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    note_retry = retry_notes(argparse.Namespace(json=as_json))
+    for error in (
+        ConnectionLostError().noted("use wss://"),
+        ConnectionLostError().noted("use wss://"),
+        ServerBusyError(),
+    ):
+        note_retry(error)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert [line.startswith("trying again: ") for line in said.err.splitlines()] == ([] if as_json else [True, True])
+    assert said.err.count("use wss://") == (0 if as_json else 1)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from heliograph.clock import now_s
 from heliograph.codec.calibration import Calibration, Curve
 from heliograph.codec.expectation import Expectation
 from heliograph.controllers.fixed import budget_bytes, budget_code
@@ -18,22 +16,19 @@ from heliograph.edge.client import DeviceClient
 from heliograph.edge.device import Device
 from heliograph.edge.region import RegionSending
 from heliograph.edge.report import AskReport
-from heliograph.errors import HeliographError, TimedOutError, UsageError
+from heliograph.errors import TimedOutError, UsageError
 from heliograph.protocol import events as ev
-from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
-from heliograph.protocol.session import CloudSession
+from heliograph.protocol.frames import AnswerFlag
 from heliograph.strategies.base import Setting
 from heliograph.transport.base import Connection
 from heliograph.transport.links import LinkProfile
-from heliograph.transport.memory import memory_pair
 from heliograph.transport.shaped import ShapedConnection
 from heliograph.types import EncodedImage
+from scripted_cloud import Behaviour, Cloud
 
 PHOTO = Image.new("RGB", (64, 64))
 CURVE = Curve(("answer-differs",), (0.0,), (1.0,), (1.0,), 0.0)
 CALIBRATION = Calibration({"min-entropy": CURVE, "error-head": CURVE}, {"min-entropy": CURVE})
-
-Behaviour = Callable[["ScriptedCloud", ev.Event], Awaitable[None]]
 
 
 @dataclass
@@ -55,42 +50,12 @@ class FakeDevice(Device):
         return Expectation(0.1, 1 - len(prefix.segments) / self.segments)
 
 
-@dataclass
-class ScriptedCloud:
-    """A session that does what the test says."""
-
-    behave: Behaviour
-    heard: list[ev.Event] = field(default_factory=list)
-    session: CloudSession = field(default_factory=lambda: CloudSession(b"", frozenset()))
-
-    async def open(self) -> Connection:
-        device_end, cloud_end = memory_pair()
-        self.task = asyncio.create_task(self._serve(cloud_end))
-        return device_end
-
-    async def _serve(self, connection: Any) -> None:
-        while not self.session.closed:
-            for event in self.session.receive(await connection.receive(), now_s()):
-                self.heard.append(event)
-                await self.behave(self, event)
-            try:
-                await connection.send(self.session.bytes_to_send())
-            except HeliographError:
-                return
-
-    def of(self, kind: type[Any]) -> list[Any]:
-        return [event for event in self.heard if isinstance(event, kind)]
-
-    def final(self, text: str = "blue", flags: AnswerFlag = NO_FLAGS) -> None:
-        self.session.send_final(self.of(ev.QuestionAsked)[-1].question_id, text, 0.8, 1, flags)
-
-
-async def at_the_end(cloud: ScriptedCloud, event: ev.Event) -> None:
+async def at_the_end(cloud: Cloud, event: ev.Event) -> None:
     if isinstance(event, ev.ImageFinished):
         cloud.final()
 
 
-def asked(cloud: ScriptedCloud, device: FakeDevice, **wish: Any) -> AskReport:
+def asked(cloud: Cloud, device: FakeDevice, **wish: Any) -> AskReport:
     async def whole() -> AskReport:
         async with asyncio.timeout(20), DeviceClient(cloud.open, device) as client:
             return await client.ask(PHOTO, "colour?", strategy="jpeg", **wish)
@@ -101,14 +66,14 @@ def asked(cloud: ScriptedCloud, device: FakeDevice, **wish: Any) -> AskReport:
 def test_pull_waits_for_a_request_after_every_chunk() -> None:
     counts = list[int]()
 
-    async def behave(cloud: ScriptedCloud, event: ev.Event) -> None:
+    async def behave(cloud: Cloud, event: ev.Event) -> None:
         await at_the_end(cloud, event)
         if isinstance(event, ev.SegmentReceived) and event.index % 3 == 2:
             await asyncio.sleep(0.05)  # a round trip in which nothing more may come
             counts.append(len(cloud.of(ev.SegmentReceived)))
             cloud.session.send_more(event.image_id, 3)
 
-    cloud = ScriptedCloud(behave)
+    cloud = Cloud(behave)
     report = asked(cloud, FakeDevice(), controller="pull")
     assert counts == [3, 6, 9, 12]
     assert cloud.of(ev.ImageAnnounced)[0].total_segments == 12
@@ -116,40 +81,49 @@ def test_pull_waits_for_a_request_after_every_chunk() -> None:
 
 
 def test_a_photo_that_the_cloud_has_let_go_of_is_sent_again_unasked() -> None:
-    cloud = ScriptedCloud(at_the_end)
+    cloud, ends = Cloud(at_the_end), list[Connection]()
+
+    async def open_and_look() -> Connection:
+        ends.append(await cloud.open())
+        return ends[-1]
 
     async def twice() -> tuple[AskReport, AskReport]:
-        async with asyncio.timeout(20), DeviceClient(cloud.open, FakeDevice()) as client:
+        async with asyncio.timeout(20), DeviceClient(open_and_look, FakeDevice()) as client:
             first = await client.ask(PHOTO, "colour?", strategy="jpeg")
             cloud.session.drop_image(cloud.of(ev.ImageAnnounced)[0].image_id)
-            return first, await client.ask(PHOTO, "shape?", strategy="jpeg")
+            second = await client.ask(PHOTO, "shape?", strategy="jpeg")
+            # Both attempts at the second question are its cost: nothing that went over the connection is left out.
+            assert first.wire_bytes_up + second.wire_bytes_up == ends[0].sent_bytes
+            assert first.wire_bytes_down + second.wire_bytes_down == ends[0].received_bytes
+            return first, second
 
     first, second = asyncio.run(twice())
     assert (first.payload_bytes, second.payload_bytes) == (1201, 1201)
+    assert len(ends) == 1
     assert len(cloud.of(ev.ImageAnnounced)) == 2
 
 
 def test_push_streams_without_waiting_and_does_not_say_how_long() -> None:
-    cloud = ScriptedCloud(at_the_end)
+    cloud = Cloud(at_the_end)
     assert asked(cloud, FakeDevice(), controller="push").payload_bytes == 1201
     assert cloud.of(ev.ImageAnnounced)[0].total_segments == 0
 
 
 def test_the_default_is_push_where_there_is_a_calibration_and_energy_elsewhere() -> None:
     for calibration, controller, target in ((CALIBRATION, "push", 243), (None, "energy", 230)):
-        cloud = ScriptedCloud(at_the_end)
+        cloud = Cloud(at_the_end)
         asked(cloud, FakeDevice(calibration=calibration))
         question = cloud.of(ev.QuestionAsked)[0]
         assert (question.controller, question.target, question.confidence) == (controller, target, "combined")
 
 
 def test_push_by_the_error_head_stops_where_the_device_foresees_it() -> None:
-    async def behave(cloud: ScriptedCloud, event: ev.Event) -> None:
+    async def behave(cloud: Cloud, event: ev.Event) -> None:
         if isinstance(event, ev.SegmentReceived) and event.index == 8:
             await asyncio.sleep(0.1)
             cloud.final()
 
-    cloud = ScriptedCloud(behave)
+    cloud = Cloud(behave)
     device = FakeDevice(calibration=CALIBRATION)
     report = asked(cloud, device, controller="push", target=round(0.7 * 255), confidence="error-head")
     assert len(cloud.of(ev.SegmentReceived)) == 9  # 9 of 12 segments: a chance of 0.75
@@ -157,7 +131,7 @@ def test_push_by_the_error_head_stops_where_the_device_foresees_it() -> None:
 
 
 def test_wishes_travel() -> None:
-    cloud = ScriptedCloud(at_the_end)
+    cloud = Cloud(at_the_end)
     asked(
         cloud,
         FakeDevice(),
@@ -174,33 +148,33 @@ def test_wishes_travel() -> None:
 
 
 def test_a_byte_budget_holds_on_the_device_too() -> None:
-    async def behave(cloud: ScriptedCloud, event: ev.Event) -> None:
+    async def behave(cloud: Cloud, event: ev.Event) -> None:
         if isinstance(event, ev.SegmentReceived) and event.index == 2:
             await asyncio.sleep(0.1)
             cloud.final()
 
-    cloud = ScriptedCloud(behave)
+    cloud = Cloud(behave)
     report = asked(cloud, FakeDevice(), controller="push", byte_budget=budget_bytes(budget_code(256)))
     assert len(cloud.of(ev.SegmentReceived)) == 3  # the first that reaches 256 bytes is the last
     assert report.payload_bytes == 301
 
 
 def region_of(box: tuple[int, int, int, int]) -> Behaviour:
-    async def behave(cloud: ScriptedCloud, event: ev.Event) -> None:
+    async def behave(cloud: Cloud, event: ev.Event) -> None:
         match event:
             case ev.ImageFinished(image_id) if len(cloud.of(ev.ImageFinished)) == 1:
                 assert image_id == cloud.of(ev.QuestionAsked)[0].image_id
                 cloud.session.send_region(cloud.of(ev.QuestionAsked)[0].question_id, box)
             case ev.ImageFinished():
-                cloud.final("green", AnswerFlag.LOOKED)
+                cloud.final("green", flags=AnswerFlag.LOOKED)
             case ev.CropAnnounced(_, None):
-                cloud.final("blue", AnswerFlag.REGION_MISSED)
+                cloud.final("blue", flags=AnswerFlag.REGION_MISSED)
 
     return behave
 
 
 def test_a_region_is_cut_and_sent_as_a_photo_of_its_own() -> None:
-    cloud, device = ScriptedCloud(region_of((0, 0, 512, 256))), FakeDevice()
+    cloud, device = Cloud(region_of((0, 0, 512, 256))), FakeDevice()
     report = asked(cloud, device, region="always", region_sending=RegionSending("avif", {"size": 32}))
     assert device.encoded == [((64, 64), "jpeg"), ((32, 16), "avif")]
     assert cloud.of(ev.CropAnnounced)[0].image_id == cloud.of(ev.ImageAnnounced)[1].image_id
@@ -212,18 +186,18 @@ def test_a_region_is_cut_and_sent_as_a_photo_of_its_own() -> None:
 def test_a_region_that_cannot_be_made_or_was_not_allowed_is_refused(
     region: str, box: tuple[int, int, int, int]
 ) -> None:
-    cloud = ScriptedCloud(region_of(box))
+    cloud = Cloud(region_of(box))
     report = asked(cloud, FakeDevice(), region=region)
     assert cloud.of(ev.CropAnnounced)[0].image_id is None
     assert (report.answer, report.region_missed, report.regions_sent) == ("blue", True, 0)
 
 
 def test_what_the_cloud_says_about_its_answer_is_reported() -> None:
-    async def behave(cloud: ScriptedCloud, event: ev.Event) -> None:
+    async def behave(cloud: Cloud, event: ev.Event) -> None:
         if isinstance(event, ev.ImageFinished):
-            cloud.final("blue", AnswerFlag.CONTROLLER_FAILED)
+            cloud.final("blue", flags=AnswerFlag.CONTROLLER_FAILED)
 
-    report = asked(ScriptedCloud(behave), FakeDevice())
+    report = asked(Cloud(behave), FakeDevice())
     assert (report.controller_failed, report.looked, report.region_missed) == (True, False, False)
 
 
@@ -232,13 +206,13 @@ def test_push_wastes_no_more_than_what_is_on_its_way() -> None:
     link = LinkProfile(up_bit_s=8000.0, down_bit_s=80_000.0, one_way_delay_s=0.25)
     late = list[int]()
 
-    async def behave(cloud: ScriptedCloud, event: ev.Event) -> None:
+    async def behave(cloud: Cloud, event: ev.Event) -> None:
         if isinstance(event, ev.SegmentReceived) and event.index == 9:
             cloud.session.send_enough(event.image_id)
         late.extend([1] if isinstance(event, ev.SegmentReceived) and event.late else [])
 
     async def whole() -> None:
-        cloud = ScriptedCloud(behave)
+        cloud = Cloud(behave)
 
         async def connect() -> Connection:
             return ShapedConnection(await cloud.open(), link)
