@@ -45,7 +45,6 @@ from heliograph.codec.tables import (
 from heliograph.codec.transform import MODES, Transform, resample
 from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError
 from heliograph.types import (
-    LARGEST_TOKEN,
     LARGEST_WEIGHT,
     EncodedImage,
     FloatArray,

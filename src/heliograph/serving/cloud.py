@@ -13,8 +13,6 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from heliograph.clock import now_s
 from heliograph.codec.base import Codec
 from heliograph.codec.bundle import PREPROCESSING

@@ -12,7 +12,8 @@ from heliograph.controllers.base import ENERGY, EXPECTATION
 from heliograph.serving.cloud import Cloud
 from heliograph.types import EncodedImage
 
-_Arguments, _Made = ParamSpec("_Arguments"), TypeVar("_Made")
+_Arguments = ParamSpec("_Arguments")
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)

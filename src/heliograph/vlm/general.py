@@ -47,8 +47,8 @@ from heliograph.vlm.prompt import (
     messages_of,
     placeholder_id,
 )
-from heliograph.vlm.weights import WeightCheck
 from heliograph.vlm.tap import METHOD, feed_output, find_owner
+from heliograph.vlm.weights import WeightCheck
 
 __all__ = ["GREY", "GeneralModel"]
 

@@ -52,7 +52,7 @@ class WeightCheck:
 def first_bad_weight(model: Any) -> str | None:
     """Name of the first weight with a value that is not finite, or 2**20 and more in size; None without any.
 
-    It reads every weight that checkpoints store once: little beside loading them. Weights in eight bits are passed over.
+    It reads every weight that checkpoints store once: little beside loading them. Weights in eight bits are left out.
     """
     ends: dict[torch.device, list[torch.Tensor]] = {}
     names: dict[torch.device, list[str]] = {}
