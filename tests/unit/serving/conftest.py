@@ -23,6 +23,7 @@ from heliograph.protocol.events import (
     WelcomeReceived,
 )
 from heliograph.protocol.session import DeviceSession
+from heliograph.reasons import StreamFault
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.runner import BackgroundServer
@@ -42,12 +43,12 @@ class CountingCodec:
 
     def decode(self, header, segments):
         if b"damaged" in segments:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.CHECKSUM)
         return VisualTokens(np.full((4, 2), len(segments), np.float32), Grid(2, 2))
 
     def retained_energy(self, header, segments):
         if b"damaged" in segments:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.CHECKSUM)
         return min(1.0, len(segments) / 10)
 
     def expect(self, header, segments, question=""):
