@@ -26,6 +26,7 @@ from heliograph.serving.reading import NORMAL_CLOSURE, Reader
 from heliograph.serving.shared import Shared
 from heliograph.serving.turns import ALLOWANCE, Allowance
 from heliograph.serving.writing import Writer
+from heliograph.strategies.selection import needs_bundle
 
 log = logging.getLogger("heliograph.serving")
 
@@ -69,6 +70,7 @@ class DeviceConnection:
             keys=shared.keys,
             is_new_nonce=shared.nonces.is_new,
             admit=lambda token: self._guest.admit(shared.kept.is_served(token, self._owner())),
+            needs_bundle=needs_bundle,
         )
         self.account = Account(shared.metrics)
         self._writer = Writer(
