@@ -15,14 +15,14 @@ import heliograph
 PACKAGE = Path(heliograph.__file__).parent
 
 SHARED = ("types", "errors", "reading", "registry", "clock", "config", "prompt_text", "hub")
-DEVICE_ROOMS = ("protocol", "codec", "controllers", "strategies", "transport", "edge")
+DEVICE_ROOMS = ("protocol", "codec", "controllers", "strategies", "tracing", "transport", "edge")
 REFUSED = ("torch", "transformers", "ray")
 
 # From the innermost room outwards; a room may import those before it. `strategies.wire_ids` holds pinned numbers
 # only (standard library), so that the wire and the file format can name a strategy without knowing any.
 ORDER = (
     *("errors", "reading", "types", "clock", "registry", "config", "prompt_text", "hub"),
-    *("protocol", "codec", "strategies", "controllers", "transport", "edge"),
+    *("protocol", "codec", "strategies", "controllers", "tracing", "transport", "edge"),
     *("reference", "vlm", "training", "serving", "bench", "cli"),
 )
 INWARD_EXCEPTION = "heliograph.strategies.wire_ids"
