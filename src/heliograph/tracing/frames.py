@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -27,7 +26,13 @@ from heliograph.protocol.frames import (
     encode_frame,
     frame_type,
 )
-from heliograph.strategies.wire_ids import confidence_name, controller_name, region_name, strategy_name
+from heliograph.protocol.wire_ids import (
+    CONFIDENCE_WIRE_IDS,
+    CONTROLLER_WIRE_IDS,
+    REGION_WIRE_IDS,
+    STRATEGY_WIRE_IDS,
+    WireIds,
+)
 from heliograph.tracing.table import FRAME_RECEIVED, FRAME_SENT, TraceSink
 
 _MOST_KEPT = 256
@@ -125,7 +130,7 @@ class FrameRecorder:
         _keep(self._segments, frame.image_id, 0)
         return {
             "image_id": frame.image_id,
-            "strategy": _named(strategy_name, frame.strategy_id),
+            "strategy": _named(STRATEGY_WIRE_IDS, frame.strategy_id),
             "header": frame.header,
             "payload_bytes": len(frame.header),
             "total_segments": frame.total_segments,
@@ -181,10 +186,10 @@ def _question_fields(frame: QuestionFrame) -> dict[str, Any]:
         "question_id": frame.question_id,
         "image_id": frame.image_id,
         "text": frame.text.decode("utf-8", "replace"),
-        "controller": _named(controller_name, frame.controller_id),
+        "controller": _named(CONTROLLER_WIRE_IDS, frame.controller_id),
         "target": frame.target,
-        "judged_by": _named(confidence_name, options.confidence_id),
-        "region": _named(region_name, options.region_id),
+        "judged_by": _named(CONFIDENCE_WIRE_IDS, options.confidence_id),
+        "region": _named(REGION_WIRE_IDS, options.region_id),
         "max_answer_tokens": frame.max_answer_tokens,
     }
     if options.byte_budget:
@@ -201,9 +206,9 @@ def _keep(book: dict[int, _Value], key: int, value: _Value) -> None:
         del book[next(iter(book))]
 
 
-def _named(name_of: Callable[[int], str], wire_id: int) -> str:
+def _named(ids: WireIds, wire_id: int) -> str:
     """The name behind a number; a stranger may send one that stands for nothing."""
     try:
-        return name_of(wire_id)
+        return ids.name_of(wire_id)
     except HeliographError:
         return f"#{wire_id}"
