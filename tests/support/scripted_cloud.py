@@ -83,7 +83,11 @@ class Cloud:
     async def _serve(self, connection: MemoryConnection) -> None:
         self.session = CloudSession(b"", self.tokens, session_token=self.session_token, recall=self.shown.append)
         while not self.session.closed:
-            for event in self.session.receive(await connection.receive(), now_s()):
+            try:
+                data = await connection.receive()
+            except HeliographError:
+                data = b""
+            for event in self.session.receive(data, now_s()):
                 self.heard.append(event)
                 if isinstance(event, QuestionAsked):
                     self.question_id = event.question_id
