@@ -53,8 +53,8 @@ from heliograph.protocol.limits import (
 from heliograph.protocol.questions import question_frame
 from heliograph.protocol.sealing import DeviceSeals
 from heliograph.protocol.states import DEVICE_RECEIVES, DEVICE_SENDS, Table
+from heliograph.protocol.wire_ids import STRATEGY_WIRE_IDS
 from heliograph.question import Question
-from heliograph.strategies.wire_ids import strategy_wire_id
 
 
 class DeviceSession(Endpoint):
@@ -166,7 +166,7 @@ class DeviceSession(Endpoint):
             TooManyError: 64 photos are held; forget one.
             UsageError: an id that was used before, a header that is too long, or more segments than are allowed.
         """
-        strategy_id = strategy_wire_id(strategy)
+        strategy_id = STRATEGY_WIRE_IDS.of(strategy)
         if not self._images.is_new(image_id) or image_id > MAX_ID or len(header) > MAX_IMAGE_HEADER_BYTES:
             raise UsageError
         if not 0 <= total_segments <= MAX_SEGMENTS_PER_IMAGE:
