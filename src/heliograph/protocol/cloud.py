@@ -51,15 +51,9 @@ from heliograph.protocol.limits import (
     PROTOCOL_VERSION,
     SESSION_TOKEN_BYTES,
 )
+from heliograph.protocol.questions import question_of_frame
 from heliograph.protocol.sealing import CloudSeals
-from heliograph.protocol.texts import question_text
-from heliograph.strategies.wire_ids import (
-    STRATEGIES_THAT_NEED_THE_BUNDLE,
-    confidence_name,
-    controller_name,
-    region_name,
-    strategy_name,
-)
+from heliograph.strategies.wire_ids import STRATEGIES_THAT_NEED_THE_BUNDLE, strategy_name
 
 
 class CloudSession(CloudSpeaker):
@@ -186,8 +180,7 @@ class CloudSession(CloudSpeaker):
             raise ProtocolStateError
         self._memory.last_question_id = frame.question_id
         try:
-            question, controller = question_text(frame.text), controller_name(frame.controller_id)
-            confidence, region = confidence_name(frame.options.confidence_id), region_name(frame.options.region_id)
+            question = question_of_frame(frame)
             if len(self._questions) >= MAX_OPEN_QUESTIONS:
                 raise TooManyError
             expected = self._memory.images.is_new(frame.image_id) and frame.image_follows
@@ -199,19 +192,7 @@ class CloudSession(CloudSpeaker):
             self._send(ErrorFrame(error.code, frame.question_id))
             return
         self._questions[frame.question_id] = OpenQuestion(frame.image_id)
-        yield QuestionAsked(
-            frame.question_id,
-            frame.image_id,
-            question,
-            controller,
-            frame.target,
-            frame.max_answer_tokens,
-            frame.image_follows,
-            confidence,
-            frame.options.byte_budget,
-            frame.options.deadline,
-            region,
-        )
+        yield QuestionAsked(frame.question_id, frame.image_id, question, frame.image_follows)
 
     def _on_crop(self, frame: CropFrame) -> Iterator[Event]:
         if frame.question_id > self._memory.last_question_id:
