@@ -17,6 +17,7 @@ from heliograph.protocol.events import Event, ImageFinished, QuestionAsked, Segm
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
 from heliograph.protocol.session import CloudSession
 from heliograph.strategies.base import Setting
+from heliograph.strategies.selection import needs_bundle
 from heliograph.transport.base import Connection
 from heliograph.transport.memory import MemoryConnection, memory_pair
 from heliograph.types import EncodedImage
@@ -81,7 +82,9 @@ class Cloud:
         return device_end
 
     async def _serve(self, connection: MemoryConnection) -> None:
-        self.session = CloudSession(b"", self.tokens, session_token=self.session_token, recall=self.shown.append)
+        self.session = CloudSession(
+            b"", self.tokens, session_token=self.session_token, recall=self.shown.append, needs_bundle=needs_bundle
+        )
         while not self.session.closed:
             try:
                 data = await connection.receive()

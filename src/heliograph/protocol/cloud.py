@@ -53,7 +53,7 @@ from heliograph.protocol.limits import (
 )
 from heliograph.protocol.questions import question_of_frame
 from heliograph.protocol.sealing import CloudSeals
-from heliograph.strategies.wire_ids import STRATEGIES_THAT_NEED_THE_BUNDLE, strategy_name
+from heliograph.protocol.wire_ids import STRATEGY_WIRE_IDS
 
 
 class CloudSession(CloudSpeaker):
@@ -74,6 +74,7 @@ class CloudSession(CloudSpeaker):
         recall: what was kept of the session with such a token, or None; :attr:`owner` tells by then who asks.
         admit: asked before a device with a valid access token is greeted, with the session token that it shows;
             raises ServerBusyError where there is no room. :attr:`owner` tells by then who asks.
+        needs_bundle: whether photos of a strategy are refused unless both ends hold the same bundle; all by default.
 
     Raises:
         UsageError: a hash, token or key of another length.
@@ -90,6 +91,7 @@ class CloudSession(CloudSpeaker):
         keys: Sequence[bytes] = (),
         is_new_nonce: Callable[[bytes], bool] = lambda nonce: True,
         admit: Callable[[bytes], None] = lambda token: None,
+        needs_bundle: Callable[[str], bool] = lambda strategy: True,
     ) -> None:
         super().__init__(bundle_hash)
         self._seals = CloudSeals(keys, is_new_nonce)
@@ -97,6 +99,7 @@ class CloudSession(CloudSpeaker):
         if len(session_token) not in (0, SESSION_TOKEN_BYTES):
             raise UsageError
         self._session_token, self._recall, self._admit = session_token, recall, admit
+        self._needs_bundle = needs_bundle
         self._access_tokens = AccessTokens(access_tokens)
         self._model_name = model_name.encode("utf-8", "replace")[:MAX_MODEL_NAME_BYTES].decode("utf-8", "ignore")
         self._device_bundle_hash = b""
@@ -218,8 +221,8 @@ class CloudSession(CloudSpeaker):
         self._fail_questions(UnknownImageError, passed_over)
         yield from self._lost_crops(passed_over)
         try:
-            strategy = strategy_name(frame.strategy_id)
-            if strategy in STRATEGIES_THAT_NEED_THE_BUNDLE:
+            strategy = STRATEGY_WIRE_IDS.name_of(frame.strategy_id)
+            if self._needs_bundle(strategy):
                 self._check_bundle()
             self._memory.images.check_room()
         except HeliographError as error:

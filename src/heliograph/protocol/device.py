@@ -33,6 +33,7 @@ from heliograph.protocol.frames import (
     HelloFrame,
     IdFrame,
     ImageFrame,
+    LastImageEndFrame,
     MoreFrame,
     RegionFrame,
     SegmentFrame,
@@ -53,8 +54,8 @@ from heliograph.protocol.limits import (
 from heliograph.protocol.questions import question_frame
 from heliograph.protocol.sealing import DeviceSeals
 from heliograph.protocol.states import DEVICE_RECEIVES, DEVICE_SENDS, Table
+from heliograph.protocol.wire_ids import STRATEGY_WIRE_IDS
 from heliograph.question import Question
-from heliograph.strategies.wire_ids import strategy_wire_id
 
 
 class DeviceSession(Endpoint):
@@ -166,7 +167,7 @@ class DeviceSession(Endpoint):
             TooManyError: 64 photos are held; forget one.
             UsageError: an id that was used before, a header that is too long, or more segments than are allowed.
         """
-        strategy_id = strategy_wire_id(strategy)
+        strategy_id = STRATEGY_WIRE_IDS.of(strategy)
         if not self._images.is_new(image_id) or image_id > MAX_ID or len(header) > MAX_IMAGE_HEADER_BYTES:
             raise UsageError
         if not 0 <= total_segments <= MAX_SEGMENTS_PER_IMAGE:
@@ -211,6 +212,8 @@ class DeviceSession(Endpoint):
         if end is None:
             self._send(IdFrame(FrameType.IMAGE_END, image_id))
         else:
+            if self.on_frame is not None:
+                self.on_frame(True, LastImageEndFrame())
             self._outgoing += end
 
     def hold_image(self, image_id: int, payload_bytes: int, segments: int, *, finished: bool) -> None:

@@ -117,7 +117,7 @@ class WelcomeFrame:
 
 @dataclass(frozen=True, slots=True)
 class QuestionOptions:
-    """How a question is to be stopped besides its target: pinned numbers, and codes of :mod:`heliograph.protocol.codes`;
+    """How a question is to be stopped besides its target: pinned numbers, codes of :mod:`heliograph.protocol.codes`;
     0 where nothing is said."""
 
     confidence_id: int = 0

@@ -8,15 +8,8 @@ from dataclasses import replace
 from heliograph.protocol.codes import bytes_of_code, code_of_bytes, code_of_milliseconds, milliseconds_of_code
 from heliograph.protocol.frames import QuestionFrame, QuestionOptions
 from heliograph.protocol.texts import question_text
+from heliograph.protocol.wire_ids import CONFIDENCE_WIRE_IDS, CONTROLLER_WIRE_IDS, REGION_WIRE_IDS
 from heliograph.question import Question
-from heliograph.strategies.wire_ids import (
-    confidence_name,
-    confidence_wire_id,
-    controller_name,
-    controller_wire_id,
-    region_name,
-    region_wire_id,
-)
 
 _MS_PER_S = 1000
 _DECIMALS = 6
@@ -37,16 +30,16 @@ def question_frame(question_id: int, image_id: int, question: Question, *, image
     return QuestionFrame(
         question_id,
         image_id,
-        controller_wire_id(question.effective_controller),
+        CONTROLLER_WIRE_IDS.of(question.effective_controller),
         question.effective_target,
         question.max_answer_tokens,
         image_follows,
         question.text.encode(),
         QuestionOptions(
-            confidence_id=confidence_wire_id(question.confidence),
+            confidence_id=CONFIDENCE_WIRE_IDS.of(question.confidence),
             byte_budget_code=code_of_bytes(question.byte_budget),
             answer_within_code=code_of_milliseconds(_milliseconds(question.answer_within_s)),
-            region_id=region_wire_id(question.region),
+            region_id=REGION_WIRE_IDS.of(question.region),
         ),
     )
 
@@ -62,12 +55,12 @@ def question_of_frame(frame: QuestionFrame) -> Question:
     milliseconds = milliseconds_of_code(options.answer_within_code)
     return replace(
         Question(question_text(frame.text)),  # its text is judged before anything else
-        controller=controller_name(frame.controller_id),
+        controller=CONTROLLER_WIRE_IDS.name_of(frame.controller_id),
         target=frame.target,
-        confidence=confidence_name(options.confidence_id),
+        confidence=CONFIDENCE_WIRE_IDS.name_of(options.confidence_id),
         byte_budget=bytes_of_code(options.byte_budget_code),
         answer_within_s=None if milliseconds is None else milliseconds / _MS_PER_S,
-        region=region_name(options.region_id),
+        region=REGION_WIRE_IDS.name_of(options.region_id),
         max_answer_tokens=frame.max_answer_tokens,
     )
 

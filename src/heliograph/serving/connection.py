@@ -31,6 +31,7 @@ from heliograph.serving.reading import Reader
 from heliograph.serving.shared import Shared
 from heliograph.serving.turns import Allowance
 from heliograph.serving.writing import Writer
+from heliograph.strategies.selection import needs_bundle
 from heliograph.transport.base import NORMAL_CLOSURE, TRY_AGAIN_LATER, ServedConnection
 
 log = logging.getLogger("heliograph.serving")
@@ -73,6 +74,7 @@ class DeviceConnection:
             keys=shared.keys,
             is_new_nonce=shared.nonces.is_new,
             admit=lambda token: self._guest.admit(shared.kept.is_served(token, self._owner())),
+            needs_bundle=needs_bundle,
         )
         self.account = Account(shared.metrics)
         self._writer = Writer(

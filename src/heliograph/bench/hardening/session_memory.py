@@ -24,6 +24,7 @@ from heliograph.clock import now_s
 from heliograph.errors import ConnectionLostError
 from heliograph.protocol.frames import FrameType, HelloFrame, IdFrame, ImageFrame, QuestionFrame, encode_frame
 from heliograph.protocol.limits import MAX_IMAGES, MAX_OPEN_QUESTIONS, MAX_QUESTION_CHARACTERS, MAX_SEGMENTS_PER_IMAGE
+from heliograph.protocol.wire_ids import CONTROLLER_WIRE_IDS, STRATEGY_WIRE_IDS
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.connection import DeviceConnection
 from heliograph.serving.holding import Holdings
@@ -33,7 +34,6 @@ from heliograph.serving.patience import DraftPatience
 from heliograph.serving.scheduler import Scheduler
 from heliograph.serving.shared import Limits, Shared
 from heliograph.serving.turns import Turns
-from heliograph.strategies.wire_ids import CONTROLLER_WIRE_IDS, strategy_wire_id
 from heliograph.transport.base import NORMAL_CLOSURE
 from heliograph.types import Answer, Grid, VisualTokens
 
@@ -71,11 +71,11 @@ def measure_session_memory(shape: str, sessions: int = _SESSIONS) -> Growth:
 
 # ---- what devices send -------------------------------------------------------------------------------------
 def _image(image_id: int) -> bytes:
-    return encode_frame(ImageFrame(image_id, strategy_wire_id("klt"), b""))
+    return encode_frame(ImageFrame(image_id, STRATEGY_WIRE_IDS.of("klt"), b""))
 
 
 def _question(question_id: int, image_id: int, text: bytes, controller: str) -> bytes:
-    return encode_frame(QuestionFrame(question_id, image_id, CONTROLLER_WIRE_IDS[controller], 0, 64, True, text))
+    return encode_frame(QuestionFrame(question_id, image_id, CONTROLLER_WIRE_IDS.of(controller), 0, 64, True, text))
 
 
 def _photos(segment: bytes, count: int = _PHOTOS) -> bytes:
