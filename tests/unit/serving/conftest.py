@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from attended_session import Attended
 from heliograph.clock import now_s
 from heliograph.codec.expectation import Expectation
 from heliograph.errors import StreamDamagedError
@@ -197,3 +198,19 @@ def fake():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def attended(fake, cloud):
+    """Run a test with a session that is attended to."""
+
+    def run(test, **limits):
+        async def whole():
+            one = Attended(fake, cloud, **limits)
+            one.hear()
+            done = test(one)
+            return await done if asyncio.iscoroutine(done) else done
+
+        return fake.run(whole())
+
+    return run
