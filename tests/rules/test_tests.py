@@ -86,7 +86,7 @@ def test_modules_that_are_installed_are_imported_and_never_skipped() -> None:
 
 def test_tests_are_left_out_for_reasons_that_are_named_here() -> None:
     found = {name for name, tree in NODES.items() for called, _ in calls(tree) if called in ("skip", "skipif", "xfail")}
-    assert found == SKIPS.keys()
+    assert found <= SKIPS.keys(), found - SKIPS.keys()
 
 
 def test_no_parameters_and_failures_that_do_not_happen_are_errors() -> None:

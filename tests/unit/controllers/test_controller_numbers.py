@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal, getcontext
 from hashlib import blake2b
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from heliograph.codec.calibration import Calibration, Curve, Signals
 from heliograph.controllers.base import Enough, More, Observation, Wait, share_code
 from heliograph.controllers.bounds import BoundedController
-from heliograph.controllers.fixed import FixedController, budget_bytes, budget_code
+from heliograph.controllers.fixed import FixedController
 from heliograph.controllers.pull import PullController
 from heliograph.controllers.push import PushController
 from heliograph.controllers.region import Found
@@ -20,7 +19,7 @@ from heliograph.errors import UsageError
 from heliograph.registry import REGION_POLICIES
 
 SEEN = Observation(received_bytes=50, segments=5, total_segments=20)
-WAITING = FixedController(-1)
+WAITING = FixedController(None)
 
 
 def test_a_draft_that_was_enough_is_taken_also_where_the_budget_is_spent() -> None:
@@ -36,8 +35,8 @@ def test_a_byte_budget_and_a_deadline_end_at_the_very_number() -> None:
     assert budget.decide(SEEN) == Enough()
     assert budget.decide(replace(SEEN, received_bytes=49)) == Wait()
     assert BoundedController(WAITING, 1).decide(replace(SEEN, received_bytes=0)) == Wait()
-    assert BoundedController(WAITING, 0, 0.0).decide(replace(SEEN, elapsed_s=1e9)) == Wait()
-    deadline = BoundedController(WAITING, 0, 1.0)
+    assert BoundedController(WAITING).decide(replace(SEEN, elapsed_s=1e9)) == Wait()
+    deadline = BoundedController(WAITING, None, 1.0)
     assert deadline.decide(replace(SEEN, elapsed_s=0.75, answer_s=0.25)) == Enough()
     assert deadline.decide(replace(SEEN, elapsed_s=0.75, answer_s=0.125)) == Wait()
 
@@ -49,15 +48,6 @@ def test_a_byte_budget_and_a_deadline_end_at_the_very_number() -> None:
 def test_pull_asks_for_no_more_than_there_is(segments: int, asked: int, decision: More | Wait) -> None:
     seen = replace(SEEN, segments=segments, asked_segments=asked, retained_energy=0.2)
     assert PullController(0.9).decide(seen) == decision
-
-
-def test_budgets_are_the_floor_of_the_twelfth_root() -> None:
-    getcontext().prec = 60
-    for code in range(1, 256):
-        exact = Decimal(2) ** (Decimal(code - 1) / 12)
-        assert budget_bytes(code) == int(exact + Decimal(10) ** -40)
-    assert budget_bytes(0) == -1
-    assert [budget_code(value) for value in (1, 2, 3, 1024, 1023, 10**9)] == [12, 20, 24, 121, 120, 255]
 
 
 @pytest.mark.parametrize(("share", "code"), [(0.0, 0), (1.0, 255), (0.2, 51), (0.5, 128), (0.001, 1), (0.999, 255)])
