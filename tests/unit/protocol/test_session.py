@@ -165,6 +165,10 @@ def test_without_tokens_every_device_may_enter() -> None:
     device, cloud = DeviceSession(b"", "whatever"), CloudSession(HASH, frozenset())
     device.start()
     opened(device, cloud)
+    device.ask(0, 0, "let me in?")
+    heard_by_cloud, heard_by_device = talk(device, cloud)
+    assert [type(event) for event in heard_by_cloud] == [ev.QuestionAsked]
+    assert heard_by_device == []
 
 
 @pytest.mark.parametrize(("device_hash", "cloud_hash"), [(b"another!", HASH), (b"", HASH), (HASH, b""), (b"", b"")])
