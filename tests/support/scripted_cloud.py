@@ -17,6 +17,7 @@ from heliograph.protocol.events import Event, ImageFinished, QuestionAsked, Segm
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
 from heliograph.protocol.session import CloudSession
 from heliograph.strategies.base import Setting
+from heliograph.strategies.selection import needs_bundle
 from heliograph.transport.base import Connection
 from heliograph.transport.memory import MemoryConnection, memory_pair
 from heliograph.types import EncodedImage
@@ -81,9 +82,15 @@ class Cloud:
         return device_end
 
     async def _serve(self, connection: MemoryConnection) -> None:
-        self.session = CloudSession(b"", self.tokens, session_token=self.session_token, recall=self.shown.append)
+        self.session = CloudSession(
+            b"", self.tokens, session_token=self.session_token, recall=self.shown.append, needs_bundle=needs_bundle
+        )
         while not self.session.closed:
-            for event in self.session.receive(await connection.receive(), now_s()):
+            try:
+                data = await connection.receive()
+            except HeliographError:
+                data = b""
+            for event in self.session.receive(data, now_s()):
                 self.heard.append(event)
                 if isinstance(event, QuestionAsked):
                     self.question_id = event.question_id

@@ -25,6 +25,7 @@ class LatentStrategy(Strategy):
     """
 
     default_setting: ClassVar[Setting] = {"max_bytes": 0}
+    needs_bundle: ClassVar[bool] = True
 
     def settings(self) -> tuple[Setting, ...]:
         """Rates about a quarter apart from 16 bytes to 4 kB, where the bytes are few; then the whole codeword."""
