@@ -28,13 +28,13 @@ from heliograph.controllers.region import RegionSetting
 from heliograph.errors import (
     AnsweringFailedError,
     ModelUnsupportedError,
-    QuestionEmptyError,
     QuestionTooLongError,
     ShapeError,
     StreamDamagedError,
     UsageError,
 )
 from heliograph.prompt_text import neutralised
+from heliograph.question import check_text
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.attention import Looker
 from heliograph.vlm.contract import Verification
@@ -43,7 +43,6 @@ from heliograph.vlm.image_features import FeatureLayout, output_with, tokens_of
 from heliograph.vlm.photo_layouts import GREY, PhotoLayouts, Size, check_pixels, photo_size
 from heliograph.vlm.prompt import (
     MAX_IMAGES_PER_QUESTION,
-    MAX_QUESTION_CHARACTERS,
     control_tokens,
     forget_words,
     messages_of,
@@ -190,7 +189,7 @@ class GeneralModel:
         """
         if max_new_tokens < 1 or not 1 <= len(images) <= MAX_IMAGES_PER_QUESTION:
             raise UsageError
-        _check_question(question)
+        check_text(question)
         if not any(isinstance(image, VisualTokens) for image in images):
             made = self._processed(question, [image for image in images if isinstance(image, Image.Image)])
             return self._generated(made, max_new_tokens)
@@ -226,7 +225,7 @@ class GeneralModel:
             QuestionEmptyError, QuestionTooLongError: the question cannot be asked.
             AnsweringFailedError: the logits say nothing, or the checkpoint has damaged weights.
         """
-        _check_question(question)
+        check_text(question)
         self._weights.require()
         size = photo_size(grid)
         layout = self.layouts.of((size,))
@@ -324,18 +323,6 @@ class GeneralModel:
         said = [token for token in ids if token not in self.end_ids]
         text = self.processor.tokenizer.decode(said, skip_special_tokens=True).strip()
         return to_answer(steps, self.end_ids, str(text))
-
-
-def _check_question(question: str) -> None:
-    """Refuse what cannot be asked before anything is made of it.
-
-    Raises:
-        QuestionEmptyError, QuestionTooLongError: nothing but white space, or over 2000 characters.
-    """
-    if len(question) > MAX_QUESTION_CHARACTERS:
-        raise QuestionTooLongError
-    if not question.strip():
-        raise QuestionEmptyError
 
 
 def _said(out: Any) -> tuple[list[int], Tensor]:
