@@ -28,6 +28,7 @@ from heliograph.errors import (
 )
 from heliograph.protocol.limits import MAX_ACCESS_TOKEN_BYTES, MAX_MESSAGE_BYTES
 from heliograph.reading.files import check_regular
+from heliograph.reasons import FileFault
 from heliograph.serving.accepting import MAX_HEAD_BYTES, Acceptor, HttpProtocol, WebsocketProtocol
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import Cloud, device_grids
@@ -204,7 +205,7 @@ def read_tokens(path: Path) -> frozenset[str]:
     """
     tokens = frozenset(read_access_tokens(path, _MAX_TOKEN_FILE_BYTES))
     if any(len(token.encode()) > MAX_ACCESS_TOKEN_BYTES for token in tokens):
-        raise TokenFileError
+        raise TokenFileError(FileFault.CONTENT).noted(f"{path}: a token has over {MAX_ACCESS_TOKEN_BYTES} bytes.")
     return tokens
 
 
@@ -233,7 +234,7 @@ def tls_context(cert: Path | None, key: Path | None, client_ca: Path | None = No
             context.load_verify_locations(client_ca)
             context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ValueError) as error:
-        raise TlsFilesError from error
+        raise TlsFilesError(FileFault.CONTENT) from error
     return context
 
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from heliograph.controllers.region import Found, RegionSetting
 from heliograph.errors import AnsweringFailedError, ModelUnsupportedError, ShapeError, StreamDamagedError
+from heliograph.reasons import StreamFault
 from heliograph.types import FloatArray, VisualTokens, tokens_make_sense
 from heliograph.vlm.contract import TorchModel
 from heliograph.vlm.prompt import placeholder_id
@@ -141,7 +142,7 @@ def layer_maps(
     if grid.tiles != 1 or not layers:
         raise ShapeError
     if not tokens_make_sense(tokens.values):
-        raise StreamDamagedError
+        raise StreamDamagedError(StreamFault.VALUE)
     with torch.inference_mode(), ExitStack() as watched:
         rows = prompt_rows + len(answer_ids)
         passes = [watched.enter_context(watching(model.torch_model, layer, rows)) for layer in layers]

@@ -35,6 +35,7 @@ from heliograph.errors import (
 )
 from heliograph.prompt_text import neutralised
 from heliograph.question import check_text
+from heliograph.reasons import StreamFault
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.attention import Looker
 from heliograph.vlm.contract import Verification
@@ -258,7 +259,7 @@ class GeneralModel:
         if tokens.values.shape != (layout.rows, layout.width):
             raise ShapeError
         if not tokens_make_sense(tokens.values):
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.VALUE)
         return np.ascontiguousarray(tokens.values, dtype=np.float32)
 
     def _processed(self, question: str, photos: Sequence[Image.Image]) -> dict[str, Any]:

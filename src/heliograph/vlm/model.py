@@ -28,6 +28,7 @@ from heliograph.errors import (
     StreamDamagedError,
     UsageError,
 )
+from heliograph.reasons import StreamFault
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.attention import Looker
 from heliograph.vlm.batching import answer_batch
@@ -273,7 +274,7 @@ class VisionLanguageModel:
         if values.shape != (self.grid.tokens, self.hidden_size):
             raise ShapeError
         if not tokens_make_sense(values):
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.VALUE)
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.decoder.device, self.decoder.dtype)
 
     def _steps(self, question: str, images: Sequence[ImageInput], limit: int) -> Iterator[Step]:
