@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -22,16 +22,18 @@ from heliograph.clock import now_s
 from heliograph.codec.calibration import COMBINED
 from heliograph.controllers.base import Wish, share_code
 from heliograph.controllers.energy import DEFAULT_ENERGY_TARGET
-from heliograph.controllers.fixed import budget_code
+from heliograph.controllers.fixed import budget_bytes, budget_code
 from heliograph.edge.backoff import Backoff
+from heliograph.edge.budget import PayloadAccount
 from heliograph.edge.device import Device
 from heliograph.edge.exchange import CropSource, Exchange, Question
 from heliograph.edge.photo import Photo, read_photo
 from heliograph.edge.photo_identity import photo_identity, still_shows
 from heliograph.edge.region import Box, RegionSending, region_encoder
 from heliograph.edge.report import AskReport, Draft
-from heliograph.edge.resuming import Counters, DeviceSessionKeeper
-from heliograph.edge.streams import HeldPhotos, PhotoStream
+from heliograph.edge.resuming import DeviceSessionKeeper
+from heliograph.edge.streams import HeldPhotos, PhotoStream, completed_setting, photo_key
+from heliograph.edge.turn import Turn
 from heliograph.errors import (
     ConnectionLostError,
     HeliographError,
@@ -41,7 +43,6 @@ from heliograph.errors import (
     UnknownImageError,
 )
 from heliograph.protocol.frames import AnswerFlag
-from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, label
 from heliograph.transport.base import Connection
 from heliograph.types import EncodedImage
@@ -62,25 +63,6 @@ _MOST_IN_VAIN = 8
 
 _NO_REGION = "never"
 _MS_PER_S = 1e3
-
-
-@dataclass
-class _Turn:
-    """Clock and accounts of one question, over every attempt at it."""
-
-    clock: Callable[[], float]
-    started_s: float
-    until_s: float
-    counters_before: Counters
-    reconnections_before: int
-    payload_bytes: int = 0
-    encode_ms: float = 0.0
-    photo_notes: tuple[str, ...] = ()
-    photo_changed: bool = False
-    was_held: bool = False
-
-    def elapsed_ms(self) -> float:
-        return (self.clock() - self.started_s) * 1e3
 
 
 class DeviceClient:
@@ -144,6 +126,26 @@ class DeviceClient:
         """Close the connection, if there is one; never waits longer than two seconds."""
         await self._session.close()
 
+    @property
+    def connected(self) -> bool:
+        """Whether the next question finds an open connection."""
+        return self._session.usable
+
+    def held(self, photo: PhotoSource, ways: Iterable[tuple[str, Setting]]) -> list[tuple[str, Setting]]:
+        """Of some strategies with their settings those in which the cloud holds the whole photo: a question about it
+        sends none of it. None of them while no connection is open, since only the next one tells what was kept.
+
+        Raises:
+            UnknownNameError, UsageError: a strategy or a knob that there is not.
+            HeliographError: of the photo, where the cloud holds any.
+        """
+        if not self.connected or not self._photos:
+            return []
+        identity = photo_identity(photo)
+        return [
+            (name, setting) for name, setting in ways if self._photos.holds_whole(photo_key(identity, name, setting))
+        ]
+
     async def ask(
         self,
         photo: PhotoSource,
@@ -174,7 +176,9 @@ class DeviceClient:
                 the bundle holds a calibration, else ``energy``.
             target: the controller's target byte, 0 to 255; None for its default.
             confidence: what ``push`` judges an answer by.
-            byte_budget: payload bytes of the photo at most; None for no bound.
+            byte_budget: payload bytes at most, of the photo and its regions, headers included; None for no bound. It
+                travels as a code, rounded down by up to 6 %. What an earlier question sent of the photo counts, and
+                what is sent again after a connection broke. A region that does not fit whole is not sent.
             answer_within_s: when the cloud is to stop waiting and answer; None for no bound.
             region: policy by which the cloud may ask for a crop of the original.
             region_sending: how that crop travels; None for WebP.
@@ -187,10 +191,12 @@ class DeviceClient:
             ServerBusyError: the cloud was full to the last.
             ConnectionLostError: it broke before the final answer, and again and again.
             TimedOutError: the deadline passed.
+            PayloadTooLargeError: ``byte_budget`` does not hold the first segment of the photo's stream, or after a
+                broken connection not another time; nothing is answered from no photo.
             HeliographError: any other named error of the photo, the question, the strategy or the cloud.
         """
         strategy = strategy or self._device.preferred_strategy
-        completed = STRATEGIES.load(strategy)().complete_setting(setting or {})
+        completed = completed_setting(strategy, setting or {})
         controller = controller or (ENERGY if self._device.calibration is None else PUSH)
         asked = Question(
             question,
@@ -211,7 +217,8 @@ class DeviceClient:
         try:
             async with asyncio.timeout(deadline_s), self._turn:
                 session = self._session
-                turn = _Turn(self._clock, self._clock(), until_s, session.counters, session.reconnections)
+                account = PayloadAccount(budget_bytes(asked.wish.byte_budget) if asked.wish.byte_budget else None)
+                turn = Turn(self._clock, self._clock(), until_s, session.counters, session.reconnections, account)
                 if strategy == LOCAL:
                     return await self._ask_device(photo, asked, turn)
                 sending = region_sending or RegionSending()
@@ -226,7 +233,7 @@ class DeviceClient:
             raise self._session.take_trouble() or TimedOutError() from error
 
     # ---- on the device ---------------------------------------------------------------------------------
-    async def _ask_device(self, photo: PhotoSource, asked: Question, turn: _Turn) -> AskReport:
+    async def _ask_device(self, photo: PhotoSource, asked: Question, turn: Turn) -> AskReport:
         def work() -> Draft:
             opened = _opened(photo)
             turn.photo_notes = opened.notes
@@ -257,11 +264,11 @@ class DeviceClient:
         strategy: str,
         setting: Setting,
         asked: Question,
-        turn: _Turn,
+        turn: Turn,
         region_sending: RegionSending,
     ) -> AskReport:
         identity = await asyncio.to_thread(photo_identity, photo)
-        key = identity, strategy, label(setting)
+        key = photo_key(identity, strategy, setting)
         if asked.region != _NO_REGION:
             asked = replace(asked, crop=self._crop_source(photo, identity, region_sending))
         encoding: asyncio.Future[EncodedImage] | None = None
@@ -271,14 +278,11 @@ class DeviceClient:
             encoding = asyncio.ensure_future(work)
         try:
             link = await self._session.linked(turn.until_s)
-            never_left_before = self._session.counters.payload_never_left_bytes  # with what was asked earlier
             stream = self._photos.get(key) or self._photos.begin(key, photo, link.session)
-            exchange = Exchange(asked, stream, turn.elapsed_ms)
-            try:
-                final = await self._answered(exchange, stream, encoding, turn.until_s)
-            finally:
-                never_left = self._session.counters.payload_never_left_bytes - never_left_before
-                turn.payload_bytes += exchange.payload_bytes - never_left
+            exchange = Exchange(asked, stream, turn.account, turn.elapsed_ms)
+            if exchange.would_go_further():
+                self._photos.begin_again(stream, link.session)
+            final = await self._answered(exchange, stream, encoding, turn)
         except BaseException:
             self._forget(key)  # whatever state it is in; the next question sends the photo anew
             raise
@@ -294,7 +298,7 @@ class DeviceClient:
             confidence=final.confidence,
             strategy=strategy,
             setting=setting,
-            payload_bytes=max(0, turn.payload_bytes),
+            payload_bytes=turn.account.spent_bytes,
             wire_bytes_up=after.up_bytes - before.up_bytes,
             wire_bytes_down=after.down_bytes - before.down_bytes,
             encode_ms=turn.encode_ms,
@@ -316,16 +320,18 @@ class DeviceClient:
         exchange: Exchange,
         stream: PhotoStream,
         encoding: asyncio.Future[EncodedImage] | None,
-        until_s: float,
+        turn: Turn,
     ) -> Draft:
         """The final answer, over as many connections as it takes."""
         in_vain, most_held = 0, 0
         while True:
-            link = await self._session.linked(until_s)
+            link = await self._session.linked(turn.until_s)
+            never_left_before = self._session.counters.payload_never_left_bytes
             try:
                 final = await exchange.run(link, self._photos.next_id(), encoding)
             except (ConnectionLostError, ServerBusyError) as error:
-                await self._session.go_on(error, until_s)
+                await self._session.go_on(error, turn.until_s)
+                turn.account.refund(self._session.counters.payload_never_left_bytes - never_left_before)
                 if stream.sent > most_held:
                     in_vain, most_held = 0, stream.sent
                     self._session.restart_backoff()
@@ -338,7 +344,7 @@ class DeviceClient:
                 return final
 
     def _encode(
-        self, photo: PhotoSource, identity: object, strategy: str, setting: Setting, turn: _Turn
+        self, photo: PhotoSource, identity: object, strategy: str, setting: Setting, turn: Turn
     ) -> EncodedImage:
         started_s = self._clock()
         opened = _opened(photo)

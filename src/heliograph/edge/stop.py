@@ -13,7 +13,6 @@ from heliograph.codec.calibration import Calibration
 from heliograph.codec.expectation import Expectation
 from heliograph.controllers.base import EXPECTATION, Enough, Observation, Wish
 from heliograph.controllers.bounds import controller_for
-from heliograph.controllers.fixed import budget_bytes
 from heliograph.controllers.foresight import foretold_signals
 from heliograph.controllers.pull import chunk_segments
 from heliograph.types import EncodedImage
@@ -61,16 +60,6 @@ def expected_segments(
         if isinstance(deciding.decide(observation), Enough):
             return count
     return total
-
-
-def budget_segments(encoded: EncodedImage, byte_budget: int) -> int:
-    """Segments after which a byte budget (a code, 0 for none) is reached: the first that reaches it is the last."""
-    budget, size = budget_bytes(byte_budget), len(encoded.header)
-    for count, segment in enumerate(encoded.segments, start=1):
-        size += len(segment)
-        if 0 < budget <= size:
-            return count
-    return len(encoded.segments)
 
 
 def chunk_end(encoded: EncodedImage, sent: int) -> int:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from heliograph.codec.calibration import Calibration, Curve
 from heliograph.codec.expectation import Expectation
-from heliograph.controllers.fixed import budget_bytes, budget_code
+from heliograph.controllers.fixed import budget_bytes
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device import Device
 from heliograph.edge.region import RegionSending
@@ -145,18 +145,6 @@ def test_wishes_travel() -> None:
     assert (question.confidence, question.region) == ("margin", "threshold")
     assert budget_bytes(question.byte_budget) <= 5000 < budget_bytes(question.byte_budget + 1)
     assert budget_bytes(question.deadline) <= 2000 < budget_bytes(question.deadline + 1)
-
-
-def test_a_byte_budget_holds_on_the_device_too() -> None:
-    async def behave(cloud: Cloud, event: ev.Event) -> None:
-        if isinstance(event, ev.SegmentReceived) and event.index == 2:
-            await asyncio.sleep(0.1)
-            cloud.final()
-
-    cloud = Cloud(behave)
-    report = asked(cloud, FakeDevice(), controller="push", byte_budget=budget_bytes(budget_code(256)))
-    assert len(cloud.of(ev.SegmentReceived)) == 3  # the first that reaches 256 bytes is the last
-    assert report.payload_bytes == 301
 
 
 def region_of(box: tuple[int, int, int, int]) -> Behaviour:
