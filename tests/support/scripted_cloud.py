@@ -18,6 +18,7 @@ from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
 from heliograph.protocol.images import SessionMemory
 from heliograph.protocol.session import CloudSession
 from heliograph.strategies.base import Setting
+from heliograph.strategies.selection import needs_bundle
 from heliograph.transport.base import Connection
 from heliograph.transport.memory import MemoryConnection, memory_pair
 from heliograph.types import EncodedImage
@@ -89,9 +90,15 @@ class Cloud:
         return device_end
 
     async def _serve(self, connection: MemoryConnection) -> None:
-        session = CloudSession(b"", self.tokens, session_token=self.session_token, recall=self._recall)
+        session = CloudSession(
+            b"", self.tokens, session_token=self.session_token, recall=self._recall, needs_bundle=needs_bundle
+        )
         while not session.closed:
-            for event in session.receive(await connection.receive(), now_s()):
+            try:
+                data = await connection.receive()
+            except HeliographError:
+                data = b""
+            for event in session.receive(data, now_s()):
                 self.session = session
                 self.heard.append(event)
                 if isinstance(event, QuestionAsked):

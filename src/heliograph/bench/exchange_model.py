@@ -23,6 +23,7 @@ from heliograph.edge.streams import NO_LIMIT, half_way
 from heliograph.protocol.authentication import NONCE_BYTES
 from heliograph.protocol.session import CloudSession, DeviceSession
 from heliograph.serving.patience import DRAFT_PATIENCE
+from heliograph.strategies.selection import needs_bundle
 from heliograph.transport.base import client_message_bytes, server_message_bytes
 from heliograph.transport.links import LinkDirection, LinkProfile
 from heliograph.types import Answer, EncodedImage
@@ -103,7 +104,8 @@ def pull_messages(encoded: EncodedImage, question: str, answer: Answer, target: 
         target: of the controller ``pull``.
         chunks: 1 to 4.
     """
-    device, cloud = DeviceSession(encoded.bundle_hash), CloudSession(encoded.bundle_hash, frozenset())
+    device = DeviceSession(encoded.bundle_hash)
+    cloud = CloudSession(encoded.bundle_hash, frozenset(), needs_bundle=needs_bundle)
     device.start()
     _pass_up(device, cloud)
     _pass_down(cloud, device)
@@ -178,7 +180,7 @@ def exchange_messages(encoded: EncodedImage, question: str, answer: Answer, key:
         key: authenticates the session; empty for none.
     """
     device = DeviceSession(encoded.bundle_hash, key=key, nonce=bytes(NONCE_BYTES) if key else b"")
-    cloud = CloudSession(encoded.bundle_hash, frozenset(), keys=[key] if key else ())
+    cloud = CloudSession(encoded.bundle_hash, frozenset(), keys=[key] if key else (), needs_bundle=needs_bundle)
     device.start()
     greeting = _pass_up(device, cloud) + _pass_down(cloud, device)
     device.ask(_QUESTION, _IMAGE, question, controller="fixed", target=0)

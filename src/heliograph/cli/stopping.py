@@ -7,7 +7,7 @@ from typing import Any
 
 from heliograph.cli.command import share
 from heliograph.errors import UsageError
-from heliograph.strategies.wire_ids import CONFIDENCE_WIRE_IDS, CONTROLLER_WIRE_IDS, REGION_WIRE_IDS
+from heliograph.protocol.wire_ids import CONFIDENCE_WIRE_IDS, CONTROLLER_WIRE_IDS, REGION_WIRE_IDS
 
 _NO_LIMIT = 0
 _ENERGY = "energy"
@@ -18,7 +18,7 @@ def add_stop_options(parser: argparse.ArgumentParser) -> None:
     """--controller, --confidence, --target and --region."""
     parser.add_argument(
         "--controller",
-        choices=tuple(CONTROLLER_WIRE_IDS),
+        choices=CONTROLLER_WIRE_IDS.names(),
         help="what stops the stream (default: push where the bundle holds a calibration, else energy)",
     )
     parser.add_argument(
@@ -28,11 +28,11 @@ def add_stop_options(parser: argparse.ArgumentParser) -> None:
         help="for energy the share of token energy to retain, for push and pull of answers as from the whole photo",
     )
     parser.add_argument(
-        "--confidence", choices=tuple(CONFIDENCE_WIRE_IDS), help="what push judges an answer by (default: combined)"
+        "--confidence", choices=CONFIDENCE_WIRE_IDS.names(), help="what push judges an answer by (default: combined)"
     )
     parser.add_argument(
         "--region",
-        choices=tuple(REGION_WIRE_IDS),
+        choices=REGION_WIRE_IDS.names(),
         default=NO_REGION,
         help="when the cloud may ask for a region of the original (default: never)",
     )

@@ -4,7 +4,7 @@
 bytes      meaning
 =========  ====================================================================================
 4          ``HGS`` and the format version, 1
-1          strategy number (:mod:`heliograph.strategies.wire_ids`); bit 7: authenticated
+1          strategy number (:mod:`heliograph.protocol.wire_ids`); bit 7: authenticated
 8          bundle hash, zeros where the strategy needs no bundle
 1, n       header length (at most 16) and header
 varint     number of segments, then each segment's length as a varint
@@ -36,7 +36,7 @@ from heliograph.errors import (
     UnknownNameError,
 )
 from heliograph.protocol.authentication import FILE, TAG_BYTES, Chain
-from heliograph.strategies.wire_ids import strategy_name, strategy_wire_id
+from heliograph.protocol.wire_ids import STRATEGY_WIRE_IDS
 from heliograph.types import EncodedImage
 
 MAGIC = b"HGS"
@@ -67,7 +67,7 @@ def write_stream(encoded: EncodedImage, key: bytes = b"") -> bytes:
         raise PayloadTooLargeError
     if len(encoded.bundle_hash) not in (0, HASH_BYTES):
         raise StreamDamagedError
-    number = strategy_wire_id(encoded.strategy) | (_TAGS_FOLLOW if key else 0)
+    number = STRATEGY_WIRE_IDS.of(encoded.strategy) | (_TAGS_FOLLOW if key else 0)
     prologue = bytearray(MAGIC + bytes((VERSION, number)))
     prologue += encoded.bundle_hash or _NO_BUNDLE
     prologue += bytes((len(encoded.header),)) + encoded.header
@@ -112,7 +112,7 @@ def read_stream(data: bytes, keys: Sequence[bytes] = ()) -> EncodedImage:
     if zlib.crc32(data[:position]).to_bytes(_CRC_BYTES, "little") != data[position : position + _CRC_BYTES]:
         raise StreamDamagedError
     try:
-        strategy = strategy_name(number & ~_TAGS_FOLLOW)
+        strategy = STRATEGY_WIRE_IDS.name_of(number & ~_TAGS_FOLLOW)
     except UnknownNameError as error:
         raise StreamVersionError from error
     tags = _tag_places(sizes) if carries_tags(data) else []

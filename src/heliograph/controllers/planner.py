@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from heliograph.controllers.curves import Curve, Curves, Point, way_name
 from heliograph.errors import UsageError
 from heliograph.strategies.base import Setting
-from heliograph.strategies.wire_ids import STRATEGIES_THAT_NEED_THE_BUNDLE
+from heliograph.strategies.selection import needs_bundle
 
 LOCAL = "local"
 LONGEST_DEADLINE_S = 86_400.0
@@ -237,7 +237,7 @@ def _candidate(curves: Curves, curve: Curve, point: Point, situation: Situation)
     cloud_s = point.restore_ms / 1000 + answer_s
     send_s, travel_s = _crossing(link, payload + (_PHOTO_BYTES if payload else QUESTION_BYTES))
     if curve.crop:  # a first answer, the wish for a region, and the region's own crossing
-        first_s = curves.answer_ms["tokens" if curve.strategy in STRATEGIES_THAT_NEED_THE_BUNDLE else "picture"] / 1000
+        first_s = curves.answer_ms["tokens" if needs_bundle(curve.strategy) else "picture"] / 1000
         crop_send_s, crop_travel_s = _crossing(link, point.crop_bytes + _PHOTO_BYTES)
         cloud_s += first_s
         send_s += crop_send_s

@@ -53,13 +53,7 @@ from heliograph.protocol.limits import (
 )
 from heliograph.protocol.sealing import CloudSeals
 from heliograph.protocol.texts import question_text
-from heliograph.strategies.wire_ids import (
-    STRATEGIES_THAT_NEED_THE_BUNDLE,
-    confidence_name,
-    controller_name,
-    region_name,
-    strategy_name,
-)
+from heliograph.protocol.wire_ids import CONFIDENCE_WIRE_IDS, CONTROLLER_WIRE_IDS, REGION_WIRE_IDS, STRATEGY_WIRE_IDS
 
 
 class CloudSession(CloudSpeaker):
@@ -80,6 +74,7 @@ class CloudSession(CloudSpeaker):
         recall: what was kept of the session with such a token, or None; :attr:`owner` tells by then who asks.
         admit: asked before a device with a valid access token is greeted, with the session token that it shows;
             raises ServerBusyError where there is no room. :attr:`owner` tells by then who asks.
+        needs_bundle: whether photos of a strategy are refused unless both ends hold the same bundle; all by default.
 
     Raises:
         UsageError: a hash, token or key of another length.
@@ -96,6 +91,7 @@ class CloudSession(CloudSpeaker):
         keys: Sequence[bytes] = (),
         is_new_nonce: Callable[[bytes], bool] = lambda nonce: True,
         admit: Callable[[bytes], None] = lambda token: None,
+        needs_bundle: Callable[[str], bool] = lambda strategy: True,
     ) -> None:
         super().__init__(bundle_hash)
         self._seals = CloudSeals(keys, is_new_nonce)
@@ -103,6 +99,7 @@ class CloudSession(CloudSpeaker):
         if len(session_token) not in (0, SESSION_TOKEN_BYTES):
             raise UsageError
         self._session_token, self._recall, self._admit = session_token, recall, admit
+        self._needs_bundle = needs_bundle
         self._access_tokens = AccessTokens(access_tokens)
         self._model_name = model_name.encode("utf-8", "replace")[:MAX_MODEL_NAME_BYTES].decode("utf-8", "ignore")
         self._device_bundle_hash = b""
@@ -186,8 +183,9 @@ class CloudSession(CloudSpeaker):
             raise ProtocolStateError
         self._memory.last_question_id = frame.question_id
         try:
-            question, controller = question_text(frame.text), controller_name(frame.controller_id)
-            confidence, region = confidence_name(frame.options.confidence_id), region_name(frame.options.region_id)
+            question, controller = question_text(frame.text), CONTROLLER_WIRE_IDS.name_of(frame.controller_id)
+            confidence = CONFIDENCE_WIRE_IDS.name_of(frame.options.confidence_id)
+            region = REGION_WIRE_IDS.name_of(frame.options.region_id)
             if len(self._questions) >= MAX_OPEN_QUESTIONS:
                 raise TooManyError
             expected = self._memory.images.is_new(frame.image_id) and frame.image_follows
@@ -237,8 +235,8 @@ class CloudSession(CloudSpeaker):
         self._fail_questions(UnknownImageError, passed_over)
         yield from self._lost_crops(passed_over)
         try:
-            strategy = strategy_name(frame.strategy_id)
-            if strategy in STRATEGIES_THAT_NEED_THE_BUNDLE:
+            strategy = STRATEGY_WIRE_IDS.name_of(frame.strategy_id)
+            if self._needs_bundle(strategy):
                 self._check_bundle()
             self._memory.images.check_room()
         except HeliographError as error:

@@ -35,6 +35,7 @@ from heliograph.protocol.frames import (
     HelloFrame,
     IdFrame,
     ImageFrame,
+    LastImageEndFrame,
     MoreFrame,
     QuestionFrame,
     QuestionOptions,
@@ -58,12 +59,7 @@ from heliograph.protocol.limits import (
 )
 from heliograph.protocol.sealing import DeviceSeals
 from heliograph.protocol.states import DEVICE_RECEIVES, DEVICE_SENDS, Table
-from heliograph.strategies.wire_ids import (
-    confidence_wire_id,
-    controller_wire_id,
-    region_wire_id,
-    strategy_wire_id,
-)
+from heliograph.protocol.wire_ids import CONFIDENCE_WIRE_IDS, CONTROLLER_WIRE_IDS, REGION_WIRE_IDS, STRATEGY_WIRE_IDS
 
 
 class DeviceSession(Endpoint):
@@ -185,8 +181,8 @@ class DeviceSession(Endpoint):
         follows = self._images.is_new(image_id)
         if not follows and image_id not in self._images:
             raise UnknownImageError
-        mode, text = controller_wire_id(controller), _utf8(question)
-        options = QuestionOptions(confidence_wire_id(confidence), byte_budget, deadline, region_wire_id(region))
+        mode, text = CONTROLLER_WIRE_IDS.of(controller), _utf8(question)
+        options = QuestionOptions(CONFIDENCE_WIRE_IDS.of(confidence), byte_budget, deadline, REGION_WIRE_IDS.of(region))
         self._send(QuestionFrame(question_id, image_id, mode, target, max_answer_tokens, follows, text, options))
         self._last_question_id = question_id
         self._drafts[question_id] = b""
@@ -205,7 +201,7 @@ class DeviceSession(Endpoint):
             TooManyError: 64 photos are held; forget one.
             UsageError: an id that was used before, a header that is too long, or more segments than are allowed.
         """
-        strategy_id = strategy_wire_id(strategy)
+        strategy_id = STRATEGY_WIRE_IDS.of(strategy)
         if not self._images.is_new(image_id) or image_id > MAX_ID or len(header) > MAX_IMAGE_HEADER_BYTES:
             raise UsageError
         if not 0 <= total_segments <= MAX_SEGMENTS_PER_IMAGE:
@@ -250,6 +246,8 @@ class DeviceSession(Endpoint):
         if end is None:
             self._send(IdFrame(FrameType.IMAGE_END, image_id))
         else:
+            if self.on_frame is not None:
+                self.on_frame(True, LastImageEndFrame())
             self._outgoing += end
 
     def hold_image(self, image_id: int, payload_bytes: int, segments: int, *, finished: bool) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -17,19 +16,15 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from heliograph.clock import now_s
+from heliograph.serving.asgi_connection import AsgiConnection
 from heliograph.serving.cloud import Cloud
-from heliograph.serving.connection import DeviceConnection
 from heliograph.serving.door import VISIT, Door, Visit, address_of
 from heliograph.serving.gate import Gate, checked_host, checked_origin
 from heliograph.serving.guest import GuestAtDoor
-from heliograph.serving.holding import Holdings
-from heliograph.serving.kept import KeptSessions
 from heliograph.serving.metrics import Metrics
-from heliograph.serving.patience import DraftPatience
 from heliograph.serving.refusals import Refusals
-from heliograph.serving.retention import Retention
-from heliograph.serving.scheduler import Scheduler
-from heliograph.serving.shared import Limits, Shared
+from heliograph.serving.service import CloudService
+from heliograph.serving.shared import Limits
 
 log = logging.getLogger("heliograph.serving")
 
@@ -68,7 +63,7 @@ class CloudApplication:
         self.door = Door(self.limits, self.metrics, now_s, open_to_all=not access_tokens)
         self._wrong_tokens = Refusals(self.limits.refusal_delay_s, now_s, _say_wrong_tokens)
         self._foreign = Refusals(0.0, now_s, _say_foreign)
-        self._shared: Shared | None = None
+        self._service: CloudService | None = None
         self._started_s = now_s()
         origins = tuple(map(checked_origin, origins))
         hosts = None if hosts is None else tuple(map(checked_host, hosts))
@@ -87,39 +82,19 @@ class CloudApplication:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        scheduler = Scheduler(self.cloud.run)
-        observer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heliograph-observer")
-        patience = DraftPatience(self.limits.draft_patience)
-        limits = self.limits
-        kept = KeptSessions(limits.longest_kept_s, limits.max_kept_sessions, limits.max_kept_bytes, now_s)
-        holdings = Holdings(self.metrics, limits.max_held_bytes)
-        self._shared = Shared(
-            self.cloud,
-            scheduler,
-            observer,
-            self.metrics,
-            patience,
-            limits,
-            self._access_tokens,
-            kept,
-            holdings,
-            keys=self._keys,
-        )
-        self._started_s = now_s()
-        working = [asyncio.create_task(scheduler.work()), asyncio.create_task(Retention(self._shared).work())]
-        working.append(asyncio.create_task(self._watch()))
-        try:
-            yield
-        finally:
-            for task in working:
-                task.cancel()
-            await asyncio.gather(*working, return_exceptions=True)
-            scheduler.close()
-            observer.shutdown(wait=False, cancel_futures=True)
+        service = CloudService(self.cloud, self._access_tokens, self.limits, keys=self._keys, metrics=self.metrics)
+        async with service:
+            self._service, self._started_s = service, now_s()
+            watching = asyncio.create_task(self._watch())
+            try:
+                yield
+            finally:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
 
     async def _websocket(self, websocket: WebSocket) -> None:
-        shared = self._shared
-        assert shared is not None, "the lifespan has begun before the first connection"
+        service = self._service
+        assert service is not None, "the lifespan has begun before the first connection"
         visit: Visit | None = getattr(websocket.state, VISIT, None)
         uncounted = visit is None  # another server than ours accepted it
         if visit is None:
@@ -128,7 +103,8 @@ class CloudApplication:
         self.door.await_hello(visit)
         try:
             await websocket.accept()
-            await DeviceConnection(websocket, shared, guest).run()
+            connection = AsgiConnection(websocket, service.turns)
+            await service.serve(connection, guest, connection.allowance)
         finally:
             guest.over()
             if uncounted:

@@ -11,9 +11,14 @@ import contextlib
 import logging
 import secrets
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
-
-from heliograph.errors import HeliographError, ServerBusyError, TimedOutError, TooManyError, UnauthorizedError
+from heliograph.errors import (
+    ConnectionLostError,
+    HeliographError,
+    ServerBusyError,
+    TimedOutError,
+    TooManyError,
+    UnauthorizedError,
+)
 from heliograph.protocol.events import Event, HelloReceived, SessionClosed
 from heliograph.protocol.images import SessionMemory
 from heliograph.protocol.limits import SESSION_TOKEN_BYTES
@@ -22,28 +27,27 @@ from heliograph.serving.attending import Attendant
 from heliograph.serving.guest import Guest
 from heliograph.serving.holding import SESSION_BYTES, Account
 from heliograph.serving.kept import KeptSession, Owner
-from heliograph.serving.reading import NORMAL_CLOSURE, Reader
+from heliograph.serving.reading import Reader
 from heliograph.serving.shared import Shared
-from heliograph.serving.turns import ALLOWANCE, Allowance
+from heliograph.serving.turns import Allowance
 from heliograph.serving.writing import Writer
+from heliograph.strategies.selection import needs_bundle
+from heliograph.transport.base import NORMAL_CLOSURE, TRY_AGAIN_LATER, ServedConnection
 
 log = logging.getLogger("heliograph.serving")
 
-GONE = (WebSocketDisconnect, RuntimeError, OSError)
-"""What starlette and uvicorn raise once the peer has left."""
-
 _GOODBYE_S = 10.0
-_TRY_AGAIN_LATER = 1013
 _TIDY_SHARE = 8  # checks within the shortest time that is checked
 
 
 class DeviceConnection:
-    """Serves one accepted websocket until either side ends it.
+    """Serves one open connection until either side ends it.
 
     Args:
-        websocket: of the device.
+        connection: to the device, whatever carries it.
         shared: of the server.
         guest: how it stands with the door of the server; None where there is no door.
+        allowance: of processor time for this device; None for a new one.
 
     Attributes:
         account: of the memory of its session.
@@ -51,11 +55,12 @@ class DeviceConnection:
 
     def __init__(
         self,
-        websocket: WebSocket,
+        connection: ServedConnection,
         shared: Shared,
         guest: Guest | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
-        self._websocket, self._shared, self._metrics = websocket, shared, shared.metrics
+        self._connection, self._shared, self._metrics = connection, shared, shared.metrics
         self._guest = guest or Guest()
         self._error: type[HeliographError] | None = None  # what ended the session
         cloud, limits, clock = shared.cloud, shared.limits, shared.clock
@@ -69,14 +74,15 @@ class DeviceConnection:
             keys=shared.keys,
             is_new_nonce=shared.nonces.is_new,
             admit=lambda token: self._guest.admit(shared.kept.is_served(token, self._owner())),
+            needs_bundle=needs_bundle,
         )
         self.account = Account(shared.metrics)
         self._writer = Writer(
-            websocket, self._session, shared.metrics, limits.send_timeout_s, limits.max_unsent_bytes, self._go_on
+            connection, self._session, shared.metrics, limits.send_timeout_s, limits.max_unsent_bytes, self._go_on
         )
         self._attendant = Attendant(self._session, shared, self._writer, self._count)
-        allowance = websocket.scope["extensions"].get(ALLOWANCE) or Allowance(shared.turns, clock())
-        self._reader = Reader(websocket, self._session, self._writer, allowance, shared.metrics, clock)
+        allowance = allowance if allowance is not None else Allowance(shared.turns, clock())
+        self._reader = Reader(connection, self._session, self._writer, allowance, shared.metrics, clock)
         self._hello_by_s = clock() + limits.hello_timeout_s
         self._memory: SessionMemory | None = None  # of a session that can be taken up again
         self._broke = False
@@ -108,10 +114,10 @@ class DeviceConnection:
         """What is queued, and an orderly close, where the device still listens."""
         if self._broke:
             return
-        with contextlib.suppress(*GONE, TimeoutError):
+        with contextlib.suppress(ConnectionLostError, TimeoutError):
             async with asyncio.timeout(_GOODBYE_S):
                 await self._writer.flush()
-                await self._websocket.close(_TRY_AGAIN_LATER if self._error is ServerBusyError else NORMAL_CLOSURE)
+                await self._connection.close(TRY_AGAIN_LATER if self._error is ServerBusyError else NORMAL_CLOSURE)
 
     def _end(self) -> None:
         """Stop serving, from any task."""
@@ -124,8 +130,7 @@ class DeviceConnection:
         digest = self._session.owner
         if self._shared.access_tokens:
             return Owner(digest, digest)
-        client = self._websocket.client
-        return Owner(digest, client.host.encode() if client is not None else b"")
+        return Owner(digest, self._connection.address.encode())
 
     def _recall(self, token: bytes) -> SessionMemory | None:
         kept = self._shared.kept.recall(token, self._owner())
@@ -230,7 +235,7 @@ class DeviceConnection:
         except TimeoutError:  # it takes nothing more: broken off, and kept for a better connection
             self._broke = True
             self._end()
-        except GONE:
+        except ConnectionLostError:
             pass  # the reader hears of it too
 
     # ---- now and then --------------------------------------------------------------------------------

@@ -2,42 +2,34 @@
 
 ::
 
-    websocket --one message--> slices of about a millisecond --session--> events --> whoever attends to them
-                                   └ between them a turn of the loop, and a wait for what is over the allowance
+    connection --one message--> slices of about a millisecond --session--> events --> whoever attends to them
+                                    └ between them a turn of the loop, and a wait for what is over the allowance
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, MutableMapping
-from typing import Any, Protocol
+from collections.abc import Callable
 
 from heliograph.clock import worked_s
-from heliograph.errors import FrameDamagedError
+from heliograph.errors import ConnectionLostError
 from heliograph.protocol.events import Event
 from heliograph.protocol.session import CloudSession
 from heliograph.protocol.states import State
 from heliograph.serving.metrics import Metrics
 from heliograph.serving.turns import SLICE_S, Allowance
 from heliograph.serving.writing import Writer
+from heliograph.transport.base import ServedConnection
 
-NORMAL_CLOSURE = 1000
 PORTION_BYTES = 128
 """Given to the session at once: 128 empty segments, or the rest of a long frame."""
-
-
-class Source(Protocol):
-    """Gives the messages of one device."""
-
-    async def receive(self) -> MutableMapping[str, Any]:
-        """The next ASGI message."""
 
 
 class Reader:
     """Reads one device's messages.
 
     Args:
-        source: the websocket.
+        connection: of the device.
         session: takes the bytes.
         writer: nothing is read while it is full.
         allowance: processor time of this device.
@@ -50,20 +42,19 @@ class Reader:
 
     def __init__(
         self,
-        source: Source,
+        connection: ServedConnection,
         session: CloudSession,
         writer: Writer,
         allowance: Allowance,
         metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
-        self._source, self._session, self._writer = source, session, writer
+        self._connection, self._session, self._writer = connection, session, writer
         self._allowance, self._metrics, self._clock = allowance, metrics, clock
-        self._worked_s = worked_s()
         self.broke = False
 
     async def message(self, hello_by_s: float, idle_s: float) -> bytes:
-        """The next message that says something; empty at the end.
+        """The next message; empty at the end.
 
         Args:
             hello_by_s: when a device that has not greeted is given up, whatever it has sent of its HELLO.
@@ -71,28 +62,19 @@ class Reader:
 
         Raises:
             TimeoutError: the device was silent for too long.
-            FrameDamagedError: a text message.
+            FrameDamagedError: what came is no message of bytes.
         """
         greeted = self._session.state is not State.NEW
         wait_s = idle_s if greeted else max(hello_by_s - self._clock(), 0.0)
         async with asyncio.timeout(wait_s):  # wait_for may lose a cancellation (Python 3.11)
-            return await self._next()
-
-    async def _next(self) -> bytes:
-        while True:
             await self._writer.room()
-            self._worked_s = worked_s()
-            message = await self._source.receive()
-            if message["type"] == "websocket.disconnect":
-                self.broke = message.get("code") != NORMAL_CLOSURE
+            try:
+                data = await self._connection.receive()
+            except ConnectionLostError:
+                self.broke = True
                 return b""
-            data = message.get("bytes")
-            if data is None:
-                raise FrameDamagedError
-            self._metrics.received_bytes_total += len(data)
-            if data:
-                return bytes(data)
-            await self._pause()  # an empty message says nothing, but costs work
+        self._metrics.received_bytes_total += len(data)
+        return data
 
     async def take(self, data: bytes, on_event: Callable[[Event], None], on_slice: Callable[[], None]) -> None:
         """Give a message to the session.
@@ -102,21 +84,18 @@ class Reader:
             on_event: takes the events.
             on_slice: called at the end of every slice, before others have their turn.
         """
-        self._worked_s = worked_s()
-        start = 0
+        began_s, start = worked_s(), 0
         while start < max(len(data), 1) and not self._session.closed and not (data and self._allowance.closed):
             size = max(PORTION_BYTES, self._session.missing_bytes)
             for event in self._session.events_of(data[start : start + size], self._clock()):
                 on_event(event)
             start += size
-            if worked_s() - self._worked_s >= SLICE_S or start >= len(data):
+            if worked_s() - began_s >= SLICE_S or start >= len(data):
                 on_slice()
-                await self._pause()
+                await self._pause(worked_s() - began_s)
                 await self._writer.room()
+                began_s = worked_s()
 
-    async def _pause(self) -> None:
+    async def _pause(self, spent_s: float) -> None:
         """Let the others have their turn, and wait where this device has used its allowance up."""
-        worked = worked_s()
-        wait_s = self._allowance.spend(worked - self._worked_s, self._clock())
-        await asyncio.sleep(wait_s)
-        self._worked_s = worked_s()
+        await asyncio.sleep(self._allowance.spend(spent_s, self._clock()))

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 from heliograph.protocol.session import CloudSession
 from heliograph.serving.metrics import Metrics
-
-
-class Sink(Protocol):
-    """Takes messages for one device."""
-
-    async def send_bytes(self, data: bytes) -> None:
-        """Returns once there is room for the next one."""
+from heliograph.transport.base import ServedConnection
 
 
 class Writer:
     """Sends what a session has queued, all of it as one message.
 
     Args:
-        sink: the websocket.
+        connection: to the device.
         session: queues frames.
         metrics: counts bytes sent.
         timeout_s: longest time that one message may take.
@@ -31,14 +24,14 @@ class Writer:
 
     def __init__(
         self,
-        sink: Sink,
+        connection: ServedConnection,
         session: CloudSession,
         metrics: Metrics,
         timeout_s: float,
         most_bytes: int,
         on_room: Callable[[], None],
     ) -> None:
-        self._sink, self._session, self._metrics = sink, session, metrics
+        self._connection, self._session, self._metrics = connection, session, metrics
         self._timeout_s, self._most_bytes, self._on_room = timeout_s, most_bytes, on_room
         self._sending_bytes = 0
         self._wake, self._room = asyncio.Event(), asyncio.Event()
@@ -69,7 +62,7 @@ class Writer:
 
         Raises:
             TimeoutError: the device takes nothing more.
-            OSError, RuntimeError, WebSocketDisconnect: it has left.
+            ConnectionLostError: it has left.
         """
         try:
             while True:
@@ -87,7 +80,7 @@ class Writer:
         self._sending_bytes = len(data)
         try:
             async with asyncio.timeout(self._timeout_s):  # wait_for may lose a cancellation (Python 3.11)
-                await self._sink.send_bytes(data)
+                await self._connection.send(data)
         finally:
             self._sending_bytes = 0
         self._metrics.sent_bytes_total += len(data)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from heliograph.errors import UsageError
-from heliograph.strategies.wire_ids import STRATEGIES_THAT_NEED_THE_BUNDLE, strategy_wire_id
+from heliograph.protocol.wire_ids import STRATEGY_WIRE_IDS
 from heliograph.types import EncodedImage, Grid, VisualTokens
 
 if TYPE_CHECKING:
@@ -84,20 +84,17 @@ class Strategy(ABC):
     Attributes:
         name: registry name, also the key of its pinned wire id.
         default_setting: what ``ask`` uses; gives each knob's name and type.
+        needs_bundle: both ends must hold the same bundle for this strategy to restore anything.
     """
 
     name: ClassVar[str]
     default_setting: ClassVar[Setting]
+    needs_bundle: ClassVar[bool]
 
     @property
     def wire_id(self) -> int:
         """The pinned number on the wire and in ``.hgs`` files."""
-        return strategy_wire_id(self.name)
-
-    @property
-    def needs_bundle(self) -> bool:
-        """Both ends must hold the same bundle for this strategy to restore anything."""
-        return self.name in STRATEGIES_THAT_NEED_THE_BUNDLE
+        return STRATEGY_WIRE_IDS.of(self.name)
 
     @abstractmethod
     def settings(self) -> tuple[Setting, ...]:

@@ -25,6 +25,7 @@ class DownsampleStrategy(Strategy):
 
     name: ClassVar[str] = "downsample"
     default_setting: ClassVar[Setting] = {"side": 4}
+    needs_bundle: ClassVar[bool] = True
 
     def settings(self) -> tuple[Setting, ...]:
         """From one averaged token per tile to 8 x 8."""

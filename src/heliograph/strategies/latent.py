@@ -21,11 +21,12 @@ _MOST_BYTES = 2**24
 class LatentStrategy(Strategy):
     """Progressive latent in the manner of arXiv 2604.26508, from the bundle's codec of the strategy's name.
 
-    Knob ``max_bytes``: payload bytes at most, header (3 to 16 bytes) included; 0 sends the whole codeword and leaves the
-    stop to the controller.
+    Knob ``max_bytes``: payload bytes at most, header (3 to 16 bytes) included; 0 sends the whole codeword and leaves
+    the stop to the controller.
     """
 
     default_setting: ClassVar[Setting] = {"max_bytes": 0}
+    needs_bundle: ClassVar[bool] = True
 
     def settings(self) -> tuple[Setting, ...]:
         """Rates about a quarter apart from 16 bytes to 4 kB, where the bytes are few; then the whole codeword."""

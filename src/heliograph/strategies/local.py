@@ -21,6 +21,7 @@ class LocalStrategy(Strategy):
 
     name: ClassVar[str] = "local"
     default_setting: ClassVar[Setting] = {}
+    needs_bundle: ClassVar[bool] = False
 
     def settings(self) -> tuple[Setting, ...]:
         """The one empty setting."""

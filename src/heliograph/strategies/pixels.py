@@ -45,6 +45,7 @@ class _PictureStrategy(Strategy):
     """No header; the file in slices. Knobs: ``size``, longest edge in pixels; ``quality``, the encoder's 1 to 100."""
 
     picture_format: ClassVar[str]
+    needs_bundle: ClassVar[bool] = False
 
     def settings(self) -> tuple[Setting, ...]:
         """Sizes x qualities, ordered by pixels times a rough bits-per-pixel of the quality."""

@@ -24,6 +24,7 @@ class ProductStrategy(Strategy):
 
     name: ClassVar[str] = "pq"
     default_setting: ClassVar[Setting] = {"token_bytes": 2}
+    needs_bundle: ClassVar[bool] = True
 
     def settings(self) -> tuple[Setting, ...]:
         """From one byte a token to eight."""

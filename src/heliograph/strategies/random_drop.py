@@ -32,6 +32,7 @@ class RandomDropStrategy(Strategy):
 
     name: ClassVar[str] = "random-drop"
     default_setting: ClassVar[Setting] = {"keep": 32, "seed": 0}
+    needs_bundle: ClassVar[bool] = True
 
     def settings(self) -> tuple[Setting, ...]:
         """From one token to forty-eight."""

@@ -28,6 +28,7 @@ class RgbStrategy(Strategy):
 
     name: ClassVar[str] = "rgb"
     default_setting: ClassVar[Setting] = {}
+    needs_bundle: ClassVar[bool] = False
 
     def settings(self) -> tuple[Setting, ...]:
         """The one empty setting: the size is the model's."""

@@ -20,6 +20,7 @@ class UniformStrategy(Strategy):
 
     bits: ClassVar[int]
     default_setting: ClassVar[Setting] = {}
+    needs_bundle: ClassVar[bool] = True
 
     def settings(self) -> tuple[Setting, ...]:
         """The one empty setting."""

@@ -12,6 +12,10 @@ _MASK_BYTES = 4
 PING_BYTES, PONG_BYTES = 2 + _MASK_BYTES, 2
 """A websocket ping without payload from the device, and the answer to it."""
 
+NORMAL_CLOSURE, TRY_AGAIN_LATER = 1000, 1013
+"""How a connection ends: in order, or because the cloud is full. These are close codes of RFC 6455 and its IANA
+registry; a transport that is no websocket tells them apart in its own way."""
+
 
 class Delivery(NamedTuple):
     """How far the bytes of a connection have come; compare two of them to see whether anything moves.
@@ -89,6 +93,44 @@ class Connection(Protocol):
 
     def abort(self) -> None:
         """Let go without a word, as of a link that is dead: the other end takes it for a broken connection."""
+
+
+class ServedConnection(Protocol):
+    """What a cloud needs of a connection that a device has opened, whatever carries it.
+
+    A connection that has these four members can be served: by
+    :meth:`heliograph.serving.service.CloudService.serve`.
+    """
+
+    @property
+    def address(self) -> str:
+        """Where the device is, such as an IP address; empty where the transport cannot tell. Devices of one address
+        share bounds where a cloud lets everybody in."""
+
+    async def send(self, data: bytes) -> None:
+        """Send one message, never empty. Waits while the device does not take what was sent.
+
+        Raises:
+            ConnectionLostError: the device has left.
+        """
+
+    async def receive(self) -> bytes:
+        """The next message, never empty; ``b""`` at the orderly end.
+
+        Raises:
+            ConnectionLostError: the connection broke.
+            FrameDamagedError: what came is no message of bytes.
+        """
+
+    async def close(self, code: int = NORMAL_CLOSURE) -> None:
+        """Close in an orderly way.
+
+        Args:
+            code: :data:`TRY_AGAIN_LATER` where the cloud is full.
+
+        Raises:
+            ConnectionLostError: the device has left.
+        """
 
 
 def server_message_bytes(payload_bytes: int) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from heliograph.errors import ConnectionLostError
-from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Delivery
+from heliograph.errors import ConnectionLostError, HeliographError, ServerBusyError
+from heliograph.transport.base import DEFAULT_QUEUE_BYTES, NORMAL_CLOSURE, TRY_AGAIN_LATER, Delivery
 
 _MAX_QUEUED_MESSAGES = 64
 
@@ -17,6 +17,7 @@ class _Pipe:
     def __init__(self) -> None:
         self.messages: deque[bytes] = deque()
         self.closed = False
+        self.failure: type[HeliographError] | None = None  # what the reader is told at the end
         self.carried_bytes = 0
         self._changed = asyncio.Condition()
 
@@ -33,21 +34,30 @@ class _Pipe:
         async with self._changed:
             await self._changed.wait_for(lambda: self.closed or bool(self.messages))
             self._changed.notify_all()
+            if not self.messages and self.failure is not None:
+                raise self.failure
             return self.messages.popleft() if self.messages else b""
 
-    async def close(self) -> None:
+    async def close(self, failure: type[HeliographError] | None = None) -> None:
         async with self._changed:
-            self.closed = True
+            if not self.closed:
+                self.closed, self.failure = True, failure
             self._changed.notify_all()
 
     def cut(self) -> None:
-        self.closed = True
+        if not self.closed:
+            self.closed, self.failure = True, ConnectionLostError
         self.messages.clear()
         self._closing = asyncio.ensure_future(self.close())
 
 
 class MemoryConnection:
-    """One end of :func:`memory_pair`. Bytes are counted without websocket framing: there is none."""
+    """One end of :func:`memory_pair`: for a device, or for a cloud that serves it.
+
+    Bytes are counted without websocket framing: there is none.
+    """
+
+    address = ""
 
     def __init__(self, outgoing: _Pipe, incoming: _Pipe) -> None:
         self._outgoing = outgoing
@@ -74,7 +84,12 @@ class MemoryConnection:
             await self._outgoing.put(bytes(data))
 
     async def receive(self) -> bytes:
-        """The next message; ``b""`` once the pair is closed and every message is taken."""
+        """The next message; ``b""`` once the pair is closed and every message is taken.
+
+        Raises:
+            ConnectionLostError: the other end let go.
+            ServerBusyError: the other end closed, since it is full.
+        """
         data = await self._incoming.get()
         self._received_bytes += len(data)
         return data
@@ -101,13 +116,13 @@ class MemoryConnection:
         """Return at once: memory has no link whose queue could fill."""
 
     def abort(self) -> None:
-        """Close both directions; what was sent and not received is lost."""
+        """Close both directions; what was sent and not received is lost. For the other end the connection broke."""
         self._outgoing.cut()
         self._incoming.cut()
 
-    async def close(self) -> None:
+    async def close(self, code: int = NORMAL_CLOSURE) -> None:
         """Close both directions; messages already sent can still be received."""
-        await self._outgoing.close()
+        await self._outgoing.close(ServerBusyError if code == TRY_AGAIN_LATER else None)
         await self._incoming.close()
 
 

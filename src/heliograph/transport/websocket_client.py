@@ -23,7 +23,7 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.protocol.limits import MAX_MESSAGE_BYTES
-from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Delivery
+from heliograph.transport.base import DEFAULT_QUEUE_BYTES, TRY_AGAIN_LATER, Delivery
 from heliograph.transport.liveness import LOOK_AFTER_S, OPENINGS, LivenessWatch, Sight, Verdict
 from heliograph.transport.opening_errors import check_address, opening_error
 from heliograph.transport.proxy import proxy_for
@@ -42,9 +42,6 @@ CLOSE_TIMEOUT_S = 2.0
 MAX_QUEUED_MESSAGES = 4
 SEND_BUFFER_BYTES = 4096
 """Unsent bytes that asyncio and the kernel may hold each before ``send`` waits."""
-
-TRY_AGAIN_LATER = 1013
-"""Close code (IANA registry of RFC 6455) of a server that is full."""
 
 PATIENCE_S = 10.0
 """For proxy, TCP and TLS together, and then for a sign of life of the upgrade, at the first attempt; the upgrade of a

@@ -23,6 +23,7 @@ from heliograph.errors import HeliographError, ServerUnreachableError
 from heliograph.protocol.events import ImageFinished, QuestionAsked
 from heliograph.protocol.session import CloudSession
 from heliograph.strategies.base import Setting
+from heliograph.strategies.selection import needs_bundle
 from heliograph.transport.base import Connection
 from heliograph.transport.memory import MemoryConnection, memory_pair
 from heliograph.types import Answer, EncodedImage, Grid, VisualTokens
@@ -89,7 +90,7 @@ class Cloud:
         return device_end
 
     async def _serve(self, connection: MemoryConnection) -> None:
-        session, question = CloudSession(b"", frozenset()), -1
+        session, question = CloudSession(b"", frozenset(), needs_bundle=needs_bundle), -1
         while not session.closed:
             for event in session.receive(await connection.receive(), now_s()):
                 if isinstance(event, QuestionAsked):

@@ -45,7 +45,8 @@ def device() -> DeviceSession:
 
 @pytest.fixture
 def cloud() -> CloudSession:
-    return CloudSession(HASH, frozenset({"other", "key"}), "reference")
+    tokens = frozenset({"other", "key"})
+    return CloudSession(HASH, tokens, "reference", needs_bundle=lambda strategy: strategy != "jpeg")
 
 
 def ask_about_photo(device: DeviceSession, cloud: CloudSession) -> None:

@@ -14,13 +14,13 @@ from heliograph.controllers.fixed import budget_bytes
 from heliograph.controllers.pull import chunk_segments
 from heliograph.protocol import events as ev
 from heliograph.protocol import limits as lm
+from heliograph.protocol import wire_ids
 from heliograph.protocol.authentication import MAX_KEY_BYTES, MIN_KEY_BYTES
 from heliograph.protocol.frames import FrameType
 from heliograph.protocol.session import CloudSession, DeviceSession
 from heliograph.protocol.states import CLOUD_RECEIVES, CLOUD_SENDS, DEVICE_RECEIVES, DEVICE_SENDS, State, Table
 from heliograph.registry import CONTROLLERS, REGION_POLICIES, STRATEGIES
 from heliograph.serving.shared import Limits
-from heliograph.strategies import wire_ids
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "protocol.md"
 HASH = bytes(range(8))
@@ -55,29 +55,67 @@ def test_state_table() -> None:
     }
 
 
-def test_pinned_numbers() -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    strategies = text.split("*strategy*: ")[1].split("(")[0]
-    assert {name: int(n) for n, name in re.findall(r"(\d+) `([\w-]+)`", strategies)} == wire_ids.STRATEGY_WIRE_IDS
-    assert set(STRATEGIES.names()) <= set(wire_ids.STRATEGY_WIRE_IDS)
-    assert set(CONTROLLERS.names()) <= set(wire_ids.CONTROLLER_WIRE_IDS)
-    for name, number in wire_ids.STRATEGY_WIRE_IDS.items():
-        assert wire_ids.strategy_name(wire_ids.strategy_wire_id(name)) == name
-        assert 1 <= number <= 127
-    for kind, numbers in (
-        ("controller", wire_ids.CONTROLLER_WIRE_IDS),
-        ("confidence", wire_ids.CONFIDENCE_WIRE_IDS),
-        ("region policy", wire_ids.REGION_WIRE_IDS),
-    ):
-        written = text.split(f"*{kind}*: ")[1].split(".")[0]
-        assert {name: int(n) for n, name in re.findall(r"(\d+)\s+`([\w-]+)`", written)} == numbers
-    assert tuple(wire_ids.CONFIDENCE_WIRE_IDS) == CONFIDENCES
-    assert set(REGION_POLICIES.names()) == set(wire_ids.REGION_WIRE_IDS)
-    for name in wire_ids.CONTROLLER_WIRE_IDS:
-        assert wire_ids.controller_name(wire_ids.controller_wire_id(name)) == name
-    for unknown in (lambda: wire_ids.strategy_name(0), lambda: wire_ids.controller_wire_id("magic")):
-        with pytest.raises(errors.UnknownNameError):
+PINNED = {
+    "strategy": {
+        "klt": 1,
+        "jpeg": 2,
+        "webp": 3,
+        "avif": 4,
+        "rgb": 5,
+        "int8": 6,
+        "downsample": 7,
+        "random-drop": 8,
+        "local": 9,
+        "meta": 10,
+        "int4": 11,
+        "pq": 12,
+    },
+    "controller": {"fixed": 0, "energy": 1, "push": 2, "pull": 3},
+    "confidence": {"combined": 0, "min-entropy": 1, "entropy": 2, "margin": 3, "error-head": 4, "stability": 5},
+    "region policy": {"never": 0, "always": 1, "random": 2, "threshold": 3, "calibrated": 4, "random-box": 5},
+}
+"""Written down by hand, once and for all: files and devices of every version hold these numbers."""
+
+IDS = {
+    ids.kind: ids
+    for ids in (
+        wire_ids.STRATEGY_WIRE_IDS,
+        wire_ids.CONTROLLER_WIRE_IDS,
+        wire_ids.CONFIDENCE_WIRE_IDS,
+        wire_ids.REGION_WIRE_IDS,
+    )
+}
+REGISTERED = {
+    "strategy": STRATEGIES.names(),
+    "controller": CONTROLLERS.names(),
+    "confidence": CONFIDENCES,
+    "region policy": REGION_POLICIES.names(),
+}
+
+
+@pytest.mark.parametrize("kind", PINNED)
+def test_pinned_numbers(kind: str) -> None:
+    ids, numbers = IDS[kind], PINNED[kind]
+    assert {name: ids.of(name) for name in ids.names()} == numbers
+    assert {name: ids.name_of(number) for name, number in numbers.items()} == {name: name for name in numbers}
+    assert set(REGISTERED[kind]) <= set(numbers)
+    text = DOCUMENT.read_text(encoding="utf-8").split(f"*{kind}*: ")[1]
+    written = text.split("(" if kind == "strategy" else ".")[0]
+    assert {name: int(n) for n, name in re.findall(r"(\d+)\s+`([\w-]+)`", written)} == numbers
+
+
+@pytest.mark.parametrize(
+    ("kind", "lowest", "highest"),
+    [("strategy", 1, 127), ("controller", 0, 15), ("confidence", 0, 7), ("region policy", 0, 255)],
+)
+def test_numbers_fit_their_field(kind: str, lowest: int, highest: int) -> None:
+    ids = IDS[kind]
+    assert (ids.numbers[0], ids.numbers[-1]) == (lowest, highest)
+    assert set(PINNED[kind].values()) <= set(ids.numbers)
+    for unknown in (lambda: ids.name_of(highest), lambda: ids.of("magic")):
+        with pytest.raises(errors.UnknownNameError) as told:
             unknown()
+        assert told.value.choices == tuple(PINNED[kind])
 
 
 def exchange_bytes(end: str) -> bytes:
@@ -199,7 +237,7 @@ def test_bounds_are_the_protocol_s() -> None:
 
 
 def test_every_strategy_has_its_row() -> None:
-    assert {row[0].strip("`") for row in table("Strategies")} == set(wire_ids.STRATEGY_WIRE_IDS)
+    assert {row[0].strip("`") for row in table("Strategies")} == set(PINNED["strategy"])
 
 
 @pytest.mark.parametrize("code", [1, 2, 12, 13, 100, 254, 255])

@@ -166,7 +166,8 @@ def test_without_tokens_every_device_may_enter() -> None:
 
 @pytest.mark.parametrize(("device_hash", "cloud_hash"), [(b"another!", HASH), (b"", HASH), (HASH, b""), (b"", b"")])
 def test_klt_needs_equal_bundles_and_jpeg_does_not(device_hash: bytes, cloud_hash: bytes) -> None:
-    device, cloud = DeviceSession(device_hash), CloudSession(cloud_hash, frozenset())
+    device = DeviceSession(device_hash)
+    cloud = CloudSession(cloud_hash, frozenset(), needs_bundle=lambda strategy: strategy == "klt")
     device.start()
     opened(device, cloud)
     device.ask(0, 0, "what?")
@@ -367,3 +368,11 @@ def test_events_do_not_depend_on_how_the_stream_is_cut(device: DeviceSession) ->
     for cut in range(1, len(data)):
         pieces = CloudSession(HASH, frozenset())
         assert pieces.receive(data[:cut], 0.0) + pieces.receive(data[cut:], 0.0) == whole
+
+
+def test_a_cloud_that_is_told_nothing_of_strategies_takes_no_photo_without_its_bundle() -> None:
+    device, cloud = DeviceSession(b""), CloudSession(HASH, frozenset())
+    device.start()
+    device.ask(0, 0, "what?")
+    device.announce_image(0, "jpeg", b"")
+    assert talk(device, cloud)[1][-1] == ev.ErrorReceived(errors.BundleMismatchError, 0)

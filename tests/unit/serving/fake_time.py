@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import selectors
 from concurrent.futures import Executor, Future
-from types import SimpleNamespace
 
+from heliograph.errors import ConnectionLostError
 from heliograph.protocol.frames import HelloFrame, encode_frame
 from heliograph.protocol.session import DeviceSession
 from heliograph.serving.connection import DeviceConnection
@@ -17,6 +17,7 @@ from heliograph.serving.patience import DraftPatience
 from heliograph.serving.scheduler import Scheduler
 from heliograph.serving.shared import Limits, Shared
 from heliograph.serving.turns import Turns
+from heliograph.transport.base import NORMAL_CLOSURE
 
 HASH = b"8 bytes!"
 
@@ -61,32 +62,34 @@ class NoThread(Executor):
 
 
 class Line:
-    """A websocket whose other end is the test."""
+    """A connection whose other end is the test."""
 
     def __init__(self, host="10.0.0.1"):
-        self.client = SimpleNamespace(host=host)
-        self.scope = {"extensions": {}}
+        self.address = host
         self.messages = asyncio.Queue()
-        self.sent, self.closed = [], False
+        self.sent, self.closed = [], None
         self.reads = asyncio.Event()
         self.reads.set()
 
     def say(self, data):
-        self.messages.put_nowait({"type": "websocket.receive", "bytes": data})
+        self.messages.put_nowait(data)
 
     def hang_up(self, code=1006):
-        self.messages.put_nowait({"type": "websocket.disconnect", "code": code})
+        self.messages.put_nowait(b"" if code == NORMAL_CLOSURE else ConnectionLostError())
 
     async def receive(self):
-        return await self.messages.get()
+        message = await self.messages.get()
+        if isinstance(message, Exception):
+            raise message
+        return message
 
-    async def send_bytes(self, data):
+    async def send(self, data):
         await self.reads.wait()
         self.sent.append(data)
 
     async def close(self, code=1000):
         await self.reads.wait()
-        self.closed = True
+        self.closed = code
 
 
 class RecordingGuest(Guest):

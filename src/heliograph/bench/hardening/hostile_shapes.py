@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from heliograph.protocol.frames import FrameType, IdFrame, ImageFrame, QuestionFrame, SegmentFrame, encode_frame
-from heliograph.strategies.wire_ids import CONTROLLER_WIRE_IDS, strategy_wire_id
+from heliograph.protocol.wire_ids import CONTROLLER_WIRE_IDS, STRATEGY_WIRE_IDS
 
 _BINARY, _CONT, _PING, _FIN, _MASKED = 0x02, 0x00, 0x09, 0x80, 0x80
 _MESSAGE_BYTES = 1 << 20
@@ -61,11 +61,11 @@ def open_raw(port: int) -> socket.socket:
 
 # ---- what is sent ------------------------------------------------------------------------------------------
 def _question(question_id: int, image_id: int, text: bytes = b"?", follows: bool = True) -> bytes:
-    return encode_frame(QuestionFrame(question_id, image_id, CONTROLLER_WIRE_IDS["energy"], 255, 64, follows, text))
+    return encode_frame(QuestionFrame(question_id, image_id, CONTROLLER_WIRE_IDS.of("energy"), 255, 64, follows, text))
 
 
 def _image(image_id: int) -> bytes:
-    return encode_frame(ImageFrame(image_id, strategy_wire_id("jpeg"), b""))
+    return encode_frame(ImageFrame(image_id, STRATEGY_WIRE_IDS.of("jpeg"), b""))
 
 
 def _named(type_: FrameType, number: int) -> bytes:
@@ -150,7 +150,7 @@ def _measured_prefixes() -> Iterator[bytes]:
     device = Device(Bundle.load(shipped_bundle_folder()))
     stream = device.encode(render_scene(_SEED).image, "klt")
     for n in range(1 << 20):
-        yield websocket_frame(encode_frame(ImageFrame(n, strategy_wire_id("klt"), stream.header)) + _question(n, n))
+        yield websocket_frame(encode_frame(ImageFrame(n, STRATEGY_WIRE_IDS.of("klt"), stream.header)) + _question(n, n))
         for segment in stream.segments[:20]:
             yield websocket_frame(encode_frame(SegmentFrame(n, segment)))
         yield websocket_frame(_named(FrameType.FORGET, n))

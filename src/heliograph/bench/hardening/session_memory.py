@@ -16,13 +16,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from heliograph.clock import now_s
+from heliograph.errors import ConnectionLostError
 from heliograph.protocol.frames import FrameType, HelloFrame, IdFrame, ImageFrame, QuestionFrame, encode_frame
 from heliograph.protocol.limits import MAX_IMAGES, MAX_OPEN_QUESTIONS, MAX_QUESTION_CHARACTERS, MAX_SEGMENTS_PER_IMAGE
+from heliograph.protocol.wire_ids import CONTROLLER_WIRE_IDS, STRATEGY_WIRE_IDS
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.connection import DeviceConnection
 from heliograph.serving.holding import Holdings
@@ -32,13 +34,12 @@ from heliograph.serving.patience import DraftPatience
 from heliograph.serving.scheduler import Scheduler
 from heliograph.serving.shared import Limits, Shared
 from heliograph.serving.turns import Turns
-from heliograph.strategies.wire_ids import CONTROLLER_WIRE_IDS, strategy_wire_id
+from heliograph.transport.base import NORMAL_CLOSURE
 from heliograph.types import Answer, Grid, VisualTokens
 
 _SESSIONS = 64
 _PHOTOS = 1
 _ROOM_BYTES = 1 << 40
-_GONE = 1006
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,11 @@ def measure_session_memory(shape: str, sessions: int = _SESSIONS) -> Growth:
 
 # ---- what devices send -------------------------------------------------------------------------------------
 def _image(image_id: int) -> bytes:
-    return encode_frame(ImageFrame(image_id, strategy_wire_id("klt"), b""))
+    return encode_frame(ImageFrame(image_id, STRATEGY_WIRE_IDS.of("klt"), b""))
 
 
 def _question(question_id: int, image_id: int, text: bytes, controller: str) -> bytes:
-    return encode_frame(QuestionFrame(question_id, image_id, CONTROLLER_WIRE_IDS[controller], 0, 64, True, text))
+    return encode_frame(QuestionFrame(question_id, image_id, CONTROLLER_WIRE_IDS.of(controller), 0, 64, True, text))
 
 
 def _photos(segment: bytes, count: int = _PHOTOS) -> bytes:
@@ -106,27 +107,26 @@ SHAPES: dict[str, Callable[[], bytes]] = {
 
 # ---- the server, without sockets -----------------------------------------------------------------------------
 class _Line:
-    """A websocket whose device sends one message, then keeps silent or is gone."""
+    """A connection whose device sends one message, then keeps silent or is gone."""
 
-    client = None
-    scope: ClassVar[dict[str, Any]] = {"extensions": {}}
+    address = ""
 
     def __init__(self, message: bytes) -> None:
         self._messages: Iterator[bytes] = iter([message])
         self.idle, self.gone = asyncio.Event(), asyncio.Event()
 
-    async def receive(self) -> dict[str, Any]:
+    async def receive(self) -> bytes:
         """The message, then nothing until the link breaks."""
         for message in self._messages:
-            return {"type": "websocket.receive", "bytes": message}
+            return message
         self.idle.set()
         await self.gone.wait()
-        return {"type": "websocket.disconnect", "code": _GONE}
+        raise ConnectionLostError
 
-    async def send_bytes(self, data: bytes) -> None:
+    async def send(self, data: bytes) -> None:
         """Taken."""
 
-    async def close(self, code: int = 1000) -> None:
+    async def close(self, code: int = NORMAL_CLOSURE) -> None:
         """Nothing to do."""
 
 
@@ -189,7 +189,7 @@ async def _serve(shared: Shared, message: bytes, sessions: int) -> tuple[list[_L
     hello = encode_frame(HelloFrame(b"8 bytes!", "", resumable=True))
     lines, tasks = list[_Line](), list[asyncio.Task[None]]()
     for _ in range(sessions):
-        line: Any = _Line(hello + message)
+        line = _Line(hello + message)
         lines.append(line)
         tasks.append(asyncio.create_task(DeviceConnection(line, shared).run()))
         await line.idle.wait()

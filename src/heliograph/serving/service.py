@@ -1,0 +1,101 @@
+"""Serves devices, whatever carries their messages.
+
+::
+
+    websocket behind uvicorn --AsgiConnection--┐
+    two ends in one process --MemoryConnection-┼--> CloudService.serve --> a DeviceConnection each --> one model thread
+    any other transport ----- four members ----┘
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Self
+
+from heliograph.clock import now_s
+from heliograph.serving.cloud import Cloud
+from heliograph.serving.connection import DeviceConnection
+from heliograph.serving.guest import Guest
+from heliograph.serving.holding import Holdings
+from heliograph.serving.kept import KeptSessions
+from heliograph.serving.metrics import Metrics
+from heliograph.serving.patience import DraftPatience
+from heliograph.serving.retention import Retention
+from heliograph.serving.scheduler import Scheduler
+from heliograph.serving.shared import Limits, Shared
+from heliograph.serving.turns import Allowance, Turns
+from heliograph.transport.base import ServedConnection
+
+
+class CloudService:
+    """What the devices of one cloud share, at work while its ``async with`` block lasts.
+
+    Args:
+        cloud: model, codecs and bundle hash.
+        access_tokens: of which a device must show one; empty lets every device in.
+        limits: bounds; None for the usual ones. How many devices may come at a time is up to whoever accepts them.
+        keys: of which a device must hold one; its sessions are authenticated then. Empty for sessions without.
+        metrics: counters to keep; None for new ones.
+        clock: seconds, ascending.
+    """
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        access_tokens: frozenset[str] = frozenset(),
+        limits: Limits | None = None,
+        *,
+        keys: tuple[bytes, ...] = (),
+        metrics: Metrics | None = None,
+        clock: Callable[[], float] = now_s,
+    ) -> None:
+        limits, metrics = limits or Limits(), metrics or Metrics()
+        self._observer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heliograph-observer")
+        self._shared = Shared(
+            cloud,
+            Scheduler(cloud.run),
+            self._observer,
+            metrics,
+            DraftPatience(limits.draft_patience),
+            limits,
+            access_tokens,
+            KeptSessions(limits.longest_kept_s, limits.max_kept_sessions, limits.max_kept_bytes, clock),
+            Holdings(metrics, limits.max_held_bytes),
+            clock=clock,
+            keys=keys,
+        )
+        self._working: list[asyncio.Task[None]] = []
+
+    @property
+    def turns(self) -> Turns:
+        """The queue of connections that are over their allowance of processor time."""
+        return self._shared.turns
+
+    async def __aenter__(self) -> Self:
+        works = (self._shared.scheduler.work, Retention(self._shared).work)
+        self._working = [asyncio.create_task(work()) for work in works]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._working:
+            task.cancel()
+        await asyncio.gather(*self._working, return_exceptions=True)
+        self._shared.scheduler.close()
+        self._observer.shutdown(wait=False, cancel_futures=True)
+
+    async def serve(
+        self, connection: ServedConnection, guest: Guest | None = None, allowance: Allowance | None = None
+    ) -> None:
+        """Serve one open connection until either side ends it; never raises on what the device does.
+
+        Args:
+            connection: to the device.
+            guest: how it stands with the door of the server; None where everybody may come in.
+            allowance: of processor time, where the connection itself draws on one; None for a new one.
+        """
+        await DeviceConnection(connection, self._shared, guest, allowance).run()
