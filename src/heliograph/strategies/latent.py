@@ -42,7 +42,7 @@ class LatentStrategy(Strategy):
         limit = int_knob(self.complete_setting(setting), "max_bytes", 0, _MOST_BYTES)
         tools.codec(self.name)  # before the tower runs: a bundle without this codec is refused at once
         encoded = self._encoded(tools.encode_tokens(photo), tools, limit or None)
-        if 0 < limit < encoded.payload_bytes:
+        if 0 < limit < len(encoded.header):
             raise UsageError().noted(
                 f"Setting max_bytes={limit}: the header alone takes {len(encoded.header)} bytes of this photo."
             )
