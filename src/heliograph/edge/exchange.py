@@ -8,12 +8,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from heliograph.codec.calibration import Calibration
-from heliograph.controllers.base import Wish
 from heliograph.controllers.push import ERROR_HEAD
 from heliograph.edge.budget import PayloadAccount
 from heliograph.edge.link import DeviceLink
 from heliograph.edge.report import Draft
-from heliograph.edge.stop import PUSH, Foresight, chunk_end, expected_segments
+from heliograph.edge.stop import Foresight, chunk_end, expected_segments
 from heliograph.edge.streams import NO_LIMIT, PhotoStream, half_way
 from heliograph.errors import ConnectionLostError, HeliographError, PayloadTooLargeError
 from heliograph.protocol.events import (
@@ -25,6 +24,7 @@ from heliograph.protocol.events import (
     SessionClosed,
 )
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
+from heliograph.question import PUSH, Question
 from heliograph.registry import CONTROLLERS
 from heliograph.transport.base import DEFAULT_QUEUE_BYTES
 from heliograph.types import EncodedImage
@@ -45,23 +45,16 @@ CropSource = Callable[[tuple[int, int, int, int]], Awaitable[PhotoStream]]
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked, and how good the answer must be.
+class DeviceSide:
+    """What the device keeps to itself about a question.
 
     Attributes:
-        text, controller, wish, max_answer_tokens: as they travel.
-        region: region policy.
         on_draft: called with every draft.
         calibration, foresee: what the device knows of the cloud's decision beforehand.
         crop: makes the crop that the cloud asks for; None refuses.
     """
 
-    text: str
-    controller: str
-    wish: Wish
-    max_answer_tokens: int
     on_draft: Callable[[Draft], None] | None = None
-    region: str = "never"
     calibration: Calibration | None = None
     foresee: Foresight = lambda prefix: None
     crop: CropSource | None = None
@@ -71,7 +64,8 @@ class Exchange:
     """One question on a link that is open; run again on another one where the first broke.
 
     Args:
-        question: what to ask.
+        question: what to ask, as the cloud hears it.
+        side: what of it does not travel.
         stream: the photo.
         account: of payload bytes; nothing is sent that it does not take.
         elapsed_ms: time since the question was asked.
@@ -81,14 +75,20 @@ class Exchange:
     """
 
     def __init__(
-        self, question: Question, stream: PhotoStream, account: PayloadAccount, elapsed_ms: Callable[[], float]
+        self,
+        question: Question,
+        side: DeviceSide,
+        stream: PhotoStream,
+        account: PayloadAccount,
+        elapsed_ms: Callable[[], float],
     ) -> None:
         self._question = question
+        self._side = side
         self._stream = stream
         self._account = account
         self._elapsed_ms = elapsed_ms
-        self._asks = CONTROLLERS.load(question.controller).asks
-        judged = question.controller == PUSH and question.wish.confidence != ERROR_HEAD
+        self._asks = CONTROLLERS.load(question.effective_controller).asks
+        judged = question.effective_controller == PUSH and question.confidence != ERROR_HEAD
         self._message_bytes = JUDGED_MESSAGE_BYTES if judged else MESSAGE_BYTES
         self._unsent_bytes = JUDGED_MESSAGE_BYTES if judged else DEFAULT_QUEUE_BYTES
         self.drafts: list[Draft] = []
@@ -122,19 +122,8 @@ class Exchange:
         """
         self._link, self._question_id = link, question_id
         self._account.enter_connection()
-        session, asked = link.session, self._question
-        session.ask(
-            question_id,
-            self._stream.image_id,
-            asked.text,
-            controller=asked.controller,
-            target=asked.wish.target,
-            max_answer_tokens=asked.max_answer_tokens,
-            confidence=asked.wish.confidence,
-            byte_budget=asked.wish.byte_budget,
-            deadline=asked.wish.deadline,
-            region=asked.region,
-        )
+        session = link.session
+        session.ask(question_id, self._stream.image_id, self._question)
         if encoding is None or not encoding.done():
             link.flush()  # otherwise the photo goes out in the same message
         sending = asyncio.create_task(self._send(encoding))
@@ -166,8 +155,7 @@ class Exchange:
         await self._send_segments(stream, encoded, None if self._asks else self._expected_segments(encoded))
 
     def _expected_segments(self, encoded: EncodedImage) -> int:
-        asked = self._question
-        return expected_segments(encoded, asked.controller, asked.wish, asked.text, asked.calibration, asked.foresee)
+        return expected_segments(encoded, self._question, self._side.calibration, self._side.foresee)
 
     def _announce(self, stream: PhotoStream, encoded: EncodedImage) -> None:
         """Say that a photo begins, unless it was said; a stream without segments is at its end at once."""
@@ -243,9 +231,9 @@ class Exchange:
     async def _serve_region(self, box: tuple[int, int, int, int]) -> None:
         """Send the crop that the cloud asks for, or say that it will not come: then the first answer stands."""
         session, crop = self._link.session, None
-        if self._question.crop is not None:
+        if self._side.crop is not None:
             with contextlib.suppress(HeliographError):
-                crop = await self._question.crop(box)
+                crop = await self._side.crop(box)
         encoded = None if crop is None else crop.encoded
         if crop is None or encoded is None or not self._account.takes_crop(crop, encoded, self._stream):
             session.send_crop(self._question_id, None)
@@ -290,5 +278,5 @@ class Exchange:
 
     def _keep_draft(self, draft: Draft) -> None:
         self.drafts.append(draft)
-        if self._question.on_draft is not None:
-            self._question.on_draft(draft)
+        if self._side.on_draft is not None:
+            self._side.on_draft(draft)

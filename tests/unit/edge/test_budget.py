@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from heliograph.controllers.fixed import budget_bytes, budget_code
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.report import AskReport
 from heliograph.errors import ConnectionLostError, PayloadTooLargeError
 from heliograph.protocol import events as ev
+from heliograph.protocol.codes import bytes_of_code, code_of_bytes
 from heliograph.protocol.frames import AnswerFlag
+from heliograph.question import Question
 from heliograph.transport.base import Delivery
 from heliograph.transport.memory import MemoryConnection
 from heliograph.types import EncodedImage
@@ -62,8 +63,8 @@ class Photos:
 
     def has_enough(self) -> bool:
         assert self.question is not None
-        image_id, budget = self.question.image_id, self.question.byte_budget
-        reached = bool(budget) and self.received.get(image_id, 0) >= budget_bytes(budget)
+        image_id, budget = self.question.image_id, self.question.question.byte_budget
+        reached = budget is not None and self.received.get(image_id, 0) >= budget
         return reached or image_id in self.finished
 
 
@@ -80,7 +81,7 @@ def over(cloud: Cloud, device: FakeDevice, asking: Asking) -> Any:
 
 def asked(cloud: Cloud, encoded: EncodedImage, **how: Any) -> AskReport:
     async def once(client: DeviceClient) -> AskReport:
-        return await client.ask(PHOTO, "colour?", strategy="jpeg", **how)
+        return await client.ask(PHOTO, Question("colour?", **how), strategy="jpeg")
 
     report: AskReport = over(cloud, FakeDevice(encoded), once)
     return report
@@ -88,10 +89,10 @@ def asked(cloud: Cloud, encoded: EncodedImage, **how: Any) -> AskReport:
 
 def test_a_budget_travels_rounded_down() -> None:
     """floor(2 ** (97 / 12)) = 271, floor(2 ** (98 / 12)) = 287, floor(2 ** (99 / 12)) = 304: 300 bytes are 287."""
-    assert [budget_bytes(code) for code in (98, 99, 100)] == [271, 287, 304]
-    assert budget_code(300) == 99
+    assert [bytes_of_code(code) for code in (98, 99, 100)] == [271, 287, 304]
+    assert code_of_bytes(300) == 99
     for budget in [*range(1, 300), 10**6, 10**9]:
-        assert budget_bytes(budget_code(budget)) <= budget
+        assert bytes_of_code(code_of_bytes(budget)) <= budget
 
 
 @pytest.mark.parametrize(("budget", "sent"), [(300, 201), (256, 201), (128, 101)])
@@ -161,7 +162,7 @@ def test_a_photo_of_which_not_one_segment_fits_is_refused_by_name_and_nothing_of
     async def twice(client: DeviceClient) -> None:
         for _ in range(2):
             with pytest.raises(PayloadTooLargeError):
-                await client.ask(PHOTO, "colour?", strategy="jpeg", byte_budget=80)
+                await client.ask(PHOTO, Question("colour?", byte_budget=80), strategy="jpeg")
         assert (await client.ask(PHOTO, "colour?", strategy="jpeg")).payload_bytes == encoded.payload_bytes
 
     over(cloud, FakeDevice(encoded), twice)
@@ -179,7 +180,7 @@ def payloads(encoded: EncodedImage, *budgets: int | None, **how: Any) -> tuple[l
 
     async def asking(client: DeviceClient) -> list[int]:
         return [
-            (await client.ask(PHOTO, "colour?", strategy="jpeg", byte_budget=budget, **how)).payload_bytes
+            (await client.ask(PHOTO, Question("colour?", byte_budget=budget, **how), strategy="jpeg")).payload_bytes
             for budget in budgets
         ]
 
@@ -226,7 +227,7 @@ def with_region(budget: int | None, photo: int = 100, crop: int = 100) -> tuple[
     cloud = Cloud(behave)
 
     async def once(client: DeviceClient) -> AskReport:
-        return await client.ask(PHOTO, "colour?", strategy="jpeg", byte_budget=budget, region="always")
+        return await client.ask(PHOTO, Question("colour?", byte_budget=budget, region="always"), strategy="jpeg")
 
     return over(cloud, Cutting(stream(1)), once), cloud
 
@@ -265,7 +266,9 @@ def test_a_region_counts_on_top_of_what_the_cloud_holds_of_the_photo() -> None:
 
     async def asking(client: DeviceClient) -> list[int]:
         return [
-            (await client.ask(PHOTO, "colour?", strategy="jpeg", byte_budget=budget, region="always")).payload_bytes
+            (
+                await client.ask(PHOTO, Question("colour?", byte_budget=budget, region="always"), strategy="jpeg")
+            ).payload_bytes
             for budget in (120, 250, 300)
         ]
 
@@ -368,7 +371,7 @@ def test_what_never_left_is_not_spent(leaves: int, charged: int) -> None:
 
     async def whole() -> AskReport:
         async with DeviceClient(connect, FakeDevice(stream(6, 50, *[100] * 4)), clock=now) as client:
-            return await client.ask(PHOTO, "colour?", strategy="jpeg", controller="fixed", target=0, byte_budget=450)
+            return await client.ask(PHOTO, Question("colour?", "fixed", 0, byte_budget=450), strategy="jpeg")
 
     report = run(whole())
     left = [end.left.count(BYTE) for end in ends]
@@ -411,9 +414,8 @@ def test_no_stream_no_budget_and_no_broken_link_exceeds_the_bound(seed: int) -> 
                 budget, before = chance.randrange(1, 1500), left()
                 photo, controller = chance.choice([PHOTO, OTHER]), chance.choice(["fixed", "energy", "push", "pull"])
                 try:
-                    report = await client.ask(
-                        photo, "colour?", strategy="jpeg", controller=controller, byte_budget=budget, deadline_s=600
-                    )
+                    asked = Question("colour?", controller, byte_budget=budget)
+                    report = await client.ask(photo, asked, strategy="jpeg", timeout_s=600)
                 except (PayloadTooLargeError, ConnectionLostError) as error:
                     ended.append(error.name)
                 else:
