@@ -14,16 +14,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.boxes import PixelBox
+from heliograph.codec.bundle import REGION, Bundle
 from heliograph.errors import BundleDamagedError, ShapeError, UsageError
+from heliograph.reading.json_values import read_json_object
 from heliograph.reasons import BundleFault, BundlePart, FileFault
-
-Box = tuple[int, int, int, int]
-"""(left, top, right, bottom) in photo pixels; right and bottom are outside."""
 
 Map = npt.NDArray[np.floating]
 
@@ -37,6 +38,7 @@ LEAST_SIDE = 32
 _MOST_ASPECT = 4.0
 _MOST_CELLS, _MOST_SIDE, _MOST_WINDOWS = 1 << 16, 1 << 20, 16
 _MOST_LAYERS, _MOST_EXPONENTS, _MOST_EXPONENT, _MOST_LETTERS = 1024, 4096, 64.0, 400
+_MOST_FILE_BYTES = 1 << 18
 _FLAT = 1e-12
 
 _damaged = partial(BundleDamagedError, BundlePart.REGION)
@@ -47,11 +49,11 @@ class Found:
     """A region worth a look.
 
     Attributes:
-        box: in photo pixels.
+        box: of the photo.
         contrast: 0 (the map is flat) to 1 (all of the map lies evenly inside the box, nothing outside).
     """
 
-    box: Box
+    box: PixelBox
     contrast: float
 
 
@@ -137,6 +139,24 @@ class RegionSetting:
             "windows": list(self.windows),
             "least_share": self.least_share,
         }
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read ``region.json``.
+
+        Raises:
+            BundleDamagedError: not there, too large, or not what :meth:`to_json` gives.
+        """
+        return cls.from_json(read_json_object(path, most=_MOST_FILE_BYTES, error=_damaged, links=False))
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Self | None:
+        """A bundle's setting; None where nobody has chosen one for its model.
+
+        Raises:
+            BundleDamagedError: as :meth:`load`.
+        """
+        return cls.load(bundle.file(REGION)) if REGION in bundle.file_names else None
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
@@ -265,7 +285,7 @@ def find_box(
     return Found(grown(best.box, (width, height), least_side), best.contrast)
 
 
-def grown(box: Box, photo_size: tuple[int, int], side: int) -> Box:
+def grown(box: PixelBox, photo_size: tuple[int, int], side: int) -> PixelBox:
     """The box about the same centre, at least ``side`` pixels wide and high and no longer than four times its width,
     inside the photo.
 
@@ -278,12 +298,13 @@ def grown(box: Box, photo_size: tuple[int, int], side: int) -> Box:
     wide, high = max(wide, round(high / _MOST_ASPECT)), max(high, round(wide / _MOST_ASPECT))
     x, across = _placed((left + right) / 2, wide, width)
     y, down = _placed((top + bottom) / 2, high, height)
-    return x, y, x + across, y + down
+    return PixelBox(x, y, x + across, y + down)
 
 
-def holds(box: Box, region: Box) -> bool:
+def holds(box: PixelBox, region: PixelBox) -> bool:
     """Whether a box holds all of a region."""
-    return box[0] <= region[0] and box[1] <= region[1] and box[2] >= region[2] and box[3] >= region[3]
+    across = box.left <= region.left and region.right <= box.right
+    return across and box.top <= region.top and region.bottom <= box.bottom
 
 
 def _placed(centre: float, length: int, limit: int) -> tuple[int, int]:
@@ -353,7 +374,7 @@ def _best_place(
     top, left = _nearest_to_centre(contrast)
     x, across = left * size[0] / columns, wide * size[0] / columns
     y, down = top * size[1] / rows, high * size[1] / rows
-    box = (round(x), round(y), max(round(x + across), round(x) + 1), max(round(y + down), round(y) + 1))
+    box = PixelBox(round(x), round(y), max(round(x + across), round(x) + 1), max(round(y + down), round(y) + 1))
     return Found(box, float(contrast[top, left]))
 
 
