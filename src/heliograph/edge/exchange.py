@@ -154,6 +154,7 @@ class Exchange:
         stream.allowed = chunk_end(encoded, stream.sent) if self._asks else NO_LIMIT
         self._announce(stream, encoded)
         await self._send_segments(stream, encoded, None if self._asks else self._expected_segments(encoded))
+        self._link.flush()  # the question, where nothing of the photo was left to send with it
 
     def _expected_segments(self, encoded: EncodedImage) -> int:
         return expected_segments(encoded, self._question, self._side.calibration, self._side.foresee)
@@ -194,6 +195,7 @@ class Exchange:
             if self._finish(stream, encoded):
                 self._link.flush()
             elif not (goes_on and self._account.takes(stream, encoded)):
+                self._link.flush()  # where the question has not gone out with a segment
                 stream.resumed.clear()
                 await stream.resumed.wait()
             elif pause_at is not None and stream.sent >= pause_at:
