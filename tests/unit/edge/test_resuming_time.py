@@ -306,6 +306,22 @@ def test_a_half_open_link_is_let_go_of_after_eight_seconds() -> None:
     assert silent[0].aborted_s == [ended_s]
 
 
+def test_a_link_that_answers_pings_is_not_half_open_however_long_the_answer_takes() -> None:
+    async def slow(cloud: Cloud, event: ev.Event) -> None:
+        if isinstance(event, ev.ImageFinished):
+            loop = asyncio.get_running_loop()
+            loop.call_later(100.0, answer, cloud)
+
+    def answer(cloud: Cloud) -> None:
+        cloud.final()
+        answering.append(asyncio.ensure_future(cloud.connections[-1].send(cloud.session.bytes_to_send())))
+
+    answering = list[Any]()
+    opener = Opener(Cloud(slow))
+    assert ask(opener) == ("blue", 100.0)
+    assert opener.at_s == [0.0]
+
+
 # ---- a question whose time is over ---------------------------------------------------------------------
 def test_a_question_that_was_not_answered_in_time_is_cancelled_in_the_cloud_and_its_photo_forgotten() -> None:
     async def never(cloud: Cloud, event: ev.Event) -> None:
