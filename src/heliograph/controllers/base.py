@@ -18,6 +18,8 @@ from heliograph.errors import UsageError
 
 MAX_TARGET = 255
 ENERGY, EXPECTATION = "energy", "expectation"
+DEFAULT_QUALITY = 0.95
+"""Share of answers that are to be those from the whole photo, where a question names none."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,15 @@ class Controller(ABC):
     Attributes:
         name: registry name, also the key of its pinned wire id.
         asks: the device sends a chunk and waits for MORE.
+        default_target: the target byte where a question names none.
+        wire_id: of a plug-in, its number in QUESTION frames, 12 to 15; those of Heliograph's own are in
+            :mod:`heliograph.protocol.wire_ids`.
     """
 
     name: ClassVar[str]
     asks: ClassVar[bool] = False
+    default_target: ClassVar[int] = 0
+    wire_id: ClassVar[int | None] = None
 
     @classmethod
     @abstractmethod

@@ -33,6 +33,7 @@ class EnergyController(Controller):
 
     share: float
     name: ClassVar[str] = "energy"
+    default_target: ClassVar[int] = DEFAULT_ENERGY_TARGET
 
     @classmethod
     def from_target(cls, target: int) -> Self:

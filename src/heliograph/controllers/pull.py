@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 
 from heliograph.codec.calibration import Calibration
 from heliograph.controllers.base import (
+    DEFAULT_QUALITY,
     ENERGY,
     EXPECTATION,
     MAX_TARGET,
@@ -22,6 +23,7 @@ from heliograph.controllers.base import (
     Wait,
     Wish,
     checked_target,
+    share_code,
 )
 from heliograph.controllers.push import ERROR_HEAD
 
@@ -46,6 +48,7 @@ class PullController(Controller):
     quality: float
     calibration: Calibration | None = None
     name: ClassVar[str] = "pull"
+    default_target: ClassVar[int] = share_code(DEFAULT_QUALITY)
     asks: ClassVar[bool] = True
 
     @classmethod

@@ -12,6 +12,7 @@ from typing import ClassVar, Self
 
 from heliograph.codec.calibration import COMBINED, Calibration
 from heliograph.controllers.base import (
+    DEFAULT_QUALITY,
     EXPECTATION,
     MAX_TARGET,
     Controller,
@@ -21,6 +22,7 @@ from heliograph.controllers.base import (
     Wait,
     Wish,
     checked_target,
+    share_code,
 )
 from heliograph.controllers.energy import DEFAULT_ENERGY_TARGET, EnergyController
 
@@ -42,6 +44,7 @@ class PushController(Controller):
     confidence: str = COMBINED
     calibration: Calibration | None = None
     name: ClassVar[str] = "push"
+    default_target: ClassVar[int] = share_code(DEFAULT_QUALITY)
 
     @classmethod
     def from_target(cls, target: int) -> Self:

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Self
 
 from heliograph.clock import now_s
 from heliograph.codec.calibration import COMBINED
-from heliograph.controllers.base import Wish, share_code
-from heliograph.controllers.energy import DEFAULT_ENERGY_TARGET
+from heliograph.controllers.base import Wish
 from heliograph.controllers.fixed import budget_code
 from heliograph.edge.backoff import Backoff
 from heliograph.edge.device import Device
@@ -41,8 +40,9 @@ from heliograph.errors import (
     UnknownImageError,
 )
 from heliograph.protocol.frames import AnswerFlag
-from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Setting, label
+from heliograph.registry import CONTROLLERS, STRATEGIES
+from heliograph.strategies.base import Kind, Setting, label
+from heliograph.strategies.selection import LOCAL, kind_of
 from heliograph.transport.base import Connection
 from heliograph.types import EncodedImage
 
@@ -52,10 +52,7 @@ if TYPE_CHECKING:
     PhotoSource = Path | str | Image
 
 DEFAULT_DEADLINE_S = 120.0
-DEFAULT_TARGET = DEFAULT_ENERGY_TARGET
-DEFAULT_QUALITY = 0.95
-LOCAL = "local"
-ENERGY, PUSH, PULL = "energy", "push", "pull"
+ENERGY, PUSH = "energy", "push"
 
 _MOST_IN_VAIN = 8
 """Connections in a row that may break without a segment more in the cloud: it may be the question that breaks them."""
@@ -212,7 +209,7 @@ class DeviceClient:
             async with asyncio.timeout(deadline_s), self._turn:
                 session = self._session
                 turn = _Turn(self._clock, self._clock(), until_s, session.counters, session.reconnections)
-                if strategy == LOCAL:
+                if kind_of(strategy) is Kind.LOCAL:
                     return await self._ask_device(photo, asked, turn)
                 sending = region_sending or RegionSending()
                 try:
@@ -377,12 +374,11 @@ class DeviceClient:
 
 
 def _target(controller: str, target: int | None) -> int:
-    """The target byte where none is named: nothing less than nine tenths of the energy, or 95 % of the answers."""
+    """The target byte; the controller's own where none is named."""
     if target is not None:
         return target
-    return {ENERGY: DEFAULT_TARGET, PUSH: share_code(DEFAULT_QUALITY), PULL: share_code(DEFAULT_QUALITY)}.get(
-        controller, 0
-    )
+    usual: int = CONTROLLERS.load(controller).default_target
+    return usual
 
 
 def _opened(photo: PhotoSource) -> Photo:

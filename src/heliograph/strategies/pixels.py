@@ -16,6 +16,7 @@ from heliograph.errors import StreamDamagedError, StreamTruncatedError
 from heliograph.strategies.base import (
     CloudTools,
     DeviceTools,
+    Kind,
     Restored,
     Setting,
     Strategy,
@@ -45,7 +46,9 @@ class _PictureStrategy(Strategy):
     """No header; the file in slices. Knobs: ``size``, longest edge in pixels; ``quality``, the encoder's 1 to 100."""
 
     picture_format: ClassVar[str]
+    kind: ClassVar[Kind] = Kind.PICTURE
     needs_bundle: ClassVar[bool] = False
+    tuned: ClassVar[bool] = True
 
     def settings(self) -> tuple[Setting, ...]:
         """Sizes x qualities, ordered by pixels times a rough bits-per-pixel of the quality."""
