@@ -22,7 +22,7 @@ REFUSED = ("torch", "transformers", "ray")
 ORDER = (
     *("errors", "reading", "types", "clock", "registry", "config", "prompt_text", "hub"),
     *("protocol", "codec", "strategies", "controllers", "transport", "edge"),
-    *("reference", "vlm", "training", "serving", "bench", "cli"),
+    *("reference", "vlm", "training", "serving", "testing", "bench", "cli"),
 )
 
 IMPORT_ALL = """

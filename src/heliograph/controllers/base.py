@@ -107,6 +107,7 @@ class Controller(ABC):
     Attributes:
         name: registry name, also the key of its pinned wire id.
         asks: the device sends a chunk and waits for MORE.
+        judges_answers: by more than the codec tells, so that only the cloud can know when it has enough.
         default_target: the target byte where a question names none.
         wire_id: of a plug-in, its number in QUESTION frames, 12 to 15; those of Heliograph's own are in
             :mod:`heliograph.protocol.wire_ids`.
@@ -114,6 +115,7 @@ class Controller(ABC):
 
     name: ClassVar[str]
     asks: ClassVar[bool] = False
+    judges_answers: ClassVar[bool] = False
     default_target: ClassVar[int] = 0
     wire_id: ClassVar[int | None] = None
 

@@ -44,6 +44,7 @@ class PushController(Controller):
     confidence: str = COMBINED
     calibration: Calibration | None = None
     name: ClassVar[str] = "push"
+    judges_answers: ClassVar[bool] = True
     default_target: ClassVar[int] = share_code(DEFAULT_QUALITY)
 
     @classmethod

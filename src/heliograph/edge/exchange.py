@@ -12,7 +12,7 @@ from heliograph.controllers.base import Wish
 from heliograph.controllers.push import ERROR_HEAD
 from heliograph.edge.link import DeviceLink
 from heliograph.edge.report import Draft
-from heliograph.edge.stop import PUSH, Foresight, budget_segments, chunk_end, expected_segments
+from heliograph.edge.stop import Foresight, budget_segments, chunk_end, expected_segments
 from heliograph.edge.streams import NO_LIMIT, PhotoStream, half_way
 from heliograph.errors import ConnectionLostError, HeliographError
 from heliograph.protocol.events import (
@@ -83,8 +83,9 @@ class Exchange:
         self._question = question
         self._stream = stream
         self._elapsed_ms = elapsed_ms
-        self._asks = CONTROLLERS.load(question.controller).asks
-        judged = question.controller == PUSH and question.wish.confidence != ERROR_HEAD
+        controller = CONTROLLERS.load(question.controller)
+        self._asks = controller.asks
+        judged = controller.judges_answers and question.wish.confidence != ERROR_HEAD
         self._message_bytes = JUDGED_MESSAGE_BYTES if judged else MESSAGE_BYTES
         self._unsent_bytes = JUDGED_MESSAGE_BYTES if judged else DEFAULT_QUEUE_BYTES
         self.drafts: list[Draft] = []

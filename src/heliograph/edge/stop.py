@@ -16,9 +16,8 @@ from heliograph.controllers.bounds import controller_for
 from heliograph.controllers.fixed import budget_bytes
 from heliograph.controllers.foresight import foretold_signals
 from heliograph.controllers.pull import chunk_segments
+from heliograph.registry import CONTROLLERS
 from heliograph.types import EncodedImage
-
-PUSH = "push"
 
 Foresight = Callable[[EncodedImage], Expectation | None]
 """What the device's own codec foretells of a prefix and the question."""
@@ -42,7 +41,7 @@ def expected_segments(
     """
     deciding = controller_for(controller, wish, calibration)
     total = len(encoded.segments)
-    if controller == PUSH and calibration is None:
+    if calibration is None and CONTROLLERS.load(controller).judges_answers:
         return total
     received_bytes = len(encoded.header)
     for count, segment in enumerate(encoded.segments, start=1):
