@@ -14,7 +14,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help install demo check test mutants bench-smoke results docs clean
+.PHONY: help install demo check test mutants decisions bench-smoke results docs clean
 
 help:  ## Show this help.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,9 +39,13 @@ check: $(STAMP)  ## Lint, format, types, room contracts.
 test: $(STAMP)  ## Run the tests.
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest $(PYTEST_ARGS)
 
-mutants: $(STAMP)  ## Change the code in small wrong ways and see what the tests notice (an hour).
+mutants: $(STAMP)  ## Change the code in small wrong ways and see what the tests notice (an hour; MUTANTS_ARGS=--resume).
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "coverage>=7.6,<8" "pytest-cov>=6,<8"
 	OMP_NUM_THREADS=1 $(BIN)/python tools/mutants.py $(MUTANTS_ARGS)
+
+decisions: $(STAMP)  ## Count the lines of the decisions that unit tests reach without a socket.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "coverage>=7.6,<8" "pytest-cov>=6,<8"
+	OMP_NUM_THREADS=1 $(BIN)/python tools/decision_coverage.py --json runs/decisions.json
 
 bench-smoke: $(STAMP)  ## Run the smallest suite, about a minute.
 	$(BIN)/heliograph bench --suite smoke --out runs/smoke

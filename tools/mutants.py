@@ -3,6 +3,10 @@
 Samples small wrong changes (:mod:`mutation_operators`) over the rooms named below, runs the room's tests that reach the
 changed line, and prints what was killed and what survived. ``tools/equivalent_mutants.json`` names changes that change
 nothing, each with its reason; they are not counted.
+
+Verdicts are kept under ``runs/mutants`` by commit, seed and number: with ``--resume`` a run goes on where it was cut
+short. A room alone draws the mutants that it has in a run of all of them, so ``--room codec --count 45 --resume`` and
+so on for every room, and then ``--resume`` with the same seed, spread one run over several sittings.
 """
 
 from __future__ import annotations
@@ -10,37 +14,23 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import os
 import random
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 
+from mutation_copies import ROOT, Copy
+from mutation_facts import Facts, Room, prepare
 from mutation_operators import Mutant, mutants_of
+from mutation_verdicts import Tally, Verdicts, state_of_the_code
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = "src/heliograph"
 EQUIVALENT = ROOT / "tools" / "equivalent_mutants.json"
 _LEAST_S, _FACTOR = 30.0, 6.0
-_WHOLE_ROOM = ""
-
-
-@dataclass(frozen=True)
-class Room:
-    """A part of the package and the tests that are to protect it."""
-
-    name: str
-    sources: tuple[str, ...]
-    tests: tuple[str, ...]
-
+_NO_SUCH_TEST, _NO_TESTS = 4, 5
 
 ROOMS = (
     Room("codec", ("codec/*.py",), ("tests/unit/codec", "tests/vectors")),
@@ -57,46 +47,20 @@ ROOMS = (
 )
 
 
-@dataclass
-class Baseline:
-    """A room's tests without any change.
-
-    Attributes:
-        seconds: per test.
-        reaching: tests by (path, line); the empty name stands for what runs on import.
-    """
-
-    seconds: dict[str, float]
-    reaching: dict[tuple[str, int], set[str]]
-
-
-@dataclass
-class Tally:
-    """What became of a room's mutants."""
-
-    killed: int = 0
-    survivors: list[Mutant] = field(default_factory=list)
-
-    @property
-    def share(self) -> float:
-        """Killed, of all that were run."""
-        return self.killed / max(1, self.killed + len(self.survivors))
-
-
 def main() -> int:
     """See the module."""
     arguments = _arguments()
     rooms = [room for room in ROOMS if not arguments.room or room.name in arguments.room]
     equivalent = _equivalent()
-    randomness = random.Random(arguments.seed)
-    print(f"seed {arguments.seed}, {arguments.count} mutants in {len(rooms)} rooms", flush=True)
+    folder = arguments.parts / f"{state_of_the_code()}-{arguments.seed}"
+    print(f"seed {arguments.seed}, {arguments.count} mutants in {len(rooms)} rooms; verdicts in {folder}", flush=True)
     tallies: dict[str, Tally] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        copies = [_copy(Path(folder) / str(number)) for number in range(arguments.processes)]
-        for number, room in enumerate(rooms):
-            share = arguments.count * (number + 1) // len(rooms) - arguments.count * number // len(rooms)
-            chosen = _sampled(room, share, randomness, equivalent)
-            tallies[room.name] = _run_room(room, chosen, copies)
+    for number, room in enumerate(rooms):
+        share = arguments.count * (number + 1) // len(rooms) - arguments.count * number // len(rooms)
+        chosen = _sampled(room, share, arguments.seed, equivalent)
+        verdicts = Verdicts(folder, room.name, resume=arguments.resume)
+        _judge(room, verdicts.open(chosen), verdicts, arguments)
+        tallies[room.name] = verdicts.tally(chosen)
     _report(tallies)
     if arguments.json:
         _write(arguments.json, tallies, arguments.seed)
@@ -104,27 +68,24 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     today = int(datetime.date.today().strftime("%Y%m%d"))
     parser.add_argument("--seed", type=int, default=today, help="of the sample (default: today's date)")
-    parser.add_argument("--count", type=int, default=315, help="mutants in all (default: 315)")
+    parser.add_argument("--count", type=int, default=315, help="mutants in all, equally many a room (default: 315)")
     parser.add_argument("--room", action="append", help="only this room; may be repeated")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--resume", action="store_true", help="keep the verdicts of an earlier run of the same sample")
+    parser.add_argument("--parts", type=Path, default=ROOT / "runs" / "mutants", help="where verdicts are kept")
     parser.add_argument("--json", type=Path, help="write the figures there, in the schema of the suites")
     return parser.parse_args()
 
 
-def _sampled(room: Room, count: int, randomness: random.Random, equivalent: set[tuple[str, str, str]]) -> list[Mutant]:
+def _sampled(room: Room, count: int, seed: int, equivalent: set[tuple[str, str, str]]) -> list[Mutant]:
     every = []
-    for path in _sources(room):
+    for path in room.files():
         source = (ROOT / path).read_text(encoding="utf-8")
         every += [m for m in mutants_of(path, source) if _identity(m, source) not in equivalent]
-    return sorted(randomness.sample(every, min(count, len(every))))
-
-
-def _sources(room: Room) -> list[str]:
-    found = [path for pattern in room.sources for path in (ROOT / PACKAGE).glob(pattern)]
-    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+    return sorted(random.Random(f"{seed} {room.name}").sample(every, min(count, len(every))))
 
 
 def _identity(mutant: Mutant, source: str) -> tuple[str, str, str]:
@@ -146,119 +107,52 @@ def _equivalent() -> set[tuple[str, str, str]]:
     return {(e["path"], e["before"], e["after"]) for e in json.loads(EQUIVALENT.read_text(encoding="utf-8"))}
 
 
-def _copy(folder: Path) -> Path:
-    """The tracked files, so that the checkout itself is never changed."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, listed.split("\0")):
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, target)
-    return folder
+def _judge(room: Room, wanted: Sequence[Mutant], verdicts: Verdicts, arguments: argparse.Namespace) -> None:
+    """Runs these mutants, as many at a time as there are processes."""
+    if not wanted:
+        return
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        copies = [Copy(Path(folder) / str(number)) for number in range(arguments.processes)]
+        try:
+            _judge_on(copies, prepare(room, copies, arguments.parts / "facts"), room, wanted, verdicts)
+        finally:
+            for copy in copies:
+                copy.stop()
 
 
-def _run_room(room: Room, chosen: Sequence[Mutant], copies: Sequence[Path]) -> Tally:
-    baseline = _baseline(room, copies[0])
-    free: SimpleQueue[Path] = SimpleQueue()
+def _judge_on(copies: Sequence[Copy], facts: Facts, room: Room, wanted: Sequence[Mutant], verdicts: Verdicts) -> None:
+    free: SimpleQueue[Copy] = SimpleQueue()
     for copy in copies:
         free.put(copy)
-    tally, began = Tally(), time.monotonic()
 
-    def judge(mutant: Mutant) -> tuple[Mutant, bool]:
+    def judged(mutant: Mutant) -> tuple[Mutant, bool]:
         copy = free.get()
         try:
-            return mutant, _is_killed(mutant, baseline, room, copy)
+            return mutant, _is_killed(mutant, facts, copy)
         finally:
             free.put(copy)
 
+    survived, began = 0, time.monotonic()
     with ThreadPoolExecutor(len(copies)) as pool:
-        for done, (mutant, killed) in enumerate(pool.map(judge, chosen), start=1):
-            tally.killed += killed
+        for done, (mutant, killed) in enumerate(pool.map(judged, wanted), start=1):
+            verdicts.add(mutant, killed=killed)
             if not killed:
-                tally.survivors.append(mutant)
+                survived += 1
                 print(_described(mutant), flush=True)
-            left_s = (time.monotonic() - began) / done * (len(chosen) - done)
-            print(
-                f"{room.name}: {done} of {len(chosen)}, {tally.killed} killed, {left_s / 60:.0f} min left", flush=True
-            )
-    return tally
+            left_s = (time.monotonic() - began) / done * (len(wanted) - done)
+            progress = f"{done} of {len(wanted)}, {done - survived} killed, {left_s / 60:.0f} min left"
+            print(f"{room.name}: {progress}", flush=True)
 
 
-def _baseline(room: Room, copy: Path) -> Baseline:
-    """Runs the room's tests once with coverage, and keeps which test reaches which line."""
-    from coverage import CoverageData
-
-    facts, junit = copy / ".coverage", copy / "junit.xml"
-    facts.unlink(missing_ok=True)
-    options = [
-        f"--cov={PACKAGE}",
-        "--cov-context=test",
-        "--cov-report=",
-        f"--junit-xml={junit}",
-        "-o",
-        "junit_family=xunit1",
-    ]
-    done = _pytest(copy, [*options, *room.tests], timeout_s=3600)
-    if done != 0:
-        raise SystemExit(f"the tests of {room.name} fail without any change: pytest ended with {done}")
-    data = CoverageData(basename=str(facts))
-    data.read()
-    reaching: dict[tuple[str, int], set[str]] = {}
-    for path in _sources(room):
-        for line, contexts in data.contexts_by_lineno(str(copy / path)).items():
-            reaching[path, line] = {context.removesuffix("|run").split("|")[0] for context in contexts}
-    return Baseline(_seconds(junit), reaching)
-
-
-def _seconds(junit: Path) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for case in ElementTree.parse(junit).iter("testcase"):
-        found[f"{case.get('file')}::{case.get('name')}"] = float(case.get("time") or 0)
-    return found
-
-
-def _is_killed(mutant: Mutant, baseline: Baseline, room: Room, copy: Path) -> bool:
-    target = copy / mutant.path
-    source = (ROOT / mutant.path).read_text(encoding="utf-8")
-    tests = baseline.reaching.get((mutant.path, mutant.line), set())
-    if not tests or _WHOLE_ROOM in tests:
-        chosen, usual_s = list(room.tests), sum(baseline.seconds.values())
-    else:
-        chosen = sorted(tests, key=lambda test: baseline.seconds.get(test, 0.0))
-        usual_s = sum(baseline.seconds.get(test, 1.0) for test in chosen)
-    try:
-        target.write_text(mutant.applied(source), encoding="utf-8")
-        return _pytest(copy, ["-x", *chosen], timeout_s=_LEAST_S + _FACTOR * usual_s) != 0
-    finally:
-        target.write_text(source, encoding="utf-8")
-
-
-def _pytest(copy: Path, arguments: Sequence[str], timeout_s: float) -> int:
-    """Its exit code; a run that takes too long counts as failed, and its children end with it."""
-    listed = copy / "arguments.txt"
-    listed.write_text("\n".join(arguments), encoding="utf-8")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", f"@{listed}"],
-        cwd=copy,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(copy / "src"),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "OMP_NUM_THREADS": "1",
-            "HF_HUB_OFFLINE": "1",
-            "HELIOGRAPH_DATA": os.environ.get("HELIOGRAPH_DATA", str(ROOT.parent / "shared" / "data")),
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        return process.wait(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        return 1
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, 9)
-            process.wait()
+def _is_killed(mutant: Mutant, facts: Facts, copy: Copy) -> bool:
+    """Whether a test fails, or takes far longer than usual, with the mutant in place."""
+    tests = facts.tests_for(mutant)
+    with copy.changed(mutant):
+        code = copy.run(["-x", *tests], _LEAST_S + _FACTOR * facts.usual_s(tests))
+        if code in (_NO_SUCH_TEST, _NO_TESTS):  # a table that names the tests has changed, which alone proves nothing
+            files = list(dict.fromkeys(test.split("::")[0] for test in tests))
+            code = copy.run(["-x", *files], _LEAST_S + _FACTOR * facts.usual_s(list(facts.seconds)))
+    return code not in (0, _NO_TESTS)
 
 
 def _described(mutant: Mutant) -> str:
@@ -269,30 +163,36 @@ def _described(mutant: Mutant) -> str:
 def _report(tallies: dict[str, Tally]) -> None:
     print(f"\n{'room':18} {'mutants':>8} {'killed':>8} {'share':>7}")
     for name, tally in tallies.items():
-        print(f"{name:18} {tally.killed + len(tally.survivors):8} {tally.killed:8} {tally.share:7.1%}")
-    killed = sum(t.killed for t in tallies.values())
-    every = killed + sum(len(t.survivors) for t in tallies.values())
-    print(f"{'all':18} {every:8} {killed:8} {killed / max(1, every):7.1%}")
+        print(f"{name:18} {tally.count:8} {tally.killed:8} {tally.share:7.1%}")
+    whole = _whole(tallies)
+    print(f"{'all':18} {whole.count:8} {whole.killed:8} {whole.share:7.1%}")
+
+
+def _whole(tallies: dict[str, Tally]) -> Tally:
+    parts = tallies.values()
+    return Tally(sum(t.killed for t in parts), tuple(mutant for t in parts for mutant in t.survivors))
 
 
 def _write(path: Path, tallies: dict[str, Tally], seed: int) -> None:
     from heliograph.bench.results import Figure, Provenance, SuiteResult, Table
     from heliograph.bench.stats import wilson_interval
 
-    killed = sum(t.killed for t in tallies.values())
-    every = killed + sum(len(t.survivors) for t in tallies.values())
+    whole = _whole(tallies)
     worst = min(tallies.values(), key=lambda tally: tally.share)
     figures = (
         Figure(
-            "non-equivalent mutants killed", killed / every, wilson_interval(killed, every), 0.92, 0.97, at_least=True
+            "non-equivalent mutants killed",
+            whole.share,
+            wilson_interval(whole.killed, whole.count),
+            0.92,
+            0.97,
+            at_least=True,
         ),
         Figure("the same, worst room", worst.share, None, 0.85, 0.92, at_least=True),
     )
-    body = tuple(
-        (n, str(t.killed + len(t.survivors)), str(t.killed), f"{100 * t.share:.1f}") for n, t in tallies.items()
-    )
+    body = tuple((n, str(t.count), str(t.killed), f"{100 * t.share:.1f}") for n, t in tallies.items())
     table = Table("Mutants by room", ("room", "mutants", "killed", "%"), body)
-    notes = (f"{every} mutants, sampled with seed {seed}.",)
+    notes = (f"{whole.count} mutants, sampled with seed {seed}.",)
     SuiteResult("tests", Provenance.now(), (), {}, figures=figures, tables=(table,), notes=notes).write_json(path)
 
 

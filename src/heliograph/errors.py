@@ -82,6 +82,11 @@ class PhotoForbiddenError(HeliographError):
     code, name, text = 14, "photo-forbidden", "There is no permission to read the photo."
 
 
+# ---- traces ----------------------------------------------------------------------------------------
+class TraceDamagedError(HeliographError):
+    code, name, text = 15, "trace-damaged", "The file is no trace of an exchange, or it is damaged."
+
+
 # ---- questions -------------------------------------------------------------------------------------
 class QuestionEmptyError(HeliographError):
     code, name, text = 20, "question-empty", "The question is empty."

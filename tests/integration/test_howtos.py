@@ -112,4 +112,4 @@ def test_a_strategy_in_one_file_and_one_line_works_on_the_command_line(tmp_path:
 
 @pytest.mark.parametrize("name", sorted(path.name for path in HOWTO.glob("add-a-*.md")))
 def test_a_page_is_short(name: str) -> None:
-    assert len((HOWTO / name).read_text(encoding="utf-8").splitlines()) <= 105
+    assert len((HOWTO / name).read_text(encoding="utf-8").splitlines()) <= 110

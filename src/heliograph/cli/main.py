@@ -34,6 +34,7 @@ COMMANDS = {
     "encode": "write a photo as a .hgs stream file",
     "answer": "answer a question about a .hgs file, whole or cut",
     "inspect": "show a .hgs file: header, segments, quality of each prefix",
+    "trace": "draw an exchange from the files that --trace wrote, or answer from them again",
     "bench": "measure strategies against one another",
     "calibrate": "fit how sure an answer from a prefix is, and report it",
     "fit": "fit a codec to any model, from photos without labels",

@@ -86,7 +86,7 @@ def json_text(data: Any) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
     """Rows under a head, in columns as wide as they need; columns in ``left`` are left-aligned, numbers right."""
     columns = list(zip(head, *rows, strict=True))
-    widths = [max(map(_width, column)) for column in columns]
+    widths = [max(map(display_width, column)) for column in columns]
     lines = [_line(head, widths, left), "  ".join("-" * width for width in widths)]
     lines += [_line(row, widths, left) for row in rows]
     return "\n".join(line.rstrip() for line in lines)
@@ -95,12 +95,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int
 def _line(cells: Sequence[str], widths: Sequence[int], left: Sequence[int]) -> str:
     parts = []
     for column, (cell, width) in enumerate(zip(cells, widths, strict=True)):
-        padding = " " * (width - _width(cell))
+        padding = " " * (width - display_width(cell))
         parts.append(cell + padding if column in left else padding + cell)
     return "  ".join(parts)
 
 
-def _width(text: str) -> int:
+def display_width(text: str) -> int:
     """Terminal columns: wide characters take two, marks and joiners none."""
     return sum(map(_columns, text))
 

@@ -35,6 +35,7 @@ from heliograph.protocol.frames import (
     HelloFrame,
     IdFrame,
     ImageFrame,
+    LastImageEndFrame,
     MoreFrame,
     QuestionFrame,
     QuestionOptions,
@@ -245,6 +246,8 @@ class DeviceSession(Endpoint):
         if end is None:
             self._send(IdFrame(FrameType.IMAGE_END, image_id))
         else:
+            if self.on_frame is not None:
+                self.on_frame(True, LastImageEndFrame())
             self._outgoing += end
 
     def hold_image(self, image_id: int, payload_bytes: int, segments: int, *, finished: bool) -> None:

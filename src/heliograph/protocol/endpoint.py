@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 from heliograph.errors import ConnectionLostError, HeliographError, ProtocolStateError, UsageError, all_errors
@@ -15,9 +15,16 @@ from heliograph.protocol.states import State, Table, next_state
 
 MAX_ANSWER_BYTES = MAX_ANSWER_CHARACTERS * MAX_UTF8_BYTES_PER_CHARACTER
 
+OnFrame = Callable[[bool, Frame], None]
+"""Called with True and a frame that was queued, or with False and one that came and is allowed; never raises."""
+
 
 class Endpoint(ABC):
-    """Base of :class:`DeviceSession` and :class:`CloudSession`. Touches no socket and no clock."""
+    """Base of :class:`DeviceSession` and :class:`CloudSession`. Touches no socket and no clock.
+
+    Attributes:
+        on_frame: sees every frame, for a trace; None for nobody. What authenticates frames is not shown.
+    """
 
     _sends: ClassVar[Table]
     _receives: ClassVar[Table]
@@ -30,6 +37,7 @@ class Endpoint(ABC):
         self._buffer: FrameBuffer = FrameBuffer()
         self._outgoing = bytearray()
         self._last_heard_s: float | None = None
+        self.on_frame: OnFrame | None = None
 
     @property
     def state(self) -> State:
@@ -89,6 +97,8 @@ class Endpoint(ABC):
         try:
             for frame in self._buffer.feed(data):
                 self._state = next_state(self._receives, self._state, frame_type(frame))
+                if self.on_frame is not None:
+                    self.on_frame(False, frame)
                 yield from self._on_error(frame) if isinstance(frame, ErrorFrame) else self._on_frame(frame)
                 if self._state is State.CLOSED:
                     return
@@ -127,6 +137,11 @@ class Endpoint(ABC):
         if self.closed:
             raise ProtocolStateError
         self._state = next_state(self._sends, self._state, frame_type(frame))
+        self._queue(frame)
+
+    def _queue(self, frame: Frame) -> None:
+        if self.on_frame is not None:
+            self.on_frame(True, frame)
         self._outgoing += self._carried(frame, encode_frame(frame))
 
     def _carried(self, frame: Frame, data: bytes) -> bytes | bytearray:
@@ -143,8 +158,7 @@ class Endpoint(ABC):
             self._on_question_failed(frame.question_id)
 
     def _fail(self, error_class: type[HeliographError]) -> SessionClosed:
-        error = ErrorFrame(error_class.code, None)
-        self._outgoing += self._carried(error, encode_frame(error))
+        self._queue(ErrorFrame(error_class.code, None))
         self.close()
         return SessionClosed(error_class)
 
