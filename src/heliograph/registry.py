@@ -14,12 +14,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from heliograph.errors import PlugInError, UnknownNameError
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoints
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _TARGET = re.compile(r"[\w.]+:\w+")
@@ -206,7 +203,7 @@ def _imported(target: str) -> Any:
 
 
 @functools.cache
-def _entry_points() -> EntryPoints:
+def _entry_points() -> Any:  # SelectableGroups in Python 3.11, EntryPoints after it
     from importlib.metadata import entry_points  # costs some 20 ms, which loading our own does not need
 
     return entry_points()

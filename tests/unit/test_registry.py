@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 
 from heliograph import registry as registries
-from heliograph.errors import PlugInError, UnknownNameError
+from heliograph.codec.container import read_stream, write_stream
+from heliograph.errors import PlugInError, StreamVersionError, UnknownNameError
+from heliograph.protocol.events import ErrorReceived, HelloReceived, ImageAnnounced, QuestionAsked
+from heliograph.protocol.session import CloudSession, DeviceSession
 from heliograph.protocol.wire_ids import CONTROLLER_WIRE_IDS, REGION_WIRE_IDS, STRATEGY_WIRE_IDS, WireIds
 from heliograph.registry import CONTROLLERS, OPEN, REGION_POLICIES, STRATEGIES, Registry
+from heliograph.types import EncodedImage
 
 GROUP = "heliograph.fruits"
 Installer = Callable[..., None]
@@ -221,3 +225,62 @@ def test_ranges_of_plug_ins_are_those_of_the_document_and_hold_no_pinned_number(
         private = next(one.private for one in OPEN if one.kind == numbers.kind)
         assert set(private) <= set(numbers.numbers)
         assert not own & set(private)
+
+
+@pytest.fixture
+def thumb() -> Iterator[Callable[[], None]]:
+    """A strategy, a controller and a region policy of a plug-in; called, it takes them away again."""
+    named = SimpleNamespace(kind="picture", needs_bundle=False, default_setting={}, encode=None, restore=None)
+    STRATEGIES.register("thumb", SimpleNamespace(**vars(named), name="thumb", wire_id=127))
+    CONTROLLERS.register("sure", SimpleNamespace(name="sure", wire_id=12, from_target=None, decide=None))
+    REGION_POLICIES.register("mine", SimpleNamespace(name="mine", wire_id=240, decide=None))
+
+    def taken_away() -> None:
+        for registry in (STRATEGIES, CONTROLLERS, REGION_POLICIES):
+            registry._registered.clear()
+            registry._resolved = None
+
+    yield taken_away
+    taken_away()
+
+
+def said_by_a_device() -> bytes:
+    device = DeviceSession(b"")
+    device.start()
+    device.ask(0, 0, "what?", controller="sure", region="mine")
+    device.ask(1, 0, "why?")
+    device.announce_image(0, "thumb", b"")
+    device.send_segment(0, b"segment")
+    return device.bytes_to_send()
+
+
+def test_numbers_of_plug_ins_travel_and_are_unknown_where_the_plug_in_is_not(thumb: Callable[[], None]) -> None:
+    data = said_by_a_device()
+    assert bytes((0x10 | 0x80 | 12,)) in data  # mode: options follow, the photo too, controller 12
+    assert bytes((240,)) in data
+    assert bytes((127,)) in data
+    cloud = CloudSession(b"", frozenset(), needs_bundle=lambda strategy: False)
+    heard = cloud.receive(data, 0.0)
+    asked = [one for one in heard if isinstance(one, QuestionAsked)]
+    assert [(one.controller, one.region) for one in asked] == [("sure", "mine"), ("energy", "never")]
+    assert [one.strategy for one in heard if isinstance(one, ImageAnnounced)] == ["thumb"]
+    thumb()
+    bare = CloudSession(b"", frozenset(), needs_bundle=lambda strategy: False)
+    assert [type(one) for one in bare.receive(data, 0.0)] == [HelloReceived, QuestionAsked]
+    told = DeviceSession(b"")
+    told.start()
+    told.ask(0, 0, "what?")
+    told.ask(1, 0, "why?")
+    answers = [one for one in told.receive(bare.bytes_to_send(), 0.0) if isinstance(one, ErrorReceived)]
+    assert answers == [ErrorReceived(UnknownNameError, 0), ErrorReceived(UnknownNameError, 1)]
+
+
+def test_a_file_of_a_plug_in_is_read_where_the_plug_in_is(thumb: Callable[[], None]) -> None:
+    data = write_stream(EncodedImage("thumb", b"", (b"one", b"two")))
+    assert data[4] == 127
+    assert read_stream(data).strategy == "thumb"
+    thumb()
+    with pytest.raises(StreamVersionError):
+        read_stream(data)
+    with pytest.raises(UnknownNameError):
+        write_stream(EncodedImage("thumb", b"", (b"one",)))

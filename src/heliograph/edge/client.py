@@ -52,7 +52,8 @@ if TYPE_CHECKING:
     PhotoSource = Path | str | Image
 
 DEFAULT_DEADLINE_S = 120.0
-ENERGY, PUSH = "energy", "push"
+_WITHOUT_CALIBRATION = "energy"
+_WITH_CALIBRATION = "push"
 
 _MOST_IN_VAIN = 8
 """Connections in a row that may break without a segment more in the cloud: it may be the question that breaks them."""
@@ -188,7 +189,7 @@ class DeviceClient:
         """
         strategy = strategy or self._device.preferred_strategy
         completed = STRATEGIES.load(strategy)().complete_setting(setting or {})
-        controller = controller or (ENERGY if self._device.calibration is None else PUSH)
+        controller = controller or (_WITHOUT_CALIBRATION if self._device.calibration is None else _WITH_CALIBRATION)
         asked = Question(
             question,
             controller,
