@@ -12,6 +12,7 @@ from heliograph.codec.bundle import Bundle
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device import Device
 from heliograph.edge.report import AskReport
+from heliograph.question import Question
 from heliograph.reference.assets import demo_photo_path, shipped_bundle_folder, shipped_model_folder
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.service import CloudService
@@ -25,7 +26,7 @@ async def serving_in_process() -> AsyncIterator[CloudService]:
         yield service
 
 
-def ask_in_process(question: str, **how: Any) -> AskReport:
+def ask_in_process(question: str | Question, **how: Any) -> AskReport:
     """One question about the shipped photo, to such a cloud.
 
     Args:

@@ -17,6 +17,7 @@ NAMES = {*STRATEGIES.names(), *CONTROLLERS.names(), *CODECS.names(), *REGION_POL
 ALLOWED = {
     "registry.py": "where every name has its target",
     "protocol/wire_ids.py": "where every name has its number",
+    "question.py": "what a question is where it names none",
     "codec/fallback.py": "the pair that the flag of a meta stream means",
     "bench/plots.py": "colours, with one for whatever is not among them",
     "bench/region_plots.py": "colours",

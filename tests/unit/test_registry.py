@@ -16,6 +16,7 @@ from heliograph.errors import PlugInError, StreamVersionError, UnknownNameError
 from heliograph.protocol.events import ErrorReceived, HelloReceived, ImageAnnounced, QuestionAsked
 from heliograph.protocol.session import CloudSession, DeviceSession
 from heliograph.protocol.wire_ids import CONTROLLER_WIRE_IDS, REGION_WIRE_IDS, STRATEGY_WIRE_IDS, WireIds
+from heliograph.question import Question
 from heliograph.registry import CONTROLLERS, OPEN, REGION_POLICIES, STRATEGIES, Registry
 from heliograph.types import EncodedImage
 
@@ -247,7 +248,7 @@ def thumb() -> Iterator[Callable[[], None]]:
 def said_by_a_device() -> bytes:
     device = DeviceSession(b"")
     device.start()
-    device.ask(0, 0, "what?", controller="sure", region="mine")
+    device.ask(0, 0, Question("what?", controller="sure", region="mine"))
     device.ask(1, 0, "why?")
     device.announce_image(0, "thumb", b"")
     device.send_segment(0, b"segment")
@@ -262,7 +263,7 @@ def test_numbers_of_plug_ins_travel_and_are_unknown_where_the_plug_in_is_not(thu
     cloud = CloudSession(b"", frozenset(), needs_bundle=lambda strategy: False)
     heard = cloud.receive(data, 0.0)
     asked = [one for one in heard if isinstance(one, QuestionAsked)]
-    assert [(one.controller, one.region) for one in asked] == [("sure", "mine"), ("energy", "never")]
+    assert [(one.question.controller, one.question.region) for one in asked] == [("sure", "mine"), ("energy", "never")]
     assert [one.strategy for one in heard if isinstance(one, ImageAnnounced)] == ["thumb"]
     thumb()
     bare = CloudSession(b"", frozenset(), needs_bundle=lambda strategy: False)

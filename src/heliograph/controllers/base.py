@@ -13,13 +13,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from heliograph.codec.calibration import COMBINED, Calibration, Signals
+from heliograph.codec.calibration import Calibration, Signals
 from heliograph.errors import UsageError
+from heliograph.question import MAX_TARGET as MAX_TARGET
+from heliograph.question import Question
 
-MAX_TARGET = 255
 ENERGY, EXPECTATION = "energy", "expectation"
-DEFAULT_QUALITY = 0.95
-"""Share of answers that are to be those from the whole photo, where a question names none."""
 
 
 @dataclass(frozen=True)
@@ -84,23 +83,6 @@ class Enough:
 Decision = Wait | More | Enough
 
 
-@dataclass(frozen=True)
-class Wish:
-    """How one question is to be stopped, as a QUESTION frame says it.
-
-    Attributes:
-        target: one byte, read by the controller.
-        confidence: one of :data:`heliograph.codec.calibration.CONFIDENCES`.
-        byte_budget: payload bytes at most, as a code of :func:`heliograph.controllers.fixed.budget_bytes`; 0 for none.
-        deadline: milliseconds from the question to the answer, as such a code; 0 for none.
-    """
-
-    target: int
-    confidence: str = COMBINED
-    byte_budget: int = 0
-    deadline: int = 0
-
-
 class Controller(ABC):
     """Decides, from observations only, when what has arrived is enough for one question.
 
@@ -108,7 +90,6 @@ class Controller(ABC):
         name: registry name, also the key of its pinned wire id.
         asks: the device sends a chunk and waits for MORE.
         judges_answers: by more than the codec tells, so that only the cloud can know when it has enough.
-        default_target: the target byte where a question names none.
         wire_id: of a plug-in, its number in QUESTION frames, 12 to 15; those of Heliograph's own are in
             :mod:`heliograph.protocol.wire_ids`.
     """
@@ -116,7 +97,6 @@ class Controller(ABC):
     name: ClassVar[str]
     asks: ClassVar[bool] = False
     judges_answers: ClassVar[bool] = False
-    default_target: ClassVar[int] = 0
     wire_id: ClassVar[int | None] = None
 
     @classmethod
@@ -129,18 +109,15 @@ class Controller(ABC):
         """
 
     @classmethod
-    def from_wish(cls, wish: Wish, calibration: Calibration | None) -> Controller:
-        """The controller for a question's whole wish; byte budget and deadline are kept around it by
-        :func:`heliograph.controllers.bounds.bounded`.
+    def from_question(cls, question: Question, calibration: Calibration | None) -> Controller:
+        """The controller for a question; :func:`heliograph.controllers.bounds.controller_for` keeps the question's byte
+        budget and time around it.
 
         Args:
-            wish: of the question.
+            question: its target, and what else this controller reads.
             calibration: None where the cloud holds none.
-
-        Raises:
-            UsageError: the target is not in 0 to 255.
         """
-        return cls.from_target(wish.target)
+        return cls.from_target(question.effective_target)
 
     def reads(self) -> frozenset[str]:
         """What is to be measured of every new prefix, of ``ENERGY`` and ``EXPECTATION``; costs a decoding each."""

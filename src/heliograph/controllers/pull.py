@@ -11,7 +11,6 @@ from typing import ClassVar, Self
 
 from heliograph.codec.calibration import Calibration
 from heliograph.controllers.base import (
-    DEFAULT_QUALITY,
     ENERGY,
     EXPECTATION,
     MAX_TARGET,
@@ -21,11 +20,10 @@ from heliograph.controllers.base import (
     More,
     Observation,
     Wait,
-    Wish,
     checked_target,
-    share_code,
 )
 from heliograph.controllers.push import ERROR_HEAD
+from heliograph.question import Question
 
 CHUNKS = 4
 
@@ -48,7 +46,6 @@ class PullController(Controller):
     quality: float
     calibration: Calibration | None = None
     name: ClassVar[str] = "pull"
-    default_target: ClassVar[int] = share_code(DEFAULT_QUALITY)
     asks: ClassVar[bool] = True
 
     @classmethod
@@ -57,9 +54,9 @@ class PullController(Controller):
         return cls(checked_target(target) / MAX_TARGET)
 
     @classmethod
-    def from_wish(cls, wish: Wish, calibration: Calibration | None) -> Controller:
+    def from_question(cls, question: Question, calibration: Calibration | None) -> Controller:
         """With the cloud's calibration, where it holds one."""
-        return cls(checked_target(wish.target) / MAX_TARGET, calibration)
+        return cls(question.effective_target / MAX_TARGET, calibration)
 
     def reads(self) -> frozenset[str]:
         """What the codec foretells, and the energy where it foretells nothing."""

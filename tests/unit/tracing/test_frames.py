@@ -6,6 +6,7 @@ from heliograph.errors import UnauthorizedError
 from heliograph.protocol import frames as wire
 from heliograph.protocol.frames import AnswerFlag, HeldImage
 from heliograph.protocol.session import CloudSession, DeviceSession
+from heliograph.question import Question
 from heliograph.tracing.frames import FrameRecorder
 from heliograph.tracing.table import EVENTS, FIELDS, FRAMES
 
@@ -50,7 +51,7 @@ class Ends:
 
     def whole_exchange(self):
         self.device.start()
-        self.device.ask(0, 0, "what? ünlikely", controller="push", target=200, byte_budget=40, deadline=90)
+        self.device.ask(0, 0, Question("what? ünlikely", "push", 200, byte_budget=40, answer_within_s=0.09))
         self.device.announce_image(0, "klt", b"head", 3)
         self.device.send_segment(0, b"one")
         self.device.seal()
