@@ -18,13 +18,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from heliograph.boxes import WireBox
 from heliograph.clock import now_s
 from heliograph.edge.backoff import Backoff
 from heliograph.edge.device import Device
 from heliograph.edge.exchange import CropSource, DeviceSide, Exchange
 from heliograph.edge.photo import Photo, read_photo
 from heliograph.edge.photo_identity import photo_identity, still_shows
-from heliograph.edge.region import Box, RegionSending, region_encoder
+from heliograph.edge.region import RegionSending, region_encoder
 from heliograph.edge.report import AskReport, Draft
 from heliograph.edge.resuming import Counters, DeviceSessionKeeper
 from heliograph.edge.streams import HeldPhotos, PhotoStream
@@ -320,13 +321,13 @@ class DeviceClient:
         cut = region_encoder(self._device, photo, sending)
         how = sending.strategy, label(sending.setting or {})
 
-        def encode(box: Box) -> EncodedImage:
+        def encode(box: WireBox) -> EncodedImage:
             encoded = cut(box)
             if not still_shows(photo, identity):
                 raise PhotoMissingError  # another photo lies there by now, of which nobody asked for a region
             return encoded
 
-        async def crop(box: Box) -> PhotoStream:
+        async def crop(box: WireBox) -> PhotoStream:
             key = identity, "region", box, how
             stream, session = self._photos.get(key), self._session.session
             if stream is None and session is not None:

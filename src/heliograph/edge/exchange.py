@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from heliograph.boxes import WireBox
 from heliograph.codec.calibration import Calibration
 from heliograph.controllers.push import ERROR_HEAD
 from heliograph.edge.link import DeviceLink
@@ -39,8 +40,8 @@ STOP_GRACE_S = 1.0
 """Where the device knows that the controller will have enough, it waits this long for ENOUGH before it goes on; on a
 slow link as long as opening the connection took, which is two round trips and some hundred bytes."""
 
-CropSource = Callable[[tuple[int, int, int, int]], Awaitable[PhotoStream]]
-"""A region in 1/1024 of the photo to the stream that shows it, encoded."""
+CropSource = Callable[[WireBox], Awaitable[PhotoStream]]
+"""A region of the photo to the stream that shows it, encoded."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Exchange:
         self._unsent_bytes = JUDGED_MESSAGE_BYTES if judged else DEFAULT_QUEUE_BYTES
         self.drafts: list[Draft] = []
         self.payload_bytes = 0
-        self._regions_sent = set[tuple[int, int, int, int]]()
+        self._regions_sent = set[WireBox]()
 
     @property
     def regions_sent(self) -> int:
@@ -200,7 +201,7 @@ class Exchange:
         self.payload_bytes += size
         self._link.queue_payload(size)
 
-    async def _serve_region(self, box: tuple[int, int, int, int]) -> None:
+    async def _serve_region(self, box: WireBox) -> None:
         """Send the crop that the cloud asks for, or say that it will not come: then the first answer stands."""
         session, crop = self._link.session, None
         if self._side.crop is not None:
