@@ -150,18 +150,6 @@ def test_options_travel_and_bounds_are_rounded_down() -> None:
     assert question.answer_within_s == 1.933  # floor(2 ** (131 / 12)); the next code is 2.048 s
 
 
-def test_a_byte_budget_holds_on_the_device_too() -> None:
-    async def behave(cloud: Cloud, event: ev.Event) -> None:
-        if isinstance(event, ev.SegmentReceived) and event.index == 2:
-            await asyncio.sleep(0.1)
-            cloud.final()
-
-    cloud = Cloud(behave)
-    report = asked(cloud, FakeDevice(), controller="push", byte_budget=256)
-    assert len(cloud.of(ev.SegmentReceived)) == 3  # the first that reaches 256 bytes is the last
-    assert report.payload_bytes == 301
-
-
 def region_of(box: WireBox) -> Behaviour:
     async def behave(cloud: Cloud, event: ev.Event) -> None:
         match event:
