@@ -17,6 +17,7 @@ from heliograph.edge.device import Device
 from heliograph.edge.photo import load_photo
 from heliograph.edge.report import AskReport
 from heliograph.errors import ConnectionLostError, KeyFileError, StreamForgedError
+from heliograph.question import Question
 from heliograph.reference.assets import demo_photo_path
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.runner import BackgroundServer, load_cloud
@@ -88,6 +89,7 @@ Ask = Callable[..., AskReport]
 
 def ask(device: Device, url: str, key: bytes, connections: list[Changing] | None = None, **more: object) -> AskReport:
     meddling = {name: more.pop(name) for name in ("up", "down") if name in more}
+    options = {name: more.pop(name) for name in ("controller", "byte_budget") if name in more}
 
     async def opener() -> Connection:
         made = Changing(await open_websocket(url), **meddling)  # type: ignore[arg-type]
@@ -97,7 +99,7 @@ def ask(device: Device, url: str, key: bytes, connections: list[Changing] | None
 
     async def whole() -> AskReport:
         async with DeviceClient(opener, device, key=key) as client:
-            return await client.ask(PHOTO, QUESTION, **more)  # type: ignore[arg-type]
+            return await client.ask(PHOTO, Question(QUESTION, **options), **more)  # type: ignore[arg-type]
 
     return asyncio.run(whole())
 

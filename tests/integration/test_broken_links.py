@@ -22,6 +22,7 @@ from heliograph.edge.report import AskReport
 from heliograph.errors import ConnectionLostError, ServerUnreachableError
 from heliograph.protocol.buffer import FrameBuffer
 from heliograph.protocol.frames import ImageFrame, SegmentFrame
+from heliograph.question import Question
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.runner import BackgroundServer, load_cloud
@@ -107,7 +108,7 @@ async def ask(
 ) -> AskReport:
     async with DeviceClient(open_connection, device, clock=now, reconnect_s=reconnect_s) as client:
         return await client.ask(
-            photo(), QUESTION, strategy="klt", controller="fixed", target=0, max_answer_tokens=8, deadline_s=3000
+            photo(), Question(QUESTION, "fixed", 0, max_answer_tokens=8), strategy="klt", timeout_s=3000
         )
 
 

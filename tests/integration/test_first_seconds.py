@@ -21,6 +21,7 @@ from heliograph.edge.device import Device
 from heliograph.edge.report import AskReport
 from heliograph.errors import ServerBusyError, ServerUnreachableError
 from heliograph.protocol.session import DeviceSession
+from heliograph.question import Question
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.runner import BackgroundServer, load_cloud
@@ -101,11 +102,11 @@ class Relay:
 
 
 async def ask(
-    opener: Callable[[], Coroutine[Any, Any, Connection]], device: Device, deadline_s: float = 300.0
+    opener: Callable[[], Coroutine[Any, Any, Connection]], device: Device, timeout_s: float = 300.0
 ) -> AskReport:
     async with DeviceClient(opener, device, clock=now) as client:
         return await client.ask(
-            photo(), QUESTION, strategy="klt", controller="fixed", target=0, max_answer_tokens=8, deadline_s=deadline_s
+            photo(), Question(QUESTION, "fixed", 0, max_answer_tokens=8), strategy="klt", timeout_s=timeout_s
         )
 
 
@@ -176,7 +177,7 @@ def test_a_cloud_that_stays_full_is_called_busy(cloud: Cloud, device: Device) ->
         async def scenario() -> None:
             occupant = await greeted(server.url)
             with pytest.raises(ServerBusyError):
-                await ask(lambda: open_websocket(server.url), device, deadline_s=20.0)
+                await ask(lambda: open_websocket(server.url), device, timeout_s=20.0)
             await occupant.close()
 
         run(scenario)
@@ -204,7 +205,7 @@ def test_200_bit_a_second_and_400_ms_need_patience_and_no_second_connection(clou
         async def scenario() -> AskReport:
             async with DeviceClient(opener, device, clock=now) as client:
                 return await client.ask(
-                    photo(), QUESTION, strategy="klt", controller="fixed", byte_budget=200, deadline_s=600.0
+                    photo(), Question(QUESTION, "fixed", byte_budget=200), strategy="klt", timeout_s=600.0
                 )
 
         report = run(scenario)

@@ -22,6 +22,7 @@ from heliograph.edge.device import Device
 from heliograph.edge.region import RegionSending, pixel_box
 from heliograph.edge.report import AskReport
 from heliograph.errors import BundleDamagedError
+from heliograph.question import Question
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.looking import REGION_FILE, scaled
@@ -62,7 +63,13 @@ def questions() -> list[tuple[Item, str]]:
     return [(item, record.question) for item in items for record in item.records[:3]]
 
 
-def asked(url: str, device: Device, on_final: Callable[[], None] = lambda: None, **wish: Any) -> list[AskReport]:
+def asked(
+    url: str,
+    device: Device,
+    on_final: Callable[[], None] = lambda: None,
+    region_sending: RegionSending | None = None,
+    **options: Any,
+) -> list[AskReport]:
     """Every question over a thin link, so that drafts come before the final answer."""
 
     async def whole() -> list[AskReport]:
@@ -74,7 +81,8 @@ def asked(url: str, device: Device, on_final: Callable[[], None] = lambda: None,
         async with DeviceClient(connect, device) as client:
             for item, question in questions():
                 photo = item.photo.copy()
-                reports.append(await client.ask(photo, question, strategy="klt", max_answer_tokens=LIMIT, **wish))
+                asked = Question(question, max_answer_tokens=LIMIT, **options)
+                reports.append(await client.ask(photo, asked, strategy="klt", region_sending=region_sending))
                 on_final()
         return reports
 

@@ -17,6 +17,7 @@ from heliograph.edge.client import DeviceClient
 from heliograph.edge.device import Device
 from heliograph.edge.photo import load_photo
 from heliograph.errors import StreamForgedError, UnauthorizedError
+from heliograph.question import Question
 from heliograph.reference.assets import demo_photo_path
 from heliograph.transport.websocket_client import open_websocket
 from heliograph.types import EncodedImage
@@ -80,7 +81,7 @@ def python_answers(
         found = []
         async with DeviceClient(lambda: open_websocket(url, token), device, token, key=key) as client:
             for question in QUESTIONS:
-                report = await client.ask(demo_photo_path(), question, strategy=strategy, controller="fixed")
+                report = await client.ask(demo_photo_path(), Question(question, "fixed"), strategy=strategy)
                 found.append((report.answer, round(report.confidence, 4)))
         return found
 

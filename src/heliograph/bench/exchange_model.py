@@ -19,9 +19,11 @@ from dataclasses import dataclass
 from heliograph.controllers.pull import chunk_segments
 from heliograph.edge.exchange import MESSAGE_BYTES
 from heliograph.edge.stop import chunk_end
-from heliograph.edge.streams import NO_LIMIT, half_way
+from heliograph.edge.streams import NO_LIMIT as NO_SEGMENT_LIMIT
+from heliograph.edge.streams import half_way
 from heliograph.protocol.authentication import NONCE_BYTES
 from heliograph.protocol.session import CloudSession, DeviceSession
+from heliograph.question import FIXED, NO_LIMIT, PULL, Question
 from heliograph.serving.patience import DRAFT_PATIENCE
 from heliograph.strategies.selection import needs_bundle
 from heliograph.transport.base import client_message_bytes, server_message_bytes
@@ -109,7 +111,7 @@ def pull_messages(encoded: EncodedImage, question: str, answer: Answer, target: 
     device.start()
     _pass_up(device, cloud)
     _pass_down(cloud, device)
-    device.ask(_QUESTION, _IMAGE, question, controller="pull", target=target)
+    device.ask(_QUESTION, _IMAGE, Question(question, PULL, target))
     asked = _pass_up(device, cloud)
     total, sent, more = len(encoded.segments), 0, 0
     device.announce_image(_IMAGE, encoded.strategy, encoded.header, total)
@@ -183,7 +185,7 @@ def exchange_messages(encoded: EncodedImage, question: str, answer: Answer, key:
     cloud = CloudSession(encoded.bundle_hash, frozenset(), keys=[key] if key else (), needs_bundle=needs_bundle)
     device.start()
     greeting = _pass_up(device, cloud) + _pass_down(cloud, device)
-    device.ask(_QUESTION, _IMAGE, question, controller="fixed", target=0)
+    device.ask(_QUESTION, _IMAGE, Question(question, FIXED, NO_LIMIT))
     asked = _pass_up(device, cloud)
     device.announce_image(_IMAGE, encoded.strategy, encoded.header)
     photo: list[int] = []
@@ -197,7 +199,7 @@ def exchange_messages(encoded: EncodedImage, question: str, answer: Answer, key:
             device.finish_image(_IMAGE)
         elif sent >= seal_at:
             device.seal()
-            seal_at = NO_LIMIT
+            seal_at = NO_SEGMENT_LIMIT
         photo.append(_pass_up(device, cloud))
     cloud.send_draft(_QUESTION, answer.text, answer.confidence, len(encoded.segments))
     draft = _pass_down(cloud, device)

@@ -14,11 +14,12 @@ from heliograph.bench.tasks import Item, scene_items
 from heliograph.bench.timing import processor_s
 from heliograph.bench.tools import Bench
 from heliograph.codec.expectation import Expectation
-from heliograph.controllers.base import Enough, Observation, Wish, share_code
+from heliograph.controllers.base import Enough, Observation, share_code
 from heliograph.controllers.bounds import controller_for
 from heliograph.controllers.foresight import foretold_signals
 from heliograph.controllers.push import ERROR_HEAD
 from heliograph.edge.stop import chunk_end, expected_segments
+from heliograph.question import PULL, PUSH, Question
 from heliograph.registry import STRATEGIES
 from heliograph.types import Answer, EncodedImage, QuestionRecord
 
@@ -64,7 +65,7 @@ class Foretold:
 
 def pull_end(bench: Bench, encoded: EncodedImage, question: str, target: int, foresee: Foretold) -> int:
     """Segments after which ``pull`` has enough, by the controller itself."""
-    controller = controller_for("pull", Wish(target), bench.bundle.calibration)
+    controller = controller_for(Question(question, PULL, target), bench.bundle.calibration)
     total, sent = len(encoded.segments), 0
     while True:
         sent = chunk_end(encoded, sent)
@@ -86,8 +87,8 @@ def pull_end(bench: Bench, encoded: EncodedImage, question: str, target: int, fo
 
 def push_end(bench: Bench, encoded: EncodedImage, question: str, target: int, foresee: Foretold) -> int:
     """Segments after which ``push`` has enough by the error head, as the device foresees it."""
-    wish = Wish(target, ERROR_HEAD)
-    return expected_segments(encoded, "push", wish, question, bench.bundle.calibration, foresee)
+    asked = Question(question, PUSH, target, ERROR_HEAD)
+    return expected_segments(encoded, asked, bench.bundle.calibration, foresee)
 
 
 def chunks_sent(encoded: EncodedImage, segments: int) -> int:

@@ -16,7 +16,7 @@ import argparse
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ from heliograph.controllers.base import share_code
 from heliograph.controllers.pull import CHUNKS
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.report import AskReport
+from heliograph.question import FIXED, NO_LIMIT, PULL, Question
+from heliograph.strategies.base import Setting
 from heliograph.transport.base import Connection
 from heliograph.transport.links import LinkProfile, parse_link
 from heliograph.transport.shaped import open_shaped
@@ -206,17 +208,12 @@ async def _ask_all(
         return await open_shaped(lambda: open_websocket(url), profile)
 
     async def ask(client: DeviceClient, case: Case, end: int) -> AskReport:
-        stop: dict[str, Any] = {"controller": "pull", "target": share_code(ends.quality)}
-        if policy != "pull":
-            stop = {
-                "controller": "fixed",
-                "target": 0,
-                "setting": {"max_bytes": case.encoded.prefix(end).payload_bytes},
-            }
+        asked = Question(case.record.question, FIXED, NO_LIMIT, max_answer_tokens=SHORT_ANSWER_TOKENS)
+        setting: Setting = {"max_bytes": case.encoded.prefix(end).payload_bytes}
+        if policy == PULL:
+            asked, setting = replace(asked, controller=PULL, target=share_code(ends.quality)), {}
         photo = case.item.photo.copy()  # another object, so that the device does not take it for one the cloud holds
-        return await client.ask(
-            photo, case.record.question, strategy=STRATEGY, max_answer_tokens=SHORT_ANSWER_TOKENS, **stop
-        )
+        return await client.ask(photo, asked, strategy=STRATEGY, setting=setting)
 
     async with DeviceClient(connect, bench.device.device) as client:
         await ask(client, cases[0], ends.pull[0])  # opens the connection; times are for one that is open

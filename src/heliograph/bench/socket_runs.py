@@ -23,12 +23,13 @@ from heliograph.bench.tasks import Item
 from heliograph.bench.tools import Bench
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.report import AskReport
+from heliograph.question import FIXED, NO_LIMIT, Question
 from heliograph.strategies.base import Setting, label
 from heliograph.transport.base import Connection
 from heliograph.transport.shaped import open_shaped
 from heliograph.transport.websocket_client import open_websocket
 
-DEADLINE_S = 300.0
+TIMEOUT_S = 300.0
 LONGEST_CARRIAGE_S = 10.0
 """A setting whose payload alone takes longer on a link is not run over it (rgb at 20 kbit/s: 26 s)."""
 
@@ -121,13 +122,10 @@ async def _ask_all(
         photo = item.photo.copy()  # another object, so that the device does not take it for one the cloud holds
         return await client.ask(
             photo,
-            item.records[0].question,
+            Question(item.records[0].question, FIXED, NO_LIMIT, max_answer_tokens=SHORT_ANSWER_TOKENS),
             strategy=strategy,
             setting=setting,
-            controller="fixed",
-            target=0,
-            max_answer_tokens=SHORT_ANSWER_TOKENS,
-            deadline_s=DEADLINE_S,
+            timeout_s=TIMEOUT_S,
         )
 
     async with DeviceClient(connect, bench.device.device) as client:

@@ -7,15 +7,16 @@ import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from heliograph.cli.command import EXIT_DONE, Command, answer_tokens, note, say, seconds
+from heliograph.cli.command import EXIT_DONE, Command, note, say, seconds
 from heliograph.cli.key_option import add_key_option, first_key
 from heliograph.cli.links import add_connection_options, opener_of, retry_notes
 from heliograph.cli.live import DraftDisplay
 from heliograph.cli.photo_options import add_photo_options, choose_setting, open_device, photo_named
 from heliograph.cli.planning import add_planning_options, ask_by_plan, is_planned, plan_data
-from heliograph.cli.stopping import add_stop_options, stop_wish
+from heliograph.cli.stopping import add_length_option, add_stop_options, question_from
 from heliograph.cli.text import answer_text, byte_count, milliseconds
 from heliograph.config import SERVER_VARIABLE, default_server
+from heliograph.question import DEFAULT_TIMEOUT_S, Question
 
 if TYPE_CHECKING:
     from heliograph.edge.device import Device
@@ -42,15 +43,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_connection_options(parser)
     add_key_option(parser, "key that the server holds too, in hex: question, photo and answer are authenticated")
     parser.add_argument(
-        "--timeout", metavar="SECONDS", type=seconds, default=120.0, help="for everything together (default: 120)"
+        "--timeout",
+        metavar="SECONDS",
+        type=seconds,
+        default=DEFAULT_TIMEOUT_S,
+        help=f"for everything together (default: {DEFAULT_TIMEOUT_S:g})",
     )
-    parser.add_argument(
-        "--max-tokens",
-        metavar="N",
-        type=answer_tokens,
-        default=64,
-        help="longest answer, 1 to 1024 tokens (default: 64)",
-    )
+    add_length_option(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -59,11 +58,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _run_told(arguments: argparse.Namespace) -> int:
-    stop = stop_wish(arguments)
+    question = question_from(arguments)
     strategy, device = open_device(arguments.bundle, arguments.strategy)
     setting = choose_setting(arguments, strategy, device)
     with DraftDisplay(quiet=arguments.json) as display:
-        report = asyncio.run(_ask(arguments, device, (strategy.name, setting), stop, display))
+        report = asyncio.run(_ask(arguments, device, question, (strategy.name, setting), display))
     for_people = answer_text(report.answer, report.photo_seen)
     _note_report(arguments, report)
     say(arguments, for_people, report_data(report))
@@ -92,8 +91,8 @@ def _note_report(arguments: argparse.Namespace, report: AskReport) -> None:
 async def _ask(
     arguments: argparse.Namespace,
     device: Device,
+    question: Question,
     chosen: tuple[str, Setting],
-    stop: dict[str, Any],
     display: DraftDisplay,
 ) -> AskReport:
     from heliograph.edge.client import DeviceClient
@@ -102,13 +101,11 @@ async def _ask(
     async with DeviceClient(opener, device, token, key=first_key(arguments), on_retry=retry_notes(arguments)) as client:
         return await client.ask(
             arguments.photo,
-            arguments.question,
+            question,
             strategy=chosen[0],
             setting=chosen[1],
-            max_answer_tokens=arguments.max_tokens,
-            deadline_s=arguments.timeout,
+            timeout_s=arguments.timeout,
             on_draft=display.on_draft,
-            **stop,
         )
 
 

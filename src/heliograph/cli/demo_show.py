@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from heliograph.cli.links import connection_opener
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.report import AskReport, Draft
 from heliograph.errors import HeliographError
+from heliograph.question import FIXED, NO_LIMIT, Question
 from heliograph.registry import CODECS, STRATEGIES
 from heliograph.strategies.base import Setting, label
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 CUTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """Payload bytes at which the stream is cut to see what the cloud makes of so little."""
 
-_WHOLE_STREAM: dict[str, Any] = {"controller": "fixed", "target": 0}
 _PICTURES = ("jpeg", "webp", "avif")
 _SMALL_QUALITY = 50
 
@@ -87,7 +87,7 @@ class Show:
     async def stream(self, on_draft: Callable[[Draft], None]) -> tuple[Draft, ...]:
         """The whole progressive stream; drafts as they arrive, the last one is the final answer."""
         async with self._client() as client:
-            report = await self._ask(client, None, {}, on_draft, **_WHOLE_STREAM)
+            report = await self._ask(client, None, {}, on_draft, whole=True)
         final = _as_draft(report)
         on_draft(final)
         return (*report.drafts, final)
@@ -97,7 +97,7 @@ class Show:
         found = []
         async with self._client() as client:
             for budget in (cut for cut in CUTS if cut < whole_bytes):
-                report = await self._ask(client, None, {"max_bytes": budget}, **_WHOLE_STREAM)
+                report = await self._ask(client, None, {"max_bytes": budget}, whole=True)
                 found.append(_as_draft(report))
                 on_draft(found[-1])
         return tuple(found)
@@ -133,16 +133,17 @@ class Show:
         strategy: str | None,
         setting: Setting,
         on_draft: Callable[[Draft], None] | None = None,
-        **stop: Any,
+        *,
+        whole: bool = False,
     ) -> AskReport:
+        asked = Question(self.question, FIXED, NO_LIMIT) if whole else Question(self.question)
         return await client.ask(
             self.photo,
-            self.question,
+            asked,
             strategy=strategy,
             setting=setting,
-            deadline_s=self.timeout_s,
+            timeout_s=self.timeout_s,
             on_draft=on_draft,
-            **stop,
         )
 
 

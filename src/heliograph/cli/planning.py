@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from heliograph.cli.command import note, share
 from heliograph.cli.key_option import first_key
 from heliograph.cli.links import retry_notes
-from heliograph.cli.stopping import NO_REGION
+from heliograph.cli.stopping import question_from
 from heliograph.cli.text import byte_count, milliseconds, printable, table
 from heliograph.errors import UsageError
+from heliograph.question import NO_REGION
 
 if TYPE_CHECKING:
     from heliograph.controllers.planner import Candidate, Plan
@@ -103,9 +104,8 @@ async def ask_by_plan(
     ) as client:
         return await client.ask(
             arguments.photo,
-            arguments.question,
+            question_from(arguments),
             goal,
-            max_answer_tokens=arguments.max_tokens,
             timeout_s=arguments.timeout,
             on_draft=on_draft,
             on_plan=lambda plan: note(arguments, explanation(plan)) if arguments.explain else None,

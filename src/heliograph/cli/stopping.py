@@ -1,17 +1,23 @@
-"""``ask``'s options on when the stream stops, and whether the cloud may look at a region of the original."""
+"""``ask``'s options on the question: when its stream stops, whether the cloud may look at a region of the original, how
+long its answer may be."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from heliograph.cli.command import share
+from heliograph.cli.command import answer_tokens, share
 from heliograph.errors import UsageError
 from heliograph.protocol.wire_ids import CONFIDENCE_WIRE_IDS, CONTROLLER_WIRE_IDS, REGION_WIRE_IDS
-
-_NO_LIMIT = 0
-_ENERGY = "energy"
-NO_REGION = "never"
+from heliograph.question import (
+    COMBINED,
+    DEFAULT_ANSWER_TOKENS,
+    ENERGY,
+    FIXED,
+    MAX_ANSWER_TOKENS,
+    NO_LIMIT,
+    NO_REGION,
+    Question,
+)
 
 
 def add_stop_options(parser: argparse.ArgumentParser) -> None:
@@ -38,26 +44,42 @@ def add_stop_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def stop_wish(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Keyword arguments of ``DeviceClient.ask``: a byte budget that the device keeps by itself, or a controller.
+def add_length_option(parser: argparse.ArgumentParser) -> None:
+    """--max-tokens."""
+    parser.add_argument(
+        "--max-tokens",
+        metavar="N",
+        type=answer_tokens,
+        default=DEFAULT_ANSWER_TOKENS,
+        help=f"longest answer, 1 to {MAX_ANSWER_TOKENS} tokens (default: {DEFAULT_ANSWER_TOKENS})",
+    )
+
+
+def question_from(arguments: argparse.Namespace) -> Question:
+    """The question of the command line. With ``--budget`` the device ends the stream by itself.
 
     Raises:
         UsageError: options that do not go together.
+        QuestionEmptyError, QuestionTooLongError: the text's length.
     """
     from heliograph.controllers.base import share_code
 
-    wish: dict[str, Any] = {"region": arguments.region}
+    controller = arguments.controller
+    target = None if arguments.target is None else share_code(arguments.target)
     if arguments.budget is not None:
         for option in ("controller", "target", "confidence"):
             if getattr(arguments, option) is not None:
                 raise UsageError().noted(
                     f"--budget {arguments.budget} says when the stream ends: leave out --{option}."
                 )
-        return wish | {"controller": "fixed", "target": _NO_LIMIT}
-    if arguments.target is not None:
-        wish |= {"controller": arguments.controller or _ENERGY, "target": share_code(arguments.target)}
-    elif arguments.controller is not None:
-        wish |= {"controller": arguments.controller}
-    if arguments.confidence is not None:
-        wish |= {"confidence": arguments.confidence}
-    return wish
+        controller, target = FIXED, NO_LIMIT
+    elif target is not None:
+        controller = controller or ENERGY
+    return Question(
+        arguments.question,
+        controller=controller,
+        target=target,
+        confidence=arguments.confidence or COMBINED,
+        region=arguments.region,
+        max_answer_tokens=arguments.max_tokens,
+    )

@@ -13,10 +13,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from heliograph.codec.calibration import COMBINED, Calibration, Signals
+from heliograph.codec.calibration import Calibration, Signals
 from heliograph.errors import UsageError
+from heliograph.question import MAX_TARGET as MAX_TARGET
+from heliograph.question import Question
 
-MAX_TARGET = 255
 ENERGY, EXPECTATION = "energy", "expectation"
 
 
@@ -82,23 +83,6 @@ class Enough:
 Decision = Wait | More | Enough
 
 
-@dataclass(frozen=True)
-class Wish:
-    """How one question is to be stopped, as a QUESTION frame says it.
-
-    Attributes:
-        target: one byte, read by the controller.
-        confidence: one of :data:`heliograph.codec.calibration.CONFIDENCES`.
-        byte_budget: payload bytes at most, as a code of :func:`heliograph.controllers.fixed.budget_bytes`; 0 for none.
-        deadline: milliseconds from the question to the answer, as such a code; 0 for none.
-    """
-
-    target: int
-    confidence: str = COMBINED
-    byte_budget: int = 0
-    deadline: int = 0
-
-
 class Controller(ABC):
     """Decides, from observations only, when what has arrived is enough for one question.
 
@@ -120,18 +104,15 @@ class Controller(ABC):
         """
 
     @classmethod
-    def from_wish(cls, wish: Wish, calibration: Calibration | None) -> Controller:
-        """The controller for a question's whole wish; byte budget and deadline are kept around it by
-        :func:`heliograph.controllers.bounds.bounded`.
+    def from_question(cls, question: Question, calibration: Calibration | None) -> Controller:
+        """The controller for a question; :func:`heliograph.controllers.bounds.controller_for` keeps the question's byte
+        budget and time around it.
 
         Args:
-            wish: of the question.
+            question: its target, and what else this controller reads.
             calibration: None where the cloud holds none.
-
-        Raises:
-            UsageError: the target is not in 0 to 255.
         """
-        return cls.from_target(wish.target)
+        return cls.from_target(question.effective_target)
 
     def reads(self) -> frozenset[str]:
         """What is to be measured of every new prefix, of ``ENERGY`` and ``EXPECTATION``; costs a decoding each."""

@@ -1,4 +1,4 @@
-"""A byte budget and a deadline around any controller: whatever it waits for, the question ends there."""
+"""A byte budget and a time to answer in around any controller: whatever it waits for, it is enough there."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from heliograph.codec.calibration import Calibration
-from heliograph.controllers.base import Controller, Decision, Enough, Observation, Wish
-from heliograph.controllers.fixed import budget_bytes
+from heliograph.controllers.base import Controller, Decision, Enough, Observation
 from heliograph.errors import UsageError
+from heliograph.question import Question
 from heliograph.registry import CONTROLLERS
-
-_S_PER_MS = 1e-3
 
 
 @dataclass(frozen=True)
@@ -20,13 +18,14 @@ class BoundedController(Controller):
 
     Attributes:
         inner: decides within the bounds.
-        byte_budget: payload bytes at most; 0 for no bound.
-        deadline_s: seconds from the question to the answer; 0 for no bound. It stops an answer's usual time before.
+        byte_budget: payload bytes at most; None for no bound.
+        answer_within_s: seconds from the question to the answer; None for no bound. It stops an answer's usual time
+            before.
     """
 
     inner: Controller
-    byte_budget: int = 0
-    deadline_s: float = 0.0
+    byte_budget: int | None = None
+    answer_within_s: float | None = None
     name: ClassVar[str] = "bounded"
 
     @classmethod
@@ -43,24 +42,23 @@ class BoundedController(Controller):
         return self.inner.reads()
 
     def decide(self, observation: Observation) -> Decision:
-        """As ``inner``; enough at the budget, and when an answer begun later would miss the deadline."""
+        """As ``inner``; enough at the budget, and when an answer begun later would come too late."""
         decided = self.inner.decide(observation)
         if isinstance(decided, Enough):
             return decided
-        spent = 0 < self.byte_budget <= observation.received_bytes
-        late = 0 < self.deadline_s <= observation.elapsed_s + observation.answer_s
+        spent = self.byte_budget is not None and self.byte_budget <= observation.received_bytes
+        answer_at_s = observation.elapsed_s + observation.answer_s
+        late = self.answer_within_s is not None and self.answer_within_s <= answer_at_s
         return Enough() if spent or late else decided
 
 
-def controller_for(name: str, wish: Wish, calibration: Calibration | None) -> Controller:
-    """The controller behind a question's name and wish, kept within its bounds.
+def controller_for(question: Question, calibration: Calibration | None) -> Controller:
+    """The controller that a question names, kept within the question's bounds.
 
     Raises:
         UnknownNameError: no such controller.
-        UsageError: target, budget or deadline is not one byte.
     """
-    inner: Controller = CONTROLLERS.load(name).from_wish(wish, calibration)
-    if not wish.byte_budget and not wish.deadline:
+    inner: Controller = CONTROLLERS.load(question.effective_controller).from_question(question, calibration)
+    if question.byte_budget is None and question.answer_within_s is None:
         return inner
-    budget = max(budget_bytes(wish.byte_budget), 0)
-    return BoundedController(inner, budget, max(budget_bytes(wish.deadline), 0) * _S_PER_MS)
+    return BoundedController(inner, question.byte_budget, question.answer_within_s)

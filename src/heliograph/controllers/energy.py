@@ -20,9 +20,6 @@ from heliograph.controllers.base import (
     share_code,
 )
 
-DEFAULT_ENERGY_TARGET = 230
-"""Nine tenths of the energy: where a question names no target."""
-
 energy_code = share_code
 """The target byte for a retained share of 0 to 1, rounded up so that the target is never missed."""
 

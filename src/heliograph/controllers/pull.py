@@ -20,10 +20,10 @@ from heliograph.controllers.base import (
     More,
     Observation,
     Wait,
-    Wish,
     checked_target,
 )
 from heliograph.controllers.push import ERROR_HEAD
+from heliograph.question import Question
 
 CHUNKS = 4
 
@@ -54,9 +54,9 @@ class PullController(Controller):
         return cls(checked_target(target) / MAX_TARGET)
 
     @classmethod
-    def from_wish(cls, wish: Wish, calibration: Calibration | None) -> Controller:
+    def from_question(cls, question: Question, calibration: Calibration | None) -> Controller:
         """With the cloud's calibration, where it holds one."""
-        return cls(checked_target(wish.target) / MAX_TARGET, calibration)
+        return cls(question.effective_target / MAX_TARGET, calibration)
 
     def reads(self) -> frozenset[str]:
         """What the codec foretells, and the energy where it foretells nothing."""

@@ -19,10 +19,11 @@ from heliograph.controllers.base import (
     Enough,
     Observation,
     Wait,
-    Wish,
     checked_target,
 )
-from heliograph.controllers.energy import DEFAULT_ENERGY_TARGET, EnergyController
+from heliograph.controllers.energy import EnergyController
+from heliograph.question import DEFAULT_TARGETS, Question
+from heliograph.question import ENERGY as ENERGY_CONTROLLER
 
 ERROR_HEAD = "error-head"
 """The one confidence that needs no answer: it reads what the codec foretells of a prefix."""
@@ -49,12 +50,11 @@ class PushController(Controller):
         return cls(checked_target(target) / MAX_TARGET)
 
     @classmethod
-    def from_wish(cls, wish: Wish, calibration: Calibration | None) -> Controller:
+    def from_question(cls, question: Question, calibration: Calibration | None) -> Controller:
         """With the cloud's calibration; without one the retained energy decides, which every codec knows."""
-        quality = checked_target(wish.target) / MAX_TARGET
         if calibration is None:
-            return EnergyController.from_target(DEFAULT_ENERGY_TARGET)
-        return cls(quality, wish.confidence, calibration)
+            return EnergyController.from_target(DEFAULT_TARGETS[ENERGY_CONTROLLER])
+        return cls(question.effective_target / MAX_TARGET, question.confidence, calibration)
 
     def reads(self) -> frozenset[str]:
         """What the codec foretells, where no draft is needed."""

@@ -19,13 +19,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from heliograph.clock import now_s
-from heliograph.codec.calibration import COMBINED
-from heliograph.controllers.base import Wish, share_code
-from heliograph.controllers.energy import DEFAULT_ENERGY_TARGET
-from heliograph.controllers.fixed import budget_code
 from heliograph.edge.backoff import Backoff
 from heliograph.edge.device import Device
-from heliograph.edge.exchange import CropSource, Exchange, Question
+from heliograph.edge.exchange import CropSource, DeviceSide, Exchange
 from heliograph.edge.photo import Photo, read_photo
 from heliograph.edge.photo_identity import photo_identity, still_shows
 from heliograph.edge.region import Box, RegionSending, region_encoder
@@ -41,6 +37,8 @@ from heliograph.errors import (
     UnknownImageError,
 )
 from heliograph.protocol.frames import AnswerFlag
+from heliograph.protocol.questions import as_heard
+from heliograph.question import DEFAULT_TIMEOUT_S, NO_REGION, Question
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, label
 from heliograph.transport.base import Connection
@@ -51,17 +49,10 @@ if TYPE_CHECKING:
 
     PhotoSource = Path | str | Image
 
-DEFAULT_DEADLINE_S = 120.0
-DEFAULT_TARGET = DEFAULT_ENERGY_TARGET
-DEFAULT_QUALITY = 0.95
 LOCAL = "local"
-ENERGY, PUSH, PULL = "energy", "push", "pull"
 
 _MOST_IN_VAIN = 8
 """Connections in a row that may break without a segment more in the cloud: it may be the question that breaks them."""
-
-_NO_REGION = "never"
-_MS_PER_S = 1e3
 
 
 @dataclass
@@ -88,7 +79,7 @@ class DeviceClient:
 
     Where the connection breaks, the session goes on over another one: the cloud keeps what has arrived for a while, and
     the device keeps the streams. Where the cloud has not greeted it yet, or keeps nothing, it begins again. A cloud
-    that is full is asked again later. All that within a question's deadline.
+    that is full is asked again later. All that within a question's timeout.
 
     Args:
         open_connection: makes an open connection, such as
@@ -97,7 +88,7 @@ class DeviceClient:
         access_token: shown to the cloud.
         clock: seconds, ascending.
         reconnect_s: how long to try after the connection broke; 0 for not at all, None for as long as a question's
-            deadline allows.
+            timeout allows.
         jitter: numbers from 0 to below 1, so that devices that lost a cloud together do not come back together.
         key: shared with the cloud, to authenticate question, photo and answer; empty for none.
         on_retry: called with what is wrong before every further attempt to get a connection, or room in a cloud that
@@ -147,81 +138,53 @@ class DeviceClient:
     async def ask(
         self,
         photo: PhotoSource,
-        question: str,
+        question: str | Question,
         *,
         strategy: str | None = None,
         setting: Setting | None = None,
-        controller: str | None = None,
-        target: int | None = None,
-        confidence: str = COMBINED,
-        byte_budget: int | None = None,
-        answer_within_s: float | None = None,
-        region: str = _NO_REGION,
         region_sending: RegionSending | None = None,
-        max_answer_tokens: int = 64,
-        deadline_s: float = DEFAULT_DEADLINE_S,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
         on_draft: Callable[[Draft], None] | None = None,
     ) -> AskReport:
         """Ask, and wait for the final answer. Questions asked at once take turns.
 
         Args:
             photo: a file, or an RGB picture that stays unchanged while this client holds it.
-            question: 1 to 2000 characters.
+            question: a text alone is asked with the defaults of :class:`heliograph.question.Question`.
             strategy: registry name; ``local`` answers on the device and opens no connection. None takes the best codec
                 of the device's bundle.
             setting: knobs that differ from the strategy's defaults.
-            controller: what stops the stream: ``push``, ``pull``, ``energy`` or ``fixed``. None takes ``push`` where
-                the bundle holds a calibration, else ``energy``.
-            target: the controller's target byte, 0 to 255; None for its default.
-            confidence: what ``push`` judges an answer by.
-            byte_budget: payload bytes of the photo at most; None for no bound.
-            answer_within_s: when the cloud is to stop waiting and answer; None for no bound.
-            region: policy by which the cloud may ask for a crop of the original.
-            region_sending: how that crop travels; None for WebP.
-            max_answer_tokens: 1 to 1024.
-            deadline_s: for everything together, in seconds.
+            region_sending: how a crop that the cloud asks for travels; None for WebP.
+            timeout_s: for everything together, in seconds; then the question ends without an answer.
             on_draft: called with every draft as it arrives.
 
         Raises:
             ServerUnreachableError: no connection; at once where nobody was ever there.
             ServerBusyError: the cloud was full to the last.
             ConnectionLostError: it broke before the final answer, and again and again.
-            TimedOutError: the deadline passed.
+            TimedOutError: ``timeout_s`` passed.
             HeliographError: any other named error of the photo, the question, the strategy or the cloud.
         """
         strategy = strategy or self._device.preferred_strategy
         completed = STRATEGIES.load(strategy)().complete_setting(setting or {})
-        controller = controller or (ENERGY if self._device.calibration is None else PUSH)
-        asked = Question(
-            question,
-            controller,
-            Wish(
-                _target(controller, target),
-                confidence,
-                0 if byte_budget is None else budget_code(byte_budget),
-                0 if answer_within_s is None else budget_code(max(1, int(answer_within_s * _MS_PER_S))),
-            ),
-            max_answer_tokens,
-            on_draft,
-            region,
-            self._device.calibration,
-            lambda prefix: self._device.foresee(prefix, question),
-        )
-        until_s = self._clock() + deadline_s
+        calibration = self._device.calibration
+        asked = as_heard(Question.of(question).completed(calibrated=calibration is not None))
+        side = DeviceSide(on_draft, calibration, lambda prefix: self._device.foresee(prefix, asked.text))
+        until_s = self._clock() + timeout_s
         try:
-            async with asyncio.timeout(deadline_s), self._turn:
+            async with asyncio.timeout(timeout_s), self._turn:
                 session = self._session
                 turn = _Turn(self._clock, self._clock(), until_s, session.counters, session.reconnections)
                 if strategy == LOCAL:
                     return await self._ask_device(photo, asked, turn)
                 sending = region_sending or RegionSending()
                 try:
-                    return await self._ask_cloud(photo, strategy, completed, asked, turn, sending)
+                    return await self._ask_cloud(photo, strategy, completed, asked, side, turn, sending)
                 except UnknownImageError:
                     if not turn.was_held:
                         raise
                     # The cloud had let go of the photo that it held; this client has by now, and sends it again.
-                    return await self._ask_cloud(photo, strategy, completed, asked, turn, sending)
+                    return await self._ask_cloud(photo, strategy, completed, asked, side, turn, sending)
         except TimeoutError as error:
             raise self._session.take_trouble() or TimedOutError() from error
 
@@ -257,13 +220,14 @@ class DeviceClient:
         strategy: str,
         setting: Setting,
         asked: Question,
+        side: DeviceSide,
         turn: _Turn,
         region_sending: RegionSending,
     ) -> AskReport:
         identity = await asyncio.to_thread(photo_identity, photo)
         key = identity, strategy, label(setting)
-        if asked.region != _NO_REGION:
-            asked = replace(asked, crop=self._crop_source(photo, identity, region_sending))
+        if asked.region != NO_REGION:
+            side = replace(side, crop=self._crop_source(photo, identity, region_sending))
         encoding: asyncio.Future[EncodedImage] | None = None
         turn.was_held = key in self._photos
         if not turn.was_held:
@@ -273,7 +237,7 @@ class DeviceClient:
             link = await self._session.linked(turn.until_s)
             never_left_before = self._session.counters.payload_never_left_bytes  # with what was asked earlier
             stream = self._photos.get(key) or self._photos.begin(key, photo, link.session)
-            exchange = Exchange(asked, stream, turn.elapsed_ms)
+            exchange = Exchange(asked, side, stream, turn.elapsed_ms)
             try:
                 final = await self._answered(exchange, stream, encoding, turn.until_s)
             finally:
@@ -374,15 +338,6 @@ class DeviceClient:
             return stream
 
         return crop
-
-
-def _target(controller: str, target: int | None) -> int:
-    """The target byte where none is named: nothing less than nine tenths of the energy, or 95 % of the answers."""
-    if target is not None:
-        return target
-    return {ENERGY: DEFAULT_TARGET, PUSH: share_code(DEFAULT_QUALITY), PULL: share_code(DEFAULT_QUALITY)}.get(
-        controller, 0
-    )
 
 
 def _opened(photo: PhotoSource) -> Photo:

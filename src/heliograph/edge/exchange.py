@@ -8,11 +8,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from heliograph.codec.calibration import Calibration
-from heliograph.controllers.base import Wish
 from heliograph.controllers.push import ERROR_HEAD
 from heliograph.edge.link import DeviceLink
 from heliograph.edge.report import Draft
-from heliograph.edge.stop import PUSH, Foresight, budget_segments, chunk_end, expected_segments
+from heliograph.edge.stop import Foresight, budget_segments, chunk_end, expected_segments
 from heliograph.edge.streams import NO_LIMIT, PhotoStream, half_way
 from heliograph.errors import ConnectionLostError, HeliographError
 from heliograph.protocol.events import (
@@ -24,6 +23,7 @@ from heliograph.protocol.events import (
     SessionClosed,
 )
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
+from heliograph.question import PUSH, Question
 from heliograph.registry import CONTROLLERS
 from heliograph.transport.base import DEFAULT_QUEUE_BYTES
 from heliograph.types import EncodedImage
@@ -44,23 +44,16 @@ CropSource = Callable[[tuple[int, int, int, int]], Awaitable[PhotoStream]]
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked, and how good the answer must be.
+class DeviceSide:
+    """What the device keeps to itself about a question.
 
     Attributes:
-        text, controller, wish, max_answer_tokens: as they travel.
-        region: region policy.
         on_draft: called with every draft.
         calibration, foresee: what the device knows of the cloud's decision beforehand.
         crop: makes the crop that the cloud asks for; None refuses.
     """
 
-    text: str
-    controller: str
-    wish: Wish
-    max_answer_tokens: int
     on_draft: Callable[[Draft], None] | None = None
-    region: str = "never"
     calibration: Calibration | None = None
     foresee: Foresight = lambda prefix: None
     crop: CropSource | None = None
@@ -70,7 +63,8 @@ class Exchange:
     """One question on a link that is open; run again on another one where the first broke.
 
     Args:
-        question: what to ask.
+        question: what to ask, as the cloud hears it.
+        side: what of it does not travel.
         stream: the photo.
         elapsed_ms: time since the question was asked.
 
@@ -79,12 +73,15 @@ class Exchange:
         payload_bytes: handed to all links; what never left a broken one included.
     """
 
-    def __init__(self, question: Question, stream: PhotoStream, elapsed_ms: Callable[[], float]) -> None:
+    def __init__(
+        self, question: Question, side: DeviceSide, stream: PhotoStream, elapsed_ms: Callable[[], float]
+    ) -> None:
         self._question = question
+        self._side = side
         self._stream = stream
         self._elapsed_ms = elapsed_ms
-        self._asks = CONTROLLERS.load(question.controller).asks
-        judged = question.controller == PUSH and question.wish.confidence != ERROR_HEAD
+        self._asks = CONTROLLERS.load(question.effective_controller).asks
+        judged = question.effective_controller == PUSH and question.confidence != ERROR_HEAD
         self._message_bytes = JUDGED_MESSAGE_BYTES if judged else MESSAGE_BYTES
         self._unsent_bytes = JUDGED_MESSAGE_BYTES if judged else DEFAULT_QUEUE_BYTES
         self.drafts: list[Draft] = []
@@ -108,19 +105,8 @@ class Exchange:
             HeliographError: of the photo, the cloud or the connection; the question is then cancelled.
         """
         self._link, self._question_id = link, question_id
-        session, asked = link.session, self._question
-        session.ask(
-            question_id,
-            self._stream.image_id,
-            asked.text,
-            controller=asked.controller,
-            target=asked.wish.target,
-            max_answer_tokens=asked.max_answer_tokens,
-            confidence=asked.wish.confidence,
-            byte_budget=asked.wish.byte_budget,
-            deadline=asked.wish.deadline,
-            region=asked.region,
-        )
+        session = link.session
+        session.ask(question_id, self._stream.image_id, self._question)
         if encoding is None or not encoding.done():
             link.flush()  # otherwise the photo goes out in the same message
         sending = asyncio.create_task(self._send(encoding))
@@ -146,15 +132,12 @@ class Exchange:
             stream.encoded = await asyncio.shield(encoding)  # another connection may still need it
         encoded = stream.encoded
         stream.allowed = chunk_end(encoded, stream.sent) if self._asks else NO_LIMIT
-        if self._question.wish.byte_budget:
-            stream.allowed = min(stream.allowed, budget_segments(encoded, self._question.wish.byte_budget))
+        if self._question.byte_budget is not None:
+            stream.allowed = min(stream.allowed, budget_segments(encoded, self._question.byte_budget))
         self._announce(stream, encoded)
         pause_at: int | None = None
         if not self._asks:
-            asked = self._question
-            pause_at = expected_segments(
-                encoded, asked.controller, asked.wish, asked.text, asked.calibration, asked.foresee
-            )
+            pause_at = expected_segments(encoded, self._question, self._side.calibration, self._side.foresee)
         await self._send_segments(stream, encoded, pause_at)
 
     def _announce(self, stream: PhotoStream, encoded: EncodedImage) -> None:
@@ -219,9 +202,9 @@ class Exchange:
     async def _serve_region(self, box: tuple[int, int, int, int]) -> None:
         """Send the crop that the cloud asks for, or say that it will not come: then the first answer stands."""
         session, crop = self._link.session, None
-        if self._question.crop is not None:
+        if self._side.crop is not None:
             with contextlib.suppress(HeliographError):
-                crop = await self._question.crop(box)
+                crop = await self._side.crop(box)
         session.send_crop(self._question_id, None if crop is None else crop.image_id)
         if crop is not None and crop.encoded is not None:
             self._regions_sent.add(box)
@@ -262,5 +245,5 @@ class Exchange:
 
     def _keep_draft(self, draft: Draft) -> None:
         self.drafts.append(draft)
-        if self._question.on_draft is not None:
-            self._question.on_draft(draft)
+        if self._side.on_draft is not None:
+            self._side.on_draft(draft)

@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Self
 from heliograph.errors import (
     BundleDamagedError,
     MissingExtraError,
-    QuestionEmptyError,
-    QuestionTooLongError,
 )
 from heliograph.prompt_text import neutralised
-from heliograph.protocol.limits import MAX_QUESTION_CHARACTERS
+from heliograph.question import check_text
 from heliograph.reading.files import read_bytes
 from heliograph.reading.json_values import read_json_object
 
@@ -120,11 +118,9 @@ class LocalPrompt:
         Raises:
             QuestionEmptyError: nothing but white space.
             QuestionTooLongError: over 2000 characters.
+            UsageError: it is not Unicode.
         """
-        if len(question) > MAX_QUESTION_CHARACTERS:
-            raise QuestionTooLongError
-        if not question.strip():
-            raise QuestionEmptyError
+        check_text(question)
         return self._pieces.head_ids + self._tail(neutralised(question.strip(), self._control_names))
 
     def text(self, ids: list[int]) -> str:

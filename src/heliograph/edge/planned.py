@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from heliograph.clock import now_s
 from heliograph.controllers.curves import CURVES_FILE, Curves, way_name
 from heliograph.controllers.planner import LOCAL, Candidate, Goal, Plan, Situation, duration_text, make_plan
-from heliograph.edge.client import DEFAULT_DEADLINE_S, DeviceClient
+from heliograph.edge.client import DeviceClient
 from heliograph.edge.device_times import DeviceTimes, state_path
 from heliograph.edge.link_estimate import LinkEstimator, LinkWatch
 from heliograph.edge.photo_identity import photo_identity
@@ -35,6 +35,7 @@ from heliograph.errors import (
     ServerUnreachableError,
     TimedOutError,
 )
+from heliograph.question import DEFAULT_TIMEOUT_S, FIXED, NO_LIMIT, NO_REGION, Question
 from heliograph.transport.liveness import OPENINGS
 
 if TYPE_CHECKING:
@@ -50,7 +51,6 @@ _ENGINES = {"klt": (_TOKENS,), "meta": (_TOKENS, _META), LOCAL: (_TOKENS,)}
 """What is loaded when it is first used: the tower, the learned codec, Pillow's encoders; and the own language model."""
 
 _PIXELS = ("jpeg", "webp", "avif")
-_UNLIMITED = 0
 _LEAST_PROBE_S = 5.0
 """For one probe; more on a link on which opening took long, and the longer the pauses between probes have become."""
 
@@ -172,11 +172,10 @@ class PlannedClient:
     async def ask(
         self,
         photo: PhotoSource,
-        question: str,
+        question: str | Question,
         goal: Goal,
         *,
-        max_answer_tokens: int = 64,
-        timeout_s: float = DEFAULT_DEADLINE_S,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
         on_draft: Callable[[Draft], None] | None = None,
         on_plan: Callable[[Plan], None] | None = None,
     ) -> PlannedReport:
@@ -184,10 +183,9 @@ class PlannedClient:
 
         Args:
             photo: a file, or an RGB picture.
-            question: 1 to 2000 characters.
-            goal: quality and deadline; the deadline is what the plan aims at, ``timeout_s`` what ends the question.
-            max_answer_tokens: 1 to 1024.
-            timeout_s: for everything together, in seconds.
+            question: its controller, target and region are the plan's.
+            goal: what the plan aims at.
+            timeout_s: for everything together, in seconds; then the question ends without an answer.
             on_draft: called with every draft.
             on_plan: called with every plan before it is carried out.
 
@@ -195,26 +193,26 @@ class PlannedClient:
             HeliographError: as ``DeviceClient.ask``; a broken link only where the device cannot answer by itself.
         """
         started_s = self._clock()
-        plan = self.plan(photo, question, goal)
+        question = Question.of(question)
+        plan = self.plan(photo, question.text, goal)
         decisions = [f"{plan.chosen.name}: {plan.rule}"]
-        said: dict[str, Any] = {"max_answer_tokens": max_answer_tokens, "deadline_s": timeout_s}
         if on_plan is not None:
             on_plan(plan)
         if plan.chosen.strategy == LOCAL:
             self._probe_if_due()
-            report = await self._by_itself(photo, question, plan.chosen, said)
+            report = await self._by_itself(photo, question, plan.chosen, timeout_s)
             return PlannedReport(report, plan, (*decisions, _outcome(plan.chosen, report)))
-        sending = asyncio.create_task(self._over_link(photo, question, plan.chosen, said | {"on_draft": on_draft}))
+        sending = asyncio.create_task(self._over_link(photo, question, plan.chosen, timeout_s, on_draft))
         try:
             await asyncio.wait((sending,), timeout=self._patience_s(plan, timeout_s))
             if LOCAL not in self._usable or (sending.done() and not _link_failed(sending)):
                 return PlannedReport(report := await sending, plan, (*decisions, _outcome(plan.chosen, report)))
             spent_s = self._clock() - started_s
-            own = self.plan(photo, question, _rest_of(goal, spent_s), alone=True)
+            own = self.plan(photo, question.text, _rest_of(goal, spent_s), alone=True)
             decisions.append(f"{_why(sending)} after {duration_text(spent_s)}: the device answers by itself meanwhile")
             if on_plan is not None:
                 on_plan(own)
-            report = await self._first_of(sending, self._by_itself(photo, question, own.chosen, said))
+            report = await self._first_of(sending, self._by_itself(photo, question, own.chosen, timeout_s))
             plan = own if report.strategy == LOCAL else plan
             return PlannedReport(report, plan, (*decisions, _outcome(plan.chosen, report)))
         except _LINK_ERRORS:
@@ -225,8 +223,8 @@ class PlannedClient:
             await asyncio.gather(sending, return_exceptions=True)
 
     # ---- by itself -------------------------------------------------------------------------------------
-    async def _by_itself(self, photo: PhotoSource, question: str, way: Candidate, said: dict[str, Any]) -> AskReport:
-        report = await self._alone.ask(photo, question, strategy=LOCAL, **said)
+    async def _by_itself(self, photo: PhotoSource, question: Question, way: Candidate, timeout_s: float) -> AskReport:
+        report = await self._alone.ask(photo, question, strategy=LOCAL, timeout_s=timeout_s)
         self._note_encoding(way, report.encode_ms / 1000)
         self._note_answer((report.final_ms - report.encode_ms) / 1000)
         return report
@@ -243,16 +241,30 @@ class PlannedClient:
         return await own
 
     # ---- over the link ---------------------------------------------------------------------------------
-    async def _over_link(self, photo: PhotoSource, question: str, way: Candidate, said: dict[str, Any]) -> AskReport:
+    async def _over_link(
+        self,
+        photo: PhotoSource,
+        question: Question,
+        way: Candidate,
+        timeout_s: float,
+        on_draft: Callable[[Draft], None] | None,
+    ) -> AskReport:
         if self._connected and self._watched is not None:
             self._watched.begin()
-        allowed: dict[str, Any] = {}
+        asked = replace(question, controller=FIXED, target=NO_LIMIT, region=NO_REGION)
+        sending: RegionSending | None = None
         if way.crop and self._region is not None:
-            allowed = {"region": self._region, "region_sending": RegionSending(way.crop, way.crop_setting)}
-        stop: dict[str, Any] = {"controller": "fixed", "target": _UNLIMITED}
+            asked = replace(asked, region=self._region)
+            sending = RegionSending(way.crop, way.crop_setting)
         identity = await asyncio.to_thread(photo_identity, photo)
         report = await self._client.ask(
-            photo, question, strategy=way.strategy, setting=way.setting, **(said | stop | allowed)
+            photo,
+            asked,
+            strategy=way.strategy,
+            setting=way.setting,
+            region_sending=sending,
+            timeout_s=timeout_s,
+            on_draft=on_draft,
         )
         self._watch.answered()
         if report.encode_ms > 0:

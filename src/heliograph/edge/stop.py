@@ -11,14 +11,12 @@ from collections.abc import Callable
 
 from heliograph.codec.calibration import Calibration
 from heliograph.codec.expectation import Expectation
-from heliograph.controllers.base import EXPECTATION, Enough, Observation, Wish
+from heliograph.controllers.base import EXPECTATION, Enough, Observation
 from heliograph.controllers.bounds import controller_for
-from heliograph.controllers.fixed import budget_bytes
 from heliograph.controllers.foresight import foretold_signals
 from heliograph.controllers.pull import chunk_segments
+from heliograph.question import PUSH, Question
 from heliograph.types import EncodedImage
-
-PUSH = "push"
 
 Foresight = Callable[[EncodedImage], Expectation | None]
 """What the device's own codec foretells of a prefix and the question."""
@@ -26,23 +24,26 @@ Foresight = Callable[[EncodedImage], Expectation | None]
 
 def expected_segments(
     encoded: EncodedImage,
-    controller: str,
-    wish: Wish,
-    question: str = "",
+    question: Question,
     calibration: Calibration | None = None,
     foresee: Foresight = lambda prefix: None,
 ) -> int:
-    """The number of segments, at least 1 where there is one, after which ``controller`` will have enough.
+    """The number of segments, at least 1 where there is one, after which the question's controller will have enough.
 
     All of them where only the cloud can know: it judges an answer, or holds a calibration that the device does not.
 
+    Args:
+        encoded: the whole stream.
+        question: as the cloud hears it.
+        calibration: that the controller reads.
+        foresee: what the codec foretells of a prefix.
+
     Raises:
         UnknownNameError: no such controller.
-        UsageError: the target is not one byte.
     """
-    deciding = controller_for(controller, wish, calibration)
+    deciding = controller_for(question, calibration)
     total = len(encoded.segments)
-    if controller == PUSH and calibration is None:
+    if question.effective_controller == PUSH and calibration is None:
         return total
     received_bytes = len(encoded.header)
     for count, segment in enumerate(encoded.segments, start=1):
@@ -54,7 +55,7 @@ def expected_segments(
             count,
             energy,
             image_finished=count == total,
-            arrived=None if expectation is None else foretold_signals(expectation, received_bytes, question),
+            arrived=None if expectation is None else foretold_signals(expectation, received_bytes, question.text),
             total_segments=total,
             asked_segments=total,
         )
@@ -64,11 +65,11 @@ def expected_segments(
 
 
 def budget_segments(encoded: EncodedImage, byte_budget: int) -> int:
-    """Segments after which a byte budget (a code, 0 for none) is reached: the first that reaches it is the last."""
-    budget, size = budget_bytes(byte_budget), len(encoded.header)
+    """Segments after which a byte budget is reached: the first that reaches it is the last."""
+    size = len(encoded.header)
     for count, segment in enumerate(encoded.segments, start=1):
         size += len(segment)
-        if 0 < budget <= size:
+        if byte_budget <= size:
             return count
     return len(encoded.segments)
 

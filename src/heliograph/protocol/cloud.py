@@ -51,9 +51,9 @@ from heliograph.protocol.limits import (
     PROTOCOL_VERSION,
     SESSION_TOKEN_BYTES,
 )
+from heliograph.protocol.questions import question_of_frame
 from heliograph.protocol.sealing import CloudSeals
-from heliograph.protocol.texts import question_text
-from heliograph.protocol.wire_ids import CONFIDENCE_WIRE_IDS, CONTROLLER_WIRE_IDS, REGION_WIRE_IDS, STRATEGY_WIRE_IDS
+from heliograph.protocol.wire_ids import STRATEGY_WIRE_IDS
 
 
 class CloudSession(CloudSpeaker):
@@ -183,9 +183,7 @@ class CloudSession(CloudSpeaker):
             raise ProtocolStateError
         self._memory.last_question_id = frame.question_id
         try:
-            question, controller = question_text(frame.text), CONTROLLER_WIRE_IDS.name_of(frame.controller_id)
-            confidence = CONFIDENCE_WIRE_IDS.name_of(frame.options.confidence_id)
-            region = REGION_WIRE_IDS.name_of(frame.options.region_id)
+            question = question_of_frame(frame)
             if len(self._questions) >= MAX_OPEN_QUESTIONS:
                 raise TooManyError
             expected = self._memory.images.is_new(frame.image_id) and frame.image_follows
@@ -197,19 +195,7 @@ class CloudSession(CloudSpeaker):
             self._send(ErrorFrame(error.code, frame.question_id))
             return
         self._questions[frame.question_id] = OpenQuestion(frame.image_id)
-        yield QuestionAsked(
-            frame.question_id,
-            frame.image_id,
-            question,
-            controller,
-            frame.target,
-            frame.max_answer_tokens,
-            frame.image_follows,
-            confidence,
-            frame.options.byte_budget,
-            frame.options.deadline,
-            region,
-        )
+        yield QuestionAsked(frame.question_id, frame.image_id, question, frame.image_follows)
 
     def _on_crop(self, frame: CropFrame) -> Iterator[Event]:
         if frame.question_id > self._memory.last_question_id:

@@ -9,8 +9,6 @@ from heliograph.errors import (
     FrameDamagedError,
     PayloadTooLargeError,
     ProtocolStateError,
-    QuestionEmptyError,
-    QuestionTooLongError,
     TooManyError,
     UnknownImageError,
     UsageError,
@@ -37,8 +35,6 @@ from heliograph.protocol.frames import (
     ImageFrame,
     LastImageEndFrame,
     MoreFrame,
-    QuestionFrame,
-    QuestionOptions,
     RegionFrame,
     SegmentFrame,
     WelcomeFrame,
@@ -47,19 +43,19 @@ from heliograph.protocol.images import ImageBook
 from heliograph.protocol.limits import (
     MAX_ACCESS_TOKEN_BYTES,
     MAX_ANSWER_CHARACTERS,
-    MAX_ANSWER_TOKENS,
     MAX_ID,
     MAX_IMAGE_HEADER_BYTES,
     MAX_OPEN_QUESTIONS,
-    MAX_QUESTION_CHARACTERS,
     MAX_SEGMENT_BYTES,
     MAX_SEGMENTS_PER_IMAGE,
     PROTOCOL_VERSION,
     SESSION_TOKEN_BYTES,
 )
+from heliograph.protocol.questions import question_frame
 from heliograph.protocol.sealing import DeviceSeals
 from heliograph.protocol.states import DEVICE_RECEIVES, DEVICE_SENDS, Table
-from heliograph.protocol.wire_ids import CONFIDENCE_WIRE_IDS, CONTROLLER_WIRE_IDS, REGION_WIRE_IDS, STRATEGY_WIRE_IDS
+from heliograph.protocol.wire_ids import STRATEGY_WIRE_IDS
+from heliograph.question import Question
 
 
 class DeviceSession(Endpoint):
@@ -130,60 +126,30 @@ class DeviceSession(Endpoint):
             return data
         return self._seals.carried(frame, data)
 
-    def ask(
-        self,
-        question_id: int,
-        image_id: int,
-        question: str,
-        *,
-        controller: str = "energy",
-        target: int = 230,
-        max_answer_tokens: int = 64,
-        confidence: str = "combined",
-        byte_budget: int = 0,
-        deadline: int = 0,
-        region: str = "never",
-    ) -> None:
+    def ask(self, question_id: int, image_id: int, question: str | Question) -> None:
         """Queue a question about a photo that is announced already, or that is announced next.
 
         Args:
             question_id: larger than every earlier one.
             image_id: a photo announced before (costs no photo bytes), or the id of the next one.
-            question: 1 to 2000 characters.
-            controller: ``energy``, ``fixed``, ``push`` or ``pull``.
-            target: 0 to 255; ``energy``: retained share times 255; ``fixed``: the byte budget's code; ``push`` and
-                ``pull``: quality times 255.
-            max_answer_tokens: 1 to 1024.
-            confidence: what ``push`` judges an answer by.
-            byte_budget: code of the payload bytes at most, 1 to 255; 0 for no bound.
-            deadline: code of the milliseconds to the answer, 1 to 255; 0 for no bound.
-            region: policy by which the cloud may ask for a crop of the original photo.
+            question: a text alone is asked with the defaults of :class:`heliograph.question.Question`.
 
         Raises:
             QuestionEmptyError, QuestionTooLongError: the text's length.
             UnknownImageError: the photo was forgotten.
             UnknownNameError: no such controller, confidence or region policy.
             TooManyError: 64 questions are open.
-            UsageError: an id or number is outside its range.
+            UsageError: an id is outside its range, or the text is not Unicode.
         """
-        if not question.strip():
-            raise QuestionEmptyError
-        if len(question) > MAX_QUESTION_CHARACTERS:
-            raise QuestionTooLongError
+        question = Question.of(question)
         if not (self._last_question_id < question_id <= MAX_ID and 0 <= image_id <= MAX_ID):
-            raise UsageError
-        if not all(0 <= byte <= 255 for byte in (target, byte_budget, deadline)):
-            raise UsageError
-        if not 1 <= max_answer_tokens <= MAX_ANSWER_TOKENS:
             raise UsageError
         if len(self._drafts) >= MAX_OPEN_QUESTIONS:
             raise TooManyError
         follows = self._images.is_new(image_id)
         if not follows and image_id not in self._images:
             raise UnknownImageError
-        mode, text = CONTROLLER_WIRE_IDS.of(controller), _utf8(question)
-        options = QuestionOptions(CONFIDENCE_WIRE_IDS.of(confidence), byte_budget, deadline, REGION_WIRE_IDS.of(region))
-        self._send(QuestionFrame(question_id, image_id, mode, target, max_answer_tokens, follows, text, options))
+        self._send(question_frame(question_id, image_id, question, image_follows=follows))
         self._last_question_id = question_id
         self._drafts[question_id] = b""
 

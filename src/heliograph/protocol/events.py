@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from heliograph.errors import HeliographError
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag, HeldImage
+from heliograph.question import Question
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +46,12 @@ class ImageAnnounced:
 
 @dataclass(frozen=True, slots=True)
 class QuestionAsked:
-    """A question was asked about a photo that is held or (``image_follows``) is announced next.
-
-    ``target`` is 0 to 255 and read by the controller: for ``energy`` the retained share times 255. ``byte_budget`` and
-    ``deadline`` (in ms) are codes of :func:`heliograph.controllers.fixed.budget_bytes`, 0 for none.
-    """
+    """A question, complete, was asked about a photo that is held or (``image_follows``) is announced next."""
 
     question_id: int
     image_id: int
-    question: str
-    controller: str
-    target: int
-    max_answer_tokens: int
+    question: Question
     image_follows: bool = False
-    confidence: str = "combined"
-    byte_budget: int = 0
-    deadline: int = 0
-    region: str = "never"
 
 
 @dataclass(frozen=True, slots=True)

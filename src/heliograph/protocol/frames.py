@@ -25,7 +25,7 @@ ID_IN_BODY = 7
 
 IMAGE_FOLLOWS, OPTIONS_FOLLOW, CONTROLLER_MASK = 0x80, 0x10, 0x0F
 """Bits of a question's mode."""
-CONFIDENCE_MASK, BUDGET_FOLLOWS, DEADLINE_FOLLOWS, REGION_FOLLOWS = 0x07, 0x08, 0x10, 0x20
+CONFIDENCE_MASK, BUDGET_FOLLOWS, ANSWER_WITHIN_FOLLOWS, REGION_FOLLOWS = 0x07, 0x08, 0x10, 0x20
 """Bits of a question's options."""
 HELLO_RESUMABLE, HELLO_RESUMES = 1, 2
 """Small field of HELLO: it asks for a session token; it shows one."""
@@ -117,11 +117,12 @@ class WelcomeFrame:
 
 @dataclass(frozen=True, slots=True)
 class QuestionOptions:
-    """How a question is to be stopped beyond its target; numbers and codes, 0 where nothing is said."""
+    """How a question is to be stopped besides its target: pinned numbers, codes of :mod:`heliograph.protocol.codes`;
+    0 where nothing is said."""
 
     confidence_id: int = 0
-    byte_budget: int = 0
-    deadline: int = 0
+    byte_budget_code: int = 0
+    answer_within_code: int = 0
     region_id: int = 0
 
 
@@ -320,8 +321,8 @@ def _question_fields(frame: QuestionFrame) -> bytes:
     if options == NO_OPTIONS:
         return fields
     given = (
-        (BUDGET_FOLLOWS, options.byte_budget),
-        (DEADLINE_FOLLOWS, options.deadline),
+        (BUDGET_FOLLOWS, options.byte_budget_code),
+        (ANSWER_WITHIN_FOLLOWS, options.answer_within_code),
         (REGION_FOLLOWS, options.region_id),
     )
     said = options.confidence_id | sum(bit for bit, value in given if value)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from heliograph.question import MAX_ANSWER_TOKENS as MAX_ANSWER_TOKENS
+from heliograph.question import MAX_QUESTION_CHARACTERS as MAX_QUESTION_CHARACTERS
+
 PROTOCOL_VERSION = 2
 
 BUNDLE_HASH_BYTES = 8
@@ -10,9 +13,7 @@ SESSION_TOKEN_BYTES = 16
 """Of a session that can be taken up again on another connection; nobody guesses 128 bits."""
 MAX_MODEL_NAME_BYTES = 128
 
-MAX_QUESTION_CHARACTERS = 2000
 MAX_ANSWER_CHARACTERS = 4000
-MAX_ANSWER_TOKENS = 1024
 MAX_UTF8_BYTES_PER_CHARACTER = 4
 
 MAX_IMAGES = 64

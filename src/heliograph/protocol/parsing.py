@@ -8,10 +8,10 @@ from heliograph.errors import FrameDamagedError, FrameTooLargeError
 from heliograph.protocol.authentication import HELLO_TAG_BYTES, NONCE_BYTES
 from heliograph.protocol.fields import FieldReader, decode_text
 from heliograph.protocol.frames import (
+    ANSWER_WITHIN_FOLLOWS,
     BUDGET_FOLLOWS,
     CONFIDENCE_MASK,
     CONTROLLER_MASK,
-    DEADLINE_FOLLOWS,
     FLAGS_FOLLOW,
     HELLO_AUTHENTICATED,
     HELLO_RESUMES,
@@ -184,13 +184,13 @@ def _parse_question(read: FieldReader, small: int) -> QuestionFrame:
 
 
 def _parse_options(read: FieldReader) -> QuestionOptions:
-    said = _bits(read.byte(), CONFIDENCE_MASK | BUDGET_FOLLOWS | DEADLINE_FOLLOWS | REGION_FOLLOWS)
+    said = _bits(read.byte(), CONFIDENCE_MASK | BUDGET_FOLLOWS | ANSWER_WITHIN_FOLLOWS | REGION_FOLLOWS)
     if said == 0:
         raise FrameDamagedError
-    budget, deadline, region = (
-        _not_zero(read.byte()) if said & bit else 0 for bit in (BUDGET_FOLLOWS, DEADLINE_FOLLOWS, REGION_FOLLOWS)
+    budget, answer_within, region = (
+        _not_zero(read.byte()) if said & bit else 0 for bit in (BUDGET_FOLLOWS, ANSWER_WITHIN_FOLLOWS, REGION_FOLLOWS)
     )
-    return QuestionOptions(said & CONFIDENCE_MASK, budget, deadline, region)
+    return QuestionOptions(said & CONFIDENCE_MASK, budget, answer_within, region)
 
 
 def _not_zero(byte: int) -> int:

@@ -99,7 +99,7 @@ def _waits(frame: Frame) -> bool:
     """Whether a frame may lie unsealed with the cloud: one that is followed by more of a photo."""
     match frame:
         case QuestionFrame():
-            return frame.image_follows and not frame.options.deadline
+            return frame.image_follows and not frame.options.answer_within_code
         case _:
             return isinstance(frame, ImageFrame | SegmentFrame)
 

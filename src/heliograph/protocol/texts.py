@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from heliograph.errors import QuestionEmptyError, QuestionTooLongError
+from heliograph.errors import QuestionTooLongError
 from heliograph.protocol.fields import decode_text
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag, AnswerFrame
 from heliograph.protocol.limits import (
@@ -16,19 +16,15 @@ from heliograph.protocol.limits import (
 
 
 def question_text(data: bytes) -> str:
-    """The question of a QUESTION frame.
+    """The question's text in a QUESTION frame; :class:`heliograph.question.Question` judges it further.
 
     Raises:
-        QuestionEmptyError, QuestionTooLongError, FrameDamagedError: it is none.
+        QuestionTooLongError: too long in any case.
+        FrameDamagedError: it is not UTF-8.
     """
     if len(data) > MAX_QUESTION_CHARACTERS * MAX_UTF8_BYTES_PER_CHARACTER:
         raise QuestionTooLongError  # judged before it is decoded
-    question = decode_text(data)
-    if len(question) > MAX_QUESTION_CHARACTERS:
-        raise QuestionTooLongError
-    if not question.strip():
-        raise QuestionEmptyError
-    return question
+    return decode_text(data)
 
 
 def answer_bytes(text: str) -> bytes:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from heliograph.controllers.fixed import budget_bytes
 from heliograph.errors import HeliographError, TimedOutError
 from heliograph.protocol.events import (
     CropAnnounced,
@@ -117,14 +116,15 @@ class Attendant:
         except HeliographError as error:
             self.fail_question(asked.question_id, error)
             return
-        self._set_deadline(asked)
+        self._aim_at_time(asked)
         if asked.image_id in self.desk.photos:
             self.observer.look_again(asked.image_id)
 
-    def _set_deadline(self, asked: QuestionAsked) -> None:
+    def _aim_at_time(self, asked: QuestionAsked) -> None:
         """Ask the controller again when an answer that begins later would be late."""
-        if asked.deadline:
-            wait_s = max(budget_bytes(asked.deadline) / 1e3 - self._shared.patience.usual_s, 0.0)
+        within_s = asked.question.answer_within_s
+        if within_s is not None:
+            wait_s = max(within_s - self._shared.patience.usual_s, 0.0)
             self._timers.set(asked.question_id, wait_s, lambda: self.observer.look_again(asked.image_id))
 
     def _close_question(self, question_id: int) -> None:

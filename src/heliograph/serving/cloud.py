@@ -201,7 +201,7 @@ class Cloud:
         answer, kept = self._answer(job, [tokens])
         if self.calibration is None:
             return Outcome(answer, None, tokens, kept)
-        expectation, energy = self.expect(job.encoded, job.question), self.retained_energy(job.encoded)
+        expectation, energy = self.expect(job.encoded, job.question.text), self.retained_energy(job.encoded)
         return Outcome(answer, None, tokens, kept, expectation=expectation, energy=energy)
 
     def forget_questions(self) -> None:
@@ -214,13 +214,14 @@ class Cloud:
         """Where to look again after a first answer, in 1/1024 of the photo's width and height; None for nowhere."""
         if self.finder is None or job.draft is None:
             return None
-        first = FirstAnswer(job.question, tokens, job.draft, job.signals, job.region, job.price)
+        first = FirstAnswer(job.question.text, tokens, job.draft, job.signals, job.question.region, job.price)
         return region_of(self.finder, first, self.calibration)
 
     def _answer(self, job: AnswerJob, images: list[VisualTokens]) -> tuple[Answer, int]:
+        text, most = job.question.text, job.question.max_answer_tokens
         if job.draft is None:
-            return self.model.answer(job.question, images, max_new_tokens=job.max_new_tokens), 0
-        checked = self.model.verify_draft(job.question, images, job.draft, max_new_tokens=job.max_new_tokens)
+            return self.model.answer(text, images, max_new_tokens=most), 0
+        checked = self.model.verify_draft(text, images, job.draft, max_new_tokens=most)
         return checked.answer, checked.kept_tokens
 
 

@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from math import inf
 
 from heliograph.codec.calibration import Calibration
-from heliograph.controllers.base import More, Wish
+from heliograph.controllers.base import More
 from heliograph.controllers.bounds import controller_for
-from heliograph.controllers.fixed import budget_bytes
 from heliograph.controllers.region_policies import MOST_LOOKS, Price
 from heliograph.errors import TooManyRegionsError
 from heliograph.protocol.events import CropAnnounced, ImageAnnounced, QuestionAsked, SegmentReceived
 from heliograph.protocol.frames import AnswerFlag
+from heliograph.question import ALWAYS, NO_REGION
 from heliograph.serving.jobs import UNKNOWN_PRICE, AnswerJob, Outcome, Purpose
 from heliograph.serving.photo import Photo
 from heliograph.serving.question import OpenQuestion, Region
 
-NO_REGION = "never"
-ALWAYS = "always"
 MAX_REGIONS = MOST_LOOKS
 
 _USUAL_REGION_BYTES = 1500
@@ -87,16 +85,15 @@ class Desk:
         """Take a question.
 
         Raises:
-            UnknownNameError, UsageError: there is no such controller, or not with this target.
+            UnknownNameError: there is no such controller.
             TooManyRegionsError: it wants a region in any case, and the session has had all it may.
         """
-        if asked.region == ALWAYS and self._regions_left <= 0:
+        region = asked.question.region
+        if region == ALWAYS and self._regions_left <= 0:
             raise TooManyRegionsError
-        wish = Wish(asked.target, asked.confidence, asked.byte_budget, asked.deadline)
-        controller = controller_for(asked.controller, wish, self._calibration)
-        question = OpenQuestion(asked, wish, controller, now)
-        question.region = Region.DONE if asked.region == NO_REGION else Region.WANTED
-        earlier = self._interrupted.pop((asked.image_id, asked.question), None)
+        question = OpenQuestion(asked, controller_for(asked.question, self._calibration), now)
+        question.region = Region.DONE if region == NO_REGION else Region.WANTED
+        earlier = self._interrupted.pop((asked.image_id, asked.question.text), None)
         if earlier is not None:
             question.interrupt(earlier)
         self.questions[asked.question_id] = question
@@ -134,7 +131,7 @@ class Desk:
 
     def interrupt(self, now: float = 0.0) -> None:
         """The connection broke: questions will be asked anew, and what is known of their answers is kept for that."""
-        self._interrupted = {(q.asked.image_id, q.asked.question): q for q in self.questions.values() if q.draft}
+        self._interrupted = {(q.asked.image_id, q.asked.question.text): q for q in self.questions.values() if q.draft}
         self._interrupted_s = now
         self.questions = {}
 
@@ -276,11 +273,11 @@ class Desk:
 
     def _price(self, question: OpenQuestion, photo: Photo) -> Price:
         """What a look costs this session now."""
-        budget = budget_bytes(question.wish.byte_budget)
+        budget = question.asked.question.byte_budget
         return Price(
             rate_bit_s=_rate_bit_s(photo),
             region_bytes=self._region_bytes,
-            budget_bytes=max(budget - photo.payload_bytes, 0) if budget > 0 else None,
+            budget_bytes=None if budget is None else max(budget - photo.payload_bytes, 0),
             looks=self._most_regions - self._regions_left,
             most_looks=self._most_regions,
         )
@@ -300,8 +297,6 @@ class Desk:
             tokens,
             question.draft,
             purpose,
-            max(1, asked.max_answer_tokens),
-            asked.region,
             self._price(question, photo) if purpose is Purpose.LOOK else UNKNOWN_PRICE,
             question.signals,
             crop.encoded() if crop is not None and purpose is Purpose.SECOND else None,

@@ -9,6 +9,7 @@ from heliograph.codec.calibration import Signals
 from heliograph.codec.expectation import Expectation
 from heliograph.controllers.region_policies import Price
 from heliograph.errors import HeliographError
+from heliograph.question import Question
 from heliograph.types import Answer, EncodedImage, VisualTokens
 
 Box = tuple[int, int, int, int]
@@ -39,13 +40,11 @@ class AnswerJob:
 
     Attributes:
         question_id, image_id: within their session.
-        question: text.
+        question: as it was asked.
         encoded: the prefix to answer from.
         tokens: what this prefix restores to, where it was restored before.
         draft: an earlier answer to this question, to verify; for a look and a second answer the first one.
         purpose: see there.
-        max_new_tokens: most tokens of the answer.
-        region: the question's region policy.
         price: of a look.
         signals: of ``draft``; None where nothing is calibrated.
         crop: the region as it was sent, for a second answer.
@@ -53,13 +52,11 @@ class AnswerJob:
 
     question_id: int
     image_id: int
-    question: str
+    question: Question
     encoded: EncodedImage
     tokens: VisualTokens | None
     draft: Answer | None
     purpose: Purpose
-    max_new_tokens: int
-    region: str = "never"
     price: Price = UNKNOWN_PRICE
     signals: Signals | None = None
     crop: EncodedImage | None = None

@@ -2,7 +2,8 @@
 model is busy.
 
 A session that has had more measured than its allowance (:mod:`heliograph.serving.turns`) rests: its photos wait, and
-then the newest prefix of each is measured. What needs no measuring does not wait: a photo that is complete, a deadline.
+then the newest prefix of each is measured. What needs no measuring does not wait: a photo that is complete, an answer
+that is due.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class Observer:
             self._put_off[image_id] = None
         else:
             await self._measure(image_id)
-        self._decide(image_id)  # a deadline may have come, whatever is known
+        self._decide(image_id)  # an answer may be due, whatever is known
 
     # ---- the allowance -----------------------------------------------------------------------------
     def _charge(self, worked_s: float) -> None:
@@ -131,7 +132,7 @@ class Observer:
     async def _measure_now(self, image_id: int, photo: Photo, reads: frozenset[str], asking: list[int]) -> None:
         desk, segments = self._session.desk, len(photo)
         questions = {n: desk.questions[n] for n in asking}
-        texts = {n: question.asked.question for n, question in questions.items()}
+        texts = {n: question.asked.question.text for n, question in questions.items()}
         loop, shared, meter = asyncio.get_running_loop(), self._shared, Meter()
         work = (measure, shared.cloud, photo.encoded(), reads, texts)
         try:

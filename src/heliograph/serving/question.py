@@ -15,7 +15,7 @@ from sys import getsizeof
 
 from heliograph.codec.calibration import Signals
 from heliograph.codec.expectation import Expectation
-from heliograph.controllers.base import Controller, Decision, Enough, Observation, Wish
+from heliograph.controllers.base import Controller, Decision, Enough, Observation
 from heliograph.controllers.confidence import Draft, signals_of
 from heliograph.controllers.foresight import foretold_signals
 from heliograph.protocol.events import QuestionAsked
@@ -28,7 +28,7 @@ log = logging.getLogger("heliograph.serving")
 
 
 _QUESTION_BYTES = 2600
-"""Of an open question with its controller, wish, signals and place in both books of the session; measured."""
+"""Of an open question with its controller, signals and place in both books of the session; measured."""
 _INTEGER_BYTES, _FLOAT_BYTES = 32, 24
 
 
@@ -47,7 +47,6 @@ class OpenQuestion:
 
     Attributes:
         asked: as it came.
-        wish: the same for controllers.
         controller: decides when there is enough.
         asked_s: when it came.
         draft: the newest answer, from ``draft_segments`` segments, with its ``signals``.
@@ -61,7 +60,6 @@ class OpenQuestion:
     """
 
     asked: QuestionAsked
-    wish: Wish
     controller: Controller
     asked_s: float
     draft: Answer | None = None
@@ -83,7 +81,7 @@ class OpenQuestion:
     @property
     def held_bytes(self) -> int:
         """Memory that the question and its draft take."""
-        return _QUESTION_BYTES + getsizeof(self.asked.question) + _answer_bytes(self.draft)
+        return _QUESTION_BYTES + getsizeof(self.asked.question.text) + _answer_bytes(self.draft)
 
     # ---- controller --------------------------------------------------------------------------------
     def decide(self, photo: Photo, now: float, answer_s: float) -> Decision:
@@ -126,7 +124,7 @@ class OpenQuestion:
 
     def _foretold(self, received_bytes: int) -> Signals | None:
         expectation = self.expectation
-        return None if expectation is None else foretold_signals(expectation, received_bytes, self.asked.question)
+        return None if expectation is None else foretold_signals(expectation, received_bytes, self.asked.question.text)
 
     # ---- answers -----------------------------------------------------------------------------------
     def note_draft(self, outcome: Outcome, segments: int, photo: Photo | None, *, calibrated: bool) -> None:
@@ -142,7 +140,7 @@ class OpenQuestion:
         self._stable_drafts += 1
         newest = signals_of(
             [Draft(answer, received)],
-            question=self.asked.question,
+            question=self.asked.question.text,
             expectation=outcome.expectation,
             retained_energy=outcome.energy,
         )

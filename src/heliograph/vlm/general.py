@@ -27,13 +27,13 @@ from torch import Tensor
 from heliograph.errors import (
     AnsweringFailedError,
     ModelUnsupportedError,
-    QuestionEmptyError,
     QuestionTooLongError,
     ShapeError,
     StreamDamagedError,
     UsageError,
 )
 from heliograph.prompt_text import neutralised
+from heliograph.question import check_text
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.decoding import finite, steps_of, to_answer
 from heliograph.vlm.image_features import FeatureLayout, output_with, tokens_of
@@ -41,7 +41,6 @@ from heliograph.vlm.model import Verification
 from heliograph.vlm.photo_layouts import GREY, PhotoLayouts, Size, check_pixels, photo_size
 from heliograph.vlm.prompt import (
     MAX_IMAGES_PER_QUESTION,
-    MAX_QUESTION_CHARACTERS,
     control_tokens,
     forget_words,
     messages_of,
@@ -165,10 +164,7 @@ class GeneralModel:
         """
         if max_new_tokens < 1 or not 1 <= len(images) <= MAX_IMAGES_PER_QUESTION:
             raise UsageError
-        if len(question) > MAX_QUESTION_CHARACTERS:
-            raise QuestionTooLongError
-        if not question.strip():
-            raise QuestionEmptyError
+        check_text(question)
         if not any(isinstance(image, VisualTokens) for image in images):
             made = self._processed(question, [image for image in images if isinstance(image, Image.Image)])
             return self._generated(made, max_new_tokens)

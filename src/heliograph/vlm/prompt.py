@@ -19,10 +19,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from heliograph.errors import ModelUnsupportedError, QuestionEmptyError, QuestionTooLongError, UsageError
+from heliograph.errors import ModelUnsupportedError, UsageError
 from heliograph.prompt_text import neutralised
+from heliograph.question import check_text
 
-MAX_QUESTION_CHARACTERS = 2000
 MAX_IMAGES_PER_QUESTION = 8
 _SENTINEL = "\ue000heliograph\ue001"
 _PROBES = ("Is there a red circle?", "what colour is it", "7 or 8?")
@@ -67,14 +67,11 @@ class PromptBuilder:
         Raises:
             QuestionEmptyError: nothing but white space.
             QuestionTooLongError: over 2000 characters.
-            UsageError: no image, or more than 8.
+            UsageError: no image, or more than 8; or the question is not Unicode.
         """
         if not 1 <= images <= MAX_IMAGES_PER_QUESTION:
             raise UsageError
-        if len(question) > MAX_QUESTION_CHARACTERS:
-            raise QuestionTooLongError
-        if not question.strip():
-            raise QuestionEmptyError
+        check_text(question)
         return Prompt(self._cached_head(images), self._cached_tail(question.strip(), images))
 
     def pixels(self, images: list[Image.Image]) -> FrameInputs:

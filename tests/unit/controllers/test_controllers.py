@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from heliograph.controllers.base import Enough, Observation, Wait
 from heliograph.controllers.energy import EnergyController, energy_code
-from heliograph.controllers.fixed import FixedController, budget_bytes, budget_code
+from heliograph.controllers.fixed import FixedController
 from heliograph.errors import UsageError
 from heliograph.registry import CONTROLLERS
 
@@ -46,19 +46,6 @@ def test_energy_unknown_means_wait():
     assert EnergyController.from_target(0).decide(Observation(10**6, 9, None)) == Wait()
 
 
-@given(st.integers(1, 5 * 10**6))
-def test_budget_code_is_the_largest_that_fits(budget):
-    code = budget_code(budget)
-    assert budget_bytes(code) <= budget
-    assert code == 255 or budget_bytes(code + 1) > budget
-
-
-def test_budgets_double_every_octave_and_never_fall():
-    budgets = [budget_bytes(code) for code in range(1, 256)]
-    assert budgets == sorted(budgets)
-    assert [budget_bytes(1 + 12 * k) for k in range(21)] == [2**k for k in range(21)]
-
-
 @given(st.floats(0, 1))
 def test_energy_code_never_asks_for_less(share):
     assert EnergyController.from_target(energy_code(share)).share >= share - 1e-12
@@ -68,8 +55,3 @@ def test_energy_code_never_asks_for_less(share):
 def test_energy_share_outside_0_to_1_is_refused(share):
     with pytest.raises(UsageError):
         energy_code(share)
-
-
-def test_a_budget_below_one_byte_is_refused():
-    with pytest.raises(UsageError):
-        budget_code(0)

@@ -1,4 +1,4 @@
-"""What stops a stream: calibrated chances, chunks on request, budgets and deadlines."""
+"""What stops a stream: calibrated chances, chunks on request, byte budgets and times to answer in."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pytest
 
 from heliograph.codec.calibration import Calibration, Curve, Signals
 from heliograph.codec.expectation import Expectation
-from heliograph.controllers.base import Enough, More, Observation, Wait, Wish, share_code
+from heliograph.controllers.base import Enough, More, Observation, Wait, share_code
 from heliograph.controllers.bounds import controller_for
 from heliograph.controllers.energy import EnergyController
-from heliograph.controllers.fixed import budget_code
 from heliograph.controllers.foresight import foretold_signals
 from heliograph.controllers.pull import PullController, chunk_segments
 from heliograph.controllers.push import PushController
-from heliograph.errors import UnknownNameError, UsageError
+from heliograph.errors import UnknownNameError
+from heliograph.question import Question
 
 SEEN = Observation(received_bytes=50, segments=5, total_segments=20)
 
@@ -36,7 +36,7 @@ def foretold(differs: float) -> Signals:
 
 
 def push(confidence: str = "min-entropy", quality: float = 0.9) -> PushController:
-    made = controller_for("push", Wish(share_code(quality), confidence), calibration())
+    made = controller_for(Question("what?", "push", share_code(quality), confidence), calibration())
     assert isinstance(made, PushController)
     return made
 
@@ -55,14 +55,14 @@ def test_push_by_the_error_head_needs_no_draft_and_answers_from_what_is_there() 
 
 
 def test_push_stops_where_the_share_was_reached_not_at_the_chance_itself() -> None:
-    wish = Wish(share_code(0.9), "min-entropy")
-    wary = controller_for("push", wish, calibration({"min-entropy": ((0.5, 0.5), (0.95, 0.99))}))
+    question = Question("what?", "push", share_code(0.9), "min-entropy")
+    wary = controller_for(question, calibration({"min-entropy": ((0.5, 0.5), (0.95, 0.99))}))
     assert wary.decide(replace(SEEN, draft=drafted(0.1))) == Wait()
     assert wary.decide(replace(SEEN, draft=drafted(0.01))) == Enough(take_draft=True)
 
 
 def test_push_without_calibration_is_energy_as_ever() -> None:
-    assert controller_for("push", Wish(1, "margin"), None) == EnergyController.from_target(230)
+    assert controller_for(Question("what?", "push", 1, "margin"), None) == EnergyController.from_target(230)
 
 
 def test_pull_asks_for_one_quarter_after_the_other() -> None:
@@ -87,7 +87,7 @@ def test_pull_without_error_head_goes_by_energy() -> None:
 
 
 def test_pull_corrects_the_error_head_where_it_can() -> None:
-    corrected = controller_for("pull", Wish(share_code(0.6)), calibration())
+    corrected = controller_for(Question("what?", "pull", share_code(0.6)), calibration())
     assert corrected.decide(replace(SEEN, arrived=foretold(0.45))) == More(5)
     assert corrected.decide(replace(SEEN, arrived=foretold(0.3))) == Enough()
 
@@ -100,26 +100,24 @@ def test_four_chunks_hold_every_segment(total: int, chunk: int) -> None:
 
 @pytest.mark.parametrize("name", ["push", "pull", "energy", "fixed"])
 def test_a_byte_budget_ends_any_controller(name: str) -> None:
-    bounded = controller_for(name, Wish(255 if name != "fixed" else 0, byte_budget=budget_code(64)), None)
+    bounded = controller_for(Question("what?", name, 255 if name != "fixed" else 0, byte_budget=64), None)
+    assert not isinstance(bounded.decide(replace(SEEN, received_bytes=63)), Enough)
     assert not isinstance(bounded.decide(SEEN), Enough)
     assert bounded.decide(replace(SEEN, received_bytes=64)) == Enough()
 
 
-def test_a_deadline_leaves_time_for_the_answer() -> None:
-    bounded = controller_for("fixed", Wish(0, deadline=budget_code(2048)), None)
+def test_a_time_to_answer_in_leaves_time_for_the_answer() -> None:
+    bounded = controller_for(Question("what?", "fixed", 0, answer_within_s=2.048), None)
     assert bounded.decide(replace(SEEN, elapsed_s=1.9)) == Wait()
     assert bounded.decide(replace(SEEN, elapsed_s=1.9, answer_s=0.2)) == Enough()
 
 
 def test_bounds_keep_what_is_read_and_what_is_decided_within_them() -> None:
-    bounded = controller_for("push", Wish(share_code(0.9), "error-head", byte_budget=255), calibration())
+    bounded = controller_for(Question("what?", "push", share_code(0.9), "error-head", byte_budget=255), calibration())
     assert bounded.reads() == push("error-head").reads()
     assert bounded.decide(replace(SEEN, arrived=foretold(0.01))) == Enough()
 
 
-def test_wrong_wishes_are_named() -> None:
+def test_an_unknown_controller_is_named() -> None:
     with pytest.raises(UnknownNameError):
-        controller_for("magic", Wish(1), None)
-    for wish in (Wish(256), Wish(1, byte_budget=256), Wish(1, deadline=-1)):
-        with pytest.raises(UsageError):
-            controller_for("push", wish, calibration())
+        controller_for(Question("what?", "magic", 1), None)

@@ -76,7 +76,7 @@ def test_deadline_has_a_name_and_a_late_answer_is_not_taken_for_the_next_one() -
         cloud = Cloud(behave)
         async with DeviceClient(cloud.open, FakeDevice(stream(3))) as client:
             with pytest.raises(TimedOutError):
-                await client.ask(PHOTO, "colour?", strategy="jpeg", deadline_s=0.1)
+                await client.ask(PHOTO, "colour?", strategy="jpeg", timeout_s=0.1)
             assert (await client.ask(PHOTO, "colour?", strategy="jpeg")).answer == "right"
         assert len(cloud.connections) == 1
 
@@ -105,7 +105,7 @@ def test_a_server_that_never_opens_meets_the_deadline() -> None:
     async def test() -> None:
         async with DeviceClient(hang, FakeDevice(stream(3))) as client:
             with pytest.raises(TimedOutError):
-                await client.ask(PHOTO, "colour?", strategy="jpeg", deadline_s=0.05)
+                await client.ask(PHOTO, "colour?", strategy="jpeg", timeout_s=0.05)
 
     run(test)
 

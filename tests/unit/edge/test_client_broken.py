@@ -8,6 +8,7 @@ from PIL import Image
 from heliograph.edge.client import DeviceClient
 from heliograph.errors import ConnectionLostError, HeliographError, ServerUnreachableError
 from heliograph.protocol.events import Event, ImageAnnounced, ImageFinished, SegmentReceived
+from heliograph.question import Question
 from heliograph.transport.base import Connection
 from scripted_cloud import PHOTO, Cloud, FakeDevice, run, stream
 
@@ -47,7 +48,7 @@ def test_a_region_that_took_two_connections_counts_once() -> None:
     async def test() -> None:
         cloud = Cloud(behave)
         async with DeviceClient(cloud.open, FakeDevice(PAYLOAD)) as client:
-            report = await client.ask(Image.new("RGB", (64, 64)), "colour?", strategy="jpeg", region="always")
+            report = await client.ask(Image.new("RGB", (64, 64)), Question("colour?", region="always"), strategy="jpeg")
         assert (report.answer, report.reconnections, report.regions_sent) == ("blue", 1, 1)
         assert report.payload_bytes == 4 * 501  # photo and crop, over either connection
 
@@ -74,7 +75,7 @@ def test_a_session_given_up_at_a_deadline_is_taken_up_by_the_next_question() -> 
         reachable = list[bool]()
         async with DeviceClient(open_once_then_after_the_first_question, FakeDevice(PAYLOAD)) as client:
             with pytest.raises(ConnectionLostError):
-                await client.ask(PHOTO, "colour?", strategy="jpeg", deadline_s=0.3)
+                await client.ask(PHOTO, "colour?", strategy="jpeg", timeout_s=0.3)
             reachable.append(True)
             assert (await client.ask(PHOTO, "colour?", strategy="jpeg")).answer == "blue"
         assert cloud.shown == [b"t" * 16]

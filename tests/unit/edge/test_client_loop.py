@@ -11,7 +11,6 @@ from PIL import Image
 
 from heliograph.codec.calibration import Calibration, Curve
 from heliograph.codec.expectation import Expectation
-from heliograph.controllers.fixed import budget_bytes, budget_code
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device import Device
 from heliograph.edge.region import RegionSending
@@ -19,6 +18,7 @@ from heliograph.edge.report import AskReport
 from heliograph.errors import TimedOutError, UsageError
 from heliograph.protocol import events as ev
 from heliograph.protocol.frames import AnswerFlag
+from heliograph.question import Question
 from heliograph.strategies.base import Setting
 from heliograph.transport.base import Connection
 from heliograph.transport.links import LinkProfile
@@ -55,10 +55,12 @@ async def at_the_end(cloud: Cloud, event: ev.Event) -> None:
         cloud.final()
 
 
-def asked(cloud: Cloud, device: FakeDevice, **wish: Any) -> AskReport:
+def asked(cloud: Cloud, device: FakeDevice, region_sending: RegionSending | None = None, **options: Any) -> AskReport:
+    question = Question("colour?", **options)
+
     async def whole() -> AskReport:
         async with asyncio.timeout(20), DeviceClient(cloud.open, device) as client:
-            return await client.ask(PHOTO, "colour?", strategy="jpeg", **wish)
+            return await client.ask(PHOTO, question, strategy="jpeg", region_sending=region_sending)
 
     return asyncio.run(whole())
 
@@ -113,7 +115,7 @@ def test_the_default_is_push_where_there_is_a_calibration_and_energy_elsewhere()
     for calibration, controller, target in ((CALIBRATION, "push", 243), (None, "energy", 230)):
         cloud = Cloud(at_the_end)
         asked(cloud, FakeDevice(calibration=calibration))
-        question = cloud.of(ev.QuestionAsked)[0]
+        question = cloud.of(ev.QuestionAsked)[0].question
         assert (question.controller, question.target, question.confidence) == (controller, target, "combined")
 
 
@@ -130,7 +132,7 @@ def test_push_by_the_error_head_stops_where_the_device_foresees_it() -> None:
     assert report.stopped_early
 
 
-def test_wishes_travel() -> None:
+def test_options_travel_and_bounds_are_rounded_down() -> None:
     cloud = Cloud(at_the_end)
     asked(
         cloud,
@@ -141,10 +143,10 @@ def test_wishes_travel() -> None:
         answer_within_s=2.0,
         region="threshold",
     )
-    question = cloud.of(ev.QuestionAsked)[0]
+    question = cloud.of(ev.QuestionAsked)[0].question
     assert (question.confidence, question.region) == ("margin", "threshold")
-    assert budget_bytes(question.byte_budget) <= 5000 < budget_bytes(question.byte_budget + 1)
-    assert budget_bytes(question.deadline) <= 2000 < budget_bytes(question.deadline + 1)
+    assert question.byte_budget == 4870  # floor(2 ** (147 / 12)); the next code is 5160
+    assert question.answer_within_s == 1.933  # floor(2 ** (131 / 12)); the next code is 2.048 s
 
 
 def test_a_byte_budget_holds_on_the_device_too() -> None:
@@ -154,7 +156,7 @@ def test_a_byte_budget_holds_on_the_device_too() -> None:
             cloud.final()
 
     cloud = Cloud(behave)
-    report = asked(cloud, FakeDevice(), controller="push", byte_budget=budget_bytes(budget_code(256)))
+    report = asked(cloud, FakeDevice(), controller="push", byte_budget=256)
     assert len(cloud.of(ev.SegmentReceived)) == 3  # the first that reaches 256 bytes is the last
     assert report.payload_bytes == 301
 
@@ -219,7 +221,7 @@ def test_push_wastes_no_more_than_what_is_on_its_way() -> None:
 
         async with DeviceClient(connect, FakeDevice(segments=200)) as client:
             with pytest.raises(TimedOutError):
-                await client.ask(PHOTO, "colour?", strategy="jpeg", controller="push", deadline_s=4.0)
+                await client.ask(PHOTO, Question("colour?", "push"), strategy="jpeg", timeout_s=4.0)
         late_bytes = 100 * sum(late)
         assert link.bandwidth_delay_bytes * 0.3 < late_bytes <= link.bandwidth_delay_bytes + 40 + 100
 

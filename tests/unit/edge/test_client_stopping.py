@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from heliograph.controllers.fixed import budget_code
 from heliograph.edge import exchange as exchange_module
 from heliograph.edge.client import DeviceClient
+from heliograph.protocol.codes import code_of_bytes
 from heliograph.protocol.events import Event, ImageFinished, SegmentReceived
+from heliograph.question import Question
 from scripted_cloud import PHOTO, SEGMENT, Cloud, FakeDevice, final_at_the_end, run, stream
 
 
@@ -23,7 +24,7 @@ def test_stops_at_enough() -> None:
     async def test() -> None:
         cloud = Cloud(behave)
         async with DeviceClient(cloud.open, FakeDevice(stream(400))) as client:
-            report = await client.ask(PHOTO, "colour?", strategy="jpeg", controller="fixed", target=0)
+            report = await client.ask(PHOTO, Question("colour?", "fixed", 0), strategy="jpeg")
         assert report.stopped_early
         assert report.payload_bytes < 400 * len(SEGMENT) / 2
         assert not any(isinstance(event, ImageFinished) for event in cloud.heard)
@@ -41,7 +42,7 @@ def test_device_stops_by_itself_where_the_controller_will_have_enough() -> None:
         cloud = Cloud(behave)
         quality = tuple((k + 1) / 40 for k in range(40))
         async with DeviceClient(cloud.open, FakeDevice(stream(40, quality))) as client:
-            report = await client.ask(PHOTO, "colour?", strategy="jpeg", controller="energy", target=63)
+            report = await client.ask(PHOTO, Question("colour?", "energy", 63), strategy="jpeg")
         assert len(cloud.of(SegmentReceived)) == 10
         assert report.payload_bytes == 1001
         assert report.stopped_early
@@ -55,7 +56,7 @@ def test_device_goes_on_where_the_cloud_does_not_agree(monkeypatch: pytest.Monke
     async def test() -> None:
         cloud = Cloud(final_at_the_end())
         async with DeviceClient(cloud.open, FakeDevice(stream(8, (1.0,) * 8))) as client:
-            assert (await client.ask(PHOTO, "colour?", strategy="jpeg", target=10)).payload_bytes == 801
+            assert (await client.ask(PHOTO, Question("colour?", target=10), strategy="jpeg")).payload_bytes == 801
 
     run(test)
 
@@ -74,7 +75,7 @@ def test_sends_more_when_asked_for_more_and_no_more_than_that() -> None:
     async def test() -> None:
         cloud = Cloud(behave)
         async with DeviceClient(cloud.open, FakeDevice(stream(40))) as client:
-            await client.ask(PHOTO, "colour?", strategy="jpeg", controller="fixed", target=budget_code(201))
+            await client.ask(PHOTO, Question("colour?", "fixed", code_of_bytes(201)), strategy="jpeg")
         assert len(cloud.of(SegmentReceived)) == 8
 
     run(test)

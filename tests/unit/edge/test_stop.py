@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from heliograph.controllers.base import Wish
 from heliograph.edge.stop import expected_segments
+from heliograph.question import Question
 from heliograph.types import EncodedImage
 
 
@@ -19,9 +19,9 @@ def stream(segments: int, quality: tuple[float, ...] = ()) -> EncodedImage:
 )
 def test_expected_segments_runs_the_controller_itself(controller: str, target: int, expected: int) -> None:
     quality = tuple((k + 1) / 40 for k in range(40))
-    assert expected_segments(stream(40, quality), controller, Wish(target)) == expected
+    assert expected_segments(stream(40, quality), Question("?", controller, target)) == expected
 
 
 def test_pictures_have_no_energy_and_are_expected_whole() -> None:
-    assert expected_segments(stream(7), "energy", Wish(10)) == 7
-    assert expected_segments(stream(0), "energy", Wish(10)) == 0
+    assert expected_segments(stream(7), Question("?", "energy", 10)) == 7
+    assert expected_segments(stream(0), Question("?", "energy", 10)) == 0

@@ -16,6 +16,7 @@ from heliograph.protocol.authentication import FROM_CLOUD, FROM_DEVICE, Chain, N
 from heliograph.protocol.images import SessionMemory
 from heliograph.protocol.limits import MAX_UNSEALED_BYTES
 from heliograph.protocol.session import CloudSession, DeviceSession
+from heliograph.question import Question
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
 NONCE = b"8 random"
@@ -304,7 +305,7 @@ def test_only_authenticated_segments_are_held_when_a_session_goes_on() -> None:
         (lambda d: d.cancel(0), ev.QuestionCancelled),
         (lambda d: d.forget_image(0), ev.ImageForgotten),
         (lambda d: d.ask(1, 0, "and?"), ev.QuestionAsked),
-        (lambda d: d.ask(1, 5, "and?", deadline=80), ev.QuestionAsked),
+        (lambda d: d.ask(1, 5, Question("and?", answer_within_s=0.1)), ev.QuestionAsked),
         (lambda d: d.finish_image(0), ev.ImageFinished),
     ],
 )

@@ -20,6 +20,7 @@ from heliograph.protocol.frames import (
 )
 from heliograph.protocol.images import SessionMemory
 from heliograph.protocol.session import CloudSession, DeviceSession
+from heliograph.question import Question
 
 HASH = b"bundle-h"
 TOKEN = bytes(range(16))
@@ -89,7 +90,7 @@ def test_a_session_goes_on_over_another_connection() -> None:
     device.send_segment(2, b"lost")
     device.finish_image(2)
     assert carry(device, again) == [
-        ev.QuestionAsked(3, 2, "what?", "energy", 230, 64),
+        ev.QuestionAsked(3, 2, Question("what?", "energy", 230)),
         ev.SegmentReceived(2, 1, b"lost"),
         ev.ImageFinished(2),
     ]
@@ -130,13 +131,12 @@ def test_options_travel_and_questions_without_them_have_not_grown(device: Device
     talk(device, cloud)
     device.ask(0, 0, "what?")
     plain = device.bytes_to_send()
-    device.ask(
-        1, 0, "what?", controller="push", target=9, confidence="margin", byte_budget=7, deadline=8, region="random"
-    )
+    asked = Question("what?", "push", 9, "margin", byte_budget=64, answer_within_s=0.128, region="random")
+    device.ask(1, 0, asked)
     full = device.bytes_to_send()
     assert (len(plain), len(full)) == (11, 15)
     cloud.receive(plain, 1.0)
-    assert cloud.receive(full, 1.0) == [ev.QuestionAsked(1, 0, "what?", "push", 9, 64, True, "margin", 7, 8, "random")]
+    assert cloud.receive(full, 1.0) == [ev.QuestionAsked(1, 0, asked, True)]
     cloud.receive(encode_frame(QuestionFrame(2, 0, 1, 1, 64, True, b"?", QuestionOptions(confidence_id=7))), 0.0)
     cloud.receive(encode_frame(QuestionFrame(3, 0, 1, 1, 64, True, b"?", QuestionOptions(region_id=99))), 0.0)
     unknown = errors.UnknownNameError.code

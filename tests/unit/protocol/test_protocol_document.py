@@ -10,12 +10,12 @@ import pytest
 
 from heliograph import errors
 from heliograph.codec.calibration import CONFIDENCES
-from heliograph.controllers.fixed import budget_bytes
 from heliograph.controllers.pull import chunk_segments
 from heliograph.protocol import events as ev
 from heliograph.protocol import limits as lm
 from heliograph.protocol import wire_ids
 from heliograph.protocol.authentication import MAX_KEY_BYTES, MIN_KEY_BYTES
+from heliograph.protocol.codes import bytes_of_code, milliseconds_of_code
 from heliograph.protocol.frames import FrameType
 from heliograph.protocol.session import CloudSession, DeviceSession
 from heliograph.protocol.states import CLOUD_RECEIVES, CLOUD_SENDS, DEVICE_RECEIVES, DEVICE_SENDS, State, Table
@@ -242,9 +242,10 @@ def test_every_strategy_has_its_row() -> None:
 
 @pytest.mark.parametrize("code", [1, 2, 12, 13, 100, 254, 255])
 def test_codes_stand_for_what_the_document_says(code: int) -> None:
-    budget = budget_bytes(code)
-    assert budget**12 <= 2 ** (code - 1) < (budget + 1) ** 12
-    assert budget_bytes(0) < 0  # no bound
+    for value in (bytes_of_code(code), milliseconds_of_code(code)):
+        assert value is not None
+        assert value**12 <= 2 ** (code - 1) < (value + 1) ** 12
+    assert bytes_of_code(0) is milliseconds_of_code(0) is None  # no bound
 
 
 @pytest.mark.parametrize("total", [1, 2, 3, 4, 5, 8, 9, 4096])

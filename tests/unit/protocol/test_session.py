@@ -10,6 +10,7 @@ from heliograph.protocol.frames import AnswerFrame, ErrorFrame, HelloFrame, Imag
 from heliograph.protocol.limits import MAX_IMAGES, MAX_OPEN_QUESTIONS, MAX_SEGMENT_BYTES
 from heliograph.protocol.session import CloudSession, DeviceSession
 from heliograph.protocol.states import State
+from heliograph.question import Question
 
 HASH = b"bundle-h"
 
@@ -51,7 +52,8 @@ def ask_about_photo(device: DeviceSession, cloud: CloudSession) -> None:
 def test_everything_can_be_sent_before_welcome_and_question_goes_first(
     device: DeviceSession, cloud: CloudSession
 ) -> None:
-    device.ask(0, 0, "Straße?", controller="fixed", target=9, max_answer_tokens=1024)
+    question = Question("Straße?", controller="fixed", target=9, max_answer_tokens=1024)
+    device.ask(0, 0, question)
     device.announce_image(0, "klt", b"head")
     device.send_segment(0, b"a")
     device.send_segment(0, b"b" * 300)
@@ -59,7 +61,7 @@ def test_everything_can_be_sent_before_welcome_and_question_goes_first(
     heard_by_cloud, heard_by_device = talk(device, cloud)
     assert heard_by_cloud == [
         ev.HelloReceived(HASH),
-        ev.QuestionAsked(0, 0, "Straße?", "fixed", 9, 1024, image_follows=True),
+        ev.QuestionAsked(0, 0, question, image_follows=True),
         ev.ImageAnnounced(0, "klt", b"head"),
         ev.SegmentReceived(0, 0, b"a"),
         ev.SegmentReceived(0, 1, b"b" * 300),
@@ -134,7 +136,7 @@ def test_a_second_question_about_a_photo_costs_no_photo_bytes(device: DeviceSess
     device.ask(1, 0, "why?")
     data = device.bytes_to_send()
     assert len(data) - len("why?") == 6
-    assert cloud.receive(data, 2.0) == [ev.QuestionAsked(1, 0, "why?", "energy", 230, 64)]
+    assert cloud.receive(data, 2.0) == [ev.QuestionAsked(1, 0, Question("why?", "energy", 230, max_answer_tokens=64))]
 
 
 def test_wrong_version_is_named_and_ends_the_session(cloud: CloudSession) -> None:
@@ -214,7 +216,7 @@ def test_question_lengths_on_the_wire_fail_the_question_only(
     assert cloud.receive(encode_frame(QuestionFrame(0, 0, 1, 1, 64, True, text)), 0.0) == []
     assert cloud.bytes_to_send() == encode_frame(ErrorFrame(error_class.code, 0))
     assert cloud.receive(encode_frame(QuestionFrame(1, 0, 1, 1, 64, True, b"<image>?")), 0.0)[0] == ev.QuestionAsked(
-        1, 0, "<image>?", "energy", 1, 64, image_follows=True
+        1, 0, Question("<image>?", "energy", 1), image_follows=True
     )
 
 

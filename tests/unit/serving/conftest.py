@@ -23,6 +23,7 @@ from heliograph.protocol.events import (
     WelcomeReceived,
 )
 from heliograph.protocol.session import DeviceSession
+from heliograph.question import Question
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.runner import BackgroundServer
@@ -123,8 +124,8 @@ class Device:
         self.session.start()
         self.events = []
 
-    def ask(self, question_id=0, image_id=0, question="what", controller="fixed", target=0, **wish):
-        self.session.ask(question_id, image_id, question, controller=controller, target=target, **wish)
+    def ask(self, question_id=0, image_id=0, text="what", controller="fixed", target=0, **options):
+        self.session.ask(question_id, image_id, Question(text, controller, target, **options))
 
     def send(self, segments, image_id=0, strategy="klt", finish=True, total=0):
         self.session.announce_image(image_id, strategy, b"", total)

@@ -13,6 +13,7 @@ from heliograph.protocol.events import (
     WelcomeReceived,
 )
 from heliograph.protocol.images import SessionMemory
+from heliograph.question import Question
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.desk import Desk
 from heliograph.serving.holding import Account
@@ -152,7 +153,7 @@ def test_a_cloud_that_keeps_nothing_gives_no_token(cloud, device_type):
 def test_an_answer_that_was_under_way_is_not_made_again():
     desk = Desk()
     desk.announce(ImageAnnounced(0, "klt", b""))
-    desk.ask(QuestionAsked(0, 0, "what", "fixed", 0, 64), 0.0)
+    desk.ask(QuestionAsked(0, 0, Question("what", "fixed", 0)), 0.0)
     desk.add_segment(SegmentReceived(0, 0, b"x"), 0.0)
     desk.photos[0].finished = True
     desk.decide(0)
@@ -160,8 +161,8 @@ def test_an_answer_that_was_under_way_is_not_made_again():
     desk.deliver(job, Outcome(Answer("red", 0.5, 1.0, (1,))))
     desk.interrupt()
     assert desk.questions == {}
-    desk.ask(QuestionAsked(1, 0, "what", "fixed", 0, 64), 5.0)
-    desk.ask(QuestionAsked(2, 0, "other", "fixed", 0, 64), 5.0)
+    desk.ask(QuestionAsked(1, 0, Question("what", "fixed", 0)), 5.0)
+    desk.ask(QuestionAsked(2, 0, Question("other", "fixed", 0)), 5.0)
     desk.decide(0)
     assert desk.ready_finals() == [1]
 

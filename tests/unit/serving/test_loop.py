@@ -1,11 +1,10 @@
-"""The loop over a real websocket: push, pull, budgets, deadlines, and controllers that fail."""
+"""The loop over a real websocket: push, pull, budgets, times to answer in, and controllers that fail."""
 
 import asyncio
 
 import pytest
 
 from heliograph.codec.calibration import Calibration, Curve
-from heliograph.controllers.fixed import budget_code
 from heliograph.controllers.push import PushController
 from heliograph.protocol.frames import AnswerFlag
 from heliograph.serving.cloud import Cloud
@@ -137,7 +136,7 @@ def test_segments_that_come_while_the_model_works_are_merged(serve, calibrated, 
 
 def test_a_byte_budget_is_kept(serve, cloud, talk, events):
     async def conversation(device):
-        device.ask(controller="energy", target=255, byte_budget=budget_code(4))
+        device.ask(controller="energy", target=255, byte_budget=4)
         device.send([b"xx"], finish=False)
         await device.flush()
         device.session.send_segment(0, b"xx")
@@ -148,9 +147,9 @@ def test_a_byte_budget_is_kept(serve, cloud, talk, events):
     assert talk(serve(cloud), conversation).segments_used == 2
 
 
-def test_a_deadline_ends_the_wait_for_a_photo_that_comes_slowly(serve, cloud, talk, events):
+def test_a_time_to_answer_in_ends_the_wait_for_a_photo_that_comes_slowly(serve, cloud, talk, events):
     async def conversation(device):
-        device.ask(controller="energy", target=255, deadline=budget_code(256))
+        device.ask(controller="energy", target=255, answer_within_s=0.256)
         device.send([b"x"], finish=False)
         await device.flush()  # and nothing follows
         await device.until(events.Enough)

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from heliograph.controllers.fixed import budget_code
 from heliograph.errors import StreamDamagedError
 from heliograph.protocol.events import EnoughReceived, ErrorReceived, FinalReceived
+from heliograph.question import Question
 from heliograph.serving import measuring
 from heliograph.serving.measuring import Meter
 from heliograph.serving.turns import Allowance, Turns
@@ -37,7 +37,7 @@ def costly(cloud, monkeypatch):
 
 async def stream(device, image_id, every_s, segments=PHOTO_SEGMENTS, forget=True):
     """Ask about a photo that comes segment by segment and never has enough."""
-    device.session.ask(image_id, image_id, "what", controller="energy", target=255)
+    device.session.ask(image_id, image_id, Question("what", controller="energy", target=255))
     device.session.announce_image(image_id, "klt", b"")
     for _ in range(segments):
         device.session.send_segment(image_id, b"x")
@@ -116,7 +116,7 @@ def test_a_complete_photo_and_another_device_do_not_wait(fake, costly):
             greedy.say()
             final = await greedy.hear(FinalReceived)
             spent.prefix_s = PREFIX_S
-            other.session.ask(0, 0, "what", controller="energy", target=1)
+            other.session.ask(0, 0, Question("what", controller="energy", target=1))
             other.session.announce_image(0, "klt", b"")
             other.session.send_segment(0, b"x")
             other.say()
@@ -138,7 +138,7 @@ def test_a_deadline_comes_in_time_for_a_device_that_rests(fake, costly):
     async def whole():
         async with fake.serving(cloud) as shared:
             device = fake.Device(shared)
-            device.session.ask(0, 0, "what", controller="energy", target=255, deadline=budget_code(4096))
+            device.session.ask(0, 0, Question("what", controller="energy", target=255, answer_within_s=4.096))
             device.session.announce_image(0, "klt", b"")
             for _ in range(20):
                 device.session.send_segment(0, b"x")
@@ -159,7 +159,7 @@ def test_a_damaged_prefix_is_charged_too(fake, costly):
     async def whole():
         async with fake.serving(cloud) as shared:
             device = fake.Device(shared)
-            device.session.ask(0, 0, "what", controller="energy", target=255)
+            device.session.ask(0, 0, Question("what", controller="energy", target=255))
             device.session.announce_image(0, "klt", b"")
             device.session.send_segment(0, b"damaged")
             device.say()

@@ -3,6 +3,7 @@
 import pytest
 
 from heliograph.protocol.events import ImageAnnounced, QuestionAsked, SegmentReceived
+from heliograph.question import Question
 from heliograph.serving.cloud import Outcome
 from heliograph.serving.desk import Desk
 from heliograph.serving.patience import DRAFT_PATIENCE, DraftPatience
@@ -25,7 +26,7 @@ def test_the_wait_follows_what_answers_take():
 
 def desk_with_a_segment(now):
     desk = Desk()
-    desk.ask(QuestionAsked(0, 0, "what", "fixed", 0, 64), 0.0)
+    desk.ask(QuestionAsked(0, 0, Question("what", "fixed", 0)), 0.0)
     desk.announce(ImageAnnounced(0, "klt", b""))
     desk.add_segment(SegmentReceived(0, 0, b"x"), now)
     desk.decide(0)

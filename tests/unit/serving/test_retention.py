@@ -8,6 +8,7 @@ import pytest
 
 from heliograph.errors import UnknownImageError
 from heliograph.protocol.events import ErrorReceived, FinalReceived, WelcomeReceived
+from heliograph.question import Question
 from heliograph.serving.retention import Retention
 
 
@@ -132,7 +133,7 @@ def test_a_draft_that_nobody_asks_for_again_is_dropped(fake, cloud):
             device = fake.Device(shared, resumable=True)
             device.say()
             token = (await device.hear(WelcomeReceived)).session_token
-            device.session.ask(0, 0, "what", controller="energy", target=255)
+            device.session.ask(0, 0, Question("what", controller="energy", target=255))
             device.session.announce_image(0, "klt", b"")
             device.session.send_segment(0, b"x")
             device.say()

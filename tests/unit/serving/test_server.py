@@ -167,7 +167,7 @@ def test_health_and_metrics_tell_what_happened(serve, cloud, talk):
     async def conversation(device):
         device.ask()
         device.send([b"x"] * 2)
-        device.ask(question_id=1, question="explode")
+        device.ask(question_id=1, text="explode")
         await device.flush()
         return [await device.final(), await device.final()]
 

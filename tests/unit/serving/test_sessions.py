@@ -100,7 +100,7 @@ def test_a_second_question_costs_no_image_bytes_and_no_restoring(serve, cloud, t
         await device.final()
         before = device.connection.sent_bytes
         count = len(restored)
-        device.ask(question_id=1, question="and now")
+        device.ask(question_id=1, text="and now")
         await device.flush()
         final = await device.final()
         return final, device.connection.sent_bytes - before, len(restored) - count
@@ -183,7 +183,7 @@ def test_a_damaged_segment_is_a_named_error_and_the_session_lives(serve, cloud, 
 
 def test_a_failing_model_fails_one_question_only(serve, cloud, talk):
     async def conversation(device):
-        device.ask(question="explode")
+        device.ask(text="explode")
         device.send([b"x"])
         await device.flush()
         failed = await device.final()
@@ -229,7 +229,7 @@ def test_a_cancelled_question_gets_no_answer(serve, cloud, model, talk):
         await device.flush()
         await asyncio.sleep(0.2)
         device.session.cancel(0)
-        device.ask(question_id=1, question="other")
+        device.ask(question_id=1, text="other")
         await device.flush()
         await asyncio.sleep(0.2)
         model.free.set()

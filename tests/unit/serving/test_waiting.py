@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from heliograph.controllers.fixed import budget_code
 from heliograph.errors import StreamTruncatedError, TimedOutError, UnauthorizedError
+from heliograph.protocol.codes import code_of_bytes
 from heliograph.protocol.events import (
     DraftReceived,
     EnoughReceived,
@@ -15,11 +15,12 @@ from heliograph.protocol.events import (
     WelcomeReceived,
 )
 from heliograph.protocol.frames import FrameType, IdFrame, ImageFrame, QuestionFrame, encode_frame
+from heliograph.question import Question
 from heliograph.serving.turns import Allowance, Turns
 
 
 def asked(device, controller="energy", target=255, segments=(b"x",) * 3, finish=False, **wish):
-    device.session.ask(0, 0, "what", controller=controller, target=target, **wish)
+    device.session.ask(0, 0, Question("what", controller=controller, target=target, **wish))
     device.session.announce_image(0, "klt", b"")
     for segment in segments:
         device.session.send_segment(0, segment)
@@ -65,9 +66,9 @@ def test_the_door_is_told_who_is_let_in_and_who_is_not(fake, cloud):
     [
         {"controller": "energy", "target": 255},
         {"controller": "fixed", "target": 0},
-        {"controller": "fixed", "target": budget_code(1 << 20)},
+        {"controller": "fixed", "target": code_of_bytes(1 << 20)},
         {"controller": "pull", "target": 255},
-        {"controller": "energy", "target": 255, "byte_budget": budget_code(1 << 20)},
+        {"controller": "energy", "target": 255, "byte_budget": 1 << 20},
     ],
 )
 def test_a_photo_that_stops_coming_is_answered_from_what_came(fake, cloud, wish):
@@ -92,7 +93,7 @@ def test_a_picture_that_stops_coming_is_a_named_error(fake, cloud):
     async def whole():
         async with fake.serving(cloud, question_timeout_s=100.0) as shared:
             device = fake.Device(shared)
-            device.session.ask(0, 0, "what", controller="fixed")
+            device.session.ask(0, 0, Question("what", controller="fixed"))
             device.session.announce_image(0, "jpeg", b"")
             device.session.send_segment(0, b"\xff\xd8\xff")
             device.say()
@@ -110,7 +111,7 @@ def test_a_photo_that_never_comes_is_a_named_error(fake, cloud, announced):
     async def whole():
         async with fake.serving(cloud, question_timeout_s=100.0) as shared:
             device = fake.Device(shared)
-            device.session.ask(0, 0, "what", controller="energy", target=255)
+            device.session.ask(0, 0, Question("what", controller="energy", target=255))
             if announced:
                 device.session.announce_image(0, "klt", b"")
             device.say()

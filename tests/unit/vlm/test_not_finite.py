@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from heliograph.codec.klt import KltCodec
 from heliograph.controllers.region import Found
 from heliograph.errors import AnsweringFailedError, StreamDamagedError
+from heliograph.question import Question
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.jobs import AnswerJob, Purpose
 from heliograph.types import Answer, EncodedImage, VisualTokens
@@ -203,7 +204,7 @@ class NoNumbers:
 
 
 def job(encoded: EncodedImage, purpose: Purpose = Purpose.FINAL, draft: Answer | None = None) -> AnswerJob:
-    return AnswerJob(0, 0, QUESTION, encoded, None, draft, purpose, LIMIT, "always")
+    return AnswerJob(0, 0, Question(QUESTION, region="always", max_answer_tokens=LIMIT), encoded, None, draft, purpose)
 
 
 def test_the_cloud_says_so_for_every_job(vlm: VisionLanguageModel, photos: list[Image.Image]) -> None:

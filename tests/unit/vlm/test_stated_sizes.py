@@ -19,6 +19,7 @@ from heliograph.codec.header import marked_as_fallback, pack_header
 from heliograph.codec.klt import KltCodec
 from heliograph.edge.preprocess_frames import Frame, FramePreprocessor, Source
 from heliograph.errors import ShapeError
+from heliograph.question import Question
 from heliograph.serving.cloud import Cloud, device_grids
 from heliograph.serving.jobs import AnswerJob, Purpose
 from heliograph.types import EncodedImage, Grid, VisualTokens
@@ -70,7 +71,7 @@ class Watch:
 
 
 def job(encoded: EncodedImage) -> AnswerJob:
-    return AnswerJob(0, 0, "what is it?", encoded, None, None, Purpose.FINAL, 4, "never")
+    return AnswerJob(0, 0, Question("what is it?", max_answer_tokens=4), encoded, None, None, Purpose.FINAL)
 
 
 def stream(codec: KltCodec, grid: Grid, *segments: bytes) -> EncodedImage:

@@ -79,11 +79,12 @@ def general_cloud(folder: Path) -> Cloud:
 
 
 def _main() -> None:
+    from heliograph.question import Question
     from heliograph.serving.jobs import AnswerJob, Purpose
 
     with tempfile.TemporaryDirectory() as folder:
         cloud = general_cloud(Path(folder))
-        job = AnswerJob(0, 0, "what is it?", claim(cloud), None, None, Purpose.FINAL, 4)
+        job = AnswerJob(0, 0, Question("what is it?", max_answer_tokens=4), claim(cloud), None, None, Purpose.FINAL)
         before_mb, started_s = peak_memory_mb(), now_s()
         outcome = cloud.run(job)
         seconds, growth_mb = now_s() - started_s, peak_memory_mb() - before_mb

@@ -69,7 +69,7 @@ async def _measure(url: str) -> CrowdedDoor:
 async def _ask(url: str, device: Device) -> float:
     started_s = time.perf_counter()
     async with DeviceClient(lambda: open_websocket(url), device) as client:
-        await client.ask(demo_photo_path(), QUESTION, deadline_s=_GIVE_UP_S)
+        await client.ask(demo_photo_path(), QUESTION, timeout_s=_GIVE_UP_S)
     return time.perf_counter() - started_s
 
 

@@ -13,6 +13,7 @@ from heliograph.clock import now_s
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device import Device
 from heliograph.edge.report import AskReport
+from heliograph.question import Question
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.runner import BackgroundServer
 from heliograph.transport.websocket_client import open_websocket
@@ -25,7 +26,7 @@ class ForgottenFlow:
     """What was measured, in seconds from the question to the answer.
 
     Attributes:
-        deadline_s: of every question.
+        timeout_s: of every question.
         next_s: on the connection that was open, after its flow was forgotten.
         fresh_s: of a client that opens a connection.
         reconnections: of the question on the forgotten one.
@@ -34,7 +35,7 @@ class ForgottenFlow:
         same_answer: it was that of the fresh client.
     """
 
-    deadline_s: float
+    timeout_s: float
     next_s: float
     fresh_s: float
     reconnections: int
@@ -48,7 +49,7 @@ class ForgottenFlow:
 
 
 def measure_forgotten_flow(
-    application: CloudApplication, device: Device, photo: Image.Image, deadline_s: float
+    application: CloudApplication, device: Device, photo: Image.Image, timeout_s: float
 ) -> ForgottenFlow:
     """Ask twice over one connection, whose flow is forgotten in between; then from a fresh client.
 
@@ -56,28 +57,28 @@ def measure_forgotten_flow(
         application: the cloud; served on a namespace's address for so long.
         device: encodes the photo.
         photo: asked about.
-        deadline_s: of every question.
+        timeout_s: of every question.
 
     Raises:
         UsageError: there can be no network namespaces here.
-        TimedOutError: the forgotten flow was not noticed within the deadline.
+        TimedOutError: the forgotten flow was not noticed within ``timeout_s``.
     """
     with RoutedNamespaces() as network:
         with network.inside(CLOUD):
             server = BackgroundServer(application, CLOUD_HOST).__enter__()
         try:
             with network.inside(DEVICE):
-                return asyncio.run(_measured(network, server.url, device, photo, deadline_s))
+                return asyncio.run(_measured(network, server.url, device, photo, timeout_s))
         finally:
             server.__exit__(None, None, None)
 
 
 async def _measured(
-    network: RoutedNamespaces, url: str, device: Device, photo: Image.Image, deadline_s: float
+    network: RoutedNamespaces, url: str, device: Device, photo: Image.Image, timeout_s: float
 ) -> ForgottenFlow:
     async def ask(client: DeviceClient, question: str) -> tuple[AskReport, float]:
         started_s = now_s()
-        report = await client.ask(photo, question, max_answer_tokens=16, deadline_s=deadline_s)
+        report = await client.ask(photo, Question(question, max_answer_tokens=16), timeout_s=timeout_s)
         return report, now_s() - started_s
 
     async with DeviceClient(lambda: open_websocket(url), device) as client:
@@ -87,7 +88,7 @@ async def _measured(
     async with DeviceClient(lambda: open_websocket(url), device) as client:
         fresh, fresh_s = await ask(client, _QUESTIONS[1])
     return ForgottenFlow(
-        deadline_s,
+        timeout_s,
         next_s,
         fresh_s,
         late.reconnections,

@@ -15,6 +15,7 @@ from heliograph.codec.header import crc8, write_varint
 from heliograph.protocol.frames import AnswerFlag
 from heliograph.protocol.images import SessionMemory
 from heliograph.protocol.session import CloudSession, DeviceSession
+from heliograph.question import ALWAYS, PUSH, Question
 from heliograph.types import EncodedImage
 
 BUNDLE_HASH = b"bundle-h"
@@ -33,13 +34,13 @@ def device_speech() -> bytes:
     """A whole session of a device, every kind of frame in it."""
     device = DeviceSession(BUNDLE_HASH, ACCESS_TOKEN, session_token=SESSION_TOKEN)
     device.start()
-    device.ask(0, 0, "what is on the sign?", controller="push", confidence="margin", byte_budget=9, deadline=9)
+    device.ask(0, 0, Question("what is on the sign?", PUSH, 230, "margin", byte_budget=64, answer_within_s=0.5))
     device.announce_image(0, "klt", b"header", 5)
     for size in (3, 0, 127, 128):
         device.send_segment(0, b"s" * size)
     device.finish_image(0)
     device.send_crop(0, 1)
-    device.ask(9, 0, "which colour?", region="always")
+    device.ask(9, 0, Question("which colour?", region=ALWAYS))
     device.send_crop(9, None)
     device.cancel(9)
     device.forget_image(0)

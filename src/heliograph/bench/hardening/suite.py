@@ -38,7 +38,7 @@ from heliograph.vlm.loading import REFERENCE
 
 SUITE = "hardening"
 PARTS = Path("runs") / "hardening-parts"
-DEADLINES_S = (60.0, 600.0)
+TIMEOUTS_S = (60.0, 600.0)
 _HOSTILE_S = 12.0
 _SESSIONS = 64
 
@@ -116,7 +116,7 @@ def _forgotten_flow(kept: Measured, progress: Progress) -> Part:
     measured = kept.part("forgotten-flow", lambda: {"flows": [one.data() for one in _flows(progress)]})
     figures = []
     for found in (ForgottenFlow(**values) for values in measured["flows"]):
-        name = f"forgotten NAT flow, deadline {found.deadline_s:g} s: seconds to the answer of"
+        name = f"forgotten NAT flow, deadline {found.timeout_s:g} s: seconds to the answer of"
         figures += [
             Figure(f"{name} the next question", found.next_s, None, 12),
             Figure(f"{name} a fresh client", found.fresh_s),
@@ -128,9 +128,9 @@ def _flows(progress: Progress) -> Iterator[ForgottenFlow]:
     device = Device(Bundle.load(shipped_bundle_folder()))
     with Image.open(demo_photo_path()) as opened:
         photo = opened.convert("RGB")
-    for deadline_s in progress.over(DEADLINES_S, "forgotten flows"):
+    for timeout_s in progress.over(TIMEOUTS_S, "forgotten flows"):
         application = CloudApplication(load_cloud(REFERENCE, None))
-        yield measure_forgotten_flow(application, device, photo, deadline_s)
+        yield measure_forgotten_flow(application, device, photo, timeout_s)
 
 
 def _overhead(kept: Measured, limit: int | None) -> Part:
