@@ -9,7 +9,7 @@ from heliograph.cli.text import milliseconds, printable
 
 Data = Mapping[str, Any]
 
-DECISIONS = ("controller:decided", "device:stop_expected", "device:budget_reached", "plan:made", "plan:outcome")
+DECISIONS = ("controller:decided", "device:stop_expected", "device:budget", "plan:made", "plan:failed")
 """Drawn indented under what they decide on."""
 
 
@@ -67,8 +67,8 @@ def _how(data: Data) -> str:
         parts[-1:] = [f"{' '.join(parts[-1:])} {data['target']}".strip()]
     if data.get("budget_bytes") is not None:
         parts.append(f"{data['budget_bytes']} B at most")
-    if data.get("deadline_ms") is not None:
-        parts.append(f"within {_ms(data, 'deadline_ms')}")
+    if data.get("answer_within_ms") is not None:
+        parts.append(f"within {_ms(data, 'answer_within_ms')}")
     if data.get("region") not in (None, "never"):
         parts.append(f"region {printable(str(data['region']))}")
     return ", ".join(parts)
@@ -97,7 +97,7 @@ def _expected(data: Data) -> str:
 
 
 def _budget(data: Data) -> str:
-    return f"stops at {_whole(data, 'payload_bytes')} B of a budget of {_whole(data, 'budget_bytes')} B"
+    return f"may send {_whole(data, 'budget_bytes')} B of {_whole(data, 'payload_bytes')} B"
 
 
 def _planned(data: Data) -> str:
@@ -105,7 +105,7 @@ def _planned(data: Data) -> str:
     return found + f"{_whole(data, 'payload_bytes')} B ({printable(str(data.get('reason')))})"
 
 
-def _outcome(data: Data) -> str:
+def _plan_failed(data: Data) -> str:
     return printable(str(data.get("reason")))
 
 
@@ -175,9 +175,9 @@ _WORDS: dict[str, Callable[[Data], str]] = {
     "question:failed": _failed,
     "photo:encoded": _encoded,
     "device:stop_expected": _expected,
-    "device:budget_reached": _budget,
+    "device:budget": _budget,
     "plan:made": _planned,
-    "plan:outcome": _outcome,
+    "plan:failed": _plan_failed,
     "controller:decided": _decided,
     "model:job_started": _job_started,
     "model:job_ended": _job_ended,

@@ -13,6 +13,7 @@ from heliograph.edge.link import DeviceLink
 from heliograph.edge.report import Draft
 from heliograph.edge.stop import Foresight, budget_segments, chunk_end, expected_segments
 from heliograph.edge.streams import NO_LIMIT, PhotoStream, half_way
+from heliograph.edge.tracing import DeviceTrace
 from heliograph.errors import ConnectionLostError, HeliographError
 from heliograph.protocol.events import (
     DraftReceived,
@@ -51,12 +52,14 @@ class DeviceSide:
         on_draft: called with every draft.
         calibration, foresee: what the device knows of the cloud's decision beforehand.
         crop: makes the crop that the cloud asks for; None refuses.
+        trace: is told where the device means to stop; None for nobody.
     """
 
     on_draft: Callable[[Draft], None] | None = None
     calibration: Calibration | None = None
     foresee: Foresight = lambda prefix: None
     crop: CropSource | None = None
+    trace: DeviceTrace | None = None
 
 
 class Exchange:
@@ -138,6 +141,8 @@ class Exchange:
         pause_at: int | None = None
         if not self._asks:
             pause_at = expected_segments(encoded, self._question, self._side.calibration, self._side.foresee)
+        if self._side.trace is not None:
+            self._side.trace.stop_expected(stream.image_id, self._question, encoded, pause_at)
         await self._send_segments(stream, encoded, pause_at)
 
     def _announce(self, stream: PhotoStream, encoded: EncodedImage) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from heliograph.controllers.fixed import budget_bytes
 from heliograph.errors import HeliographError, all_errors
+from heliograph.protocol.codes import bytes_of_code, milliseconds_of_code
 from heliograph.protocol.frames import (
     AnswerFlag,
     AnswerFrame,
@@ -182,7 +182,7 @@ def flag_names(flags: AnswerFlag) -> list[str]:
 
 def _question_fields(frame: QuestionFrame) -> dict[str, Any]:
     options = frame.options
-    said = {
+    said: dict[str, Any] = {
         "question_id": frame.question_id,
         "image_id": frame.image_id,
         "text": frame.text.decode("utf-8", "replace"),
@@ -192,10 +192,10 @@ def _question_fields(frame: QuestionFrame) -> dict[str, Any]:
         "region": _named(REGION_WIRE_IDS, options.region_id),
         "max_answer_tokens": frame.max_answer_tokens,
     }
-    if options.byte_budget:
-        said["budget_bytes"] = budget_bytes(options.byte_budget)
-    if options.deadline:
-        said["deadline_ms"] = budget_bytes(options.deadline)
+    if options.byte_budget_code:
+        said["budget_bytes"] = bytes_of_code(options.byte_budget_code)
+    if options.answer_within_code:
+        said["answer_within_ms"] = milliseconds_of_code(options.answer_within_code)
     return said
 
 

@@ -93,6 +93,7 @@ HEADER: dict[str, Field] = {
 }
 
 FIELDS: dict[str, Field] = {
+    "answer_within_ms": _number("from the question to the answer that is aimed at"),
     "answer_s": _number("seconds that an answer usually takes"),
     "answer_differs": _number("chance, 0 to 1, that the answer is not that of the whole photo"),
     "arrived_differs": _number("the same, of all that has arrived and without an answer"),
@@ -108,7 +109,6 @@ FIELDS: dict[str, Field] = {
     "confidence": _number("0 to 1, as on the wire"),
     "connection": _whole("number of the connection within this trace, from 1"),
     "controller": _text("what stops the stream"),
-    "deadline_ms": _number("from the question to the answer at most"),
     "decision": _text("`wait`, `more` or `enough`"),
     "draft_segments": _whole("of the prefix that the newest draft was made from"),
     "elapsed_s": _number("seconds since the question came"),
@@ -133,7 +133,7 @@ FIELDS: dict[str, Field] = {
     "model": _text("name of the cloud's model"),
     "most_looks": _whole("regions that a session may ask for"),
     "ms": _number("how long it took"),
-    "name": _text("of the way that the plan has chosen"),
+    "name": _text("of the candidate that the plan has chosen"),
     "notes": _list("what the plan rests on, as sentences"),
     "pause_ms": _number("before the next attempt"),
     "payload": Field(Kind.BYTES, "of the segment", content=True),
@@ -207,7 +207,7 @@ EVENTS: dict[str, EventKind] = {
             "target",
             "judged_by",
             "budget_bytes",
-            "deadline_ms",
+            "answer_within_ms",
             "region",
             "max_answer_tokens",
         ),
@@ -238,8 +238,10 @@ EVENTS: dict[str, EventKind] = {
         "after how many segments the device expects that the cloud will have enough",
         ("image_id", "controller", "segments", "payload_bytes", "total_segments"),
     ),
-    "device:budget_reached": EventKind(
-        _DEVICE, "the byte budget ends the stream", ("image_id", "segments", "payload_bytes", "budget_bytes")
+    "device:budget": EventKind(
+        _DEVICE,
+        "the question's byte budget beside the whole stream, which is longer where the budget will end it",
+        ("image_id", "payload_bytes", "budget_bytes", "total_segments"),
     ),
     "plan:made": EventKind(
         _DEVICE,
@@ -248,14 +250,14 @@ EVENTS: dict[str, EventKind] = {
             "name",
             "reason",
             "quality",
-            "deadline_ms",
+            "answer_within_ms",
             "total_s",
             "payload_bytes",
             "notes",
             "candidates",
         ),
     ),
-    "plan:outcome": EventKind(_DEVICE, "what came of a plan, or why another one was made", ("reason",)),
+    "plan:failed": EventKind(_DEVICE, "a plan did not do what it should, and another one follows", ("reason",)),
     "controller:decided": EventKind(
         _CLOUD,
         "a controller has decided on what it sees",
@@ -338,7 +340,7 @@ FRAMES: dict[str, tuple[str, ...]] = {
         "target",
         "judged_by",
         "budget_bytes",
-        "deadline_ms",
+        "answer_within_ms",
         "region",
         "max_answer_tokens",
     ),
