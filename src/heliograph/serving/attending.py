@@ -1,12 +1,15 @@
-"""Attends to one session: events in, controllers and model asked, frames queued. It touches no socket."""
+"""Attends to one session: events go to its desk, and what follows from them to the device and to the model.
+
+It touches no socket. What is decided is the desk's; here are the frames, the counters, and the timers that the desk has
+asked for.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from heliograph.errors import HeliographError, TimedOutError
+from heliograph.errors import HeliographError
 from heliograph.protocol.events import (
     CropAnnounced,
     ErrorReceived,
@@ -19,17 +22,16 @@ from heliograph.protocol.events import (
     SegmentReceived,
     SessionClosed,
 )
-from heliograph.protocol.frames import AnswerFlag
 from heliograph.protocol.limits import MAX_SEGMENTS_PER_IMAGE
 from heliograph.protocol.session import CloudSession
+from heliograph.serving.alarm import Alarm
 from heliograph.serving.desk import Desk
 from heliograph.serving.jobs import AnswerJob, Outcome, Purpose
 from heliograph.serving.observing import Observer
-from heliograph.serving.question import OpenQuestion, Region
+from heliograph.serving.question import OpenQuestion
+from heliograph.serving.question_book import Step
+from heliograph.serving.question_states import Effect
 from heliograph.serving.shared import Shared
-from heliograph.serving.timers import QuestionTimers
-
-_TIMER_SLACK_S = 0.01
 
 
 class Outlet(Protocol):
@@ -44,7 +46,7 @@ class Outlet(Protocol):
 
 
 class Attendant:
-    """One session's desk, controllers and jobs.
+    """One session's desk, and who does what the desk has decided.
 
     Args:
         session: queues frames.
@@ -63,94 +65,81 @@ class Attendant:
         self._session, self._shared, self._outlet, self._on_change = session, shared, outlet, on_change
         self._metrics, self._clock = shared.metrics, shared.clock
         self.desk = self._empty_desk()
-        self.observer = Observer(self, shared, self._decide)
-        self._draft_timer: asyncio.TimerHandle | None = None
-        self._timers = QuestionTimers()
+        self.observer = Observer(self, shared)
+        self._due = Alarm(self._clock, self._on_time)
+        self._draft_due = Alarm(self._clock, lambda: shared.scheduler.ready(self))
 
     def _empty_desk(self) -> Desk:
-        return Desk(self._shared.cloud.calibration, self._shared.limits.max_regions)
+        limits = self._shared.limits
+        return Desk(self._shared.cloud.calibration, limits.max_regions, limits.region_timeout_s)
 
     def stop(self) -> Desk:
         """The session is over, or goes on elsewhere: its desk, which this one has no longer."""
-        self._stop_draft_timer()
-        self._timers.drop_all()
+        self._due.stop()
+        self._draft_due.stop()
         self._shared.scheduler.remove(self)
         desk, self.desk = self.desk, self._empty_desk()
         return desk
 
     def owes_an_answer(self) -> bool:
         """Whether it is the device that waits."""
-        return any(question.enough for question in self.desk.questions.values())
+        return self.desk.owes_an_answer
 
     # ---- what the device did -----------------------------------------------------------------------
     def on_event(self, event: Event) -> None:
         """Take one event of the session."""
+        desk, now = self.desk, self._clock()
         match event:
             case QuestionAsked():
-                self._on_question(event)
+                self._on_question(event, now)
             case ImageAnnounced():
-                self.desk.announce(event, self._clock())
-                self.observer.look_again(event.image_id)
+                desk.announce(event, now)
             case SegmentReceived():
-                self.desk.add_segment(event, self._clock())
-                self.observer.look_again(event.image_id)
+                desk.add_segment(event, now)
             case ImageFinished(image_id):
-                self.desk.photos[image_id].finished = True
-                self.observer.look_again(image_id)
+                desk.finish(image_id)
             case ImageForgotten(image_id):
-                self._forget(image_id)
+                desk.forget(image_id)
+                self.go_on()
             case CropAnnounced():
-                self.desk.take_crop(event)
+                desk.take_crop(event)
                 self.go_on()
             case QuestionCancelled(question_id) | ErrorReceived(_, int() as question_id):
-                self._close_question(question_id)
+                desk.cancel(question_id)
             case SessionClosed(error_class) if error_class is not None:
                 self._metrics.errors_total += 1
             case _:
                 pass
+        self.carry_out()
 
-    def _on_question(self, asked: QuestionAsked) -> None:
+    def _on_question(self, asked: QuestionAsked, now: float) -> None:
         self._metrics.questions_total += 1
         try:
-            self.desk.ask(asked, self._clock())
+            self.desk.ask(asked, now, self._shared.patience.usual_s)
         except HeliographError as error:
-            self.fail_question(asked.question_id, error)
-            return
-        self._aim_at_time(asked)
-        if asked.image_id in self.desk.photos:
-            self.observer.look_again(asked.image_id)
+            self._send_error(asked.question_id, error)
 
-    def _aim_at_time(self, asked: QuestionAsked) -> None:
-        """Ask the controller again when an answer that begins later would be late."""
-        within_s = asked.question.answer_within_s
-        if within_s is not None:
-            wait_s = max(within_s - self._shared.patience.usual_s, 0.0)
-            self._timers.set(asked.question_id, wait_s, lambda: self.observer.look_again(asked.image_id))
-
-    def _close_question(self, question_id: int) -> None:
-        self._timers.drop(question_id)
-        self.desk.questions.pop(question_id, None)
-
-    def _forget(self, image_id: int) -> None:
-        self.desk.forget(image_id)
-        self.observer.forget(image_id)
-        self._timers.keep_only(self.desk.questions)
+    # ---- time --------------------------------------------------------------------------------------
+    def _on_time(self) -> None:
+        self.desk.book.on_time(self._clock())
         self.go_on()
+        self._due.set(self.desk.book.due_s)  # a timer may ring a moment before its time
 
-    # ---- what has waited for too long --------------------------------------------------------------
     def tidy(self) -> None:
         """End what waits for ever and drop what was held for long enough; to be called now and then."""
         now, limits = self._clock(), self._shared.limits
         if self._session.closed:
             return
         if not self._is_hearing_a_frame(now):
-            self._end_overdue(now - limits.question_timeout_s)
-        self.desk.forget_interrupted(now - limits.question_timeout_s)
+            self.desk.end_overdue(now - limits.question_timeout_s)
+        self.desk.book.forget_interrupted(now - limits.question_timeout_s)
         if limits.retain_s is not None:
-            self.desk.forget_interrupted(now - limits.retain_s)
+            self.desk.book.forget_interrupted(now - limits.retain_s)
             for image_id in self.desk.unused(now - limits.retain_s):
                 self._session.drop_image(image_id)
-                self._forget(image_id)
+                self.desk.forget(image_id)
+                self.go_on()
+        self.carry_out()
         self._outlet.wake()
 
     def _is_hearing_a_frame(self, now: float) -> bool:
@@ -159,34 +148,73 @@ class Attendant:
         wait_s = self._shared.limits.question_timeout_s
         return self._session.held_bytes > 0 and heard_s is not None and now - heard_s < wait_s
 
-    def _end_overdue(self, before_s: float) -> None:
-        for question_id in self.desk.overdue(before_s):
-            image_id = self.desk.questions[question_id].asked.image_id
-            if self.desk.stop_waiting(question_id):
-                self.observer.look_again(image_id)
-            else:
-                self.fail_question(question_id, TimedOutError())
-
-    # ---- controllers -------------------------------------------------------------------------------
-    def _decide(self, image_id: int) -> None:
+    # ---- what follows ------------------------------------------------------------------------------
+    def decide(self, image_id: int) -> None:
+        """Have the controllers of a photo asked, and tell the device what they say together."""
         if self._session.closed or image_id not in self.desk.photos:
             return
         count = self._session.image_count(image_id)
         verdict = self.desk.decide(image_id, self._clock(), self._shared.patience.usual_s)
         if verdict.enough:
-            if any(question.asked.image_id == image_id for question in self.desk.questions.values()):
-                self._session.send_enough(image_id)
+            self._session.send_enough(image_id)
         elif verdict.more:
             self._session.send_more(image_id, min(verdict.more, MAX_SEGMENTS_PER_IMAGE))
-        elif count is not None and count.enough:
+        elif verdict.waits and count is not None and count.enough:
             self._session.send_more(image_id, MAX_SEGMENTS_PER_IMAGE)  # a later question needs a better picture
         self.go_on()
 
     def go_on(self) -> None:
         """Send what is ready and let the model take what is next."""
-        self._send_ready_finals()
+        self.desk.settle()
+        self.carry_out()
         self._outlet.wake()
         self._shared.scheduler.ready(self)
+
+    def carry_out(self) -> None:
+        """Do for the device what the desk's newest steps ask for, and set the timer."""
+        book = self.desk.book
+        while steps := book.take_steps():  # more of them where a region cannot be asked for
+            for step in steps:
+                for effect in step.effects:
+                    if not self._session.closed:
+                        self._do(effect, step)
+            self._due.set(book.due_s)
+            self._outlet.wake()
+        if book.watchlist:
+            self.observer.wake()
+
+    def _do(self, effect: Effect, step: Step) -> None:
+        match effect:
+            case Effect.SEND_DRAFT:
+                self._send_draft(step.question, len(step.facts["job"].encoded.segments))
+            case Effect.SEND_FINAL:
+                self._send_final(step.question)
+            case Effect.SEND_ERROR:
+                self._send_error(step.question_id, step.facts["error"])
+            case Effect.ASK_REGION:
+                if not self._session.send_region(step.question_id, step.facts["box"]):
+                    self.desk.lose_region(step.question_id)
+            case _:
+                pass  # the desk's own, or of all questions about a photo together
+
+    def _send_draft(self, question: OpenQuestion, used: int) -> None:
+        answer = question.draft
+        assert answer is not None, "it was made"
+        self._session.send_draft(question.asked.question_id, answer.text, answer.confidence, used)
+
+    def _send_final(self, question: OpenQuestion) -> None:
+        answer = question.draft
+        assert answer is not None, "it is ready"
+        self._metrics.finals_total += 1
+        self._metrics.final_seconds_sum += self._clock() - question.asked_s
+        self._metrics.final_seconds_count += 1
+        used, flags = question.draft_segments, question.flags
+        self._session.send_final(question.asked.question_id, answer.text, answer.confidence, used, flags)
+
+    def _send_error(self, question_id: int, error: HeliographError) -> None:
+        self._metrics.errors_total += 1
+        self._session.send_error(error, question_id)
+        self._outlet.wake()
 
     # ---- the model (scheduler.Client) --------------------------------------------------------------
     def next_job(self) -> AnswerJob | None:
@@ -194,91 +222,33 @@ class Attendant:
 
         None also while the device does not take what was made for it: it gets no more of the model's time.
         """
-        self._stop_draft_timer()
+        self._draft_due.stop()
         if self._session.closed or self._outlet.full:
             return None
-        now, patience_s = self._clock(), self._shared.patience.wait_s
-        job = self.desk.next_job(now, patience_s)
-        due_s = self.desk.draft_due_s(patience_s) if job is None else None
-        if due_s is not None:
-            loop, ready = asyncio.get_running_loop(), self._shared.scheduler.ready
-            self._draft_timer = loop.call_later(max(due_s - now, 0.0), ready, self)
+        patience_s = self._shared.patience.wait_s
+        job = self.desk.next_job(self._clock(), patience_s)
+        if job is None:
+            self._draft_due.set(self.desk.draft_due_s(patience_s))
         return job
-
-    def _stop_draft_timer(self) -> None:
-        if self._draft_timer is not None:
-            self._draft_timer.cancel()
-            self._draft_timer = None
 
     def deliver(self, job: AnswerJob, outcome: Outcome) -> None:
         """Send what the model made."""
         self._metrics.model_jobs_total += 1
         self._metrics.model_seconds_total += outcome.seconds
         self._metrics.draft_tokens_kept_total += outcome.kept_tokens
-        first = job.draft is None
-        if first and outcome.answer is not None:
+        if job.draft is None and outcome.answer is not None:
             self._shared.patience.note_answer(outcome.seconds)
         question = self.desk.deliver(job, outcome, self._clock())
         if question is None or self._session.closed:
             return
-        if job.purpose in (Purpose.LOOK, Purpose.SECOND):
-            self._on_second_look(question, outcome)
-        elif outcome.error is not None:
-            self.fail_question(job.question_id, outcome.error)
-        elif outcome.answer is not None:
-            self._note_first(question, first)
-            if job.purpose is Purpose.DRAFT:
-                self._metrics.drafts_total += 1
-            if job.purpose is Purpose.DRAFT or question.region is not Region.DONE:
-                self._send_draft(question, len(job.encoded.segments))
-            self.observer.look_again(job.image_id)  # a controller may care for the draft
+        if outcome.answer is not None:
+            self._count(job, question)
         self.go_on()
         self._on_change()
 
-    def _send_draft(self, question: OpenQuestion, used: int) -> None:
-        answer = question.draft
-        assert answer is not None
-        self._session.send_draft(question.asked.question_id, answer.text, answer.confidence, used)
-
-    def _on_second_look(self, question: OpenQuestion, outcome: Outcome) -> None:
-        if question.region is not Region.ASKED:
-            return
-        question_id, limits = question.asked.question_id, self._shared.limits
-        assert outcome.box is not None, "a region is asked for where there is a box"
-        if not self._session.send_region(question_id, outcome.box):
-            question.keep_first(AnswerFlag.REGION_MISSED)
-            return
-        question.region_s = self._clock()
-
-        def give_up() -> None:
-            self.desk.give_up_regions(self._clock() - limits.region_timeout_s)
-            self.go_on()
-
-        self._timers.set(question_id, limits.region_timeout_s + _TIMER_SLACK_S, give_up)
-
-    def _send_ready_finals(self) -> None:
-        if self._session.closed:
-            return
-        for question_id in self.desk.ready_finals():
-            question = self.desk.questions[question_id]
-            answer = question.draft
-            assert answer is not None, "it is ready"
-            self._close_question(question_id)
-            self._metrics.finals_total += 1
-            self._metrics.final_seconds_sum += self._clock() - question.asked_s
-            self._metrics.final_seconds_count += 1
-            used, flags = question.draft_segments, question.flags
-            self._session.send_final(question_id, answer.text, answer.confidence, used, flags)
-
-    def _note_first(self, question: OpenQuestion, first: bool) -> None:
-        if first:
+    def _count(self, job: AnswerJob, question: OpenQuestion) -> None:
+        if job.draft is None:
             self._metrics.first_draft_seconds_sum += self._clock() - question.asked_s
             self._metrics.first_draft_seconds_count += 1
-
-    def fail_question(self, question_id: int, error: HeliographError) -> None:
-        """A question ends with an error; the session lives."""
-        self._metrics.errors_total += 1
-        self._close_question(question_id)
-        if not self._session.closed:
-            self._session.send_error(error, question_id)
-        self._outlet.wake()
+        if job.purpose is Purpose.DRAFT:
+            self._metrics.drafts_total += 1

@@ -10,6 +10,8 @@ from heliograph.clock import worked_s
 from heliograph.codec.expectation import Expectation
 from heliograph.controllers.base import ENERGY, EXPECTATION
 from heliograph.serving.cloud import Cloud
+from heliograph.serving.photo import Photo
+from heliograph.serving.question import OpenQuestion
 from heliograph.types import EncodedImage
 
 _Arguments = ParamSpec("_Arguments")
@@ -27,6 +29,30 @@ class Measured:
 
     energy: float | None = None
     expectations: Mapping[int, Expectation] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What is to be measured, and for whom.
+
+    Attributes:
+        photo: its newest prefix.
+        segments: of that prefix.
+        reads: of :data:`heliograph.controllers.base.ENERGY` and ``EXPECTATION``.
+        questions: that wait for it, by id.
+        left: further questions wait for another turn.
+    """
+
+    photo: Photo
+    segments: int
+    reads: frozenset[str]
+    questions: Mapping[int, OpenQuestion]
+    left: bool = False
+
+    @property
+    def texts(self) -> dict[int, str]:
+        """Of the questions, by id."""
+        return {question_id: question.asked.question.text for question_id, question in self.questions.items()}
 
 
 def measure(cloud: Cloud, encoded: EncodedImage, reads: frozenset[str], questions: Mapping[int, str]) -> Measured:

@@ -1,27 +1,27 @@
-"""One open question: its controller, its drafts so far, and how far its second look has come. No I/O.
+"""One open question: its state, its controller and its drafts so far. No I/O.
 
-A question's life::
-
-    asked -> (photo announced) -> drafts on newer and newer prefixes -> enough -> first answer
-          -> where the region policy wants it: look -> region asked -> crop there -> second answer -> the surer of both
+What can happen to it stands in :mod:`heliograph.serving.question_states`; :class:`heliograph.serving.desk.Desk` has it
+happen.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import dataclass, field, replace
+from math import inf
 from sys import getsizeof
 
 from heliograph.codec.calibration import Signals
 from heliograph.codec.expectation import Expectation
-from heliograph.controllers.base import Controller, Decision, Enough, Observation
+from heliograph.controllers.base import Controller, Decision, Observation
 from heliograph.controllers.confidence import Draft, signals_of
 from heliograph.controllers.foresight import foretold_signals
 from heliograph.protocol.events import QuestionAsked
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
+from heliograph.question import NO_REGION
 from heliograph.serving.jobs import Outcome
 from heliograph.serving.photo import NOTHING, Photo
+from heliograph.serving.question_states import DECIDED_STATES, TIME_LIMITS, Happening, QuestionState
 from heliograph.types import Answer
 
 log = logging.getLogger("heliograph.serving")
@@ -32,15 +32,6 @@ _QUESTION_BYTES = 2600
 _INTEGER_BYTES, _FLOAT_BYTES = 32, 24
 
 
-class Region(Enum):
-    """Where the second look stands; ``DONE`` also where none is wanted."""
-
-    WANTED = "wanted"
-    ASKED = "asked"
-    COMING = "coming"
-    DONE = "done"
-
-
 @dataclass
 class OpenQuestion:
     """A question without a final answer.
@@ -48,20 +39,24 @@ class OpenQuestion:
     Attributes:
         asked: as it came.
         controller: decides when there is enough.
+        reads: what it wants measured of every new prefix.
         asked_s: when it came.
+        state: where it stands.
         draft: the newest answer, from ``draft_segments`` segments, with its ``signals``.
         tried_segments: of the newest prefix that a draft was tried on.
         expectation: of the prefix of ``measured_segments``.
         asked_segments: up to which the device was asked to go on.
-        enough: the photo is not waited for any more.
         take_draft: the draft is the first answer as it is.
-        region: where the second look stands; ``crop_id`` is its photo, ``region_s`` when it was asked for.
+        crop_id: the photo that shows the region.
+        limits_s: when its time limits are over, by what happens then.
         flags: what there is to say about the final answer.
     """
 
     asked: QuestionAsked
     controller: Controller
+    reads: frozenset[str]
     asked_s: float
+    state: QuestionState = QuestionState.WAITING
     draft: Answer | None = None
     draft_segments: int = NOTHING
     signals: Signals | None = None
@@ -69,11 +64,9 @@ class OpenQuestion:
     expectation: Expectation | None = None
     measured_segments: int = NOTHING
     asked_segments: int = 0
-    enough: bool = False
     take_draft: bool = False
-    region: Region = Region.DONE
     crop_id: int | None = None
-    region_s: float = 0.0
+    limits_s: dict[Happening, float] = field(default_factory=dict)
     flags: AnswerFlag = NO_FLAGS
     _stable_drafts: int = 0  # in a row that said the same as the newest
     _stable_from: int = 0  # payload bytes of the first of them
@@ -83,28 +76,42 @@ class OpenQuestion:
         """Memory that the question and its draft take."""
         return _QUESTION_BYTES + getsizeof(self.asked.question.text) + _answer_bytes(self.draft)
 
+    @property
+    def decided(self) -> bool:
+        """The photo is not waited for any more."""
+        return self.state in DECIDED_STATES
+
+    @property
+    def wants_look(self) -> bool:
+        """A region policy is to be asked about the first answer."""
+        return self.asked.question.region != NO_REGION
+
+    @property
+    def due_s(self) -> float:
+        """When the time limit of its state is over; infinity for none."""
+        limit = TIME_LIMITS.get(self.state)
+        return inf if limit is None else self.limits_s.get(limit, inf)
+
     # ---- controller --------------------------------------------------------------------------------
-    def decide(self, photo: Photo, now: float, answer_s: float) -> Decision:
-        """Ask the controller. One that raises keeps the answer that is there, and the final answer says so."""
+    def decide(self, photo: Photo, now: float, answer_s: float) -> tuple[Observation, Decision] | None:
+        """Ask the controller: what it saw, and what it said. None where it failed.
+
+        Args:
+            photo: of the question.
+            now: seconds.
+            answer_s: what an answer usually takes.
+        """
         try:
-            decided = self.controller.decide(self._observation(photo, now, answer_s))
+            seen = self._observation(photo, now, answer_s)
+            return seen, self.controller.decide(seen)
         except Exception:
             log.exception("a controller failed")
-            return self.stop_deciding()
-        if isinstance(decided, Enough):
-            self.enough, self.take_draft = True, decided.take_draft
-        return decided
-
-    def stop_deciding(self) -> Enough:
-        """What decides has failed: the answer that is there is kept, and the final one says so."""
-        self.flags |= AnswerFlag.CONTROLLER_FAILED
-        self.enough, self.take_draft = True, self.draft is not None
-        return Enough(self.take_draft)
+            return None
 
     def _observation(self, photo: Photo, now: float, answer_s: float) -> Observation:
         """What was measured of a prefix goes with the size of that prefix."""
         segments = len(photo)
-        if self.controller.reads() and not photo.finished:
+        if self.reads and not photo.finished:
             segments = max(self.measured_segments, 0)
         measured = self.measured_segments != NOTHING
         return Observation(
@@ -148,25 +155,18 @@ class OpenQuestion:
 
     def has_first_answer(self, photo: Photo) -> bool:
         """True once nothing of the photo can change the answer any more."""
-        if not self.enough or self.draft is None:
+        if not self.decided or self.draft is None:
             return False
         return self.take_draft or self.draft_segments == len(photo)
 
-    # ---- second look -------------------------------------------------------------------------------
-    def keep_first(self, flag: AnswerFlag) -> None:
-        """Give the region up."""
-        self.region, self.crop_id = Region.DONE, None
-        self.flags |= flag
-
     def keep_surer(self, second: Answer) -> None:
         """The second answer where it is surer than the first; what was right must not be spoiled unseen."""
-        self.region = Region.DONE
         if self.draft is None or second.confidence > self.draft.confidence:
             self.draft = second
             self.flags |= AnswerFlag.LOOKED
 
-    def interrupt(self, earlier: OpenQuestion) -> None:
-        """Go on from an equal question that was open when the connection broke."""
+    def go_on_from(self, earlier: OpenQuestion) -> None:
+        """Take over what is known of an equal question that was open when the connection broke."""
         self.draft, self.draft_segments, self.signals = earlier.draft, earlier.draft_segments, earlier.signals
         self.tried_segments = earlier.tried_segments
         self._stable_drafts, self._stable_from = earlier._stable_drafts, earlier._stable_from

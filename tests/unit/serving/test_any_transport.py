@@ -31,6 +31,7 @@ import asyncio, json, sys
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device import Device
+from heliograph.question import Question
 from heliograph.reference.assets import demo_photo_path, shipped_bundle_folder, shipped_model_folder
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.service import CloudService
@@ -49,7 +50,7 @@ async def whole():
             return device_end
         async with DeviceClient(open_connection, Device(bundle)) as client:
             questions = json.loads(sys.argv[1])
-            reports = [await client.ask(demo_photo_path(), text, controller="fixed") for text in questions]
+            reports = [await client.ask(demo_photo_path(), Question(text, "fixed")) for text in questions]
         await asyncio.gather(*serving)
     answers = [[report.answer, report.payload_bytes] for report in reports]
     servers = {"starlette", "uvicorn", "websockets"} & {name.partition(".")[0] for name in sys.modules}
@@ -78,12 +79,13 @@ async def asked_over_a_websocket(url, questions):
     from heliograph.codec.bundle import Bundle
     from heliograph.edge.client import DeviceClient
     from heliograph.edge.device import Device
+    from heliograph.question import Question
     from heliograph.reference.assets import demo_photo_path, shipped_bundle_folder
     from heliograph.transport.websocket_client import open_websocket
 
     bundle = Bundle.from_pretrained(shipped_bundle_folder())
     async with DeviceClient(lambda: open_websocket(url), Device(bundle)) as client:
-        reports = [await client.ask(demo_photo_path(), text, controller="fixed") for text in questions]
+        reports = [await client.ask(demo_photo_path(), Question(text, "fixed")) for text in questions]
     return [[report.answer, report.payload_bytes] for report in reports]
 
 

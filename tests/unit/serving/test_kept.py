@@ -20,6 +20,7 @@ from heliograph.serving.holding import Account
 from heliograph.serving.jobs import Outcome
 from heliograph.serving.kept import KeptSession, KeptSessions, Owner
 from heliograph.serving.metrics import Metrics
+from heliograph.serving.question_states import Happening
 from heliograph.serving.runner import BackgroundServer
 from heliograph.serving.shared import Limits
 from heliograph.transport.websocket_client import open_websocket
@@ -155,7 +156,7 @@ def test_an_answer_that_was_under_way_is_not_made_again():
     desk.announce(ImageAnnounced(0, "klt", b""))
     desk.ask(QuestionAsked(0, 0, Question("what", "fixed", 0)), 0.0)
     desk.add_segment(SegmentReceived(0, 0, b"x"), 0.0)
-    desk.photos[0].finished = True
+    desk.finish(0)
     desk.decide(0)
     job = desk.next_job(0.0, 0.0)
     desk.deliver(job, Outcome(Answer("red", 0.5, 1.0, (1,))))
@@ -164,7 +165,9 @@ def test_an_answer_that_was_under_way_is_not_made_again():
     desk.ask(QuestionAsked(1, 0, Question("what", "fixed", 0)), 5.0)
     desk.ask(QuestionAsked(2, 0, Question("other", "fixed", 0)), 5.0)
     desk.decide(0)
-    assert desk.ready_finals() == [1]
+    desk.settle()
+    assert [(step.question_id, step.happening) for step in desk.book.take_steps()][-1] == (1, Happening.ANSWERED)
+    assert list(desk.questions) == [2]
 
 
 def conversation_of(serve_url, device_type, keep):

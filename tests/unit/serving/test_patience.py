@@ -1,5 +1,7 @@
 """Drafts are held back while the rest of the photo may come sooner than they could be made."""
 
+from math import inf
+
 import pytest
 
 from heliograph.protocol.events import ImageAnnounced, QuestionAsked, SegmentReceived
@@ -42,16 +44,16 @@ def test_a_draft_waits_from_the_first_news():
     assert not job.final
     assert len(job.encoded.segments) == 2
     desk.deliver(job, Outcome(Answer("red", 0.5, 1.0)))
-    assert desk.draft_due_s(2.0) is None  # nothing new
+    assert desk.draft_due_s(2.0) == inf  # nothing new
     desk.add_segment(SegmentReceived(0, 0, b"x"), 12.5)
     assert desk.draft_due_s(2.0) == 14.5
 
 
 def test_a_final_answer_never_waits():
     desk = desk_with_a_segment(10.0)
-    desk.photos[0].finished = True
+    desk.finish(0)
     desk.decide(0)
-    assert desk.draft_due_s(100.0) is None
+    assert desk.draft_due_s(100.0) == inf
     assert desk.next_job(10.0, 100.0).final
 
 

@@ -143,9 +143,9 @@ def test_a_draft_that_nobody_asks_for_again_is_dropped(fake, cloud):
             again.say()
             await again.hear(WelcomeReceived)
             desk = again.connection._attendant.desk
-            drafts = list(desk._interrupted)
+            drafts = list(desk.book.interrupted)
             await asyncio.sleep(70)
-            left = list(desk._interrupted)
+            left = list(desk.book.interrupted)
             await again.gone(1000)
             return drafts, left
 

@@ -277,7 +277,7 @@ def test_photos_that_came_and_went_leave_no_work_behind(fake, cloud):
             most = 0
             while device.connection._session.memory.images.last_id < 1999:
                 await asyncio.sleep(0)
-                most = max(most, len(device.connection._attendant.observer._changed))
+                most = max(most, len(device.connection._attendant.desk.book.watchlist))
             await device.gone(1000)
             return most
 
