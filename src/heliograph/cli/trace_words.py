@@ -9,7 +9,14 @@ from heliograph.cli.text import milliseconds, printable
 
 Data = Mapping[str, Any]
 
-DECISIONS = ("controller:decided", "device:stop_expected", "device:budget", "plan:made", "plan:failed")
+DECISIONS = (
+    "controller:decided",
+    "device:stop_expected",
+    "device:budget",
+    "plan:made",
+    "plan:failed",
+    "question:changed",
+)
 """Drawn indented under what they decide on."""
 
 
@@ -125,11 +132,13 @@ def _retry(data: Data) -> str:
 
 def _decided(data: Data) -> str:
     decision = printable(str(data.get("decision")))
-    if data.get("segments") is not None:
-        decision += f" {data['segments']}"
+    if data.get("more") is not None:
+        decision += f" {data['more']}"
     if data.get("take_draft"):
         decision += " (the draft)"
     parts = [f"{_whole(data, 'received_bytes')} B"]
+    if data.get("chance") is not None:
+        parts.append(f"chance {_share(data, 'chance')} of {_share(data, 'chance_wanted')}")
     if data.get("retained_energy") is not None:
         parts.append(f"energy {_number(data, 'retained_energy', '.3f')}")
     if data.get("confidence") is not None:
@@ -139,9 +148,11 @@ def _decided(data: Data) -> str:
             parts.append(f"{words} {_share(data, name)}")
     if data.get("image_finished"):
         parts.append("photo whole")
-    if data.get("reason") is not None:
-        parts.append(printable(str(data["reason"])))
     return f"{printable(str(data.get('controller')))}: {decision} ({', '.join(parts)})"
+
+
+def _changed(data: Data) -> str:
+    return f"question {_whole(data, 'question_id')}: {printable(str(data.get('state')))}"
 
 
 def _job_started(data: Data) -> str:
@@ -179,6 +190,7 @@ _WORDS: dict[str, Callable[[Data], str]] = {
     "plan:made": _planned,
     "plan:failed": _plan_failed,
     "controller:decided": _decided,
+    "question:changed": _changed,
     "model:job_started": _job_started,
     "model:job_ended": _job_ended,
     "memory:photo_dropped": lambda data: f"photo {_whole(data, 'image_id')} held for long enough: dropped",
