@@ -18,6 +18,7 @@ from heliograph.errors import (
 )
 from heliograph.protocol.events import FinalReceived, SessionClosed, WelcomeReceived
 from heliograph.protocol.session import DeviceSession
+from heliograph.question import Question
 from heliograph.serving.asgi_connection import AsgiConnection
 from heliograph.serving.service import CloudService
 from heliograph.serving.shared import Limits
@@ -49,8 +50,8 @@ async def whole():
             serving.append(asyncio.create_task(service.serve(cloud_end)))
             return device_end
         async with DeviceClient(open_connection, Device(bundle)) as client:
-            questions = json.loads(sys.argv[1])
-            reports = [await client.ask(demo_photo_path(), Question(text, "fixed")) for text in questions]
+            questions = [Question(text, "fixed") for text in json.loads(sys.argv[1])]
+            reports = [await client.ask(demo_photo_path(), question) for question in questions]
         await asyncio.gather(*serving)
     answers = [[report.answer, report.payload_bytes] for report in reports]
     servers = {"starlette", "uvicorn", "websockets"} & {name.partition(".")[0] for name in sys.modules}
@@ -79,7 +80,6 @@ async def asked_over_a_websocket(url, questions):
     from heliograph.codec.bundle import Bundle
     from heliograph.edge.client import DeviceClient
     from heliograph.edge.device import Device
-    from heliograph.question import Question
     from heliograph.reference.assets import demo_photo_path, shipped_bundle_folder
     from heliograph.transport.websocket_client import open_websocket
 
