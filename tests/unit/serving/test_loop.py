@@ -1,26 +1,16 @@
 """The loop over a real websocket: push, pull, budgets, times to answer in, and controllers that fail."""
 
-import asyncio
-
 import pytest
 
-from heliograph.codec.calibration import Calibration, Curve
+from desk_talk import calibration
 from heliograph.controllers.push import PushController
 from heliograph.protocol.frames import AnswerFlag
 from heliograph.serving.cloud import Cloud
 
 
 @pytest.fixture
-def calibration():
-    """The chance is the error head's, whatever the confidence is called."""
-    curve = Curve(("answer-differs",), (0.0,), (1.0,), (1.0,), 0.0)
-    names = ("combined", "min-entropy", "error-head")
-    return Calibration(dict.fromkeys(names, curve), dict.fromkeys(names, curve))
-
-
-@pytest.fixture
-def calibrated(cloud, calibration):
-    return Cloud(cloud.model, cloud._codecs, cloud.bundle_hash, calibration)
+def calibrated(cloud):
+    return Cloud(cloud.model, cloud._codecs, cloud.bundle_hash, calibration())
 
 
 def test_push_takes_the_draft_that_was_sure_enough(serve, calibrated, model, talk, events):
@@ -112,26 +102,6 @@ def test_pull_ends_with_the_photo(serve, cloud, talk, events):
         return await device.final()
 
     assert talk(serve(cloud), conversation).segments_used == 4
-
-
-def test_segments_that_come_while_the_model_works_are_merged(serve, calibrated, model, talk, events):
-    async def conversation(device):
-        device.ask(controller="push", target=255)
-        device.send([b"x"], finish=False)
-        await device.flush()
-        await device.until(events.Draft)
-        model.free.clear()
-        for _ in range(200):
-            device.session.send_segment(0, b"x")
-            await device.flush()
-        await asyncio.sleep(0.3)
-        model.free.set()
-        device.session.finish_image(0)
-        await device.flush()
-        return await device.final()
-
-    assert talk(serve(calibrated), conversation).text == "what seen at 201"
-    assert len(model.answered) <= 6
 
 
 def test_a_byte_budget_is_kept(serve, cloud, talk, events):
