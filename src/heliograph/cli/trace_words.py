@@ -138,7 +138,7 @@ def _decided(data: Data) -> str:
         decision += " (the draft)"
     parts = [f"{_whole(data, 'received_bytes')} B"]
     if data.get("chance") is not None:
-        parts.append(f"chance {_share(data, 'chance')} of {_share(data, 'chance_wanted')}")
+        parts.append(f"chance {_number(data, 'chance', '.3f')} of {_number(data, 'chance_wanted', '.3f')}")
     if data.get("retained_energy") is not None:
         parts.append(f"energy {_number(data, 'retained_energy', '.3f')}")
     if data.get("confidence") is not None:

@@ -102,8 +102,7 @@ class SessionTrace:
         if signals is None:
             return {}
         try:
-            chance = self._calibration.probability(name, signals)
-            wanted = self._calibration.threshold(name, question.effective_target / MAX_TARGET)
+            chance, wanted = self._calibration.weighed(name, signals, question.effective_target / MAX_TARGET)
         except HeliographError:  # nobody has fitted this one
             return {}
         return {"chance": chance, "chance_wanted": wanted}

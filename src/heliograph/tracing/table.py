@@ -107,7 +107,7 @@ FIELDS: dict[str, Field] = {
     "bytes": _whole("of the frame, without what authenticates it and without websocket framing"),
     "candidates": _list("what the plan chose from: name, quality, total seconds and payload bytes of each"),
     "cause": _text("name of the error"),
-    "chance": _number("calibrated chance, 0 to 1, that stopping here gives the answer of the whole photo"),
+    "chance": _number("calibrated chance, 0 to 1, by which `push` or `pull` decides"),
     "chance_wanted": _number("the chance at which it would be enough"),
     "confidence": _number("0 to 1, as on the wire"),
     "connection": _whole("number of the connection within this trace, from 1"),
