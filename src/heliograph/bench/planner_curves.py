@@ -29,6 +29,7 @@ from heliograph.controllers.curves import Curve, Curves, Origin, Point, made_mon
 from heliograph.controllers.planner import LOCAL
 from heliograph.controllers.question_kind import QuestionKinds
 from heliograph.errors import FileUnreadableError, UsageError
+from heliograph.reasons import FileFault
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, parse_setting
 from heliograph.vlm.model import VisionLanguageModel
@@ -229,7 +230,7 @@ def main() -> None:
         try:
             curves = curves_of(json.loads(arguments.result.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError) as error:
-            raise FileUnreadableError from error
+            raise FileUnreadableError(FileFault.CONTENT).noted(f"{arguments.result}.") from error
     else:
         with Progress(False) as progress:
             curves = calibrated(bundle, arguments.model, planner_plan(), progress)

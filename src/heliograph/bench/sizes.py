@@ -27,6 +27,7 @@ from heliograph.codec.klt import KltCodec
 from heliograph.edge.device import Device
 from heliograph.errors import CodecNotFittedError, DataMissingError, FileUnreadableError
 from heliograph.reading.json_values import read_json_object
+from heliograph.reasons import FileFault
 from heliograph.strategies.pictures import MAX_PICTURE_SIDE
 from heliograph.training.framing import FramedEncoder, frames_of
 from heliograph.training.photo_sources import photo_files, readable_photo
@@ -106,7 +107,7 @@ class Sizes:
         try:
             return cls(**{**values, "rows": tuple(SizeRow(**row) for row in values["rows"])})
         except (KeyError, TypeError) as error:
-            raise FileUnreadableError from error
+            raise FileUnreadableError(FileFault.CONTENT).noted(f"{path}.") from error
 
     def write_json(self, path: Path) -> None:
         """All of it."""

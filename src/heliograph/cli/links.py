@@ -15,6 +15,7 @@ from heliograph.cli.text import printable
 from heliograph.config import read_access_tokens
 from heliograph.errors import FileUnreadableError, HeliographError, TlsFilesError, TokenFileError, UsageError
 from heliograph.reading.files import check_regular
+from heliograph.reasons import FileFault
 
 if TYPE_CHECKING:
     from heliograph.transport.base import Connection
@@ -51,7 +52,9 @@ def opener_of(arguments: argparse.Namespace) -> tuple[Callable[[], Awaitable[Con
         option = "--tls-ca" if arguments.tls_client_cert is None else "--tls-client-cert"
         raise UsageError().noted(f"{option} is for wss:// alone, and --server is {arguments.server}.")
     if not (token.isascii() and token.isprintable()):
-        raise TokenFileError().noted(f"{arguments.token_file}: a device's token has printable ASCII characters alone.")
+        raise TokenFileError(FileFault.CONTENT).noted(
+            f"{arguments.token_file}: only printable ASCII in a device's token."
+        )
     if token and is_in_the_clear(arguments.server):
         warn("the access token travels unencrypted, and whoever sees it can use it: prefer wss://")
     return connection_opener(arguments.server, token, context, link), token
@@ -114,13 +117,13 @@ def tls_context(
     try:
         context = ssl.create_default_context(cafile=None if authority is None else str(authority))
     except (OSError, ssl.SSLError) as error:
-        raise FileUnreadableError from error
+        raise FileUnreadableError(FileFault.CONTENT).noted(f"--tls-ca {authority}: no certificates in PEM.") from error
     if client_cert is not None:
         try:
             # An encrypted key would ask for its pass phrase on the terminal: refuse it instead.
             context.load_cert_chain(client_cert, client_key, password=lambda: b"")
         except (OSError, ValueError) as error:
-            raise TlsFilesError from error
+            raise TlsFilesError(FileFault.CONTENT).noted(f"{client_cert}, {client_key}.") from error
     return context
 
 

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.errors import BundleDamagedError, HeliographError, ShapeError, UsageError
+from heliograph.errors import BundleDamagedError, ShapeError, UsageError
+from heliograph.reasons import BundleFault, BundlePart, FileFault
 
 Box = tuple[int, int, int, int]
 """(left, top, right, bottom) in photo pixels; right and bottom are outside."""
@@ -36,6 +38,8 @@ _MOST_ASPECT = 4.0
 _MOST_CELLS, _MOST_SIDE, _MOST_WINDOWS = 1 << 16, 1 << 20, 16
 _MOST_LAYERS, _MOST_EXPONENTS, _MOST_EXPONENT, _MOST_LETTERS = 1024, 4096, 64.0, 400
 _FLAT = 1e-12
+
+_damaged = partial(BundleDamagedError, BundlePart.REGION)
 
 
 @dataclass(frozen=True)
@@ -152,36 +156,42 @@ class RegionSetting:
                 windows=tuple(_number(share, 1e-6, 1.0) for share in data["windows"]),
                 least_share=_number(data["least_share"], 1e-6, 1.0),
             )
-        except (KeyError, TypeError, ValueError, HeliographError) as error:
-            raise BundleDamagedError from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise _damaged(FileFault.CONTENT) from error
         if not 1 <= len(made.windows) <= _MOST_WINDOWS:
-            raise BundleDamagedError
+            raise _damaged(BundleFault.TOO_MANY if made.windows else FileFault.EMPTY)
         if len(made.own) % made.prompt_rows or (made.generic and not (made.own and made.generic_question)):
-            raise BundleDamagedError
+            raise _damaged(BundleFault.SHAPE)
         return made
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > _MOST_LETTERS:
-        raise BundleDamagedError
+        raise _damaged(FileFault.CONTENT)
     return value
 
 
 def _whole(value: Any, least: int, most: int) -> int:
-    if type(value) is not int or not least <= value <= most:
-        raise BundleDamagedError
+    if type(value) is not int:
+        raise _damaged(FileFault.CONTENT)
+    if not least <= value <= most:
+        raise _damaged(BundleFault.RANGE)
     return value
 
 
 def _number(value: Any, least: float, most: float) -> float:
-    if type(value) not in (int, float) or not least <= value <= most:  # NaN compares false
-        raise BundleDamagedError
+    if type(value) not in (int, float):
+        raise _damaged(FileFault.CONTENT)
+    if not least <= value <= most:  # NaN compares false
+        raise _damaged(BundleFault.RANGE)
     return float(value)
 
 
 def _powers(data: Any) -> tuple[float, ...]:
-    if not isinstance(data, list) or len(data) > _MOST_EXPONENTS:
-        raise BundleDamagedError
+    if not isinstance(data, list):
+        raise _damaged(FileFault.CONTENT)
+    if len(data) > _MOST_EXPONENTS:
+        raise _damaged(BundleFault.TOO_MANY)
     return tuple(_number(value, -_MOST_EXPONENT, _MOST_EXPONENT) for value in data)
 
 

@@ -234,9 +234,9 @@ class Exchange:
                     case RegionRequested(self._question_id, box):
                         region = asyncio.create_task(self._serve_region(box))
                     case ErrorReceived(error_class, self._question_id):
-                        raise error_class()
+                        raise error_class.received()
                     case SessionClosed(error_class):
-                        raise (error_class or ConnectionLostError)()
+                        raise (error_class or ConnectionLostError).received()
                     case _:
                         pass  # of earlier questions, or what the session itself keeps account of
         finally:

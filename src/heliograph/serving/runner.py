@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -29,6 +30,7 @@ from heliograph.errors import (
 from heliograph.protocol.limits import MAX_ACCESS_TOKEN_BYTES, MAX_MESSAGE_BYTES
 from heliograph.reading.files import check_regular
 from heliograph.reading.json_values import read_json_object
+from heliograph.reasons import BundlePart, FileFault
 from heliograph.serving.accepting import MAX_HEAD_BYTES, Acceptor, HttpProtocol, WebsocketProtocol
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import AnsweringModel, Cloud, device_grids
@@ -217,9 +219,8 @@ def open_finder(model: AnsweringModel, bundle: Bundle) -> RegionFinder | None:
 
     if REGION_FILE not in bundle.file_names or not isinstance(model, VisionLanguageModel | GeneralModel):
         return None
-    values = read_json_object(
-        bundle.file(REGION_FILE), most=_MAX_REGION_FILE_BYTES, error=BundleDamagedError, links=False
-    )
+    damaged = partial(BundleDamagedError, BundlePart.REGION)
+    values = read_json_object(bundle.file(REGION_FILE), most=_MAX_REGION_FILE_BYTES, error=damaged, links=False)
     return Looker(model, RegionSetting.from_json(values))
 
 
@@ -231,7 +232,7 @@ def read_tokens(path: Path) -> frozenset[str]:
     """
     tokens = frozenset(read_access_tokens(path, _MAX_TOKEN_FILE_BYTES))
     if any(len(token.encode()) > MAX_ACCESS_TOKEN_BYTES for token in tokens):
-        raise TokenFileError
+        raise TokenFileError(FileFault.CONTENT).noted(f"{path}: a token has over {MAX_ACCESS_TOKEN_BYTES} bytes.")
     return tokens
 
 
@@ -260,7 +261,7 @@ def tls_context(cert: Path | None, key: Path | None, client_ca: Path | None = No
             context.load_verify_locations(client_ca)
             context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ValueError) as error:
-        raise TlsFilesError from error
+        raise TlsFilesError(FileFault.CONTENT) from error
     return context
 
 

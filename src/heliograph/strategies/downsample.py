@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from heliograph.errors import StreamDamagedError, StreamTruncatedError
+from heliograph.reasons import StreamFault
 from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting, Strategy, int_knob
 from heliograph.strategies.token_bytes import read_records, token_records
 from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
@@ -48,7 +49,7 @@ class DownsampleStrategy(Strategy):
             StreamDamagedError: header or records do not fit the model.
         """
         if len(encoded.header) != 1 or encoded.header[0] == 0:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.HEADER)
         grid = tools.grid
         rows, columns = _small_size(encoded.header[0], grid)
         small_grid = Grid(rows, columns, grid.tiles)

@@ -7,6 +7,7 @@ import binascii
 from typing import TYPE_CHECKING, ClassVar
 
 from heliograph.errors import StreamDamagedError, StreamTruncatedError
+from heliograph.reasons import StreamFault
 from heliograph.strategies.base import (
     CloudTools,
     DeviceTools,
@@ -52,17 +53,17 @@ class RgbStrategy(Strategy):
 
         side = int.from_bytes(encoded.header, "big")
         if len(encoded.header) != 2 or not 1 <= side <= MAX_PICTURE_SIDE:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.HEADER)
         expected_bytes = 4 * side * side  # three bytes of a pixel are four characters of base64
         text = joined(encoded.segments, expected_bytes)
         if text is None:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.LENGTH)
         if len(text) < expected_bytes:
             raise StreamTruncatedError
         try:
             pixels = base64.b64decode(text, validate=True)
         except binascii.Error as error:
-            raise StreamDamagedError from error
+            raise StreamDamagedError(StreamFault.PICTURE) from error
         if len(pixels) != side * side * 3:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.LENGTH)
         return Restored(image=images.frombytes("RGB", (side, side), pixels))

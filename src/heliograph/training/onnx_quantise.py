@@ -27,6 +27,7 @@ from onnx import TensorProto, helper
 from heliograph.codec.onnx_session import open_session
 from heliograph.edge.processor import ANY, ARM, VNNI, this_processor
 from heliograph.errors import BundleDamagedError, FileUnreadableError, ShapeError, UsageError
+from heliograph.reasons import FileFault
 from heliograph.training.int8_emulation import emulate
 from heliograph.training.onnx_fusion import DOMAIN, Graph, Values, fold, fuse
 from heliograph.training.onnx_weights import compact_weights
@@ -176,7 +177,7 @@ class _Runner:
         try:
             self._session = open_session(path)
         except BundleDamagedError as error:
-            raise FileUnreadableError from error
+            raise FileUnreadableError(FileFault.CONTENT).noted(f"{path}.") from error
         self._names = [given.name for given in self._session.get_inputs()]
 
     def named(self, given: Values | Inputs) -> Inputs:

@@ -34,6 +34,7 @@ from heliograph.errors import (
 )
 from heliograph.prompt_text import neutralised
 from heliograph.question import check_text
+from heliograph.reasons import StreamFault
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.decoding import finite, steps_of, to_answer
 from heliograph.vlm.image_features import FeatureLayout, output_with, tokens_of
@@ -218,7 +219,7 @@ class GeneralModel:
         if tokens.values.shape != (layout.rows, layout.width):
             raise ShapeError
         if not tokens_make_sense(tokens.values):
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.VALUE)
         return np.ascontiguousarray(tokens.values, dtype=np.float32)
 
     def _processed(self, question: str, photos: Sequence[Image.Image]) -> dict[str, Any]:

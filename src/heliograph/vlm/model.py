@@ -28,6 +28,7 @@ from heliograph.errors import (
     StreamDamagedError,
     UsageError,
 )
+from heliograph.reasons import StreamFault
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.batching import answer_batch
 from heliograph.vlm.decoding import Decoder, Step, to_answer
@@ -223,7 +224,7 @@ class VisionLanguageModel:
         if values.shape != (self.grid.tokens, self.hidden_size):
             raise ShapeError
         if not tokens_make_sense(values):
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.VALUE)
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.decoder.device, self.decoder.dtype)
 
     def _steps(self, question: str, images: Sequence[ImageInput], limit: int) -> Iterator[Step]:

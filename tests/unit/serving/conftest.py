@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from attended_session import Attended
 from heliograph.clock import now_s
 from heliograph.codec.expectation import Expectation
 from heliograph.errors import StreamDamagedError
@@ -24,6 +25,7 @@ from heliograph.protocol.events import (
 )
 from heliograph.protocol.session import DeviceSession
 from heliograph.question import Question
+from heliograph.reasons import StreamFault
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.runner import BackgroundServer
@@ -43,12 +45,12 @@ class CountingCodec:
 
     def decode(self, header, segments):
         if b"damaged" in segments:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.CHECKSUM)
         return VisualTokens(np.full((4, 2), len(segments), np.float32), Grid(2, 2))
 
     def retained_energy(self, header, segments):
         if b"damaged" in segments:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.CHECKSUM)
         return min(1.0, len(segments) / 10)
 
     def expect(self, header, segments, question=""):
@@ -196,3 +198,19 @@ def fake():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def attended(fake, cloud):
+    """Run a test with a session that is attended to."""
+
+    def run(test, **limits):
+        async def whole():
+            one = Attended(fake, cloud, **limits)
+            one.hear()
+            done = test(one)
+            return await done if asyncio.iscoroutine(done) else done
+
+        return fake.run(whole())
+
+    return run

@@ -1,108 +1,27 @@
 """What a session's attendant tells device and model, in which order and when; the test is both, and the clock."""
 
 import asyncio
-from types import SimpleNamespace
 
 import pytest
 
-from desk_talk import BOX, Scripted
+from desk_talk import BOX
 from heliograph.controllers.base import Enough, More, Wait
-from heliograph.errors import AnsweringFailedError, StreamDamagedError, TimedOutError, TooManyRegionsError
+from heliograph.errors import AnsweringFailedError, StreamDamagedError, TooManyRegionsError
 from heliograph.protocol.events import (
     DraftReceived,
     EnoughReceived,
     ErrorReceived,
     FinalReceived,
-    HelloReceived,
     MoreRequested,
     RegionRequested,
     SessionClosed,
 )
 from heliograph.protocol.frames import AnswerFlag
 from heliograph.protocol.limits import MAX_SEGMENTS_PER_IMAGE
-from heliograph.protocol.session import CloudSession, DeviceSession
-from heliograph.question import Question
-from heliograph.serving.attending import Attendant
 from heliograph.serving.jobs import Outcome, Purpose
-from heliograph.serving.question_states import QuestionState
 from heliograph.types import Answer
 
 HASH = b"8 bytes!"
-
-
-class Attended:
-    """A greeted session with its attendant; nothing runs by itself but timers."""
-
-    def __init__(self, fake, cloud, **limits):
-        self.shared, self.now = fake.shared_of(cloud, **limits), fake.now
-        self.session, self.device = CloudSession(HASH, frozenset()), DeviceSession(HASH)
-        self.outlet = SimpleNamespace(full=False, wakes=0, wake=self._wake)
-        self.changes = []
-        self.attendant = Attendant(self.session, self.shared, self.outlet, lambda: self.changes.append(1))
-        self.metrics, self.desk = self.shared.metrics, self.attendant.desk
-        self.device.start()
-        self.say()
-
-    def _wake(self):
-        self.outlet.wakes += 1
-
-    def ask(self, question_id=0, image_id=0, *says, **wishes):
-        """Ask, with a controller that says what a test wants."""
-        wishes = {"controller": "fixed", "target": 0, **wishes}
-        self.device.ask(question_id, image_id, Question(f"question {question_id}", **wishes))
-        self.say()
-        controller = Scripted(*says)
-        if question_id in self.desk.questions:
-            self.desk.questions[question_id].controller = controller
-        return controller
-
-    def photo(self, image_id=0, segments=1, finish=False):
-        self.device.announce_image(image_id, "klt", b"h")
-        for _ in range(segments):
-            self.device.send_segment(image_id, b"x")
-        if finish:
-            self.device.finish_image(image_id)
-        self.say()
-
-    def say(self):
-        data = self.device.bytes_to_send()
-        for event in self.session.receive(data, self.now()) if data else ():
-            if not isinstance(event, HelloReceived):
-                self.attendant.on_event(event)
-
-    def hear(self):
-        """What the device has been told since the last time, the greeting left out."""
-        data = self.session.bytes_to_send()
-        return self.device.receive(data, 0.0) if data else []
-
-    def kinds(self):
-        return [type(event) for event in self.hear()]
-
-    def answered(self, text="red", confidence=0.5, **outcome):
-        job = self.attendant.next_job()
-        self.attendant.deliver(job, Outcome(Answer(text, confidence, 1.0, (7,)), **outcome))
-        return job
-
-    def made(self, **outcome):
-        job = self.attendant.next_job()
-        self.attendant.deliver(job, Outcome(**outcome))
-        return job
-
-
-@pytest.fixture
-def attended(fake, cloud):
-    """Run a test with a session that is attended to."""
-
-    def run(test, **limits):
-        async def whole():
-            one = Attended(fake, cloud, **limits)
-            one.hear()
-            done = test(one)
-            return await done if asyncio.iscoroutine(done) else done
-
-        return fake.run(whole())
-
-    return run
 
 
 # ---- in which order ----------------------------------------------------------------------------------
@@ -258,100 +177,6 @@ def test_a_region_that_the_protocol_refuses_leaves_the_first_answer(attended):
         one.made(box=BOX)
         (final,) = one.hear()
         assert (type(final), final.flags) == (FinalReceived, AnswerFlag.REGION_MISSED)
-
-    attended(test)
-
-
-# ---- time --------------------------------------------------------------------------------------------
-def test_the_controller_is_asked_again_when_an_answer_is_due(attended):
-    async def test(one):
-        one.shared.patience.note_answer(2.0)
-        one.ask(answer_within_s=5.0)  # on the wire as a code: 4.8 s or so
-        one.photo()
-        watching = asyncio.ensure_future(one.attendant.observer.run())
-        controller = one.desk.questions[0].controller
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        asked = len(controller.seen)
-        await asyncio.sleep(2.0)
-        assert len(controller.seen) == asked
-        await asyncio.sleep(1.5)
-        watching.cancel()
-        assert len(controller.seen) == asked + 1
-        within_s = one.desk.questions[0].asked.question.answer_within_s
-        assert controller.seen[-1].elapsed_s == pytest.approx(within_s - 2.0, abs=0.01)
-        assert controller.seen[-1].answer_s == 2.0
-
-    attended(test)
-
-
-def test_a_draft_that_is_held_back_calls_the_scheduler_in_time(attended):
-    async def test(one):
-        one.shared.patience.note_answer(4.0)  # held back for 1 s
-        one.ask(0, 0)
-        one.photo()
-        one.shared.scheduler._line.clear()
-        assert one.attendant.next_job() is None
-        await asyncio.sleep(0.9)
-        assert not one.shared.scheduler._line
-        await asyncio.sleep(0.2)
-        assert list(one.shared.scheduler._line) == [one.attendant]
-        assert one.attendant.next_job().purpose is Purpose.DRAFT
-
-    attended(test)
-
-
-def test_what_is_overdue_is_answered_from_what_came_or_fails(attended):
-    async def test(one):
-        one.ask(0, 0)
-        one.photo(0)
-        one.ask(1, 1)
-        one.hear()
-        await asyncio.sleep(99)
-        one.attendant.tidy()
-        assert one.hear() == []
-        await asyncio.sleep(1)
-        one.attendant.tidy()
-        (failed,) = one.hear()
-        assert failed == ErrorReceived(TimedOutError, 1)
-        assert one.desk.questions[0].state is QuestionState.ANSWERING
-        one.attendant.decide(0)
-        one.answered()
-        assert one.kinds() == [EnoughReceived, FinalReceived]
-
-    attended(test, question_timeout_s=100.0)
-
-
-def test_nothing_is_overdue_while_a_frame_is_half_here(attended):
-    async def test(one):
-        one.ask(0, 0)
-        one.photo(0)
-        one.device.send_segment(0, b"x" * 50)
-        data = one.device.bytes_to_send()
-        await asyncio.sleep(60)
-        list(one.session.receive(data[:9], one.now()))
-        await asyncio.sleep(99)
-        one.attendant.tidy()
-        assert one.desk.questions[0].state is QuestionState.STREAMING
-        await asyncio.sleep(1)  # it has been quiet for so long too
-        one.attendant.tidy()
-        assert one.desk.questions[0].state is QuestionState.ANSWERING
-
-    attended(test, question_timeout_s=100.0)
-
-
-def test_a_closed_session_is_not_tidied(attended):
-    async def test(one):
-        one.ask(0, 0)
-        one.photo(0)
-        one.session.close()
-        await asyncio.sleep(500)
-        wakes = one.outlet.wakes
-        one.attendant.tidy()
-        one.attendant.decide(0)
-        assert one.attendant.next_job() is None
-        assert one.outlet.wakes == wakes
-        assert one.desk.questions[0].state is QuestionState.STREAMING
 
     attended(test)
 

@@ -26,6 +26,7 @@ from heliograph.codec.base import Codec
 from heliograph.codec.calibration import Signals
 from heliograph.codec.expectation import Expectation
 from heliograph.errors import CodecNotFittedError, FileUnreadableError
+from heliograph.reasons import FileFault
 from heliograph.types import Answer, EncodedImage, QuestionRecord, VisualTokens
 
 PREFIXES = 24
@@ -155,10 +156,10 @@ class PrefixAnswers:
             with np.load(path, allow_pickle=False) as file:
                 found = cls(**{one.name: file[one.name] for one in fields(cls)})
         except (OSError, ValueError, KeyError, EOFError) as error:
-            raise FileUnreadableError from error
+            raise FileUnreadableError(FileFault.CONTENT).noted(f"{path}.") from error
         shape = found.payload_bytes.shape
         if len(shape) != 2 or any(getattr(found, one.name).shape not in (shape, shape[:1]) for one in fields(cls)):
-            raise FileUnreadableError
+            raise FileUnreadableError(FileFault.CONTENT).noted(f"{path}.")
         return found
 
 

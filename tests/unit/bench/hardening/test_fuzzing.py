@@ -16,6 +16,7 @@ from heliograph.bench.results import Provenance
 from heliograph.codec.bundle import Bundle
 from heliograph.codec.header import parse_header
 from heliograph.errors import HeliographError, StreamDamagedError
+from heliograph.reasons import StreamFault
 from heliograph.types import EncodedImage, Grid
 
 
@@ -23,7 +24,7 @@ def test_named_errors_are_counted_and_others_are_findings() -> None:
     def case(source: random.Random) -> str | None:
         number = source.randrange(4)
         if number == 0:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.CHECKSUM)
         if number == 1:
             raise KeyError("found")
         return "session closed" if number == 2 else None
