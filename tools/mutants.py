@@ -41,7 +41,7 @@ ROOMS = (
     Room(
         "bench statistics",
         ("bench/stats.py", "bench/metrics.py", "bench/scores.py", "bench/exchange_model.py", "bench/loop_curves.py"),
-        ("tests/unit/bench",),
+        tuple(f"tests/unit/bench/test_{name}*.py" for name in ("stats", "metrics", "scores", "exchange", "loop")),
     ),
     Room("vlm", ("vlm/*.py",), ("tests/unit/vlm",)),
 )

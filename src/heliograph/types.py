@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.boxes import PixelBox
+
 FloatArray = npt.NDArray[np.float32]
 
 LARGEST_TOKEN = 2.0**30
@@ -166,7 +168,7 @@ class QuestionRecord:
             ``small-print``, ``description`` or an external task's name.
         question: text as asked.
         answer: the exact expected answer.
-        box: (left, top, right, bottom) in photo pixels of what the question needs to see; None if everything.
+        box: what the question needs to see; None if everything.
         accepted: further answers that count as right.
     """
 
@@ -174,5 +176,5 @@ class QuestionRecord:
     task: str
     question: str
     answer: str
-    box: tuple[int, int, int, int] | None = None
+    box: PixelBox | None = None
     accepted: tuple[str, ...] = field(default=())

@@ -104,7 +104,8 @@ def _expected(data: Data) -> str:
 
 
 def _budget(data: Data) -> str:
-    return f"may send {_whole(data, 'budget_bytes')} B of {_whole(data, 'payload_bytes')} B"
+    place = f"{_whole(data, 'segments')} of {_plural(data.get('total_segments'), 'segment')}"
+    return f"has room for {place} in {_whole(data, 'budget_bytes')} B"
 
 
 def _planned(data: Data) -> str:

@@ -34,7 +34,8 @@ class Codec(Protocol):
 
         Args:
             tokens: finite values; D as the codec was fitted.
-            max_bytes: upper bound of header plus segments in bytes; the stream simply ends earlier.
+            max_bytes: upper bound of header plus segments in bytes; the stream simply ends earlier. Below the header it
+                is the header alone.
 
         Raises:
             ShapeError: N or D do not fit, or a value is not finite.

@@ -19,11 +19,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.boxes import PixelBox
 from heliograph.errors import BundleDamagedError, ShapeError, UsageError
 from heliograph.reasons import BundleFault, BundlePart, FileFault
-
-Box = tuple[int, int, int, int]
-"""(left, top, right, bottom) in photo pixels; right and bottom are outside."""
 
 Map = npt.NDArray[np.floating]
 
@@ -47,11 +45,11 @@ class Found:
     """A region worth a look.
 
     Attributes:
-        box: in photo pixels.
+        box: of the photo.
         contrast: 0 (the map is flat) to 1 (all of the map lies evenly inside the box, nothing outside).
     """
 
-    box: Box
+    box: PixelBox
     contrast: float
 
 
@@ -265,7 +263,7 @@ def find_box(
     return Found(grown(best.box, (width, height), least_side), best.contrast)
 
 
-def grown(box: Box, photo_size: tuple[int, int], side: int) -> Box:
+def grown(box: PixelBox, photo_size: tuple[int, int], side: int) -> PixelBox:
     """The box about the same centre, at least ``side`` pixels wide and high and no longer than four times its width,
     inside the photo.
 
@@ -278,12 +276,13 @@ def grown(box: Box, photo_size: tuple[int, int], side: int) -> Box:
     wide, high = max(wide, round(high / _MOST_ASPECT)), max(high, round(wide / _MOST_ASPECT))
     x, across = _placed((left + right) / 2, wide, width)
     y, down = _placed((top + bottom) / 2, high, height)
-    return x, y, x + across, y + down
+    return PixelBox(x, y, x + across, y + down)
 
 
-def holds(box: Box, region: Box) -> bool:
+def holds(box: PixelBox, region: PixelBox) -> bool:
     """Whether a box holds all of a region."""
-    return box[0] <= region[0] and box[1] <= region[1] and box[2] >= region[2] and box[3] >= region[3]
+    across = box.left <= region.left and region.right <= box.right
+    return across and box.top <= region.top and region.bottom <= box.bottom
 
 
 def _placed(centre: float, length: int, limit: int) -> tuple[int, int]:
@@ -353,7 +352,7 @@ def _best_place(
     top, left = _nearest_to_centre(contrast)
     x, across = left * size[0] / columns, wide * size[0] / columns
     y, down = top * size[1] / rows, high * size[1] / rows
-    box = (round(x), round(y), max(round(x + across), round(x) + 1), max(round(y + down), round(y) + 1))
+    box = PixelBox(round(x), round(y), max(round(x + across), round(x) + 1), max(round(y + down), round(y) + 1))
     return Found(box, float(contrast[top, left]))
 
 

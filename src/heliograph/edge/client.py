@@ -12,23 +12,26 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from heliograph.boxes import WireBox
 from heliograph.clock import now_s
 from heliograph.edge.backoff import Backoff
+from heliograph.edge.budget import PayloadAccount
 from heliograph.edge.device import Device
 from heliograph.edge.exchange import CropSource, DeviceSide, Exchange
 from heliograph.edge.photo import Photo, read_photo
 from heliograph.edge.photo_identity import photo_identity, still_shows
-from heliograph.edge.region import Box, RegionSending, region_encoder
+from heliograph.edge.region import RegionSending, region_encoder
 from heliograph.edge.report import AskReport, Draft
-from heliograph.edge.resuming import Counters, DeviceSessionKeeper
-from heliograph.edge.streams import HeldPhotos, PhotoStream
+from heliograph.edge.resuming import DeviceSessionKeeper
+from heliograph.edge.streams import HeldPhotos, PhotoStream, completed_setting, photo_key
 from heliograph.edge.tracing import DeviceTrace
+from heliograph.edge.turn import Turn
 from heliograph.errors import (
     ConnectionLostError,
     HeliographError,
@@ -40,7 +43,6 @@ from heliograph.errors import (
 from heliograph.protocol.frames import AnswerFlag
 from heliograph.protocol.questions import as_heard
 from heliograph.question import DEFAULT_TIMEOUT_S, NO_REGION, Question
-from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, label
 from heliograph.tracing.table import TraceSink
 from heliograph.transport.base import Connection
@@ -55,25 +57,6 @@ LOCAL = "local"
 
 _MOST_IN_VAIN = 8
 """Connections in a row that may break without a segment more in the cloud: it may be the question that breaks them."""
-
-
-@dataclass
-class _Turn:
-    """Clock and accounts of one question, over every attempt at it."""
-
-    clock: Callable[[], float]
-    started_s: float
-    until_s: float
-    counters_before: Counters
-    reconnections_before: int
-    payload_bytes: int = 0
-    encode_ms: float = 0.0
-    photo_notes: tuple[str, ...] = ()
-    photo_changed: bool = False
-    was_held: bool = False
-
-    def elapsed_ms(self) -> float:
-        return (self.clock() - self.started_s) * 1e3
 
 
 class DeviceClient:
@@ -142,6 +125,26 @@ class DeviceClient:
         """Close the connection, if there is one; never waits longer than two seconds."""
         await self._session.close()
 
+    @property
+    def connected(self) -> bool:
+        """Whether the next question finds an open connection."""
+        return self._session.usable
+
+    def held(self, photo: PhotoSource, ways: Iterable[tuple[str, Setting]]) -> list[tuple[str, Setting]]:
+        """Of some strategies with their settings those in which the cloud holds the whole photo: a question about it
+        sends none of it. None of them while no connection is open, since only the next one tells what was kept.
+
+        Raises:
+            UnknownNameError, UsageError: a strategy or a knob that there is not.
+            HeliographError: of the photo, where the cloud holds any.
+        """
+        if not self.connected or not self._photos:
+            return []
+        identity = photo_identity(photo)
+        return [
+            (name, setting) for name, setting in ways if self._photos.holds_whole(photo_key(identity, name, setting))
+        ]
+
     async def ask(
         self,
         photo: PhotoSource,
@@ -170,10 +173,12 @@ class DeviceClient:
             ServerBusyError: the cloud was full to the last.
             ConnectionLostError: it broke before the final answer, and again and again.
             TimedOutError: ``timeout_s`` passed.
+            PayloadTooLargeError: the byte budget does not hold the first segment of the photo's stream, or after a
+                broken connection not another time; nothing is answered from no photo.
             HeliographError: any other named error of the photo, the question, the strategy or the cloud.
         """
         strategy = strategy or self._device.preferred_strategy
-        completed = STRATEGIES.load(strategy)().complete_setting(setting or {})
+        completed = completed_setting(strategy, setting or {})
         calibration = self._device.calibration
         asked = as_heard(Question.of(question).completed(calibrated=calibration is not None))
         side = DeviceSide(
@@ -196,7 +201,8 @@ class DeviceClient:
         try:
             async with asyncio.timeout(timeout_s), self._turn:
                 session = self._session
-                turn = _Turn(self._clock, self._clock(), until_s, session.counters, session.reconnections)
+                account = PayloadAccount(asked.byte_budget)
+                turn = Turn(self._clock, self._clock(), until_s, session.counters, session.reconnections, account)
                 if strategy == LOCAL:
                     return await self._ask_device(photo, asked, turn)
                 try:
@@ -210,7 +216,7 @@ class DeviceClient:
             raise self._session.take_trouble() or TimedOutError() from error
 
     # ---- on the device ---------------------------------------------------------------------------------
-    async def _ask_device(self, photo: PhotoSource, asked: Question, turn: _Turn) -> AskReport:
+    async def _ask_device(self, photo: PhotoSource, asked: Question, turn: Turn) -> AskReport:
         def work() -> Draft:
             opened = _opened(photo)
             turn.photo_notes = opened.notes
@@ -242,11 +248,11 @@ class DeviceClient:
         setting: Setting,
         asked: Question,
         side: DeviceSide,
-        turn: _Turn,
+        turn: Turn,
         region_sending: RegionSending,
     ) -> AskReport:
         identity = await asyncio.to_thread(photo_identity, photo)
-        key = identity, strategy, label(setting)
+        key = photo_key(identity, strategy, setting)
         if asked.region != NO_REGION:
             side = replace(side, crop=self._crop_source(photo, identity, region_sending))
         encoding: asyncio.Future[EncodedImage] | None = None
@@ -256,14 +262,11 @@ class DeviceClient:
             encoding = asyncio.ensure_future(work)
         try:
             link = await self._session.linked(turn.until_s)
-            never_left_before = self._session.counters.payload_never_left_bytes  # with what was asked earlier
             stream = self._photos.get(key) or self._photos.begin(key, photo, link.session)
-            exchange = Exchange(asked, side, stream, turn.elapsed_ms)
-            try:
-                final = await self._answered(exchange, stream, encoding, turn.until_s)
-            finally:
-                never_left = self._session.counters.payload_never_left_bytes - never_left_before
-                turn.payload_bytes += exchange.payload_bytes - never_left
+            exchange = Exchange(asked, side, stream, turn.account, turn.elapsed_ms)
+            if exchange.would_go_further():
+                self._photos.begin_again(stream, link.session)
+            final = await self._answered(exchange, stream, encoding, turn)
         except BaseException:
             self._forget(key)  # whatever state it is in; the next question sends the photo anew
             raise
@@ -279,7 +282,7 @@ class DeviceClient:
             confidence=final.confidence,
             strategy=strategy,
             setting=setting,
-            payload_bytes=max(0, turn.payload_bytes),
+            payload_bytes=turn.account.spent_bytes,
             wire_bytes_up=after.up_bytes - before.up_bytes,
             wire_bytes_down=after.down_bytes - before.down_bytes,
             encode_ms=turn.encode_ms,
@@ -301,16 +304,18 @@ class DeviceClient:
         exchange: Exchange,
         stream: PhotoStream,
         encoding: asyncio.Future[EncodedImage] | None,
-        until_s: float,
+        turn: Turn,
     ) -> Draft:
         """The final answer, over as many connections as it takes."""
         in_vain, most_held = 0, 0
         while True:
-            link = await self._session.linked(until_s)
+            link = await self._session.linked(turn.until_s)
+            never_left_before = self._session.counters.payload_never_left_bytes
             try:
                 final = await exchange.run(link, self._photos.next_id(), encoding)
             except (ConnectionLostError, ServerBusyError) as error:
-                await self._session.go_on(error, until_s)
+                await self._session.go_on(error, turn.until_s)
+                turn.account.refund(self._session.counters.payload_never_left_bytes - never_left_before)
                 if stream.sent > most_held:
                     in_vain, most_held = 0, stream.sent
                     self._session.restart_backoff()
@@ -323,7 +328,7 @@ class DeviceClient:
                 return final
 
     def _encode(
-        self, photo: PhotoSource, identity: object, strategy: str, setting: Setting, turn: _Turn
+        self, photo: PhotoSource, identity: object, strategy: str, setting: Setting, turn: Turn
     ) -> EncodedImage:
         started_s = self._clock()
         opened = _opened(photo)
@@ -343,13 +348,13 @@ class DeviceClient:
         cut = region_encoder(self._device, photo, sending)
         how = sending.strategy, label(sending.setting or {})
 
-        def encode(box: Box) -> EncodedImage:
+        def encode(box: WireBox) -> EncodedImage:
             encoded = cut(box)
             if not still_shows(photo, identity):
                 raise PhotoMissingError  # another photo lies there by now, of which nobody asked for a region
             return encoded
 
-        async def crop(box: Box) -> PhotoStream:
+        async def crop(box: WireBox) -> PhotoStream:
             key = identity, "region", box, how
             stream, session = self._photos.get(key), self._session.session
             if stream is None and session is not None:

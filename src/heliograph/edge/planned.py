@@ -23,7 +23,6 @@ from heliograph.controllers.planner import LOCAL, Candidate, Goal, Plan, Situati
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device_times import DeviceTimes, state_path
 from heliograph.edge.link_estimate import LinkEstimator, LinkWatch
-from heliograph.edge.photo_identity import photo_identity
 from heliograph.edge.planned_report import PlannedReport, outcome_text
 from heliograph.edge.region import RegionSending
 from heliograph.edge.report import AskReport, Draft
@@ -116,7 +115,6 @@ class PlannedClient:
         self._link, self._watch = LinkEstimator(), LinkWatch()
         self._watched: WatchedConnection | None = None
         self._opening_s = 0.0
-        self._held: dict[object, tuple[PhotoSource, set[str]]] = {}
         self._loaded: set[str] = set()
         self._probing: asyncio.Task[None] | None = None
 
@@ -148,7 +146,7 @@ class PlannedClient:
         link = replace(self._link.estimate(self._clock()), up=self._watch.up)
         situation = Situation(
             link,
-            connected=self._connected,
+            connected=self._client.connected,
             device_factor=factor,
             device_samples=samples,
             encode_s=self._times.encode_s,
@@ -245,14 +243,13 @@ class PlannedClient:
         timeout_s: float,
         on_draft: Callable[[Draft], None] | None,
     ) -> AskReport:
-        if self._connected and self._watched is not None:
+        if self._client.connected and self._watched is not None:
             self._watched.begin()
         asked = replace(question, controller=FIXED, target=NO_LIMIT, region=NO_REGION)
         sending: RegionSending | None = None
         if way.crop and self._region is not None:
             asked = replace(asked, region=self._region)
             sending = RegionSending(way.crop, way.crop_setting)
-        identity = await asyncio.to_thread(photo_identity, photo)
         report = await self._client.ask(
             photo,
             asked,
@@ -268,33 +265,24 @@ class PlannedClient:
         if self._watched is not None and not way.crop:  # two crossings at once tell less than one
             for seen in self._watched.observations(way.cloud_s):
                 self._link.note(seen)
-        self._held.setdefault(identity, (photo, set()))[1].add(way_name(way.strategy, way.setting))
         return report
 
     def _held_of(self, photo: PhotoSource) -> frozenset[str]:
-        """In which ways the cloud holds the photo."""
-        if not self._connected or not self._held:
-            return frozenset()
-        _, ways = self._held.get(photo_identity(photo), (photo, ()))
-        return frozenset(ways)
+        """In which ways the cloud holds the photo; the client that sends it knows."""
+        sent = [curve for curve in self._curves.curves if curve.strategy in self._usable - {LOCAL}]
+        ways = [(curve.strategy, point.setting) for curve in sent for point in curve.points]
+        return frozenset(way_name(*way) for way in self._client.held(photo, ways))
 
     async def _open(self) -> Connection:
         asked_s = self._clock()
         self._watched = None
-        self._held.clear()
         inner = await self._open_inner()
         self._opening_s = self._clock() - asked_s
         self._watched = WatchedConnection(inner, self._clock, asked_s)
         return self._watched
 
-    @property
-    def _connected(self) -> bool:
-        return self._watched is not None and not self._watched.broken
-
     def _lost(self) -> None:
         self._watch.failed(self._clock())
-        if self._watched is not None:
-            self._watched.broken = True
 
     def _patience_s(self, plan: Plan, timeout_s: float) -> float:
         """How long to wait for the cloud alone: so long that a local answer would still meet the deadline."""

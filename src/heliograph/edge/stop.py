@@ -64,16 +64,6 @@ def expected_segments(
     return total
 
 
-def budget_segments(encoded: EncodedImage, byte_budget: int) -> int:
-    """Segments after which a byte budget is reached: the first that reaches it is the last."""
-    size = len(encoded.header)
-    for count, segment in enumerate(encoded.segments, start=1):
-        size += len(segment)
-        if byte_budget <= size:
-            return count
-    return len(encoded.segments)
-
-
 def chunk_end(encoded: EncodedImage, sent: int) -> int:
     """Segments up to the end of the chunk that begins after ``sent``, for a controller that asks for every chunk."""
     chunk = chunk_segments(len(encoded.segments))

@@ -121,16 +121,32 @@ class DeviceTrace:
         }
         self._sink("photo:encoded", said)
 
-    def stop_expected(self, image_id: int, question: Question, encoded: EncodedImage, segments: int | None) -> None:
-        """Where the cloud is expected to have enough; None where it asks for every chunk. And where the budget ends."""
-        said = {"image_id": image_id, "total_segments": len(encoded.segments)}
-        if segments is not None:
-            stop = {"controller": question.effective_controller, "segments": segments}
-            bytes_then = {"payload_bytes": encoded.prefix(segments).payload_bytes}
-            self._sink("device:stop_expected", said | stop | bytes_then)
+    def stop_expected(
+        self, image_id: int, question: Question, encoded: EncodedImage, expected: int | None, within: int
+    ) -> None:
+        """Where the stream is expected to end.
+
+        Args:
+            image_id: of the photo.
+            question: with its controller and byte budget.
+            encoded: the whole stream.
+            expected: segments after which the cloud will have enough; None where it asks for every chunk.
+            within: segments that the byte budget leaves room for.
+        """
+        if expected is not None:
+            said = self._prefix(image_id, encoded, expected) | {"controller": question.effective_controller}
+            self._sink("device:stop_expected", said)
         if question.byte_budget is not None:
-            bounded = {"budget_bytes": question.byte_budget, "payload_bytes": encoded.payload_bytes}
-            self._sink("device:budget", said | bounded)
+            bounded = self._prefix(image_id, encoded, within) | {"budget_bytes": question.byte_budget}
+            self._sink("device:budget", bounded)
+
+    def _prefix(self, image_id: int, encoded: EncodedImage, segments: int) -> dict[str, Any]:
+        return {
+            "image_id": image_id,
+            "segments": segments,
+            "payload_bytes": encoded.prefix(segments).payload_bytes,
+            "total_segments": len(encoded.segments),
+        }
 
     def planned(self, plan: Plan) -> None:
         """The device has planned what to send."""

@@ -13,6 +13,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
+from heliograph.boxes import WireBox
 from heliograph.clock import now_s
 from heliograph.codec.base import Codec
 from heliograph.codec.bundle import PREPROCESSING
@@ -29,7 +30,7 @@ from heliograph.errors import (
     StreamTruncatedError,
 )
 from heliograph.registry import STRATEGIES
-from heliograph.serving.jobs import AnswerJob, Box, Outcome, Purpose
+from heliograph.serving.jobs import AnswerJob, Outcome, Purpose
 from heliograph.serving.looking import FirstAnswer, RegionFinder, region_of
 from heliograph.types import Answer, EncodedImage, Grid, VisualTokens, tokens_make_sense
 
@@ -210,8 +211,8 @@ class Cloud:
         if forget is not None:
             forget()
 
-    def look(self, job: AnswerJob, tokens: VisualTokens) -> Box | None:
-        """Where to look again after a first answer, in 1/1024 of the photo's width and height; None for nowhere."""
+    def look(self, job: AnswerJob, tokens: VisualTokens) -> WireBox | None:
+        """Where to look again after a first answer; None for nowhere."""
         if self.finder is None or job.draft is None:
             return None
         first = FirstAnswer(job.question.text, tokens, job.draft, job.signals, job.question.region, job.price)

@@ -246,8 +246,8 @@ EVENTS: dict[str, EventKind] = {
     ),
     "device:budget": EventKind(
         _DEVICE,
-        "the question's byte budget beside the whole stream, which is longer where the budget will end it",
-        ("image_id", "payload_bytes", "budget_bytes", "total_segments"),
+        "how far the question's byte budget lets the stream go",
+        ("image_id", "budget_bytes", "segments", "payload_bytes", "total_segments"),
     ),
     "plan:made": EventKind(
         _DEVICE,

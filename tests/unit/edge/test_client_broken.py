@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
+from heliograph.boxes import WireBox
 from heliograph.edge.client import DeviceClient
 from heliograph.errors import ConnectionLostError, HeliographError, ServerUnreachableError
 from heliograph.protocol.events import Event, ImageAnnounced, ImageFinished, SegmentReceived
@@ -39,7 +40,7 @@ def test_a_region_that_took_two_connections_counts_once() -> None:
         images = [heard.image_id for heard in cloud.heard if isinstance(heard, ImageAnnounced)]
         match event:
             case ImageFinished(image_id) if image_id == images[-1] and len(images) in (1, 3):
-                cloud.session.send_region(cloud.question_id, (0, 0, 512, 512))
+                cloud.session.send_region(cloud.question_id, WireBox(0, 0, 512, 512))
             case ImageFinished() if len(cloud.connections) == 1:
                 await cloud.connections[0].close()
             case ImageFinished():

@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 
 from heliograph import hub
 from heliograph.cli.main import main
 from heliograph.errors import ModelUnavailableError, UnauthorizedError
 from heliograph.hub import Found, is_hub_id, locate
-
-huggingface_hub = pytest.importorskip("huggingface_hub")
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from heliograph.boxes import WireBox
 from heliograph.errors import UnauthorizedError
 from heliograph.protocol import frames as wire
 from heliograph.protocol.frames import AnswerFlag, HeldImage
@@ -62,7 +63,7 @@ class Ends:
         self.carry()
         self.device.send_segment(0, b"t" * 200)
         self.cloud.send_draft(0, "a räther long final", 0.75, 2)
-        self.cloud.send_region(0, (1, 2, 3, 4))
+        self.cloud.send_region(0, WireBox(1, 2, 3, 4))
         self.carry()
         self.device.send_crop(0, None)
         self.device.send_segment(0, b"three")
