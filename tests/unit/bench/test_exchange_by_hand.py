@@ -69,6 +69,21 @@ def test_a_final_answer_waits_for_the_draft_that_is_being_made() -> None:
     close(pull_times(replace(PULLED, chunks=((500,), (500,))), slow, LINK), 1.51 + 0.108, 1.63 + 0.104)
 
 
+def test_later_drafts_are_verified_and_the_final_answer_waits_for_them() -> None:
+    """Drafts are begun when chunks have waited 0.075 s: from 0.385 to 0.685, answered; from 0.787 to 1.787, verified.
+    Chunk 3 is there at 0.994 already. Verified at 2.787, heard at 2.891."""
+    slow = Work(encode_s=0.0, restore_s=0.0, answer_s=0.3, verify_s=1.0)
+    close(pull_times(replace(PULLED, chunks=((500,), (500,), (200,))), slow, LINK), 0.793, 2.891)
+
+
+def test_a_quicker_downlink_makes_requests_and_answers_quicker() -> None:
+    """5,000 bytes a second down: a request takes 0.001 s to send, an answer 0.004, a repeated one 0.002.
+    The chunks are there at 0.35, 0.781 and 1.212."""
+    link = parse_link("20kbit,200ms,down=40kbit")
+    close(pull_times(PULLED, WORK, link), 0.5165, 1.374)
+    close(exchange_times(messages(500, 500, 500, 500), Work(0.0, 0.0, 0.04, 0.02), link, embedded=True), 0.464, 1.032)
+
+
 def messages(*photo: int) -> Messages:
     return Messages(greeting=40, question=25, photo=photo, answer=20, repeated=10, text_bytes=30)
 

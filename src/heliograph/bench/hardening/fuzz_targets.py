@@ -165,7 +165,7 @@ def _json_files(bundle: Bundle, folder: Path) -> Run:
     loaders: dict[str, Callable[[Path], object]] = {
         CALIBRATION: Calibration.load,
         CURVES: Curves.load,
-        REGION: lambda path: RegionSetting.from_json(read_json_object(path, most=_MOST_JSON_BYTES)),
+        REGION: RegionSetting.load,
         PREPROCESSING: lambda path: open_preprocessor(read_json_object(path, most=_MOST_JSON_BYTES)),
         "local_prompt.json": PromptPieces.load,
     }

@@ -10,12 +10,13 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from heliograph.bench.hardening.photo_files import SMALL, OddPhoto, odd_photos
 from heliograph.reference.assets import shipped_bundle_folder
+from heliograph.types import Reporter
 
 STRATEGIES = ("klt", "meta")
 _TIMEOUT_S = 600
@@ -71,7 +72,7 @@ def photo_memory(
     *,
     strategy: str = STRATEGIES[0],
     warm: bool = False,
-    progress: Callable[[str], None] = lambda line: None,
+    progress: Reporter = lambda line: None,
 ) -> Iterator[PhotoMemory]:
     """Every file's peak, in the order of the list.
 
