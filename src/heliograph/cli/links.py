@@ -61,7 +61,7 @@ def opener_of(arguments: argparse.Namespace) -> tuple[Callable[[], Awaitable[Con
 
 
 def retry_notes(arguments: argparse.Namespace) -> Callable[[HeliographError], None]:
-    """What says on standard error why a connection is tried again: every reason once, so that a deadline of minutes is
+    """What says on standard error why a connection is tried again: every reason once, so that a timeout of minutes is
     not spent in silence on a set-up that cannot work."""
     known: set[str] = set()
 

@@ -118,7 +118,7 @@ def explanation(plan: Plan) -> str:
     """A plan for people: what it rests on, the best way of every strategy, and what was decided."""
     from heliograph.controllers.planner import duration_text
 
-    limit = "" if plan.goal.deadline_s is None else f" within {duration_text(plan.goal.deadline_s)}"
+    limit = "" if plan.goal.answer_within_s is None else f" within {duration_text(plan.goal.answer_within_s)}"
     head = [f"plan for {plan.goal.quality:.0%}{limit}", *(f"  {line}" for line in plan.notes)]
     shown = representatives(plan)
     columns = ("way", "quality", "bytes", "open", "encode", "send", "travel", "cloud", "total", "")

@@ -4,10 +4,10 @@ One drawing of a plan::
 
     curves (calibrated) --+
     link, device, cloud --+--> every way: expected quality, expected time --rule--> chosen way, and why not the others
-    quality, deadline ----+
+    quality, time --------+
 
-The rule: among the ways that reach the quality within the deadline the quickest to the final answer; where none reaches
-it, the best quality within the deadline; where none meets the deadline, the quickest. Expected times are pessimistic:
+The rule: among the ways that reach the quality in time the quickest to the final answer; where none reaches it, the
+best quality in time; where none is in time, the quickest. Expected times are pessimistic:
 the rate is a low quantile of what was seen (:mod:`heliograph.edge.link_estimate`). Pure: no clock, no socket.
 """
 
@@ -22,7 +22,7 @@ from heliograph.strategies.base import Setting
 from heliograph.strategies.selection import needs_bundle
 
 LOCAL = "local"
-LONGEST_DEADLINE_S = 86_400.0
+LONGEST_ANSWER_WITHIN_S = 86_400.0
 
 QUESTION_BYTES = 72
 """QUESTION with a short text, websocket framing included."""
@@ -43,19 +43,19 @@ class Goal:
 
     Attributes:
         quality: expected share of answers that equal the uncompressed path's, 0 to 1.
-        deadline_s: seconds from the question to the final answer; None for no deadline.
+        answer_within_s: seconds from the question to the final answer; None for as long as it takes.
 
     Raises:
         UsageError: outside these bounds.
     """
 
     quality: float
-    deadline_s: float | None = None
+    answer_within_s: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.quality <= 1:
             raise UsageError
-        if self.deadline_s is not None and not 0 < self.deadline_s <= LONGEST_DEADLINE_S:
+        if self.answer_within_s is not None and not 0 < self.answer_within_s <= LONGEST_ANSWER_WITHIN_S:
             raise UsageError
 
 
@@ -181,7 +181,7 @@ def make_plan(curves: Curves, situation: Situation, goal: Goal) -> Plan:
         raise UsageError
     reaching = [c for c in every if c.quality >= goal.quality - _CLOSE_S and _in_time(c, goal)]
     timely = [c for c in every if _in_time(c, goal)]
-    limit = "" if goal.deadline_s is None else f" within {duration_text(goal.deadline_s)}"
+    limit = "" if goal.answer_within_s is None else f" within {duration_text(goal.answer_within_s)}"
     if reaching:
         chosen = min(reaching, key=lambda c: (c.total_s, -c.quality))
         rule = f"{len(reaching)} of {len(every)} ways reach {goal.quality:.0%}{limit}; the quickest of them"
@@ -256,7 +256,7 @@ def _crossing(link: LinkEstimate, payload_bytes: float) -> tuple[float, float]:
 
 
 def _in_time(candidate: Candidate, goal: Goal) -> bool:
-    return goal.deadline_s is None or candidate.total_s <= goal.deadline_s
+    return goal.answer_within_s is None or candidate.total_s <= goal.answer_within_s
 
 
 def _verdict(candidate: Candidate, chosen: Candidate, goal: Goal, reached: bool) -> str:

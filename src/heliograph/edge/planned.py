@@ -1,4 +1,4 @@
-"""Ask by plan: quality and deadline in; the device decides what to send, when to stop, and where the answer is made.
+"""Ask by plan: how good and how soon; the device decides what to send, when to stop, and where the answer is made.
 
 One question::
 
@@ -285,11 +285,11 @@ class PlannedClient:
         self._watch.failed(self._clock())
 
     def _patience_s(self, plan: Plan, timeout_s: float) -> float:
-        """How long to wait for the cloud alone: so long that a local answer would still meet the deadline."""
+        """How long to wait for the cloud alone: so long that a local answer would still be in time."""
         local = [c.total_s for c in plan.candidates if c.strategy == LOCAL]
-        if plan.goal.deadline_s is None or not local:
+        if plan.goal.answer_within_s is None or not local:
             return timeout_s
-        return min(timeout_s, max(_PATIENCE * plan.chosen.total_s, plan.goal.deadline_s - min(local)))
+        return min(timeout_s, max(_PATIENCE * plan.chosen.total_s, plan.goal.answer_within_s - min(local)))
 
     # ---- how long the device takes ---------------------------------------------------------------------
     def _note_encoding(self, way: Candidate, seconds: float) -> None:
@@ -374,6 +374,6 @@ def _loading(engine: str) -> str:
 
 def _rest_of(goal: Goal, spent_s: float) -> Goal:
     """The same quality in what is left of the time."""
-    if goal.deadline_s is None:
+    if goal.answer_within_s is None:
         return goal
-    return replace(goal, deadline_s=max(goal.deadline_s - spent_s, 0.001))
+    return replace(goal, answer_within_s=max(goal.answer_within_s - spent_s, 0.001))

@@ -163,8 +163,8 @@ class DeviceTrace:
                 for one in plan.candidates
             ],
         }
-        if goal.deadline_s is not None:
-            said["answer_within_ms"] = goal.deadline_s * _MS_PER_S
+        if goal.answer_within_s is not None:
+            said["answer_within_ms"] = goal.answer_within_s * _MS_PER_S
         self._sink("plan:made", said)
 
     def plan_failed(self, reason: str) -> None:
