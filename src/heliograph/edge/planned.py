@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -23,8 +23,10 @@ from heliograph.controllers.planner import LOCAL, Candidate, Goal, Plan, Situati
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device_times import DeviceTimes, state_path
 from heliograph.edge.link_estimate import LinkEstimator, LinkWatch
+from heliograph.edge.planned_report import PlannedReport, outcome_text
 from heliograph.edge.region import RegionSending
 from heliograph.edge.report import AskReport, Draft
+from heliograph.edge.tracing import DeviceTrace
 from heliograph.edge.watched import WatchedConnection
 from heliograph.errors import (
     BundleDamagedError,
@@ -35,6 +37,7 @@ from heliograph.errors import (
     TimedOutError,
 )
 from heliograph.question import DEFAULT_TIMEOUT_S, FIXED, NO_LIMIT, NO_REGION, Question
+from heliograph.tracing.table import TraceSink
 from heliograph.transport.liveness import OPENINGS
 
 if TYPE_CHECKING:
@@ -62,21 +65,6 @@ _RECONNECT_S = 10.0
 _LINK_ERRORS = (ServerUnreachableError, ServerBusyError, ConnectionLostError, TimedOutError)
 
 
-@dataclass(frozen=True)
-class PlannedReport:
-    """One planned question.
-
-    Attributes:
-        report: what it cost and what came back.
-        plan: the last plan made for it.
-        decisions: what was decided, in order, as sentences with their numbers.
-    """
-
-    report: AskReport
-    plan: Plan
-    decisions: tuple[str, ...] = field(default=())
-
-
 class PlannedClient:
     """A :class:`heliograph.edge.client.DeviceClient` that is told how good and how soon, not how.
 
@@ -89,7 +77,7 @@ class PlannedClient:
         region: policy by which the cloud asks for a region where the plan has one; None leaves such ways out.
         only: names of the strategies to choose from; None for all.
         clock: seconds, ascending.
-        key, on_retry: as of :class:`heliograph.edge.client.DeviceClient`.
+        key, on_retry, trace: as of :class:`heliograph.edge.client.DeviceClient`.
 
     Raises:
         BundleDamagedError: the bundle holds no curves, or damaged ones.
@@ -108,7 +96,9 @@ class PlannedClient:
         clock: Callable[[], float] = now_s,
         key: bytes = b"",
         on_retry: Callable[[HeliographError], None] | None = None,
+        trace: TraceSink | None = None,
     ) -> None:
+        self._trace = None if trace is None else DeviceTrace(trace)
         self._curves = curves or Curves.load(device.bundle.file(CURVES_FILE))
         self._times = times or DeviceTimes.load(state_path(device.bundle_hash))
         self._open_inner = open_connection
@@ -117,9 +107,11 @@ class PlannedClient:
         self._usable = frozenset(known if only is None else known & only)
         self._clock = clock
         reconnect_s = _RECONNECT_S if LOCAL in self._usable else None
-        self._client = DeviceClient(self._open, device, access_token, clock, reconnect_s, key=key, on_retry=on_retry)
+        self._client = DeviceClient(
+            self._open, device, access_token, clock, reconnect_s, key=key, on_retry=on_retry, trace=trace
+        )
         # answers while the other one waits
-        self._alone = DeviceClient(self._open, device, access_token, clock, key=key)
+        self._alone = DeviceClient(self._open, device, access_token, clock, key=key, trace=trace)
         self._link, self._watch = LinkEstimator(), LinkWatch()
         self._watched: WatchedConnection | None = None
         self._opening_s = 0.0
@@ -194,25 +186,29 @@ class PlannedClient:
         question = Question.of(question)
         plan = self.plan(photo, question.text, goal)
         decisions = [f"{plan.chosen.name}: {plan.rule}"]
+        if self._trace is not None:
+            on_plan = self._trace.planned_too(on_plan)
         if on_plan is not None:
             on_plan(plan)
         if plan.chosen.strategy == LOCAL:
             self._probe_if_due()
             report = await self._by_itself(photo, question, plan.chosen, timeout_s)
-            return PlannedReport(report, plan, (*decisions, _outcome(plan.chosen, report)))
+            return PlannedReport(report, plan, (*decisions, outcome_text(plan.chosen, report)))
         sending = asyncio.create_task(self._over_link(photo, question, plan.chosen, timeout_s, on_draft))
         try:
             await asyncio.wait((sending,), timeout=self._patience_s(plan, timeout_s))
             if LOCAL not in self._usable or (sending.done() and not _link_failed(sending)):
-                return PlannedReport(report := await sending, plan, (*decisions, _outcome(plan.chosen, report)))
+                return PlannedReport(report := await sending, plan, (*decisions, outcome_text(plan.chosen, report)))
             spent_s = self._clock() - started_s
             own = self.plan(photo, question.text, _rest_of(goal, spent_s), alone=True)
             decisions.append(f"{_why(sending)} after {duration_text(spent_s)}: the device answers by itself meanwhile")
+            if self._trace is not None:
+                self._trace.plan_failed(decisions[-1])
             if on_plan is not None:
                 on_plan(own)
             report = await self._first_of(sending, self._by_itself(photo, question, own.chosen, timeout_s))
             plan = own if report.strategy == LOCAL else plan
-            return PlannedReport(report, plan, (*decisions, _outcome(plan.chosen, report)))
+            return PlannedReport(report, plan, (*decisions, outcome_text(plan.chosen, report)))
         except _LINK_ERRORS:
             self._lost()
             raise
@@ -381,14 +377,3 @@ def _rest_of(goal: Goal, spent_s: float) -> Goal:
     if goal.answer_within_s is None:
         return goal
     return replace(goal, answer_within_s=max(goal.answer_within_s - spent_s, 0.001))
-
-
-def _outcome(way: Candidate, report: AskReport) -> str:
-    found = (
-        f"answered after {duration_text(report.final_ms / 1000)} (expected {duration_text(way.total_s)}) "
-        f"from {report.payload_bytes:,} payload bytes (expected {way.payload_bytes:,.0f})"
-    )
-    if not way.crop:
-        return found
-    kept = "the second answer is surer" if report.looked else "the first answer stands"
-    return f"{found}; {report.regions_sent} region sent, {kept}" if report.regions_sent else f"{found}; no region came"

@@ -26,7 +26,9 @@ from heliograph.serving.patience import DraftPatience
 from heliograph.serving.retention import Retention
 from heliograph.serving.scheduler import Scheduler
 from heliograph.serving.shared import Limits, Shared
+from heliograph.serving.tracing import CloudTrace
 from heliograph.serving.turns import Allowance, Turns
+from heliograph.tracing.table import TraceSink
 from heliograph.transport.base import ServedConnection
 
 
@@ -40,6 +42,8 @@ class CloudService:
         keys: of which a device must hold one; its sessions are authenticated then. Empty for sessions without.
         metrics: counters to keep; None for new ones.
         clock: seconds, ascending.
+        trace: takes the events of all sessions, such as :meth:`heliograph.tracing.writing.TraceWriter.record`; None for
+            no trace.
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class CloudService:
         keys: tuple[bytes, ...] = (),
         metrics: Metrics | None = None,
         clock: Callable[[], float] = now_s,
+        trace: TraceSink | None = None,
     ) -> None:
         limits, metrics = limits or Limits(), metrics or Metrics()
         self._observer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heliograph-observer")
@@ -66,6 +71,7 @@ class CloudService:
             Holdings(metrics, limits.max_held_bytes),
             clock=clock,
             keys=keys,
+            trace=None if trace is None else CloudTrace(trace, cloud.calibration),
         )
         self._working: list[asyncio.Task[None]] = []
 
