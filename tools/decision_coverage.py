@@ -25,7 +25,7 @@ LEFT_OUT = {
     "serving/accepting.py": "I/O: accepts connections for uvicorn",
     "serving/application.py": "I/O: the ASGI application, routes and the websocket's life",
     "serving/child.py": "I/O: a server in a process of its own",
-    "serving/connection.py": "I/O: pumps bytes between starlette's websocket and the session",
+    "serving/connection.py": "I/O: pumps messages between a connection and the session",
     "serving/guest.py": "I/O: what a connection tells the door",
     "serving/listening.py": "I/O: binds ports, raises the limit of open files",
     "serving/runner.py": "I/O: TLS files, ports and the model's folder at the start",
