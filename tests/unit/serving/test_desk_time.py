@@ -67,6 +67,22 @@ def test_a_region_has_its_time_from_when_it_was_found():
     assert Desk()._region_timeout_s == REGION_TIMEOUT_S == 20.0
 
 
+def test_the_next_draft_is_due_for_whoever_has_waited_longest_and_may_be_drafted():
+    talk = Talk()
+    talk.ask(0, 9)  # whose photo is not there
+    assert talk.desk.draft_due_s(2.0) == inf
+    talk.scripted(1, 0, Enough())
+    talk.photo(0, finish=False)
+    assert talk.desk.draft_due_s(2.0) == 2.0
+    talk.desk.decide(0)
+    assert talk.desk.draft_due_s(2.0) == inf  # a final answer does not wait
+    for number in (2, 3):
+        talk.now += 5.0
+        talk.scripted(number, number)
+        talk.photo(number, finish=False)
+    assert talk.desk.draft_due_s(2.0) == 7.0
+
+
 # ---- what is overdue ---------------------------------------------------------------------------------
 def test_a_question_is_overdue_when_neither_it_nor_its_photo_is_news():
     talk = Talk(now=10.0)
