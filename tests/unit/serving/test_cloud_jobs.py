@@ -8,6 +8,7 @@ import pytest
 
 from desk_talk import BOX, calibration
 from heliograph.codec.expectation import Expectation
+from heliograph.controllers.base import ENERGY, EXPECTATION
 from heliograph.controllers.confidence import Draft, signals_of
 from heliograph.controllers.region import Found
 from heliograph.controllers.region_policies import Price
@@ -26,6 +27,7 @@ from heliograph.serving import looking
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.jobs import UNKNOWN_PRICE, AnswerJob, Purpose
 from heliograph.serving.looking import FirstAnswer, region_of, scaled
+from heliograph.serving.measuring import Measured, measure
 from heliograph.types import Answer, EncodedImage, Grid, VisualTokens
 
 DRAFT = Answer("red", 0.5, 1.25, (7,))
@@ -242,3 +244,19 @@ def test_the_model_is_asked_to_forget_where_it_can(cloud, model):
     model.forget_questions = lambda: forgotten.append(1)
     cloud.forget_questions()
     assert forgotten == [1]
+
+
+# ---- what is measured ----------------------------------------------------------------------------------------
+def test_nothing_is_measured_but_what_is_read(calibrated, monkeypatch):
+    asked = []
+    monkeypatch.setattr(calibrated, "retained_energy", lambda encoded: asked.append("energy") or 0.5)
+    foretold = Expectation(0.1, 0.25)
+    answers = {"a": foretold, "b": None}
+    monkeypatch.setattr(calibrated, "expect", lambda encoded, text: asked.append(text) or answers[text])
+    encoded, questions = job().encoded, {4: "a", 5: "b"}
+    assert measure(calibrated, encoded, frozenset({ENERGY}), questions) == Measured(0.5, {})
+    assert asked == ["energy"]
+    assert measure(calibrated, encoded, frozenset({EXPECTATION}), questions) == Measured(None, {4: foretold})
+    assert asked == ["energy", "a", "b"]
+    assert measure(calibrated, encoded, frozenset(), questions) == Measured(None, {})
+    assert len(asked) == 3
