@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Pinned and installed first: a plain "pip install torch" may bring a CUDA build of several gigabytes.
 TORCH ?= torch==2.13.0
-# Two processes, a test file to each: some files share a costly fixture.
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# Two processes, a test file to each: some files share a costly fixture. In their own order: the slowest come first.
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false

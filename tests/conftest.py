@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-from heliograph.errors import DataMissingError
 from heliograph.reference import assets
+
+# How long a busy machine takes to make an example is no property of the code.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,9 @@ def tiny_qwen3_vl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     A grid for every photo's size, and two deeper levels beside the tokens. Copy it where it is to be changed.
     """
-    from heliograph.bench.data import data_folder
+    from data_at_hand import data_or_skip
 
-    try:
-        parts = data_folder("qwen3-vl-processor")
-    except DataMissingError:
-        pytest.skip("the processor's files are not at hand")
+    parts = data_or_skip("qwen3-vl-processor")
     from heliograph.bench.tiny_checkpoint import build_tiny_qwen3_vl
 
     return build_tiny_qwen3_vl(tmp_path_factory.mktemp("qwen3-vl"), parts)

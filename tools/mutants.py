@@ -41,7 +41,7 @@ ROOMS = (
     Room(
         "bench statistics",
         ("bench/stats.py", "bench/metrics.py", "bench/scores.py", "bench/exchange_model.py", "bench/loop_curves.py"),
-        ("tests/unit/bench",),
+        tuple(f"tests/unit/bench/test_{name}*.py" for name in ("stats", "metrics", "scores", "exchange", "loop")),
     ),
     Room("vlm", ("vlm/*.py",), ("tests/unit/vlm",)),
 )
@@ -62,8 +62,8 @@ def main() -> int:
         _judge(room, verdicts.open(chosen), verdicts, arguments)
         tallies[room.name] = verdicts.tally(chosen)
     _report(tallies)
-    if arguments.json:
-        _write(arguments.json, tallies, arguments.seed)
+    if arguments.json or arguments.publish:
+        _publish(arguments, tallies)
     return 0
 
 
@@ -77,6 +77,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="keep the verdicts of an earlier run of the same sample")
     parser.add_argument("--parts", type=Path, default=ROOT / "runs" / "mutants", help="where verdicts are kept")
     parser.add_argument("--json", type=Path, help="write the figures there, in the schema of the suites")
+    parser.add_argument("--decisions", type=Path, help="what tools/decision_coverage.py wrote: a figure beside these")
+    parser.add_argument("--publish", type=Path, metavar="FOLDER", help="tests.json, tests.md and the picture there")
     return parser.parse_args()
 
 
@@ -164,36 +166,19 @@ def _report(tallies: dict[str, Tally]) -> None:
     print(f"\n{'room':18} {'mutants':>8} {'killed':>8} {'share':>7}")
     for name, tally in tallies.items():
         print(f"{name:18} {tally.count:8} {tally.killed:8} {tally.share:7.1%}")
-    whole = _whole(tallies)
+    whole = Tally(sum(t.killed for t in tallies.values()), tuple(m for t in tallies.values() for m in t.survivors))
     print(f"{'all':18} {whole.count:8} {whole.killed:8} {whole.share:7.1%}")
 
 
-def _whole(tallies: dict[str, Tally]) -> Tally:
-    parts = tallies.values()
-    return Tally(sum(t.killed for t in parts), tuple(mutant for t in parts for mutant in t.survivors))
+def _publish(arguments: argparse.Namespace, tallies: dict[str, Tally]) -> None:
+    """Needs heliograph and, for the picture, its extra ``bench``; mutants alone need neither."""
+    from tests_suite import published, suite_result
 
-
-def _write(path: Path, tallies: dict[str, Tally], seed: int) -> None:
-    from heliograph.bench.results import Figure, Provenance, SuiteResult, Table
-    from heliograph.bench.stats import wilson_interval
-
-    whole = _whole(tallies)
-    worst = min(tallies.values(), key=lambda tally: tally.share)
-    figures = (
-        Figure(
-            "non-equivalent mutants killed",
-            whole.share,
-            wilson_interval(whole.killed, whole.count),
-            0.92,
-            0.97,
-            at_least=True,
-        ),
-        Figure("the same, worst room", worst.share, None, 0.85, 0.92, at_least=True),
-    )
-    body = tuple((n, str(t.count), str(t.killed), f"{100 * t.share:.1f}") for n, t in tallies.items())
-    table = Table("Mutants by room", ("room", "mutants", "killed", "%"), body)
-    notes = (f"{whole.count} mutants, sampled with seed {seed}.",)
-    SuiteResult("tests", Provenance.now(), (), {}, figures=figures, tables=(table,), notes=notes).write_json(path)
+    result = suite_result(tallies, arguments.seed, arguments.decisions)
+    if arguments.json:
+        result.write_json(arguments.json)
+    if arguments.publish:
+        published(result, arguments.publish)
 
 
 if __name__ == "__main__":

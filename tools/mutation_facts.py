@@ -7,6 +7,7 @@ so that after a change to one test file only that one is measured again.
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import hashlib
 import json
 import xml.etree.ElementTree as ElementTree
@@ -28,7 +29,7 @@ _USUAL_MODULES = (
 
 @dataclass(frozen=True)
 class Room:
-    """A part of the package and the tests that are to protect it."""
+    """A part of the package and the tests that are to protect it, as folders or patterns of files."""
 
     name: str
     sources: tuple[str, ...]
@@ -41,8 +42,12 @@ class Room:
 
     def test_files(self) -> list[str]:
         """Its test files, below the root."""
-        below = tuple(f"{folder}/" for folder in self.tests)
-        return [name for name in tracked_files() if name.startswith(below) and _is_test_file(name)]
+        return [
+            name
+            for name in tracked_files()
+            if _is_test_file(name)
+            and any(name.startswith(f"{part}/") or fnmatch.fnmatchcase(name, part) for part in self.tests)
+        ]
 
 
 @dataclass

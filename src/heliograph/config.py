@@ -7,6 +7,7 @@ from pathlib import Path
 
 from heliograph.errors import KeyFileError, TokenFileError
 from heliograph.reading.files import read_text
+from heliograph.reasons import FileFault
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -46,7 +47,7 @@ def read_access_tokens(path: Path, most_bytes: int = _MOST_TOKEN_FILE_BYTES) -> 
     lines = [line.strip() for line in text.splitlines()]
     tokens = tuple(line for line in lines if line and not line.startswith("#"))
     if not tokens:
-        raise TokenFileError().noted(f"{path}: there is no token in it.")
+        raise TokenFileError(FileFault.EMPTY).noted(f"{path}.")
     return tokens
 
 
@@ -63,7 +64,9 @@ def read_keys(path: Path) -> tuple[bytes, ...]:
     try:
         keys = tuple(bytes.fromhex(line) for line in lines if line and not line.startswith("#"))
     except ValueError as error:
-        raise KeyFileError().noted(f"{path}: a line is not hexadecimal.") from error
-    if not keys or not all(_SHORTEST_KEY_BYTES <= len(key) <= _LONGEST_KEY_BYTES for key in keys):
-        raise KeyFileError().noted(f"{path}: a key has 32 to 128 hexadecimal digits, one key a line.")
+        raise KeyFileError(FileFault.CONTENT).noted(f"{path}: a line is not hexadecimal.") from error
+    if not keys:
+        raise KeyFileError(FileFault.EMPTY).noted(f"{path}.")
+    if not all(_SHORTEST_KEY_BYTES <= len(key) <= _LONGEST_KEY_BYTES for key in keys):
+        raise KeyFileError(FileFault.CONTENT).noted(f"{path}: a key has 32 to 128 hexadecimal digits, one key a line.")
     return keys

@@ -1,13 +1,17 @@
 """Named errors. Each has a constant text, a stable name and a stable number for the wire.
 
 The text never contains input: what an attacker or a broken file sent must not come back in a log, a
-terminal or an ERROR frame. Details for a developer travel in ``__cause__`` only, those for the person at the command
-line (a name that was given there, what to try next) as notes, which the command line alone shows.
+terminal or an ERROR frame. Where one text covers several causes, the error is made with the one that it was, a constant
+of :mod:`heliograph.reasons`; ``reason`` says it in words and no frame carries it. Details for a developer travel in
+``__cause__`` only, those for the person at the command line (a name that was given there, what to try next) as notes,
+which the command line alone shows.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar, Self
+
+from heliograph.reasons import BundleFault, BundlePart, Fault, FileFault, ForgedFault, LinkFault, StreamFault, next_step
 
 
 class HeliographError(Exception):
@@ -17,19 +21,54 @@ class HeliographError(Exception):
         code: number on the wire (stable, never reused), 1 to 255.
         name: kebab-case name shown to people and tools.
         text: constant sentence that says what is wrong and, where possible, what to do.
+        reason: which of several causes it has, a constant phrase; empty where the text says all, and in an error that
+            came as a number from the other end.
     """
 
     code: ClassVar[int] = 1
     name: ClassVar[str] = "heliograph-error"
     text: ClassVar[str] = "Heliograph could not go on."
+    reason: str = ""
 
     def __init__(self) -> None:
         super().__init__(self.text)
+
+    def __str__(self) -> str:
+        return f"{self.text.removesuffix('.')}: {self.reason}." if self.reason else self.text
+
+    @classmethod
+    def received(cls) -> Self:
+        """The error as the other end told it: by its number alone, so without a reason."""
+        made = cls.__new__(cls)
+        HeliographError.__init__(made)
+        return made
 
     def noted(self, note: str) -> Self:
         """The same error with a sentence for the person at the command line; it never goes on the wire."""
         self.add_note(note)
         return self
+
+
+class FaultyError(HeliographError):
+    """Base of errors that are made with their reason.
+
+    Attributes:
+        fault: the reason, as programs compare it; None in an error that came from the other end.
+    """
+
+    fault: Fault | None = None
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__()
+        self.fault, self.reason = fault, str(fault)
+
+
+class FileError(FaultyError):
+    """Base of errors about one file that somebody named."""
+
+    def __init__(self, fault: FileFault) -> None:
+        super().__init__(fault)
+        self.reason = f"it {fault}"
 
 
 class UsageError(HeliographError):
@@ -43,12 +82,21 @@ class UnknownNameError(HeliographError):
 
     code, name, text = 3, "unknown-name", "There is no such name in this registry."
 
+    kind: str = ""
+    choices: tuple[str, ...] = ()
+
     def __init__(self, kind: str = "", choices: tuple[str, ...] = ()) -> None:
         super().__init__()
         self.kind, self.choices = kind, choices
 
     def __str__(self) -> str:
         return f"{self.text} Choose a {self.kind} from: {', '.join(self.choices)}." if self.choices else self.text
+
+
+class PlugInError(HeliographError):
+    """A package that adds a strategy, controller or the like is broken, or clashes with another one."""
+
+    code, name, text = 4, "plug-in", "A plug-in cannot be used; heliograph doctor says what is wrong with it."
 
 
 # ---- photos ----------------------------------------------------------------------------------------
@@ -95,8 +143,11 @@ class StreamTruncatedError(HeliographError):
     code, name, text = 30, "stream-truncated", "The stream ends before its header is complete."
 
 
-class StreamDamagedError(HeliographError):
-    code, name, text = 31, "stream-damaged", "The stream is damaged: a checksum or a length does not fit."
+class StreamDamagedError(FaultyError):
+    code, name, text = 31, "stream-damaged", "The stream is damaged."
+
+    def __init__(self, fault: StreamFault) -> None:
+        super().__init__(fault)
 
 
 class StreamVersionError(HeliographError):
@@ -111,12 +162,20 @@ class BundleMismatchError(HeliographError):
     )
 
 
-class BundleDamagedError(HeliographError):
-    code, name, text = (
-        34,
-        "bundle-damaged",
-        "The bundle folder is incomplete or does not match the hashes in its manifest.",
-    )
+class BundleDamagedError(FaultyError):
+    """The bundle, or the part of it that is needed, cannot be used.
+
+    Attributes:
+        part: which part of the bundle; None in an error that came from the other end.
+    """
+
+    code, name, text = 34, "bundle-damaged", "The bundle is incomplete or damaged."
+    part: BundlePart | None = None
+
+    def __init__(self, part: BundlePart, fault: FileFault | BundleFault) -> None:
+        super().__init__(fault)
+        self.part = part
+        self.reason = f"{part.value} {fault}; {next_step(fault)}"
 
 
 class ShapeError(HeliographError):
@@ -131,13 +190,11 @@ class CodecMissingError(HeliographError):
     code, name, text = 37, "codec-missing", "The bundle holds no codec of this kind; export it with this codec."
 
 
-class StreamForgedError(HeliographError):
-    code, name, text = (
-        38,
-        "stream-forged",
-        "The stream does not carry the authentication of the shared key: it was changed on its way, or the ends hold "
-        "different keys.",
-    )
+class StreamForgedError(FaultyError):
+    code, name, text = 38, "stream-forged", "The stream does not carry the authentication of the shared key."
+
+    def __init__(self, fault: ForgedFault) -> None:
+        super().__init__(fault)
 
 
 # ---- wire ------------------------------------------------------------------------------------------
@@ -182,6 +239,7 @@ class ServerUnreachableError(HeliographError):
     """``proxied`` where the way there is a proxy that the environment names."""
 
     code, name, text = 50, "server-unreachable", "The server cannot be reached."
+    proxied: bool = False
 
     def __init__(self, *, proxied: bool = False) -> None:
         super().__init__()
@@ -204,19 +262,23 @@ class TimedOutError(HeliographError):
     code, name, text = 53, "timed-out", "No answer came in time."
 
 
-class LinkTraceError(HeliographError):
+class LinkTraceError(FaultyError):
     code, name, text = 54, "link-trace", "The link description or trace file cannot be understood."
 
+    def __init__(self, fault: LinkFault | FileFault) -> None:
+        super().__init__(fault)
+        self.reason = f"the trace file {fault}" if isinstance(fault, FileFault) else str(fault)
 
-class TlsFilesError(HeliographError):
+
+class TlsFilesError(FileError):
     code, name, text = 56, "tls-files", "The TLS certificate or key cannot be read, or they do not belong together."
 
 
-class TokenFileError(HeliographError):
+class TokenFileError(FileError):
     code, name, text = 57, "token-file", "The token file cannot be read or holds no usable access token."
 
 
-class KeyFileError(HeliographError):
+class KeyFileError(FileError):
     code, name, text = 58, "key-file", "The key file cannot be read or holds no usable key."
 
 
@@ -250,6 +312,7 @@ class MissingExtraError(HeliographError):
     """An optional dependency is not installed; ``extra`` names the pip extra that brings it."""
 
     code, name, text = 63, "missing-extra", "An optional part is not installed."
+    extra: str = ""
 
     def __init__(self, extra: str = "") -> None:
         super().__init__()
@@ -263,12 +326,8 @@ class DataMissingError(HeliographError):
     code, name, text = 64, "data-missing", "A data folder that this needs is not there."
 
 
-class FileUnreadableError(HeliographError):
-    code, name, text = (
-        65,
-        "file-unreadable",
-        "An input file is not there, cannot be read or does not hold what it should.",
-    )
+class FileUnreadableError(FileError):
+    code, name, text = 65, "file-unreadable", "An input file cannot be used."
 
 
 class OutputUnwritableError(HeliographError):
@@ -315,6 +374,7 @@ def all_errors() -> dict[int, type[HeliographError]]:
     todo: list[type[HeliographError]] = [HeliographError]
     while todo:
         cls = todo.pop()
-        found[cls.code] = cls
+        if "code" in vars(cls):
+            found[cls.code] = cls
         todo.extend(cls.__subclasses__())
     return dict(sorted(found.items()))

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
@@ -67,13 +68,13 @@ def is_hub_id(name: str) -> bool:
     return bool(_HUB_ID.fullmatch(name)) and "--" not in name and ".." not in name and not name.endswith(".git")
 
 
-def locate(name: str, revision: str | None, error: type[HeliographError]) -> Found:
+def locate(name: str, revision: str | None, error: Callable[[], HeliographError]) -> Found:
     """Where the files of a name lie.
 
     Args:
         name: folder or hub id.
         revision: branch, tag or commit on the hub; None for the main one.
-        error: of the command; what it says on the command line names the name and what to do.
+        error: makes that of the command; what it says on the command line names the name and what to do.
 
     Raises:
         HeliographError: ``error``, with a note.

@@ -46,7 +46,9 @@ class Question:
         target: of the controller, 0 to 255. ``energy``: retained share times 255; ``push`` and ``pull``: quality times
             255; ``fixed``: code of a byte budget. None takes the one in :data:`DEFAULT_TARGETS`.
         confidence: what ``push`` judges an answer by.
-        byte_budget: payload bytes of the photo at most; None for no bound.
+        byte_budget: payload bytes at most, of the photo and its regions, headers included; None for no bound. It
+            travels as a code, rounded down by up to 6 %. What an earlier question sent of the photo counts, and what is
+            sent again after a connection broke. A region that does not fit whole is not sent.
         answer_within_s: seconds from the question to the answer that the cloud aims at; None for no such aim.
         region: policy by which the cloud may ask for a crop of the original photo.
         max_answer_tokens: 1 to 1024.

@@ -10,12 +10,18 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.boxes import PixelBox
+
 FloatArray = npt.NDArray[np.float32]
+
+Reporter = Callable[[str], None]
+"""Receives a line of text at each stage of a long run."""
 
 LARGEST_TOKEN = 2.0**30
 """Bound of a visual token's values, which are tens or hundreds in working models.
@@ -33,7 +39,6 @@ it below 2**12 each, makes 2**56, whose square, summed over 2**16 channels, floa
 
 MOST_SURE_OF_NOTHING = 0.01
 """The confidence that an empty answer has at most."""
-
 
 LARGEST_LOGIT = 2.0**16
 """Bound of logits, which are tens in working models.
@@ -166,7 +171,7 @@ class QuestionRecord:
             ``small-print``, ``description`` or an external task's name.
         question: text as asked.
         answer: the exact expected answer.
-        box: (left, top, right, bottom) in photo pixels of what the question needs to see; None if everything.
+        box: what the question needs to see; None if everything.
         accepted: further answers that count as right.
     """
 
@@ -174,5 +179,5 @@ class QuestionRecord:
     task: str
     question: str
     answer: str
-    box: tuple[int, int, int, int] | None = None
+    box: PixelBox | None = None
     accepted: tuple[str, ...] = field(default=())

@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from heliograph.bench.data import data_folder
+from data_at_hand import data_or_skip
 from heliograph.cli.main import main
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
-from heliograph.errors import DataMissingError
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.runner import BackgroundServer, load_cloud
 from heliograph.types import Grid
@@ -34,10 +33,7 @@ Say = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="module")
 def folders(tiny_qwen3_vl: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A tiny Qwen3-VL with deepstack behind its real tokenizer and processor, and real photos."""
-    try:
-        photos = data_folder("textvqa-dev")
-    except DataMissingError:
-        pytest.skip("photos are not at hand")
+    photos = data_or_skip("textvqa-dev")
     chosen = tmp_path_factory.mktemp("photos")
     for path in sorted((photos / "photos").iterdir())[:PHOTOS]:
         shutil.copyfile(path, chosen / path.name)

@@ -14,15 +14,39 @@ import heliograph
 
 PACKAGE = Path(heliograph.__file__).parent
 
-SHARED = ("types", "question", "errors", "reading", "registry", "clock", "config", "prompt_text", "hub")
+SHARED = (
+    "types",
+    "boxes",
+    "question",
+    "errors",
+    "reasons",
+    "reading",
+    "registry",
+    "clock",
+    "config",
+    "prompt_text",
+    "hub",
+)
 DEVICE_ROOMS = ("protocol", "codec", "controllers", "strategies", "tracing", "transport", "edge")
 REFUSED = ("torch", "transformers", "ray")
 
 # From the innermost room outwards; a room may import those before it.
 ORDER = (
-    *("errors", "reading", "types", "question", "clock", "registry", "config", "prompt_text", "hub"),
+    *(
+        "reasons",
+        "errors",
+        "reading",
+        "boxes",
+        "types",
+        "question",
+        "clock",
+        "registry",
+        "config",
+        "prompt_text",
+        "hub",
+    ),
     *("protocol", "codec", "strategies", "controllers", "tracing", "transport", "edge"),
-    *("reference", "vlm", "training", "serving", "bench", "cli"),
+    *("reference", "vlm", "training", "serving", "testing", "bench", "cli"),
 )
 
 IMPORT_ALL = """

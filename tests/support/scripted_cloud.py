@@ -15,6 +15,7 @@ from heliograph.edge.device import Device
 from heliograph.errors import HeliographError
 from heliograph.protocol.events import Event, ImageFinished, QuestionAsked, SegmentReceived
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
+from heliograph.protocol.images import SessionMemory
 from heliograph.protocol.session import CloudSession
 from heliograph.strategies.base import Setting
 from heliograph.strategies.selection import needs_bundle
@@ -61,18 +62,25 @@ class Cloud:
         behave: called with every event.
         tokens: access tokens, one of which a device must show; none lets every device in.
         session_token: given to devices, to go on with; empty gives none.
+        keeps: whether a session whose connection broke can go on over the next one.
         shown: session tokens that devices showed.
     """
 
     behave: Behaviour
     tokens: frozenset[str] = frozenset()
     session_token: bytes = b""
+    keeps: bool = False
     shown: list[bytes] = field(default_factory=list)
     heard: list[Event] = field(default_factory=list)
     connections: list[MemoryConnection] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     session: CloudSession = field(init=False)
     question_id: int = -1
+    _memory: SessionMemory | None = None
+
+    def _recall(self, token: bytes) -> SessionMemory | None:
+        self.shown.append(token)
+        return self._memory if self.keeps else None
 
     async def open(self) -> Connection:
         """The device's end of a new connection."""
@@ -82,21 +90,24 @@ class Cloud:
         return device_end
 
     async def _serve(self, connection: MemoryConnection) -> None:
-        self.session = CloudSession(
-            b"", self.tokens, session_token=self.session_token, recall=self.shown.append, needs_bundle=needs_bundle
+        session = CloudSession(
+            b"", self.tokens, session_token=self.session_token, recall=self._recall, needs_bundle=needs_bundle
         )
-        while not self.session.closed:
+        while not session.closed:
             try:
                 data = await connection.receive()
             except HeliographError:
                 data = b""
-            for event in self.session.receive(data, now_s()):
+            for event in session.receive(data, now_s()):
+                self.session = session
                 self.heard.append(event)
                 if isinstance(event, QuestionAsked):
                     self.question_id = event.question_id
+                if not session.closed:
+                    self._memory = session.memory
                 await self.behave(self, event)
             try:
-                await connection.send(self.session.bytes_to_send())
+                await connection.send(session.bytes_to_send())
             except HeliographError:
                 return
 

@@ -33,6 +33,7 @@ from heliograph.bench.tasks import Item, scene_items
 from heliograph.codec.bundle import Bundle
 from heliograph.codec.calibration import COMBINED, CONFIDENCES, Calibration
 from heliograph.errors import BundleDamagedError
+from heliograph.reasons import BundleFault, BundlePart
 from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.training.calibration.collect import Judge, PrefixAnswers, collect, kept_or_collected
 from heliograph.training.calibration.report import AGREES, RIGHT
@@ -101,7 +102,7 @@ class LoopSuite:
         provenance = Provenance.now()
         bundle = Bundle.load(self._bundle_folder or shipped_bundle_folder())
         if bundle.calibration is None:
-            raise BundleDamagedError
+            raise BundleDamagedError(BundlePart.CALIBRATION, BundleFault.UNNAMED)
         scenes = SCENES if limit is None else max(2, -(-limit // _QUESTIONS_PER_SCENE))
         start = TEST_START if seed_start is None else seed_start
         with Progress(quiet) as progress:

@@ -13,6 +13,7 @@ from heliograph.bench.region_policies import Chance, Played, Questions, play, sp
 from heliograph.bench.region_trials import SMALL_PRINT, CropTrial
 from heliograph.bench.results import Figure, Row, Table
 from heliograph.bench.stats import Interval
+from heliograph.boxes import PixelBox
 from heliograph.controllers.region_calibrated import Calibrated
 from heliograph.controllers.region_policies import Price, least_chance
 from heliograph.training.region_choice import Tried
@@ -221,9 +222,9 @@ def settings_table(tried: Sequence[Tried]) -> Table:
     )
 
 
-def _contains_centre(box: Sequence[int], region: Sequence[int]) -> bool:
-    x, y = (region[0] + region[2]) / 2, (region[1] + region[3]) / 2
-    return box[0] <= x < box[2] and box[1] <= y < box[3]
+def _contains_centre(box: PixelBox, region: PixelBox) -> bool:
+    x, y = (region.left + region.right) / 2, (region.top + region.bottom) / 2
+    return box.left <= x < box.right and box.top <= y < box.bottom
 
 
 def _percents(found: tuple[float, Interval | None]) -> tuple[float, Interval | None]:

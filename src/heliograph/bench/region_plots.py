@@ -14,6 +14,7 @@ from PIL import Image
 from heliograph.bench.plots import new_figure, save
 from heliograph.bench.region_policies import Played, Questions
 from heliograph.bench.region_trials import SMALL_PRINT, Trial
+from heliograph.boxes import PixelBox
 
 _BOX, _REGION = "#0072B2", "#D55E00"
 _STYLES: dict[str, tuple[str, str]] = {
@@ -91,7 +92,7 @@ def _draw_crop(axes: Any, one: ShownPhoto) -> None:
     )
 
 
-def _outline(axes: Any, box: tuple[int, int, int, int], colour: str, width: float) -> None:
+def _outline(axes: Any, box: PixelBox, colour: str, width: float) -> None:
     from matplotlib.patches import Rectangle
 
     left, top, right, bottom = box

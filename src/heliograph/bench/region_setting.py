@@ -15,8 +15,8 @@ from PIL import Image
 from heliograph.bench.progress import Progress
 from heliograph.bench.region_plan import RegionPlan, region_plan
 from heliograph.bench.region_trials import SMALL_PRINT
+from heliograph.boxes import PixelBox
 from heliograph.codec.bundle import REGION, Bundle
-from heliograph.controllers.region import Box
 from heliograph.reference.questions import questions
 from heliograph.reference.render import render_plan
 from heliograph.reference.scenes import plan_scene
@@ -25,7 +25,7 @@ from heliograph.types import QuestionRecord
 from heliograph.vlm.loading import REFERENCE
 from heliograph.vlm.model import VisionLanguageModel
 
-Plate = tuple[Image.Image, QuestionRecord, Box]
+Plate = tuple[Image.Image, QuestionRecord, PixelBox]
 """A photo, a question about its small print, and where that is."""
 
 

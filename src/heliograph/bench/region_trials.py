@@ -21,9 +21,10 @@ from heliograph.bench.metrics import score
 from heliograph.bench.runner import SHORT_ANSWER_TOKENS
 from heliograph.bench.tasks import Item
 from heliograph.bench.tools import Bench
+from heliograph.boxes import PixelBox
 from heliograph.codec.calibration import Signals
 from heliograph.controllers.confidence import Draft, signals_of
-from heliograph.controllers.region import Box, Found, holds
+from heliograph.controllers.region import Found, holds
 from heliograph.controllers.region_policies import FirstLook
 from heliograph.controllers.region_random_box import RandomBox
 from heliograph.registry import STRATEGIES
@@ -171,10 +172,10 @@ class Trials:
         """What the first stage restores."""
         return self._first.sent(self._bench, photo)[0]
 
-    def _crop(self, photo: Image.Image, box: Box) -> tuple[VisualTokens, int]:
+    def _crop(self, photo: Image.Image, box: PixelBox) -> tuple[VisualTokens, int]:
         return self._way.sent(self._bench, photo.crop(box))
 
-    def _random_box(self, item: Item, question: str, found: Found) -> Box:
+    def _random_box(self, item: Item, question: str, found: Found) -> PixelBox:
         key = f"{item.image_id} {question}".encode()
         return RandomBox().box(FirstLook(0.0, None, found, item.photo.size, key))
 
@@ -189,7 +190,7 @@ def _second(record: QuestionRecord, answer: Answer, payload_bytes: int) -> Secon
 def refined(
     restored: VisualTokens,
     true_tokens: VisualTokens,
-    box: Box,
+    box: PixelBox,
     photo_size: tuple[int, int],
     bits: int,
     most_bytes: int | None = None,
@@ -201,7 +202,7 @@ def refined(
 
     Args:
         restored, true_tokens: (N, D) in the cloud and on the device.
-        box: in photo pixels.
+        box: of the photo.
         photo_size: width and height.
         bits: 4 or 8 a value.
         most_bytes: only so many tokens, at least one, nearest to the box's centre; None for all that it touches.
@@ -217,7 +218,7 @@ def refined(
     return VisualTokens(values, grid), sum(map(len, records))
 
 
-def touched_cells(box: Box, photo_size: tuple[int, int], rows: int, columns: int) -> np.ndarray:
+def touched_cells(box: PixelBox, photo_size: tuple[int, int], rows: int, columns: int) -> np.ndarray:
     """Row-major numbers of the cells that a box touches, those nearest to its centre first."""
     width, height = photo_size[0] / columns, photo_size[1] / rows
     across = range(int(box[0] // width), min(int(np.ceil(box[2] / width)), columns))
@@ -239,7 +240,10 @@ class CropTrial:
 
 
 def try_ways(
-    trials: Trials, bench: Bench, ways: Iterable[CropWay], plates: Sequence[tuple[Image.Image, QuestionRecord, Box]]
+    trials: Trials,
+    bench: Bench,
+    ways: Iterable[CropWay],
+    plates: Sequence[tuple[Image.Image, QuestionRecord, PixelBox]],
 ) -> list[CropTrial]:
     """Each way on the same crops.
 

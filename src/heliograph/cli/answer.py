@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph.cli.command import EXIT_DONE, Command, answer_tokens, note, say, whole_number
-from heliograph.cli.files import read_file
+from heliograph.cli.files import read_file, stream_named
 from heliograph.cli.key_option import add_key_option, all_keys
 from heliograph.cli.photo_options import add_bundle_option, open_bundle
 from heliograph.cli.serve import add_model_option
@@ -39,7 +39,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from heliograph.codec.container import carries_tags, read_stream
 
     keys, data = all_keys(arguments), read_file(arguments.file)
-    encoded = read_stream(data, keys)
+    with stream_named(arguments.file):
+        encoded = read_stream(data, keys)
     if carries_tags(data) and not keys:
         note(arguments, "the file is authenticated, but nobody checks it without --key-file")
     if arguments.segments is not None:

@@ -8,10 +8,26 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from heliograph.errors import OutputUnwritableError
+from heliograph.errors import (
+    OutputUnwritableError,
+    StreamDamagedError,
+    StreamForgedError,
+    StreamTruncatedError,
+    StreamVersionError,
+)
 from heliograph.reading.files import read_bytes
 
 MAX_STREAM_FILE_BYTES = 1 << 28
+
+
+@contextlib.contextmanager
+def stream_named(path: Path) -> Iterator[None]:
+    """Errors of a stream file say which one it was: the path stays on this terminal."""
+    try:
+        yield
+    except (StreamTruncatedError, StreamDamagedError, StreamVersionError, StreamForgedError) as error:
+        error.add_note(f"{path}.")
+        raise
 
 
 def read_file(path: Path, most_bytes: int = MAX_STREAM_FILE_BYTES) -> bytes:

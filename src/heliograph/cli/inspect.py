@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from heliograph.cli.answer import answer_differs, matching_bundle
 from heliograph.cli.command import EXIT_DONE, Command, say
-from heliograph.cli.files import read_file
+from heliograph.cli.files import read_file, stream_named
 from heliograph.cli.key_option import add_key_option, all_keys
 from heliograph.cli.photo_options import add_bundle_option
 from heliograph.cli.text import byte_count, table
@@ -39,7 +39,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
     keys = all_keys(arguments)
     data = read_file(arguments.file)
-    encoded = read_stream(data, keys)
+    with stream_named(arguments.file):
+        encoded = read_stream(data, keys)
     facts: dict[str, Any] = {
         "strategy": encoded.strategy,
         "file_bytes": len(data),

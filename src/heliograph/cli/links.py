@@ -15,6 +15,7 @@ from heliograph.cli.text import printable
 from heliograph.config import read_access_tokens
 from heliograph.errors import FileUnreadableError, HeliographError, TlsFilesError, TokenFileError, UsageError
 from heliograph.reading.files import check_regular
+from heliograph.reasons import FileFault
 
 if TYPE_CHECKING:
     from heliograph.transport.base import Connection
@@ -39,11 +40,11 @@ def opener_of(arguments: argparse.Namespace) -> tuple[Callable[[], Awaitable[Con
         UsageError: an address that is none, a certificate without its key, or one for a server without TLS.
     """
     from heliograph.transport.links import parse_link
-    from heliograph.transport.opening_errors import check_address
+    from heliograph.transport.opening import check_transport
 
     link = parse_link(arguments.link) if arguments.link else None
     token = read_access_tokens(arguments.token_file)[0] if arguments.token_file else ""
-    check_address(arguments.server)
+    check_transport(arguments.server)
     needs(arguments, "--tls-client-cert", "--tls-client-key")
     needs(arguments, "--tls-client-key", "--tls-client-cert")
     context = tls_context(arguments.tls_ca, arguments.tls_client_cert, arguments.tls_client_key)
@@ -51,14 +52,16 @@ def opener_of(arguments: argparse.Namespace) -> tuple[Callable[[], Awaitable[Con
         option = "--tls-ca" if arguments.tls_client_cert is None else "--tls-client-cert"
         raise UsageError().noted(f"{option} is for wss:// alone, and --server is {arguments.server}.")
     if not (token.isascii() and token.isprintable()):
-        raise TokenFileError().noted(f"{arguments.token_file}: a device's token has printable ASCII characters alone.")
+        raise TokenFileError(FileFault.CONTENT).noted(
+            f"{arguments.token_file}: only printable ASCII in a device's token."
+        )
     if token and is_in_the_clear(arguments.server):
         warn("the access token travels unencrypted, and whoever sees it can use it: prefer wss://")
     return connection_opener(arguments.server, token, context, link), token
 
 
 def retry_notes(arguments: argparse.Namespace) -> Callable[[HeliographError], None]:
-    """What says on standard error why a connection is tried again: every reason once, so that a deadline of minutes is
+    """What says on standard error why a connection is tried again: every reason once, so that a timeout of minutes is
     not spent in silence on a set-up that cannot work."""
     known: set[str] = set()
 
@@ -114,13 +117,13 @@ def tls_context(
     try:
         context = ssl.create_default_context(cafile=None if authority is None else str(authority))
     except (OSError, ssl.SSLError) as error:
-        raise FileUnreadableError from error
+        raise FileUnreadableError(FileFault.CONTENT).noted(f"--tls-ca {authority}: no certificates in PEM.") from error
     if client_cert is not None:
         try:
             # An encrypted key would ask for its pass phrase on the terminal: refuse it instead.
             context.load_cert_chain(client_cert, client_key, password=lambda: b"")
         except (OSError, ValueError) as error:
-            raise TlsFilesError from error
+            raise TlsFilesError(FileFault.CONTENT).noted(f"{client_cert}, {client_key}.") from error
     return context
 
 
@@ -130,16 +133,16 @@ def connection_opener(
     """What :class:`heliograph.edge.client.DeviceClient` opens its connection with.
 
     Args:
-        server: ``ws://`` or ``wss://`` address.
+        server: address; its scheme names the transport.
         token: access token, empty for none.
         context: for ``wss``.
         link: rate and delay to imitate; None for the network as it is.
     """
+    from heliograph.transport.opening import open_connection
     from heliograph.transport.shaped import open_shaped
-    from heliograph.transport.websocket_client import open_websocket
 
     async def on_the_network() -> Connection:
-        return await open_websocket(server, token, context if _is_encrypted(server) else None)
+        return await open_connection(server, token, context if _is_encrypted(server) else None)
 
     async def opener() -> Connection:
         return await on_the_network() if link is None else await open_shaped(on_the_network, link)

@@ -20,6 +20,7 @@ _TITLES = {
     "region": "Looking again: crops of what the question is about",
     "planner": "The planner: what to send over replayed links",
     "hardening": "Hardening: strangers, forgetful networks, odd files",
+    "tests": "The tests: which small wrong changes they notice",
 }
 
 

@@ -24,6 +24,9 @@ class Codec(Protocol):
     files: ClassVar[tuple[str, ...]]
     """Names of the files that ``save`` writes; no two kinds share one."""
 
+    learned: ClassVar[bool]
+    """Trained, so that a bundle that holds it and a closed form prefers it."""
+
     @property
     def hidden_size(self) -> int:
         """D of the tokens that it was made for."""
@@ -34,7 +37,8 @@ class Codec(Protocol):
 
         Args:
             tokens: finite values; D as the codec was fitted.
-            max_bytes: upper bound of header plus segments in bytes; the stream simply ends earlier.
+            max_bytes: upper bound of header plus segments in bytes; the stream simply ends earlier. Below the header it
+                is the header alone.
 
         Raises:
             ShapeError: N or D do not fit, or a value is not finite.

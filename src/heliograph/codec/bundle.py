@@ -27,7 +27,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -45,6 +45,7 @@ from heliograph.errors import (
 from heliograph.hub import download, locate
 from heliograph.reading.files import open_regular
 from heliograph.reading.json_values import read_json_object
+from heliograph.reasons import BundleFault, BundlePart, FileFault
 from heliograph.registry import CODECS
 from heliograph.types import Grid
 
@@ -59,7 +60,6 @@ MEASURED = (CALIBRATION, CURVES, REGION)
 """Files with what was measured of a model and its codecs: they go where the codecs go; both ends may differ in them."""
 CARD = "README.md"
 
-_LEARNED = "meta"
 _MAX_MANIFEST_BYTES = 1 << 20
 _MAX_PREPROCESSING_BYTES = 1 << 20
 _MAX_FILE_BYTES = 1 << 34
@@ -69,6 +69,10 @@ _CHUNK = 1 << 20
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _UNKNOWN_MODEL = ""
+_MOST_SHOWN = 60
+
+_manifest_damaged = partial(BundleDamagedError, BundlePart.MANIFEST)
+_file_damaged = partial(BundleDamagedError, BundlePart.FILE)
 
 
 class Bundle:
@@ -103,16 +107,16 @@ class Bundle:
         """
         folder = Path(folder)
         try:
-            manifest = _read_json(_index(folder), _MAX_MANIFEST_BYTES)
+            manifest = _read_json(_index(folder), BundlePart.MANIFEST, _MAX_MANIFEST_BYTES)
             _check_manifest(manifest)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BundleDamagedError from error
+            raise _manifest_damaged(FileFault.CONTENT) from error
         for name, digest in manifest["files"].items():
             if _file_digest(folder / name) != digest:
-                raise BundleDamagedError
+                raise _file_damaged(BundleFault.HASH).noted(f"{folder / name}.")
         for name in manifest["files"]:
-            if name.endswith(NETWORK_SUFFIX) and not external_files(folder / name) <= manifest["files"].keys():
-                raise BundleDamagedError
+            if name.endswith(NETWORK_SUFFIX):
+                _check_external(folder / name, manifest["files"])
         return cls(folder, manifest)
 
     @classmethod
@@ -127,13 +131,13 @@ class Bundle:
             BundleDamagedError: as :meth:`load`; or the hub has none of that name, or cannot be reached.
             MissingExtraError: a hub id, and huggingface_hub is not installed.
         """
-        found = locate(str(source), revision, BundleDamagedError)
+        found = locate(str(source), revision, partial(BundleDamagedError, BundlePart.BUNDLE, FileFault.MISSING))
         if found.is_folder:
             return cls.load(Path(found.source))
         try:
             folder = download(found)
         except Exception as error:  # network, name and permissions fail in many ways of the library's own
-            raise BundleDamagedError from error
+            raise BundleDamagedError(BundlePart.BUNDLE, BundleFault.UNREACHABLE) from error
         return cls.load(_without_links(folder))
 
     def save_pretrained(self, folder: Path) -> None:
@@ -171,7 +175,7 @@ class Bundle:
         if name not in MEASURED:
             raise UsageError
         index = _index(self.folder)
-        manifest = _read_json(index, _MAX_MANIFEST_BYTES)
+        manifest = _read_json(index, BundlePart.MANIFEST, _MAX_MANIFEST_BYTES)
         (self.folder / name).write_text(json.dumps(values) + "\n", encoding="utf-8")
         manifest["files"][name] = _file_digest(self.folder / name)
         _write_manifest(index, manifest)
@@ -190,13 +194,19 @@ class Bundle:
             try:
                 self._codecs[kind] = CODECS.load(kind).load(self.folder)
             except UnknownNameError as error:
-                raise BundleDamagedError from error
+                raise _manifest_damaged(BundleFault.UNKNOWN).noted(
+                    f"{self.folder}: the codec {kind[:_MOST_SHOWN]!r}."
+                ) from error
+            except BundleDamagedError as error:
+                error.add_note(f"{self.folder}: the codec {kind}.")
+                raise
         return self._codecs[kind]
 
     @property
     def preferred_codec(self) -> str:
         """The kind that strategies take where none is named: the learned codec, else the first one."""
-        return _LEARNED if _LEARNED in self.codec_kinds else self.codec_kinds[0]
+        known = (kind for kind in self.codec_kinds if kind in CODECS.names())
+        return next((kind for kind in known if CODECS.load(kind).learned), self.codec_kinds[0])
 
     @property
     def codecs(self) -> dict[str, Codec]:
@@ -219,7 +229,7 @@ class Bundle:
             BundleDamagedError: the manifest does not name it.
         """
         if name not in self._files:
-            raise BundleDamagedError
+            raise _file_damaged(BundleFault.UNNAMED).noted(f"{self.folder}: {name}.")
         return self.folder / name
 
     @property
@@ -253,8 +263,8 @@ class Bundle:
             BundleDamagedError: the bundle has none, or it is not a JSON object.
         """
         if PREPROCESSING not in self._files:
-            raise BundleDamagedError
-        return _read_json(self.folder / PREPROCESSING, _MAX_PREPROCESSING_BYTES)
+            raise BundleDamagedError(BundlePart.PREPROCESSING, BundleFault.UNNAMED)
+        return _read_json(self.folder / PREPROCESSING, BundlePart.PREPROCESSING, _MAX_PREPROCESSING_BYTES)
 
 
 def write_bundle(
@@ -298,7 +308,7 @@ def write_bundle(
         names.add(PREPROCESSING)
     for source, name in [*([(encoder, ENCODER)] if encoder else []), *((path, path.name) for path in extra_files)]:
         if not _FILE_NAME.fullmatch(name) or name in (MANIFEST, CONFIG):
-            raise BundleDamagedError
+            raise _manifest_damaged(BundleFault.NAME).noted(f"{name}.")
         if source.resolve() != (folder / name).resolve():
             shutil.copyfile(source, folder / name)
         names.add(name)
@@ -343,41 +353,56 @@ def _without_links(folder: Path) -> Path:
 
 def _check_manifest(manifest: Any) -> None:
     """Refuse what this version does not write; nothing is read from disk on behalf of the manifest before."""
+    if manifest["format"] != FORMAT:
+        raise _manifest_damaged(BundleFault.FORMAT)
     files, sides, codecs = manifest["files"], manifest["grid"], manifest["codecs"]
-    if manifest["format"] != FORMAT or not isinstance(codecs, list) or len(files) > _MAX_FILES:
-        raise BundleDamagedError
-    if not 1 <= len(codecs) <= _MAX_CODECS or not all(isinstance(kind, str) for kind in codecs):
-        raise BundleDamagedError
+    if not isinstance(codecs, list) or not codecs or not all(isinstance(kind, str) for kind in codecs):
+        raise _manifest_damaged(FileFault.CONTENT)
+    if len(files) > _MAX_FILES or len(codecs) > _MAX_CODECS:
+        raise _manifest_damaged(BundleFault.TOO_MANY)
     for name, digest in files.items():
-        if not _FILE_NAME.fullmatch(name) or name in (MANIFEST, CONFIG) or not _DIGEST.fullmatch(digest):
-            raise BundleDamagedError
+        if not _FILE_NAME.fullmatch(name) or name in (MANIFEST, CONFIG):
+            raise _manifest_damaged(BundleFault.NAME)
+        if not _DIGEST.fullmatch(digest):
+            raise _manifest_damaged(FileFault.CONTENT)
     if len(sides) != 5 or any(type(side) is not int for side in [*sides, manifest["hidden_size"]]):
-        raise BundleDamagedError
+        raise _manifest_damaged(FileFault.CONTENT)
     if not 1 <= manifest["hidden_size"] <= _MAX_HIDDEN:
-        raise BundleDamagedError
+        raise _manifest_damaged(BundleFault.RANGE)
     model, name = manifest["model"], manifest["model_name"]
     if not isinstance(name, str) or not (model == _UNKNOWN_MODEL or _DIGEST.fullmatch(model)):
-        raise BundleDamagedError
+        raise _manifest_damaged(FileFault.CONTENT)
     try:
         check_grid(Grid(*sides))
     except ShapeError as error:
-        raise BundleDamagedError from error
+        raise _manifest_damaged(BundleFault.RANGE) from error
+
+
+def _check_external(network: Path, vouched: Mapping[str, str]) -> None:
+    """Refuse a network that reads a file which the manifest does not vouch for."""
+    try:
+        others = external_files(network)
+    except BundleDamagedError as error:
+        error.add_note(f"{network}.")
+        raise
+    if not others <= vouched.keys():
+        raise BundleDamagedError(BundlePart.NETWORK, BundleFault.EXTERNAL).noted(f"{network}.")
 
 
 def _index(folder: Path) -> Path:
     return folder / (MANIFEST if (folder / MANIFEST).exists() else CONFIG)
 
 
-def _read_json(path: Path, most: int) -> dict[str, Any]:
-    return read_json_object(path, most=most, error=BundleDamagedError, links=False)
+def _read_json(path: Path, part: BundlePart, most: int) -> dict[str, Any]:
+    return read_json_object(path, most=most, error=partial(BundleDamagedError, part), links=False)
 
 
 def _file_digest(path: Path) -> str:
     digest, left = hashlib.sha256(), _MAX_FILE_BYTES
-    with open_regular(path, error=BundleDamagedError, links=False) as file:
+    with open_regular(path, error=_file_damaged, links=False) as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
             left -= len(chunk)
             if left < 0:
-                raise BundleDamagedError
+                raise _file_damaged(FileFault.TOO_LARGE).noted(f"{path}.")
     return digest.hexdigest()

@@ -19,6 +19,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,6 +29,7 @@ import numpy.typing as npt
 from heliograph.codec.expectation import WORD_BUCKETS, question_features
 from heliograph.errors import BundleDamagedError, UnknownNameError, UsageError
 from heliograph.reading.json_values import read_json_object
+from heliograph.reasons import BundleFault, BundlePart, FileFault
 from heliograph.types import FloatArray
 
 Double = npt.NDArray[np.float64]
@@ -44,6 +46,8 @@ _FORMAT = 1
 _MAX_BYTES, _MAX_VALUE, _MAX_STEPS = 1 << 18, 1e6, 64
 _MOST_LOGIT = 30.0
 _LEAST_CHANCE = 1e-6
+
+_damaged = partial(BundleDamagedError, BundlePart.CALIBRATION)
 
 
 @dataclass(frozen=True)
@@ -178,10 +182,10 @@ class Curve:
         """
         names = tuple(data["inputs"])
         if not all(name in INPUTS for name in names) or not 1 <= len(names) <= len(INPUTS):
-            raise BundleDamagedError
+            raise _damaged(BundleFault.UNKNOWN)
         centre, spread, weights = (_numbers(data[key], (len(names),)) for key in ("centre", "spread", "weights"))
         if min(spread) <= 0:
-            raise BundleDamagedError
+            raise _damaged(BundleFault.RANGE)
         (bias,) = _numbers([data["bias"]], (1,))
         words = _numbers(data["words"], (0, WORD_BUCKETS))
         products = _numbers(data["products"], (0, len(names) * (len(names) + 1) // 2))
@@ -238,9 +242,18 @@ class Calibration:
             UnknownNameError: no such confidence.
             UsageError: ``quality`` is not within 0 to 1.
         """
+        chance, wanted = self.weighed(name, signals, quality)
+        return chance >= wanted
+
+    def weighed(self, name: str, signals: Signals, quality: float) -> tuple[float, float]:
+        """The chance that :meth:`enough` goes by, and the one from which on it is enough.
+
+        Raises:
+            UnknownNameError, UsageError: as there.
+        """
         if not self.settled:
-            return self.probability(name, signals) >= self.threshold(name, quality)
-        return _chance(self.settled, name, signals) >= _threshold(self.settled_thresholds, name, quality)
+            return self.probability(name, signals), self.threshold(name, quality)
+        return _chance(self.settled, name, signals), _threshold(self.settled_thresholds, name, quality)
 
     def threshold(self, name: str, quality: float) -> float:
         """The ``probability`` to stop at, so that a share ``quality`` of all answers agrees.
@@ -276,15 +289,17 @@ class Calibration:
             BundleDamagedError: another format, or numbers that no fit writes.
         """
         try:
-            if data["format"] != _FORMAT or not isinstance(data["facts"], dict) or not data["agrees"]:
-                raise BundleDamagedError
+            if data["format"] != _FORMAT:
+                raise _damaged(BundleFault.FORMAT)
+            if not isinstance(data["facts"], dict) or not data["agrees"]:
+                raise _damaged(FileFault.CONTENT)
             agrees, rights, settled = (_curves(data[key]) for key in ("agrees", "right", "settled"))
             thresholds, stops = (
                 {_known(name): _steps(steps) for name, steps in data[key].items()}
                 for key in ("thresholds", "settled_thresholds")
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BundleDamagedError from error
+            raise _damaged(FileFault.CONTENT) from error
         return cls(agrees, rights, thresholds, data["facts"], settled, stops)
 
     @classmethod
@@ -294,7 +309,7 @@ class Calibration:
         Raises:
             BundleDamagedError: it is missing, too large, or not one of these.
         """
-        return cls.from_json(read_json_object(path, most=_MAX_BYTES, error=BundleDamagedError, links=False))
+        return cls.from_json(read_json_object(path, most=_MAX_BYTES, error=_damaged, links=False))
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""
@@ -345,33 +360,37 @@ def _threshold(thresholds: Mapping[str, Steps], name: str, quality: float) -> fl
 
 def _curves(data: Any) -> dict[str, Curve]:
     if data and "min-entropy" not in data:
-        raise BundleDamagedError
+        raise _damaged(FileFault.CONTENT)
     return {_known(name): Curve.from_json(curve) for name, curve in data.items()}
 
 
 def _known(name: Any) -> str:
     if name not in (*CONFIDENCES, WITHOUT_CODEC):
-        raise BundleDamagedError
+        raise _damaged(BundleFault.UNKNOWN)
     return str(name)
 
 
 def _steps(data: Any) -> Steps:
     if not 1 <= len(data) <= _MAX_STEPS:
-        raise BundleDamagedError
+        raise _damaged(BundleFault.TOO_MANY if data else FileFault.EMPTY)
     steps = []
     for step in data:
         quality, chance = _numbers(step, (2,))
         steps.append((quality, chance))
     flat = np.asarray(steps)
-    if flat.min() < 0 or flat.max() > 1 or np.any(np.diff(flat, axis=0) < 0):
-        raise BundleDamagedError
+    if flat.min() < 0 or flat.max() > 1:
+        raise _damaged(BundleFault.RANGE)
+    if np.any(np.diff(flat, axis=0) < 0):
+        raise _damaged(BundleFault.ORDER)
     return tuple(steps)
 
 
 def _numbers(data: Any, lengths: tuple[int, ...]) -> tuple[float, ...]:
     """As many finite numbers as one of ``lengths``."""
     if not isinstance(data, list) or len(data) not in lengths:
-        raise BundleDamagedError
-    if not all(type(value) in (int, float) and abs(value) <= _MAX_VALUE for value in data):  # NaN compares false
-        raise BundleDamagedError
+        raise _damaged(BundleFault.SHAPE)
+    if not all(type(value) in (int, float) for value in data):
+        raise _damaged(FileFault.CONTENT)
+    if not all(abs(value) <= _MAX_VALUE for value in data):  # NaN compares false
+        raise _damaged(BundleFault.RANGE)
     return tuple(float(value) for value in data)

@@ -37,6 +37,7 @@ from heliograph.errors import (
 )
 from heliograph.protocol.authentication import FILE, TAG_BYTES, Chain
 from heliograph.protocol.wire_ids import STRATEGY_WIRE_IDS
+from heliograph.reasons import ForgedFault, StreamFault
 from heliograph.types import EncodedImage
 
 MAGIC = b"HGS"
@@ -66,7 +67,7 @@ def write_stream(encoded: EncodedImage, key: bytes = b"") -> bytes:
     if too_large or len(sizes) > MAX_SEGMENTS:
         raise PayloadTooLargeError
     if len(encoded.bundle_hash) not in (0, HASH_BYTES):
-        raise StreamDamagedError
+        raise StreamDamagedError(StreamFault.HASH)
     number = STRATEGY_WIRE_IDS.of(encoded.strategy) | (_TAGS_FOLLOW if key else 0)
     prologue = bytearray(MAGIC + bytes((VERSION, number)))
     prologue += encoded.bundle_hash or _NO_BUNDLE
@@ -100,7 +101,7 @@ def read_stream(data: bytes, keys: Sequence[bytes] = ()) -> EncodedImage:
         StreamDamagedError: not such a file, or a checksum or a length does not fit.
     """
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
-        raise StreamDamagedError
+        raise StreamDamagedError(StreamFault.NOT_A_STREAM)
     if len(data) <= len(MAGIC):
         raise StreamTruncatedError
     if data[len(MAGIC)] != VERSION:
@@ -110,7 +111,7 @@ def read_stream(data: bytes, keys: Sequence[bytes] = ()) -> EncodedImage:
     if len(data) < position + _CRC_BYTES:
         raise StreamTruncatedError
     if zlib.crc32(data[:position]).to_bytes(_CRC_BYTES, "little") != data[position : position + _CRC_BYTES]:
-        raise StreamDamagedError
+        raise StreamDamagedError(StreamFault.CHECKSUM)
     try:
         strategy = STRATEGY_WIRE_IDS.name_of(number & ~_TAGS_FOLLOW)
     except UnknownNameError as error:
@@ -129,7 +130,7 @@ def _fixed_part(data: bytes) -> tuple[int, bytes, bytes, int]:
         raise StreamTruncatedError
     header_length = data[hash_end]
     if header_length > MAX_HEADER_BYTES:
-        raise StreamDamagedError
+        raise StreamDamagedError(StreamFault.HEADER)
     end = hash_end + 1 + header_length
     if len(data) < end:
         raise StreamTruncatedError
@@ -139,12 +140,12 @@ def _fixed_part(data: bytes) -> tuple[int, bytes, bytes, int]:
 def _sizes(data: bytes, position: int) -> tuple[list[int], int]:
     count, position = read_varint(data, position, 3)
     if count > MAX_SEGMENTS:
-        raise StreamDamagedError
+        raise StreamDamagedError(StreamFault.TOO_LARGE)
     sizes = []
     for _ in range(count):
         size, position = read_varint(data, position, 4)
         if size > MAX_SEGMENT_BYTES:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.TOO_LARGE)
         sizes.append(size)
     return sizes, position
 
@@ -180,11 +181,11 @@ def _segments(
             return tuple(segments), found
         segment = data[position:end]
         if _segment_crc(number, segment) != data[end]:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.CHECKSUM)
         segments.append(segment)
         position = end + 1
     if position != len(data):
-        raise StreamDamagedError
+        raise StreamDamagedError(StreamFault.LENGTH)
     return tuple(segments), found
 
 
@@ -195,10 +196,10 @@ def _authenticated(data: bytes, tags: list[tuple[int, int]], keys: Sequence[byte
         StreamForgedError: none does for any, or a tag is wrong.
     """
     if not tags:
-        raise StreamForgedError
+        raise StreamForgedError(ForgedFault.NO_TAG)
     right = [_vouches(data, tags, key) for key in keys]  # all, so that the time does not tell which one it was
     if not any(right):
-        raise StreamForgedError
+        raise StreamForgedError(ForgedFault.OTHER_KEY)
     return tags[-1][0]
 
 

@@ -22,8 +22,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.codec.checks import check_shape, check_weights
 from heliograph.errors import AnsweringFailedError, BundleDamagedError
-from heliograph.types import LARGEST_WEIGHT, FloatArray
+from heliograph.reasons import BundleFault, BundlePart
+from heliograph.types import FloatArray
 
 WORD_BUCKETS = 64
 _SHARES = 3
@@ -73,11 +75,12 @@ class ErrorHead:
         """
         arrays = [getattr(self, name) for name in self.ARRAYS]
         if self.hidden_bias.ndim != 1 or not 1 <= len(self.hidden_bias) <= _MOST_HIDDEN:
-            raise BundleDamagedError
+            raise BundleDamagedError(BundlePart.ERROR_HEAD, BundleFault.SHAPE)
         hidden = len(self.hidden_bias)
         wanted = [(feature_count(latents), hidden), (hidden,), (hidden, 2), (2,)]
-        if [a.shape for a in arrays] != wanted or not all(np.all(np.abs(a) < LARGEST_WEIGHT) for a in arrays):
-            raise BundleDamagedError
+        for array, shape in zip(arrays, wanted, strict=True):
+            check_shape(BundlePart.ERROR_HEAD, array, shape)
+        check_weights(BundlePart.ERROR_HEAD, *arrays)
 
     def expect(self, latents: Int, count: int, question: str = "") -> Expectation:
         """What to expect of the first ``count`` latents, in coding order, of (T, K, c) integers.

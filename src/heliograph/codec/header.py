@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from heliograph.codec.base import MAX_HEADER_BYTES
 from heliograph.errors import ShapeError, StreamDamagedError, StreamTruncatedError, StreamVersionError
+from heliograph.reasons import StreamFault
 from heliograph.types import Grid
 
 MAX_TOKENS = 1 << 14
@@ -69,9 +70,9 @@ def read_varint(data: bytes, position: int, most_bytes: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << (7 * count)
         if byte < 0x80:
             if byte == 0 and count > 0:
-                raise StreamDamagedError
+                raise StreamDamagedError(StreamFault.NUMBER)
             return value, position + count + 1
-    raise StreamDamagedError
+    raise StreamDamagedError(StreamFault.NUMBER)
 
 
 def pack_header(energy: int, grid: Grid, fitted: Grid) -> bytes:
@@ -132,23 +133,25 @@ def parse_header(header: bytes, fitted: Grid) -> tuple[int, Grid]:
     """
     if len(header) < _SHORTEST:
         raise StreamTruncatedError
-    if len(header) > MAX_HEADER_BYTES or crc8(header[:-1]) != header[-1]:
-        raise StreamDamagedError
+    if len(header) > MAX_HEADER_BYTES:
+        raise StreamDamagedError(StreamFault.LENGTH)
+    if crc8(header[:-1]) != header[-1]:
+        raise StreamDamagedError(StreamFault.CHECKSUM)
     flags, body = header[0], header[:-1]
     if flags >> _VERSION_SHIFT:
         raise StreamVersionError
     if flags & ~(_HAS_GRID | _HAS_PHOTO):
-        raise StreamDamagedError
+        raise StreamDamagedError(StreamFault.HEADER)
     position = 2
     numbers = [fitted.rows, fitted.columns, fitted.tiles, fitted.photo_width, fitted.photo_height]
     wanted = ([0, 1, 2] if flags & _HAS_GRID else []) + ([3, 4] if flags & _HAS_PHOTO else [])
     for which in wanted:
         numbers[which], position = read_varint(body, position, 3)
     if position != len(body):
-        raise StreamDamagedError
+        raise StreamDamagedError(StreamFault.LENGTH)
     grid = Grid(*numbers)
     try:
         check_grid(grid)
     except ShapeError as error:
-        raise StreamDamagedError from error
+        raise StreamDamagedError(StreamFault.GRID) from error
     return header[1], grid

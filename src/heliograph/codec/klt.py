@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from heliograph.codec.checks import check_bounds, check_shape, check_tokens, check_weights
 from heliograph.codec.cuts import cut, segment_ends
 from heliograph.codec.header import pack_header, parse_header
 from heliograph.codec.plane_plan import PlaneModel
@@ -44,6 +45,7 @@ from heliograph.codec.tables import (
 )
 from heliograph.codec.transform import MODES, Transform, resample
 from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError
+from heliograph.reasons import BundleFault, BundlePart, FileFault, StreamFault
 from heliograph.types import (
     LARGEST_WEIGHT,
     EncodedImage,
@@ -114,6 +116,7 @@ class KltCodec:
     """
 
     kind: ClassVar[str] = "klt"
+    learned: ClassVar[bool] = False
     files: ClassVar[tuple[str, ...]] = file_names(_STEM)
 
     def __init__(
@@ -260,7 +263,7 @@ class KltCodec:
     def _read_header(self, header: bytes) -> tuple[int, Grid]:
         energy, grid = parse_header(bytes(header), self.grid)
         if grid.tokens * max(self.components, self.hidden_size) > _MAX_COEFFICIENTS:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.GRID)
         return energy, grid
 
     def decode_state(self, grid: Grid, prefix: bytes) -> Decoded:
@@ -331,7 +334,7 @@ class KltCodec:
         facts, arrays = read_arrays(folder, _STEM)
         try:
             if facts["format"] != _FORMAT or facts["kind"] != cls.kind:
-                raise BundleDamagedError
+                raise BundleDamagedError(BundlePart.TABLES, BundleFault.FORMAT)
             grid = Grid(*(int(side) for side in facts["grid"]))
             floats = ("mean", "forward", "inverse", "grid_forward", "grid_inverse")
             transform = Transform(facts["mode"], float(facts["step"]), *(arrays[n] for n in floats))
@@ -339,21 +342,23 @@ class KltCodec:
             tables = Tables(**integers, energy_unit=int(facts["energy_unit"]))
             layouts = LayoutTables(*(arrays[n].astype(np.int64) for n in ("scale_bin", "skew_bin", "other_scale_bin")))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise BundleDamagedError from error
+            raise BundleDamagedError(BundlePart.TABLES, FileFault.CONTENT) from error
         _check_shapes(grid, transform, layouts)
         tables.check(transform.forward.shape[1])
         guess = {name.removeprefix(_RESTORATION): a for name, a in arrays.items() if name.startswith(_RESTORATION)}
         restoration = None
         if guess:
             if set(guess) != set(Restoration.ARRAYS):
-                raise BundleDamagedError
+                raise BundleDamagedError(BundlePart.RESTORATION, FileFault.CONTENT)
             restoration = Restoration.from_stored(guess, transform.forward.shape[1], tables.planes)
         return cls(grid, transform, tables, layouts, restoration)
 
 
 def _check_shapes(grid: Grid, transform: Transform, layouts: LayoutTables) -> None:
-    if transform.forward.ndim != 2 or transform.mode not in MODES:
-        raise BundleDamagedError
+    if transform.mode not in MODES:
+        raise BundleDamagedError(BundlePart.TABLES, BundleFault.UNKNOWN)
+    if transform.forward.ndim != 2:
+        raise BundleDamagedError(BundlePart.TABLES, BundleFault.SHAPE)
     size, components = transform.forward.shape
     positions = grid.rows * grid.columns
     wanted = {
@@ -362,15 +367,15 @@ def _check_shapes(grid: Grid, transform: Transform, layouts: LayoutTables) -> No
         "grid_forward": (positions, positions),
         "grid_inverse": (positions, positions),
     }
-    fits = all(getattr(transform, name).shape == shape for name, shape in wanted.items())
+    for name, shape in wanted.items():
+        check_shape(BundlePart.TABLES, getattr(transform, name), shape)
     # With P * D <= 2**24 the largest tokens then make coefficients below 2**115, and a stream spectra below 2**108.
-    bounded = tokens_make_sense(transform.mean) and all(
-        np.all(np.abs(getattr(transform, name)) < LARGEST_WEIGHT) for name in ("forward", *wanted) if name != "mean"
-    )
-    if not (fits and bounded and _SMALLEST_STEP <= transform.step < LARGEST_WEIGHT and grid.tiles >= 1):
-        raise BundleDamagedError
+    check_tokens(BundlePart.TABLES, transform.mean)
+    weights = (transform.forward, transform.inverse, transform.grid_forward, transform.grid_inverse)
+    check_weights(BundlePart.TABLES, *weights)
+    if not (_SMALLEST_STEP <= transform.step < LARGEST_WEIGHT and grid.tiles >= 1):
+        raise BundleDamagedError(BundlePart.TABLES, BundleFault.RANGE)
     for name in ("scale_bin", "skew_bin", "other_scale_bin"):
-        table = getattr(layouts, name)
         low, high = (0, SKEW_BINS - 1) if name == "skew_bin" else (LOWEST_SCALE_BIN, HIGHEST_SCALE_BIN)
-        if table.shape != (positions, components) or table.min() < low or table.max() > high:
-            raise BundleDamagedError
+        check_shape(BundlePart.TABLES, getattr(layouts, name), (positions, components))
+        check_bounds(BundlePart.TABLES, getattr(layouts, name), low, high)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from heliograph.codec.symbols import TOTAL, SymbolDecoder, SymbolEncoder
 from heliograph.errors import BundleDamagedError, CodecNotFittedError, ShapeError
+from heliograph.reasons import BundleFault, BundlePart
 
 Int = npt.NDArray[np.int64]
 
@@ -63,13 +64,15 @@ class LatentTables:
         """
         borders, contexts = self.borders, self.context_borders
         if borders.ndim != 4 or borders.shape[2] != CONTEXTS or borders.shape[3] % 2 or borders.shape[3] < 4:
-            raise BundleDamagedError
+            raise BundleDamagedError(BundlePart.TABLES, BundleFault.SHAPE)
         if not (borders.shape[0] <= _MAX_LATENTS and borders.shape[1] <= _MAX_CHANNELS and self.reach <= _MAX_REACH):
-            raise BundleDamagedError
-        if contexts.shape != (self.latents, CONTEXTS - 1) or np.any(np.diff(contexts, axis=1) < 0):
-            raise BundleDamagedError
-        if np.any(borders[..., 0] != 0) or np.any(borders[..., -1] != TOTAL) or np.any(np.diff(borders) < 1):
-            raise BundleDamagedError
+            raise BundleDamagedError(BundlePart.TABLES, BundleFault.TOO_MANY)
+        if contexts.shape != (self.latents, CONTEXTS - 1):
+            raise BundleDamagedError(BundlePart.TABLES, BundleFault.SHAPE)
+        if np.any(borders[..., 0] != 0) or np.any(borders[..., -1] != TOTAL):
+            raise BundleDamagedError(BundlePart.TABLES, BundleFault.RANGE)
+        if np.any(np.diff(contexts, axis=1) < 0) or np.any(np.diff(borders) < 1):
+            raise BundleDamagedError(BundlePart.TABLES, BundleFault.ORDER)
 
     def contexts(self, latents: Int) -> Int:
         """(..., K, c) integers to (..., K) context of each latent."""

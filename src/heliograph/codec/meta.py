@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.codec.checks import check_bounds, check_shape
 from heliograph.codec.cuts import cut, segment_ends
 from heliograph.codec.expectation import ErrorHead, Expectation
 from heliograph.codec.header import pack_header, parse_header
@@ -29,6 +30,7 @@ from heliograph.codec.latents import Int, LatentTables, decode_latents, encode_l
 from heliograph.codec.onnx_session import open_session
 from heliograph.codec.storage import file_names, read_arrays, write_arrays
 from heliograph.errors import AnsweringFailedError, BundleDamagedError, ShapeError, StreamDamagedError
+from heliograph.reasons import BundleFault, BundlePart, FileFault, StreamFault
 from heliograph.types import LARGEST_WEIGHT, EncodedImage, FloatArray, Grid, VisualTokens, tokens_make_sense
 
 if TYPE_CHECKING:
@@ -75,13 +77,12 @@ class MetaTables:
         """
         self.latents.check()
         self.head.check(self.latents.latents)
-        wanted = (self.latents.latents + 1,)
-        if self.retained.shape != wanted or self.retained.min() < 0 or self.retained.max() > SHARE_ONE:
-            raise BundleDamagedError
-        if not 0 <= self.most_missed < LARGEST_WEIGHT:
-            raise BundleDamagedError
-        if np.any(np.diff(self.retained) < 0) or not 1 <= self.grid.tokens * self.hidden_size <= _MAX_VALUES:
-            raise BundleDamagedError
+        check_shape(BundlePart.TABLES, self.retained, (self.latents.latents + 1,))
+        check_bounds(BundlePart.TABLES, self.retained, 0, SHARE_ONE)
+        if not 0 <= self.most_missed < LARGEST_WEIGHT or not 1 <= self.grid.tokens * self.hidden_size <= _MAX_VALUES:
+            raise BundleDamagedError(BundlePart.TABLES, BundleFault.RANGE)
+        if np.any(np.diff(self.retained) < 0):
+            raise BundleDamagedError(BundlePart.TABLES, BundleFault.ORDER)
 
 
 class MetaCodec:
@@ -93,6 +94,7 @@ class MetaCodec:
     """
 
     kind: ClassVar[str] = "meta"
+    learned: ClassVar[bool] = True
     files: ClassVar[tuple[str, ...]] = (*file_names(_STEM), *_NETWORKS)
 
     def __init__(self, tables: MetaTables, folder: Path) -> None:
@@ -137,13 +139,14 @@ class MetaCodec:
         """Integers, and the largest share of a tile's energy that the linear path misses."""
         grid = tokens.grid
         values = np.asarray(tokens.values, dtype=np.float32)
-        self._check_grid(grid, ShapeError)
+        if not self.takes(grid):
+            raise ShapeError
         if values.shape != (grid.tokens, self.hidden_size) or not tokens_make_sense(values):
             raise ShapeError
         made, missed = _run(self._encoder, {"tokens": values.reshape(grid.tiles, -1, self.hidden_size)}, 2)
         tables = self.tables.latents
         if made.shape != (grid.tiles, tables.latents, tables.channels) or missed.shape != (grid.tiles,):
-            raise BundleDamagedError
+            raise BundleDamagedError(BundlePart.NETWORK, BundleFault.BORDER).noted(f"{ENCODER}.")
         integers = np.clip(np.rint(made), -tables.reach, tables.reach).astype(np.int64)  # (T, K, c)
         return integers, float(missed.max())
 
@@ -161,7 +164,7 @@ class MetaCodec:
         given = {"latents": integers.astype(np.float32), "known": order < count}
         (made,) = _run(self._decoder, given, 1)  # (T, N, D)
         if made.size != grid.tokens * self.hidden_size:
-            raise BundleDamagedError
+            raise BundleDamagedError(BundlePart.NETWORK, BundleFault.BORDER).noted(f"{DECODER}.")
         return VisualTokens(np.ascontiguousarray(made.reshape(grid.tokens, -1)), grid)
 
     def decode_integers(self, grid: Grid, segments: Sequence[bytes]) -> tuple[Int, int]:
@@ -191,17 +194,14 @@ class MetaCodec:
 
     def _read_header(self, header: bytes) -> Grid:
         grid = parse_header(bytes(header), self.grid)[1]
-        self._check_grid(grid, StreamDamagedError)
+        if not self.takes(grid):
+            raise StreamDamagedError(StreamFault.GRID)
         return grid
 
     def takes(self, grid: Grid) -> bool:
         """Whether it codes photos on a grid: tiles of the sides that it has learned, not too many."""
         same = (grid.rows, grid.columns) == (self.grid.rows, self.grid.columns)
         return same and grid.tiles >= 1 and grid.tokens * self.hidden_size <= _MAX_VALUES
-
-    def _check_grid(self, grid: Grid, error: type[ShapeError | StreamDamagedError]) -> None:
-        if not self.takes(grid):
-            raise error
 
     # ---- networks and disk ---------------------------------------------------------------------
     @cached_property
@@ -242,7 +242,7 @@ class MetaCodec:
         facts, arrays = read_arrays(folder, _STEM)
         try:
             if facts["format"] != _FORMAT or facts["kind"] != cls.kind:
-                raise BundleDamagedError
+                raise BundleDamagedError(BundlePart.TABLES, BundleFault.FORMAT)
             grid, hidden_size = Grid(*(int(side) for side in facts["grid"])), int(facts["hidden_size"])
             latents = LatentTables(**{name: arrays[name].astype(np.int64) for name in LatentTables.ARRAYS})
             head = ErrorHead(**{name: arrays[name].astype(np.float32) for name in ErrorHead.ARRAYS})
@@ -250,10 +250,10 @@ class MetaCodec:
                 grid, hidden_size, latents, arrays["retained"].astype(np.int64), head, float(facts["most_missed"])
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise BundleDamagedError from error
+            raise BundleDamagedError(BundlePart.TABLES, FileFault.CONTENT) from error
         tables.check()
         if not all((folder / name).is_file() for name in _NETWORKS):
-            raise BundleDamagedError
+            raise BundleDamagedError(BundlePart.NETWORK, FileFault.MISSING)
         return cls(tables, folder)
 
 
@@ -267,9 +267,9 @@ def _run(session: onnxruntime.InferenceSession, given: dict[str, npt.NDArray[Any
     try:
         made = session.run(None, given)
     except Exception as error:  # onnxruntime raises classes of its own
-        raise BundleDamagedError from error
+        raise BundleDamagedError(BundlePart.NETWORK, BundleFault.BORDER) from error
     if len(made) != outputs:
-        raise BundleDamagedError
+        raise BundleDamagedError(BundlePart.NETWORK, BundleFault.BORDER)
     outputs_f32 = [np.asarray(one, dtype=np.float32) for one in made]
     if not all(np.all(np.isfinite(one)) for one in outputs_f32):
         raise AnsweringFailedError

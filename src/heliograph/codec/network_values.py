@@ -16,9 +16,9 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.onnx_files import StoredWeight, stored_weights
-from heliograph.errors import BundleDamagedError
+from heliograph.codec.onnx_files import StoredWeight, network_damaged, stored_weights
 from heliograph.reading.files import open_regular
+from heliograph.reasons import BundleFault, FileFault
 from heliograph.types import LARGEST_WEIGHT
 
 _CHUNK = 1 << 20
@@ -40,7 +40,7 @@ def check_values(path: Path) -> None:
         if weight.kind in _ITEM_BYTES:
             weights.setdefault(weight.file or path.name, []).append(weight)
     for name, held in weights.items():
-        with open_regular(path.with_name(name), error=BundleDamagedError, links=False) as file:
+        with open_regular(path.with_name(name), error=network_damaged, links=False) as file:
             size = os.fstat(file.fileno()).st_size
             for weight in held:
                 _check(file, size, weight)
@@ -49,12 +49,14 @@ def check_values(path: Path) -> None:
 def _check(file: BinaryIO, size: int, weight: StoredWeight) -> None:
     end = size if weight.end is None else weight.end
     if not 0 <= weight.begin <= end <= size:
-        raise BundleDamagedError
+        raise network_damaged(FileFault.LENGTH)
     if weight.count <= 1:
         return
     for values in _pieces(file, weight.begin, end, weight.kind):
-        if not -LARGEST_WEIGHT < float(values.min()) <= float(values.max()) < LARGEST_WEIGHT:  # NaN compares false
-            raise BundleDamagedError
+        if not np.all(np.isfinite(values)):
+            raise network_damaged(BundleFault.NOT_FINITE)
+        if not -LARGEST_WEIGHT < float(values.min()) <= float(values.max()) < LARGEST_WEIGHT:
+            raise network_damaged(BundleFault.RANGE)
 
 
 def _pieces(file: BinaryIO, begin: int, end: int, kind: int) -> Iterator[npt.NDArray[np.floating]]:
@@ -64,7 +66,7 @@ def _pieces(file: BinaryIO, begin: int, end: int, kind: int) -> Iterator[npt.NDA
     for at in range(begin, whole, _CHUNK):
         data = file.read(min(_CHUNK, whole - at))
         if len(data) != min(_CHUNK, whole - at):
-            raise BundleDamagedError
+            raise network_damaged(FileFault.LENGTH)
         if kind == _BFLOAT16:  # the upper half of a float32
             yield (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
         else:

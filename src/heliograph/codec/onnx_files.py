@@ -14,10 +14,12 @@ import math
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from heliograph.errors import BundleDamagedError
 from heliograph.reading.files import open_regular
+from heliograph.reasons import BundleFault, BundlePart, FileFault
 
 NETWORK_SUFFIX = ".onnx"
 
@@ -49,6 +51,8 @@ _MAX_MESSAGES = 1 << 22
 _MAX_NAME_BYTES, _MAX_DIGITS = 255, 19
 
 Span = tuple[int, int]
+network_damaged = partial(BundleDamagedError, BundlePart.NETWORK)
+"""The error of a network, given what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,12 @@ def stored_weights(path: Path) -> list[StoredWeight]:
 
 
 def _walked(path: Path) -> _Walk:
-    with open_regular(path, error=BundleDamagedError, links=False) as file:
+    with open_regular(path, error=network_damaged, links=False) as file:
         try:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _Walk(data)
         except ValueError as error:  # an empty file
-            raise BundleDamagedError from error
+            raise network_damaged(FileFault.LENGTH) from error
 
 
 class _Walk:
@@ -110,14 +114,14 @@ class _Walk:
     def _visit(self, kind: str, span: Span, depth: int) -> None:
         self._messages += 1
         if depth > _MAX_DEPTH or self._messages > _MAX_MESSAGES:
-            raise BundleDamagedError
+            raise network_damaged(BundleFault.TOO_MANY)
         held = _FIELDS[kind]
         if kind == "weight":
             self._weight(span)
         for field, inner in self._fields(span):
             if field not in held:
                 if kind == "node" and field == _NODE_KIND and self._bytes(inner) in _READING_NODES:
-                    raise BundleDamagedError
+                    raise network_damaged(BundleFault.EXTERNAL)
             elif held[field] == "entry":
                 self._entry(inner)
             else:
@@ -164,13 +168,13 @@ class _Walk:
             elif wire == _BYTES:
                 length, at = self._varint(at, end)
                 if length > end - at:
-                    raise BundleDamagedError
+                    raise network_damaged(FileFault.LENGTH)
                 yield tag >> 3, (at, at + length)
                 at += length
             else:  # groups, which this format never had
-                raise BundleDamagedError
+                raise network_damaged(BundleFault.NOT_NETWORK)
         if at != end:
-            raise BundleDamagedError
+            raise network_damaged(FileFault.LENGTH)
 
     def _varints(self, span: Span) -> Iterator[int]:
         at, end = span
@@ -185,12 +189,12 @@ class _Walk:
             value |= (byte & 0x7F) << 7 * (place - at)
             if byte < 0x80:
                 return value, place + 1
-        raise BundleDamagedError
+        raise network_damaged(BundleFault.NOT_NETWORK)
 
 
 def _whole(value: bytes) -> int:
     if not value.isdigit() or len(value) > _MAX_DIGITS:
-        raise BundleDamagedError
+        raise network_damaged(BundleFault.NOT_NETWORK)
     return int(value)
 
 
@@ -198,8 +202,8 @@ def _plain_name(value: bytes) -> str:
     try:
         name = value.decode("ascii")
     except UnicodeDecodeError as error:
-        raise BundleDamagedError from error
+        raise network_damaged(BundleFault.NAME) from error
     plain = 0 < len(name) <= _MAX_NAME_BYTES and name.isprintable() and not set(name) & set("/\\:*")
     if not plain or name in (".", ".."):
-        raise BundleDamagedError
+        raise network_damaged(BundleFault.NAME)
     return name

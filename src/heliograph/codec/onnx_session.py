@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph.codec.network_values import check_values
+from heliograph.codec.onnx_files import network_damaged
 from heliograph.errors import BundleDamagedError, MissingExtraError
+from heliograph.reasons import BundleFault
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -34,8 +36,12 @@ def open_session(path: Path, threads: int = 1) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
     options.log_severity_level = _ERRORS_ONLY
-    check_values(path)
+    try:
+        check_values(path)
+    except BundleDamagedError as error:
+        error.add_note(f"{path.name}.")
+        raise
     try:
         return onnxruntime.InferenceSession(str(path), sess_options=options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a dozen classes of its own for damaged files
-        raise BundleDamagedError from error
+        raise network_damaged(BundleFault.NOT_NETWORK).noted(f"{path.name}.") from error

@@ -20,11 +20,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.codec.checks import check_bounds, check_shape, check_tokens, check_weights
 from heliograph.codec.expectation import Expectation
 from heliograph.codec.header import pack_header, parse_header
 from heliograph.codec.storage import file_names, read_arrays, write_arrays
 from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError
-from heliograph.types import LARGEST_WEIGHT, EncodedImage, FloatArray, Grid, VisualTokens, tokens_make_sense
+from heliograph.reasons import BundleFault, BundlePart, FileFault, StreamFault
+from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens, tokens_make_sense
 
 CENTROIDS = 256
 """One byte names a centroid."""
@@ -68,7 +70,7 @@ class ProductTables:
             BundleDamagedError: shapes or values are out of bounds.
         """
         if any(getattr(self, name).ndim != dims for name, dims in zip(self.ARRAYS, (2, 2, 2, 2, 3, 1), strict=True)):
-            raise BundleDamagedError
+            raise BundleDamagedError(BundlePart.TABLES, BundleFault.SHAPE)
         positions, (hidden, features) = self.grid.rows * self.grid.columns, self.forward.shape
         quantisers = len(self.owner)
         wanted = {
@@ -78,15 +80,15 @@ class ProductTables:
             "centroids": (quantisers, CENTROIDS, features),
             "retained": (quantisers,),
         }
-        if any(getattr(self, name).shape != shape for name, shape in wanted.items()):
-            raise BundleDamagedError
-        weights = [getattr(self, name) for name in self.ARRAYS if name != "mean"]
-        if not tokens_make_sense(self.mean) or not all(np.all(np.abs(one) < LARGEST_WEIGHT) for one in weights):
-            raise BundleDamagedError
-        if self.owner.min() < 0 or self.owner.max() >= _MAX_SUBSPACES or self.grid.tokens * hidden > _MAX_VALUES:
-            raise BundleDamagedError
+        for name, shape in wanted.items():
+            check_shape(BundlePart.TABLES, getattr(self, name), shape)
+        check_tokens(BundlePart.TABLES, self.mean)
+        check_weights(BundlePart.TABLES, *(getattr(self, name) for name in self.ARRAYS if name != "mean"))
+        check_bounds(BundlePart.TABLES, self.owner, 0, _MAX_SUBSPACES - 1)
+        if self.grid.tokens * hidden > _MAX_VALUES:
+            raise BundleDamagedError(BundlePart.TABLES, BundleFault.RANGE)
         if self.subspaces != sorted(set(self.subspaces)):
-            raise BundleDamagedError
+            raise BundleDamagedError(BundlePart.TABLES, BundleFault.ORDER)
 
 
 class ProductCodec:
@@ -100,6 +102,7 @@ class ProductCodec:
     """
 
     kind: ClassVar[str] = "pq"
+    learned: ClassVar[bool] = False
     files: ClassVar[tuple[str, ...]] = file_names(_STEM)
 
     def __init__(self, tables: ProductTables) -> None:
@@ -135,8 +138,7 @@ class ProductCodec:
             ShapeError: N, D or the grid do not fit, or a value is not finite.
         """
         grid, values = tokens.grid, np.asarray(tokens.values, dtype=np.float32)
-        self._check_grid(grid, ShapeError)
-        if values.shape != (grid.tokens, self.hidden_size) or not tokens_make_sense(values):
+        if not self._takes(grid) or values.shape != (grid.tokens, self.hidden_size) or not tokens_make_sense(values):
             raise ShapeError
         which = max((q for q, m in enumerate(self.tables.subspaces) if m <= token_bytes), default=0)
         codes = self._codes(self._features(values, grid.tiles), which)  # (N, m) u8
@@ -159,7 +161,7 @@ class ProductCodec:
         which, grid = self._read_header(header)
         subspaces, data = self.tables.subspaces[which], b"".join(segments)
         if len(data) % subspaces or len(data) > grid.tokens * subspaces:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.LENGTH)
         codes = np.frombuffer(data, dtype=np.uint8).reshape(-1, subspaces)
         tables = self.tables
         features = np.zeros((grid.tokens, tables.forward.shape[1]), dtype=np.float32)  # zero is the mean token
@@ -197,15 +199,15 @@ class ProductCodec:
 
     def _read_header(self, header: bytes) -> tuple[int, Grid]:
         subspaces, grid = parse_header(bytes(header), self.grid)
-        self._check_grid(grid, StreamDamagedError)
+        if not self._takes(grid):
+            raise StreamDamagedError(StreamFault.GRID)
         if subspaces not in self.tables.subspaces:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.HEADER)
         return self.tables.subspaces.index(subspaces), grid
 
-    def _check_grid(self, grid: Grid, error: type[ShapeError | StreamDamagedError]) -> None:
+    def _takes(self, grid: Grid) -> bool:
         same = (grid.rows, grid.columns) == (self.grid.rows, self.grid.columns)
-        if not same or grid.tiles < 1 or grid.tokens * self.hidden_size > _MAX_VALUES:
-            raise error
+        return same and grid.tiles >= 1 and grid.tokens * self.hidden_size <= _MAX_VALUES
 
     def save(self, folder: Path) -> None:
         """Write the tables; centroids and transform as float16."""
@@ -229,11 +231,11 @@ class ProductCodec:
         facts, arrays = read_arrays(folder, _STEM)
         try:
             if facts["format"] != _FORMAT or facts["kind"] != cls.kind:
-                raise BundleDamagedError
+                raise BundleDamagedError(BundlePart.TABLES, BundleFault.FORMAT)
             grid = Grid(*(int(side) for side in facts["grid"]))
             floats = {name: arrays[name].astype(np.float32) for name in ProductTables.ARRAYS if name != "owner"}
             tables = ProductTables(grid, owner=arrays["owner"].astype(np.int64), **floats)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise BundleDamagedError from error
+            raise BundleDamagedError(BundlePart.TABLES, FileFault.CONTENT) from error
         tables.check()
         return cls(tables)

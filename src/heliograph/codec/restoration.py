@@ -17,7 +17,8 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.errors import BundleDamagedError
+from heliograph.codec.checks import check_bounds, check_shape
+from heliograph.reasons import BundlePart
 from heliograph.types import FloatArray
 
 MOST_COMPONENTS = 96  # leading components that are looked at and corrected; bounds the tables for large models
@@ -90,8 +91,8 @@ class Restoration:
         shapes = ((size, count), (count,), (planes, size + count, looked_at))
         for name, shape in zip(cls.ARRAYS, shapes, strict=True):
             values = getattr(made, name)
-            if values.shape != shape or not np.all(np.abs(values) <= _LARGEST):  # also refuses NaN
-                raise BundleDamagedError
+            check_shape(BundlePart.RESTORATION, values, shape)
+            check_bounds(BundlePart.RESTORATION, values, -_LARGEST, _LARGEST)
         return made
 
 

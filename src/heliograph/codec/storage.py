@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from safetensors.numpy import save_file
 from heliograph.errors import BundleDamagedError
 from heliograph.reading.json_values import parse_json
 from heliograph.reading.tensor_file import read_header
+from heliograph.reasons import BundleFault, BundlePart, FileFault
 
 _DTYPES = ("float16", "float32", "float64", "int16", "int32", "int64", "uint8", "int8")
 _ITEM_BYTES = {"F16": 2, "F32": 4, "F64": 8, "I8": 1, "I16": 2, "I32": 4, "I64": 8, "U8": 1}
@@ -23,6 +25,7 @@ _MAX_DIMENSIONS = 4
 _FACTS = "heliograph"
 _READABLE = 0o644  # safetensors keeps its files to their owner
 
+_damaged = partial(BundleDamagedError, BundlePart.TABLES)
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -56,20 +59,20 @@ def read_arrays(folder: Path, stem: str) -> tuple[dict[str, Any], Arrays]:
         most_header_bytes=_MAX_HEADER_BYTES,
         most_tensors=_MAX_TENSORS,
         most_bytes=_MAX_FILE_BYTES,
-        error=BundleDamagedError,
+        error=_damaged,
     )
     try:
         with safe_open(path, framework="numpy") as file:
-            facts = parse_json((file.metadata() or {})[_FACTS].encode(), error=BundleDamagedError)
+            facts = parse_json((file.metadata() or {})[_FACTS].encode(), error=_damaged)
             arrays = {name: _checked(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleDamagedError from error
+        raise _damaged(FileFault.CONTENT).noted(f"{path}.") from error
     if not isinstance(facts, dict):
-        raise BundleDamagedError
+        raise _damaged(FileFault.CONTENT).noted(f"{path}.")
     return facts, arrays
 
 
 def _checked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if str(array.dtype) not in _DTYPES or array.ndim > _MAX_DIMENSIONS or not array.size:
-        raise BundleDamagedError
+        raise BundleDamagedError(BundlePart.TABLES, BundleFault.SHAPE)
     return array

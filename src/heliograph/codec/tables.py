@@ -14,8 +14,10 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.codec.checks import check_bounds, check_shape
 from heliograph.codec.range_coder import MAX_COST
 from heliograph.errors import BundleDamagedError
+from heliograph.reasons import BundleFault, BundlePart
 
 Int = npt.NDArray[np.int64]
 
@@ -136,15 +138,13 @@ class Tables:
             "sign_chance": (1024, 64512),
         }
         if not 1 <= planes <= MAX_PLANES or not 0 < self.energy_unit < 1 << 62:
-            raise BundleDamagedError
+            raise BundleDamagedError(BundlePart.TABLES, BundleFault.RANGE)
         for name, shape in shapes.items():
-            array = getattr(self, name)
-            low, high = bounds[name]
-            if array.shape != shape or array.min() < low or array.max() > high:
-                raise BundleDamagedError
+            check_shape(BundlePart.TABLES, getattr(self, name), shape)
+            check_bounds(BundlePart.TABLES, getattr(self, name), *bounds[name])
         permuted = np.array_equal(np.sort(self.rank, axis=2), np.broadcast_to(np.arange(CLASSES), self.rank.shape))
         if np.any(np.diff(self.active) > 0) or not permuted:
-            raise BundleDamagedError
+            raise BundleDamagedError(BundlePart.TABLES, BundleFault.ORDER)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +24,7 @@ from heliograph.codec.bundle import CURVES
 from heliograph.controllers.question_kind import MAX_KINDS, QuestionKinds, is_kind
 from heliograph.errors import BundleDamagedError
 from heliograph.reading.json_values import read_json_object
+from heliograph.reasons import BundleFault, BundlePart, FileFault
 from heliograph.strategies.base import Setting, label
 
 CURVES_FILE = CURVES
@@ -35,6 +37,8 @@ _MAX_FILE_BYTES = 1 << 20
 _MAX_CURVES, _MAX_POINTS, _MAX_KNOBS, _MAX_TEXT = 64, 256, 8, 200
 _MOST = 1e12
 _STRATEGY = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+
+_damaged = partial(BundleDamagedError, BundlePart.CURVES)
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ class Curves:
         Raises:
             BundleDamagedError: not there, too large, or not what :meth:`to_json` gives.
         """
-        return cls.from_json(read_json_object(path, most=_MAX_FILE_BYTES, error=BundleDamagedError, links=False))
+        return cls.from_json(read_json_object(path, most=_MAX_FILE_BYTES, error=_damaged, links=False))
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
@@ -155,14 +159,15 @@ class Curves:
             BundleDamagedError: not what :meth:`to_json` writes.
         """
         try:
-            if data["format"] != FORMAT or not 1 <= len(data["curves"]) <= _MAX_CURVES:
-                raise BundleDamagedError
+            if data["format"] != FORMAT:
+                raise _damaged(BundleFault.FORMAT)
+            _check_count(data["curves"], _MAX_CURVES)
             words = {name: _text(data["origin"][name]) for name in ("date", "suite", "machine", "commit")}
             origin = Origin(**words, questions=int(_number(data["origin"]["questions"])))
             answer_ms = {sight: _number(data["answer_ms"][sight]) for sight in SIGHTS}
             return cls(origin, tuple(map(_curve, data["curves"])), answer_ms, QuestionKinds.from_json(data["kinds"]))
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise BundleDamagedError from error
+            raise _damaged(FileFault.CONTENT) from error
 
 
 def monotone(costs: Sequence[float], qualities: Sequence[float]) -> list[float]:
@@ -210,16 +215,25 @@ def _point_json(point: Point) -> dict[str, Any]:
 def _curve(data: Any) -> Curve:
     crop = data["crop"]
     if not _STRATEGY.fullmatch(data["strategy"]) or (crop and not _STRATEGY.fullmatch(crop)):
-        raise BundleDamagedError
-    if data["sight"] not in SIGHTS or not 1 <= len(data["points"]) <= _MAX_POINTS:
-        raise BundleDamagedError
+        raise _damaged(FileFault.CONTENT)
+    if data["sight"] not in SIGHTS:
+        raise _damaged(BundleFault.UNKNOWN)
+    _check_count(data["points"], _MAX_POINTS)
     return Curve(data["strategy"], data["sight"], made_monotone([_point(p) for p in data["points"]]), crop)
+
+
+def _check_count(entries: Any, most: int) -> None:
+    if not 1 <= len(entries) <= most:
+        raise _damaged(BundleFault.TOO_MANY if entries else FileFault.EMPTY)
 
 
 def _point(data: Any) -> Point:
     quality = {kind: _number(value) for kind, value in data["quality"].items() if is_kind(kind)}
-    if ALL not in quality or len(quality) > MAX_KINDS or max(quality.values()) > 1:
-        raise BundleDamagedError
+    if ALL not in quality:
+        raise _damaged(FileFault.CONTENT)
+    _check_count(quality, MAX_KINDS)
+    if max(quality.values()) > 1:
+        raise _damaged(BundleFault.RANGE)
     names = ("payload_bytes", "encode_ms", "restore_ms", "crop_bytes", "crop_encode_ms")
     numbers = {name: _number(data[name]) for name in names}
     return Point(
@@ -228,23 +242,27 @@ def _point(data: Any) -> Point:
 
 
 def _setting(data: Any) -> Setting:
-    if not isinstance(data, dict) or len(data) > _MAX_KNOBS:
-        raise BundleDamagedError
+    if not isinstance(data, dict):
+        raise _damaged(FileFault.CONTENT)
+    if len(data) > _MAX_KNOBS:
+        raise _damaged(BundleFault.TOO_MANY)
     for knob, value in data.items():
         if not _text(knob).isidentifier() or not isinstance(value, int | float | str) or len(str(value)) > _MAX_TEXT:
-            raise BundleDamagedError
+            raise _damaged(FileFault.CONTENT)
     return dict(data)
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:  # NaN fails too
-        raise BundleDamagedError
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _damaged(FileFault.CONTENT)
+    if not 0 <= value <= _MOST:  # NaN fails too
+        raise _damaged(BundleFault.RANGE)
     return float(value)
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > _MAX_TEXT or not value.isprintable():
-        raise BundleDamagedError
+        raise _damaged(FileFault.CONTENT)
     return value
 
 

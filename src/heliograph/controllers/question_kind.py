@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import exp, log
 from typing import Any, Self
 
 from heliograph.errors import BundleDamagedError
+from heliograph.reasons import BundleFault, BundlePart, FileFault
 
 MAX_KINDS = 32
 MAX_WORDS = 4000
@@ -20,6 +22,8 @@ _MAX_COUNT = 10**9
 _SMOOTHING = 0.5
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _WORD = re.compile(r"[^\W_]{1,32}")
+
+_damaged = partial(BundleDamagedError, BundlePart.CURVES)
 
 
 @dataclass(frozen=True)
@@ -74,19 +78,21 @@ class QuestionKinds:
         Raises:
             BundleDamagedError: not what :meth:`to_json` writes, or too much of it.
         """
-        if not isinstance(data, dict) or len(data) > MAX_KINDS:
-            raise BundleDamagedError
+        if not isinstance(data, dict):
+            raise _damaged(FileFault.CONTENT)
+        if len(data) > MAX_KINDS:
+            raise _damaged(BundleFault.TOO_MANY)
         questions: dict[str, int] = {}
         words: dict[str, dict[str, int]] = {}
         for kind, entry in data.items():
             if not is_kind(kind) or not isinstance(entry, dict) or not isinstance(entry.get("words"), dict):
-                raise BundleDamagedError
+                raise _damaged(FileFault.CONTENT)
             questions[kind] = _count(entry.get("questions"))
             words[kind] = {word: _count(count) for word, count in entry["words"].items() if _WORD.fullmatch(word)}
             if len(words[kind]) != len(entry["words"]):
-                raise BundleDamagedError
+                raise _damaged(FileFault.CONTENT)
         if sum(map(len, words.values())) > MAX_WORDS:
-            raise BundleDamagedError
+            raise _damaged(BundleFault.TOO_MANY)
         return cls(questions, words)
 
 
@@ -105,6 +111,8 @@ def is_kind(name: object) -> bool:
 
 
 def _count(value: Any) -> int:
-    if type(value) is not int or not 0 < value <= _MAX_COUNT:
-        raise BundleDamagedError
+    if type(value) is not int:
+        raise _damaged(FileFault.CONTENT)
+    if not 0 < value <= _MAX_COUNT:
+        raise _damaged(BundleFault.RANGE)
     return value

@@ -13,15 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.errors import BundleDamagedError, HeliographError, ShapeError, UsageError
-
-Box = tuple[int, int, int, int]
-"""(left, top, right, bottom) in photo pixels; right and bottom are outside."""
+from heliograph.boxes import PixelBox
+from heliograph.codec.bundle import REGION, Bundle
+from heliograph.errors import BundleDamagedError, ShapeError, UsageError
+from heliograph.reading.json_values import read_json_object
+from heliograph.reasons import BundleFault, BundlePart, FileFault
 
 Map = npt.NDArray[np.floating]
 
@@ -35,7 +38,10 @@ LEAST_SIDE = 32
 _MOST_ASPECT = 4.0
 _MOST_CELLS, _MOST_SIDE, _MOST_WINDOWS = 1 << 16, 1 << 20, 16
 _MOST_LAYERS, _MOST_EXPONENTS, _MOST_EXPONENT, _MOST_LETTERS = 1024, 4096, 64.0, 400
+_MOST_FILE_BYTES = 1 << 18
 _FLAT = 1e-12
+
+_damaged = partial(BundleDamagedError, BundlePart.REGION)
 
 
 @dataclass(frozen=True)
@@ -43,11 +49,11 @@ class Found:
     """A region worth a look.
 
     Attributes:
-        box: in photo pixels.
+        box: of the photo.
         contrast: 0 (the map is flat) to 1 (all of the map lies evenly inside the box, nothing outside).
     """
 
-    box: Box
+    box: PixelBox
     contrast: float
 
 
@@ -135,6 +141,24 @@ class RegionSetting:
         }
 
     @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read ``region.json``.
+
+        Raises:
+            BundleDamagedError: not there, too large, or not what :meth:`to_json` gives.
+        """
+        return cls.from_json(read_json_object(path, most=_MOST_FILE_BYTES, error=_damaged, links=False))
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Self | None:
+        """A bundle's setting; None where nobody has chosen one for its model.
+
+        Raises:
+            BundleDamagedError: as :meth:`load`.
+        """
+        return cls.load(bundle.file(REGION)) if REGION in bundle.file_names else None
+
+    @classmethod
     def from_json(cls, data: Any) -> Self:
         """What ``to_json`` gave.
 
@@ -152,36 +176,42 @@ class RegionSetting:
                 windows=tuple(_number(share, 1e-6, 1.0) for share in data["windows"]),
                 least_share=_number(data["least_share"], 1e-6, 1.0),
             )
-        except (KeyError, TypeError, ValueError, HeliographError) as error:
-            raise BundleDamagedError from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise _damaged(FileFault.CONTENT) from error
         if not 1 <= len(made.windows) <= _MOST_WINDOWS:
-            raise BundleDamagedError
+            raise _damaged(BundleFault.TOO_MANY if made.windows else FileFault.EMPTY)
         if len(made.own) % made.prompt_rows or (made.generic and not (made.own and made.generic_question)):
-            raise BundleDamagedError
+            raise _damaged(BundleFault.SHAPE)
         return made
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or len(value) > _MOST_LETTERS:
-        raise BundleDamagedError
+        raise _damaged(FileFault.CONTENT)
     return value
 
 
 def _whole(value: Any, least: int, most: int) -> int:
-    if type(value) is not int or not least <= value <= most:
-        raise BundleDamagedError
+    if type(value) is not int:
+        raise _damaged(FileFault.CONTENT)
+    if not least <= value <= most:
+        raise _damaged(BundleFault.RANGE)
     return value
 
 
 def _number(value: Any, least: float, most: float) -> float:
-    if type(value) not in (int, float) or not least <= value <= most:  # NaN compares false
-        raise BundleDamagedError
+    if type(value) not in (int, float):
+        raise _damaged(FileFault.CONTENT)
+    if not least <= value <= most:  # NaN compares false
+        raise _damaged(BundleFault.RANGE)
     return float(value)
 
 
 def _powers(data: Any) -> tuple[float, ...]:
-    if not isinstance(data, list) or len(data) > _MOST_EXPONENTS:
-        raise BundleDamagedError
+    if not isinstance(data, list):
+        raise _damaged(FileFault.CONTENT)
+    if len(data) > _MOST_EXPONENTS:
+        raise _damaged(BundleFault.TOO_MANY)
     return tuple(_number(value, -_MOST_EXPONENT, _MOST_EXPONENT) for value in data)
 
 
@@ -255,7 +285,7 @@ def find_box(
     return Found(grown(best.box, (width, height), least_side), best.contrast)
 
 
-def grown(box: Box, photo_size: tuple[int, int], side: int) -> Box:
+def grown(box: PixelBox, photo_size: tuple[int, int], side: int) -> PixelBox:
     """The box about the same centre, at least ``side`` pixels wide and high and no longer than four times its width,
     inside the photo.
 
@@ -268,12 +298,13 @@ def grown(box: Box, photo_size: tuple[int, int], side: int) -> Box:
     wide, high = max(wide, round(high / _MOST_ASPECT)), max(high, round(wide / _MOST_ASPECT))
     x, across = _placed((left + right) / 2, wide, width)
     y, down = _placed((top + bottom) / 2, high, height)
-    return x, y, x + across, y + down
+    return PixelBox(x, y, x + across, y + down)
 
 
-def holds(box: Box, region: Box) -> bool:
+def holds(box: PixelBox, region: PixelBox) -> bool:
     """Whether a box holds all of a region."""
-    return box[0] <= region[0] and box[1] <= region[1] and box[2] >= region[2] and box[3] >= region[3]
+    across = box.left <= region.left and region.right <= box.right
+    return across and box.top <= region.top and region.bottom <= box.bottom
 
 
 def _placed(centre: float, length: int, limit: int) -> tuple[int, int]:
@@ -343,7 +374,7 @@ def _best_place(
     top, left = _nearest_to_centre(contrast)
     x, across = left * size[0] / columns, wide * size[0] / columns
     y, down = top * size[1] / rows, high * size[1] / rows
-    box = (round(x), round(y), max(round(x + across), round(x) + 1), max(round(y + down), round(y) + 1))
+    box = PixelBox(round(x), round(y), max(round(x + across), round(x) + 1), max(round(y + down), round(y) + 1))
     return Found(box, float(contrast[top, left]))
 
 

@@ -12,7 +12,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from heliograph.controllers.region import Box, Found
+from heliograph.boxes import PixelBox
+from heliograph.controllers.region import Found
 from heliograph.errors import UsageError
 
 MOST_LOOKS = 32
@@ -99,11 +100,11 @@ class RegionPolicy(ABC):
     def wants(self, first: FirstLook) -> bool:
         """Whether to ask for a region."""
 
-    def box(self, first: FirstLook) -> Box:
+    def box(self, first: FirstLook) -> PixelBox:
         """Which one: where attention points."""
         return first.found.box
 
-    def decide(self, first: FirstLook) -> Box | None:
+    def decide(self, first: FirstLook) -> PixelBox | None:
         """The box to ask for, None where the first answer stays; never more looks than the session may have."""
         capped = first.price.looks >= first.price.most_looks
         return None if capped or not self.wants(first) else self.box(first)

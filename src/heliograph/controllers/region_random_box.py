@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from heliograph.controllers.region import Box
+from heliograph.boxes import PixelBox
 from heliograph.controllers.region_policies import FirstLook, RegionPolicy, drawn
 
 
@@ -19,10 +19,10 @@ class RandomBox(RegionPolicy):
         """Yes."""
         return True
 
-    def box(self, first: FirstLook) -> Box:
+    def box(self, first: FirstLook) -> PixelBox:
         """Drawn from the key, evenly over all places."""
         left, top, right, bottom = first.found.box
         wide, high = right - left, bottom - top
         x = int(drawn(first.key, b"x") * (first.photo_size[0] - wide + 1))
         y = int(drawn(first.key, b"y") * (first.photo_size[1] - high + 1))
-        return x, y, x + wide, y + high
+        return PixelBox(x, y, x + wide, y + high)

@@ -12,22 +12,26 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from heliograph.boxes import WireBox
 from heliograph.clock import now_s
 from heliograph.edge.backoff import Backoff
+from heliograph.edge.budget import PayloadAccount
 from heliograph.edge.device import Device
 from heliograph.edge.exchange import CropSource, DeviceSide, Exchange
 from heliograph.edge.photo import Photo, read_photo
 from heliograph.edge.photo_identity import photo_identity, still_shows
-from heliograph.edge.region import Box, RegionSending, region_encoder
+from heliograph.edge.region import RegionSending, region_encoder
 from heliograph.edge.report import AskReport, Draft
-from heliograph.edge.resuming import Counters, DeviceSessionKeeper
-from heliograph.edge.streams import HeldPhotos, PhotoStream
+from heliograph.edge.resuming import DeviceSessionKeeper
+from heliograph.edge.streams import HeldPhotos, PhotoStream, completed_setting, photo_key
+from heliograph.edge.tracing import DeviceTrace
+from heliograph.edge.turn import Turn
 from heliograph.errors import (
     ConnectionLostError,
     HeliographError,
@@ -39,8 +43,9 @@ from heliograph.errors import (
 from heliograph.protocol.frames import AnswerFlag
 from heliograph.protocol.questions import as_heard
 from heliograph.question import DEFAULT_TIMEOUT_S, NO_REGION, Question
-from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Setting, label
+from heliograph.strategies.base import Kind, Setting, label
+from heliograph.strategies.selection import LOCAL, kind_of
+from heliograph.tracing.table import TraceSink
 from heliograph.transport.base import Connection
 from heliograph.types import EncodedImage
 
@@ -49,29 +54,9 @@ if TYPE_CHECKING:
 
     PhotoSource = Path | str | Image
 
-LOCAL = "local"
 
 _MOST_IN_VAIN = 8
 """Connections in a row that may break without a segment more in the cloud: it may be the question that breaks them."""
-
-
-@dataclass
-class _Turn:
-    """Clock and accounts of one question, over every attempt at it."""
-
-    clock: Callable[[], float]
-    started_s: float
-    until_s: float
-    counters_before: Counters
-    reconnections_before: int
-    payload_bytes: int = 0
-    encode_ms: float = 0.0
-    photo_notes: tuple[str, ...] = ()
-    photo_changed: bool = False
-    was_held: bool = False
-
-    def elapsed_ms(self) -> float:
-        return (self.clock() - self.started_s) * 1e3
 
 
 class DeviceClient:
@@ -93,6 +78,8 @@ class DeviceClient:
         key: shared with the cloud, to authenticate question, photo and answer; empty for none.
         on_retry: called with what is wrong before every further attempt to get a connection, or room in a cloud that
             is full, but the first one.
+        trace: takes the events of this client, such as :meth:`heliograph.tracing.writing.TraceWriter.record`, one trace
+            for each client; None for no trace.
     """
 
     def __init__(
@@ -106,8 +93,10 @@ class DeviceClient:
         *,
         key: bytes = b"",
         on_retry: Callable[[HeliographError], None] | None = None,
+        trace: TraceSink | None = None,
     ) -> None:
         self._device = device
+        self._trace = None if trace is None else DeviceTrace(trace, authenticated=bool(key))
         self._clock = clock
         self._turn = asyncio.Lock()
         self._photos = HeldPhotos()
@@ -121,6 +110,7 @@ class DeviceClient:
             reconnect_s,
             key,
             on_retry,
+            self._trace,
         )
 
     async def __aenter__(self) -> Self:
@@ -134,6 +124,26 @@ class DeviceClient:
     async def close(self) -> None:
         """Close the connection, if there is one; never waits longer than two seconds."""
         await self._session.close()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the next question finds an open connection."""
+        return self._session.usable
+
+    def held(self, photo: PhotoSource, ways: Iterable[tuple[str, Setting]]) -> list[tuple[str, Setting]]:
+        """Of some strategies with their settings those in which the cloud holds the whole photo: a question about it
+        sends none of it. None of them while no connection is open, since only the next one tells what was kept.
+
+        Raises:
+            UnknownNameError, UsageError: a strategy or a knob that there is not.
+            HeliographError: of the photo, where the cloud holds any.
+        """
+        if not self.connected or not self._photos:
+            return []
+        identity = photo_identity(photo)
+        return [
+            (name, setting) for name, setting in ways if self._photos.holds_whole(photo_key(identity, name, setting))
+        ]
 
     async def ask(
         self,
@@ -163,21 +173,38 @@ class DeviceClient:
             ServerBusyError: the cloud was full to the last.
             ConnectionLostError: it broke before the final answer, and again and again.
             TimedOutError: ``timeout_s`` passed.
+            PayloadTooLargeError: the byte budget does not hold the first segment of the photo's stream, or after a
+                broken connection not another time; nothing is answered from no photo.
             HeliographError: any other named error of the photo, the question, the strategy or the cloud.
         """
         strategy = strategy or self._device.preferred_strategy
-        completed = STRATEGIES.load(strategy)().complete_setting(setting or {})
+        completed = completed_setting(strategy, setting or {})
         calibration = self._device.calibration
         asked = as_heard(Question.of(question).completed(calibrated=calibration is not None))
-        side = DeviceSide(on_draft, calibration, lambda prefix: self._device.foresee(prefix, asked.text))
+        side = DeviceSide(
+            on_draft, calibration, lambda prefix: self._device.foresee(prefix, asked.text), trace=self._trace
+        )
+        asking = self._ask(photo, asked, strategy, completed, side, region_sending or RegionSending(), timeout_s)
+        return await (asking if self._trace is None else self._trace.follow(asked, strategy, asking))
+
+    async def _ask(
+        self,
+        photo: PhotoSource,
+        asked: Question,
+        strategy: str,
+        completed: Setting,
+        side: DeviceSide,
+        sending: RegionSending,
+        timeout_s: float,
+    ) -> AskReport:
         until_s = self._clock() + timeout_s
         try:
             async with asyncio.timeout(timeout_s), self._turn:
                 session = self._session
-                turn = _Turn(self._clock, self._clock(), until_s, session.counters, session.reconnections)
-                if strategy == LOCAL:
+                account = PayloadAccount(asked.byte_budget)
+                turn = Turn(self._clock, self._clock(), until_s, session.counters, session.reconnections, account)
+                if kind_of(strategy) is Kind.LOCAL:
                     return await self._ask_device(photo, asked, turn)
-                sending = region_sending or RegionSending()
                 try:
                     return await self._ask_cloud(photo, strategy, completed, asked, side, turn, sending)
                 except UnknownImageError:
@@ -189,7 +216,7 @@ class DeviceClient:
             raise self._session.take_trouble() or TimedOutError() from error
 
     # ---- on the device ---------------------------------------------------------------------------------
-    async def _ask_device(self, photo: PhotoSource, asked: Question, turn: _Turn) -> AskReport:
+    async def _ask_device(self, photo: PhotoSource, asked: Question, turn: Turn) -> AskReport:
         def work() -> Draft:
             opened = _opened(photo)
             turn.photo_notes = opened.notes
@@ -221,11 +248,11 @@ class DeviceClient:
         setting: Setting,
         asked: Question,
         side: DeviceSide,
-        turn: _Turn,
+        turn: Turn,
         region_sending: RegionSending,
     ) -> AskReport:
         identity = await asyncio.to_thread(photo_identity, photo)
-        key = identity, strategy, label(setting)
+        key = photo_key(identity, strategy, setting)
         if asked.region != NO_REGION:
             side = replace(side, crop=self._crop_source(photo, identity, region_sending))
         encoding: asyncio.Future[EncodedImage] | None = None
@@ -235,14 +262,11 @@ class DeviceClient:
             encoding = asyncio.ensure_future(work)
         try:
             link = await self._session.linked(turn.until_s)
-            never_left_before = self._session.counters.payload_never_left_bytes  # with what was asked earlier
             stream = self._photos.get(key) or self._photos.begin(key, photo, link.session)
-            exchange = Exchange(asked, side, stream, turn.elapsed_ms)
-            try:
-                final = await self._answered(exchange, stream, encoding, turn.until_s)
-            finally:
-                never_left = self._session.counters.payload_never_left_bytes - never_left_before
-                turn.payload_bytes += exchange.payload_bytes - never_left
+            exchange = Exchange(asked, side, stream, turn.account, turn.elapsed_ms)
+            if exchange.would_go_further():
+                self._photos.begin_again(stream, link.session)
+            final = await self._answered(exchange, stream, encoding, turn)
         except BaseException:
             self._forget(key)  # whatever state it is in; the next question sends the photo anew
             raise
@@ -258,7 +282,7 @@ class DeviceClient:
             confidence=final.confidence,
             strategy=strategy,
             setting=setting,
-            payload_bytes=max(0, turn.payload_bytes),
+            payload_bytes=turn.account.spent_bytes,
             wire_bytes_up=after.up_bytes - before.up_bytes,
             wire_bytes_down=after.down_bytes - before.down_bytes,
             encode_ms=turn.encode_ms,
@@ -280,16 +304,18 @@ class DeviceClient:
         exchange: Exchange,
         stream: PhotoStream,
         encoding: asyncio.Future[EncodedImage] | None,
-        until_s: float,
+        turn: Turn,
     ) -> Draft:
         """The final answer, over as many connections as it takes."""
         in_vain, most_held = 0, 0
         while True:
-            link = await self._session.linked(until_s)
+            link = await self._session.linked(turn.until_s)
+            never_left_before = self._session.counters.payload_never_left_bytes
             try:
                 final = await exchange.run(link, self._photos.next_id(), encoding)
             except (ConnectionLostError, ServerBusyError) as error:
-                await self._session.go_on(error, until_s)
+                await self._session.go_on(error, turn.until_s)
+                turn.account.refund(self._session.counters.payload_never_left_bytes - never_left_before)
                 if stream.sent > most_held:
                     in_vain, most_held = 0, stream.sent
                     self._session.restart_backoff()
@@ -302,12 +328,14 @@ class DeviceClient:
                 return final
 
     def _encode(
-        self, photo: PhotoSource, identity: object, strategy: str, setting: Setting, turn: _Turn
+        self, photo: PhotoSource, identity: object, strategy: str, setting: Setting, turn: Turn
     ) -> EncodedImage:
         started_s = self._clock()
         opened = _opened(photo)
         encoded = self._device.encode(opened.image, strategy, setting)
         turn.encode_ms = (self._clock() - started_s) * 1e3
+        if self._trace is not None:
+            self._trace.encoded(encoded, turn.encode_ms)
         turn.photo_notes, turn.photo_changed = opened.notes, not still_shows(photo, identity)
         return encoded
 
@@ -320,13 +348,13 @@ class DeviceClient:
         cut = region_encoder(self._device, photo, sending)
         how = sending.strategy, label(sending.setting or {})
 
-        def encode(box: Box) -> EncodedImage:
+        def encode(box: WireBox) -> EncodedImage:
             encoded = cut(box)
             if not still_shows(photo, identity):
                 raise PhotoMissingError  # another photo lies there by now, of which nobody asked for a region
             return encoded
 
-        async def crop(box: Box) -> PhotoStream:
+        async def crop(box: WireBox) -> PhotoStream:
             key = identity, "region", box, how
             stream, session = self._photos.get(key), self._session.session
             if stream is None and session is not None:

@@ -10,14 +10,14 @@ from heliograph.transport.base import Delivery
 class Departures:
     """Keeps which of the bytes that a connection accepted last were payload.
 
-    A message is taken to be frame heads first and payload behind, so a message that left half way counts its first
-    bytes as heads: never more payload than left.
+    Heads of frames lie between the payload of a message. One that left half way counts what left as payload as far as
+    there is any, so that nothing that left is ever taken for kept: a byte budget is charged for it.
     """
 
     def __init__(self) -> None:
         self._queued = 0  # payload that no message has taken yet
         self._being_sent: tuple[int, int] | None = None  # bytes accepted before it, payload in it
-        self._messages: deque[tuple[int, int]] = deque()  # bytes accepted up to its end, payload in it
+        self._messages: deque[tuple[int, int, int]] = deque()  # bytes accepted before it and with it, payload in it
 
     def queue(self, payload_bytes: int) -> None:
         """So much payload goes into the next message."""
@@ -30,9 +30,10 @@ class Departures:
     def end(self, after: Delivery) -> None:
         """The connection has taken the message."""
         if self._being_sent is not None and self._being_sent[1]:
-            self._messages.append((after.accepted_bytes, self._being_sent[1]))
+            before, size = self._being_sent
+            self._messages.append((before, after.accepted_bytes, size))
         self._being_sent = None
-        while self._messages and self._messages[0][0] <= after.departed_bytes:
+        while self._messages and self._messages[0][1] <= after.departed_bytes:
             self._messages.popleft()
 
     def never_left(self, now: Delivery) -> int:
@@ -42,7 +43,8 @@ class Departures:
         if self._being_sent is not None:
             before, size = self._being_sent
             if now.accepted_bytes > before:
-                messages.append((now.accepted_bytes, size))
+                messages.append((before, now.accepted_bytes, size))
             else:
                 waiting += size
-        return waiting + sum(min(size, max(0, end - now.departed_bytes)) for end, size in messages)
+        left = now.departed_bytes
+        return waiting + sum(max(0, size - max(0, left - begin)) for begin, end, size in messages if end > left)

@@ -16,6 +16,7 @@ from heliograph.edge.encoder import open_encoder
 from heliograph.edge.preprocess_frames import AnyPreprocessor, open_preprocessor
 from heliograph.edge.processor import unsuited
 from heliograph.errors import BundleDamagedError
+from heliograph.reasons import BundlePart, FileFault
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting
 from heliograph.types import EncodedImage, VisualTokens
@@ -53,7 +54,7 @@ class Device:
             BundleDamagedError: the device has none.
         """
         if self._bundle is None:
-            raise BundleDamagedError
+            raise BundleDamagedError(BundlePart.BUNDLE, FileFault.MISSING)
         return self._bundle
 
     @property

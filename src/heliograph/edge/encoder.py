@@ -11,6 +11,7 @@ import numpy as np
 from heliograph.codec.onnx_session import open_session
 from heliograph.edge.preprocess_frames import AnyPreprocessor, Frame, FramePixels, FramePreprocessor
 from heliograph.errors import AnsweringFailedError, BundleDamagedError, ShapeError
+from heliograph.reasons import BundleFault, BundlePart
 from heliograph.types import FloatArray, Grid, VisualTokens, tokens_make_sense
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class TokenEncoder:
         self._hidden_size = hidden_size
         taken, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(taken) != inputs or len(outputs) != 1:
-            raise BundleDamagedError
+            raise BundleDamagedError(BundlePart.NETWORK, BundleFault.BORDER).noted(f"{path.name}.")
         self._inputs = [one.name for one in taken]
 
     def __call__(self, *pixels: FloatArray) -> VisualTokens:

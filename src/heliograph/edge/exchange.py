@@ -7,13 +7,16 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from heliograph.boxes import WireBox
 from heliograph.codec.calibration import Calibration
 from heliograph.controllers.push import ERROR_HEAD
+from heliograph.edge.budget import PayloadAccount
 from heliograph.edge.link import DeviceLink
 from heliograph.edge.report import Draft
-from heliograph.edge.stop import Foresight, budget_segments, chunk_end, expected_segments
+from heliograph.edge.stop import Foresight, chunk_end, expected_segments
 from heliograph.edge.streams import NO_LIMIT, PhotoStream, half_way
-from heliograph.errors import ConnectionLostError, HeliographError
+from heliograph.edge.tracing import DeviceTrace
+from heliograph.errors import ConnectionLostError, HeliographError, PayloadTooLargeError
 from heliograph.protocol.events import (
     DraftReceived,
     ErrorReceived,
@@ -23,7 +26,7 @@ from heliograph.protocol.events import (
     SessionClosed,
 )
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
-from heliograph.question import PUSH, Question
+from heliograph.question import Question
 from heliograph.registry import CONTROLLERS
 from heliograph.transport.base import DEFAULT_QUEUE_BYTES
 from heliograph.types import EncodedImage
@@ -39,8 +42,8 @@ STOP_GRACE_S = 1.0
 """Where the device knows that the controller will have enough, it waits this long for ENOUGH before it goes on; on a
 slow link as long as opening the connection took, which is two round trips and some hundred bytes."""
 
-CropSource = Callable[[tuple[int, int, int, int]], Awaitable[PhotoStream]]
-"""A region in 1/1024 of the photo to the stream that shows it, encoded."""
+CropSource = Callable[[WireBox], Awaitable[PhotoStream]]
+"""A region of the photo to the stream that shows it, encoded."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +54,14 @@ class DeviceSide:
         on_draft: called with every draft.
         calibration, foresee: what the device knows of the cloud's decision beforehand.
         crop: makes the crop that the cloud asks for; None refuses.
+        trace: is told where the device means to stop; None for nobody.
     """
 
     on_draft: Callable[[Draft], None] | None = None
     calibration: Calibration | None = None
     foresee: Foresight = lambda prefix: None
     crop: CropSource | None = None
+    trace: DeviceTrace | None = None
 
 
 class Exchange:
@@ -66,32 +71,47 @@ class Exchange:
         question: what to ask, as the cloud hears it.
         side: what of it does not travel.
         stream: the photo.
+        account: of payload bytes; nothing is sent that it does not take.
         elapsed_ms: time since the question was asked.
 
     Attributes:
         drafts: in order of arrival, over all connections.
-        payload_bytes: handed to all links; what never left a broken one included.
     """
 
     def __init__(
-        self, question: Question, side: DeviceSide, stream: PhotoStream, elapsed_ms: Callable[[], float]
+        self,
+        question: Question,
+        side: DeviceSide,
+        stream: PhotoStream,
+        account: PayloadAccount,
+        elapsed_ms: Callable[[], float],
     ) -> None:
         self._question = question
         self._side = side
         self._stream = stream
+        self._account = account
         self._elapsed_ms = elapsed_ms
-        self._asks = CONTROLLERS.load(question.effective_controller).asks
-        judged = question.effective_controller == PUSH and question.confidence != ERROR_HEAD
+        controller = CONTROLLERS.load(question.effective_controller)
+        self._asks = controller.asks
+        judged = controller.judges_answers and question.confidence != ERROR_HEAD
         self._message_bytes = JUDGED_MESSAGE_BYTES if judged else MESSAGE_BYTES
         self._unsent_bytes = JUDGED_MESSAGE_BYTES if judged else DEFAULT_QUEUE_BYTES
         self.drafts: list[Draft] = []
-        self.payload_bytes = 0
-        self._regions_sent = set[tuple[int, int, int, int]]()
+        self._regions_sent = set[WireBox]()
 
     @property
     def regions_sent(self) -> int:
         """Crops that the cloud got, each counted once however many connections it took."""
         return len(self._regions_sent)
+
+    def would_go_further(self) -> bool:
+        """Whether this question may have more of a photo that was cut short for an earlier one, and could want it."""
+        stream, encoded = self._stream, self._stream.encoded
+        if encoded is None or not stream.cut:
+            return False
+        anew = self._account.segments_within(PhotoStream(stream.image_id, stream.source), encoded)
+        wanted = len(encoded.segments) if self._asks else self._expected_segments(encoded)
+        return min(anew, wanted) > stream.sent
 
     async def run(self, link: DeviceLink, question_id: int, encoding: asyncio.Future[EncodedImage] | None) -> Draft:
         """The final answer.
@@ -102,9 +122,11 @@ class Exchange:
             encoding: gives the stream where the photo is new to this session.
 
         Raises:
-            HeliographError: of the photo, the cloud or the connection; the question is then cancelled.
+            PayloadTooLargeError: the account does not take the first segment of a photo of which the cloud holds none.
+            HeliographError: of the photo, the cloud or the connection. After any error the question is cancelled.
         """
         self._link, self._question_id = link, question_id
+        self._account.enter_connection()
         session = link.session
         session.ask(question_id, self._stream.image_id, self._question)
         if encoding is None or not encoding.done():
@@ -131,14 +153,18 @@ class Exchange:
             assert encoding is not None, "a new photo is being encoded"
             stream.encoded = await asyncio.shield(encoding)  # another connection may still need it
         encoded = stream.encoded
+        if stream.sent == 0 and not self._account.takes(stream, encoded):
+            raise PayloadTooLargeError
         stream.allowed = chunk_end(encoded, stream.sent) if self._asks else NO_LIMIT
-        if self._question.byte_budget is not None:
-            stream.allowed = min(stream.allowed, budget_segments(encoded, self._question.byte_budget))
         self._announce(stream, encoded)
-        pause_at: int | None = None
-        if not self._asks:
-            pause_at = expected_segments(encoded, self._question, self._side.calibration, self._side.foresee)
+        pause_at = None if self._asks else self._expected_segments(encoded)
+        if self._side.trace is not None:
+            within = self._account.segments_within(stream, encoded)
+            self._side.trace.stop_expected(stream.image_id, self._question, encoded, pause_at, within)
         await self._send_segments(stream, encoded, pause_at)
+
+    def _expected_segments(self, encoded: EncodedImage) -> int:
+        return expected_segments(encoded, self._question, self._side.calibration, self._side.foresee)
 
     def _announce(self, stream: PhotoStream, encoded: EncodedImage) -> None:
         """Say that a photo begins, unless it was said; a stream without segments is at its end at once."""
@@ -146,25 +172,36 @@ class Exchange:
             total = len(encoded.segments) if self._asks else 0
             self._link.session.announce_image(stream.image_id, encoded.strategy, encoded.header, total)
             stream.announced = True
-            self._count_payload(len(encoded.header))
+            self._count_payload(stream, len(encoded.header))
         if self._finish(stream, encoded):
             self._link.flush()
 
     def _finish(self, stream: PhotoStream, encoded: EncodedImage) -> bool:
-        """Say that nothing follows, where that is so and was not said."""
-        if stream.finished or stream.sent < len(encoded.segments):
+        """Say that nothing follows, where that is so, was not said, and the cloud cannot see it."""
+        at_end = stream.sent == len(encoded.segments)
+        if stream.finished or not (at_end or self._is_cut_short(stream, encoded)):
             return False
         self._link.session.finish_image(stream.image_id)
         stream.finished = True
         return True
 
+    def _is_cut_short(self, stream: PhotoStream, encoded: EncodedImage) -> bool:
+        """Whether the next segment is wanted and would be one too many, and fewer bytes are there than the question
+        names: the cloud would wait for it. At the very bound it knows by itself, and the stream can be continued by a
+        later question that may have more."""
+        wanted = self._link.session.wants_segments(stream.image_id) and stream.sent < stream.allowed
+        return wanted and not self._account.takes(stream, encoded) and not self._account.is_seen_to_be_spent(stream)
+
     async def _send_segments(self, stream: PhotoStream, encoded: EncodedImage, pause_at: int | None) -> None:
-        session, total = self._link.session, len(encoded.segments)
+        session, total = self._link.session, self._account.segments_within(stream, encoded)
         seal_at = end = min(total, stream.allowed)
-        if not self._asks and pause_at in (None, total):  # elsewhere a pause will come before the end
+        if not self._asks and pause_at in (None, len(encoded.segments)):  # elsewhere a pause will come before the end
             seal_at = stream.sent + half_way(encoded.segments[stream.sent : end])
-        while stream.sent < total:
-            if not session.wants_segments(stream.image_id) or stream.sent >= stream.allowed:
+        while not stream.finished:
+            goes_on = session.wants_segments(stream.image_id) and stream.sent < stream.allowed
+            if self._finish(stream, encoded):
+                self._link.flush()
+            elif not (goes_on and self._account.takes(stream, encoded)):
                 stream.resumed.clear()
                 await stream.resumed.wait()
             elif pause_at is not None and stream.sent >= pause_at:
@@ -185,31 +222,35 @@ class Exchange:
             await asyncio.wait_for(self._stream.resumed.wait(), max(STOP_GRACE_S, self._link.opening_s))
 
     def _queue_message(self, stream: PhotoStream, encoded: EncodedImage, end: int) -> None:
-        """Queue segments up to ``end``, or until the message is large enough."""
+        """Queue segments up to ``end``, or until the message is large enough or the account takes no more."""
         size = 0
-        while stream.sent < end and size < self._message_bytes:
+        while stream.sent < end and size < self._message_bytes and self._account.takes(stream, encoded):
             segment = encoded.segments[stream.sent]
             self._link.session.send_segment(stream.image_id, segment)
+            self._count_payload(stream, len(segment))
             stream.sent += 1
             size += len(segment)
-        self._count_payload(size)
         self._finish(stream, encoded)
 
-    def _count_payload(self, size: int) -> None:
-        self.payload_bytes += size
+    def _count_payload(self, stream: PhotoStream, size: int) -> None:
+        stream.sent_bytes += size
+        self._account.spend(size)
         self._link.queue_payload(size)
 
-    async def _serve_region(self, box: tuple[int, int, int, int]) -> None:
+    async def _serve_region(self, box: WireBox) -> None:
         """Send the crop that the cloud asks for, or say that it will not come: then the first answer stands."""
         session, crop = self._link.session, None
         if self._side.crop is not None:
             with contextlib.suppress(HeliographError):
                 crop = await self._side.crop(box)
-        session.send_crop(self._question_id, None if crop is None else crop.image_id)
-        if crop is not None and crop.encoded is not None:
+        encoded = None if crop is None else crop.encoded
+        if crop is None or encoded is None or not self._account.takes_crop(crop, encoded, self._stream):
+            session.send_crop(self._question_id, None)
+        else:
+            session.send_crop(self._question_id, crop.image_id)
             self._regions_sent.add(box)
-            self._announce(crop, crop.encoded)
-            await self._send_segments(crop, crop.encoded, None)
+            self._announce(crop, encoded)
+            await self._send_segments(crop, encoded, None)
         self._link.flush()
 
     # ---- from the cloud --------------------------------------------------------------------------------
@@ -226,12 +267,13 @@ class Exchange:
                     case MoreRequested(self._stream.image_id, segments):
                         self._stream.allowed = self._stream.sent + segments
                         self._stream.resumed.set()
-                    case RegionRequested(self._question_id, box):
+                    case RegionRequested(self._question_id, box) if region is None:  # one a question
+                        sending.cancel()  # the first answer is there, and no more of the photo can change it
                         region = asyncio.create_task(self._serve_region(box))
                     case ErrorReceived(error_class, self._question_id):
-                        raise error_class()
+                        raise error_class.received()
                     case SessionClosed(error_class):
-                        raise (error_class or ConnectionLostError)()
+                        raise (error_class or ConnectionLostError).received()
                     case _:
                         pass  # of earlier questions, or what the session itself keeps account of
         finally:

@@ -12,9 +12,16 @@ import contextlib
 from collections.abc import Callable
 
 from heliograph.edge.departures import Departures
-from heliograph.errors import ConnectionLostError, HeliographError, ServerBusyError, TooManyError
+from heliograph.errors import (
+    ConnectionLostError,
+    HeliographError,
+    ServerBusyError,
+    StreamForgedError,
+    TooManyError,
+)
 from heliograph.protocol.events import Event, SessionClosed, WelcomeReceived
 from heliograph.protocol.session import DeviceSession
+from heliograph.reasons import ForgedFault
 from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Connection
 from heliograph.transport.liveness import LOOK_AFTER_S, LivenessWatch, Sight, Verdict
 
@@ -57,6 +64,11 @@ class DeviceLink:
     def usable(self) -> bool:
         """True as long as another question can be asked."""
         return self._failure is None and not self.session.closed
+
+    @property
+    def failure(self) -> HeliographError | None:
+        """What ended it; None while it is usable, and where it ended in order."""
+        return self._failure
 
     @property
     def greeted(self) -> bool:
@@ -169,7 +181,9 @@ class DeviceLink:
     def _end_of(self, closed: SessionClosed) -> HeliographError:
         """Why the session is over. Before WELCOME it holds nothing: what is too many then are the others."""
         error_class = closed.error_class or ConnectionLostError
-        return ServerBusyError() if self._welcome is None and error_class is TooManyError else error_class()
+        if self._welcome is None and error_class is StreamForgedError:
+            return StreamForgedError(ForgedFault.KEY_REFUSED if self.session.has_key else ForgedFault.KEY_WANTED)
+        return ServerBusyError() if self._welcome is None and error_class is TooManyError else error_class.received()
 
     # ---- is anybody there? ---------------------------------------------------------------------------
     async def _watch(self) -> None:

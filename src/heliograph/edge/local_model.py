@@ -24,6 +24,7 @@ import numpy as np
 from heliograph.codec.onnx_session import open_session
 from heliograph.edge.local_prompt import LocalPrompt
 from heliograph.errors import AnsweringFailedError, BundleDamagedError, QuestionTooLongError, ShapeError, UsageError
+from heliograph.reasons import BundleFault, BundlePart
 from heliograph.types import LARGEST_LOGIT, Answer, FloatArray, VisualTokens, confidence_of
 
 if TYPE_CHECKING:
@@ -52,11 +53,11 @@ class LocalModel:
         shapes = {entry.name: entry.shape for entry in self._session.get_inputs()}
         outputs = {entry.name for entry in self._session.get_outputs()}
         if set(shapes) != set(_INPUTS) or not outputs.issuperset(_OUTPUTS):
-            raise BundleDamagedError
+            raise BundleDamagedError(BundlePart.LOCAL_MODEL, BundleFault.BORDER)
         layers, heads, _, head_size = shapes["past_keys"]
         width = shapes["image_features"][-1]
         if not all(isinstance(size, int) for size in (layers, heads, head_size, width)):
-            raise BundleDamagedError
+            raise BundleDamagedError(BundlePart.LOCAL_MODEL, BundleFault.BORDER)
         self._empty_cache = np.zeros((layers, heads, 0, head_size), np.float32)
         self._no_features = np.zeros((0, width), np.float32)
 
@@ -69,7 +70,7 @@ class LocalModel:
         """
         path = bundle.local_model_path
         if path is None:
-            raise BundleDamagedError
+            raise BundleDamagedError(BundlePart.LOCAL_MODEL, BundleFault.UNNAMED).noted(f"{bundle.folder}.")
         return cls(path, LocalPrompt.load(path.parent), threads)
 
     def answer(self, question: str, tokens: VisualTokens, *, max_new_tokens: int = 64) -> Answer:

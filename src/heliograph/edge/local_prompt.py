@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -20,6 +21,7 @@ from heliograph.prompt_text import neutralised
 from heliograph.question import check_text
 from heliograph.reading.files import read_bytes
 from heliograph.reading.json_values import read_json_object
+from heliograph.reasons import BundlePart, FileFault
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -58,7 +60,8 @@ class PromptPieces:
         Raises:
             BundleDamagedError: missing, or not what the exporter writes.
         """
-        found = read_json_object(path, most=_MAX_PROMPT_BYTES, error=BundleDamagedError, links=False)
+        damaged = partial(BundleDamagedError, BundlePart.PROMPT)
+        found = read_json_object(path, most=_MAX_PROMPT_BYTES, error=damaged, links=False)
         try:
             return cls(
                 head_ids=tuple(map(_token_id, found["head_ids"])),
@@ -70,7 +73,7 @@ class PromptPieces:
                 max_positions=_token_id(found["max_positions"]),
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BundleDamagedError from error
+            raise damaged(FileFault.CONTENT) from error
 
 
 class LocalPrompt:
@@ -101,11 +104,12 @@ class LocalPrompt:
             from tokenizers import Tokenizer
         except ImportError as error:
             raise MissingExtraError("edge") from error
-        data = read_bytes(folder / "tokenizer.json", most=_MAX_TOKENIZER_BYTES, error=BundleDamagedError, links=False)
+        damaged = partial(BundleDamagedError, BundlePart.TOKENIZER)
+        data = read_bytes(folder / "tokenizer.json", most=_MAX_TOKENIZER_BYTES, error=damaged, links=False)
         try:
             return cls(Tokenizer.from_buffer(data), pieces)
         except Exception as error:  # the package raises bare Exception for a damaged file
-            raise BundleDamagedError from error
+            raise damaged(FileFault.CONTENT) from error
 
     @property
     def pieces(self) -> PromptPieces:

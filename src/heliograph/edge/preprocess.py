@@ -18,6 +18,7 @@ import numpy as np
 
 from heliograph.edge.preprocess_checks import RESAMPLERS, finite, side, whole
 from heliograph.errors import BundleDamagedError, ModelUnsupportedError
+from heliograph.reasons import BundlePart, FileFault
 from heliograph.strategies.pictures import longest_edge_size, to_rgb
 from heliograph.types import FloatArray
 
@@ -68,7 +69,7 @@ class Preprocessor:
                 std=_nonzero(_per_channel(config["image_std"])),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise BundleDamagedError from error
+            raise BundleDamagedError(BundlePart.PREPROCESSING, FileFault.CONTENT) from error
 
     def __call__(self, photo: Image) -> FloatArray:
         """Pixels (1, 3, S, S) float32 of any photo; bit for bit what the checkpoint's processor makes."""

@@ -27,6 +27,7 @@ from heliograph.codec.header import check_grid
 from heliograph.edge.preprocess import Preprocessor
 from heliograph.edge.preprocess_checks import RESAMPLERS, finite, side, whole
 from heliograph.errors import BundleDamagedError, ShapeError
+from heliograph.reasons import BundlePart, FileFault
 from heliograph.strategies.pictures import to_rgb
 from heliograph.types import FloatArray, Grid
 
@@ -124,7 +125,7 @@ class FramePreprocessor:
             frames = [_frame(frame, len(tables)) for frame in _few(config[FRAMES], MAX_FRAMES)]
             return cls(frames, whole(RESAMPLERS, config["resample"]), tables)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ShapeError) as error:
-            raise BundleDamagedError from error
+            raise BundleDamagedError(BundlePart.PREPROCESSING, FileFault.CONTENT) from error
 
     def to_config(self) -> dict[str, Any]:
         """As JSON values; :meth:`from_config` gives the same floats back."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph.errors import BundleDamagedError, FileUnreadableError
 from heliograph.reading.files import read_bytes
 from heliograph.reading.json_values import read_json_object
+from heliograph.reasons import BundleFault, BundlePart, FileFault
 
 if TYPE_CHECKING:
     from heliograph.codec.bundle import Bundle
@@ -33,6 +34,8 @@ _ARM_FLAGS = frozenset({"asimddp", "i8mm"})
 _CPUINFO = Path("/proc/cpuinfo")
 _MOST_BYTES = 1 << 20
 _MOST_CPUINFO_BYTES = 1 << 24
+
+_damaged = partial(BundleDamagedError, BundlePart.PARITY)
 
 
 @dataclass(frozen=True)
@@ -98,14 +101,14 @@ def encoder_profile(bundle: Bundle) -> str | None:
     if PARITY not in bundle.file_names:
         return None
     try:
-        stated = read_json_object(bundle.file(PARITY), most=_MOST_BYTES, error=BundleDamagedError)
+        stated = read_json_object(bundle.file(PARITY), most=_MOST_BYTES, error=_damaged)
         if not str(stated["encoder"]).endswith("int8"):
             return None
         profile = stated.get("profile", VNNI)  # of bundles from before there were profiles
     except KeyError as error:
-        raise BundleDamagedError from error
+        raise _damaged(FileFault.CONTENT) from error
     if not isinstance(profile, str) or profile not in PROFILES:
-        raise BundleDamagedError
+        raise _damaged(BundleFault.UNKNOWN)
     return profile
 
 

@@ -9,6 +9,8 @@ from itertools import accumulate
 
 from heliograph.protocol.frames import HeldImage
 from heliograph.protocol.session import DeviceSession
+from heliograph.registry import STRATEGIES
+from heliograph.strategies.base import Setting, Strategy, label
 from heliograph.types import EncodedImage
 
 NO_LIMIT = 2**31
@@ -33,6 +35,7 @@ class PhotoStream:
         encoded: None until the encoder is done.
         announced: IMAGE was handed to the link.
         sent: segments handed to the link.
+        sent_bytes: payload handed to it, header included.
         finished: so was IMAGE_END.
         allowed: segments that the cloud wants at most (MORE sets a new bound).
         resumed: set by MORE.
@@ -43,17 +46,54 @@ class PhotoStream:
     encoded: EncodedImage | None = None
     announced: bool = False
     sent: int = 0
+    sent_bytes: int = 0
     finished: bool = False
     allowed: int = NO_LIMIT
     resumed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def whole(self) -> bool:
+        """All of it was sent, and the cloud knows that: a question about it costs no more payload."""
+        return self.finished and self.encoded is not None and self.sent == len(self.encoded.segments)
+
+    @property
+    def cut(self) -> bool:
+        """The cloud was told that nothing follows although there is more, because a question's bytes were used up. In
+        this session nothing can be added to it."""
+        return self.finished and not self.whole
+
+    def lose(self, image_id: int) -> None:
+        """The cloud holds nothing of it: the next time it is sent from the start, under another number."""
+        self.image_id, self.announced = image_id, False
+        self.sent, self.sent_bytes, self.finished, self.allowed = 0, 0, False, NO_LIMIT
 
     def payload_bytes(self, segments: int) -> int:
         """Header and the first ``segments`` segments in bytes."""
         return self.encoded.prefix(segments).payload_bytes if self.encoded else 0
 
 
+def photo_key(identity: object, strategy: str, setting: Setting) -> object:
+    """Under which a photo is held in one way of sending it, whether or not the setting names knobs at their defaults.
+
+    Raises:
+        UnknownNameError, UsageError: there is no such strategy or knob.
+    """
+    return identity, strategy, label(completed_setting(strategy, setting))
+
+
+def completed_setting(strategy: str, setting: Setting) -> Setting:
+    """Every knob of a strategy, by registry name.
+
+    Raises:
+        UnknownNameError, UsageError: there is no such strategy or knob.
+    """
+    way: Strategy = STRATEGIES.load(strategy)()
+    return way.complete_setting(setting)
+
+
 class HeldPhotos:
-    """Streams by what they show, oldest first; the oldest goes when there are too many."""
+    """Streams by what they show, oldest first; the oldest goes when there are too many. The one book of what the cloud
+    holds of this device's photos: the client sends by it, and the planner asks it."""
 
     def __init__(self) -> None:
         self._streams: dict[object, PhotoStream] = {}
@@ -61,6 +101,9 @@ class HeldPhotos:
 
     def __contains__(self, key: object) -> bool:
         return key in self._streams
+
+    def __len__(self) -> int:
+        return len(self._streams)
 
     def next_id(self) -> int:
         """A number that no photo and no question has had."""
@@ -71,12 +114,22 @@ class HeldPhotos:
         """The stream, or None."""
         return self._streams.get(key)
 
+    def holds_whole(self, key: object) -> bool:
+        """Whether a question that wants all of this photo would send none of it."""
+        stream = self._streams.get(key)
+        return stream is not None and stream.whole
+
     def begin(self, key: object, source: object, session: DeviceSession) -> PhotoStream:
         """A new stream."""
         while len(self._streams) >= _HELD_PHOTOS:
             self.forget(next(iter(self._streams)), session)
         stream = self._streams[key] = PhotoStream(self.next_id(), source)
         return stream
+
+    def begin_again(self, stream: PhotoStream, session: DeviceSession) -> None:
+        """Have a stream that was cut sent from the start, because a question may have more of it."""
+        session.forget_image(stream.image_id)
+        stream.lose(self.next_id())
 
     def forget(self, key: object, session: DeviceSession | None) -> None:
         """Drop a stream here and, where the session is alive, in the cloud."""
@@ -106,9 +159,9 @@ class HeldPhotos:
             if stream is None:
                 session.forget_image(image.image_id)  # given up while the link was down
                 continue
-            stream.sent, stream.finished, stream.allowed = image.segments, image.finished, NO_LIMIT
+            stream.sent, stream.sent_bytes = image.segments, payload_bytes
+            stream.finished, stream.allowed = image.finished, NO_LIMIT
             kept.add(image.image_id)
         for stream in self._streams.values():
             if stream.image_id not in kept:
-                stream.image_id, stream.announced = self.next_id(), False
-                stream.sent, stream.finished, stream.allowed = 0, False, NO_LIMIT
+                stream.lose(self.next_id())

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable
 
 from heliograph.edge.link_estimate import LinkObservation
-from heliograph.errors import HeliographError
 from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Connection, Delivery, client_message_bytes
-
-_Reply = TypeVar("_Reply")
 
 _UPGRADE_ROUND_TRIPS = 2
 """TCP's handshake and the HTTP upgrade; TLS adds one, which makes the round trip look longer than it is."""
@@ -32,7 +28,6 @@ class WatchedConnection:
         self._last_reply_s = 0.0
         self._fresh = True
         self._asked_s, self._opened_s = asked_s, clock()
-        self.broken = False
 
     @property
     def sent_bytes(self) -> int:
@@ -48,15 +43,14 @@ class WatchedConnection:
         """As the inner connection."""
         if data:
             self._sent.append((self._clock(), client_message_bytes(len(data))))
-        await self._marked(self._inner.send(data))
+        await self._inner.send(data)
 
     async def receive(self) -> bytes:
         """As the inner connection."""
-        data = await self._marked(self._inner.receive())
+        data = await self._inner.receive()
         self._last_reply_s = self._clock()
         if self._first_reply_s is None:
             self._first_reply_s = self._last_reply_s
-        self.broken = self.broken or not data
         return data
 
     def backlog_bytes(self) -> int:
@@ -69,20 +63,18 @@ class WatchedConnection:
 
     async def ping(self) -> None:
         """As the inner connection."""
-        await self._marked(self._inner.ping())
+        await self._inner.ping()
 
     async def drain(self, limit_bytes: int = DEFAULT_QUEUE_BYTES) -> None:
         """As the inner connection."""
-        await self._marked(self._inner.drain(limit_bytes))
+        await self._inner.drain(limit_bytes)
 
     async def close(self) -> None:
         """As the inner connection."""
-        self.broken = True
         await self._inner.close()
 
     def abort(self) -> None:
         """As the inner connection."""
-        self.broken = True
         self._inner.abort()
 
     def begin(self) -> None:
@@ -110,10 +102,3 @@ class WatchedConnection:
             size = sum(size for _, size in photo)
             found.append(LinkObservation(size, photo[0][0], self._last_reply_s, work_s))
         return found
-
-    async def _marked(self, waiting: Awaitable[_Reply]) -> _Reply:
-        try:
-            return await waiting
-        except HeliographError:
-            self.broken = True
-            raise

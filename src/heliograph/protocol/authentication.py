@@ -16,6 +16,7 @@ import hmac
 from collections.abc import Iterable
 
 from heliograph.errors import StreamForgedError, UsageError
+from heliograph.reasons import ForgedFault
 
 TAG_BYTES = 4
 """Of a seal and of a frame from the cloud: a guess hits once in 2**32, and a wrong one ends the session."""
@@ -63,7 +64,7 @@ class Chain:
             StreamForgedError: it is another one.
         """
         if not hmac.compare_digest(self.tag(len(tag)), tag):
-            raise StreamForgedError
+            raise StreamForgedError(ForgedFault.OTHER_KEY)
 
 
 def chain_of_hello(keys: Iterable[bytes], hello: bytes) -> tuple[bytes, Chain]:
@@ -84,7 +85,7 @@ def chain_of_hello(keys: Iterable[bytes], hello: bytes) -> tuple[bytes, Chain]:
         if hmac.compare_digest(chain.tag(HELLO_TAG_BYTES), tag):
             found = key, chain
     if found is None:
-        raise StreamForgedError
+        raise StreamForgedError(ForgedFault.OTHER_KEY)
     return found
 
 

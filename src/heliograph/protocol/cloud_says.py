@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from heliograph.boxes import WireBox
 from heliograph.errors import HeliographError, UsageError
 from heliograph.protocol.endpoint import Endpoint
 from heliograph.protocol.frames import (
@@ -108,8 +109,8 @@ class CloudSpeaker(Endpoint):
         self._send(MoreFrame(image_id, segments))
         return True
 
-    def send_region(self, question_id: int, box: tuple[int, int, int, int]) -> bool:
-        """Ask for a crop (left, top, right, bottom) of the question's photo, in 1/1024 of its width and height.
+    def send_region(self, question_id: int, box: WireBox) -> bool:
+        """Ask for a crop of the question's photo.
 
         Returns:
             False where nothing was queued: the question is not open, or one was asked for already.

@@ -100,6 +100,11 @@ class DeviceSession(Endpoint):
         self._drafts: dict[int, bytes] = {}
         self._last_question_id = -1
 
+    @property
+    def has_key(self) -> bool:
+        """Whether the session is authenticated."""
+        return self._seals.has_key
+
     # ---- what the device says --------------------------------------------------------------------------
     def start(self) -> None:
         """Queue HELLO; once, before anything else."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from heliograph.boxes import WireBox
 from heliograph.errors import HeliographError
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag, HeldImage
 from heliograph.question import Question
@@ -123,10 +124,10 @@ class MoreRequested:
 
 @dataclass(frozen=True, slots=True)
 class RegionRequested:
-    """The cloud asks for a crop of the question's photo: (left, top, right, bottom) in 1/1024 of width and height."""
+    """The cloud asks for a crop of the question's photo."""
 
     question_id: int
-    box: tuple[int, int, int, int]
+    box: WireBox
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
+from heliograph.boxes import WireBox
 from heliograph.protocol.fields import read_varint, write_varint
 from heliograph.protocol.limits import PROTOCOL_VERSION
 
@@ -197,10 +198,10 @@ class MoreFrame:
 
 @dataclass(frozen=True, slots=True)
 class RegionFrame:
-    """Cloud asks for a crop of the question's photo: (left, top, right, bottom) in 1/1024 of width and height."""
+    """Cloud asks for a crop of the question's photo."""
 
     question_id: int
-    box: tuple[int, int, int, int]
+    box: WireBox
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heliograph.boxes import REGION_SCALE as REGION_SCALE
 from heliograph.question import MAX_ANSWER_TOKENS as MAX_ANSWER_TOKENS
 from heliograph.question import MAX_QUESTION_CHARACTERS as MAX_QUESTION_CHARACTERS
 
@@ -26,8 +27,6 @@ MAX_SEGMENT_BYTES = 1 << 20
 MAX_SEGMENTS_PER_IMAGE = 4096
 MAX_IMAGE_PAYLOAD_BYTES = 8 << 20
 """Header and segments of one photo together."""
-REGION_SCALE = 1024
-"""Regions are told in 1/1024 of the photo's width and height: the cloud need not know its size in pixels."""
 
 VARINT_MAX_BYTES = 4
 MAX_ID = (1 << 28) - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from heliograph.boxes import WireBox
 from heliograph.errors import FrameDamagedError, FrameTooLargeError
 from heliograph.protocol.authentication import HELLO_TAG_BYTES, NONCE_BYTES
 from heliograph.protocol.fields import FieldReader, decode_text
@@ -205,7 +206,7 @@ def _parse_region(read: FieldReader, small: int) -> RegionFrame:
     read.end()
     if left >= right or top >= bottom:
         raise FrameDamagedError
-    return RegionFrame(question_id, (left, top, right, bottom))
+    return RegionFrame(question_id, WireBox(left, top, right, bottom))
 
 
 def _parse_crop(read: FieldReader, small: int) -> CropFrame:

@@ -7,6 +7,7 @@ from heliograph.protocol.authentication import TAG_BYTES, Chain
 from heliograph.protocol.buffer import FrameBuffer
 from heliograph.protocol.frames import SEAL_AND_END, Frame, FrameType, LastImageEndFrame
 from heliograph.protocol.limits import MAX_UNSEALED_BYTES, MAX_UNSEALED_FRAMES
+from heliograph.reasons import ForgedFault
 
 _SEAL_BYTES = 1 + TAG_BYTES
 _SMALLEST_TYPE = 1 << 3  # first bytes below it are no frame's
@@ -75,7 +76,7 @@ class SealedFrameBuffer(FrameBuffer):
         at = self._seal_at(start)
         if at is None:
             if len(self._data) - start > MAX_UNSEALED_BYTES:
-                raise StreamForgedError
+                raise StreamForgedError(ForgedFault.UNSEALED)
             return False
         with memoryview(self._data) as data:
             chain.update(data[start : at + 1])
@@ -98,7 +99,7 @@ class SealedFrameBuffer(FrameBuffer):
                 at = span[1]
                 self._unsealed_frames += 1
                 if self._unsealed_frames > MAX_UNSEALED_FRAMES:
-                    raise StreamForgedError
+                    raise StreamForgedError(ForgedFault.UNSEALED)
             return None
         finally:
             self._scanned = at
@@ -124,7 +125,7 @@ class TaggedFrameBuffer(FrameBuffer):
         if self._data[position] == FrameType.ERROR << 3:
             return super()._parse(position, start, end)
         if end - start < TAG_BYTES:
-            raise StreamForgedError
+            raise StreamForgedError(ForgedFault.UNSEALED)
         with memoryview(self._data) as data:
             self._chain.update(data[position : end - TAG_BYTES])
         self._chain.check(bytes(self._data[end - TAG_BYTES : end]))

@@ -30,6 +30,7 @@ from heliograph.protocol.frames import (
 )
 from heliograph.protocol.limits import MAX_UNSEALED_BYTES, MAX_UNSEALED_FRAMES
 from heliograph.protocol.sealed_buffer import SealedFrameBuffer, TaggedFrameBuffer
+from heliograph.reasons import ForgedFault
 
 Wire = bytes | bytearray
 
@@ -63,6 +64,11 @@ class DeviceSeals:
         heard = Chain(self._key, FROM_CLOUD)
         heard.update(whole)
         return whole, TaggedFrameBuffer(heard)
+
+    @property
+    def has_key(self) -> bool:
+        """Whether sessions of this end are authenticated."""
+        return bool(self._key)
 
     def carried(self, frame: Frame, data: bytes) -> Wire:
         """A frame as it goes out, with a seal before it where the cloud could not hold back more."""
@@ -129,13 +135,13 @@ class CloudSeals:
             StreamForgedError: it is not, it was seen before, or one end has a key and the other has none.
         """
         if bool(hello.nonce) != bool(self._keys):
-            raise StreamForgedError
+            raise StreamForgedError(ForgedFault.ONE_END)
         if not self._keys:
             return
         whole = encode_frame(hello)
         key, chain = chain_of_hello(self._keys, whole)
         if not self._is_new_nonce(hello.nonce):
-            raise StreamForgedError
+            raise StreamForgedError(ForgedFault.REPLAYED)
         self._tags = Chain(key, FROM_CLOUD)
         self._tags.update(whole)
         self.buffer.require_seals(chain)

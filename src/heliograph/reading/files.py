@@ -7,17 +7,20 @@ lead elsewhere a moment later), and read up to a bound.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from heliograph.errors import FileUnreadableError, HeliographError
+from heliograph.reasons import FileFault
 
-ErrorClass = type[HeliographError]
+MakeError = Callable[[FileFault], HeliographError]
+"""The error of whoever asked for the file, given what is wrong with it: most often the error's class."""
 
 _CHUNK = 1 << 20
 _PIPE_WAIT_S = 30.0
@@ -27,12 +30,12 @@ _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
 @contextmanager
-def open_regular(path: Path, *, error: ErrorClass = FileUnreadableError, links: bool = True) -> Iterator[BinaryIO]:
+def open_regular(path: Path, *, error: MakeError = FileUnreadableError, links: bool = True) -> Iterator[BinaryIO]:
     """A regular file, open for reading; what fails while it is read in the block is ``error`` too.
 
     Args:
         path: its name.
-        error: raised in place of whatever is wrong.
+        error: makes what is raised of what is wrong.
         links: whether the last part of ``path`` may be a symbolic link.
 
     Raises:
@@ -45,7 +48,7 @@ def open_regular(path: Path, *, error: ErrorClass = FileUnreadableError, links: 
         raise _about(path, error, cause) from cause
 
 
-def check_regular(*paths: Path, error: ErrorClass = FileUnreadableError) -> None:
+def check_regular(*paths: Path, error: MakeError = FileUnreadableError) -> None:
     """Before a library opens files by their names, and would wait for a pipe.
 
     Raises:
@@ -57,14 +60,14 @@ def check_regular(*paths: Path, error: ErrorClass = FileUnreadableError) -> None
 
 
 def read_bytes(
-    path: Path, *, most: int, error: ErrorClass = FileUnreadableError, links: bool = True, pipes: bool = False
+    path: Path, *, most: int, error: MakeError = FileUnreadableError, links: bool = True, pipes: bool = False
 ) -> bytes:
     """A whole file.
 
     Args:
         path: its name.
         most: bytes that it may have.
-        error: raised in place of whatever is wrong.
+        error: makes what is raised of what is wrong.
         links: whether the last part of ``path`` may be a symbolic link.
         pipes: whether it may be a pipe, as a shell puts one in the place of a file that a person names. A pipe that
             nobody writes into is empty, and one whose writer says nothing for 30 s is given up.
@@ -81,36 +84,47 @@ def read_bytes(
     except (OSError, ValueError) as cause:
         raise _about(path, error, cause) from cause
     if len(data) > most:
-        raise error().noted(f"{path}: it has more than {most:,} bytes.")
+        raise error(FileFault.TOO_LARGE).noted(f"{path}: more than {most:,} bytes.")
     return data
 
 
 def read_text(
-    path: Path, *, most: int, error: ErrorClass = FileUnreadableError, links: bool = True, pipes: bool = False
+    path: Path, *, most: int, error: MakeError = FileUnreadableError, links: bool = True, pipes: bool = False
 ) -> str:
     """A whole file as UTF-8; arguments and errors as :func:`read_bytes`, and ``error`` where it is not UTF-8."""
     data = read_bytes(path, most=most, error=error, links=links, pipes=pipes)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as cause:
-        raise error().noted(f"{path}: it is no text in UTF-8.") from cause
+        raise error(FileFault.NOT_TEXT).noted(f"{path}.") from cause
 
 
-def _about(path: Path, error: ErrorClass, cause: OSError | ValueError) -> HeliographError:
+def _about(path: Path, error: MakeError, cause: OSError | ValueError) -> HeliographError:
     """The error with the path and the system's reason, which the command line alone shows."""
-    return error().noted(f"{path}: {getattr(cause, 'strerror', None) or 'it cannot be read'}.")
+    said = getattr(cause, "strerror", None)
+    return error(_fault(cause)).noted(f"{path}: {said}." if said else f"{path}.")
 
 
-def _descriptor(path: Path, error: ErrorClass, links: bool, pipes: bool) -> int:
+def _fault(cause: OSError | ValueError) -> FileFault:
+    if isinstance(cause, FileNotFoundError | NotADirectoryError | ValueError):  # ValueError: no file has such a name
+        return FileFault.MISSING
+    if isinstance(cause, PermissionError):
+        return FileFault.FORBIDDEN
+    if isinstance(cause, IsADirectoryError) or cause.errno in (errno.ENXIO, errno.EOPNOTSUPP):  # a folder, a socket
+        return FileFault.NOT_REGULAR
+    return FileFault.LINK if cause.errno == errno.ELOOP else FileFault.UNREADABLE
+
+
+def _descriptor(path: Path, error: MakeError, links: bool, pipes: bool) -> int:
     descriptor = os.open(path, _OPENING if links else _OPENING | _NO_LINK)
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode) or (pipes and stat.S_ISFIFO(mode)):
         if not _NO_LINK and not links and Path(path).is_symlink():
             os.close(descriptor)
-            raise error().noted(f"{path}: it is a link.")
+            raise error(FileFault.LINK).noted(f"{path}.")
         return descriptor
     os.close(descriptor)
-    raise error().noted(f"{path}: it is no regular file.")
+    raise error(FileFault.NOT_REGULAR).noted(f"{path}.")
 
 
 def _content(descriptor: int, most: int) -> bytes:

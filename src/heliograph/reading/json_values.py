@@ -12,8 +12,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from heliograph.errors import FileUnreadableError
-from heliograph.reading.files import ErrorClass, read_bytes
+from heliograph.errors import FileUnreadableError, HeliographError
+from heliograph.reading.files import MakeError, read_bytes
+from heliograph.reasons import FileFault
 
 MOST_DEPTH = 32
 _LARGEST_WHOLE = 1 << 64
@@ -24,34 +25,38 @@ _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_json(
-    path: Path, *, most: int, error: ErrorClass = FileUnreadableError, links: bool = True, depth: int = MOST_DEPTH
+    path: Path, *, most: int, error: MakeError = FileUnreadableError, links: bool = True, depth: int = MOST_DEPTH
 ) -> Any:
     """The value in a JSON file.
 
     Args:
         path: its name.
         most: bytes that it may have.
-        error: raised in place of whatever is wrong.
+        error: makes what is raised of what is wrong.
         links: whether the last part of ``path`` may be a symbolic link.
         depth: lists and objects within each other, at most.
 
     Raises:
         error: as :func:`heliograph.reading.files.read_bytes` and :func:`parse_json`.
     """
-    return parse_json(read_bytes(path, most=most, error=error, links=links), error=error, depth=depth)
+
+    def about(fault: FileFault) -> HeliographError:
+        return error(fault).noted(f"{path}.")
+
+    return parse_json(read_bytes(path, most=most, error=error, links=links), error=about, depth=depth)
 
 
 def read_json_object(
-    path: Path, *, most: int, error: ErrorClass = FileUnreadableError, links: bool = True, depth: int = MOST_DEPTH
+    path: Path, *, most: int, error: MakeError = FileUnreadableError, links: bool = True, depth: int = MOST_DEPTH
 ) -> dict[str, Any]:
     """As :func:`read_json`; ``error`` also where the value is no object."""
     found = read_json(path, most=most, error=error, links=links, depth=depth)
     if not isinstance(found, dict):
-        raise error
+        raise error(FileFault.CONTENT).noted(f"{path}.")
     return found
 
 
-def parse_lenient_json(data: bytes, *, error: ErrorClass = FileUnreadableError, depth: int = MOST_DEPTH) -> Any:
+def parse_lenient_json(data: bytes, *, error: MakeError = FileUnreadableError, depth: int = MOST_DEPTH) -> Any:
     """What Python's own parser makes of JSON whose depth is bounded: for the configurations of other programs, which do
     write down infinities and equal keys.
 
@@ -59,14 +64,14 @@ def parse_lenient_json(data: bytes, *, error: ErrorClass = FileUnreadableError, 
         error: no JSON, or nested deeper than ``depth``.
     """
     if _depth(data, depth) > depth:
-        raise error
+        raise error(FileFault.NOT_JSON)
     try:
         return json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as cause:
-        raise error from cause
+        raise error(FileFault.NOT_JSON) from cause
 
 
-def parse_json(data: bytes, *, error: ErrorClass = FileUnreadableError, depth: int = MOST_DEPTH) -> Any:
+def parse_json(data: bytes, *, error: MakeError = FileUnreadableError, depth: int = MOST_DEPTH) -> Any:
     """The value that ``data`` writes down in UTF-8: every number is finite, whole ones lie within +-2**64.
 
     Raises:
@@ -74,7 +79,7 @@ def parse_json(data: bytes, *, error: ErrorClass = FileUnreadableError, depth: i
             twice, or half a character (a lone surrogate) in a string.
     """
     if _depth(data, depth) > depth:
-        raise error
+        raise error(FileFault.NOT_JSON)
     try:
         found = json.loads(
             data.decode("utf-8"),
@@ -86,7 +91,7 @@ def parse_json(data: bytes, *, error: ErrorClass = FileUnreadableError, depth: i
         if _HALF_CHARACTER.search(data):
             json.dumps(found, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as cause:
-        raise error from cause
+        raise error(FileFault.NOT_JSON) from cause
     return found
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.errors import FileUnreadableError
-from heliograph.reading.files import ErrorClass, open_regular
+from heliograph.reading.files import MakeError, open_regular
 from heliograph.reading.json_values import parse_json
+from heliograph.reasons import FileFault
 
 METADATA = "__metadata__"
 LENGTH_BYTES = 8
@@ -42,7 +43,7 @@ def read_header(
     most_header_bytes: int,
     most_tensors: int,
     most_bytes: int,
-    error: ErrorClass = FileUnreadableError,
+    error: MakeError = FileUnreadableError,
 ) -> dict[str, TensorPlace]:
     """Every tensor of a safetensors file by name.
 
@@ -51,7 +52,7 @@ def read_header(
         item_bytes: bytes of a value, of each type that is allowed.
         most_header_bytes, most_tensors: bounds of the header.
         most_bytes: of the whole file.
-        error: raised in place of whatever is wrong.
+        error: makes what is raised of what is wrong.
 
     Raises:
         error: no such file, or one whose header and size do not agree with each other and with the bounds.
@@ -60,21 +61,25 @@ def read_header(
         size = file.seek(0, 2)
         file.seek(0)
         length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-        if size > most_bytes or not 2 <= length <= min(most_header_bytes, size - LENGTH_BYTES):
-            raise error
+        if size > most_bytes or most_header_bytes < length <= size - LENGTH_BYTES:
+            raise error(FileFault.TOO_LARGE).noted(f"{path}.")
+        if not 2 <= length <= size - LENGTH_BYTES:
+            raise error(FileFault.LENGTH).noted(f"{path}.")
         header = parse_json(file.read(length), error=error)
     start = LENGTH_BYTES + length
-    if not isinstance(header, dict) or len(header) > most_tensors + 1:
-        raise error
+    if not isinstance(header, dict):
+        raise error(FileFault.CONTENT).noted(f"{path}.")
+    if len(header) > most_tensors + 1:
+        raise error(FileFault.TOO_LARGE).noted(f"{path}.")
     header.pop(METADATA, None)
     try:
         found = {name: _place(entry, start, item_bytes) for name, entry in header.items()}
     except (KeyError, TypeError, ValueError) as cause:
-        raise error from cause
+        raise error(FileFault.CONTENT).noted(f"{path}.") from cause
     spans = sorted(one.place for one in found.values())
     ends = [start, *(end for _, end in spans)]
     if [begin for begin, _ in spans] != ends[:-1] or ends[-1] != size:
-        raise error
+        raise error(FileFault.LENGTH).noted(f"{path}.")
     return found
 
 

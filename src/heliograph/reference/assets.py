@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from heliograph.errors import BundleDamagedError, ModelUnavailableError, PhotoMissingError
+from heliograph.reasons import BundlePart, FileFault
 
 DEMO_SEED = 8_000_021
 """Scene of the demo photo: a dev seed, so that no figure is reported on it."""
@@ -34,7 +35,7 @@ def shipped_bundle_folder() -> Path:
     """
     folder = _HERE / "bundle"
     if not (folder / "manifest.json").is_file():
-        raise BundleDamagedError
+        raise BundleDamagedError(BundlePart.BUNDLE, FileFault.MISSING)
     return folder
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.boxes import PixelBox
 from heliograph.reference.scenes import (
     COLOURS,
     COLUMN_WORDS,
@@ -72,9 +73,9 @@ class _Thing:
 
 
 def dense_labels(
-    plan: ScenePlan, owners: npt.NDArray[np.uint8], *, grid: int = 8, window: tuple[int, int, int, int] | None = None
+    plan: ScenePlan, owners: npt.NDArray[np.uint8], *, grid: int = 8, window: PixelBox | None = None
 ) -> DenseLabels:
-    """Labels of a scene as seen whole, or through ``window`` (left, top, right, bottom) of it.
+    """Labels of a scene as seen whole, or through ``window``.
 
     Args:
         plan: the :class:`~heliograph.reference.scenes.ScenePlan`.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from heliograph.boxes import PixelBox
 from heliograph.reference.scenes import (
     COLOURS,
     SHAPES,
@@ -99,11 +100,11 @@ def _record(
     )
 
 
-def _box_of(thing: SceneObject | Plate) -> tuple[int, int, int, int]:
+def _box_of(thing: SceneObject | Plate) -> PixelBox:
     if isinstance(thing, Plate):
         return thing.box
     r = thing.radius
-    return (max(thing.x - r, 0), max(thing.y - r, 0), thing.x + r, thing.y + r)
+    return PixelBox(max(thing.x - r, 0), max(thing.y - r, 0), thing.x + r, thing.y + r)
 
 
 def _full_name(thing: SceneObject) -> str:
@@ -232,7 +233,7 @@ def describe(plan: ScenePlan) -> str:
         items.append(_item(thing.x, thing.y, f"{_article(thing.colour)} {_full_name(thing)}"))
     for plate in plan.plates:
         if plate.large:
-            x, y = (plate.box[0] + plate.box[2]) // 2, (plate.box[1] + plate.box[3]) // 2
+            x, y = (plate.box.left + plate.box.right) // 2, (plate.box.top + plate.box.bottom) // 2
             items.append(_item(x, y, f"a sign {plate.text}"))
     return ", ".join(text for *_, text in sorted(items)) + "."
 
@@ -243,11 +244,11 @@ def _item(x: int, y: int, name: str) -> tuple[int, int, int, str]:
     return (*order, f"{name} {row} {column}")
 
 
-def crop_box(box: tuple[int, int, int, int], size: int, side: int = CROP_SIZE) -> tuple[int, int, int, int]:
+def crop_box(box: PixelBox, size: int, side: int = CROP_SIZE) -> PixelBox:
     """The ``side`` x ``side`` window of a ``size`` x ``size`` photo centred on ``box`` as well as it fits."""
-    left = min(max((box[0] + box[2] - side) // 2, 0), size - side)
-    top = min(max((box[1] + box[3] - side) // 2, 0), size - side)
-    return left, top, left + side, top + side
+    left = min(max((box.left + box.right - side) // 2, 0), size - side)
+    top = min(max((box.top + box.bottom - side) // 2, 0), size - side)
+    return PixelBox(left, top, left + side, top + side)
 
 
 _MAKERS: tuple[Callable[[ScenePlan, SeededChoices], QuestionRecord | None], ...] = (

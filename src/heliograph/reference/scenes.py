@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from heliograph.boxes import PixelBox
+
 SCENE_SIZE = 512
 DEV_START, TEST_START, TEST_END = 8_000_000, 8_100_000, 8_200_000
 
@@ -52,11 +54,11 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class Plate:
-    """A number plate such as ``K47``; ``box`` is (left, top, right, bottom) in scene pixels."""
+    """A number plate such as ``K47``."""
 
     text: str
     large: bool
-    box: tuple[int, int, int, int]
+    box: PixelBox
     char_height: int
 
     def character_centres(self) -> list[tuple[float, float]]:
@@ -173,7 +175,7 @@ def _place_plates(choose: SeededChoices) -> list[Plate]:
         for _ in range(20):
             left = choose.integer(6, SCENE_SIZE - width - 6)
             top = choose.integer(6, SCENE_SIZE - height - 6)
-            box = (left, top, left + width, top + height)
+            box = PixelBox(left, top, left + width, top + height)
             if all(_apart(box, other.box) for other in plates):
                 plates.append(Plate(_plate_text(choose), large, box, char_height))
                 break
@@ -185,8 +187,9 @@ def plate_size(char_height: int) -> tuple[int, int]:
     return math.ceil(char_height * 3.7), math.ceil(char_height * 1.6)
 
 
-def _apart(a: tuple[int, int, int, int], b: tuple[int, int, int, int], gap: int = 8) -> bool:
-    return a[2] + gap < b[0] or b[2] + gap < a[0] or a[3] + gap < b[1] or b[3] + gap < a[1]
+def _apart(a: PixelBox, b: PixelBox, gap: int = 8) -> bool:
+    beside = a.right + gap < b.left or b.right + gap < a.left
+    return beside or a.bottom + gap < b.top or b.bottom + gap < a.top
 
 
 def _plate_text(choose: SeededChoices) -> str:

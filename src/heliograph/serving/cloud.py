@@ -11,8 +11,9 @@ import logging
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from heliograph.boxes import WireBox
 from heliograph.clock import now_s
 from heliograph.codec.base import Codec
 from heliograph.codec.bundle import PREPROCESSING
@@ -29,50 +30,15 @@ from heliograph.errors import (
     StreamTruncatedError,
 )
 from heliograph.registry import STRATEGIES
-from heliograph.serving.jobs import AnswerJob, Box, Outcome, Purpose
-from heliograph.serving.looking import FirstAnswer, RegionFinder, region_of
+from heliograph.serving.jobs import AnswerJob, Outcome, Purpose
+from heliograph.serving.looking import FirstAnswer, region_of
 from heliograph.types import Answer, EncodedImage, Grid, VisualTokens, tokens_make_sense
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from heliograph.codec.bundle import Bundle
+    from heliograph.vlm.contract import AnsweringModel, RegionLooker
 
 log = logging.getLogger("heliograph.serving")
-
-
-class Verified(Protocol):
-    """A verified draft."""
-
-    @property
-    def answer(self) -> Answer:
-        """Equal to answering from scratch."""
-
-    @property
-    def kept_tokens(self) -> int:
-        """Tokens of the draft that were kept."""
-
-
-class AnsweringModel(Protocol):
-    """What serving needs of :class:`heliograph.vlm.model.VisionLanguageModel`."""
-
-    name: str
-    grid: Grid
-    hidden_size: int
-
-    def check_grid(self, grid: Grid) -> None:
-        """Refuse, with a ShapeError and at next to no cost, a grid that tokens of this model never have."""
-
-    def encode_image(self, photo: Image) -> VisualTokens:
-        """Visual tokens of a picture."""
-
-    def answer(self, question: str, images: list[VisualTokens], *, max_new_tokens: int) -> Answer:
-        """The greedy answer."""
-
-    def verify_draft(
-        self, question: str, images: list[VisualTokens], draft: Answer, *, max_new_tokens: int
-    ) -> Verified:
-        """The same answer, starting from a draft."""
 
 
 class Cloud:
@@ -95,7 +61,7 @@ class Cloud:
         codecs: Mapping[str, Codec] = MappingProxyType({}),
         bundle_hash: bytes = b"",
         calibration: Calibration | None = None,
-        finder: RegionFinder | None = None,
+        finder: RegionLooker | None = None,
         grids: Collection[Grid] = (),
     ) -> None:
         self.model = model
@@ -206,12 +172,10 @@ class Cloud:
 
     def forget_questions(self) -> None:
         """Empty what the model keeps of questions and photo sizes to be quicker the next time; none waits for it."""
-        forget = getattr(self.model, "forget_questions", None)
-        if forget is not None:
-            forget()
+        self.model.forget_questions()
 
-    def look(self, job: AnswerJob, tokens: VisualTokens) -> Box | None:
-        """Where to look again after a first answer, in 1/1024 of the photo's width and height; None for nowhere."""
+    def look(self, job: AnswerJob, tokens: VisualTokens) -> WireBox | None:
+        """Where to look again after a first answer; None for nowhere."""
         if self.finder is None or job.draft is None:
             return None
         first = FirstAnswer(job.question.text, tokens, job.draft, job.signals, job.question.region, job.price)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from heliograph.boxes import WireBox
 from heliograph.codec.calibration import Signals
 from heliograph.codec.expectation import Expectation
 from heliograph.controllers.region_policies import Price
 from heliograph.errors import HeliographError
 from heliograph.question import Question
 from heliograph.types import Answer, EncodedImage, VisualTokens
-
-Box = tuple[int, int, int, int]
-"""(left, top, right, bottom) in 1/1024 of a photo's width and height."""
 
 UNKNOWN_PRICE = Price()
 
@@ -87,4 +85,4 @@ class Outcome:
     seconds: float = 0.0
     expectation: Expectation | None = None
     energy: float | None = None
-    box: Box | None = None
+    box: WireBox | None = None

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from heliograph.codec.bundle import REGION
+from heliograph.boxes import REGION_SCALE, WireBox, wire_box
 from heliograph.codec.calibration import COMBINED, Calibration, Signals
-from heliograph.controllers.region import Found
 from heliograph.controllers.region_policies import FirstLook, Price, RegionPolicy
-from heliograph.protocol.limits import REGION_SCALE
 from heliograph.registry import REGION_POLICIES
-from heliograph.serving.jobs import Box
 from heliograph.types import Answer, Grid, VisualTokens, says_nothing
 
-REGION_FILE = REGION
-"""In a bundle: how its model's attention is read, a :class:`heliograph.controllers.region.RegionSetting`."""
-
-
-class RegionFinder(Protocol):
-    """What :class:`heliograph.vlm.attention.Looker` offers."""
-
-    def find(self, question: str, tokens: VisualTokens, photo_size: tuple[int, int]) -> Found:
-        """The region that a question is about, in photo pixels."""
+if TYPE_CHECKING:
+    from heliograph.vlm.contract import RegionLooker
 
 
 @dataclass(frozen=True)
@@ -47,8 +37,8 @@ class FirstAnswer:
     price: Price
 
 
-def region_of(finder: RegionFinder, first: FirstAnswer, calibration: Calibration | None) -> Box | None:
-    """The box to ask for in 1/1024 of the photo's width and height; None where the first answer stays.
+def region_of(finder: RegionLooker, first: FirstAnswer, calibration: Calibration | None) -> WireBox | None:
+    """The box to ask for; None where the first answer stays.
 
     Raises:
         UnknownNameError: no such policy.
@@ -61,24 +51,7 @@ def region_of(finder: RegionFinder, first: FirstAnswer, calibration: Calibration
     key = first.question.encode() + first.tokens.values.tobytes()
     doubt_bits = inf if says_nothing(first.answer.text) else first.answer.min_entropy_bits  # one that says nothing
     box = policy.decide(FirstLook(doubt_bits, right, found, size, key, first.price))
-    return None if box is None else scaled(box, size)
-
-
-def scaled(box: Box, size: tuple[int, int]) -> Box:
-    """A box of whole pixels in 1/1024 of the photo: the smallest around it.
-
-    Args:
-        box: (left, top, right, bottom) in pixels.
-        size: width and height of the photo.
-    """
-    width, height = size
-    left, top, right, bottom = box
-    return (
-        left * REGION_SCALE // width,
-        top * REGION_SCALE // height,
-        min(REGION_SCALE, -(-right * REGION_SCALE // width)),
-        min(REGION_SCALE, -(-bottom * REGION_SCALE // height)),
-    )
+    return None if box is None else wire_box(box, *size)
 
 
 def _photo_size(grid: Grid) -> tuple[int, int]:

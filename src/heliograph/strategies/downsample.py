@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from heliograph.errors import StreamDamagedError, StreamTruncatedError
-from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting, Strategy, int_knob
+from heliograph.reasons import StreamFault
+from heliograph.strategies.base import (
+    CloudTools,
+    DeviceTools,
+    Family,
+    Kind,
+    Restored,
+    Setting,
+    Strategy,
+    int_knob,
+)
 from heliograph.strategies.token_bytes import read_records, token_records
 from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 
@@ -25,7 +35,9 @@ class DownsampleStrategy(Strategy):
 
     name: ClassVar[str] = "downsample"
     default_setting: ClassVar[Setting] = {"side": 4}
+    kind: ClassVar[Kind] = Kind.TOKENS
     needs_bundle: ClassVar[bool] = True
+    family: ClassVar[Family] = Family.TOKEN_COMPRESSION
 
     def settings(self) -> tuple[Setting, ...]:
         """From one averaged token per tile to 8 x 8."""
@@ -48,7 +60,7 @@ class DownsampleStrategy(Strategy):
             StreamDamagedError: header or records do not fit the model.
         """
         if len(encoded.header) != 1 or encoded.header[0] == 0:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.HEADER)
         grid = tools.grid
         rows, columns = _small_size(encoded.header[0], grid)
         small_grid = Grid(rows, columns, grid.tiles)

@@ -6,8 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from heliograph.codec.fallback import closed_form_stream, nearer_stream, written_by
-from heliograph.errors import CodecMissingError
-from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting, Strategy, int_knob
+from heliograph.errors import CodecMissingError, UsageError
+from heliograph.strategies.base import (
+    CloudTools,
+    DeviceTools,
+    Family,
+    Kind,
+    Restored,
+    Setting,
+    Strategy,
+    int_knob,
+)
 from heliograph.types import EncodedImage, VisualTokens
 
 if TYPE_CHECKING:
@@ -21,11 +30,16 @@ _MOST_BYTES = 2**24
 class LatentStrategy(Strategy):
     """Progressive latent in the manner of arXiv 2604.26508, from the bundle's codec of the strategy's name.
 
-    Knob ``max_bytes``: payload bytes at most; 0 sends the whole codeword and leaves the stop to the controller.
+    Knob ``max_bytes``: payload bytes at most, header (3 to 16 bytes) included; 0 sends the whole codeword and leaves
+    the stop to the controller.
     """
 
     default_setting: ClassVar[Setting] = {"max_bytes": 0}
+    kind: ClassVar[Kind] = Kind.TOKENS
     needs_bundle: ClassVar[bool] = True
+    embedded: ClassVar[bool] = True
+    family: ClassVar[Family] = Family.SPLIT
+    paper: ClassVar[str | None] = "2604.26508"
 
     def settings(self) -> tuple[Setting, ...]:
         """Rates about a quarter apart from 16 bytes to 4 kB, where the bytes are few; then the whole codeword."""
@@ -33,10 +47,19 @@ class LatentStrategy(Strategy):
         return tuple({"max_bytes": limit} for limit in sweep)
 
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
-        """Tokens through the codec, cut at ``max_bytes``."""
+        """Tokens through the codec, cut at ``max_bytes``.
+
+        Raises:
+            UsageError: the header alone is longer than ``max_bytes``.
+        """
         limit = int_knob(self.complete_setting(setting), "max_bytes", 0, _MOST_BYTES)
         tools.codec(self.name)  # before the tower runs: a bundle without this codec is refused at once
-        return replace(self._encoded(tools.encode_tokens(photo), tools, limit or None), strategy=self.name)
+        encoded = self._encoded(tools.encode_tokens(photo), tools, limit or None)
+        if 0 < limit < len(encoded.header):
+            raise UsageError().noted(
+                f"Setting max_bytes={limit}: the header alone takes {len(encoded.header)} bytes of this photo."
+            )
+        return replace(encoded, strategy=self.name)
 
     def _encoded(self, tokens: VisualTokens, tools: DeviceTools, limit: int | None) -> EncodedImage:
         return tools.codec(self.name).encode(tokens, max_bytes=limit)
@@ -51,6 +74,7 @@ class KltStrategy(LatentStrategy):
     """The closed-form codec, :mod:`heliograph.codec.klt`."""
 
     name: ClassVar[str] = "klt"
+    codec: ClassVar[str] = "klt"
 
 
 class MetaStrategy(LatentStrategy):
@@ -58,6 +82,7 @@ class MetaStrategy(LatentStrategy):
     photos whose grid it has not learned are."""
 
     name: ClassVar[str] = "meta"
+    codec: ClassVar[str] = "meta"
 
     def _encoded(self, tokens: VisualTokens, tools: DeviceTools, limit: int | None) -> EncodedImage:
         codec = cast("MetaCodec", tools.codec(self.name))

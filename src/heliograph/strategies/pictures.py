@@ -10,6 +10,7 @@ import io
 from typing import TYPE_CHECKING
 
 from heliograph.errors import StreamDamagedError
+from heliograph.reasons import StreamFault
 from heliograph.strategies.picture_frames import FRAME_FORMATS, Frame
 from heliograph.strategies.picture_memory import decoding_bytes
 
@@ -85,7 +86,7 @@ def decode_picture(data: bytes, picture_format: str) -> Image:
         with images.open(file, formats=(picture_format,)) as image:
             too_large = max(image.size) > MAX_PICTURE_SIDE
             if too_large or decoding_bytes(image, file, len(data)) > MAX_DECODING_BYTES:
-                raise StreamDamagedError
+                raise StreamDamagedError(StreamFault.PICTURE)
             if image.format in FRAME_FORMATS:
                 frame = Frame(image)
                 return to_rgb(frame.strip(0, frame.size[1]))
@@ -94,4 +95,4 @@ def decode_picture(data: bytes, picture_format: str) -> Image:
     except StreamDamagedError:
         raise
     except Exception as error:  # Pillow's readers raise almost anything on damaged input
-        raise StreamDamagedError from error
+        raise StreamDamagedError(StreamFault.PICTURE) from error

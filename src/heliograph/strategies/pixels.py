@@ -13,9 +13,11 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from heliograph.errors import StreamDamagedError, StreamTruncatedError
+from heliograph.reasons import StreamFault
 from heliograph.strategies.base import (
     CloudTools,
     DeviceTools,
+    Kind,
     Restored,
     Setting,
     Strategy,
@@ -45,7 +47,9 @@ class _PictureStrategy(Strategy):
     """No header; the file in slices. Knobs: ``size``, longest edge in pixels; ``quality``, the encoder's 1 to 100."""
 
     picture_format: ClassVar[str]
+    kind: ClassVar[Kind] = Kind.PICTURE
     needs_bundle: ClassVar[bool] = False
+    tuned: ClassVar[bool] = True
 
     def settings(self) -> tuple[Setting, ...]:
         """Sizes x qualities, ordered by pixels times a rough bits-per-pixel of the quality."""
@@ -69,8 +73,10 @@ class _PictureStrategy(Strategy):
             StreamDamagedError: not a file of this format, or larger than is allowed.
         """
         data = joined(encoded.segments, MAX_PICTURE_BYTES)
-        if encoded.header or data is None:
-            raise StreamDamagedError
+        if encoded.header:
+            raise StreamDamagedError(StreamFault.HEADER)
+        if data is None:
+            raise StreamDamagedError(StreamFault.LENGTH)
         return Restored(image=decode_picture(self._complete(data), self.picture_format))
 
     @abstractmethod
@@ -120,7 +126,7 @@ class WebpStrategy(_PictureStrategy):
         # Pillow's WebP reader makes room for the whole canvas before it tells the size, so the size is read here.
         width, height = (int.from_bytes(data[place : place + 2], "little") & 0x3FFF for place in (26, 28))
         if data[12:16] != b"VP8 " or max(width, height) > MAX_PICTURE_SIDE:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.PICTURE)
         return data
 
 
@@ -140,7 +146,7 @@ class AvifStrategy(_PictureStrategy):
         while position < len(data):
             length = int.from_bytes(data[position : position + 4], "big")  # ISO base media box: length, type, content
             if length < 8:
-                raise StreamDamagedError
+                raise StreamDamagedError(StreamFault.PICTURE)
             position += length
         if position != len(data) or b"mdat" not in data:
             raise StreamTruncatedError

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from heliograph.errors import StreamDamagedError
-from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting, Strategy, int_knob
+from heliograph.reasons import StreamFault
+from heliograph.strategies.base import (
+    CloudTools,
+    DeviceTools,
+    Family,
+    Kind,
+    Restored,
+    Setting,
+    Strategy,
+    int_knob,
+)
 from heliograph.strategies.token_bytes import read_records, token_records
 from heliograph.strategies.uniform import filled_with_mean
 from heliograph.types import EncodedImage, VisualTokens
@@ -32,7 +42,9 @@ class RandomDropStrategy(Strategy):
 
     name: ClassVar[str] = "random-drop"
     default_setting: ClassVar[Setting] = {"keep": 32, "seed": 0}
+    kind: ClassVar[Kind] = Kind.TOKENS
     needs_bundle: ClassVar[bool] = True
+    family: ClassVar[Family] = Family.TOKEN_COMPRESSION
 
     def settings(self) -> tuple[Setting, ...]:
         """From one token to forty-eight."""
@@ -54,7 +66,7 @@ class RandomDropStrategy(Strategy):
             StreamDamagedError: header or records do not fit the model.
         """
         if len(encoded.header) != 2:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.HEADER)
         rows = read_records(encoded.segments, tools.hidden_size, tools.grid.tokens)
         places = shuffled(tools.grid.tokens, int.from_bytes(encoded.header, "big"))[: len(rows)]
         return Restored(tokens=VisualTokens(filled_with_mean(rows, places, tools.grid.tokens), tools.grid))

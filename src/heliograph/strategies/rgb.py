@@ -7,9 +7,11 @@ import binascii
 from typing import TYPE_CHECKING, ClassVar
 
 from heliograph.errors import StreamDamagedError, StreamTruncatedError
+from heliograph.reasons import StreamFault
 from heliograph.strategies.base import (
     CloudTools,
     DeviceTools,
+    Kind,
     Restored,
     Setting,
     Strategy,
@@ -28,7 +30,9 @@ class RgbStrategy(Strategy):
 
     name: ClassVar[str] = "rgb"
     default_setting: ClassVar[Setting] = {}
+    kind: ClassVar[Kind] = Kind.PICTURE
     needs_bundle: ClassVar[bool] = False
+    paper: ClassVar[str | None] = "2604.26508"
 
     def settings(self) -> tuple[Setting, ...]:
         """The one empty setting: the size is the model's."""
@@ -52,17 +56,17 @@ class RgbStrategy(Strategy):
 
         side = int.from_bytes(encoded.header, "big")
         if len(encoded.header) != 2 or not 1 <= side <= MAX_PICTURE_SIDE:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.HEADER)
         expected_bytes = 4 * side * side  # three bytes of a pixel are four characters of base64
         text = joined(encoded.segments, expected_bytes)
         if text is None:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.LENGTH)
         if len(text) < expected_bytes:
             raise StreamTruncatedError
         try:
             pixels = base64.b64decode(text, validate=True)
         except binascii.Error as error:
-            raise StreamDamagedError from error
+            raise StreamDamagedError(StreamFault.PICTURE) from error
         if len(pixels) != side * side * 3:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.LENGTH)
         return Restored(image=images.frombytes("RGB", (side, side), pixels))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from heliograph.errors import StreamDamagedError
+from heliograph.reasons import StreamFault
 from heliograph.strategies.base import joined
 from heliograph.types import FloatArray
 
@@ -44,11 +45,11 @@ def read_records(segments: Sequence[bytes], hidden_size: int, most_tokens: int, 
     size = record_bytes(hidden_size, bits)
     data = joined(segments, most_tokens * size)
     if data is None or len(data) % size:
-        raise StreamDamagedError
+        raise StreamDamagedError(StreamFault.LENGTH)
     rows = np.frombuffer(data, dtype=np.uint8).reshape(-1, size)
     scales = rows[:, :2].copy().view("<f2").astype(np.float32)
     if not np.isfinite(scales).all():
-        raise StreamDamagedError
+        raise StreamDamagedError(StreamFault.VALUE)
     stored = rows[:, 2:].copy()
     levels = stored.view(np.int8) if bits == 8 else _unpaired(stored, hidden_size)
     return np.asarray(levels * scales, dtype=np.float32)

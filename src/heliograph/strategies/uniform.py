@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from heliograph.errors import StreamDamagedError
-from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting, Strategy
+from heliograph.reasons import StreamFault
+from heliograph.strategies.base import (
+    CloudTools,
+    DeviceTools,
+    Family,
+    Kind,
+    Restored,
+    Setting,
+    Strategy,
+)
 from heliograph.strategies.token_bytes import read_records, token_records
 from heliograph.types import EncodedImage, FloatArray, VisualTokens
 
@@ -20,7 +29,9 @@ class UniformStrategy(Strategy):
 
     bits: ClassVar[int]
     default_setting: ClassVar[Setting] = {}
+    kind: ClassVar[Kind] = Kind.TOKENS
     needs_bundle: ClassVar[bool] = True
+    family: ClassVar[Family] = Family.SPLIT
 
     def settings(self) -> tuple[Setting, ...]:
         """The one empty setting."""
@@ -38,7 +49,7 @@ class UniformStrategy(Strategy):
             StreamDamagedError: header or records do not fit the model.
         """
         if encoded.header:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.HEADER)
         rows = read_records(encoded.segments, tools.hidden_size, tools.grid.tokens, self.bits)
         places = np.arange(len(rows))
         return Restored(tokens=VisualTokens(filled_with_mean(rows, places, tools.grid.tokens), tools.grid))

@@ -154,7 +154,7 @@ def _object(number: int, line: bytes) -> dict[str, Any]:
     if len(line) > MAX_LINE_BYTES:
         raise _damaged(number, "it is too long")
     try:
-        found = parse_json(line, error=TraceDamagedError, depth=_MOST_DEPTH)
+        found = parse_json(line, error=lambda _: TraceDamagedError(), depth=_MOST_DEPTH)
     except TraceDamagedError as error:
         raise _damaged(number, "it is no JSON") from error
     if not isinstance(found, dict):

@@ -210,7 +210,7 @@ def _created(path: Path) -> BinaryIO:
     """The new file. What is there and is no trace stays: somebody mistook the name."""
     try:
         if path.exists():
-            with open_regular(path, error=OutputUnwritableError, links=False) as there:
+            with open_regular(path, error=lambda _: OutputUnwritableError(), links=False) as there:
                 begins = there.read(len(_BEGINNING))
             if begins and begins != _BEGINNING:
                 raise OutputUnwritableError().noted(f"{path}: it is there, and it is no trace.")

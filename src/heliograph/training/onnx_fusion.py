@@ -23,6 +23,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from heliograph.errors import FileUnreadableError
+from heliograph.reasons import FileFault
 
 DOMAIN = "com.microsoft"
 """Of ONNX Runtime's own operators."""
@@ -56,7 +57,7 @@ class Graph:
         try:
             return cls(onnx.load(str(path)))
         except Exception as error:  # protobuf raises classes of its own
-            raise FileUnreadableError from error
+            raise FileUnreadableError(FileFault.CONTENT).noted(f"{path}.") from error
 
     def maker(self, name: str) -> Any | None:
         """The node that makes a value; None for inputs and weights."""
@@ -140,7 +141,7 @@ def fold(source: Path, out: Path) -> None:
             str(source), options, providers=["CPUExecutionProvider"], disabled_optimizers=set(_KEPT_APART)
         )
     except Exception as error:  # onnxruntime raises a dozen classes of its own for damaged files
-        raise FileUnreadableError from error
+        raise FileUnreadableError(FileFault.CONTENT).noted(f"{source}.") from error
 
 
 def _shapes(model: Any) -> Shapes:

@@ -17,6 +17,7 @@ from heliograph.errors import (
     PhotoForbiddenError,
 )
 from heliograph.reading.files import read_bytes, read_text
+from heliograph.reasons import FileFault
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -93,7 +94,7 @@ def _of_zip(archive: Path) -> Iterator[PhotoFile]:
                 if PurePosixPath(entry.filename).suffix.lower() in SUFFIXES and not entry.is_dir():
                     yield entry.filename, _entry_content(opened, entry)
     except (OSError, zipfile.BadZipFile) as error:
-        raise FileUnreadableError from error
+        raise FileUnreadableError(FileFault.CONTENT).noted(f"{archive}.") from error
 
 
 def _entry_content(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:

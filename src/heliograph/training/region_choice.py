@@ -19,13 +19,13 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from heliograph.boxes import PixelBox
 from heliograph.codec.base import Codec
-from heliograph.controllers.region import Box, RegionSetting, holds, log_map
+from heliograph.controllers.region import RegionSetting, holds, log_map
 from heliograph.errors import CodecNotFittedError
 from heliograph.types import FloatArray, VisualTokens
-from heliograph.vlm.attention import layer_count, layer_maps
-from heliograph.vlm.general import GeneralModel
-from heliograph.vlm.model import VisionLanguageModel
+from heliograph.vlm.attention import head_counts, layer_maps
+from heliograph.vlm.contract import TorchModel
 
 GENERIC_QUESTIONS = ("describe the picture.", "how many objects are there?", "what is in the picture?")
 """Prompts that ask for nothing in particular, as arXiv 2512.16349 divides by one."""
@@ -49,13 +49,13 @@ class LookSample:
         own: (layers, P, H, rows, columns) attention of the last P prompt positions.
         generic: (layers, H, rows, columns) of the last position of each generic question.
         photo_size: width and height in pixels.
-        box: in photo pixels, what the question is about; None where unknown.
+        box: what the question is about; None where unknown.
     """
 
     own: FloatArray
     generic: Mapping[str, FloatArray]
     photo_size: tuple[int, int]
-    box: Box | None
+    box: PixelBox | None
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ class Tried:
 
 
 def collect_looks(
-    model: VisionLanguageModel | GeneralModel,
+    model: TorchModel,
     codec: Codec,
-    asked: Iterable[tuple[Image.Image, str, Box | None]],
+    asked: Iterable[tuple[Image.Image, str, PixelBox | None]],
     *,
     max_bytes: int | None,
     generic_questions: Sequence[str] = GENERIC_QUESTIONS,
@@ -94,7 +94,7 @@ def collect_looks(
     Raises:
         ModelUnsupportedError: a decoder whose attention cannot be computed.
     """
-    layers = range(layer_count(model.torch_model))
+    layers = range(len(head_counts(model.torch_model)))
     found = []
     for photo, question, box in asked:
         encoded = codec.encode(model.encode_image(photo), max_bytes=max_bytes)
@@ -209,7 +209,7 @@ def fit_exponents(setting: RegionSetting, samples: Sequence[LookSample]) -> Regi
     return replace(setting, floor=_EXPONENT_FLOOR, own=found[:own_count], generic=found[own_count:])
 
 
-def _covered(box: Box, photo_size: tuple[int, int], shape: tuple[int, int]) -> Double:
+def _covered(box: PixelBox, photo_size: tuple[int, int], shape: tuple[int, int]) -> Double:
     """(cells,) share of the region's area that lies in each cell of the map."""
     across = _overlap(box[0], box[2], photo_size[0], shape[1])
     down = _overlap(box[1], box[3], photo_size[1], shape[0])

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from heliograph.boxes import PixelBox
 from heliograph.reference.labels import DenseLabels, dense_labels
 from heliograph.reference.questions import crop_box
 from heliograph.reference.render import Scene, render_plan
@@ -107,14 +108,15 @@ def _named(prefix: str, labels: DenseLabels) -> dict[str, npt.NDArray[Any]]:
     return {f"{prefix}_{field.name}": getattr(labels, field.name) for field in fields(labels)}
 
 
-def _choose_window(scene: Scene, rng: np.random.Generator) -> tuple[tuple[int, int, int, int], bool]:
+def _choose_window(scene: Scene, rng: np.random.Generator) -> tuple[PixelBox, bool]:
     """The small print's surroundings, off-centre by chance, where there is one; else anywhere."""
     side = int(rng.choice([128, 128, 128, 160, 192]))
     for plate in scene.plan.plates:
         if not plate.large:
             shift = rng.integers(-24, 25, 2)
             left, top, right, bottom = plate.box
-            moved = (left + int(shift[0]), top + int(shift[1]), right + int(shift[0]), bottom + int(shift[1]))
+            x, y = int(shift[0]), int(shift[1])
+            moved = PixelBox(left + x, top + y, right + x, bottom + y)
             return crop_box(moved, SCENE_SIZE, side), True
     left, top = (int(v) for v in rng.integers(0, SCENE_SIZE - side + 1, 2))
-    return (left, top, left + side, top + side), False
+    return PixelBox(left, top, left + side, top + side), False

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self, overload
@@ -27,16 +27,15 @@ from heliograph.errors import (
     FileUnreadableError,
     TokensNotFiniteError,
 )
+from heliograph.reasons import FileFault
 from heliograph.training.files import refusals_named
 from heliograph.training.photo_sources import photo_files, readable_photo
-from heliograph.types import FloatArray, Grid, VisualTokens
+from heliograph.types import FloatArray, Grid, Reporter, VisualTokens
 
 _TOKENS, _INDEX = "tokens.f16", "index.jsonl"
 _FORMAT = 1
 _PROGRESS_EVERY = 25
 _NAMED = 20  # broken files are named, so many of them; all are counted
-
-Progress = Callable[[str], None]
 
 
 class PhotoEncoder(Protocol):
@@ -113,7 +112,7 @@ class TokenCache:
             rows = photos[-1].first_row + photos[-1].grid.tokens if photos else 0
             size = path.stat().st_size if path.exists() else 0
             if size < rows * width * 2:
-                raise FileUnreadableError
+                raise FileUnreadableError(FileFault.LENGTH).noted(f"{path}.")
             if path.exists():
                 os.truncate(path, rows * width * 2)
         return cls(folder, model, width, photos)
@@ -140,7 +139,7 @@ class TokenCache:
         """Tokens of the first photos, or of all."""
         return CachedTokens(self.values(), self.photos[:most])
 
-    def extract(self, encoder: PhotoEncoder, source: Path, progress: Progress, most: int | None = None) -> Extraction:
+    def extract(self, encoder: PhotoEncoder, source: Path, progress: Reporter, most: int | None = None) -> Extraction:
         """Encode the photos of a source that are not there yet.
 
         Args:
@@ -182,7 +181,7 @@ class TokenCache:
     def _append(self, digest: str, name: str, tokens: VisualTokens) -> None:
         values = _half(tokens.values)
         if self.width not in (0, values.shape[1]):
-            raise FileUnreadableError
+            raise FileUnreadableError(FileFault.CONTENT).noted(f"{self._folder}: it holds tokens of another width.")
         photo = CachedPhoto(digest, name, self.rows, tokens.grid)
         with refusals_named():
             with (self._folder / _TOKENS).open("ab") as file:
@@ -272,13 +271,13 @@ def _read_index(path: Path, model: str) -> tuple[int, list[CachedPhoto]]:
             path.unlink()
             return 0, []
         if lines[0]["format"] != _FORMAT or lines[0]["model"] != model:
-            raise FileUnreadableError
+            raise FileUnreadableError(FileFault.CONTENT).noted(f"{path}: it belongs to another model or version.")
         photos = [CachedPhoto(one["sha256"], one["name"], one["first_row"], Grid(*one["grid"])) for one in lines[1:]]
         rows = 0
         for photo in photos:
             if photo.first_row != rows or photo.grid.tokens < 1:
-                raise FileUnreadableError
+                raise FileUnreadableError(FileFault.CONTENT).noted(f"{path}.")
             rows += photo.grid.tokens
         return int(lines[0]["width"]), photos
     except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise FileUnreadableError from error
+        raise FileUnreadableError(FileFault.CONTENT).noted(f"{path}.") from error

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from heliograph.errors import LinkTraceError
 from heliograph.reading.files import read_text
+from heliograph.reasons import FileFault, LinkFault
 from heliograph.transport.link_model import (
     Carried,
     LinkDirection,
@@ -53,15 +54,25 @@ def parse_link(text: str) -> LinkProfile:
         LinkTraceError: not such a description, or the trace file cannot be used.
     """
     first, *rest = (part.strip() for part in text.split(","))
-    base = _constant(first) if _RATE.fullmatch(first.lower()) else read_trace(Path(first))
+    base = _constant(first) if _RATE.fullmatch(first.lower()) else _named_trace(first)
     profile, seen = replace(base, name=text), set[str]()
     for part in rest:
         key, changed = _with_option(profile, part.lower())
         if key in seen or (key == "down" and base.trace):
-            raise LinkTraceError
+            raise LinkTraceError(LinkFault.OPTION)
         seen.add(key)
         profile = changed
     return profile
+
+
+def _named_trace(name: str) -> LinkProfile:
+    """The trace file of that name; a word that is neither a rate nor a file is told what would be understood."""
+    try:
+        return read_trace(Path(name))
+    except LinkTraceError as error:
+        if error.fault is FileFault.MISSING:
+            raise LinkTraceError(LinkFault.UNKNOWN).noted(f"{name}.") from error
+        raise
 
 
 def read_trace(path: Path) -> LinkProfile:
@@ -75,15 +86,15 @@ def read_trace(path: Path) -> LinkProfile:
     """
     steps = [_step(line) for line in _trace_lines(path)]
     if not 1 <= len(steps) <= MAX_TRACE_STEPS:
-        raise LinkTraceError
+        raise LinkTraceError(LinkFault.TRACE_LENGTH)
     start_s = steps[0][0]
     gaps = [later[0] - earlier[0] for earlier, later in pairwise(steps)] or [1.0]
     if min(gaps) <= 0:
-        raise LinkTraceError
+        raise LinkTraceError(LinkFault.TRACE_ORDER)
     lengths = [*gaps[: len(steps) - 1], gaps[-1]]
     bits = sum(length * rate for length, (_, rate) in zip(lengths, steps, strict=True))
     if bits <= 0:
-        raise LinkTraceError
+        raise LinkTraceError(LinkFault.TRACE_STILL)
     period_s = sum(lengths)
     trace = tuple((time_s - start_s, rate) for time_s, rate in steps)
     mean = bits / period_s
@@ -93,7 +104,7 @@ def read_trace(path: Path) -> LinkProfile:
 def _trace_lines(path: Path) -> list[str]:
     text = read_text(path, most=MAX_TRACE_BYTES, error=LinkTraceError, pipes=True)
     if not text.isascii():
-        raise LinkTraceError
+        raise LinkTraceError(LinkFault.TRACE_LINE)
     return [line for line in text.splitlines() if line.strip()]
 
 
@@ -101,10 +112,10 @@ def _step(line: str) -> tuple[float, float]:
     try:
         time_s, mbit_s = (float(field) for field in line.split())
     except ValueError as error:
-        raise LinkTraceError from error
+        raise LinkTraceError(LinkFault.TRACE_LINE) from error
     rate = mbit_s * 1e6
     if not (math.isfinite(time_s) and 0 <= time_s <= MAX_TRACE_SECONDS and 0 <= rate <= MAX_RATE_BIT_S):
-        raise LinkTraceError
+        raise LinkTraceError(LinkFault.TRACE_LINE)
     return time_s, rate
 
 
@@ -125,32 +136,32 @@ def _with_option(profile: LinkProfile, part: str) -> tuple[str, LinkProfile]:
         return key, replace(profile, burst_bytes=_count(value, MAX_BURST_BYTES))
     if key == "seed":
         return key, replace(profile, seed=_count(value, 10**9))
-    raise LinkTraceError
+    raise LinkTraceError(LinkFault.OPTION)
 
 
 def _rate(text: str) -> float:
     found = _RATE.fullmatch(text.lower())
     rate = float(found[1]) * _UNITS_BIT_S[found[2]] if found else 0.0
     if not 0 < rate <= MAX_RATE_BIT_S:
-        raise LinkTraceError
+        raise LinkTraceError(LinkFault.RATE)
     return rate
 
 
 def _round_trip_s(text: str) -> float:
     found = _TIME.fullmatch(text)
     if not found or float(found[1]) * _UNITS_S[found[2]] > MAX_ROUND_TRIP_S:
-        raise LinkTraceError
+        raise LinkTraceError(LinkFault.ROUND_TRIP)
     return float(found[1]) * _UNITS_S[found[2]]
 
 
 def _loss(text: str) -> float:
     found = _PERCENT.fullmatch(text)
     if not found or float(found[1]) / 100 > MAX_LOSS:
-        raise LinkTraceError
+        raise LinkTraceError(LinkFault.LOSS)
     return float(found[1]) / 100
 
 
 def _count(text: str, most: int) -> int:
     if not _COUNT.fullmatch(text) or int(text) > most:
-        raise LinkTraceError
+        raise LinkTraceError(LinkFault.COUNT)
     return int(text)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from heliograph.errors import ModelUnavailableError
+from heliograph.errors import FileUnreadableError, ModelUnavailableError
 from heliograph.reading.files import read_bytes
 from heliograph.reading.json_values import parse_lenient_json
 
@@ -90,10 +90,9 @@ def _config(path: Path) -> Any:
         ValueError: no JSON, or too large or too deep.
     """
     try:
-        data = read_bytes(path, most=_MAX_CONFIG_BYTES, error=ModelUnavailableError)
-        return parse_lenient_json(data, error=ModelUnavailableError, depth=_MAX_DEPTH)
-    except ModelUnavailableError as error:
-        raise ValueError(f"{path.name}: {error.__cause__ or 'too large, or nested too deep'}") from error
+        return parse_lenient_json(read_bytes(path, most=_MAX_CONFIG_BYTES), depth=_MAX_DEPTH)
+    except FileUnreadableError as error:
+        raise ValueError(f"{path.name} {error.fault}") from error
 
 
 def _fetched(name: str, revision: str | None, offline: bool) -> Path:

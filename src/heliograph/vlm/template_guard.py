@@ -131,7 +131,7 @@ def _frames(template: str, words: tuple[tuple[str, str], ...], most_images: int,
         raise ModelUnsupportedError from cause
     if done.returncode or len(done.stdout) > _MAX_ANSWER_BYTES:
         raise ModelUnsupportedError from ValueError(_NOT_FIXED)
-    found = parse_json(done.stdout, error=ModelUnsupportedError)
+    found = parse_json(done.stdout, error=lambda _: ModelUnsupportedError())
     if "1" not in found["frames"]:
         raise ModelUnsupportedError from ValueError(f"the chat template refuses a photo: {found['refused'].get('1')}")
     return {int(count): (str(before), str(after)) for count, (before, after) in found["frames"].items()}

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data_at_hand import data_or_skip
 from heliograph.bench.data import data_folder
 from heliograph.bench.mobilenet import (
     Activation,
@@ -20,11 +21,8 @@ from heliograph.types import Grid, VisualTokens
 
 @pytest.fixture(scope="module")
 def network() -> SplitNetwork:
-    pytest.importorskip("ai_edge_litert")
-    try:
-        return SplitNetwork()
-    except DataMissingError:
-        pytest.skip("the data folder mobilenet-v2 is not there")
+    data_or_skip("mobilenet-v2")
+    return SplitNetwork()
 
 
 @pytest.fixture(scope="module")

@@ -109,7 +109,6 @@ def test_peak_memory_is_of_this_process() -> None:
 
 
 def test_missing_model_and_bundle_are_named_errors(tmp_path: Path) -> None:
-    pytest.importorskip("torch")
     from heliograph.bench.reference_suite import SmokeSuite
 
     with pytest.raises((ModelUnavailableError, BundleDamagedError)):

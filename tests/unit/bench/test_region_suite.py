@@ -29,6 +29,7 @@ from heliograph.bench.region_trials import (
 from heliograph.bench.report import write_results
 from heliograph.bench.tasks import Item
 from heliograph.bench.tools import open_bench
+from heliograph.boxes import PixelBox
 from heliograph.codec.bundle import REGION, Bundle
 from heliograph.codec.calibration import Signals
 from heliograph.controllers.region import Found, RegionSetting
@@ -45,7 +46,7 @@ from heliograph.types import Answer, Grid, QuestionRecord, VisualTokens
 from heliograph.vlm.attention import Looker
 from heliograph.vlm.model import VisionLanguageModel
 
-BOX = (0, 0, 128, 128)
+BOX, PLATE = PixelBox(0, 0, 128, 128), PixelBox(10, 10, 60, 30)
 
 
 def chance(signals):
@@ -56,7 +57,7 @@ def second(right, bits, size=0):
     return Second(Answer("a", 2.0**-bits, bits), size, float(right))
 
 
-def trial(number, task, first, looked, random=(0, 5.0), region=(10, 10, 60, 30)):
+def trial(number, task, first, looked, random=(0, 5.0), region=PLATE):
     record = QuestionRecord(f"scene-{number}", task, f"{task} {number}?", "a", region)
     signals = Signals(first[1], first[1], math.nan, math.nan, 1, 1, None, None, None, 100)
     answers = [second(*pair, size) for pair, size in ((looked, 130), (random, 140), ((0, 9.0), 66), ((0, 9.0), 520))]
@@ -69,9 +70,8 @@ def trials():
     made = []
     for number in range(10):
         made.append(trial(number, "colour", (1, 0.01), (number != 4, 0.5)))
-        made.append(
-            trial(number, SMALL_PRINT, (0, 3.3), (number != 7, 0.02), region=(10, 10, 60 if number else 160, 30))
-        )
+        plate = PLATE if number else PLATE._replace(right=160)
+        made.append(trial(number, SMALL_PRINT, (0, 3.3), (number != 7, 0.02), region=plate))
     return made
 
 

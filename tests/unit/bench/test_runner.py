@@ -18,8 +18,6 @@ from heliograph.edge.device import Device
 from heliograph.serving.cloud import Cloud
 from heliograph.types import EncodedImage, VisualTokens
 
-torch = pytest.importorskip("torch")
-
 
 class _ModelDevice(Device):
     """A device whose tower is the model's own; counts how often it runs."""

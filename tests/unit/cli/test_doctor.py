@@ -13,6 +13,7 @@ from heliograph.cli import doctor
 from heliograph.cli.doctor import ABSENT, BROKEN, OK, check_data, check_module, check_port, picture_round_trip
 from heliograph.cli.main import main
 from heliograph.errors import BundleDamagedError, PhotoUnreadableError
+from heliograph.reasons import BundlePart, FileFault
 
 
 def test_modules(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def test_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_named_errors_and_missing_packages_become_lines() -> None:
     def damaged() -> str:
-        raise BundleDamagedError
+        raise BundleDamagedError(BundlePart.MANIFEST, FileFault.NOT_JSON)
 
     def missing() -> str:
         raise ModuleNotFoundError("No module named 'onnxruntime'", name="onnxruntime")

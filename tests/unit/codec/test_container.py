@@ -117,9 +117,10 @@ def test_claimed_lengths_take_no_memory() -> None:
 @given(st.binary(max_size=120), st.booleans())
 def test_random_files_meet_named_errors(data: bytes, with_magic: bool) -> None:
     try:
-        read_stream((b"HGS\x01" if with_magic else b"") + data)
+        found = read_stream((b"HGS\x01" if with_magic else b"") + data)
     except (StreamDamagedError, StreamTruncatedError, StreamVersionError):
         return
+    assert found.payload_bytes <= len(data)
 
 
 def test_streams_too_large_for_the_format_are_not_written(encoded: EncodedImage) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from heliograph.codec.network_values import check_values
@@ -14,7 +15,6 @@ from heliograph.errors import BundleDamagedError
 from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.types import LARGEST_WEIGHT
 
-onnx = pytest.importorskip("onnx")
 helper, numpy_helper, TensorProto = onnx.helper, onnx.numpy_helper, onnx.TensorProto
 BAD = (np.nan, np.inf, -np.inf, 3e38, -LARGEST_WEIGHT)
 FORMS = ("bytes", "floats", "unpacked", "double", "beside", "beside to the end", "bfloat16")
@@ -82,7 +82,11 @@ def _weight(path: Path) -> Any:
 
 
 def test_a_single_value_is_the_end_of_a_range_or_a_mark(tmp_path: Path) -> None:
-    check_values(save(tmp_path / "it.onnx", np.asarray([-np.inf], np.float32), "bytes"))
+    path = save(tmp_path / "it.onnx", np.asarray([-np.inf], np.float32), "bytes")
+    check_values(path)
+    save(path, np.asarray([-np.inf, 1.0], np.float32), "bytes")
+    with pytest.raises(BundleDamagedError):
+        check_values(path)
 
 
 def test_the_last_of_many_weights_is_looked_at(tmp_path: Path) -> None:

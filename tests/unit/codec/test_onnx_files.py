@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from heliograph.codec.bundle import MANIFEST, Bundle, write_bundle
@@ -18,7 +19,6 @@ from heliograph.codec.onnx_files import external_files
 from heliograph.codec.onnx_session import open_session
 from heliograph.errors import BundleDamagedError, HeliographError
 
-onnx = pytest.importorskip("onnx")
 PLACES = ("initializer", "constant", "list", "branch", "sparse", "function", "function default", "training")
 
 

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from heliograph.boxes import PixelBox
 from heliograph.controllers.region import Found
 from heliograph.controllers.region_policies import FirstLook, Price, least_chance
 from heliograph.errors import UsageError
 from heliograph.registry import REGION_POLICIES
 
-FOUND = Found((100, 200, 228, 328), 0.4)
+FOUND = Found(PixelBox(100, 200, 228, 328), 0.4)
 
 
 def first(bits=0.0, right=None, key=b"k", **price):

@@ -23,7 +23,6 @@ class ExportedReference:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> ExportedReference:
-    pytest.importorskip("torch", reason="needs the cloud extra to export a network")
     from heliograph.reference.recipe import build_reference_model
     from heliograph.training.onnx_graphs import export_encoder, export_language_model, prompt_pieces
     from heliograph.vlm.model import VisionLanguageModel

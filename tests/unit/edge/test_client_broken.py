@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
+from heliograph.boxes import WireBox
 from heliograph.edge.client import DeviceClient
 from heliograph.errors import ConnectionLostError, HeliographError, ServerUnreachableError
 from heliograph.protocol.events import Event, ImageAnnounced, ImageFinished, SegmentReceived
@@ -39,7 +40,7 @@ def test_a_region_that_took_two_connections_counts_once() -> None:
         images = [heard.image_id for heard in cloud.heard if isinstance(heard, ImageAnnounced)]
         match event:
             case ImageFinished(image_id) if image_id == images[-1] and len(images) in (1, 3):
-                cloud.session.send_region(cloud.question_id, (0, 0, 512, 512))
+                cloud.session.send_region(cloud.question_id, WireBox(0, 0, 512, 512))
             case ImageFinished() if len(cloud.connections) == 1:
                 await cloud.connections[0].close()
             case ImageFinished():
@@ -55,8 +56,8 @@ def test_a_region_that_took_two_connections_counts_once() -> None:
     run(test)
 
 
-def test_a_session_given_up_at_a_deadline_is_taken_up_by_the_next_question() -> None:
-    """The link broke, nothing could be reached until the deadline; the cloud kept the session meanwhile."""
+def test_a_session_given_up_at_a_timeout_is_taken_up_by_the_next_question() -> None:
+    """The link broke, nothing could be reached until the timeout; the cloud kept the session meanwhile."""
 
     async def behave(cloud: Cloud, event: Event) -> None:
         if isinstance(event, SegmentReceived) and event.index > 2 and len(cloud.connections) == 1:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from heliograph.boxes import WireBox
 from heliograph.codec.calibration import Calibration, Curve
 from heliograph.codec.expectation import Expectation
 from heliograph.edge.client import DeviceClient
@@ -149,19 +150,7 @@ def test_options_travel_and_bounds_are_rounded_down() -> None:
     assert question.answer_within_s == 1.933  # floor(2 ** (131 / 12)); the next code is 2.048 s
 
 
-def test_a_byte_budget_holds_on_the_device_too() -> None:
-    async def behave(cloud: Cloud, event: ev.Event) -> None:
-        if isinstance(event, ev.SegmentReceived) and event.index == 2:
-            await asyncio.sleep(0.1)
-            cloud.final()
-
-    cloud = Cloud(behave)
-    report = asked(cloud, FakeDevice(), controller="push", byte_budget=256)
-    assert len(cloud.of(ev.SegmentReceived)) == 3  # the first that reaches 256 bytes is the last
-    assert report.payload_bytes == 301
-
-
-def region_of(box: tuple[int, int, int, int]) -> Behaviour:
+def region_of(box: WireBox) -> Behaviour:
     async def behave(cloud: Cloud, event: ev.Event) -> None:
         match event:
             case ev.ImageFinished(image_id) if len(cloud.of(ev.ImageFinished)) == 1:
@@ -176,7 +165,7 @@ def region_of(box: tuple[int, int, int, int]) -> Behaviour:
 
 
 def test_a_region_is_cut_and_sent_as_a_photo_of_its_own() -> None:
-    cloud, device = Cloud(region_of((0, 0, 512, 256))), FakeDevice()
+    cloud, device = Cloud(region_of(WireBox(0, 0, 512, 256))), FakeDevice()
     report = asked(cloud, device, region="always", region_sending=RegionSending("avif", {"size": 32}))
     assert device.encoded == [((64, 64), "jpeg"), ((32, 16), "avif")]
     assert cloud.of(ev.CropAnnounced)[0].image_id == cloud.of(ev.ImageAnnounced)[1].image_id
@@ -184,10 +173,8 @@ def test_a_region_is_cut_and_sent_as_a_photo_of_its_own() -> None:
     assert report.payload_bytes == 2 * 1201
 
 
-@pytest.mark.parametrize(("region", "box"), [("always", (0, 0, 256, 256)), ("never", (0, 0, 512, 256))])
-def test_a_region_that_cannot_be_made_or_was_not_allowed_is_refused(
-    region: str, box: tuple[int, int, int, int]
-) -> None:
+@pytest.mark.parametrize(("region", "box"), [("always", WireBox(0, 0, 256, 256)), ("never", WireBox(0, 0, 512, 256))])
+def test_a_region_that_cannot_be_made_or_was_not_allowed_is_refused(region: str, box: WireBox) -> None:
     cloud = Cloud(region_of(box))
     report = asked(cloud, FakeDevice(), region=region)
     assert cloud.of(ev.CropAnnounced)[0].image_id is None

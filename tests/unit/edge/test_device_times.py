@@ -69,9 +69,12 @@ def test_nonsense_is_left_out_and_the_number_of_ways_is_bounded(tmp_path: Path) 
 
 
 def test_where_it_cannot_be_written_nothing_happens(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    DeviceTimes(tmp_path / "file" / "times.json").save()
-    DeviceTimes().save()
+    (tmp_path / "file").write_text("kept")
+    for times in (DeviceTimes(tmp_path / "file" / "times.json"), DeviceTimes()):
+        times.note("meta", 0.5)
+        times.save()
+        assert times.encode_s == {"meta": 0.5}
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "kept")]
 
 
 def test_the_place_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

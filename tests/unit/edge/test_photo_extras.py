@@ -79,4 +79,7 @@ def test_beginnings_of_files_are_left_to_the_readers(data: bytes) -> None:
 
 def test_a_directory_that_leads_back_to_itself_ends() -> None:
     entry = b"\x0e\x01\x02\x00\x04\x00\x00\x00abcd"  # a description of four bytes
-    check_extras(io.BytesIO(b"II*\0\x08\x00\x00\x00" + b"\x01\x00" + entry + b"\x08\x00\x00\x00"), 26)
+    data = b"II*\0\x08\x00\x00\x00" + b"\x01\x00" + entry + b"\x08\x00\x00\x00"
+    file = io.BytesIO(data)
+    check_extras(file, len(data))
+    assert file.tell() == 0

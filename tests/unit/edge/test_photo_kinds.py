@@ -274,7 +274,8 @@ def test_without_the_extra_a_heic_names_it(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_heic_with_the_extra() -> None:
-    heif = pytest.importorskip("pillow_heif")
+    import pillow_heif as heif
+
     image = picture((320, 200))
     out = io.BytesIO()
     exif = Image.Exif()

@@ -174,7 +174,8 @@ def test_refuses_missing_parts(key: str) -> None:
 # ---- the graphs behind the frames ----------------------------------------------------------------------
 def write_graph(path: Path, inputs: list[tuple[int, int]], tokens: tuple[int, int, int]) -> None:
     """A network that gives as many numbers as it is told to, all of them the first input's first one."""
-    onnx = pytest.importorskip("onnx", reason="needs the train extra")
+    import onnx
+
     helper, number = onnx.helper, onnx.TensorProto.FLOAT
     taken = [
         helper.make_tensor_value_info(f"pixels_{place}", number, [1, 3, height, width])

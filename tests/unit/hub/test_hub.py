@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 
 from heliograph import hub
 from heliograph.cli.main import main
-from heliograph.errors import BundleDamagedError, ModelUnavailableError
+from heliograph.errors import ModelUnavailableError, UnauthorizedError
 from heliograph.hub import Found, is_hub_id, locate
-
-huggingface_hub = pytest.importorskip("huggingface_hub")
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -104,7 +103,7 @@ ODD = ("owner/na--me", "owner/name.git", "", "owner/", "owner/\0", "x" * 5000, "
 @pytest.mark.parametrize("name", [*PATHS, *ODD])
 def test_what_can_only_be_a_folder_is_refused_at_once(name: str, nobody_asked: None) -> None:
     assert not is_hub_id(name)
-    for error in (ModelUnavailableError, BundleDamagedError):
+    for error in (ModelUnavailableError, UnauthorizedError):
         said = notes(name, error)
         assert "no such folder" in said
         assert repr(name[:200]) in said

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from heliograph.boxes import WireBox
 from heliograph.errors import FrameDamagedError, FrameTooLargeError
 from heliograph.protocol.buffer import FrameBuffer
 from heliograph.protocol.frames import (
@@ -62,7 +63,7 @@ GOLDEN: list[tuple[Frame, str]] = [
     (AnswerFrame(1, 20, 255, 3, b"", True, AnswerFlag.CONTROLLER_FAILED), "51 05 9440 ff 02 03"),
     (IdFrame(FrameType.ENOUGH, 1), "59 00"),
     (MoreFrame(1, 5), "61 01 05"),
-    (RegionFrame(1, (0, 8, 200, 512)), "69 06 00 08 c801 8004"),
+    (RegionFrame(1, WireBox(0, 8, 200, 512)), "69 06 00 08 c801 8004"),
     (CropFrame(1, 9), "79 01 09"),
     (CropFrame(300, None), "7f 02 ac02"),
     (ErrorFrame(33, None), "70 01 21"),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from heliograph import errors
+from heliograph.boxes import WireBox
 from heliograph.protocol import events as ev
 from heliograph.protocol.frames import (
     AnswerFlag,
@@ -145,13 +146,13 @@ def test_options_travel_and_questions_without_them_have_not_grown(device: Device
 
 def looked_at(device: DeviceSession, cloud: CloudSession) -> None:
     ask_about_photo(device, cloud)
-    assert cloud.send_region(0, (1, 2, 30, 40))
+    assert cloud.send_region(0, WireBox(1, 2, 30, 40))
     carry(cloud, device)
 
 
 def test_a_region_and_its_crop(device: DeviceSession, cloud: CloudSession) -> None:
     looked_at(device, cloud)
-    assert not cloud.send_region(0, (1, 2, 30, 40))  # one for each question
+    assert not cloud.send_region(0, WireBox(1, 2, 30, 40))  # one for each question
     device.send_crop(0, 5)
     device.announce_image(5, "webp", b"")
     device.send_segment(5, b"picture")
@@ -172,7 +173,7 @@ def test_a_crop_may_be_refused_held_already_or_not_be_there(device: DeviceSessio
     assert carry(device, cloud) == [ev.CropAnnounced(0, None)]
     device.ask(1, 0, "and?")
     carry(device, cloud)
-    cloud.send_region(1, (0, 0, 1024, 1024))
+    cloud.send_region(1, WireBox(0, 0, 1024, 1024))
     carry(cloud, device)
     device.send_crop(1, 0)
     assert carry(device, cloud) == [ev.CropAnnounced(1, 0)]
@@ -186,7 +187,7 @@ def test_a_crop_that_cannot_be_taken_leaves_the_question_open(cloud: CloudSessio
     device.ask(0, 0, "what?")
     device.announce_image(0, "jpeg", b"")
     talk(device, cloud)
-    cloud.send_region(0, (1, 2, 30, 40))
+    cloud.send_region(0, WireBox(1, 2, 30, 40))
     carry(cloud, device)
     device.send_crop(0, 1)
     device.announce_image(1, "klt", b"")  # refused: another bundle
@@ -203,9 +204,7 @@ def test_a_crop_that_nobody_asked_for_ends_its_question(device: DeviceSession, c
 
 
 @pytest.mark.parametrize("box", [(0, 0, 0, 5), (0, 0, 1025, 5), (-1, 0, 5, 5), (5, 9, 9, 9)])
-def test_regions_lie_within_the_photo(
-    box: tuple[int, int, int, int], device: DeviceSession, cloud: CloudSession
-) -> None:
+def test_regions_lie_within_the_photo(box: WireBox, device: DeviceSession, cloud: CloudSession) -> None:
     ask_about_photo(device, cloud)
     with pytest.raises(errors.UsageError):
         cloud.send_region(0, box)
@@ -242,7 +241,7 @@ def test_crops_that_are_lost_together_may_be_answered_one_by_one(device: DeviceS
     device.ask(1, 0, "and?")
     carry(device, cloud)
     for question_id in (0, 1):
-        cloud.send_region(question_id, (1, 2, 30, 40))
+        cloud.send_region(question_id, WireBox(1, 2, 30, 40))
         cloud.receive(encode_frame(CropFrame(question_id, 5)), 0.0)
     announced = encode_frame(ImageFrame(6, 2, b""))  # 5 is passed over
     lost = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from heliograph import errors
+from heliograph.boxes import WireBox
 from heliograph.protocol import events as ev
 from heliograph.protocol.frames import AnswerFrame, ErrorFrame, HelloFrame, ImageFrame, QuestionFrame, encode_frame
 from heliograph.protocol.limits import MAX_IMAGES, MAX_OPEN_QUESTIONS, MAX_SEGMENT_BYTES
@@ -120,11 +121,11 @@ def test_more_takes_enough_back(device: DeviceSession, cloud: CloudSession) -> N
     ask_about_photo(device, cloud)
     cloud.send_enough(0)
     cloud.send_more(0, 3)
-    cloud.send_region(0, (1, 2, 30, 40))
+    cloud.send_region(0, WireBox(1, 2, 30, 40))
     assert carry(cloud, device) == [
         ev.EnoughReceived(0),
         ev.MoreRequested(0, 3),
-        ev.RegionRequested(0, (1, 2, 30, 40)),
+        ev.RegionRequested(0, WireBox(1, 2, 30, 40)),
     ]
     assert device.wants_segments(0)
 
@@ -164,6 +165,10 @@ def test_without_tokens_every_device_may_enter() -> None:
     device, cloud = DeviceSession(b"", "whatever"), CloudSession(HASH, frozenset())
     device.start()
     opened(device, cloud)
+    device.ask(0, 0, "let me in?")
+    heard_by_cloud, heard_by_device = talk(device, cloud)
+    assert [type(event) for event in heard_by_cloud] == [ev.QuestionAsked]
+    assert heard_by_device == []
 
 
 @pytest.mark.parametrize(("device_hash", "cloud_hash"), [(b"another!", HASH), (b"", HASH), (HASH, b""), (b"", b"")])

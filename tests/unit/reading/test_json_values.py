@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.errors import BundleDamagedError, FileUnreadableError
+from heliograph.errors import FileUnreadableError, KeyFileError
 from heliograph.reading.json_values import MOST_DEPTH, parse_json, read_json, read_json_object
+from heliograph.reasons import FileFault
 
 WHOLE = st.integers(-(2**64), 2**64)
 PLAIN = st.none() | st.booleans() | WHOLE | st.floats(allow_nan=False, allow_infinity=False)
@@ -51,8 +52,9 @@ def test_what_is_json_comes_back(value: Any, ascii_only: bool) -> None:
     ],
 )
 def test_the_rest_is_refused_by_name(text: bytes) -> None:
-    with pytest.raises(BundleDamagedError):
-        parse_json(text, error=BundleDamagedError)
+    with pytest.raises(KeyFileError) as found:
+        parse_json(text, error=KeyFileError)
+    assert found.value.fault is FileFault.NOT_JSON
 
 
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"b":[', b"]}]")])
@@ -81,9 +83,16 @@ def test_from_files(tmp_path: Path) -> None:
     path = tmp_path / "it.json"
     path.write_text('{"a": 0.5}')
     assert read_json(path, most=10) == read_json_object(path, most=10) == {"a": 0.5}
-    with pytest.raises(FileUnreadableError):
+    with pytest.raises(FileUnreadableError) as found:
         read_json(path, most=9)
+    assert found.value.fault is FileFault.TOO_LARGE
     path.write_text("[1e308, -0.0]")
     assert math.isfinite(read_json(path, most=100)[0])
-    with pytest.raises(BundleDamagedError):
-        read_json_object(path, most=100, error=BundleDamagedError)
+    with pytest.raises(KeyFileError) as refused:
+        read_json_object(path, most=100, error=KeyFileError)
+    assert refused.value.fault is FileFault.CONTENT
+    path.write_text("{")
+    with pytest.raises(KeyFileError) as refused:
+        read_json_object(path, most=100, error=KeyFileError)
+    assert refused.value.fault is FileFault.NOT_JSON
+    assert refused.value.__notes__ == [f"{path}."]

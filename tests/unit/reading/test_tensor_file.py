@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from heliograph.errors import BundleDamagedError
+from heliograph.errors import FileUnreadableError
 from heliograph.reading.tensor_file import read_header
+from heliograph.reasons import FileFault
 
 ITEM_BYTES = {"F32": 4, "U8": 1}
 
 
 def read(path: Path, **bounds: Any) -> Any:
     limits = {"most_header_bytes": 1000, "most_tensors": 2, "most_bytes": 1000, **bounds}
-    return read_header(path, item_bytes=ITEM_BYTES, error=BundleDamagedError, **limits)
+    return read_header(path, item_bytes=ITEM_BYTES, **limits)
 
 
 def write(path: Path, header: Any, data: bytes = b"") -> Path:
@@ -40,40 +41,44 @@ def test_as_the_library_writes_it(tmp_path: Path) -> None:
     for name, one in found.items():
         assert data[slice(*one.place)] == arrays[name].tobytes()
     for bound in ({"most_header_bytes": 50}, {"most_tensors": 0}, {"most_bytes": len(data) - 1}):
-        with pytest.raises(BundleDamagedError):
+        with pytest.raises(FileUnreadableError) as refused:
             read(tmp_path / "it", **bound)
+        assert refused.value.fault is FileFault.TOO_LARGE
 
 
 @pytest.mark.parametrize(
-    ("header", "size"),
+    ("header", "size", "reason"),
     [
-        ({"a": entry("F64", [1], 0, 8)}, 8),  # no such type
-        ({"a": entry("F32", [2], 0, 4)}, 4),
-        ({"a": entry("U8", [2**40, 2**40], 0, 4)}, 4),
-        ({"a": entry("U8", [-1, -4], 0, 4)}, 4),
-        ({"a": entry("U8", [4], 0, 4)}, 3),
-        ({"a": entry("U8", [4], 0, 4)}, 5),
-        ({"a": entry("U8", [4], 1, 5)}, 5),
-        ({"a": entry("U8", [2], 0, 2), "b": entry("U8", [2], 1, 3)}, 3),
-        ({"a": entry("U8", [True], 0, 1)}, 1),
-        ({"a": entry("U8", [1.0], 0, 1)}, 1),
-        ({"a": entry("U8", [1] * 9, 0, 1)}, 1),
-        ({"a": {"dtype": "U8"}}, 0),
-        ({"a": 7}, 0),
-        ([], 0),
-        (b'{"a":', 0),
-        (b"", 0),
+        ({"a": entry("F64", [1], 0, 8)}, 8, FileFault.CONTENT),  # no such type
+        ({"a": entry("F32", [2], 0, 4)}, 4, FileFault.CONTENT),
+        ({"a": entry("U8", [2**40, 2**40], 0, 4)}, 4, FileFault.CONTENT),
+        ({"a": entry("U8", [-1, -4], 0, 4)}, 4, FileFault.CONTENT),
+        ({"a": entry("U8", [4], 0, 4)}, 3, FileFault.LENGTH),
+        ({"a": entry("U8", [4], 0, 4)}, 5, FileFault.LENGTH),
+        ({"a": entry("U8", [4], 1, 5)}, 5, FileFault.LENGTH),
+        ({"a": entry("U8", [2], 0, 2), "b": entry("U8", [2], 1, 3)}, 3, FileFault.LENGTH),
+        ({"a": entry("U8", [True], 0, 1)}, 1, FileFault.CONTENT),
+        ({"a": entry("U8", [1.0], 0, 1)}, 1, FileFault.CONTENT),
+        ({"a": entry("U8", [1] * 9, 0, 1)}, 1, FileFault.CONTENT),
+        ({"a": {"dtype": "U8"}}, 0, FileFault.CONTENT),
+        ({"a": 7}, 0, FileFault.CONTENT),
+        ([], 0, FileFault.CONTENT),
+        (b'{"a":', 0, FileFault.NOT_JSON),
+        (b"", 0, FileFault.LENGTH),
     ],
 )
-def test_what_does_not_add_up(tmp_path: Path, header: Any, size: int) -> None:
-    with pytest.raises(BundleDamagedError):
+def test_what_does_not_add_up(tmp_path: Path, header: Any, size: int, reason: FileFault) -> None:
+    with pytest.raises(FileUnreadableError) as found:
         read(write(tmp_path / "it", header, bytes(size)))
+    assert found.value.fault is reason
 
 
 def test_a_length_beyond_the_file(tmp_path: Path) -> None:
     (tmp_path / "it").write_bytes((2**63).to_bytes(8, "little") + b"{}")
-    with pytest.raises(BundleDamagedError):
+    with pytest.raises(FileUnreadableError) as found:
         read(tmp_path / "it")
+    assert found.value.fault is FileFault.LENGTH
     (tmp_path / "it").write_bytes(b"\x02\0")
-    with pytest.raises(BundleDamagedError):
+    with pytest.raises(FileUnreadableError) as found:
         read(tmp_path / "it")
+    assert found.value.fault is FileFault.LENGTH

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from heliograph.boxes import PixelBox
 from heliograph.reference.labels import CHARACTERS, IGNORE, character_cells, dense_labels
 from heliograph.reference.questions import TASKS, crop_box, describe, questions
 from heliograph.reference.render import render_scene
@@ -20,7 +22,8 @@ DEV = 8_000_000
 def test_a_seed_pins_the_plan() -> None:
     plan = plan_scene(DEV)
     assert plan == plan_scene(DEV)
-    digest = hashlib.sha256(repr(plan).encode()).hexdigest()
+    plates = tuple(replace(plate, box=tuple(plate.box)) for plate in plan.plates)  # type: ignore[arg-type]
+    digest = hashlib.sha256(repr(replace(plan, plates=plates)).encode()).hexdigest()
     assert digest == "7beb9b5cb6066b0d427891db38d1de2fdc51edc3150cc07c4047bd9dc714c828"
 
 
@@ -147,9 +150,9 @@ def test_regions(point: tuple[int, int], words: tuple[str, str]) -> None:
 
 
 def test_crop_box_stays_inside() -> None:
-    assert crop_box((0, 0, 10, 10), 512) == (0, 0, 128, 128)
-    assert crop_box((500, 500, 512, 512), 512) == (384, 384, 512, 512)
-    left, top, right, bottom = crop_box((200, 100, 240, 120), 512)
+    assert crop_box(PixelBox(0, 0, 10, 10), 512) == (0, 0, 128, 128)
+    assert crop_box(PixelBox(500, 500, 512, 512), 512) == (384, 384, 512, 512)
+    left, top, right, bottom = crop_box(PixelBox(200, 100, 240, 120), 512)
     assert (right - left, bottom - top) == (128, 128)
     assert left <= 200
     assert right >= 240

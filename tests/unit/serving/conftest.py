@@ -25,6 +25,7 @@ from heliograph.protocol.events import (
 )
 from heliograph.protocol.session import DeviceSession
 from heliograph.question import Question
+from heliograph.reasons import StreamFault
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.runner import BackgroundServer
@@ -44,12 +45,12 @@ class CountingCodec:
 
     def decode(self, header, segments):
         if b"damaged" in segments:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.CHECKSUM)
         return VisualTokens(np.full((4, 2), len(segments), np.float32), Grid(2, 2))
 
     def retained_energy(self, header, segments):
         if b"damaged" in segments:
-            raise StreamDamagedError
+            raise StreamDamagedError(StreamFault.CHECKSUM)
         return min(1.0, len(segments) / 10)
 
     def expect(self, header, segments, question=""):
@@ -70,6 +71,9 @@ class TellingModel:
 
     def check_grid(self, grid):
         assert grid == self.grid
+
+    def forget_questions(self):
+        """Nothing is kept."""
 
     def encode_image(self, photo):
         self.encoded.append(photo.size)

@@ -4,6 +4,7 @@ import contextlib
 
 import pytest
 
+from heliograph.boxes import PixelBox
 from heliograph.controllers.region import Found
 from heliograph.errors import FrameDamagedError, TooManyError, TooManyRegionsError
 from heliograph.protocol.events import FinalReceived
@@ -22,7 +23,7 @@ class CornerFinder:
         if self.fails:
             raise RuntimeError("a secret that must not travel")
         width, height = photo_size
-        return Found((0, 0, width // 2, height // 2), 0.7)
+        return Found(PixelBox(0, 0, width // 2, height // 2), 0.7)
 
 
 @pytest.fixture

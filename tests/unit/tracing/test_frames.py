@@ -2,6 +2,7 @@
 
 import pytest
 
+from heliograph.boxes import WireBox
 from heliograph.errors import UnauthorizedError
 from heliograph.protocol import frames as wire
 from heliograph.protocol.frames import AnswerFlag, HeldImage
@@ -51,7 +52,8 @@ class Ends:
 
     def whole_exchange(self):
         self.device.start()
-        self.device.ask(0, 0, Question("what? ünlikely", "push", 200, byte_budget=40, answer_within_s=0.09))
+        asked = Question("what? ünlikely", "push", 200, byte_budget=40, answer_within_s=0.25)
+        self.device.ask(0, 0, asked)
         self.device.announce_image(0, "klt", b"head", 3)
         self.device.send_segment(0, b"one")
         self.device.seal()
@@ -61,7 +63,7 @@ class Ends:
         self.carry()
         self.device.send_segment(0, b"t" * 200)
         self.cloud.send_draft(0, "a räther long final", 0.75, 2)
-        self.cloud.send_region(0, (1, 2, 3, 4))
+        self.cloud.send_region(0, WireBox(1, 2, 3, 4))
         self.carry()
         self.device.send_crop(0, None)
         self.device.send_segment(0, b"three")
@@ -69,7 +71,7 @@ class Ends:
         self.cloud.send_enough(0)
         self.carry()
         self.cloud.send_final(0, "a räther long final answer", 1.0, 3, AnswerFlag.REGION_MISSED)
-        self.device.ask(1, 0, "and?")
+        self.device.ask(1, 0, Question("and?"))
         self.device.cancel(1)
         self.device.forget_image(0)
         self.carry()

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from heliograph.boxes import PixelBox
 from heliograph.codec.bundle import Bundle
 from heliograph.controllers.region import RegionSetting
 from heliograph.errors import CodecNotFittedError
@@ -27,7 +28,8 @@ def samples(count, *, pointing=(1, 0), known=True, seed=0):
         own[pointing[0], :, pointing[1], row, column] = 4.0
         generic = {GENERIC: rng.random((LAYERS, HEADS, SIDE, SIDE)).astype(np.float32) + 0.1}
         left, top = int(column) * 100 + 20, int(row) * 100 + 30
-        made.append(LookSample(own, generic, (600, 600), (left, top, left + 60, top + 40) if known else None))
+        box = PixelBox(left, top, left + 60, top + 40)
+        made.append(LookSample(own, generic, (600, 600), box if known else None))
     return made
 
 
@@ -47,7 +49,7 @@ def test_exponents_are_judged_on_the_other_half():
     """Regions that nothing points at are found no more often than by chance, however many exponents are fitted."""
     rng = np.random.default_rng(3)
     blind = [
-        LookSample(one.own, one.generic, one.photo_size, (x, y, x + 40, y + 40))
+        LookSample(one.own, one.generic, one.photo_size, PixelBox(x, y, x + 40, y + 40))
         for one, (x, y) in zip(samples(60, seed=4), rng.integers(0, 560, (60, 2)).tolist(), strict=True)
     ]
     best, _ = choose_region_setting(blind, least_share=0.25)
@@ -76,7 +78,7 @@ def test_a_region_between_two_cells_draws_exponents_towards_both():
     pointed = samples(30)
     setting = RegionSetting(1, least_share=0.17)
     narrow = fit_exponents(setting, pointed)
-    moved = [replace(s, box=(s.box[0], s.box[1], s.box[0] + 160, s.box[3])) for s in pointed]
+    moved = [replace(s, box=s.box._replace(right=s.box.left + 160)) for s in pointed]
     assert 0 < fit_exponents(setting, moved).own[0] < narrow.own[0]  # half of the wanted cells are not pointed at
 
 

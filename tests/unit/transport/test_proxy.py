@@ -141,8 +141,6 @@ def socks5_proxy(port: int) -> Proxy:
 def test_a_websocket_goes_through_a_proxy_and_counts_its_own_bytes(
     scheme: str, make: Callable[[int], Proxy], asked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if scheme != "http":
-        pytest.importorskip("python_socks")
     made = list[Proxy]()
 
     def making(port: int) -> Proxy:

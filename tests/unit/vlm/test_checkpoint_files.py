@@ -35,6 +35,9 @@ def test_an_ordinary_one_passes(folder: Path, model_folder: Path) -> None:
     check_folder(folder)
     check_checkpoint(str(folder))
     check_folder(model_folder)
+    (folder / "config.json").write_bytes(b"{")
+    with pytest.raises(ModelUnavailableError):
+        check_checkpoint(str(folder))
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,8 @@ def test_time_is_bounded() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    large = "{% set x = 'x' * 40000000 %}{{ messages[0].content[-1].text }}"
+    # "user", ten million times; a text that is known beforehand would be compiled into the template.
+    large = "{% set x = messages[0].role * 10000000 %}{{ messages[0].content[-1].text }}"
     fixed_template(large, (), 1, RenderLimits(processor_s=20))
     with pytest.raises(ModelUnsupportedError):
         fixed_template(large, (), 1, RenderLimits(processor_s=20, memory_bytes=16 << 20))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from heliograph.boxes import WireBox
 from heliograph.codec.header import crc8, write_varint
 from heliograph.protocol.frames import AnswerFlag
 from heliograph.protocol.images import SessionMemory
@@ -57,7 +58,7 @@ def cloud_speech() -> bytes:
     cloud.send_draft(6, "red", 0.5, 1)
     cloud.send_draft(6, "red ball", 0.7, 2)
     cloud.send_more(6, 3)
-    cloud.send_region(6, (1, 2, 300, 400))
+    cloud.send_region(6, WireBox(1, 2, 300, 400))
     cloud.send_enough(6)
     cloud.send_final(6, "red ball", 0.9, 3, AnswerFlag.LOOKED)
     return cloud.bytes_to_send()

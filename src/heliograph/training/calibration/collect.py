@@ -26,7 +26,8 @@ from heliograph.codec.base import Codec
 from heliograph.codec.calibration import Signals
 from heliograph.codec.expectation import Expectation
 from heliograph.errors import CodecNotFittedError, FileUnreadableError
-from heliograph.types import Answer, EncodedImage, QuestionRecord, VisualTokens
+from heliograph.reasons import FileFault
+from heliograph.types import Answer, EncodedImage, QuestionRecord, Reporter, VisualTokens
 
 PREFIXES = 24
 """At most so many of a stream; a stream of fewer segments is cut at every one."""
@@ -52,8 +53,8 @@ class AskedPhoto(Protocol):
         """Questions with what is known of their answers."""
 
 
-class AnsweringModel(Protocol):
-    """The frozen model."""
+class AskedModel(Protocol):
+    """The frozen model, as far as prefixes need it."""
 
     def encode_images(self, photos: Sequence[Image.Image]) -> list[VisualTokens]:
         """Uncompressed tokens of each photo."""
@@ -155,15 +156,15 @@ class PrefixAnswers:
             with np.load(path, allow_pickle=False) as file:
                 found = cls(**{one.name: file[one.name] for one in fields(cls)})
         except (OSError, ValueError, KeyError, EOFError) as error:
-            raise FileUnreadableError from error
+            raise FileUnreadableError(FileFault.CONTENT).noted(f"{path}.") from error
         shape = found.payload_bytes.shape
         if len(shape) != 2 or any(getattr(found, one.name).shape not in (shape, shape[:1]) for one in fields(cls)):
-            raise FileUnreadableError
+            raise FileUnreadableError(FileFault.CONTENT).noted(f"{path}.")
         return found
 
 
 def collect(
-    model: AnsweringModel, codec: Codec, items: Iterable[AskedPhoto], judge: Judge, prefixes: int = PREFIXES
+    model: AskedModel, codec: Codec, items: Iterable[AskedPhoto], judge: Judge, prefixes: int = PREFIXES
 ) -> PrefixAnswers:
     """Answers of every photo's questions from every prefix.
 
@@ -193,7 +194,7 @@ def collect(
 
 
 def kept_or_collected(
-    folder: Path, key: Mapping[str, Any], make: Callable[[], PrefixAnswers], note: Callable[[str], None]
+    folder: Path, key: Mapping[str, Any], make: Callable[[], PrefixAnswers], note: Reporter
 ) -> PrefixAnswers:
     """What ``make`` gives, kept in a folder; read from there where the same was collected before.
 
@@ -216,7 +217,7 @@ def kept_or_collected(
 
 
 def _collected(
-    model: AnsweringModel, codec: Codec, items: list[AskedPhoto], first: int, judge: Judge, prefixes: int
+    model: AskedModel, codec: Codec, items: list[AskedPhoto], first: int, judge: Judge, prefixes: int
 ) -> list[dict[str, Any]]:
     """One row per question of some photos; ``first`` is the first photo's number."""
     tokens = model.encode_images([item.photo for item in items])
