@@ -26,7 +26,7 @@ from heliograph.serving import cloud as cloud_module
 from heliograph.serving import looking
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.jobs import UNKNOWN_PRICE, AnswerJob, Purpose
-from heliograph.serving.looking import FirstAnswer, region_of, scaled
+from heliograph.serving.looking import FirstAnswer, region_of
 from heliograph.serving.measuring import Measured, measure
 from heliograph.types import Answer, EncodedImage, Grid, VisualTokens
 
@@ -225,21 +225,7 @@ def test_a_look_is_the_finders_and_goes_by_the_questions_policy(cloud, model):
     assert "always" in REGION_POLICIES.names()
 
 
-@pytest.mark.parametrize(
-    ("box", "size", "expected"),
-    [
-        ((0, 0, 100, 100), (100, 100), (0, 0, 1024, 1024)),
-        ((1, 2, 3, 4), (1024, 1024), (1, 2, 3, 4)),
-        ((1, 1, 2, 2), (3, 3), (341, 341, 683, 683)),  # 341.33 down, 682.67 up
-        ((0, 0, 7, 7), (6, 5), (0, 0, 1024, 1024)),  # beyond the edge
-    ],
-)
-def test_a_box_is_widened_to_whole_parts_of_1024(box, size, expected):
-    assert scaled(box, size) == expected
-
-
-def test_the_model_is_asked_to_forget_where_it_can(cloud, model):
-    cloud.forget_questions()
+def test_the_model_is_asked_to_forget(cloud, model):
     forgotten = []
     model.forget_questions = lambda: forgotten.append(1)
     cloud.forget_questions()

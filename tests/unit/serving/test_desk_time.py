@@ -305,3 +305,14 @@ def test_what_was_measured_goes_with_the_prefix_that_it_was_measured_of():
     assert facts[1].arrived.answer_differs == 0.25
     talk.desk.note_measured(talk.desk.to_measure(0), Measured(None, {}))
     assert talk.desk.photos[0].energy == 0.5  # what is not wanted again stays
+
+
+def test_what_was_measured_before_a_question_came_is_not_its_own():
+    """It would go with a prefix of no segments."""
+    talk = Talk()
+    talk.photo(segments=2, finish=False)
+    talk.desk.photos[0].energy = 0.75
+    talk.ask(0, controller="energy", target=255)
+    talk.desk.decide(0)
+    seen = talk.steps()[-1].facts["observation"]
+    assert (seen.retained_energy, seen.segments) == (None, 0)
