@@ -7,10 +7,11 @@ from functools import cached_property
 from typing import Any
 
 from heliograph.bench.definitions import read_definition
-from heliograph.bench.runner import BUDGET_KNOB, LOCAL, Candidate
+from heliograph.bench.runner import BUDGET_KNOB, Candidate
 from heliograph.controllers.planner import Goal
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import parse_setting
+from heliograph.strategies.selection import LOCAL
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,9 @@ from dataclasses import dataclass, field, replace
 
 from heliograph.controllers.curves import Curve, Curves, Point, way_name
 from heliograph.errors import UsageError
-from heliograph.strategies.base import Setting
-from heliograph.strategies.selection import needs_bundle
+from heliograph.strategies.base import Kind, Setting
+from heliograph.strategies.selection import kind_of
 
-LOCAL = "local"
 LONGEST_ANSWER_WITHIN_S = 86_400.0
 
 QUESTION_BYTES = 72
@@ -203,7 +202,7 @@ def candidates(curves: Curves, situation: Situation) -> list[Candidate]:
     usable = situation.strategies
     found = []
     for curve in curves.curves:
-        if curve.strategy != LOCAL and not reachable:
+        if curve.sight != Kind.LOCAL and not reachable:
             continue
         if usable is not None and not {curve.strategy, curve.crop or curve.strategy} <= usable:
             continue
@@ -227,7 +226,7 @@ def _candidate(curves: Curves, curve: Curve, point: Point, situation: Situation)
     answer_s = curves.answer_ms[curve.sight] / 1000
     common = (curve.strategy, point.setting, curve.crop, point.crop_setting, quality)
     link = situation.link
-    if curve.strategy == LOCAL or link is None:
+    if curve.sight == Kind.LOCAL or link is None:
         own_s = situation.local_answer_s
         encode_s += situation.device_factor * answer_s if own_s is None else own_s
         return Candidate(*common, 0.0, 0.0, encode_s, 0.0, 0.0, 0.0)
@@ -237,7 +236,7 @@ def _candidate(curves: Curves, curve: Curve, point: Point, situation: Situation)
     cloud_s = point.restore_ms / 1000 + answer_s
     send_s, travel_s = _crossing(link, payload + (_PHOTO_BYTES if payload else QUESTION_BYTES))
     if curve.crop:  # a first answer, the wish for a region, and the region's own crossing
-        first_s = curves.answer_ms["tokens" if needs_bundle(curve.strategy) else "picture"] / 1000
+        first_s = curves.answer_ms[kind_of(curve.strategy) or Kind.PICTURE] / 1000
         crop_send_s, crop_travel_s = _crossing(link, point.crop_bytes + _PHOTO_BYTES)
         cloud_s += first_s
         send_s += crop_send_s

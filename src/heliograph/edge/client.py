@@ -43,7 +43,8 @@ from heliograph.errors import (
 from heliograph.protocol.frames import AnswerFlag
 from heliograph.protocol.questions import as_heard
 from heliograph.question import DEFAULT_TIMEOUT_S, NO_REGION, Question
-from heliograph.strategies.base import Setting, label
+from heliograph.strategies.base import Kind, Setting, label
+from heliograph.strategies.selection import LOCAL, kind_of
 from heliograph.tracing.table import TraceSink
 from heliograph.transport.base import Connection
 from heliograph.types import EncodedImage
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
 
     PhotoSource = Path | str | Image
 
-LOCAL = "local"
 
 _MOST_IN_VAIN = 8
 """Connections in a row that may break without a segment more in the cloud: it may be the question that breaks them."""
@@ -203,7 +203,7 @@ class DeviceClient:
                 session = self._session
                 account = PayloadAccount(asked.byte_budget)
                 turn = Turn(self._clock, self._clock(), until_s, session.counters, session.reconnections, account)
-                if strategy == LOCAL:
+                if kind_of(strategy) is Kind.LOCAL:
                     return await self._ask_device(photo, asked, turn)
                 try:
                     return await self._ask_cloud(photo, strategy, completed, asked, side, turn, sending)

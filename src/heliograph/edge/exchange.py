@@ -26,7 +26,7 @@ from heliograph.protocol.events import (
     SessionClosed,
 )
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
-from heliograph.question import PUSH, Question
+from heliograph.question import Question
 from heliograph.registry import CONTROLLERS
 from heliograph.transport.base import DEFAULT_QUEUE_BYTES
 from heliograph.types import EncodedImage
@@ -91,8 +91,9 @@ class Exchange:
         self._stream = stream
         self._account = account
         self._elapsed_ms = elapsed_ms
-        self._asks = CONTROLLERS.load(question.effective_controller).asks
-        judged = question.effective_controller == PUSH and question.confidence != ERROR_HEAD
+        controller = CONTROLLERS.load(question.effective_controller)
+        self._asks = controller.asks
+        judged = controller.judges_answers and question.confidence != ERROR_HEAD
         self._message_bytes = JUDGED_MESSAGE_BYTES if judged else MESSAGE_BYTES
         self._unsent_bytes = JUDGED_MESSAGE_BYTES if judged else DEFAULT_QUEUE_BYTES
         self.drafts: list[Draft] = []

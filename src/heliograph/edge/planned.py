@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from heliograph.clock import now_s
 from heliograph.controllers.curves import CURVES_FILE, Curves, way_name
-from heliograph.controllers.planner import LOCAL, Candidate, Goal, Plan, Situation, duration_text, make_plan
+from heliograph.controllers.planner import Candidate, Goal, Plan, Situation, duration_text, make_plan
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device_times import DeviceTimes, state_path
 from heliograph.edge.link_estimate import LinkEstimator, LinkWatch
@@ -37,6 +37,9 @@ from heliograph.errors import (
     TimedOutError,
 )
 from heliograph.question import DEFAULT_TIMEOUT_S, FIXED, NO_LIMIT, NO_REGION, Question
+from heliograph.registry import CODECS
+from heliograph.strategies.base import Kind
+from heliograph.strategies.selection import LOCAL, strategies_for, strategies_with, strategy_class
 from heliograph.tracing.table import TraceSink
 from heliograph.transport.liveness import OPENINGS
 
@@ -48,11 +51,9 @@ if TYPE_CHECKING:
 
     PhotoSource = Path | str | Image
 
-_TOKENS, _META, _PICTURES, _ANSWER = "tokens", "meta", "pictures", "answer"
-_ENGINES = {"klt": (_TOKENS,), "meta": (_TOKENS, _META), LOCAL: (_TOKENS,)}
+_TOKENS, _PICTURES, _ANSWER = "tokens", "pictures", "answer"
 """What is loaded when it is first used: the tower, the learned codec, Pillow's encoders; and the own language model."""
 
-_PIXELS = ("jpeg", "webp", "avif")
 _LEAST_PROBE_S = 5.0
 """For one probe; more on a link on which opening took long, and the longer the pauses between probes have become."""
 
@@ -349,9 +350,9 @@ def _usable(device: Device) -> frozenset[str]:
     try:
         bundle = device.bundle
     except BundleDamagedError:
-        return frozenset(_PIXELS)
-    own = (LOCAL,) if bundle.local_model_path is not None else ()
-    return frozenset((*bundle.codec_kinds, *_PIXELS, *own))
+        return frozenset(strategies_with(tuned=True))
+    without = () if bundle.local_model_path is not None else strategies_with(kind=Kind.LOCAL)
+    return frozenset(strategies_for(bundle.codec_kinds)) - frozenset(without)
 
 
 def _link_failed(sending: asyncio.Task[AskReport]) -> bool:
@@ -365,7 +366,10 @@ def _why(sending: asyncio.Task[AskReport]) -> str:
 
 
 def _engines(strategy: str) -> tuple[str, ...]:
-    return _ENGINES.get(strategy, (_PICTURES,))
+    way = strategy_class(strategy)
+    if way.kind is Kind.PICTURE:
+        return (_PICTURES,)
+    return (_TOKENS, way.codec) if way.codec and CODECS.load(way.codec).learned else (_TOKENS,)
 
 
 def _loading(engine: str) -> str:

@@ -10,12 +10,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
 from heliograph.clock import now_s
+from heliograph.registry import CONTROLLERS, REGION_POLICIES, STRATEGIES
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.connection import DeviceConnection
 from heliograph.serving.guest import Guest
@@ -29,7 +31,10 @@ from heliograph.serving.shared import Limits, Shared
 from heliograph.serving.tracing import CloudTrace
 from heliograph.serving.turns import Allowance, Turns
 from heliograph.tracing.table import TraceSink
-from heliograph.transport.base import ServedConnection
+from heliograph.transport.base import Connection, ServedConnection
+from heliograph.transport.memory import memory_pair
+
+log = logging.getLogger("heliograph.serving")
 
 
 class CloudService:
@@ -74,6 +79,7 @@ class CloudService:
             trace=None if trace is None else CloudTrace(trace, cloud.calibration),
         )
         self._working: list[asyncio.Task[None]] = []
+        _look_at_plug_ins()
 
     @property
     def turns(self) -> Turns:
@@ -105,3 +111,17 @@ class CloudService:
             allowance: of processor time, where the connection itself draws on one; None for a new one.
         """
         await DeviceConnection(connection, self._shared, guest, allowance).run()
+
+    async def connect(self) -> Connection:
+        """A connection to this cloud from within its process, for :class:`heliograph.edge.client.DeviceClient`."""
+        device_end, cloud_end = memory_pair()
+        self._working.append(asyncio.create_task(self.serve(cloud_end)))
+        return device_end
+
+
+def _look_at_plug_ins() -> None:
+    """Import them before the first device comes, and not while it waits; say which cannot be used."""
+    for registry in (STRATEGIES, CONTROLLERS, REGION_POLICIES):
+        for _, fault in registry.faults():
+            if fault:
+                log.warning("%s", fault)
