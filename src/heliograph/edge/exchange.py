@@ -274,7 +274,7 @@ class Exchange:
                     case ErrorReceived(error_class, self._question_id):
                         raise error_class.received()
                     case SessionClosed(error_class):
-                        raise (error_class or ConnectionLostError).received()
+                        raise self._link.failure or (error_class or ConnectionLostError).received()
                     case _:
                         pass  # of earlier questions, or what the session itself keeps account of
         finally:
