@@ -67,14 +67,14 @@ class DeviceLink:
         return self._failure is None and not self.session.closed
 
     @property
-    def failure(self) -> HeliographError | None:
-        """What ended it; None while it is usable, and where it ended in order."""
-        return self._failure
-
-    @property
     def greeted(self) -> bool:
         """True once the cloud has taken the session."""
         return self._welcome is not None
+
+    @property
+    def failure(self) -> HeliographError | None:
+        """What ended the session or its connection, with its reason; None while both go on."""
+        return self._failure
 
     @property
     def session_token(self) -> bytes:
