@@ -72,6 +72,11 @@ class DeviceLink:
         return self._welcome is not None
 
     @property
+    def failure(self) -> HeliographError | None:
+        """What ended the session or its connection, with its reason; None while both go on."""
+        return self._failure
+
+    @property
     def session_token(self) -> bytes:
         """With which the session can go on over another connection; empty where it cannot, or not yet."""
         return self._welcome.session_token if self._welcome is not None else b""
