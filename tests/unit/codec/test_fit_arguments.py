@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from heliograph.codec.fit import _saving
 from heliograph.codec.klt import KltCodec
 from heliograph.errors import CodecNotFittedError, ShapeError
+from heliograph.types import VisualTokens
 
 WITHIN = [
     {"finest_retained": 0.5},
@@ -63,3 +65,18 @@ def test_savings_by_hand(
     before: list[tuple[float, float]], after: list[tuple[float, float]], most: float, share: float
 ) -> None:
     assert _saving(np.array(before, float), np.array(after, float), most) == pytest.approx(share)
+
+
+def test_the_dct_mode_transforms_by_the_orthonormal_dct(make_tokens: Callable[..., VisualTokens]) -> None:
+    """DCT-II over rows times DCT-II over columns, from the formula: position (r, c) to frequency (u, v)."""
+    rows, columns = 4, 5
+
+    def basis(size: int) -> np.ndarray:
+        cosines = [[np.cos(np.pi * (2 * x + 1) * u / (2 * size)) for x in range(size)] for u in range(size)]
+        scale = [np.sqrt((1 if u == 0 else 2) / size) for u in range(size)]
+        return np.array(cosines) * np.array(scale)[:, None]
+
+    codec = KltCodec.fit([make_tokens(seed) for seed in range(16)], modes=("dct",), restore=False)
+    assert codec.transform.mode == "dct"
+    np.testing.assert_allclose(codec.transform.grid_forward, np.kron(basis(rows), basis(columns)), atol=1e-6)
+    np.testing.assert_allclose(codec.transform.grid_inverse, codec.transform.grid_forward.T, atol=1e-6)
