@@ -194,7 +194,7 @@ def test_a_photo_that_is_complete_by_the_time_its_turn_comes_is_not_measured_any
                 device.session.finish_image(0)
                 device.say()
                 await asyncio.sleep(1)
-            final = await device.hear(FinalReceived)
+            final = await asyncio.wait_for(device.hear(FinalReceived), 30)
             await device.gone()
             return final.segments_used
 
