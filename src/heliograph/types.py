@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,6 +19,9 @@ import numpy.typing as npt
 from heliograph.boxes import PixelBox
 
 FloatArray = npt.NDArray[np.float32]
+
+Reporter = Callable[[str], None]
+"""Receives a line of text at each stage of a long run."""
 
 LARGEST_TOKEN = 2.0**30
 """Bound of a visual token's values, which are tens or hundreds in working models.
@@ -35,7 +39,6 @@ it below 2**12 each, makes 2**56, whose square, summed over 2**16 channels, floa
 
 MOST_SURE_OF_NOTHING = 0.01
 """The confidence that an empty answer has at most."""
-
 
 LARGEST_LOGIT = 2.0**16
 """Bound of logits, which are tens in working models.

@@ -14,7 +14,7 @@ import pytest
 
 from heliograph.bench.tasks import Item, scene_items
 from heliograph.boxes import pixel_box, wire_box
-from heliograph.codec.bundle import Bundle
+from heliograph.codec.bundle import REGION, Bundle
 from heliograph.codec.calibration import Calibration, Curve
 from heliograph.controllers.region import RegionSetting
 from heliograph.edge import exchange
@@ -26,8 +26,7 @@ from heliograph.errors import BundleDamagedError
 from heliograph.question import Question
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import Cloud
-from heliograph.serving.looking import REGION_FILE
-from heliograph.serving.runner import BackgroundServer, load_cloud, open_finder
+from heliograph.serving.runner import BackgroundServer, load_cloud
 from heliograph.transport.base import Connection
 from heliograph.transport.links import parse_link
 from heliograph.transport.shaped import open_shaped
@@ -54,9 +53,7 @@ def url(loaded: tuple[Cloud, Device]) -> Iterator[str]:
 
 
 def finder_of(cloud: Cloud, setting: RegionSetting) -> Any:
-    from heliograph.vlm.attention import Looker
-
-    return Looker(cloud.model, setting)  # type: ignore[arg-type]
+    return cloud.model.looker(setting)
 
 
 def questions() -> list[tuple[Item, str]]:
@@ -153,14 +150,15 @@ class FolderBundle:
 
 def test_a_cloud_finds_regions_with_what_its_bundle_says(loaded: tuple[Cloud, Device], tmp_path: Path) -> None:
     cloud, bundle = loaded[0], FolderBundle(tmp_path)
-    assert open_finder(cloud.model, bundle) is None  # type: ignore[arg-type]
-    (tmp_path / REGION_FILE).write_text(json.dumps(RegionSetting(layer=1).to_json()), encoding="utf-8")
-    finder = open_finder(cloud.model, bundle)  # type: ignore[arg-type]
-    assert finder is not None
+    assert RegionSetting.of(bundle) is None  # type: ignore[arg-type]
+    (tmp_path / REGION).write_text(json.dumps(RegionSetting(layer=1).to_json()), encoding="utf-8")
+    setting = RegionSetting.of(bundle)  # type: ignore[arg-type]
+    assert setting == RegionSetting(layer=1)
+    finder = cloud.model.looker(setting)
     item, question = questions()[0]
     tokens = cloud.model.encode_image(item.photo)
     assert finder.find(question, tokens, (512, 512)).box[2] <= 512
     for damage in ("{}", "[", "null"):
-        (tmp_path / REGION_FILE).write_text(damage, encoding="utf-8")
+        (tmp_path / REGION).write_text(damage, encoding="utf-8")
         with pytest.raises(BundleDamagedError):
-            open_finder(cloud.model, bundle)  # type: ignore[arg-type]
+            RegionSetting.of(bundle)  # type: ignore[arg-type]

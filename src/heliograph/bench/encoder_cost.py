@@ -44,10 +44,11 @@ from heliograph.codec.onnx_session import open_session
 from heliograph.edge.preprocess import Preprocessor
 from heliograph.errors import DataMissingError, HeliographError, OutputUnwritableError
 from heliograph.training.onnx_fusion import fuse
-from heliograph.training.onnx_graphs import EncoderGraph, export_encoder
+from heliograph.training.onnx_graphs import export_encoder
 from heliograph.training.onnx_quantise import LEVELS, quantise_encoder, token_error
 from heliograph.types import FloatArray, Grid, VisualTokens
 from heliograph.vlm.loading import load_pretrained
+from heliograph.vlm.square_encoder import SquareEncoder
 
 SIDE, GRID = 512, Grid(8, 8)
 PREPROCESSOR = Preprocessor(SIDE, SIDE, int(Image.Resampling.LANCZOS), 1 / 255, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -155,7 +156,7 @@ def measure_latencies(model: Any, folder: Path, pixels: FloatArray, rounds: int,
 
 
 def _eager(model: Any, pixels: FloatArray) -> Callable[[], Any]:
-    graph, given = EncoderGraph(model).eval(), torch.from_numpy(pixels)
+    graph, given = SquareEncoder(model).eval(), torch.from_numpy(pixels)
 
     def run() -> Any:
         with torch.inference_mode():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -21,7 +21,7 @@ from heliograph.controllers.push import ERROR_HEAD
 from heliograph.edge.stop import chunk_end, expected_segments
 from heliograph.question import PULL, PUSH, Question
 from heliograph.registry import STRATEGIES
-from heliograph.types import Answer, EncodedImage, QuestionRecord
+from heliograph.types import Answer, EncodedImage, QuestionRecord, Reporter
 
 STRATEGY = "meta"
 _TIMED = 40
@@ -101,7 +101,7 @@ def chunks_sent(encoded: EncodedImage, segments: int) -> int:
 
 # ---- cases ---------------------------------------------------------------------------------------------
 def make_cases(
-    bench: Bench, seed_start: int, questions: int, qualities: Sequence[float], say: Callable[[str], None]
+    bench: Bench, seed_start: int, questions: int, qualities: Sequence[float], say: Reporter
 ) -> tuple[list[Case], list[Ends]]:
     """Streams, ends and answers of the first questions of a split, one question of each kind in turn per scene."""
     asked = [

@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from heliograph.transport.base import Connection
 from heliograph.transport.links import LinkProfile, parse_link
 from heliograph.transport.shaped import open_shaped
 from heliograph.transport.websocket_client import open_websocket
+from heliograph.types import Reporter
 
 LINKS = ("20kbit,100ms", "1mbit,100ms")
 QUALITIES = (0.8, 0.9, 0.95, 0.99)
@@ -227,7 +228,7 @@ def run_loop_times(
     seed_start: int = TEST_START,
     questions: int = QUESTIONS,
     socket_questions: int = 0,
-    say: Callable[[str], None] = lambda text: None,
+    say: Reporter = lambda text: None,
 ) -> dict[str, Any]:
     """Everything, as JSON values: ``rows``, ``figures``, ``final_ms`` per link, target and policy, ``work_ms``."""
     cases, ends = make_cases(bench, seed_start, questions, QUALITIES, say)
@@ -267,7 +268,7 @@ def _socket_check(bench: Bench, cases: Sequence[Case], ends: Ends, work: Work) -
     return {"questions": len(cases), "rows": compared}
 
 
-def print_table(result: dict[str, Any], say: Callable[[str], None] = print) -> None:
+def print_table(result: dict[str, Any], say: Reporter = print) -> None:
     """Rows and figures for people."""
     say(
         f"{result['questions']} questions, calibrated: {result['calibrated']}, work in ms: "

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from heliograph.training.meta.loop import MetaRecipe, MetaRun
 from heliograph.training.meta.network import MetaSizes
 from heliograph.training.meta.start import token_space
 from heliograph.training.meta.teacher import OwnAnswer, divergence, relative_error
-from heliograph.types import VisualTokens
+from heliograph.types import Grid, Reporter, VisualTokens
 
 CROPS = 30
 QUESTION = "class"
@@ -52,8 +52,6 @@ RECIPE = MetaRecipe(
 )
 """Hardly any training: 200 photos and their crops teach it nothing that holds for others (docs/experiments.md)."""
 
-Progress = Callable[[str], None]
-
 
 class FrozenTail:
     """The tail as the model that is trained for: see :class:`heliograph.training.meta.teacher.FrozenModel`."""
@@ -70,7 +68,7 @@ class FrozenTail:
         classes = [self._tail.top1(one.values) for one in tokens]
         return [[(question, (c,)) for question in questions] for c, questions in zip(classes, asked, strict=True)]
 
-    def pack(self, asked: Sequence[Sequence[OwnAnswer]]) -> None:
+    def pack(self, asked: Sequence[Sequence[OwnAnswer]], grids: Sequence[Grid]) -> None:
         """Nothing: every picture is asked the same."""
 
     def logits(self, features: Tensor) -> Tensor:
@@ -109,7 +107,7 @@ def train(
     Raises:
         OutputUnwritableError: the disk refuses.
     """
-    progress: Progress = options.get("progress", print)
+    progress: Reporter = options.get("progress", print)
     frozen = FrozenTail(features.network.tail)
     tokens = torch.from_numpy(np.stack([one.values for one in features.fit]).astype(np.float16))
     asked = frozen.own_answers(features.fit, [(QUESTION,)] * len(features.fit))

@@ -14,7 +14,7 @@ import argparse
 import json
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -29,17 +29,16 @@ from heliograph.errors import CodecNotFittedError, DataMissingError, FileUnreada
 from heliograph.reading.json_values import read_json_object
 from heliograph.reasons import FileFault
 from heliograph.strategies.pictures import MAX_PICTURE_SIDE
+from heliograph.strategies.selection import strategies_with, strategy_class
 from heliograph.training.framing import FramedEncoder, frames_of
 from heliograph.training.photo_sources import photo_files, readable_photo
-from heliograph.types import VisualTokens
+from heliograph.types import Reporter, VisualTokens
 from heliograph.vlm.codec_folder import public_name
-from heliograph.vlm.model import VisionLanguageModel
-from heliograph.vlm.opening import AnyModel
+from heliograph.vlm.contract import TorchModel
 
 LINKS_MBIT = (0.25, 1.0, 10.0)
 ERRORS = (0.5, 0.3, 0.2, 0.1)
 _MAX_RESULT_BYTES = 16 << 20
-_PICTURES = {"jpeg": 75, "webp": 75, "avif": 60}
 _RAW = {"float32": 4, "float16": 2, "int8": 1}
 _OWN_WEIGHTS = "the checkpoint's"
 _LEAST_FITTED = 8
@@ -51,8 +50,6 @@ seconds are bytes over the link's rate, nothing else. Pictures at the *input siz
 reads of the photo, their shape kept. Tokens of random weights show what tokens of that shape cost raw; how well they
 can be coded says nothing about a trained tower.
 """
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -115,7 +112,7 @@ class Sizes:
 
 
 def measure_sizes(
-    model: AnyModel, source: Path, *, codecs: Sequence[Codec] = (), most: int = 40, progress: Progress = print
+    model: TorchModel, source: Path, *, codecs: Sequence[Codec] = (), most: int = 40, progress: Reporter = print
 ) -> Sizes:
     """Encode photos and weigh them.
 
@@ -148,7 +145,7 @@ def measure_sizes(
         progress(f"coding with {codec.kind}")
         rows += _codec_rows(codec, measured, weights)
     progress("writing picture files")
-    rows += _picture_rows(shown, [_pixels_read(model, framed.framed(photo)) for photo in shown])
+    rows += _picture_rows(shown, [model.pixels_read(framed.framed(photo).size) for photo in shown])
     mean_tokens = float(np.mean([one.grid.tokens for one in measured]))
     return Sizes(
         public_name(model.name), weights, len(measured), fitted_on, mean_tokens, model.hidden_size, tuple(rows)
@@ -211,7 +208,8 @@ def _bytes_at(codec: Codec, tokens: VisualTokens) -> list[float | None]:
 def _picture_rows(photos: Sequence[Image.Image], read: Sequence[int]) -> list[SizeRow]:
     device = Device(None)
     rows = []
-    for name, quality in _PICTURES.items():
+    for name in strategies_with(tuned=True):
+        quality = strategy_class(name).default_setting["quality"]
         for size_name, sides in (
             ("input size", [_side(*one) for one in zip(photos, read, strict=True)]),
             ("full size", None),
@@ -228,11 +226,6 @@ def _side(photo: Image.Image, pixels: int) -> int:
     """Longest edge of the photo, its shape kept, with as many pixels; not enlarged."""
     scale = min(1.0, math.sqrt(pixels / (photo.width * photo.height)))
     return max(1, round(scale * max(photo.size)))
-
-
-def _pixels_read(model: AnyModel, photo: Image.Image) -> int:
-    """Pixels that the model's own processor makes of a photo, of all tiles."""
-    return model.input_size**2 if isinstance(model, VisionLanguageModel) else model.pixels_read(photo.size)
 
 
 def _row(what: str, weights: str, sizes: Sequence[float | None]) -> SizeRow:

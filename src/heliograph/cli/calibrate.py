@@ -147,13 +147,13 @@ def _collected(arguments: argparse.Namespace, bundle: Bundle) -> PrefixAnswers:
     from heliograph.bench.progress import Progress
     from heliograph.bench.tasks import scene_items
     from heliograph.training.calibration.collect import Judge, collect
-    from heliograph.training.calibration.photo_items import answering_model, photo_items, unknown_right
+    from heliograph.training.calibration.photo_items import FramedModel, photo_items, unknown_right
     from heliograph.vlm.opening import open_model
 
     codec = bundle.codec(bundle.preferred_codec)
     with Progress(arguments.json) as progress:
         progress.say("loading the model")
-        model = answering_model(open_model(arguments.model), progress.say)
+        model = FramedModel(open_model(arguments.model), progress.say)
         if arguments.photos is None:
             scenes = scene_items(arguments.seed, arguments.scenes, descriptions=False)
             advance = progress.bar(arguments.scenes, "scenes")

@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from heliograph.codec.expectation import WORD_BUCKETS, question_features
 from heliograph.errors import BundleDamagedError, UnknownNameError, UsageError
+from heliograph.question import COMBINED as COMBINED
 from heliograph.reading.json_values import read_json_object
 from heliograph.reasons import BundleFault, BundlePart, FileFault
 from heliograph.types import FloatArray
@@ -36,7 +37,6 @@ Double = npt.NDArray[np.float64]
 Steps = tuple[tuple[float, float], ...]
 
 CALIBRATION = "calibration.json"
-COMBINED = "combined"
 CONFIDENCES = (COMBINED, "min-entropy", "entropy", "margin", "error-head", "stability")
 WITHOUT_CODEC = "without-codec"
 """The combination for answers whose codec foretells nothing, such as those from pictures."""
@@ -242,9 +242,18 @@ class Calibration:
             UnknownNameError: no such confidence.
             UsageError: ``quality`` is not within 0 to 1.
         """
+        chance, wanted = self.weighed(name, signals, quality)
+        return chance >= wanted
+
+    def weighed(self, name: str, signals: Signals, quality: float) -> tuple[float, float]:
+        """The chance that :meth:`enough` goes by, and the one from which on it is enough.
+
+        Raises:
+            UnknownNameError, UsageError: as there.
+        """
         if not self.settled:
-            return self.probability(name, signals) >= self.threshold(name, quality)
-        return _chance(self.settled, name, signals) >= _threshold(self.settled_thresholds, name, quality)
+            return self.probability(name, signals), self.threshold(name, quality)
+        return _chance(self.settled, name, signals), _threshold(self.settled_thresholds, name, quality)
 
     def threshold(self, name: str, quality: float) -> float:
         """The ``probability`` to stop at, so that a share ``quality`` of all answers agrees.

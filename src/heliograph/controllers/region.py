@@ -14,13 +14,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from heliograph.boxes import PixelBox
+from heliograph.codec.bundle import REGION, Bundle
 from heliograph.errors import BundleDamagedError, ShapeError, UsageError
+from heliograph.reading.json_values import read_json_object
 from heliograph.reasons import BundleFault, BundlePart, FileFault
 
 Map = npt.NDArray[np.floating]
@@ -35,6 +38,7 @@ LEAST_SIDE = 32
 _MOST_ASPECT = 4.0
 _MOST_CELLS, _MOST_SIDE, _MOST_WINDOWS = 1 << 16, 1 << 20, 16
 _MOST_LAYERS, _MOST_EXPONENTS, _MOST_EXPONENT, _MOST_LETTERS = 1024, 4096, 64.0, 400
+_MOST_FILE_BYTES = 1 << 18
 _FLAT = 1e-12
 
 _damaged = partial(BundleDamagedError, BundlePart.REGION)
@@ -135,6 +139,24 @@ class RegionSetting:
             "windows": list(self.windows),
             "least_share": self.least_share,
         }
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read ``region.json``.
+
+        Raises:
+            BundleDamagedError: not there, too large, or not what :meth:`to_json` gives.
+        """
+        return cls.from_json(read_json_object(path, most=_MOST_FILE_BYTES, error=_damaged, links=False))
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Self | None:
+        """A bundle's setting; None where nobody has chosen one for its model.
+
+        Raises:
+            BundleDamagedError: as :meth:`load`.
+        """
+        return cls.load(bundle.file(REGION)) if REGION in bundle.file_names else None
 
     @classmethod
     def from_json(cls, data: Any) -> Self:

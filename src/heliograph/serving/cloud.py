@@ -11,7 +11,7 @@ import logging
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from heliograph.boxes import WireBox
 from heliograph.clock import now_s
@@ -31,49 +31,14 @@ from heliograph.errors import (
 )
 from heliograph.registry import STRATEGIES
 from heliograph.serving.jobs import AnswerJob, Outcome, Purpose
-from heliograph.serving.looking import FirstAnswer, RegionFinder, region_of
+from heliograph.serving.looking import FirstAnswer, region_of
 from heliograph.types import Answer, EncodedImage, Grid, VisualTokens, tokens_make_sense
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from heliograph.codec.bundle import Bundle
+    from heliograph.vlm.contract import AnsweringModel, RegionLooker
 
 log = logging.getLogger("heliograph.serving")
-
-
-class Verified(Protocol):
-    """A verified draft."""
-
-    @property
-    def answer(self) -> Answer:
-        """Equal to answering from scratch."""
-
-    @property
-    def kept_tokens(self) -> int:
-        """Tokens of the draft that were kept."""
-
-
-class AnsweringModel(Protocol):
-    """What serving needs of :class:`heliograph.vlm.model.VisionLanguageModel`."""
-
-    name: str
-    grid: Grid
-    hidden_size: int
-
-    def check_grid(self, grid: Grid) -> None:
-        """Refuse, with a ShapeError and at next to no cost, a grid that tokens of this model never have."""
-
-    def encode_image(self, photo: Image) -> VisualTokens:
-        """Visual tokens of a picture."""
-
-    def answer(self, question: str, images: list[VisualTokens], *, max_new_tokens: int) -> Answer:
-        """The greedy answer."""
-
-    def verify_draft(
-        self, question: str, images: list[VisualTokens], draft: Answer, *, max_new_tokens: int
-    ) -> Verified:
-        """The same answer, starting from a draft."""
 
 
 class Cloud:
@@ -96,7 +61,7 @@ class Cloud:
         codecs: Mapping[str, Codec] = MappingProxyType({}),
         bundle_hash: bytes = b"",
         calibration: Calibration | None = None,
-        finder: RegionFinder | None = None,
+        finder: RegionLooker | None = None,
         grids: Collection[Grid] = (),
     ) -> None:
         self.model = model
@@ -207,9 +172,7 @@ class Cloud:
 
     def forget_questions(self) -> None:
         """Empty what the model keeps of questions and photo sizes to be quicker the next time; none waits for it."""
-        forget = getattr(self.model, "forget_questions", None)
-        if forget is not None:
-            forget()
+        self.model.forget_questions()
 
     def look(self, job: AnswerJob, tokens: VisualTokens) -> WireBox | None:
         """Where to look again after a first answer; None for nowhere."""

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import inf
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from heliograph.boxes import REGION_SCALE, WireBox, wire_box
-from heliograph.codec.bundle import REGION
 from heliograph.codec.calibration import COMBINED, Calibration, Signals
-from heliograph.controllers.region import Found
 from heliograph.controllers.region_policies import FirstLook, Price, RegionPolicy
 from heliograph.registry import REGION_POLICIES
 from heliograph.types import Answer, Grid, VisualTokens, says_nothing
 
-REGION_FILE = REGION
-"""In a bundle: how its model's attention is read, a :class:`heliograph.controllers.region.RegionSetting`."""
-
-
-class RegionFinder(Protocol):
-    """What :class:`heliograph.vlm.attention.Looker` offers."""
-
-    def find(self, question: str, tokens: VisualTokens, photo_size: tuple[int, int]) -> Found:
-        """The region that a question is about, in photo pixels."""
+if TYPE_CHECKING:
+    from heliograph.vlm.contract import RegionLooker
 
 
 @dataclass(frozen=True)
@@ -46,7 +37,7 @@ class FirstAnswer:
     price: Price
 
 
-def region_of(finder: RegionFinder, first: FirstAnswer, calibration: Calibration | None) -> WireBox | None:
+def region_of(finder: RegionLooker, first: FirstAnswer, calibration: Calibration | None) -> WireBox | None:
     """The box to ask for; None where the first answer stays.
 
     Raises:

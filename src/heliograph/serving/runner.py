@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -20,8 +19,8 @@ import uvicorn
 from websockets.exceptions import InvalidState
 
 from heliograph.config import read_access_tokens, read_keys
+from heliograph.controllers.region import RegionSetting
 from heliograph.errors import (
-    BundleDamagedError,
     ModelUnsupportedError,
     TlsFilesError,
     TokenFileError,
@@ -29,24 +28,21 @@ from heliograph.errors import (
 )
 from heliograph.protocol.limits import MAX_ACCESS_TOKEN_BYTES, MAX_MESSAGE_BYTES
 from heliograph.reading.files import check_regular
-from heliograph.reading.json_values import read_json_object
-from heliograph.reasons import BundlePart, FileFault
+from heliograph.reasons import FileFault
 from heliograph.serving.accepting import MAX_HEAD_BYTES, Acceptor, HttpProtocol, WebsocketProtocol
 from heliograph.serving.application import CloudApplication
-from heliograph.serving.cloud import AnsweringModel, Cloud, device_grids
+from heliograph.serving.cloud import Cloud, device_grids
 from heliograph.serving.door import address_of, is_loopback
 from heliograph.serving.gate import checked_host, checked_origin
 from heliograph.serving.listening import allow_open_files, bind, bind_all, listen, turning_away
-from heliograph.serving.looking import REGION_FILE, RegionFinder
 from heliograph.serving.shared import Limits
-from heliograph.types import Grid
+from heliograph.tracing.table import TraceSink
 
 if TYPE_CHECKING:
     from heliograph.codec.bundle import Bundle
-    from heliograph.vlm.opening import AnyModel
+    from heliograph.vlm.contract import AnsweringModel
 
 _MAX_TOKEN_FILE_BYTES = 1 << 20
-_MAX_REGION_FILE_BYTES = 1 << 18
 _SHUTDOWN_S = 3
 _SWITCH_S = 0.001  # so long the event loop waits for another thread to give it the interpreter; by default 5 ms
 _SHUTDOWN_ATTEMPTS = 20
@@ -69,6 +65,7 @@ def run_server(
     on_warning: Callable[[str], None] = lambda text: None,
     limits: Limits | None = None,
     key_file: Path | None = None,
+    trace: TraceSink | None = None,
 ) -> None:
     """Serve until interrupted.
 
@@ -89,6 +86,7 @@ def run_server(
         on_warning: called before that with what an operator should know.
         limits: bounds of this server.
         key_file: keys of which a device must hold one, for authenticated sessions; None for sessions without.
+        trace: takes the events of all sessions; None for no trace.
 
     Raises:
         PortBusyError: the address cannot be bound.
@@ -110,7 +108,7 @@ def run_server(
         limits = fit_to_open_files(limits or Limits(), on_warning)
         with turning_away(listening):
             cloud = load_cloud(model_name, bundle_folder)
-        application = CloudApplication(cloud, tokens, limits, origins=origins, hosts=known, keys=keys)
+        application = CloudApplication(cloud, tokens, limits, origins=origins, hosts=known, keys=keys, trace=trace)
         _Server(application, tls, listening, lambda: on_ready(_url(listening[0], host, tls))).run()
     finally:
         for one in listening:
@@ -183,42 +181,23 @@ def load_cloud(model_name: str, bundle_folder: str | Path | None) -> Cloud:
     return with_bundle(model, model_name, Bundle.from_pretrained(bundle_folder))
 
 
-def with_bundle(model: AnyModel, model_name: str, bundle: Bundle) -> Cloud:
+def with_bundle(model: AnsweringModel, model_name: str, bundle: Bundle) -> Cloud:
     """A cloud of a model and a bundle that is open already, checked against each other.
 
     Raises:
         CodecModelMismatchError: the bundle's codecs were fitted on another checkpoint.
-        ModelUnsupportedError: the bundle was made for a model with other tokens.
+        ModelUnsupportedError: the bundle was made for a model with other tokens, or other attention.
+        BundleDamagedError: a file of it cannot be read.
     """
     from heliograph.vlm.codec_folder import check_fitted_on
-    from heliograph.vlm.general import GeneralModel
 
     check_fitted_on(bundle, model_name)
-    if bundle.hidden_size != model.hidden_size or (model.fixed_grid and bundle.grid.tokens != model.grid.tokens):
+    if bundle.hidden_size != model.hidden_size:
         raise ModelUnsupportedError
-    grids: frozenset[Grid] = frozenset()
-    if isinstance(model, GeneralModel):
-        model.expect_photos_like(bundle.grid)
-        grids = device_grids(bundle)
-    return Cloud(model, bundle.codecs, bundle.hash, bundle.calibration, open_finder(model, bundle), grids)
-
-
-def open_finder(model: AnsweringModel, bundle: Bundle) -> RegionFinder | None:
-    """What finds regions with the bundle's ``region.json``, the way this model's attention is read; None without one.
-
-    Raises:
-        BundleDamagedError: the file is no such setting.
-    """
-    from heliograph.controllers.region import RegionSetting
-    from heliograph.vlm.attention import Looker
-    from heliograph.vlm.general import GeneralModel
-    from heliograph.vlm.model import VisionLanguageModel
-
-    if REGION_FILE not in bundle.file_names or not isinstance(model, VisionLanguageModel | GeneralModel):
-        return None
-    damaged = partial(BundleDamagedError, BundlePart.REGION)
-    values = read_json_object(bundle.file(REGION_FILE), most=_MAX_REGION_FILE_BYTES, error=damaged, links=False)
-    return Looker(model, RegionSetting.from_json(values))
+    model.expect_photos_like(bundle.grid)
+    setting = RegionSetting.of(bundle)
+    looker = None if setting is None else model.looker(setting)
+    return Cloud(model, bundle.codecs, bundle.hash, bundle.calibration, looker, device_grids(bundle))
 
 
 def read_tokens(path: Path) -> frozenset[str]:

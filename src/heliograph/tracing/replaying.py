@@ -16,10 +16,12 @@ _LOOKED = "looked"
 _USUAL_TOKENS = 64
 
 
-class AnsweringModel(Protocol):
-    """What replaying needs of a cloud's model."""
+class ReplayedModel(Protocol):
+    """What replaying needs of a cloud's model, which is more than that (``vlm/contract.py``)."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As it was loaded."""
 
     def answer(self, question: str, images: list[VisualTokens], *, max_new_tokens: int) -> Answer:
         """The greedy answer."""
@@ -31,7 +33,7 @@ class ReplayingCloud(Protocol):
     bundle_hash: bytes
 
     @property
-    def model(self) -> AnsweringModel:
+    def model(self) -> ReplayedModel:
         """Answers."""
 
     def restore(self, encoded: EncodedImage) -> VisualTokens:

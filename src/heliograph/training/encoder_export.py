@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
 from heliograph.edge.encoder import open_encoder
 from heliograph.edge.preprocess import Preprocessor
@@ -36,11 +37,10 @@ from heliograph.reference.render import render_scene
 from heliograph.training.encoder_graph import FeatureGraph, trace_encoder, weights_of
 from heliograph.training.encoder_weights import store_weights
 from heliograph.training.frame_sizes import OwnProcessor
-from heliograph.training.onnx_graphs import EncoderGraph, export_encoder
+from heliograph.training.onnx_graphs import trace_square
 from heliograph.training.pixel_reading import PixelReading
 from heliograph.types import FloatArray, Grid
-from heliograph.vlm.general import GeneralModel
-from heliograph.vlm.model import VisionLanguageModel
+from heliograph.vlm.contract import TorchModel
 
 MAX_ERROR = 1e-3
 """Largest relative difference of tokens that an export may have."""
@@ -91,19 +91,19 @@ class EncoderExport:
     parity: tuple[FrameParity, ...]
 
 
-def default_frames(model: VisionLanguageModel | GeneralModel) -> tuple[_Size, ...]:
+def default_frames(model: TorchModel) -> tuple[_Size, ...]:
     """Sizes of frames for a model: landscape, portrait and square of about 640 x 480 pixels, or its one fixed size.
 
     Raises:
         EncoderNotExportableError: its processor keeps no size as it is.
     """
-    if isinstance(model, VisionLanguageModel):
+    if model.input_size is not None:
         return ((model.input_size, model.input_size),)
     return OwnProcessor(model).usual_sizes()
 
 
 def export_frames(
-    model: VisionLanguageModel | GeneralModel,
+    model: TorchModel,
     out: Path,
     sizes: Sequence[_Size] | None = None,
 ) -> EncoderExport:
@@ -127,13 +127,13 @@ def export_frames(
     if next(model.torch_model.parameters()).dtype != torch.float32:
         raise UsageError
     out.mkdir(parents=True, exist_ok=True)
-    if isinstance(model, VisionLanguageModel):
-        if wanted not in (None, default_frames(model)):
-            raise UsageError
-        made = _one_square(model, out)
+    if model.input_size is not None and wanted not in (None, default_frames(model)):
+        raise UsageError
+    square, own = model.square_encoder(), OwnProcessor(model)
+    if square is None:
+        made = _several(model, own, out, wanted or default_frames(model))
     else:
-        own = OwnProcessor(model)
-        made = _several(model, own, out, wanted or own.usual_sizes())
+        made = _one_square(model, square, own, out)
     if not all(one.max_error <= MAX_ERROR and one.pixel_error <= MAX_PIXEL_ERROR for one in made.parity):
         raise EncoderNotExportableError
     return made
@@ -144,29 +144,27 @@ def _allowed(sizes: Sequence[_Size]) -> bool:
 
 
 # ---- one square frame ----------------------------------------------------------------------------------
-def _one_square(model: VisionLanguageModel, out: Path) -> EncoderExport:
+def _one_square(model: TorchModel, square: nn.Module, own: OwnProcessor, out: Path) -> EncoderExport:
     path = out / "encoder.onnx"
-    graph = EncoderGraph(model.torch_model)
-    weights = weights_of(graph)
+    size = default_frames(model)[0]
+    weights = weights_of(square)
     if sum(value.nbytes for value in weights.values()) > _OWN_FILE_BYTES:
-        pixels = torch.zeros(1, 3, model.input_size, model.input_size)
-        trace_encoder(graph, [pixels], path)
+        trace_encoder(square, [torch.zeros(1, 3, *size)], path)
         store_weights([path], weights, out / WEIGHTS)
         files: tuple[Path, ...] = (path, out / WEIGHTS)
     else:
-        export_encoder(model.torch_model, path, model.input_size)
+        trace_square(square, path, size[0])
         files = (path,)
     preprocessing: dict[str, Any] = json.loads(model.processor.image_processor.to_json_string())
     export = EncoderExport(preprocessing, files, model.grid, model.hidden_size, ())
-    size = (model.input_size, model.input_size)
     preprocessor = Preprocessor.from_config(preprocessing)
     photos = [*_photos(size), *_photos((2 * size[0] + 1, size[1]))]
-    error = max(_largest(preprocessor(photo), model.prompts.pixels([photo]).pixel_values) for photo in photos)
+    error = max(_largest(preprocessor(photo), own.arguments(photo)["pixel_values"]) for photo in photos)
     return replace(export, parity=(_parity(model, out, export, size, error),))
 
 
 # ---- several frames ------------------------------------------------------------------------------------
-def _several(model: GeneralModel, own: OwnProcessor, out: Path, sizes: Sequence[_Size]) -> EncoderExport:
+def _several(model: TorchModel, own: OwnProcessor, out: Path, sizes: Sequence[_Size]) -> EncoderExport:
     readings = [own.read(size) for size in sizes]
     tables, frames, paths = _Tables(), [], []
     weights: dict[str, torch.Tensor] = {}
@@ -240,9 +238,7 @@ def _largest(found: Any, expected: torch.Tensor) -> float:
     return float(np.abs(np.asarray(found) - expected.numpy().reshape(np.shape(found))).max())
 
 
-def _parity(
-    model: VisionLanguageModel | GeneralModel, out: Path, made: EncoderExport, size: _Size, pixel_error: float
-) -> FrameParity:
+def _parity(model: TorchModel, out: Path, made: EncoderExport, size: _Size, pixel_error: float) -> FrameParity:
     """The device's way against the model's, on photos of a frame's size."""
     preprocessor = open_preprocessor(json.loads(json.dumps(made.preprocessing)))
     device = open_encoder(out.joinpath, preprocessor, made.grid, made.hidden_size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +17,11 @@ from heliograph.errors import EncoderNotExportableError
 from heliograph.training.encoder_export import WEIGHTS, EncoderExport
 from heliograph.training.onnx_quantise import LEVELS_OF_PROFILE, METHODS, quantise_encoder
 from heliograph.training.onnx_weights import share_weights
-from heliograph.types import FloatArray
-
-Progress = Callable[[str], None]
+from heliograph.types import FloatArray, Reporter
 
 
 def encoder_in_int8(
-    encoder: EncoderExport, out: Path, photos: Sequence[Image.Image], progress: Progress, profile: str = ANY
+    encoder: EncoderExport, out: Path, photos: Sequence[Image.Image], progress: Reporter, profile: str = ANY
 ) -> tuple[EncoderExport, str]:
     """Quantise every graph of an export.
 

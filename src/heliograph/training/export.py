@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +28,15 @@ from heliograph.training.encoder_int8 import encoder_in_int8
 from heliograph.training.fit_codec import fit_codec
 from heliograph.training.onnx_graphs import export_language_model, prompt_pieces
 from heliograph.training.parity import measure_parity, sample_photos
+from heliograph.types import Reporter
 from heliograph.vlm.codec_folder import card_name, check_fitted_on, public_name
+from heliograph.vlm.contract import TorchModel
 from heliograph.vlm.fingerprint import model_fingerprint
-from heliograph.vlm.model import VisionLanguageModel
-from heliograph.vlm.opening import AnyModel, open_model
+from heliograph.vlm.opening import open_model
+from heliograph.vlm.text_model import TextModel
 
 _MOST_LOCAL = 50_000_000  # parameters of a model that answers on a device without being asked for
 
-Progress = Callable[[str], None]
 Size = tuple[int, int]
 
 
@@ -49,7 +50,7 @@ def export_bundle(
     profile: str = ANY,
     photos: Path | None = None,
     local: bool | None = None,
-    progress: Progress = print,
+    progress: Reporter = print,
 ) -> Bundle:
     """Write the bundle of a model.
 
@@ -75,7 +76,7 @@ def export_bundle(
         BundleDamagedError: a folder holds no codec.
     """
     model = open_model(model_name)
-    is_local = _is_local(model, local, progress)
+    local_text = _local_text(model, local, progress)
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         opened = _codecs(model, codecs, work / "codec", progress)
@@ -94,9 +95,9 @@ def export_bundle(
         if not parity.passed:
             raise EncoderNotExportableError
         extra = [*encoder.files[1:], *_cards(opened, work), *_measured(opened), parity.write(work / PARITY)]
-        if is_local and isinstance(model, VisionLanguageModel):
+        if local_text is not None:
             progress("tracing the language model")
-            extra += _local_model(model, work)
+            extra += _local_model(local_text, model, work)
         return write_bundle(
             out,
             codecs=kinds,
@@ -110,29 +111,30 @@ def export_bundle(
         )
 
 
-def _is_local(model: AnyModel, wanted: bool | None, progress: Progress) -> bool:
-    """Whether the language model goes along; unasked where it is small enough and the device can do what it does.
+def _local_text(model: TorchModel, wanted: bool | None, progress: Reporter) -> TextModel | None:
+    """The language model, if it goes along; unasked where it is small enough and the device can do what it does.
 
     Raises:
         UsageError: it is wanted, of a family that cannot be exported.
         EncoderNotExportableError: it is wanted, and its generation config changes what is said, which no device does.
     """
-    if not isinstance(model, VisionLanguageModel):
+    text = model.text
+    if text is None:
         if wanted:
             raise UsageError
-        return False
+        return None
     small = sum(parameter.numel() for parameter in model.torch_model.parameters()) <= _MOST_LOCAL
     if not (small if wanted is None else wanted):
-        return False
-    if model.decoder.rules.plain:
-        return True
+        return None
+    if text.says_likeliest:
+        return text
     if wanted:
         raise EncoderNotExportableError
     progress("the language model stays in the cloud: its generation_config.json changes which tokens are said")
-    return False
+    return None
 
 
-def _codecs(model: AnyModel, folders: Sequence[str | Path], work: Path, progress: Progress) -> list[Bundle]:
+def _codecs(model: TorchModel, folders: Sequence[str | Path], work: Path, progress: Reporter) -> list[Bundle]:
     """The codec folders, each fitted on this model, no two codecs of one kind."""
     opened = [Bundle.from_pretrained(folder) for folder in folders or [fit_codec(model.name, work, progress=progress)]]
     for one in opened:
@@ -162,10 +164,10 @@ def _measured(opened: Sequence[Bundle]) -> list[Path]:
     return list(found.values())
 
 
-def _local_model(model: VisionLanguageModel, work: Path) -> list[Path]:
+def _local_model(text: TextModel, model: TorchModel, work: Path) -> list[Path]:
     """What a device needs to answer without the cloud."""
     export_language_model(model.torch_model, work / "language_model.onnx")
     model.processor.tokenizer.backend_tokenizer.save(str(work / "tokenizer.json"))
-    pieces: Any = prompt_pieces(model.prompts, model.processor, model.torch_model, frozenset(model.decoder.end_ids))
+    pieces: Any = prompt_pieces(text.prompts, model.processor, model.torch_model, model.end_ids)
     (work / "local_prompt.json").write_text(json.dumps(pieces, indent=1) + "\n", encoding="utf-8")
     return [work / name for name in ("language_model.onnx", "tokenizer.json", "local_prompt.json")]

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +22,11 @@ from heliograph.training.files import refusals_named
 from heliograph.training.framing import Size, photo_cache
 from heliograph.training.sensitivity import working_sensitivity
 from heliograph.training.token_cache import CachedTokens
-from heliograph.types import Grid, VisualTokens
+from heliograph.types import Grid, Reporter, VisualTokens
 from heliograph.vlm.codec_folder import save_codec
+from heliograph.vlm.contract import TorchModel
 from heliograph.vlm.loading import REFERENCE
-from heliograph.vlm.model import VisionLanguageModel
-from heliograph.vlm.opening import AnyModel, open_model
+from heliograph.vlm.opening import open_model
 
 FIT_SEEDS_START = 7_900_000  # training seeds that no shard of the reference model's training reaches
 GENERIC_QUESTIONS = ("what is in the picture?", "describe the picture.", "what does the sign say?")
@@ -35,7 +35,6 @@ _LEAST_PICTURES = 8
 PICTURES = 400
 _KEPT_BACK, _KEPT_BACK_SHARE = 24, 10  # pictures that only report, one in ten at most
 
-Progress = Callable[[str], None]
 Questions = list[tuple[str, ...]]
 
 
@@ -48,7 +47,7 @@ def fit_codec(
     scenes: int = PICTURES,
     seed: int = 0,
     weighted: bool = True,
-    progress: Progress = print,
+    progress: Reporter = print,
 ) -> Path:
     """Fit ``klt`` and save it into ``out``, with a model card.
 
@@ -118,12 +117,12 @@ class Material:
 
 
 def fitting_tokens(
-    model: AnyModel,
+    model: TorchModel,
     photos: Path | None,
     most: int,
     first_seed: int,
     cache: Path,
-    progress: Progress,
+    progress: Reporter,
     sizes: Sequence[Size] | None = None,
 ) -> Material:
     """Of at most so many photos, see :func:`cached_photos`, or where there are none of so many scenes with seeds from
@@ -135,7 +134,7 @@ def fitting_tokens(
     if photos:
         tokens, asked = cached_photos(model, photos, most, cache, progress, sizes)
         return Material(tokens, asked, tokens.grids)
-    if not isinstance(model, VisionLanguageModel):
+    if model.input_size is None:
         raise UsageError
     pictures, asked = scene_material(first_seed, most)
     progress(f"encoding {len(pictures)} pictures")
@@ -144,11 +143,11 @@ def fitting_tokens(
 
 
 def cached_photos(
-    model: AnyModel,
+    model: TorchModel,
     source: Path,
     most: int,
     cache: Path,
-    progress: Progress,
+    progress: Reporter,
     sizes: Sequence[Size] | None = None,
 ) -> tuple[CachedTokens, Questions]:
     """Visual tokens of at most so many photos, kept in ``cache``, each with the generic questions.
@@ -160,7 +159,7 @@ def cached_photos(
     return tokens, [GENERIC_QUESTIONS] * len(tokens)
 
 
-def encode_all(model: VisionLanguageModel, pictures: Sequence[Image.Image]) -> list[VisualTokens]:
+def encode_all(model: TorchModel, pictures: Sequence[Image.Image]) -> list[VisualTokens]:
     """Visual tokens of all pictures, in batches."""
     found: list[VisualTokens] = []
     for start in range(0, len(pictures), _ENCODE_BATCH):
@@ -185,11 +184,11 @@ def scene_questions(plan: ScenePlan) -> tuple[str, ...]:
 
 def channel_codec(
     model_name: str,
-    model: AnyModel,
+    model: TorchModel,
     tokens: Sequence[VisualTokens],
     asked: Sequence[Sequence[str]],
     start: Path | None,
-    progress: Progress,
+    progress: Reporter,
 ) -> KltCodec:
     """The closed-form codec whose channel transform other kinds of codecs start from.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from heliograph.errors import CodecNotFittedError, ShapeError
 from heliograph.training.codec_card import write_fit_card
 from heliograph.training.files import refusals_named
 from heliograph.training.fit_codec import FIT_SEEDS_START, channel_codec, fitting_tokens
-from heliograph.types import FloatArray, VisualTokens
+from heliograph.types import FloatArray, Reporter, VisualTokens
 from heliograph.vlm.codec_folder import save_codec
 from heliograph.vlm.opening import open_model
 
@@ -23,8 +23,6 @@ SUBSPACES = (1, 2, 4, 8)
 PICTURES = 1600
 _MOST_FEATURES = 96  # as the learned codec: what lies below is next to nothing
 _MOST_ROUNDS = 60
-
-Progress = Callable[[str], None]
 
 
 def fit_product(
@@ -35,7 +33,7 @@ def fit_product(
     pictures: int = PICTURES,
     start: Path | None = None,
     seed: int = 0,
-    progress: Progress = print,
+    progress: Reporter = print,
 ) -> Path:
     """Fit ``pq`` and save it into ``out``.
 
@@ -79,7 +77,7 @@ def product_tables(
     *,
     subspaces: Sequence[int] = SUBSPACES,
     seed: int = 0,
-    progress: Progress = print,
+    progress: Reporter = print,
 ) -> ProductTables:
     """Quantisers with so many subspaces each, over the channel transform of a fitted ``klt``.
 

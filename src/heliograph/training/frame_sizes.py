@@ -1,4 +1,4 @@
-"""A general model's own processor, asked with photos: what it makes of them, and which sizes it leaves as they are."""
+"""A model's own processor, asked with photos: what it makes of them, and which sizes it leaves as they are."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from heliograph.errors import EncoderNotExportableError
 from heliograph.training.pixel_reading import PixelReading, read_pixels
 from heliograph.types import Grid
+from heliograph.vlm.contract import TorchModel
 from heliograph.vlm.families.inputs import PixelShapes
-from heliograph.vlm.general import GREY, GeneralModel
+from heliograph.vlm.photo_layouts import GREY
 from heliograph.vlm.tap import find_owner, intercepted
 
 USUAL_SIZES = ((640, 480), (480, 640), (544, 544))
@@ -35,7 +36,7 @@ class OwnProcessor:
         model: whose processor, and whose ``get_image_features`` it feeds.
     """
 
-    def __init__(self, model: GeneralModel) -> None:
+    def __init__(self, model: TorchModel) -> None:
         self._model = model
         self.owner: nn.Module = find_owner(model.torch_model)
         resample = getattr(model.processor.image_processor, "resample", None)

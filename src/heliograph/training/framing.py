@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -12,12 +12,10 @@ from heliograph.errors import DataMissingError, ModelUnsupportedError
 from heliograph.training.encoder_export import default_frames
 from heliograph.training.frame_sizes import OwnProcessor
 from heliograph.training.token_cache import TokenCache
-from heliograph.types import VisualTokens
+from heliograph.types import Reporter, VisualTokens
+from heliograph.vlm.contract import TorchModel
 from heliograph.vlm.fingerprint import model_fingerprint
-from heliograph.vlm.model import VisionLanguageModel
-from heliograph.vlm.opening import AnyModel
 
-Progress = Callable[[str], None]
 Size = tuple[int, int]
 
 
@@ -29,12 +27,16 @@ class FramedEncoder:
         sizes: (width, height) in pixels of the frames; none leaves photos as they are.
     """
 
-    def __init__(self, model: AnyModel, sizes: Sequence[Size]) -> None:
+    def __init__(self, model: TorchModel, sizes: Sequence[Size]) -> None:
         self._model, self._sizes = model, tuple(sizes)
 
     def encode_image(self, photo: Image.Image) -> VisualTokens:
         """(N, D) float32 of one photo."""
         return self._model.encode_image(self.framed(photo))
+
+    def encode_images(self, photos: Sequence[Image.Image]) -> list[VisualTokens]:
+        """The same of several photos, in order."""
+        return self._model.encode_images([self.framed(photo) for photo in photos])
 
     def framed(self, photo: Image.Image) -> Image.Image:
         """The photo at its frame's size."""
@@ -45,14 +47,14 @@ class FramedEncoder:
         return photo.convert("RGB").resize(size, Image.Resampling.BICUBIC)
 
 
-def frames_of(model: AnyModel, sizes: Sequence[Size] | None, progress: Progress) -> tuple[Size, ...]:
+def frames_of(model: TorchModel, sizes: Sequence[Size] | None, progress: Reporter) -> tuple[Size, ...]:
     """The frames that an export of the model has: those that are named, else its usual ones; none for a model that has
     one square frame anyway, or none that a device could make.
 
     Raises:
         EncoderNotExportableError: the model's processor changes photos of a size that is named.
     """
-    if isinstance(model, VisionLanguageModel):
+    if model.input_size is not None:
         return ()
     if sizes:
         own = OwnProcessor(model)
@@ -67,7 +69,7 @@ def frames_of(model: AnyModel, sizes: Sequence[Size] | None, progress: Progress)
 
 
 def photo_cache(
-    model: AnyModel, source: Path, most: int, folder: Path, progress: Progress, sizes: Sequence[Size] | None = None
+    model: TorchModel, source: Path, most: int, folder: Path, progress: Reporter, sizes: Sequence[Size] | None = None
 ) -> TokenCache:
     """Tokens of the first photos of a source, kept in a folder.
 

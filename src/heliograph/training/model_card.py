@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from heliograph.reference.easy_vqa import load_easy_vqa
 from heliograph.reference.questions import crop_box, questions
 from heliograph.reference.render import render_scene
 from heliograph.reference.scenes import SCENE_SIZE, TEST_START
-from heliograph.types import QuestionRecord
+from heliograph.types import QuestionRecord, Reporter
 from heliograph.vlm.model import VisionLanguageModel
 
 CROPPED = "small-print with the crop"
@@ -39,10 +39,9 @@ _SCENE_BATCH = 40
 _EASY_BATCH = 400
 
 Marks = dict[str, list[bool]]
-Progress = Callable[[str], None]
 
 
-def write_model_card(folder: Path, *, scenes: int = 400, progress: Progress = print) -> dict[str, Any]:
+def write_model_card(folder: Path, *, scenes: int = 400, progress: Reporter = print) -> dict[str, Any]:
     """Measure the model in ``folder`` on ``scenes`` test scenes and easy-VQA's test split; write its card.
 
     Returns:

@@ -16,27 +16,10 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from heliograph.training.onnx_weights import compact_weights
+from heliograph.vlm.square_encoder import SquareEncoder
 
 OPSET = 18
 _TRACED_NEW, _TRACED_PAST = 9, 5
-
-
-class EncoderGraph(nn.Module):
-    """Pixels (1, 3, S, S) float32 -> visual tokens (1, N, D) float32: tower and projector."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.tower, self.connector = model.model.vision_model, model.model.connector
-
-    def forward(self, pixel_values: Tensor) -> Tensor:
-        """One whole square frame."""
-        embeddings = self.tower.embeddings
-        # A whole frame has its patches at places 0, 1, 2 ...; the model's own bucketing does not trace.
-        patches = embeddings.patch_embedding(pixel_values).flatten(2).transpose(1, 2)  # (1, P, width)
-        placed = patches + embeddings.position_embedding.weight
-        hidden = self.tower.post_layernorm(self.tower.encoder(inputs_embeds=placed).last_hidden_state)
-        tokens: Tensor = self.connector(hidden)
-        return tokens
 
 
 class LanguageGraph(nn.Module):
@@ -76,8 +59,13 @@ class LanguageGraph(nn.Module):
 
 def export_encoder(model: Any, path: Path, side: int) -> None:
     """Write the vision encoder for square frames of ``side`` pixels."""
+    trace_square(SquareEncoder(model), path, side)
+
+
+def trace_square(encoder: nn.Module, path: Path, side: int) -> None:
+    """Write a module from pixels (1, 3, side, side) to visual tokens (1, N, D)."""
     pixels = torch.zeros(1, 3, side, side)
-    trace(EncoderGraph(model), (pixels,), path, input_names=["pixel_values"], output_names=["tokens"])
+    trace(encoder, (pixels,), path, input_names=["pixel_values"], output_names=["tokens"])
 
 
 def export_language_model(model: Any, path: Path) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from heliograph.reasons import FileFault
 from heliograph.training.int8_emulation import emulate
 from heliograph.training.onnx_fusion import DOMAIN, Graph, Values, fold, fuse
 from heliograph.training.onnx_weights import compact_weights
+from heliograph.types import Reporter
 
 LEVELS, SAFE_LEVELS = 127, 63
 """Largest weight: of eight bits, and of seven for x86 without VNNI, where sums of two eight-bit products saturate."""
@@ -58,7 +59,6 @@ _SMOOTHING = 0.5  # between the ranges of activations (1) and of weights (0)
 _TINY = 1e-6
 
 Inputs = Mapping[str, Values]
-Progress = Callable[[str], None]
 
 
 def _silent(line: str) -> None:
@@ -114,7 +114,7 @@ def quantise_encoder(
     *,
     levels: int = SAFE_LEVELS,
     methods: Sequence[str] = METHODS,
-    progress: Progress = _silent,
+    progress: Reporter = _silent,
 ) -> Quantised:
     """Write the int8 graph with the least token error.
 

@@ -24,7 +24,7 @@ from heliograph.training.int8_emulation import emulate
 from heliograph.training.parity_answers import AnswerRow, compare_answers
 from heliograph.training.photo_sources import photo_files, readable_photo
 from heliograph.types import VisualTokens
-from heliograph.vlm.opening import AnyModel
+from heliograph.vlm.contract import TorchModel
 
 FLOAT32 = "float32"
 MAX_ERROR, MAX_MEAN_ERROR_INT8 = 1e-3, 0.1
@@ -120,7 +120,7 @@ def _readable(source: Path) -> Iterator[Image.Image]:
 
 
 def measure_parity(
-    model: AnyModel,
+    model: TorchModel,
     encoder: EncoderExport,
     samples: Sequence[Sample],
     method: str,

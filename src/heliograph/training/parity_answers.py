@@ -16,8 +16,7 @@ import numpy as np
 from heliograph.codec.base import Codec
 from heliograph.errors import ShapeError
 from heliograph.types import VisualTokens
-from heliograph.vlm.model import VisionLanguageModel
-from heliograph.vlm.opening import AnyModel
+from heliograph.vlm.contract import TorchModel
 
 UNCOMPRESSED = "uncompressed"
 KEPT = 0.99
@@ -53,7 +52,7 @@ class AnswerRow:
 
 
 def compare_answers(
-    model: AnyModel,
+    model: TorchModel,
     own: Sequence[VisualTokens],
     device: Sequence[VisualTokens],
     asked: Asked,
@@ -99,8 +98,6 @@ def _sent(codec: Codec, tokens: Sequence[VisualTokens], most: int | None) -> tup
     return restored, float(np.mean([stream.payload_bytes for stream in streams]))
 
 
-def _answers(model: AnyModel, tokens: Sequence[VisualTokens], asked: Asked) -> list[str]:
+def _answers(model: TorchModel, tokens: Sequence[VisualTokens], asked: Asked) -> list[str]:
     pairs = [(question, [one]) for one, questions in zip(tokens, asked, strict=True) for question in questions]
-    if isinstance(model, VisionLanguageModel):
-        return [answer.text for answer in model.answer_many(pairs, max_new_tokens=_ANSWER_TOKENS)]
-    return [model.answer(question, images, max_new_tokens=_ANSWER_TOKENS).text for question, images in pairs]
+    return [answer.text for answer in model.answer_many(pairs, max_new_tokens=_ANSWER_TOKENS)]

@@ -10,7 +10,6 @@ import json
 import math
 import platform
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from heliograph.training.phases import Phase, TowerPhase
 from heliograph.training.reference_data import SceneStore, load_easy_store
 from heliograph.training.scene_shards import render_rows, render_shard
 from heliograph.training.tower import DenseHeads
+from heliograph.types import Reporter
 
 SHARES = {"tower": 0.36, "language": 0.58, "joint": 0.06}  # joint finetuning brought nothing (docs/experiments.md)
 DEFAULT_SHARDS = 40
@@ -35,8 +35,6 @@ HELD_OUT_SEEDS = range(DEV_START + 50_000, DEV_START + 50_400)
 _WARM_UP_STEPS = 100
 _MUON_GAIN = 2.5
 _REPORT_SECONDS = 60.0
-
-Progress = Callable[[str], None]
 
 
 @dataclass
@@ -96,7 +94,7 @@ def train_reference(
     shards: int | None = None,
     resume: bool = True,
     card_scenes: int = 400,
-    progress: Progress = print,
+    progress: Reporter = print,
 ) -> Path:
     """Train the reference model and write the checkpoint folder ``out/model``.
 
@@ -120,7 +118,7 @@ def train_reference(
 class ReferenceRun:
     """One training run with its model, data and state."""
 
-    def __init__(self, out: Path, minutes: float, seed: int, shards: int, resume: bool, progress: Progress) -> None:
+    def __init__(self, out: Path, minutes: float, seed: int, shards: int, resume: bool, progress: Reporter) -> None:
         self.out, self.progress = out, progress
         out.mkdir(parents=True, exist_ok=True)
         self.processor = build_processor()

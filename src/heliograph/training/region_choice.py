@@ -24,9 +24,8 @@ from heliograph.codec.base import Codec
 from heliograph.controllers.region import RegionSetting, holds, log_map
 from heliograph.errors import CodecNotFittedError
 from heliograph.types import FloatArray, VisualTokens
-from heliograph.vlm.attention import layer_count, layer_maps
-from heliograph.vlm.general import GeneralModel
-from heliograph.vlm.model import VisionLanguageModel
+from heliograph.vlm.attention import head_counts, layer_maps
+from heliograph.vlm.contract import TorchModel
 
 GENERIC_QUESTIONS = ("describe the picture.", "how many objects are there?", "what is in the picture?")
 """Prompts that ask for nothing in particular, as arXiv 2512.16349 divides by one."""
@@ -75,7 +74,7 @@ class Tried:
 
 
 def collect_looks(
-    model: VisionLanguageModel | GeneralModel,
+    model: TorchModel,
     codec: Codec,
     asked: Iterable[tuple[Image.Image, str, PixelBox | None]],
     *,
@@ -95,7 +94,7 @@ def collect_looks(
     Raises:
         ModelUnsupportedError: a decoder whose attention cannot be computed.
     """
-    layers = range(layer_count(model.torch_model))
+    layers = range(len(head_counts(model.torch_model)))
     found = []
     for photo, question, box in asked:
         encoded = codec.encode(model.encode_image(photo), max_bytes=max_bytes)

@@ -9,7 +9,7 @@ what it would miss.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,8 @@ from torch import Tensor
 
 from heliograph.codec.klt import KltCodec
 from heliograph.errors import CodecNotFittedError
-from heliograph.types import Answer, FloatArray, VisualTokens
-from heliograph.vlm.model import VisionLanguageModel
-from heliograph.vlm.opening import AnyModel
+from heliograph.types import Answer, FloatArray, Reporter, VisualTokens
+from heliograph.vlm.contract import TorchModel
 
 # A model that is sure has no gradient left: softened, its answers still show what they stand on. On the
 # reference model 1 gave 0.73 accuracy at 123 bytes and 4 gave 0.84 (docs/experiments.md).
@@ -31,11 +30,9 @@ _FIRST_SLOW, _MOST_SLOW = 24, 48  # pictures for larger ones
 _WORKING_SHARE = 0.85  # of the weighted energy: near there the answers become those of the uncompressed tokens
 _MOST_CORRELATED = 4096  # channels up to which their correlations are kept; above, each channel's own weight alone
 
-Progress = Callable[[str], None]
-
 
 def working_sensitivity(
-    model: AnyModel, tokens: Sequence[VisualTokens], asked: Sequence[Sequence[str]], progress: Progress
+    model: TorchModel, tokens: Sequence[VisualTokens], asked: Sequence[Sequence[str]], progress: Reporter
 ) -> FloatArray:
     """What the language model notices at the rates where the codec works; (D, D) or, for a large D, (D,) float32."""
     first, most = (_FIRST_PICTURES, _MOST_PICTURES) if _is_quick(model) else (_FIRST_SLOW, _MOST_SLOW)
@@ -49,10 +46,10 @@ def working_sensitivity(
     return measure_sensitivity(model, some, short, questions)
 
 
-def _is_quick(model: AnyModel) -> bool:
+def _is_quick(model: TorchModel) -> bool:
     """Whether many questions about every picture cost little; else one each has to do."""
     size = sum(parameter.numel() for parameter in model.torch_model.parameters())
-    return isinstance(model, VisionLanguageModel) and size <= _MOST_QUICK
+    return model.batches and size <= _MOST_QUICK
 
 
 def _working_point(codec: KltCodec, tokens: VisualTokens) -> VisualTokens:
@@ -63,7 +60,7 @@ def _working_point(codec: KltCodec, tokens: VisualTokens) -> VisualTokens:
 
 
 def measure_sensitivity(
-    model: AnyModel,
+    model: TorchModel,
     exact: Sequence[VisualTokens],
     seen: Sequence[VisualTokens],
     asked: Sequence[Sequence[str]],
@@ -98,7 +95,7 @@ def measure_sensitivity(
 
 
 def _gradients(
-    model: AnyModel,
+    model: TorchModel,
     exact: Sequence[VisualTokens],
     seen: Sequence[VisualTokens],
     asked: Sequence[Sequence[str]],
@@ -113,7 +110,7 @@ def _gradients(
         for place, (image, restored, questions) in enumerate(zip(exact, seen, asked, strict=True)):
             if not quick:  # one question each, in turn
                 questions = [questions[place % len(questions)]]
-            answers = _answers(model, image, questions, answer_tokens)
+            answers = model.answer_many([(question, [image]) for question in questions], max_new_tokens=answer_tokens)
             for question, answer in zip(questions, answers, strict=True):
                 if answer.token_ids:
                     yield _gradient(model, restored, question, answer)
@@ -122,34 +119,13 @@ def _gradients(
             parameter.requires_grad_(flag)
 
 
-def _answers(model: AnyModel, image: VisualTokens, questions: Sequence[str], longest: int) -> list[Answer]:
-    if isinstance(model, VisionLanguageModel):
-        return model.answer_questions([image], list(questions), max_new_tokens=longest)
-    return [model.answer(question, [image], max_new_tokens=longest) for question in questions]
-
-
-def _gradient(model: AnyModel, image: VisualTokens, question: str, answer: Answer) -> Tensor:
+def _gradient(model: TorchModel, image: VisualTokens, question: str, answer: Answer) -> Tensor:
     """(N, D) gradient of the answer's log-likelihood over the root of its length, by the visual tokens."""
     visual = torch.from_numpy(image.values).clone().requires_grad_(True)  # (N, D)
-    if isinstance(model, VisionLanguageModel):
-        logits = _quick_logits(model, visual, question, answer.token_ids)
-    else:
-        device = model.torch_model.device
-        logits = model.answer_logits(question, visual.to(device), image.grid, answer.token_ids)  # (A, V)
+    device = model.torch_model.device
+    logits = model.answer_logits(question, visual.to(device), image.grid, answer.token_ids)  # (A, V)
     ids = torch.tensor(answer.token_ids, device=logits.device)[:, None]
     likelihood = torch.log_softmax(logits.float() / _TEMPERATURE, dim=-1).gather(1, ids).sum()
     (likelihood / len(ids) ** 0.5).backward()  # a long answer does not outweigh many short ones
     assert visual.grad is not None
     return visual.grad
-
-
-def _quick_logits(model: VisionLanguageModel, visual: Tensor, question: str, answer: Sequence[int]) -> Tensor:
-    """(A, V) at every token of the answer."""
-    prompt = model.prompts.build(question, 1)
-    asked = [*prompt.head, *prompt.tail]
-    ids = torch.tensor([[*asked, *answer]], device=model.decoder.device)  # (1, T)
-    embeds = model.torch_model.get_input_embeddings()(ids)  # (1, T, D)
-    places = (ids == model.torch_model.config.image_token_id).unsqueeze(-1)
-    merged = embeds.masked_scatter(places, visual.to(embeds))
-    logits: Tensor = model.torch_model(inputs_embeds=merged, use_cache=False).logits
-    return logits[0, len(asked) - 1 : -1]

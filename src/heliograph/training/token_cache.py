@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self, overload
@@ -30,14 +30,12 @@ from heliograph.errors import (
 from heliograph.reasons import FileFault
 from heliograph.training.files import refusals_named
 from heliograph.training.photo_sources import photo_files, readable_photo
-from heliograph.types import FloatArray, Grid, VisualTokens
+from heliograph.types import FloatArray, Grid, Reporter, VisualTokens
 
 _TOKENS, _INDEX = "tokens.f16", "index.jsonl"
 _FORMAT = 1
 _PROGRESS_EVERY = 25
 _NAMED = 20  # broken files are named, so many of them; all are counted
-
-Progress = Callable[[str], None]
 
 
 class PhotoEncoder(Protocol):
@@ -141,7 +139,7 @@ class TokenCache:
         """Tokens of the first photos, or of all."""
         return CachedTokens(self.values(), self.photos[:most])
 
-    def extract(self, encoder: PhotoEncoder, source: Path, progress: Progress, most: int | None = None) -> Extraction:
+    def extract(self, encoder: PhotoEncoder, source: Path, progress: Reporter, most: int | None = None) -> Extraction:
         """Encode the photos of a source that are not there yet.
 
         Args:

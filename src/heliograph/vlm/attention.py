@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,13 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.controllers.region import Found, RegionSetting
-from heliograph.errors import AnsweringFailedError, ModelUnsupportedError, ShapeError
-from heliograph.types import FloatArray, VisualTokens
-from heliograph.vlm.model import VisionLanguageModel
+from heliograph.errors import AnsweringFailedError, ModelUnsupportedError, ShapeError, StreamDamagedError
+from heliograph.reasons import StreamFault
+from heliograph.types import FloatArray, VisualTokens, tokens_make_sense
+from heliograph.vlm.contract import TorchModel
 from heliograph.vlm.prompt import placeholder_id
-
-if TYPE_CHECKING:
-    from heliograph.vlm.general import GeneralModel
 
 _NEEDED = ("q_proj", "k_proj", "head_dim", "scaling", "layer_idx")
 _ROTARY = "apply_rotary_pos_emb"
@@ -49,13 +47,14 @@ class WatchedPass:
     input_ids: Tensor | None = None
 
 
-def layer_count(torch_model: nn.Module) -> int:
-    """How many decoder layers there are to choose from.
+def head_counts(torch_model: nn.Module) -> tuple[int, ...]:
+    """How many heads each decoder layer has, first layer first.
 
     Raises:
         ModelUnsupportedError: a decoder whose attention cannot be computed from outside.
     """
-    return len(_decoder_attention(torch_model))
+    layers: list[Any] = _decoder_attention(torch_model)
+    return tuple(one.q_proj.out_features // one.head_dim for one in layers)
 
 
 @contextmanager
@@ -94,7 +93,7 @@ def watching(torch_model: nn.Module, layer: int, rows: int = 1) -> Iterator[Watc
 
 
 def head_maps(
-    model: VisionLanguageModel | GeneralModel,
+    model: TorchModel,
     question: str,
     tokens: VisualTokens,
     *,
@@ -126,7 +125,7 @@ def head_maps(
 
 
 def layer_maps(
-    model: VisionLanguageModel | GeneralModel,
+    model: TorchModel,
     question: str,
     tokens: VisualTokens,
     *,
@@ -142,10 +141,13 @@ def layer_maps(
     grid = tokens.grid
     if grid.tiles != 1 or not layers:
         raise ShapeError
+    if not tokens_make_sense(tokens.values):
+        raise StreamDamagedError(StreamFault.VALUE)
     with torch.inference_mode(), ExitStack() as watched:
         rows = prompt_rows + len(answer_ids)
         passes = [watched.enter_context(watching(model.torch_model, layer, rows)) for layer in layers]
-        _pass_over(model, question, tokens, answer_ids)
+        values = torch.from_numpy(np.ascontiguousarray(tokens.values)).to(model.torch_model.device)
+        model.answer_logits(question, values, grid, answer_ids)
     placeholder = placeholder_id(model.torch_model.config)
     if placeholder is None:
         raise ModelUnsupportedError
@@ -163,9 +165,7 @@ def layer_maps(
     return np.ascontiguousarray(maps.reshape(*maps.shape[:3], grid.rows, grid.columns), dtype=np.float32)
 
 
-def attention_map(
-    model: VisionLanguageModel | GeneralModel, question: str, tokens: VisualTokens, *, layer: int
-) -> FloatArray:
+def attention_map(model: TorchModel, question: str, tokens: VisualTokens, *, layer: int) -> FloatArray:
     """Where the last prompt position looks, mean over heads: (rows, columns) float32.
 
     Raises:
@@ -181,9 +181,18 @@ class Looker:
     Args:
         model: in the cloud.
         setting: chosen for this model.
+
+    Raises:
+        ModelUnsupportedError: attention of this model cannot be read, or it has no such layer or number of heads.
     """
 
-    def __init__(self, model: VisionLanguageModel | GeneralModel, setting: RegionSetting) -> None:
+    def __init__(self, model: TorchModel, setting: RegionSetting) -> None:
+        heads = head_counts(model.torch_model)
+        if setting.layer >= len(heads):
+            raise ModelUnsupportedError
+        wanted = setting.prompt_rows * heads[setting.layer]
+        if len(setting.own) not in (0, wanted) or len(setting.generic) not in (0, heads[setting.layer]):
+            raise ModelUnsupportedError
         self._model, self.setting = model, setting
         self._generic: tuple[VisualTokens, FloatArray] | None = None
 
@@ -212,20 +221,6 @@ class Looker:
             setting = self.setting
             self._generic = tokens, head_maps(self._model, setting.generic_question, tokens, layer=setting.layer)[0]
         return self._generic[1]
-
-
-def _pass_over(
-    model: VisionLanguageModel | GeneralModel, question: str, tokens: VisualTokens, answer_ids: Sequence[int]
-) -> None:
-    """One forward pass over prompt and answer."""
-    if isinstance(model, VisionLanguageModel):
-        frames, features = model.inputs([tokens])
-        prompt = model.prompts.build(question, 1)
-        ids = torch.tensor([[*prompt.head, *prompt.tail, *answer_ids]])
-        model.decoder.prefill(ids, frames, features)
-        return
-    values = torch.from_numpy(np.ascontiguousarray(tokens.values)).to(model.torch_model.device)
-    model.answer_logits(question, values, tokens.grid, answer_ids)
 
 
 # ---- one layer -------------------------------------------------------------------------------------

@@ -84,18 +84,33 @@ class Decoder:
         Returns:
             Logits (B, keep, V) and the filled cache.
         """
-        self.weights.require()
         cache = DynamicCache(config=self._model.config.get_text_config())
+        return self._with_images(ids, frames, features, keep, past_key_values=cache, use_cache=True), cache
+
+    def teacher_forced(self, ids: Tensor, frames: FrameInputs, features: Sequence[Tensor | None], count: int) -> Tensor:
+        """Logits (B, count, V) that the model gives at each of the last ``count`` ids, which follow the prompt; nothing
+        is cached, and gradients flow into the features.
+
+        Args:
+            ids: (B, L) int64.
+            frames, features: as in :meth:`prefill`.
+            count: 0 for a pass over the prompt alone.
+        """
+        return self._with_images(ids, frames, features, count + 1, use_cache=False)[:, :-1]
+
+    def _with_images(
+        self, ids: Tensor, frames: FrameInputs, features: Sequence[Tensor | None], keep: int, **caching: Any
+    ) -> Tensor:
+        self.weights.require()
         with feed_image_features(self._model, features):
             made = self._model(
                 input_ids=ids.to(self.device),
                 pixel_values=frames.pixel_values.to(self.device, self.dtype),
                 pixel_attention_mask=frames.pixel_attention_mask.to(self.device),
-                past_key_values=cache,
-                use_cache=True,
                 logits_to_keep=keep,
+                **caching,
             )
-        return finite(made.logits), cache
+        return finite(made.logits)
 
     def extend(
         self, ids: Tensor, cache: DynamicCache, bias: Tensor | None = None, positions: Tensor | None = None

@@ -24,6 +24,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from heliograph.controllers.region import RegionSetting
 from heliograph.errors import (
     AnsweringFailedError,
     ModelUnsupportedError,
@@ -36,9 +37,10 @@ from heliograph.prompt_text import neutralised
 from heliograph.question import check_text
 from heliograph.reasons import StreamFault
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
+from heliograph.vlm.attention import Looker
+from heliograph.vlm.contract import Verification
 from heliograph.vlm.decoding import finite, steps_of, to_answer
 from heliograph.vlm.image_features import FeatureLayout, output_with, tokens_of
-from heliograph.vlm.model import Verification
 from heliograph.vlm.photo_layouts import GREY, PhotoLayouts, Size, check_pixels, photo_size
 from heliograph.vlm.prompt import (
     MAX_IMAGES_PER_QUESTION,
@@ -50,15 +52,13 @@ from heliograph.vlm.prompt import (
 from heliograph.vlm.tap import METHOD, feed_output, find_owner
 from heliograph.vlm.weights import WeightCheck
 
-__all__ = ["GREY", "GeneralModel"]
-
 _USUAL_SIZE = (640, 480)
 
 ImageInput = VisualTokens | Image.Image
 
 
 class GeneralModel:
-    """An unmodified model of any family with its processor.
+    """An unmodified model of any family with its processor, a :class:`heliograph.vlm.contract.TorchModel`.
 
     Slower than :class:`heliograph.vlm.model.VisionLanguageModel`, which knows one family: every answer is one call of
     the model's own ``generate``, and drafts are not verified but answered anew.
@@ -72,8 +72,14 @@ class GeneralModel:
             for want of a chat template, say.
     """
 
-    fixed_grid = False
+    batches = False
+    """Every question is a call of its own."""
+
+    input_size = None
     """The photo's size decides how many tokens it has."""
+
+    text = None
+    """Prompts are the processor's own, as a whole."""
 
     def __init__(self, name: str, model: Any, processor: Any) -> None:
         self.name = name
@@ -83,7 +89,7 @@ class GeneralModel:
         self._taken = frozenset(inspect.signature(getattr(type(self._owner), METHOD)).parameters)
         self._control_names = tuple(sorted(control_tokens(processor.tokenizer).values(), key=len, reverse=True))
         end = model.generation_config.eos_token_id
-        self._end_ids = frozenset([end] if isinstance(end, int) else end or ())
+        self.end_ids = frozenset([end] if isinstance(end, int) else end or ())
         self._positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.layouts = PhotoLayouts(
             lambda photos: self._processed("", photos), self._features, placeholder_id(model.config), self._positions
@@ -128,6 +134,14 @@ class GeneralModel:
             raise AnsweringFailedError
         return VisualTokens(np.ascontiguousarray(values), grid)
 
+    def encode_images(self, photos: Sequence[Image.Image]) -> list[VisualTokens]:
+        """Visual tokens of each photo, one after the other.
+
+        Raises:
+            ShapeError, AnsweringFailedError: as :meth:`encode_image`.
+        """
+        return [self.encode_image(photo) for photo in photos]
+
     def check_grid(self, grid: Grid) -> None:
         """Refuse a grid that a stream states and no photo of the stated size has; next to nothing is made for it.
 
@@ -147,6 +161,17 @@ class GeneralModel:
         if grids is not None:
             return int(grids.prod(dim=-1).sum()) * int(self.processor.image_processor.patch_size) ** 2
         return int(made["pixel_values"].numel()) // 3
+
+    def square_encoder(self) -> None:
+        """None: tokens come from ``get_image_features`` alone."""
+
+    def looker(self, setting: RegionSetting) -> Looker:
+        """What finds regions by its attention.
+
+        Raises:
+            ModelUnsupportedError: its attention cannot be read, or has no such layer or number of heads.
+        """
+        return Looker(self, setting)
 
     def _features(self, made: dict[str, Any]) -> Any:
         """What the model's own tower makes of processed photos."""
@@ -177,6 +202,16 @@ class GeneralModel:
         with feed_output(self._owner, output_with(torch.from_numpy(values).to(self.torch_model.device), layout)):
             return self._generated(made, max_new_tokens)
 
+    def answer_many(
+        self, asked: Sequence[tuple[str, Sequence[ImageInput]]], *, max_new_tokens: int = 64
+    ) -> list[Answer]:
+        """Answers to (question, images) pairs, one after the other.
+
+        Raises:
+            HeliographError: as :meth:`answer`.
+        """
+        return [self.answer(question, images, max_new_tokens=max_new_tokens) for question, images in asked]
+
     def answer_logits(self, question: str, values: Tensor, grid: Grid, answer_ids: Sequence[int]) -> Tensor:
         """(A, V) logits at every token of a given answer; gradients flow into the visual tokens.
 
@@ -187,13 +222,18 @@ class GeneralModel:
             answer_ids: A token ids, such as those of an earlier answer.
 
         Raises:
-            ShapeError: the tokens do not fit the photo's size.
+            ShapeError: the tokens do not fit the grid, or the grid is none that a photo of its size has.
+            QuestionEmptyError, QuestionTooLongError: the question cannot be asked.
             AnsweringFailedError: the logits say nothing, or the checkpoint has damaged weights.
         """
+        check_text(question)
         self._weights.require()
         size = photo_size(grid)
         layout = self.layouts.of((size,))
+        if values.shape != (layout.rows, layout.width) or self.layouts.grid(size) != grid:
+            raise ShapeError
         made = self._processed(question, [Image.new("RGB", size, GREY)])
+        self._check_length(made, max(1, len(answer_ids)))
         asked = made["input_ids"].shape[1]
         answer = torch.tensor([list(answer_ids)], device=made["input_ids"].device)
         for name, value in made.items():
@@ -258,10 +298,18 @@ class GeneralModel:
         written = {"add_special_tokens": False} if start and text.startswith(start) else {}
         return self.processor(text=[text], images=pictures, return_tensors="pt", **written)
 
-    def _generated(self, made: dict[str, Any], limit: int) -> Answer:
-        self._weights.require()
+    def _check_length(self, made: dict[str, Any], limit: int) -> None:
+        """Prompt and longest answer must fit the positions that the model was made for.
+
+        Raises:
+            QuestionTooLongError: they do not.
+        """
         if self._positions is not None and made["input_ids"].shape[1] + limit > self._positions:
             raise QuestionTooLongError
+
+    def _generated(self, made: dict[str, Any], limit: int) -> Answer:
+        self._weights.require()
+        self._check_length(made, limit)
         needs = {"tokenizer": self.processor.tokenizer} if self.torch_model.generation_config.stop_strings else {}
         out = self.torch_model.generate(
             **made,
@@ -273,9 +321,9 @@ class GeneralModel:
         )
         ids, logits = _said(out)
         steps = steps_of(finite(logits), ids)
-        said = [token for token in ids if token not in self._end_ids]
+        said = [token for token in ids if token not in self.end_ids]
         text = self.processor.tokenizer.decode(said, skip_special_tokens=True).strip()
-        return to_answer(steps, self._end_ids, str(text))
+        return to_answer(steps, self.end_ids, str(text))
 
 
 def _said(out: Any) -> tuple[list[int], Tensor]:

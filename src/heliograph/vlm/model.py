@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, Self
 
@@ -20,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from heliograph.controllers.region import RegionSetting
 from heliograph.errors import (
     AnsweringFailedError,
     ModelUnsupportedError,
@@ -30,10 +30,14 @@ from heliograph.errors import (
 )
 from heliograph.reasons import StreamFault
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
+from heliograph.vlm.attention import Looker
 from heliograph.vlm.batching import answer_batch
+from heliograph.vlm.contract import Verification
 from heliograph.vlm.decoding import Decoder, Step, to_answer
 from heliograph.vlm.loading import load_pretrained
 from heliograph.vlm.prompt import FrameInputs, Prompt, PromptBuilder, merge_images
+from heliograph.vlm.square_encoder import SquareEncoder
+from heliograph.vlm.text_model import TextModel
 from heliograph.vlm.verification import verify_steps
 
 ImageInput = VisualTokens | Image.Image
@@ -41,23 +45,21 @@ ImageInput = VisualTokens | Image.Image
 _FAMILY = ("idefics3", "smolvlm")
 
 
-@dataclass(frozen=True)
-class Verification:
-    """A verified draft: the answer, and how many of the draft's tokens were kept."""
-
-    answer: Answer
-    kept_tokens: int
-
-
 class VisionLanguageModel:
     """An unmodified model with its processor: encodes images, answers from tokens or pixels, verifies drafts.
 
-    It knows one family, Idefics3, with one frame per photo; :class:`heliograph.vlm.general.GeneralModel` takes any.
-    Calls from several threads are safe but gain nothing; give one worker thread the model.
+    A :class:`heliograph.vlm.contract.TorchModel` of one family, Idefics3, with one frame per photo;
+    :class:`heliograph.vlm.general.GeneralModel` takes any. Calls from several threads are safe but gain nothing; give
+    one worker thread the model.
+
+    Raises:
+        ModelUnsupportedError: another family, photos that are split into tiles, a processor that writes another number
+            of placeholders than a photo has tokens, a prompt that does not split after the images, or a generation
+            config that takes ``generate`` itself.
     """
 
-    fixed_grid = True
-    """Every photo has the same grid of tokens."""
+    batches = True
+    """Questions are answered side by side, and those about one photo share a pass over it."""
 
     def __init__(self, name: str, model: Any, processor: Any) -> None:
         if not _one_frame_per_photo(model, processor):
@@ -70,6 +72,7 @@ class VisionLanguageModel:
         self._positions = int(text_config.max_position_embeddings)
         self.prompts = PromptBuilder(processor, model.config.image_token_id)
         self.decoder = Decoder(model)
+        self.text = TextModel(model, self.prompts, self.decoder.rules)
         self.hidden_size = int(text_config.hidden_size)
         side = math.isqrt(int(processor.image_seq_len))
         self.grid = Grid(side, side)
@@ -102,8 +105,8 @@ class VisionLanguageModel:
         self.decoder.weights.require()
         frames = self.prompts.pixels(list(photos))
         made = self.torch_model.get_image_features(
-            frames.pixel_values.to(self.decoder.device, self.decoder.dtype),
-            frames.pixel_attention_mask.to(self.decoder.device),
+            pixel_values=frames.pixel_values.to(self.decoder.device, self.decoder.dtype),
+            pixel_attention_mask=frames.pixel_attention_mask.to(self.decoder.device),
             return_dict=True,
         )
         values = torch.cat(list(made.pooler_output)).float().cpu().numpy().reshape(len(photos), -1, self.hidden_size)
@@ -120,9 +123,39 @@ class VisionLanguageModel:
         if (grid.rows, grid.columns, grid.tiles) != (self.grid.rows, self.grid.columns, self.grid.tiles):
             raise ShapeError
 
+    def expect_photos_like(self, grid: Grid) -> None:
+        """Every photo has the same number of tokens, whatever its size.
+
+        Raises:
+            ModelUnsupportedError: another number.
+        """
+        if grid.tokens != self.grid.tokens:
+            raise ModelUnsupportedError
+
+    def pixels_read(self, size: tuple[int, int]) -> int:
+        """Pixels that its processor makes of any photo."""
+        return self.input_size**2
+
+    def square_encoder(self) -> SquareEncoder:
+        """Tower and projector: pixels (1, 3, S, S) float32 to tokens (1, N, D) float32."""
+        return SquareEncoder(self.torch_model)
+
+    def looker(self, setting: RegionSetting) -> Looker:
+        """What finds regions by its attention.
+
+        Raises:
+            ModelUnsupportedError: no such layer or number of heads.
+        """
+        return Looker(self, setting)
+
     def forget_questions(self) -> None:
         """Keep nothing of the questions that were asked; the next ones are tokenised anew."""
         self.prompts.forget_questions()
+
+    @property
+    def end_ids(self) -> frozenset[int]:
+        """Tokens that end an answer."""
+        return self.decoder.end_ids
 
     # ---- answers -----------------------------------------------------------------------------------
     @torch.inference_mode()
@@ -189,6 +222,23 @@ class VisionLanguageModel:
         guess = list(takewhile(lambda token: 0 <= token < self._vocabulary and token != image, draft.token_ids))
         steps, kept = verify_steps(self.decoder, prompt, frames, features, guess, max_new_tokens)
         return Verification(self._answer(steps), kept)
+
+    # ---- insides -----------------------------------------------------------------------------------
+    def answer_logits(self, question: str, values: Tensor, grid: Grid, answer_ids: Sequence[int]) -> Tensor:
+        """(A, V) logits at every token of a given answer; gradients flow into the visual tokens (N, D).
+
+        Raises:
+            ShapeError: the tokens are not (grid.tokens, hidden_size), or the grid is none of this model's.
+            QuestionEmptyError, QuestionTooLongError: the question cannot be asked.
+            AnsweringFailedError: the logits say nothing, or the checkpoint has damaged weights.
+        """
+        self.check_grid(grid)
+        if values.shape != (self.grid.tokens, self.hidden_size):
+            raise ShapeError
+        prompt = self._prompt(question, 1, max(1, len(answer_ids)))
+        ids = torch.tensor([[*prompt.head, *prompt.tail, *answer_ids]])
+        given = [values.to(self.decoder.dtype)]
+        return self.decoder.teacher_forced(ids, self.prompts.blank(1), given, len(answer_ids))[0]
 
     # ---- shared ------------------------------------------------------------------------------------
     def inputs(self, images: Sequence[ImageInput]) -> tuple[FrameInputs, list[Tensor | None]]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from heliograph.errors import ModelUnsupportedError
+from heliograph.vlm.contract import TorchModel
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.loading import load_pretrained, said_of
 from heliograph.vlm.model import VisionLanguageModel
 
-AnyModel = VisionLanguageModel | GeneralModel
 
-
-def open_model(name: str, device: str = "cpu") -> AnyModel:
+def open_model(name: str, device: str = "cpu") -> TorchModel:
     """Load ``reference``, a folder or a hub id.
 
     Raises:

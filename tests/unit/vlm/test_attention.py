@@ -12,7 +12,7 @@ from transformers import AutoModelForImageTextToText
 from heliograph.controllers.region import RegionSetting, relative_map
 from heliograph.errors import ModelUnsupportedError, ShapeError
 from heliograph.types import Grid, VisualTokens
-from heliograph.vlm.attention import Looker, attention_map, head_maps, layer_count, layer_maps, watching
+from heliograph.vlm.attention import Looker, attention_map, head_counts, head_maps, layer_maps, watching
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.loading import load_pretrained
 
@@ -83,7 +83,7 @@ def test_the_model_is_left_as_it_was(vlm, photos):
 
 
 def test_no_such_layer(vlm, tokens):
-    assert layer_count(vlm.torch_model) == 6
+    assert head_counts(vlm.torch_model) == (4,) * 6
     for layer in (-1, 6):
         with pytest.raises(ModelUnsupportedError):
             head_maps(vlm, QUESTION, tokens[0], layer=layer)
@@ -113,7 +113,7 @@ def test_a_decoder_of_another_kind_is_refused(vlm):
             self.qkv_proj = nn.Linear(2, 2)
 
     with pytest.raises(ModelUnsupportedError):
-        layer_count(Fused())
+        head_counts(Fused())
 
 
 def test_a_layer_with_a_window_sees_only_that(vlm, tokens):
@@ -130,7 +130,7 @@ def test_a_layer_with_a_window_sees_only_that(vlm, tokens):
 
 def test_a_model_without_a_text_configuration_is_refused():
     with pytest.raises(ModelUnsupportedError):
-        layer_count(SimpleNamespace(config=None, modules=lambda: []))
+        head_counts(SimpleNamespace(config=None, modules=lambda: []))
 
 
 def test_several_layers_and_prompt_positions_from_one_pass(vlm, tokens):

@@ -10,14 +10,15 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from heliograph.bench.hardening.photo_files import SMALL, OddPhoto, odd_photos
 from heliograph.reference.assets import shipped_bundle_folder
+from heliograph.strategies.selection import strategies_with
+from heliograph.types import Reporter
 
-STRATEGIES = ("klt", "meta")
 _TIMEOUT_S = 600
 
 _PROGRAM = """
@@ -69,9 +70,9 @@ def photo_memory(
     folder: Path,
     photos: Sequence[OddPhoto] | None = None,
     *,
-    strategy: str = STRATEGIES[0],
+    strategy: str = "klt",
     warm: bool = False,
-    progress: Callable[[str], None] = lambda line: None,
+    progress: Reporter = lambda line: None,
 ) -> Iterator[PhotoMemory]:
     """Every file's peak, in the order of the list.
 
@@ -125,7 +126,7 @@ def main(arguments: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(arguments[0]) if arguments else Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        for strategy in STRATEGIES:
+        for strategy in strategies_with(embedded=True):
             print(f"{strategy:40} peak MiB  read s  used as", flush=True)
             found = []
             for one in photo_memory(folder, strategy=strategy, progress=lambda line: print(line, file=sys.stderr)):

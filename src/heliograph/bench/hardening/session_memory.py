@@ -138,6 +138,9 @@ class _Model:
     def check_grid(self, grid: Grid) -> None:
         """Every grid is its own."""
 
+    def forget_questions(self) -> None:
+        """Nothing is kept."""
+
     def answer(self, question: str, images: list[VisualTokens], *, max_new_tokens: int) -> Answer:
         """A long one, of objects of its own."""
         count = 1024

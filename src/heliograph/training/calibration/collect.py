@@ -27,7 +27,7 @@ from heliograph.codec.calibration import Signals
 from heliograph.codec.expectation import Expectation
 from heliograph.errors import CodecNotFittedError, FileUnreadableError
 from heliograph.reasons import FileFault
-from heliograph.types import Answer, EncodedImage, QuestionRecord, VisualTokens
+from heliograph.types import Answer, EncodedImage, QuestionRecord, Reporter, VisualTokens
 
 PREFIXES = 24
 """At most so many of a stream; a stream of fewer segments is cut at every one."""
@@ -53,8 +53,8 @@ class AskedPhoto(Protocol):
         """Questions with what is known of their answers."""
 
 
-class AnsweringModel(Protocol):
-    """The frozen model."""
+class AskedModel(Protocol):
+    """The frozen model, as far as prefixes need it."""
 
     def encode_images(self, photos: Sequence[Image.Image]) -> list[VisualTokens]:
         """Uncompressed tokens of each photo."""
@@ -164,7 +164,7 @@ class PrefixAnswers:
 
 
 def collect(
-    model: AnsweringModel, codec: Codec, items: Iterable[AskedPhoto], judge: Judge, prefixes: int = PREFIXES
+    model: AskedModel, codec: Codec, items: Iterable[AskedPhoto], judge: Judge, prefixes: int = PREFIXES
 ) -> PrefixAnswers:
     """Answers of every photo's questions from every prefix.
 
@@ -194,7 +194,7 @@ def collect(
 
 
 def kept_or_collected(
-    folder: Path, key: Mapping[str, Any], make: Callable[[], PrefixAnswers], note: Callable[[str], None]
+    folder: Path, key: Mapping[str, Any], make: Callable[[], PrefixAnswers], note: Reporter
 ) -> PrefixAnswers:
     """What ``make`` gives, kept in a folder; read from there where the same was collected before.
 
@@ -217,7 +217,7 @@ def kept_or_collected(
 
 
 def _collected(
-    model: AnsweringModel, codec: Codec, items: list[AskedPhoto], first: int, judge: Judge, prefixes: int
+    model: AskedModel, codec: Codec, items: list[AskedPhoto], first: int, judge: Judge, prefixes: int
 ) -> list[dict[str, Any]]:
     """One row per question of some photos; ``first`` is the first photo's number."""
     tokens = model.encode_images([item.photo for item in items])

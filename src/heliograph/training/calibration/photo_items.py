@@ -6,20 +6,18 @@ The right answers are unknown; what can be calibrated is the chance of the answe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from heliograph.errors import DataMissingError
-from heliograph.training.calibration.collect import AnsweringModel
 from heliograph.training.fit_codec import GENERIC_QUESTIONS
 from heliograph.training.framing import FramedEncoder, frames_of
 from heliograph.training.photo_sources import photo_files, readable_photo
-from heliograph.types import Answer, QuestionRecord, VisualTokens
-from heliograph.vlm.model import VisionLanguageModel
-from heliograph.vlm.opening import AnyModel
+from heliograph.types import QuestionRecord, Reporter
+from heliograph.vlm.contract import TorchModel
 
 _LEAST_SIDE = 16
 
@@ -59,24 +57,14 @@ def unknown_right(record: QuestionRecord, answer: str) -> float:
     return math.nan
 
 
-class OneByOne:
-    """A model of any family, photos in the frames that its device will send."""
+class FramedModel:
+    """A model of any family that sees photos in the frames that its device will send.
 
-    def __init__(self, model: AnyModel, progress: Callable[[str], None]) -> None:
-        self._model = model
-        self._encoder = FramedEncoder(model, frames_of(model, None, progress))
+    Args:
+        model: as it was opened.
+        progress: receives a line where it has no such frames.
+    """
 
-    def encode_images(self, photos: Sequence[Image.Image]) -> list[VisualTokens]:
-        """Uncompressed tokens of each photo."""
-        return [self._encoder.encode_image(photo) for photo in photos]
-
-    def answer_many(
-        self, asked: Sequence[tuple[str, Sequence[VisualTokens]]], *, max_new_tokens: int = 64
-    ) -> list[Answer]:
-        """One call of the model for each question."""
-        return [self._model.answer(question, images, max_new_tokens=max_new_tokens) for question, images in asked]
-
-
-def answering_model(model: AnyModel, progress: Callable[[str], None]) -> AnsweringModel:
-    """The model as calibration asks it: in batches where it can."""
-    return model if isinstance(model, VisionLanguageModel) else OneByOne(model, progress)
+    def __init__(self, model: TorchModel, progress: Reporter) -> None:
+        encoder = FramedEncoder(model, frames_of(model, None, progress))
+        self.encode_images, self.answer_many = encoder.encode_images, model.answer_many

@@ -17,9 +17,8 @@ from torch import Tensor
 from heliograph.errors import CodecNotFittedError
 from heliograph.training.files import replacing
 from heliograph.training.meta.teacher import OwnAnswer, Teacher
-from heliograph.types import Grid, VisualTokens
+from heliograph.types import Grid, Reporter, VisualTokens
 
-Progress = Callable[[str], None]
 Material = Callable[[int, int], tuple[Sequence[VisualTokens], list[tuple[str, ...]]]]
 """(first, count) to tokens and questions of so many pictures."""
 
@@ -107,7 +106,7 @@ def pictures_at_once(values: int, most: int = 256) -> int:
     return max(1, min(most, _MOST_AT_ONCE // max(values, 1)))
 
 
-def gather(teacher: Teacher, material: Material, count: int, cache: Path, key: str, progress: Progress) -> MetaData:
+def gather(teacher: Teacher, material: Material, count: int, cache: Path, key: str, progress: Reporter) -> MetaData:
     """Tokens and own answers of ``count`` pictures, chunk by chunk; chunks on disk are not made again.
 
     Args:

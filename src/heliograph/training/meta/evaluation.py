@@ -13,7 +13,7 @@ from torch import Tensor
 
 from heliograph.training.meta.data import MetaData, Rows, pictures_at_once
 from heliograph.training.meta.network import Coder, TokenSpace
-from heliograph.training.meta.teacher import FrozenModel, OwnAnswer, PlacedModel
+from heliograph.training.meta.teacher import FrozenModel, OwnAnswer
 from heliograph.types import VisualTokens
 
 _SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)  # of the latents, for the figure that early stopping goes by
@@ -43,10 +43,8 @@ class RatePoint:
 
 
 def packed(model: FrozenModel, asked: Sequence[Sequence[OwnAnswer]], data: MetaData, pictures: Rows) -> Any:
-    """The frozen model's batch of so many pictures' questions; it learns of their grids where it needs them."""
-    if isinstance(model, PlacedModel):
-        return model.pack_placed(asked, data.grids_of(pictures))
-    return model.pack(asked)
+    """The frozen model's batch of so many pictures' questions."""
+    return model.pack(asked, data.grids_of(pictures))
 
 
 class Examination:

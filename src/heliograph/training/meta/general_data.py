@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,7 @@ from heliograph.training.meta.data import MetaData
 from heliograph.training.meta.general_teacher import GeneralTeacher
 from heliograph.training.meta.teacher import OwnAnswer
 from heliograph.training.token_cache import CachedPhoto, TokenCache
-
-Progress = Callable[[str], None]
+from heliograph.types import Reporter
 
 LEAST_PHOTOS = 8
 _ASKED = 500  # photos with answers, the first ones: every answer is a whole generation
@@ -41,7 +40,7 @@ def photo_data(
     most: int,
     tokens_folder: Path,
     cache: Path,
-    progress: Progress,
+    progress: Reporter,
 ) -> MetaData:
     """Tokens of the photos on the grid that most of them have, with the model's own answers for the first 500.
 
@@ -75,7 +74,7 @@ def photo_data(
     return MetaData(tokens, asked, data.grid, None, grids)
 
 
-def on_the_usual_grid(photos: Sequence[CachedPhoto], progress: Progress) -> list[CachedPhoto]:
+def on_the_usual_grid(photos: Sequence[CachedPhoto], progress: Reporter) -> list[CachedPhoto]:
     """Those with the rows and columns that most of them have; of two the larger."""
     fitting = [photo for photo in photos if photo.grid.tokens <= MAX_TOKENS]
     counts = Counter((photo.grid.rows, photo.grid.columns) for photo in fitting)
@@ -110,7 +109,7 @@ def _mapped(kept: TokenCache, chosen: Sequence[CachedPhoto], cache: Path) -> Ten
 
 
 def _answers(
-    teacher: GeneralTeacher, data: MetaData, names: Sequence[str], key: str, cache: Path, progress: Progress
+    teacher: GeneralTeacher, data: MetaData, names: Sequence[str], key: str, cache: Path, progress: Reporter
 ) -> list[list[OwnAnswer]]:
     """Own answers of the first photos, nothing for the others; chunks on disk are not made again."""
     cache.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from torch import Tensor
 from heliograph.errors import UsageError
 from heliograph.training.meta.teacher import OwnAnswer
 from heliograph.types import Grid, VisualTokens
-from heliograph.vlm.general import GeneralModel
+from heliograph.vlm.contract import TorchModel
 
 _ANSWER_TOKENS = 24
 _TEMPERATURE = 4.0  # a sure model shows no gradient (docs/experiments.md)
@@ -36,19 +36,16 @@ class AskedPhoto:
 
 
 class GeneralTeacher:
-    """A VLM of any family whose weights stay as they are; a
-    :class:`heliograph.training.meta.teacher.PlacedModel`.
+    """A VLM of any family whose weights stay as they are.
 
     Args:
         model: as it was opened.
     """
 
-    def __init__(self, model: GeneralModel) -> None:
+    def __init__(self, model: TorchModel) -> None:
         self.model = model
         model.torch_model.requires_grad_(False)
-        end = model.torch_model.generation_config.eos_token_id
-        ends = [end] if isinstance(end, int) else list(end or ())
-        self._end = min(ends) if ends else 0  # its place counts, not what stands there
+        self._end = min(model.end_ids, default=0)  # its place counts, not what stands there
 
     def own_answers(self, tokens: Sequence[VisualTokens], asked: Sequence[Sequence[str]]) -> list[list[OwnAnswer]]:
         """Greedy answers from these tokens, for each photo's questions."""
@@ -60,15 +57,7 @@ class GeneralTeacher:
     def _answer(self, question: str, tokens: VisualTokens) -> tuple[int, ...]:
         return self.model.answer(question, [tokens], max_new_tokens=_ANSWER_TOKENS).token_ids
 
-    def pack(self, asked: Sequence[Sequence[OwnAnswer]]) -> list[AskedPhoto]:
-        """Refused: without its grid a photo cannot be asked about.
-
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError
-
-    def pack_placed(self, asked: Sequence[Sequence[OwnAnswer]], grids: Sequence[Grid]) -> list[AskedPhoto]:
+    def pack(self, asked: Sequence[Sequence[OwnAnswer]], grids: Sequence[Grid]) -> list[AskedPhoto]:
         """Photos with their questions."""
         return [AskedPhoto(grid, own) for own, grid in zip(asked, grids, strict=True)]
 
@@ -81,7 +70,7 @@ class GeneralTeacher:
         outlive its turn.
 
         Args:
-            batch: from :meth:`pack_placed`.
+            batch: from :meth:`pack`.
             exact, restored: (tiles, N, D), the tiles of one photo after another.
             hidden_weight: must be 0: what a foreign family holds in between has no common name.
 

@@ -12,7 +12,6 @@ model costs four times the rest.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +22,7 @@ from heliograph.training.files import replacing
 from heliograph.training.meta.data import MetaData
 from heliograph.training.meta.network import TokenSpace
 from heliograph.training.meta.teacher import OwnAnswer, Teacher
-
-Progress = Callable[[str], None]
+from heliograph.types import Reporter
 
 _SKETCHES = 4
 _BATCH = 10
@@ -32,7 +30,7 @@ _CHUNK = 250
 
 
 def importance(
-    teacher: Teacher, data: MetaData, space: TokenSpace, cache: Path, key: str, progress: Progress
+    teacher: Teacher, data: MetaData, space: TokenSpace, cache: Path, key: str, progress: Reporter
 ) -> Tensor:
     """Root mean squared gradient of the answers' margins in every feature; chunks on disk are not made again.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -24,11 +23,11 @@ from heliograph.training.meta.recipe import MetaState
 from heliograph.training.meta.recipe import learning_rate as learning_rate
 from heliograph.training.meta.start import start_from_components, start_pictures
 from heliograph.training.meta.teacher import FrozenModel
+from heliograph.types import Reporter
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-Progress = Callable[[str], None]
 
 _WARM_UP_STEPS = 100
 _STRAIGHT_SHARE = 0.03  # of the learning rate, for the linear paths
@@ -67,7 +66,7 @@ class MetaRun:
         recipe: MetaRecipe,
         out: Path,
         seed: int = 0,
-        progress: Progress = print,
+        progress: Reporter = print,
         accelerator: Accelerator | None = None,
     ) -> None:
         if recipe.prefix not in _PREFIXES or recipe.accumulate < 1:

@@ -25,8 +25,8 @@ from heliograph.training.files import replacing
 from heliograph.training.meta.data import MetaData, pictures_at_once
 from heliograph.training.meta.general_teacher import Gradient
 from heliograph.training.meta.network import TokenSpace
+from heliograph.types import Reporter
 
-Progress = Callable[[str], None]
 Directions = tuple[Tensor, Tensor]
 """(D, R) analysis and (R, D) synthesis."""
 
@@ -41,7 +41,7 @@ _LEAST_SHARE = 1e-7  # of the largest energy; what lies below is rounding
 
 
 def photo_space(
-    gradient: Gradient, data: MetaData, device: torch.device, start: Path | None, progress: Progress
+    gradient: Gradient, data: MetaData, device: torch.device, start: Path | None, progress: Reporter
 ) -> TokenSpace:
     """The fixed linear map between the tokens of a tile and its features, whose mean square is 1.
 
@@ -96,7 +96,7 @@ def _of_codec(folder: Path, width: int, most: int) -> Directions:
 
 
 def fitted_directions(
-    gradient: Gradient, data: MetaData, mean: Tensor, device: torch.device, most: int, progress: Progress
+    gradient: Gradient, data: MetaData, mean: Tensor, device: torch.device, most: int, progress: Reporter
 ) -> Directions:
     """At most so many directions, those of the largest energy in the metric first."""
     progress("looking for the tokens' leading directions")

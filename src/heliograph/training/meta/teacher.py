@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from heliograph.errors import ModelUnsupportedError
 from heliograph.training.packing import Branch, PackedBatch, pack_branches
 from heliograph.types import Grid, VisualTokens
-from heliograph.vlm.model import VisionLanguageModel
+from heliograph.vlm.contract import TorchModel
 
 OwnAnswer = tuple[str, tuple[int, ...]]
 """A question and the ids that the model answers from uncompressed tokens, without the end."""
@@ -26,23 +27,14 @@ class FrozenModel(Protocol):
         """Answers from these tokens, for each picture's questions."""
         ...
 
-    def pack(self, asked: Sequence[Sequence[OwnAnswer]]) -> Any:
-        """Whatever ``distance`` needs to know of the questions of each picture."""
+    def pack(self, asked: Sequence[Sequence[OwnAnswer]], grids: Sequence[Grid]) -> Any:
+        """Whatever ``distance`` needs to know of the questions of each picture, and of the grid that it lies on."""
         ...
 
     def distance(self, batch: Any, exact: Tensor, restored: Tensor, hidden_weight: float = 0.0) -> Tensor:
         """How far the answers from (B, N, D) restored tokens are from those of the exact ones, in nats; plus so many
-        times the relative squared difference of what the model holds in between."""
-        ...
-
-
-@runtime_checkable
-class PlacedModel(FrozenModel, Protocol):
-    """A frozen model whose prompt depends on the photo's size, and whose photos may have several tiles: ``distance``
-    then takes the tiles of one picture after another."""
-
-    def pack_placed(self, asked: Sequence[Sequence[OwnAnswer]], grids: Sequence[Grid]) -> Any:
-        """As ``pack``, of pictures on these grids."""
+        times the relative squared difference of what the model holds in between. B counts tiles, those of one picture
+        after another."""
         ...
 
 
@@ -50,15 +42,20 @@ class Teacher:
     """A VLM whose weights stay as they are.
 
     Args:
-        model: any loaded VLM with one frame per picture.
+        model: one whose language model can be asked with sequences of our making.
+
+    Raises:
+        ModelUnsupportedError: it cannot.
     """
 
-    def __init__(self, model: VisionLanguageModel) -> None:
-        self.model = model
+    def __init__(self, model: TorchModel) -> None:
+        if model.text is None:
+            raise ModelUnsupportedError
+        self.model, self._text = model, model.text
         for parameter in model.torch_model.parameters():
             parameter.requires_grad_(False)
-        self._end = min(model.decoder.end_ids)
-        self._head = list(model.prompts.build("what?", 1).head)
+        self._end = min(model.end_ids)
+        self._head = list(self._text.prompts.build("what?", 1).head)
 
     def own_answers(self, tokens: Sequence[VisualTokens], asked: Sequence[Sequence[str]]) -> list[list[OwnAnswer]]:
         """Greedy answers from uncompressed tokens, for each picture's questions."""
@@ -66,16 +63,17 @@ class Teacher:
         answers = iter(self.model.answer_many(pairs, max_new_tokens=_ANSWER_TOKENS))
         return [[(question, tuple(next(answers).token_ids)) for question in questions] for questions in asked]
 
-    def pack(self, asked: Sequence[Sequence[OwnAnswer]]) -> PackedBatch:
-        """All questions of each picture in one sequence, exactly as the processor would put each alone."""
+    def pack(self, asked: Sequence[Sequence[OwnAnswer]], grids: Sequence[Grid] = ()) -> PackedBatch:
+        """All questions of each picture in one sequence, exactly as the processor would put each alone; its grid is
+        always the same."""
         branches = [[self._branch(*one) for one in picture] for picture in asked]
         batch = pack_branches([self._head] * len(asked), branches, self._end)
         device = self.model.torch_model.device
         return PackedBatch(*(getattr(batch, field.name).to(device) for field in fields(batch)))
 
     def _branch(self, question: str, answer: tuple[int, ...]) -> Branch:
-        tail = list(self.model.prompts.build(question, 1).tail)
-        said = [token for token in answer if token not in self.model.decoder.end_ids]
+        tail = list(self._text.prompts.build(question, 1).tail)
+        said = [token for token in answer if token not in self.model.end_ids]
         return [*tail, *said, self._end], len(tail)
 
     def logits(self, batch: PackedBatch, tokens: Tensor) -> Tensor:
@@ -84,23 +82,12 @@ class Teacher:
 
     def _pass(self, batch: PackedBatch, tokens: Tensor, *, hidden: bool) -> tuple[Tensor, Tensor | None]:
         """Logits, and (layers, positions, D) hidden states of the middle and the last layer wherever text is read."""
-        model = self.model.torch_model
-        text = model.model.text_model
-        embeds = text.get_input_embeddings()(batch.ids)  # (B, T, D)
-        places = (batch.ids == model.config.image_token_id).unsqueeze(-1)
-        embeds = embeds.masked_scatter(places, tokens.to(embeds.dtype))
-        made = text(
-            inputs_embeds=embeds,
-            attention_mask=batch.mask,
-            position_ids=batch.positions,
-            use_cache=False,
-            output_hidden_states=hidden,
-        )
-        found: Tensor = model.lm_head(made.last_hidden_state[batch.targets != -100]).float()
+        text = self._text
+        states, layers = text.read(batch.ids, tokens, batch.mask, batch.positions, every_layer=hidden)
+        found = text.logits(states[batch.targets != -100])
         if not hidden:
             return found, None
-        layers = made.hidden_states  # (layers + 1) of (B, T, D)
-        read = ~places.squeeze(-1)
+        read = ~text.places(batch.ids)
         return found, torch.stack([layers[len(layers) // 2][read], layers[-1][read]])
 
     def distance(self, batch: PackedBatch, exact: Tensor, restored: Tensor, hidden_weight: float = 0.0) -> Tensor:

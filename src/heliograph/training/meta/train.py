@@ -2,14 +2,14 @@
 
 ::
 
-    model the quick path knows: scenes or photos --batched teacher--> data, klt's channel transform --\\
-    any other: photos on their usual grid --one photo at a time--> data, leading directions ----------+--> MetaRun
+    its text can be packed: scenes or photos --batched teacher--> data, klt's channel transform --\\
+    any other: photos on their usual grid --one photo at a time--> data, leading directions ------+--> MetaRun
     MetaRun --trained, stopped early or not--> error head --> codec folder
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -43,15 +43,13 @@ from heliograph.training.meta.network import MetaSizes, TokenSpace
 from heliograph.training.meta.photo_space import kept_space, photo_space
 from heliograph.training.meta.start import token_space
 from heliograph.training.meta.teacher import Teacher
-from heliograph.types import VisualTokens
+from heliograph.types import Reporter, VisualTokens
 from heliograph.vlm.codec_folder import public_name, save_codec
-from heliograph.vlm.model import VisionLanguageModel
 from heliograph.vlm.opening import open_model
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-Progress = Callable[[str], None]
 Made = tuple[Sequence[VisualTokens], list[tuple[str, ...]]]
 
 
@@ -63,7 +61,7 @@ class Wanted(TypedDict):
     pictures: int
     start: Path | None
     seed: int
-    progress: Progress
+    progress: Reporter
 
 
 SCENES = 25_000
@@ -92,7 +90,7 @@ def train_meta(
     seed: int = 0,
     sizes: dict[str, int] | None = None,
     recipe: MetaRecipe | None = None,
-    progress: Progress = print,
+    progress: Reporter = print,
 ) -> Path:
     """Train ``meta`` and write its codec folder into ``out``; a run that was stopped goes on where it was.
 
@@ -157,7 +155,7 @@ def _finish(
     model_name: str,
     source: dict[str, Any],
     seed: int,
-    progress: Progress,
+    progress: Reporter,
 ) -> None:
     """Error head, networks, tables and card of a trained run."""
     run.come_home()
@@ -183,7 +181,7 @@ def open_run(
     seed: int = 0,
     sizes: dict[str, int] | None = None,
     recipe: MetaRecipe | None = None,
-    progress: Progress = print,
+    progress: Reporter = print,
     accelerator: Accelerator | None = None,
 ) -> tuple[MetaRun, MetaData]:
     """The run in ``out``, new or as it was left, and pictures that the error head learns from; arguments as
@@ -201,7 +199,7 @@ def open_run(
     }
     teacher: Teacher | GeneralTeacher
     with accelerator.main_process_first():  # the others find on disk what the first one has made
-        if isinstance(model, VisionLanguageModel):
+        if model.text is not None:
             recipe = recipe or MetaRecipe()
             teacher = Teacher(model)
             data, unseen, space = _quick_material(teacher, model_name, out, recipe, wanted)
@@ -221,7 +219,7 @@ def _silence(line: str) -> None:
 def _quick_material(
     teacher: Teacher, model_name: str, out: Path, recipe: MetaRecipe, wanted: Wanted
 ) -> tuple[MetaData, MetaData, TokenSpace]:
-    """For the family that the quick path knows: pictures, those of the error head, and the channel transform."""
+    """Where many questions fit one sequence: pictures, those of the error head, and the channel transform."""
     photos, seed, progress = wanted["photos"], wanted["seed"], wanted["progress"]
     data, unseen = _gathered(teacher, photos, wanted["pictures"], seed, out, progress)
     token_sets = [VisualTokens(one.float().numpy(), data.grid) for one in data.tokens[:_KLT_PICTURES]]
@@ -254,7 +252,7 @@ def _general_material(
 
 
 def _gathered(
-    teacher: Teacher, photos: Path | None, pictures: int, seed: int, out: Path, progress: Progress
+    teacher: Teacher, photos: Path | None, pictures: int, seed: int, out: Path, progress: Reporter
 ) -> tuple[MetaData, MetaData]:
     """All pictures' tokens, with questions and answers for the first ``_ASKED``; and pictures for the error head.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from heliograph.errors import DataMissingError
 from heliograph.reference.recipe import build_reference_model
-from heliograph.training.calibration.photo_items import OneByOne, answering_model, photo_items, unknown_right
+from heliograph.training.calibration.photo_items import FramedModel, photo_items, unknown_right
 from heliograph.training.fit_codec import GENERIC_QUESTIONS
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.model import VisionLanguageModel
@@ -41,14 +42,17 @@ def test_a_source_without_a_readable_photo_is_named(tmp_path: Path) -> None:
         list(photo_items(tmp_path, 3))
 
 
-def test_a_model_of_any_family_is_asked_one_by_one(tmp_path: Path) -> None:
+def test_a_model_of_any_family_is_asked_as_its_devices_send_photos(tmp_path: Path) -> None:
     quick = VisionLanguageModel.load(str(build_reference_model(tmp_path / "model", seed=3)))
     general = GeneralModel("any", quick.torch_model, quick.processor)
-    assert answering_model(quick, lambda line: None) is quick
-    asked = answering_model(general, lambda line: None)
-    assert isinstance(asked, OneByOne)
-    tokens = asked.encode_images([Image.new("RGB", (200, 100), "red"), Image.new("RGB", (90, 90))])
-    answers = asked.answer_many([("what?", [one]) for one in tokens], max_new_tokens=3)
-    assert [one.token_ids for one in answers] == [
-        general.answer("what?", [one], max_new_tokens=3).token_ids for one in tokens
-    ]
+    photos = [Image.new("RGB", (200, 100), "red"), Image.new("RGB", (90, 90))]
+    for model in (quick, general):
+        asked = FramedModel(model, lambda line: None)
+        tokens = asked.encode_images(photos)
+        for one, photo in zip(tokens, photos, strict=True):
+            framed = photo if model is quick else photo.resize((128, 128), Image.Resampling.BICUBIC)
+            np.testing.assert_allclose(one.values, model.encode_image(framed).values, atol=1e-5)
+        answers = asked.answer_many([("what?", [one]) for one in tokens], max_new_tokens=3)
+        assert [one.token_ids for one in answers] == [
+            model.answer("what?", [one], max_new_tokens=3).token_ids for one in tokens
+        ]

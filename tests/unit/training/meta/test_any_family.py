@@ -34,7 +34,6 @@ from heliograph.training.meta.devices import open_accelerator
 from heliograph.training.meta.general_teacher import GeneralTeacher
 from heliograph.training.meta.loop import MetaRun
 from heliograph.training.meta.photo_space import fitted_directions, photo_space
-from heliograph.training.meta.teacher import PlacedModel
 from heliograph.training.meta.train import GENERAL_RECIPE, open_run, train_meta
 from heliograph.types import Grid, VisualTokens
 from heliograph.vlm.general import GeneralModel
@@ -188,10 +187,9 @@ def stacked(pictures: list[VisualTokens]) -> torch.Tensor:
 
 
 def test_the_teachers_gradient_is_that_of_its_distance(llava: GeneralTeacher, pictures: list[VisualTokens]) -> None:
-    assert isinstance(llava, PlacedModel)
     exact = stacked(pictures)
     asked = llava.own_answers(pictures, [("what?", "who is there?"), ("what?",)])
-    batch = llava.pack_placed(asked, [one.grid for one in pictures])
+    batch = llava.pack(asked, [one.grid for one in pictures])
     assert float(llava.distance(batch, exact, exact)) == pytest.approx(0, abs=1e-5)
     torch.manual_seed(0)
     noisy = exact + 0.1 * torch.randn_like(exact)
@@ -216,11 +214,9 @@ def test_the_first_choices_are_the_models_own_answer(llava: GeneralTeacher, pict
 
 
 def test_what_this_teacher_cannot_do_is_named(llava: GeneralTeacher, pictures: list[VisualTokens]) -> None:
-    with pytest.raises(UsageError):
-        llava.pack([[("what?", (1,))]])
     exact = stacked(pictures)
     with pytest.raises(UsageError):
-        llava.distance(llava.pack_placed([[]], [pictures[0].grid]), exact, exact, 1.0)
+        llava.distance(llava.pack([[]], [pictures[0].grid]), exact, exact, 1.0)
 
 
 def test_a_large_width_needs_no_square_of_it() -> None:

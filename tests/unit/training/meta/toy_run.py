@@ -32,7 +32,7 @@ class Linear:
         best = [int((torch.from_numpy(one.values).mean(0) @ self.weights).argmax()) for one in tokens]
         return [[(question, (b,)) for question in questions] for b, questions in zip(best, asked, strict=True)]
 
-    def pack(self, asked: Sequence[Sequence[OwnAnswer]]) -> None:
+    def pack(self, asked: Sequence[Sequence[OwnAnswer]], grids: Sequence[Grid]) -> None:
         return None
 
     def distance(self, batch: Any, exact: Tensor, restored: Tensor, hidden_weight: float = 0.0) -> Tensor:

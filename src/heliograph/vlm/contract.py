@@ -1,0 +1,201 @@
+"""What a model in the cloud offers, so that no other room asks which class it is.
+
+::
+
+    serving ------------------------> AnsweringModel   photos, tokens and questions in, answers out; needs no torch
+    training, bench, vlm.attention -> TorchModel       the same, and its insides: weights, gradients, pixels
+
+Where models differ they say so in an attribute or a method, and each has a meaning of its own: ``input_size`` tells
+whether there is one frame for all photos, ``batches`` whether many questions cost little more than one, ``text``
+whether prompts can be put together outside the processor, ``square_encoder`` whether there is a module from pixels to
+tokens, ``looker`` whether attention can be read. A class of another package that has these members is served, fitted
+and measured as the two here are: :class:`heliograph.vlm.model.VisionLanguageModel`, quick, of one family, and
+:class:`heliograph.vlm.general.GeneralModel`, of any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from heliograph.types import Answer, Grid, VisualTokens
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor, nn
+
+    from heliograph.controllers.region import Found, RegionSetting
+    from heliograph.vlm.text_model import TextModel
+
+    ImageInput = VisualTokens | Image
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A verified draft: the answer, and how many of the draft's tokens were kept."""
+
+    answer: Answer
+    kept_tokens: int
+
+
+class RegionLooker(Protocol):
+    """Tells where a question looks; :class:`heliograph.vlm.attention.Looker` reads it from attention."""
+
+    def find(self, question: str, tokens: VisualTokens, photo_size: tuple[int, int]) -> Found:
+        """The region that a question is about.
+
+        Args:
+            question: as asked.
+            tokens: (N, D) of the photo.
+            photo_size: width and height in pixels.
+
+        Raises:
+            ModelUnsupportedError: attention of this model cannot be read.
+            ShapeError, QuestionEmptyError, QuestionTooLongError: these tokens or this question cannot be asked about.
+        """
+
+
+class AnsweringModel(Protocol):
+    """Answers questions about photos, from pixels or from visual tokens (N, D) float32.
+
+    One thread calls it at a time, but for :meth:`check_grid`, which any thread may call.
+    """
+
+    @property
+    def name(self) -> str:
+        """As it was loaded: ``reference``, a folder or a hub id."""
+
+    @property
+    def hidden_size(self) -> int:
+        """D, channels of a visual token; counts every level that the language model reads."""
+
+    @property
+    def grid(self) -> Grid:
+        """How the tokens of a photo lie: of every photo, or where sizes differ of a usual one."""
+
+    def check_grid(self, grid: Grid) -> None:
+        """Refuse, at next to no cost, a grid that a stream states and that this model's tokens never have.
+
+        Raises:
+            ShapeError: such a grid.
+        """
+
+    def expect_photos_like(self, grid: Grid) -> None:
+        """Be ready for photos with tokens like those that a codec was fitted on.
+
+        Raises:
+            ModelUnsupportedError: this model makes no such tokens of any photo.
+        """
+
+    def encode_image(self, photo: Image) -> VisualTokens:
+        """Visual tokens (N, D) float32 of one photo, RGB of any size.
+
+        Raises:
+            ShapeError: the model's processor does not take photos of such a shape.
+            AnsweringFailedError: it gives values that are no tokens, or the checkpoint has damaged weights.
+        """
+
+    def encode_images(self, photos: Sequence[Image]) -> list[VisualTokens]:
+        """The same of several photos, in order.
+
+        Raises:
+            ShapeError, AnsweringFailedError: as :meth:`encode_image`.
+        """
+
+    def answer(self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = 64) -> Answer:
+        """The greedy answer about 1 to 8 images, the whole photo first, then crops.
+
+        Args:
+            question: at most 2,000 characters.
+            images: photos, or tokens (N, D) float32 as :meth:`encode_image` gives them.
+            max_new_tokens: longest answer.
+
+        Raises:
+            QuestionEmptyError, QuestionTooLongError: the question cannot be asked, or not with so many images.
+            UsageError: no image, more than 8, or fewer than 1 new token.
+            ShapeError, StreamDamagedError: tokens of a shape that no photo has, or values that are no tokens.
+            AnsweringFailedError: the model gives logits that say nothing, or the checkpoint has damaged weights.
+        """
+
+    def answer_many(
+        self, asked: Sequence[tuple[str, Sequence[ImageInput]]], *, max_new_tokens: int = 64
+    ) -> list[Answer]:
+        """Answers to (question, images) pairs, in order, each with the text of :meth:`answer`.
+
+        Raises:
+            HeliographError: as :meth:`answer`.
+        """
+
+    def verify_draft(
+        self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = 64
+    ) -> Verification:
+        """The answer of :meth:`answer`, never longer than ``max_new_tokens``, whatever the draft holds; and how many of
+        the draft's leading tokens are in it.
+
+        Raises:
+            HeliographError: as :meth:`answer`.
+        """
+
+    def looker(self, setting: RegionSetting) -> RegionLooker:
+        """What finds regions by this model's attention, read with a setting.
+
+        Raises:
+            ModelUnsupportedError: its attention cannot be read, or has no such layer or number of heads.
+        """
+
+    def forget_questions(self) -> None:
+        """Keep nothing of the questions that were asked."""
+
+
+class TorchModel(AnsweringModel, Protocol):
+    """An answering model that is a module of torch, with what fitting, export and measurements need of it."""
+
+    @property
+    def torch_model(self) -> Any:
+        """The ``nn.Module`` with ``config`` and ``generation_config`` as transformers has them, in evaluation mode."""
+
+    @property
+    def processor(self) -> Any:
+        """Its processor, with ``image_processor`` and ``tokenizer``."""
+
+    @property
+    def end_ids(self) -> frozenset[int]:
+        """Tokens that end an answer; may be empty."""
+
+    @property
+    def input_size(self) -> int | None:
+        """Side in pixels of the one square that every photo is brought into, so that all have :attr:`grid`; None where
+        a photo's size decides how many tokens it has."""
+
+    @property
+    def batches(self) -> bool:
+        """Whether :meth:`answer_many` asks side by side, so that many questions about a photo cost little more than
+        one; else it asks one after the other."""
+
+    @property
+    def text(self) -> TextModel | None:
+        """The language model behind the tokens, for sequences of the caller's own making; None where only the model's
+        own processor and ``forward`` can put images and words together."""
+
+    def square_encoder(self) -> nn.Module | None:
+        """Tower and projector as one module, pixels (1, 3, S, S) float32 of the one square to tokens (1, N, D) float32,
+        whose pixels a device makes as ``image_processor`` says; None where only ``get_image_features`` makes tokens."""
+
+    def pixels_read(self, size: tuple[int, int]) -> int:
+        """Pixels that the processor makes of a photo of this width and height, in all tiles."""
+
+    def answer_logits(self, question: str, values: Tensor, grid: Grid, answer_ids: Sequence[int]) -> Tensor:
+        """(A, V) logits at every token of a given answer, in one forward pass; gradients flow into the visual tokens.
+
+        Args:
+            question: asked about one photo.
+            values: (N, D) its visual tokens, of any float dtype, on the model's device.
+            grid: of the photo.
+            answer_ids: A token ids, such as those of an earlier answer; none for a pass over the prompt alone.
+
+        Raises:
+            ShapeError: the tokens do not fit the grid, or the grid is none of this model's.
+            QuestionEmptyError, QuestionTooLongError: the question cannot be asked.
+            AnsweringFailedError: the logits say nothing, or the checkpoint has damaged weights.
+        """
