@@ -162,6 +162,7 @@ class Exchange:
             within = self._account.segments_within(stream, encoded)
             self._side.trace.stop_expected(stream.image_id, self._question, encoded, pause_at, within)
         await self._send_segments(stream, encoded, pause_at)
+        self._link.flush()  # the question, where nothing of the photo was left to send with it
 
     def _expected_segments(self, encoded: EncodedImage) -> int:
         return expected_segments(encoded, self._question, self._side.calibration, self._side.foresee)
@@ -202,6 +203,7 @@ class Exchange:
             if self._finish(stream, encoded):
                 self._link.flush()
             elif not (goes_on and self._account.takes(stream, encoded)):
+                self._link.flush()  # where the question has not gone out with a segment
                 stream.resumed.clear()
                 await stream.resumed.wait()
             elif pause_at is not None and stream.sent >= pause_at:
@@ -273,7 +275,7 @@ class Exchange:
                     case ErrorReceived(error_class, self._question_id):
                         raise error_class.received()
                     case SessionClosed(error_class):
-                        raise (error_class or ConnectionLostError).received()
+                        raise self._link.failure or (error_class or ConnectionLostError).received()
                     case _:
                         pass  # of earlier questions, or what the session itself keeps account of
         finally:
