@@ -12,7 +12,7 @@ from heliograph.edge.budget import PayloadAccount
 from heliograph.edge.exchange import DeviceSide, Exchange
 from heliograph.edge.report import Draft
 from heliograph.edge.streams import PhotoStream
-from heliograph.errors import AnsweringFailedError, ConnectionLostError, TooManyError, UsageError
+from heliograph.errors import AnsweringFailedError, ConnectionLostError, HeliographError, TooManyError, UsageError
 from heliograph.protocol import events as ev
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
 from heliograph.protocol.session import CloudSession, DeviceSession
@@ -26,6 +26,8 @@ QUESTION, PHOTO, CROP = 7, 3, 9
 
 class Link:
     """What an exchange uses of a link; ``heard`` is what a cloud makes of all that was flushed, with its time."""
+
+    failure: HeliographError | None = None
 
     def __init__(self, opening_s: float = 0.0) -> None:
         self.session, self.opening_s = DeviceSession(b""), opening_s

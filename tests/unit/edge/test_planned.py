@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +25,7 @@ from heliograph.protocol.session import CloudSession
 from heliograph.question import Question
 from heliograph.strategies.base import Setting
 from heliograph.strategies.selection import needs_bundle
+from heliograph.tracing.table import EVENTS, FRAMES, TraceSink
 from heliograph.transport.base import Connection
 from heliograph.transport.memory import MemoryConnection, memory_pair
 from heliograph.types import Answer, EncodedImage, Grid, VisualTokens
@@ -117,10 +118,12 @@ class Cloud:
 Test = Callable[[Cloud, PlannedClient], Awaitable[None]]
 
 
-def run(test: Test, device: FakeDevice | None = None, times: DeviceTimes | None = None) -> None:
+def run(
+    test: Test, device: FakeDevice | None = None, times: DeviceTimes | None = None, trace: TraceSink | None = None
+) -> None:
     async def whole() -> None:
-        cloud = Cloud()
-        planned = PlannedClient(cloud.open, device or FakeDevice(), curves=curves(), times=times or DeviceTimes())
+        cloud, times_of = Cloud(), times or DeviceTimes()
+        planned = PlannedClient(cloud.open, device or FakeDevice(), curves=curves(), times=times_of, trace=trace)
         async with asyncio.timeout(20), planned as client:
             await test(cloud, client)
         for task in cloud.tasks:
@@ -149,6 +152,29 @@ def test_the_planned_way_is_sent_and_its_cost_remembered() -> None:
     assert device.asked == [{"size": 64, "quality": 20}] * 2
     assert set(times.encode_s) <= {"loading pictures", "webp size=64,quality=20"}
     assert "webp size=64,quality=20" in times.encode_s
+
+
+def test_plans_are_traced_with_what_they_chose_from_and_why_another_was_made() -> None:
+    events = list[tuple[str, Mapping[str, Any]]]()
+
+    async def test(cloud: Cloud, client: PlannedClient) -> None:
+        await client.ask(PHOTO, "colour?", GOAL)
+        cloud.awake = False
+        await client.ask(Image.new("RGB", (8, 8)), "colour?", GOAL)
+
+    run(test, trace=lambda name, data: events.append((name, data)))
+    made = [data for name, data in events if name == "plan:made"]
+    assert [one["name"] for one in made] == ["webp size=64,quality=20"] * 2 + ["local"]
+    assert (made[0]["quality"], made[0]["answer_within_ms"], made[0]["payload_bytes"]) == (0.9, 400.0, 400)
+    assert {one["name"] for one in made[0]["candidates"]} == {
+        *("webp size=32,quality=20", "webp size=64,quality=20", "local"),
+    }
+    (failed,) = [data for name, data in events if name == "plan:failed"]
+    assert failed["reason"].startswith("no answer after")
+    answers = [(data["strategy"], data["text"]) for name, data in events if name == "question:answered"]
+    assert answers == [("webp", "theirs"), ("local", "own")]
+    for name, data in events:
+        assert set(data) <= {*EVENTS[name].fields, *FRAMES.get(data.get("frame", ""), ())}, name
 
 
 def test_the_plan_changes_nothing_of_a_question_but_when_its_stream_stops() -> None:
