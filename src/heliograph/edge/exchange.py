@@ -174,8 +174,7 @@ class Exchange:
             self._link.session.announce_image(stream.image_id, encoded.strategy, encoded.header, total)
             stream.announced = True
             self._count_payload(stream, len(encoded.header))
-        if self._finish(stream, encoded):
-            self._link.flush()
+        self._finish(stream, encoded)
 
     def _finish(self, stream: PhotoStream, encoded: EncodedImage) -> bool:
         """Say that nothing follows, where that is so, was not said, and the cloud cannot see it."""
@@ -201,8 +200,8 @@ class Exchange:
         while not stream.finished:
             goes_on = session.wants_segments(stream.image_id) and stream.sent < stream.allowed
             if self._finish(stream, encoded):
-                self._link.flush()
-            elif not (goes_on and self._account.takes(stream, encoded)):
+                break  # and flushed by whoever wanted this sent
+            if not (goes_on and self._account.takes(stream, encoded)):
                 self._link.flush()  # where the question has not gone out with a segment
                 stream.resumed.clear()
                 await stream.resumed.wait()
