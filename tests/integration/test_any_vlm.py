@@ -20,6 +20,7 @@ from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.runner import BackgroundServer, load_cloud
+from heliograph.training import fit_codec, parity
 from heliograph.types import Grid
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.opening import open_model
@@ -46,12 +47,19 @@ def made(folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -
     model, photos = folders
     out = tmp_path_factory.mktemp("made")
     size = "x".join(map(str, SIZE))
+    with pytest.MonkeyPatch.context() as patch:  # one question a photo: which ones are asked decides nothing here
+        for module in (fit_codec, parity):
+            patch.setattr(module, "GENERIC_QUESTIONS", fit_codec.GENERIC_QUESTIONS[:1])
+        _make(model, photos, out, size)
+    return out / "codec", out / "float32", out / "int8"
+
+
+def _make(model: Path, photos: Path, out: Path, size: str) -> None:
     codec = ["--photos", photos, "--size", size, "--out", out / "codec"]
     assert main([*map(str, ["fit", "--vlm", model, *codec])]) == 0
     for name, more in (("float32", []), ("int8", ["--int8"])):
         export = ["export", "--vlm", model, "--codec", out / "codec", "--photos", photos, "--size", size, *more]
         assert main([*map(str, [*export, "--out", out / name])]) == 0
-    return out / "codec", out / "float32", out / "int8"
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     model = build_reference_model(root / "model", seed=4)
     loaded = VisionLanguageModel.load(str(model)).torch_model.half()
     loaded.save_pretrained(model)
-    fit_codec(str(model), root / "codec", scenes=10, progress=lambda line: None)
+    fit_codec(str(model), root / "codec", scenes=10, weighted=False, progress=lambda line: None)
     Bundle.load(root / "codec").with_measured(CALIBRATION, SURENESS.to_json())
     export.export_bundle(str(model), root / "bundle", codecs=[root / "codec"], progress=lambda line: None)
     return model, root / "codec", root / "bundle"
