@@ -93,6 +93,12 @@ class UnknownNameError(HeliographError):
         return f"{self.text} Choose a {self.kind} from: {', '.join(self.choices)}." if self.choices else self.text
 
 
+class PlugInError(HeliographError):
+    """A package that adds a strategy, controller or the like is broken, or clashes with another one."""
+
+    code, name, text = 4, "plug-in", "A plug-in cannot be used; heliograph doctor says what is wrong with it."
+
+
 # ---- photos ----------------------------------------------------------------------------------------
 class PhotoMissingError(HeliographError):
     code, name, text = 10, "photo-missing", "The photo is not there or is not a file."

@@ -46,7 +46,7 @@ ORDER = (
         "hub",
     ),
     *("protocol", "codec", "strategies", "controllers", "tracing", "transport", "edge"),
-    *("reference", "vlm", "training", "serving", "bench", "cli"),
+    *("reference", "vlm", "training", "serving", "testing", "bench", "cli"),
 )
 
 IMPORT_ALL = """

@@ -40,13 +40,13 @@ from heliograph.codec.klt import KltCodec
 from heliograph.codec.meta import MetaCodec
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, label
+from heliograph.strategies.selection import strategies_with
 from heliograph.types import Grid, VisualTokens
 
 META_FOLDER = Path("runs/photos-meta")
 """Where ``python -m heliograph.bench.photos_codec`` writes and the suite looks."""
 
 BUDGETS = (64, 96, 128, 160, 200, 240, 280, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048, 3072, 4096)
-PIXEL_STRATEGIES = ("jpeg", "webp", "avif")
 PIXEL_SIZES = (96, 160, 192, 224)
 PIXEL_QUALITIES = (30, 50, 70, 85, 90, 92, 94, 95, 96, 97, 98, 100)
 SMALL_QUALITIES = (50, 80, 95)
@@ -57,7 +57,6 @@ FINEST_RETAINED = 0.9995
 LEVELS = (0.85, 0.90, 0.94)
 HEADLINE, LEARNED_LEVEL = 0.85, 0.90
 _PIXEL_BOUNDS, _LEARNED_BOUNDS = (0.07, 0.035), (1.0, 0.7)  # must, aim
-OUR_CODECS = ("klt", "meta")
 TASK = "top1"
 
 
@@ -127,7 +126,8 @@ class PhotosSuite:
                 codecs.append(MetaCodec.load(self._meta_folder))
             measured = [one for codec in codecs for one in measure_codec(codec, features, test, progress)]
             tools = PhotoTools()
-            for strategy in PIXEL_STRATEGIES:
+            pictures = strategies_with(tuned=True)
+            for strategy in pictures:
                 chosen = tune_pixels(strategy, features.network, tools, progress)
                 pixels = [features.test_pixels[i] for i in test]
                 classes = [features.reference_top1[i] for i in test]
@@ -137,7 +137,7 @@ class PhotosSuite:
             suite=self.name,
             provenance=provenance,
             rows=tuple(_row(m) for m in measured),
-            b99={s: cost_at(_points(measured, s), 0.99) for s in (*(c.kind for c in codecs), *PIXEL_STRATEGIES)},
+            b99={s: cost_at(_points(measured, s), 0.99) for s in (*(c.kind for c in codecs), *pictures)},
             figures=figures(measured),
             notes=NOTES if len(codecs) > 1 else (*NOTES, "meta is left out: none was trained for this network."),
         )
@@ -234,10 +234,11 @@ def measure_pixels(
 
 def figures(measured: Sequence[Measured]) -> tuple[Figure, ...]:
     """Bytes at each agreement level per codec, and the ratios that the project set itself."""
-    ours = [kind for kind in OUR_CODECS if any(m.strategy == kind for m in measured)]
+    pictures = strategies_with(tuned=True)
+    ours = [kind for kind in strategies_with(embedded=True) if any(m.strategy == kind for m in measured)]
     found: list[Figure] = []
     for level in LEVELS:
-        for strategy in (*ours, *PIXEL_STRATEGIES):
+        for strategy in (*ours, *pictures):
             curves = _Curves(measured, (strategy,))
             found.append(
                 Figure(f"bytes of {strategy} at agreement {level:.2f}", curves.bytes_at(level), curves.interval(level))
@@ -245,7 +246,7 @@ def figures(measured: Sequence[Measured]) -> tuple[Figure, ...]:
         for kind in ours:
             bounds = _PIXEL_BOUNDS if (kind, level) == ("klt", HEADLINE) else (None, None)
             name = f"bytes of {kind} / best pixel codec at agreement {level:.2f}"
-            found.append(_ratio(measured, (kind,), PIXEL_STRATEGIES, level, name, bounds))
+            found.append(_ratio(measured, (kind,), pictures, level, name, bounds))
         if "meta" in ours:
             bounds = _LEARNED_BOUNDS if level == LEARNED_LEVEL else (None, None)
             name = f"bytes of meta / klt at agreement {level:.2f}"

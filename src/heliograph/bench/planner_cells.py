@@ -23,10 +23,10 @@ from heliograph.bench.planner_replay import (
     slowed,
 )
 from heliograph.bench.progress import Progress
-from heliograph.bench.runner import LOCAL
 from heliograph.controllers.curves import Curves
 from heliograph.controllers.planner import Goal
 from heliograph.edge.link_estimate import LinkObservation
+from heliograph.strategies.selection import LOCAL
 from heliograph.transport.links import LinkProfile, parse_link
 
 PLANNER, ORACLE, FORESIGHT, FIXED = "planner", "oracle", "foresight", "best fixed"

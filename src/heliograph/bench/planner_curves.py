@@ -21,24 +21,22 @@ from heliograph.bench.planner_plan import PlannerPlan, RegionWay, planner_plan
 from heliograph.bench.progress import Progress
 from heliograph.bench.results import Provenance, Row
 from heliograph.bench.runner import Outcome
-from heliograph.bench.scores import TOKEN_STRATEGIES
 from heliograph.bench.tasks import scene_items
 from heliograph.bench.tools import open_bench, warmed_up
 from heliograph.codec.bundle import CURVES, Bundle
 from heliograph.controllers.curves import Curve, Curves, Origin, Point, made_monotone
-from heliograph.controllers.planner import LOCAL
 from heliograph.controllers.question_kind import QuestionKinds
 from heliograph.errors import FileUnreadableError, UsageError
 from heliograph.reasons import FileFault
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Setting, parse_setting
+from heliograph.strategies.base import Kind, Setting, parse_setting
+from heliograph.strategies.selection import LOCAL, strategies_with, strategy_class
 from heliograph.vlm.model import VisionLanguageModel
 
 USUAL_ANSWER_MS = {"tokens": 20.0, "picture": 33.0, "region": 40.0, "local": 20.0}
 """Of the reference model, where a suite's result does not say: medians of suite ``planner``'s machine."""
 
 _SHOWN = 0.5
-_PLANNED = frozenset({"klt", "meta", "jpeg", "webp", "avif", LOCAL})
 """What a planner chooses from; the other strategies of the suites are opponents that it never should take."""
 
 
@@ -67,8 +65,9 @@ def curves_of(
     rows = [row for row in result["rows"] if row["link_mbit"] is None]
     shown = {row["task"]: (row["accuracy"] or 0.0) >= _SHOWN for row in rows if row["strategy"] == "uncompressed"}
     grouped: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
+    planned = {*strategies_with(embedded=True), *strategies_with(tuned=True), *strategies_with(kind=Kind.LOCAL)}
     for row in rows:
-        if set(row["strategy"].split("+")) <= _PLANNED:
+        if set(row["strategy"].split("+")) <= planned:
             grouped.setdefault(row["strategy"], {}).setdefault(row["setting"], []).append(row)
     if not grouped:
         raise UsageError
@@ -89,7 +88,7 @@ def _strategy_and_sight(name: str) -> tuple[str, str]:
     first, _, crop = name.partition("+")
     if crop:
         return first, "region"
-    return first, LOCAL if first == LOCAL else "tokens" if first in TOKEN_STRATEGIES else "picture"
+    return first, str(strategy_class(first).kind)
 
 
 def _point(

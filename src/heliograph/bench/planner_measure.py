@@ -19,12 +19,13 @@ from heliograph.bench.metrics import agrees
 from heliograph.bench.metrics import score as score_of
 from heliograph.bench.planner_plan import PlannerPlan, RegionWay
 from heliograph.bench.progress import Progress
-from heliograph.bench.runner import CHUNK_PHOTOS, LOCAL, SHORT_ANSWER_TOKENS, Outcome, Runner
+from heliograph.bench.runner import CHUNK_PHOTOS, SHORT_ANSWER_TOKENS, Outcome, Runner
 from heliograph.bench.tasks import Item
 from heliograph.bench.timing import processor_s
 from heliograph.bench.tools import Bench
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Restored
+from heliograph.strategies.selection import LOCAL
 from heliograph.types import QuestionRecord, VisualTokens
 from heliograph.vlm.model import ImageInput
 

@@ -50,7 +50,7 @@ def foresight(moments: Sequence[Moment], ways: Ways, goal: Goal) -> Places:
 
 def by_rule(times_s: Array, quality: Array, goal: Goal) -> int:
     """The planner's rule on known times and qualities, (ways,) each."""
-    timely = times_s <= (np.inf if goal.deadline_s is None else goal.deadline_s)
+    timely = times_s <= (np.inf if goal.answer_within_s is None else goal.answer_within_s)
     reaching = timely & (quality >= goal.quality - 1e-9)
     if reaching.any():
         return int(np.where(reaching, times_s, np.inf).argmin())

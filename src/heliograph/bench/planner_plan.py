@@ -7,10 +7,11 @@ from functools import cached_property
 from typing import Any
 
 from heliograph.bench.definitions import read_definition
-from heliograph.bench.runner import BUDGET_KNOB, LOCAL, Candidate
+from heliograph.bench.runner import BUDGET_KNOB, Candidate
 from heliograph.controllers.planner import Goal
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import parse_setting
+from heliograph.strategies.selection import LOCAL
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class PlannerPlan:
         round_trip_ms: by the first part of a trace's name; the traces hold none.
         rate_shares: of the traces' rates; the first one gives the figures, the others a table each.
         device_factors: how many times as slow as the measuring machine the device is.
-        targets: quality and deadline asked for.
+        targets: quality and time to answer in.
     """
 
     version: int
@@ -82,7 +83,7 @@ class PlannerPlan:
     @property
     def goals(self) -> tuple[Goal, ...]:
         """The targets as the planner takes them."""
-        return tuple(Goal(target["quality"], target["deadline_s"]) for target in self.targets)
+        return tuple(Goal(target["quality"], target["answer_within_s"]) for target in self.targets)
 
     def round_trip_s(self, trace: str) -> float:
         """The round trip assumed for one trace, in seconds."""

@@ -18,12 +18,12 @@ import numpy.typing as npt
 from heliograph.bench.exchange_model import Work, exchange_times
 from heliograph.bench.planner_measure import Measured, local_answer_ms
 from heliograph.bench.planner_plan import PlannerPlan
-from heliograph.bench.runner import LOCAL
-from heliograph.bench.scores import EMBEDDED, TOKEN_STRATEGIES
 from heliograph.controllers.curves import Curves, way_name
 from heliograph.controllers.planner import Goal, Plan, Situation, make_plan
 from heliograph.edge.device_times import DeviceTimes
 from heliograph.edge.link_estimate import LinkEstimator, LinkObservation
+from heliograph.strategies.base import Kind
+from heliograph.strategies.selection import LOCAL, strategy_class
 from heliograph.transport.base import client_message_bytes
 from heliograph.transport.links import LinkDirection, LinkProfile
 
@@ -166,14 +166,13 @@ class World:
         found = self._ways.found
         outcome, record = found.outcomes[column], found.records[question]
         encode_s = self._factor * self._encode_ms[column] / 1000
-        strategy = outcome.candidate.strategy
-        if strategy == LOCAL:
+        strategy = strategy_class(outcome.candidate.strategy)
+        if strategy.kind is Kind.LOCAL:
             return float(encode_s + self._factor * self._local_ms / 1000)
-        sight = "tokens" if strategy in TOKEN_STRATEGIES else "picture"
-        answer_s = found.cloud_ms[sight] / 1000
+        answer_s = found.cloud_ms[strategy.kind] / 1000
         work = Work(encode_s, self._restore_ms[column] / 1000, answer_s, found.cloud_ms["verify"] / 1000)
         messages = found.messages(outcome, record)
-        return exchange_times(messages, work, profile, embedded=strategy in EMBEDDED).final_s
+        return exchange_times(messages, work, profile, embedded=strategy.embedded).final_s
 
     def _with_region(self, profile: LinkProfile, first_s: float, crop: str, question: int) -> float:
         """The wish for a region comes with the first answer; the region follows, then the second answer."""

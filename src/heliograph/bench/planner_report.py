@@ -65,11 +65,11 @@ def _figures(replayed: Replayed) -> tuple[Figure, ...]:
 
 
 def _met(replayed: Replayed, cells: Sequence[Cell]) -> float:
-    """Share of questions with a good answer within the deadline."""
+    """Share of questions with a good answer in time."""
     met = []
     for cell in cells:
         times, good = replayed.pooled([cell], PLANNER)
-        met.append(np.mean((times <= (cell.goal.deadline_s or np.inf)) & (good > 0)))
+        met.append(np.mean((times <= (cell.goal.answer_within_s or np.inf)) & (good > 0)))
     return float(np.mean(met))
 
 
@@ -154,7 +154,7 @@ def _target_line(replayed: Replayed, cells: Sequence[Cell]) -> tuple[str, ...]:
         *(f"{1000 * np.median(t):.0f}" for t, _ in found.values()),
         f"{np.mean([cell.ratio for cell in cells]):.3f}",
         *(f"{100 * found[who][1].mean():.1f}" for who in (PLANNER, FORESIGHT, FIXED)),
-        f"{100 * np.mean((times <= (goal.deadline_s or np.inf)) & (good > 0)):.1f}",
+        f"{100 * np.mean((times <= (goal.answer_within_s or np.inf)) & (good > 0)):.1f}",
         _favourites(replayed.ways, [int(place) for cell in cells for place in cell.planner]),
     )
 
@@ -216,11 +216,13 @@ def _fixed_table(replayed: Replayed) -> Table:
     body = []
     for column, name in enumerate(ways.names):
         medians = [f"{1000 * np.median(times[speeds == factor, column]):.0f}" for factor in plan.device_factors]
-        met = [(times[:, column] <= (w.deadline_s or np.inf)) & (good[:, column] > 0) for w in plan.goals]
+        met = [(times[:, column] <= (w.answer_within_s or np.inf)) & (good[:, column] > 0) for w in plan.goals]
         body.append((name, *medians, f"{100 * good[:, column].mean():.1f}", *(f"{100 * m.mean():.1f}" for m in met)))
     head = ("always", *(f"median ms, {_speed(f)}" for f in plan.device_factors), "good %")
     return Table(
-        "Fixed ways", (*head, *(f"good within {duration_text(w.deadline_s or 0)} %" for w in plan.goals)), tuple(body)
+        "Fixed ways",
+        (*head, *(f"good within {duration_text(w.answer_within_s or 0)} %" for w in plan.goals)),
+        tuple(body),
     )
 
 
@@ -243,7 +245,7 @@ def _curves_of_times(replayed: Replayed) -> dict[str, dict[str, Array]]:
 
 
 def _goal_text(goal: Goal) -> str:
-    return f"{goal.quality:.0%} in {duration_text(goal.deadline_s or 0)}"
+    return f"{goal.quality:.0%} in {duration_text(goal.answer_within_s or 0)}"
 
 
 def _rate(share: float) -> str:

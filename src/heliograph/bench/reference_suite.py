@@ -18,19 +18,21 @@ from heliograph.bench.metrics import ALL
 from heliograph.bench.progress import Progress
 from heliograph.bench.reference_figures import Findings, reference_figures
 from heliograph.bench.results import Provenance, Row, SuiteResult
-from heliograph.bench.runner import BUDGET_KNOB, LOCAL, SHORT_ANSWER_TOKENS, Candidate, Runner
+from heliograph.bench.runner import BUDGET_KNOB, SHORT_ANSWER_TOKENS, Candidate, Runner
 from heliograph.bench.scores import CloudWork, Scores, b99_of, rows_of
 from heliograph.bench.semantic import SemanticConsistency
 from heliograph.bench.socket_runs import measured_rows, opening_bytes
 from heliograph.bench.tasks import EASY_VQA, Item, easy_vqa_items, scene_items
 from heliograph.bench.timing import processor_s
 from heliograph.bench.tools import Bench, open_bench, warmed_up
-from heliograph.bench.tuning import PIXEL_STRATEGIES, tuned_candidates
+from heliograph.bench.tuning import tuned_candidates
 from heliograph.codec.bundle import Bundle
 from heliograph.errors import DataMissingError
-from heliograph.registry import CODECS, STRATEGIES
+from heliograph.registry import STRATEGIES
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.runner import BackgroundServer
+from heliograph.strategies.base import Kind
+from heliograph.strategies.selection import kind_of, strategies_for, strategies_with
 from heliograph.vlm.model import VisionLanguageModel
 
 ANSWER_SAMPLE = 24
@@ -123,7 +125,7 @@ class ReferenceSuite:
             groups.setdefault(one.outcome.candidate.strategy, []).append(one)
         crossings = {name: b99_of(settings, uncompressed) for name, settings in groups.items()}
         process = measure_device_process(run.bundle_folder)
-        findings = Findings(uncompressed, groups, crossings, cloud, process, tuple(PIXEL_STRATEGIES))
+        findings = Findings(uncompressed, groups, crossings, cloud, process, strategies_with(tuned=True))
         notes.append(f"Scenes with seeds from {run.plan.seed_start}; pixel settings chosen on other seeds.")
         notes.append(_work_note(cloud))
         if uncompressed.questions(ALL) < FEW_QUESTIONS:
@@ -193,10 +195,11 @@ def _candidates(bench: Bench, plan: ReferencePlan, tuning: Sequence[Item], progr
     cut = {kind: plan.latent_budgets.get(kind, ()) for kind in kinds}  # none for a kind whose prefixes are no rates
     budgets = [Candidate(kind, {BUDGET_KNOB: budget}) for kind in kinds for budget in cut[kind]]
     fixed = [Candidate(name, setting) for name, settings in plan.fixed_settings.items() for setting in settings]
-    names = [name for name in plan.swept if name in kinds or name not in CODECS.names()]
+    runnable = strategies_for(kinds)
+    names = [name for name in plan.swept if name in runnable]
     swept = [Candidate(name, setting) for name in names for setting in STRATEGIES.load(name)().settings()]
     if bench.bundle.local_model_path is None:
-        fixed = [c for c in fixed if c.strategy != LOCAL]
+        fixed = [c for c in fixed if kind_of(c.strategy) is not Kind.LOCAL]
     return [*budgets, *tuned_candidates(bench, plan, tuning, progress), *swept, *fixed]
 
 

@@ -20,13 +20,12 @@ from heliograph.bench.tasks import DESCRIPTION, Item
 from heliograph.bench.timing import processor_s
 from heliograph.bench.tools import Bench, Encoding
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Setting, Strategy, label
+from heliograph.strategies.base import Kind, Setting, Strategy, label
 from heliograph.types import Answer, EncodedImage, VisualTokens
 
 CHUNK_PHOTOS = 16
 SHORT_ANSWER_TOKENS = 12
 LONG_ANSWER_TOKENS = 96
-LOCAL = "local"
 BUDGET_KNOB = "max_bytes"
 UNCOMPRESSED = "uncompressed"
 
@@ -177,7 +176,7 @@ class Runner:
         wanted: list[list[Answer]],
     ) -> None:
         candidate = outcome.candidate
-        if candidate.strategy == LOCAL:
+        if self._strategies[candidate.strategy].kind is Kind.LOCAL:
             self._run_local(outcome, chunk, wanted)
             return
         restored: list[Any] = []

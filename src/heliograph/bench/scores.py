@@ -12,11 +12,10 @@ from heliograph.bench.definitions import Link, tasks
 from heliograph.bench.exchange_model import Times, Work, exchange_times
 from heliograph.bench.metrics import ALL, b99, cost_at
 from heliograph.bench.results import Row
-from heliograph.bench.runner import LOCAL, Outcome, PhotoOutcome
+from heliograph.bench.runner import Outcome, PhotoOutcome
 from heliograph.bench.stats import DoubleArray, Interval, percentile_interval, resampling_weights
-
-EMBEDDED = frozenset({"klt", "meta"})
-"""Strategies whose prefixes the cloud can answer from."""
+from heliograph.strategies.base import Kind
+from heliograph.strategies.selection import LOCAL, strategy_class
 
 
 @dataclass(frozen=True)
@@ -137,24 +136,21 @@ class CloudWork:
     opening_bytes: float = 0.0
 
 
-TOKEN_STRATEGIES = frozenset({"klt", "meta", "int8", "int4", "pq", "downsample", "random-drop"})
-
-
 def modelled_times(outcome: Outcome, link: Link, cloud: CloudWork) -> TimeMeans | None:
     """Mean times over the sampled questions; None where nothing was sampled."""
     if outcome.candidate.strategy == LOCAL:
         return _local_times(outcome)
     if not outcome.messages:
         return None
-    strategy = outcome.candidate.strategy
-    answer_ms = cloud.tokens_ms if strategy in TOKEN_STRATEGIES else cloud.picture_ms
+    strategy = strategy_class(outcome.candidate.strategy)
+    answer_ms = cloud.tokens_ms if strategy.kind is Kind.TOKENS else cloud.picture_ms
     profile = link.profile
     times: list[Times] = []
     wire: list[float] = []
     for image_id, messages in outcome.messages.items():
         photo = outcome.photos[image_id]
         work = Work(photo.encode_ms / 1000, photo.decode_ms / 1000, answer_ms / 1000, cloud.verify_ms / 1000)
-        times.append(exchange_times(messages, work, profile, embedded=strategy in EMBEDDED))
+        times.append(exchange_times(messages, work, profile, embedded=strategy.embedded))
         wire.append(messages.exchange_bytes + messages.greeting + cloud.opening_bytes)
     draft, final = [1000 * t.draft_s for t in times], [1000 * t.final_s for t in times]
     return TimeMeans(

@@ -29,6 +29,7 @@ from heliograph.errors import CodecNotFittedError, DataMissingError, FileUnreada
 from heliograph.reading.json_values import read_json_object
 from heliograph.reasons import FileFault
 from heliograph.strategies.pictures import MAX_PICTURE_SIDE
+from heliograph.strategies.selection import strategies_with, strategy_class
 from heliograph.training.framing import FramedEncoder, frames_of
 from heliograph.training.photo_sources import photo_files, readable_photo
 from heliograph.types import Reporter, VisualTokens
@@ -38,7 +39,6 @@ from heliograph.vlm.contract import TorchModel
 LINKS_MBIT = (0.25, 1.0, 10.0)
 ERRORS = (0.5, 0.3, 0.2, 0.1)
 _MAX_RESULT_BYTES = 16 << 20
-_PICTURES = {"jpeg": 75, "webp": 75, "avif": 60}
 _RAW = {"float32": 4, "float16": 2, "int8": 1}
 _OWN_WEIGHTS = "the checkpoint's"
 _LEAST_FITTED = 8
@@ -208,7 +208,8 @@ def _bytes_at(codec: Codec, tokens: VisualTokens) -> list[float | None]:
 def _picture_rows(photos: Sequence[Image.Image], read: Sequence[int]) -> list[SizeRow]:
     device = Device(None)
     rows = []
-    for name, quality in _PICTURES.items():
+    for name in strategies_with(tuned=True):
+        quality = strategy_class(name).default_setting["quality"]
         for size_name, sides in (
             ("input size", [_side(*one) for one in zip(photos, read, strict=True)]),
             ("full size", None),

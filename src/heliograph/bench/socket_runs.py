@@ -16,7 +16,7 @@ from heliograph.bench.definitions import Link, ReferencePlan, standard_links
 from heliograph.bench.metrics import ALL, B99_SHARE, agrees, score
 from heliograph.bench.progress import Progress
 from heliograph.bench.results import Row
-from heliograph.bench.runner import LOCAL, SHORT_ANSWER_TOKENS
+from heliograph.bench.runner import SHORT_ANSWER_TOKENS
 from heliograph.bench.scores import Scores
 from heliograph.bench.stats import Interval, clustered_mean_interval
 from heliograph.bench.tasks import Item
@@ -25,6 +25,7 @@ from heliograph.edge.client import DeviceClient
 from heliograph.edge.report import AskReport
 from heliograph.question import FIXED, NO_LIMIT, Question
 from heliograph.strategies.base import Setting, label
+from heliograph.strategies.selection import LOCAL
 from heliograph.transport.base import Connection
 from heliograph.transport.shaped import open_shaped
 from heliograph.transport.websocket_client import open_websocket

@@ -14,21 +14,20 @@ from heliograph.bench.runner import Candidate, Runner
 from heliograph.bench.scores import Scores
 from heliograph.bench.tasks import Item
 from heliograph.bench.tools import Bench
-
-PIXEL_STRATEGIES = ("jpeg", "webp", "avif")
+from heliograph.strategies.selection import strategies_with
 
 
 def tuned_candidates(bench: Bench, plan: ReferencePlan, items: Sequence[Item], progress: Progress) -> list[Candidate]:
     """The settings of every pixel codec that survive the tuning photos, cheapest first."""
     swept = [
         Candidate(strategy, {"size": size, "quality": quality})
-        for strategy in PIXEL_STRATEGIES
+        for strategy in strategies_with(tuned=True)
         for size in plan.pixel_sizes
         for quality in plan.pixel_qualities
     ]
     outcomes = Runner(bench, swept).run(items, len(items), progress, "tuning pixel codecs")
     kept: list[Candidate] = []
-    for strategy in PIXEL_STRATEGIES:
+    for strategy in strategies_with(tuned=True):
         found = [Scores(o, [i.image_id for i in items]) for o in outcomes if o.candidate.strategy == strategy]
         points = [(s.payload.value, s.accuracy().value) for s in found]
         chosen = near_frontier(points)

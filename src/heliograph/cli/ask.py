@@ -15,6 +15,7 @@ from heliograph.cli.photo_options import add_photo_options, choose_setting, open
 from heliograph.cli.planning import add_planning_options, ask_by_plan, is_planned, plan_data
 from heliograph.cli.stopping import add_length_option, add_stop_options, question_from
 from heliograph.cli.text import answer_text, byte_count, milliseconds
+from heliograph.cli.trace_options import DEVICE, add_trace_options, trace_sink
 from heliograph.config import SERVER_VARIABLE, default_server
 from heliograph.question import DEFAULT_TIMEOUT_S, Question
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from heliograph.edge.device import Device
     from heliograph.edge.report import AskReport
     from heliograph.strategies.base import Setting
+    from heliograph.tracing.table import TraceSink
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,30 +52,32 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"for everything together (default: {DEFAULT_TIMEOUT_S:g})",
     )
     add_length_option(parser)
+    add_trace_options(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    with photo_named(arguments.photo):
-        return _run_planned(arguments) if is_planned(arguments) else _run_told(arguments)
+    run = _run_planned if is_planned(arguments) else _run_told
+    with photo_named(arguments.photo), trace_sink(arguments, DEVICE) as trace:
+        return run(arguments, trace)
 
 
-def _run_told(arguments: argparse.Namespace) -> int:
+def _run_told(arguments: argparse.Namespace, trace: TraceSink | None) -> int:
     question = question_from(arguments)
     strategy, device = open_device(arguments.bundle, arguments.strategy)
     setting = choose_setting(arguments, strategy, device)
     with DraftDisplay(quiet=arguments.json) as display:
-        report = asyncio.run(_ask(arguments, device, question, (strategy.name, setting), display))
+        report = asyncio.run(_ask(arguments, device, question, (strategy.name, setting), display, trace))
     for_people = answer_text(report.answer, report.photo_seen)
     _note_report(arguments, report)
     say(arguments, for_people, report_data(report))
     return EXIT_DONE
 
 
-def _run_planned(arguments: argparse.Namespace) -> int:
+def _run_planned(arguments: argparse.Namespace, trace: TraceSink | None) -> int:
     _, device = open_device(arguments.bundle, arguments.strategy)
     with DraftDisplay(quiet=arguments.json) as display:
         opener, token = opener_of(arguments)
-        planned = asyncio.run(ask_by_plan(arguments, device, opener, token, display.on_draft))
+        planned = asyncio.run(ask_by_plan(arguments, device, opener, token, display.on_draft, trace))
     for line in planned.decisions[1:] if arguments.explain else ():
         note(arguments, line)
     _note_report(arguments, planned.report)
@@ -94,11 +98,14 @@ async def _ask(
     question: Question,
     chosen: tuple[str, Setting],
     display: DraftDisplay,
+    trace: TraceSink | None,
 ) -> AskReport:
     from heliograph.edge.client import DeviceClient
 
     opener, token = opener_of(arguments)
-    async with DeviceClient(opener, device, token, key=first_key(arguments), on_retry=retry_notes(arguments)) as client:
+    async with DeviceClient(
+        opener, device, token, key=first_key(arguments), on_retry=retry_notes(arguments), trace=trace
+    ) as client:
         return await client.ask(
             arguments.photo,
             question,
@@ -148,6 +155,7 @@ COMMAND = Command(
         'heliograph ask photo.jpg "how many stars?" --link 20kbit,200ms --budget 96',
         'heliograph ask photo.jpg "which color is the heart?" --strategy webp --setting size=96,quality=40 --json',
         'heliograph ask photo.jpg "describe the picture." --strategy local',
+        'heliograph ask photo.jpg "what is on the sign?" --trace device.trace',
         'heliograph ask photo.jpg "what does the small sign say?" --quality 0.95 --deadline 2s --explain',
     ),
 )

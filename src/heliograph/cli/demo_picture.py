@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliograph.errors import OutputUnwritableError
-from heliograph.registry import CODECS
+from heliograph.strategies.selection import strategy_class
 
 if TYPE_CHECKING:
     from heliograph.cli.demo_show import Row
@@ -50,7 +50,7 @@ def _scatter(axes: Any, rows: Sequence[Row]) -> None:
 
     wanted = {row.answer for row in rows if row.strategy == _UNCOMPRESSED}
     for number, row in enumerate(sorted(rows, key=lambda one: one.wire_bytes)):
-        ours, same = row.strategy in CODECS.names(), not wanted or row.answer in wanted
+        ours, same = strategy_class(row.strategy).codec != "", not wanted or row.answer in wanted
         colour = _OURS if ours else _OTHERS
         axes.scatter(
             row.wire_bytes,

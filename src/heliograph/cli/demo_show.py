@@ -12,8 +12,8 @@ from heliograph.edge.client import DeviceClient
 from heliograph.edge.report import AskReport, Draft
 from heliograph.errors import HeliographError
 from heliograph.question import FIXED, NO_LIMIT, Question
-from heliograph.registry import CODECS, STRATEGIES
-from heliograph.strategies.base import Setting, label
+from heliograph.strategies.base import Kind, Setting, label
+from heliograph.strategies.selection import strategies_for, strategies_with, strategy_class
 
 if TYPE_CHECKING:
     from heliograph.edge.device import Device
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 CUTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """Payload bytes at which the stream is cut to see what the cloud makes of so little."""
 
-_PICTURES = ("jpeg", "webp", "avif")
 _SMALL_QUALITY = 50
 
 
@@ -53,8 +52,8 @@ class Row:
     @property
     def label(self) -> str:
         """``webp size=128,quality=50``; pictures are never without their knobs, others only at their default."""
-        default = label(STRATEGIES.load(self.strategy).default_setting)
-        plain = self.setting == default and self.strategy not in _PICTURES
+        strategy = strategy_class(self.strategy)
+        plain = self.setting == label(strategy.default_setting) and not strategy.tuned
         return self.strategy if plain else f"{self.strategy} {self.setting}"
 
 
@@ -77,7 +76,8 @@ class Show:
 
     async def warm_up(self) -> None:
         """One unmeasured exchange of each kind, so that loading engines is not counted as anybody's time."""
-        for strategy in (self.device.preferred_strategy, "jpeg", "local"):
+        pictures, own = strategies_with(tuned=True), strategies_with(kind=Kind.LOCAL)
+        for strategy in (self.device.preferred_strategy, pictures[0], own[0]):
             try:
                 async with self._client(shaped=False) as client:
                     await self._ask(client, strategy, {})
@@ -157,10 +157,9 @@ def demo_settings(input_size: int, codec_kinds: Sequence[str]) -> list[tuple[str
     Codecs that the bundle does not hold are passed over.
     """
     chosen: list[tuple[str, Setting]] = []
-    for name in STRATEGIES.names():
-        if name in CODECS.names() and name not in codec_kinds:
-            continue
-        chosen.append((name, dict(STRATEGIES.load(name).default_setting)))
-        if name in _PICTURES:
+    for name in strategies_for(codec_kinds):
+        strategy = strategy_class(name)
+        chosen.append((name, dict(strategy.default_setting)))
+        if strategy.tuned:
             chosen.append((name, {"size": input_size, "quality": _SMALL_QUALITY}))
     return chosen

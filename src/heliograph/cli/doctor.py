@@ -22,6 +22,7 @@ from heliograph.cli.text import printable, table
 from heliograph.config import DEFAULT_HOST, DEFAULT_PORT
 from heliograph.edge.processor import encoder_profile, this_processor, unsuited
 from heliograph.errors import HeliographError
+from heliograph.registry import OPEN
 
 if TYPE_CHECKING:
     from heliograph.codec.bundle import Bundle
@@ -108,6 +109,7 @@ def all_checks(bundle_folder: Path | None, port_number: int) -> Iterator[Check]:
     yield check_encoder(bundle_folder)
     yield check_images()
     yield check_port(port_number)
+    yield from check_plug_ins()
     for name in _DATA_FOLDERS:
         yield check_data(name)
 
@@ -231,6 +233,14 @@ def check_port(number: int) -> Check:
             why = "in use; a server may be running" if error.errno == errno.EADDRINUSE else "cannot be bound"
             return Check(f"port {number}", ABSENT, False, why)
     return Check(f"port {number}", OK, False, "free")
+
+
+def check_plug_ins() -> Iterator[Check]:
+    """What other packages have added, and what is wrong with it."""
+    for registry in OPEN:
+        for one, fault in registry.faults():
+            origin = one.package or "registered by this program"
+            yield Check(f"{registry.kind} {one.name}", BROKEN if fault else OK, False, fault or origin)
 
 
 def check_data(name: str) -> Check:

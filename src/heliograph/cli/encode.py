@@ -20,11 +20,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.strategy == "local":
-        raise UsageError().noted("--strategy local sends nothing, so there is nothing to store: choose another one.")
     from heliograph.codec.container import write_stream
     from heliograph.edge.photo import read_photo
-    from heliograph.strategies.base import label
+    from heliograph.strategies.base import Kind, label
+    from heliograph.strategies.selection import kind_of
+
+    named = arguments.strategy
+    if named is not None and kind_of(named) is Kind.LOCAL:
+        raise UsageError().noted(f"--strategy {named} sends nothing, so there is nothing to store: choose another one.")
 
     key = first_key(arguments)
     strategy, device = open_device(arguments.bundle, arguments.strategy)

@@ -40,11 +40,11 @@ def opener_of(arguments: argparse.Namespace) -> tuple[Callable[[], Awaitable[Con
         UsageError: an address that is none, a certificate without its key, or one for a server without TLS.
     """
     from heliograph.transport.links import parse_link
-    from heliograph.transport.opening_errors import check_address
+    from heliograph.transport.opening import check_transport
 
     link = parse_link(arguments.link) if arguments.link else None
     token = read_access_tokens(arguments.token_file)[0] if arguments.token_file else ""
-    check_address(arguments.server)
+    check_transport(arguments.server)
     needs(arguments, "--tls-client-cert", "--tls-client-key")
     needs(arguments, "--tls-client-key", "--tls-client-cert")
     context = tls_context(arguments.tls_ca, arguments.tls_client_cert, arguments.tls_client_key)
@@ -61,7 +61,7 @@ def opener_of(arguments: argparse.Namespace) -> tuple[Callable[[], Awaitable[Con
 
 
 def retry_notes(arguments: argparse.Namespace) -> Callable[[HeliographError], None]:
-    """What says on standard error why a connection is tried again: every reason once, so that a deadline of minutes is
+    """What says on standard error why a connection is tried again: every reason once, so that a timeout of minutes is
     not spent in silence on a set-up that cannot work."""
     known: set[str] = set()
 
@@ -133,16 +133,16 @@ def connection_opener(
     """What :class:`heliograph.edge.client.DeviceClient` opens its connection with.
 
     Args:
-        server: ``ws://`` or ``wss://`` address.
+        server: address; its scheme names the transport.
         token: access token, empty for none.
         context: for ``wss``.
         link: rate and delay to imitate; None for the network as it is.
     """
+    from heliograph.transport.opening import open_connection
     from heliograph.transport.shaped import open_shaped
-    from heliograph.transport.websocket_client import open_websocket
 
     async def on_the_network() -> Connection:
-        return await open_websocket(server, token, context if _is_encrypted(server) else None)
+        return await open_connection(server, token, context if _is_encrypted(server) else None)
 
     async def opener() -> Connection:
         return await on_the_network() if link is None else await open_shaped(on_the_network, link)

@@ -19,8 +19,9 @@ from heliograph.question import NO_REGION
 if TYPE_CHECKING:
     from heliograph.controllers.planner import Candidate, Plan
     from heliograph.edge.device import Device
-    from heliograph.edge.planned import PlannedReport
+    from heliograph.edge.planned_report import PlannedReport
     from heliograph.edge.report import Draft
+    from heliograph.tracing.table import TraceSink
     from heliograph.transport.base import Connection
 
 DEFAULT_QUALITY = 0.95
@@ -88,6 +89,7 @@ async def ask_by_plan(
     opener: Callable[[], Awaitable[Connection]],
     token: str,
     on_draft: Callable[[Draft], None],
+    trace: TraceSink | None = None,
 ) -> PlannedReport:
     """The question of the command line, planned; with --explain every plan is shown before it is carried out.
 
@@ -100,7 +102,7 @@ async def ask_by_plan(
     goal = Goal(DEFAULT_QUALITY if arguments.quality is None else arguments.quality, arguments.deadline)
     only = None if arguments.strategy is None else frozenset({arguments.strategy})
     async with PlannedClient(
-        opener, device, token, only=only, key=first_key(arguments), on_retry=retry_notes(arguments)
+        opener, device, token, only=only, key=first_key(arguments), on_retry=retry_notes(arguments), trace=trace
     ) as client:
         return await client.ask(
             arguments.photo,
@@ -116,7 +118,7 @@ def explanation(plan: Plan) -> str:
     """A plan for people: what it rests on, the best way of every strategy, and what was decided."""
     from heliograph.controllers.planner import duration_text
 
-    limit = "" if plan.goal.deadline_s is None else f" within {duration_text(plan.goal.deadline_s)}"
+    limit = "" if plan.goal.answer_within_s is None else f" within {duration_text(plan.goal.answer_within_s)}"
     head = [f"plan for {plan.goal.quality:.0%}{limit}", *(f"  {line}" for line in plan.notes)]
     shown = representatives(plan)
     columns = ("way", "quality", "bytes", "open", "encode", "send", "travel", "cloud", "total", "")

@@ -12,6 +12,7 @@ from heliograph.cli.key_option import add_key_option, warn_of_exposed_key
 from heliograph.cli.limit_options import add_limit_options, chosen_limits
 from heliograph.cli.photo_options import add_bundle_option
 from heliograph.cli.text import printable
+from heliograph.cli.trace_options import CLOUD, add_trace_options, trace_sink
 from heliograph.config import DEFAULT_HOST, DEFAULT_PORT, MODEL_VARIABLE, default_model
 
 
@@ -50,6 +51,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "with TLS any name)",
     )
     add_limit_options(parser)
+    add_trace_options(parser)
 
 
 def add_model_option(parser: argparse.ArgumentParser) -> None:
@@ -78,22 +80,24 @@ def _run(arguments: argparse.Namespace) -> int:
         print(json.dumps(facts) if arguments.json else ready, flush=True)
 
     warn_of_exposed_key(arguments)
-    run_server(
-        arguments.host,
-        arguments.port,
-        arguments.model,
-        arguments.bundle,
-        arguments.token_file,
-        arguments.tls_cert,
-        arguments.tls_key,
-        tls_client_ca=arguments.tls_client_ca,
-        origins=arguments.allow_origin,
-        hosts=arguments.allow_host,
-        on_ready=on_ready,
-        on_warning=warn,
-        limits=chosen_limits(arguments),
-        key_file=arguments.key_file,
-    )
+    with trace_sink(arguments, CLOUD) as trace:
+        run_server(
+            arguments.host,
+            arguments.port,
+            arguments.model,
+            arguments.bundle,
+            arguments.token_file,
+            arguments.tls_cert,
+            arguments.tls_key,
+            tls_client_ca=arguments.tls_client_ca,
+            origins=arguments.allow_origin,
+            hosts=arguments.allow_host,
+            on_ready=on_ready,
+            on_warning=warn,
+            limits=chosen_limits(arguments),
+            key_file=arguments.key_file,
+            trace=trace,
+        )
     return EXIT_DONE
 
 
@@ -109,5 +113,6 @@ COMMAND = Command(
         "heliograph serve --host 0.0.0.0 --token-file tokens.txt --tls-cert cert.pem --tls-key key.pem",
         "heliograph serve --allow-host cloud.local --max-sessions 200 --idle-timeout 60",
         "heliograph serve --vlm path/to/checkpoint --codec codec",
+        "heliograph serve --trace cloud.trace --trace-without-content",
     ),
 )

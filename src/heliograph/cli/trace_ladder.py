@@ -87,17 +87,23 @@ def _arrow(merged: Merged, step: Step, whole: bool) -> Arrow:
     return Arrow(step, 1, payload_bytes, left, came, arrived_ms, lost)
 
 
+def start_of(merged: Merged) -> float:
+    """When the first event was, in ms; what came before is the program's loading."""
+    return min((step.time_ms for step in merged.steps), default=0.0)
+
+
 def ladder(merged: Merged) -> str:
-    """The whole picture."""
+    """The whole picture; times count from the first event."""
+    start_ms = start_of(merged)
     head = f"{'ms':>{_TIME}} {'device':<{_SIDE}} {'link':^{_LINK + 2}} cloud"
     rule = f"{'':->{_TIME}} {'':-<{_SIDE}} {'':-<{_LINK + 2}} {'':-<{_SIDE}}"
     lines = [head, rule]
     for item in arrows_and_events(merged):
-        lines += _arrow_lines(item) if isinstance(item, Arrow) else _event_lines(item)
+        lines += _arrow_lines(item, start_ms) if isinstance(item, Arrow) else _event_lines(item, start_ms)
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _arrow_lines(arrow: Arrow) -> Iterator[str]:
+def _arrow_lines(arrow: Arrow, start_ms: float) -> Iterator[str]:
     leaving, coming = frame_notes(arrow.step.event.data)
     up = arrow.step.direction == UP
     device, cloud = (leaving, coming) if up else (coming, leaving)
@@ -105,7 +111,7 @@ def _arrow_lines(arrow: Arrow) -> Iterator[str]:
         device, cloud = ("", cloud) if up else (device, "")
     if not arrow.came:
         device, cloud = (device, "") if up else ("", cloud)
-    yield from _lines(arrow.step.time_ms, device, _drawn(arrow), cloud)
+    yield from _lines(arrow.step.time_ms - start_ms, device, _drawn(arrow), cloud)
 
 
 def _drawn(arrow: Arrow) -> str:
@@ -133,11 +139,11 @@ def _drawn(arrow: Arrow) -> str:
     return f"{'├' if starts else '│'}{body}{'┤' if ends else '│'}"
 
 
-def _event_lines(step: Step) -> Iterator[str]:
+def _event_lines(step: Step, start_ms: float) -> Iterator[str]:
     text = event_text(step.event.name, step.event.data)
     indent = _INDENT if step.event.name in DECISIONS else ""
     device, cloud = (text, "") if step.side == DEVICE else ("", text)
-    yield from _lines(step.time_ms, device, f"│{' ' * _LINK}│", cloud, indent)
+    yield from _lines(step.time_ms - start_ms, device, f"│{' ' * _LINK}│", cloud, indent)
 
 
 def _lines(time_ms: float, device: str, link: str, cloud: str, indent: str = "") -> Iterator[str]:

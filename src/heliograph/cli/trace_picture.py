@@ -5,10 +5,11 @@ A frame's line leaves when it was queued and ends when the other end had read it
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from heliograph.cli.trace_ladder import Arrow, arrows_and_events
+from heliograph.cli.trace_ladder import Arrow, arrows_and_events, start_of
 from heliograph.cli.trace_words import DECISIONS, event_text
 from heliograph.errors import MissingExtraError, OutputUnwritableError, UsageError
 from heliograph.tracing.exchanges import FRAME_EVENTS
@@ -50,6 +51,7 @@ def draw(merged: Merged, path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError as missing:
         raise MissingExtraError("bench") from missing
+    merged = _from_zero(merged)
     items = arrows_and_events(merged)
     height = min(max(_LEAST_INCHES, _ROW_INCHES * min(len(items), _MOST_NOTES)), _MOST_INCHES)
     figure = Figure(figsize=(12, height), layout="constrained")
@@ -61,6 +63,11 @@ def draw(merged: Merged, path: Path) -> None:
         figure.savefig(path, dpi=130, metadata={"Software": None} if path.suffix.lower() == ".png" else {"Date": None})
     except OSError as error:
         raise OutputUnwritableError from error
+
+
+def _from_zero(merged: Merged) -> Merged:
+    start_ms = start_of(merged)
+    return replace(merged, steps=tuple(replace(step, time_ms=step.time_ms - start_ms) for step in merged.steps))
 
 
 def _draw_rungs(axes: Any, merged: Merged, items: list[Arrow | Step]) -> None:

@@ -9,7 +9,14 @@ from heliograph.cli.text import milliseconds, printable
 
 Data = Mapping[str, Any]
 
-DECISIONS = ("controller:decided", "device:stop_expected", "device:budget_reached", "plan:made", "plan:outcome")
+DECISIONS = (
+    "controller:decided",
+    "device:stop_expected",
+    "device:budget",
+    "plan:made",
+    "plan:failed",
+    "question:changed",
+)
 """Drawn indented under what they decide on."""
 
 
@@ -67,8 +74,8 @@ def _how(data: Data) -> str:
         parts[-1:] = [f"{' '.join(parts[-1:])} {data['target']}".strip()]
     if data.get("budget_bytes") is not None:
         parts.append(f"{data['budget_bytes']} B at most")
-    if data.get("deadline_ms") is not None:
-        parts.append(f"within {_ms(data, 'deadline_ms')}")
+    if data.get("answer_within_ms") is not None:
+        parts.append(f"within {_ms(data, 'answer_within_ms')}")
     if data.get("region") not in (None, "never"):
         parts.append(f"region {printable(str(data['region']))}")
     return ", ".join(parts)
@@ -97,7 +104,8 @@ def _expected(data: Data) -> str:
 
 
 def _budget(data: Data) -> str:
-    return f"stops at {_whole(data, 'payload_bytes')} B of a budget of {_whole(data, 'budget_bytes')} B"
+    place = f"{_whole(data, 'segments')} of {_plural(data.get('total_segments'), 'segment')}"
+    return f"has room for {place} in {_whole(data, 'budget_bytes')} B"
 
 
 def _planned(data: Data) -> str:
@@ -105,7 +113,7 @@ def _planned(data: Data) -> str:
     return found + f"{_whole(data, 'payload_bytes')} B ({printable(str(data.get('reason')))})"
 
 
-def _outcome(data: Data) -> str:
+def _plan_failed(data: Data) -> str:
     return printable(str(data.get("reason")))
 
 
@@ -125,11 +133,13 @@ def _retry(data: Data) -> str:
 
 def _decided(data: Data) -> str:
     decision = printable(str(data.get("decision")))
-    if data.get("segments") is not None:
-        decision += f" {data['segments']}"
+    if data.get("more") is not None:
+        decision += f" {data['more']}"
     if data.get("take_draft"):
         decision += " (the draft)"
     parts = [f"{_whole(data, 'received_bytes')} B"]
+    if data.get("chance") is not None:
+        parts.append(f"chance {_number(data, 'chance', '.3f')} of {_number(data, 'chance_wanted', '.3f')}")
     if data.get("retained_energy") is not None:
         parts.append(f"energy {_number(data, 'retained_energy', '.3f')}")
     if data.get("confidence") is not None:
@@ -139,9 +149,11 @@ def _decided(data: Data) -> str:
             parts.append(f"{words} {_share(data, name)}")
     if data.get("image_finished"):
         parts.append("photo whole")
-    if data.get("reason") is not None:
-        parts.append(printable(str(data["reason"])))
     return f"{printable(str(data.get('controller')))}: {decision} ({', '.join(parts)})"
+
+
+def _changed(data: Data) -> str:
+    return f"question {_whole(data, 'question_id')}: {printable(str(data.get('state')))}"
 
 
 def _job_started(data: Data) -> str:
@@ -175,10 +187,11 @@ _WORDS: dict[str, Callable[[Data], str]] = {
     "question:failed": _failed,
     "photo:encoded": _encoded,
     "device:stop_expected": _expected,
-    "device:budget_reached": _budget,
+    "device:budget": _budget,
     "plan:made": _planned,
-    "plan:outcome": _outcome,
+    "plan:failed": _plan_failed,
     "controller:decided": _decided,
+    "question:changed": _changed,
     "model:job_started": _job_started,
     "model:job_ended": _job_ended,
     "memory:photo_dropped": lambda data: f"photo {_whole(data, 'image_id')} held for long enough: dropped",

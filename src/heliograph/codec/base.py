@@ -24,6 +24,9 @@ class Codec(Protocol):
     files: ClassVar[tuple[str, ...]]
     """Names of the files that ``save`` writes; no two kinds share one."""
 
+    learned: ClassVar[bool]
+    """Trained, so that a bundle that holds it and a closed form prefers it."""
+
     @property
     def hidden_size(self) -> int:
         """D of the tokens that it was made for."""

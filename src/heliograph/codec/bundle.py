@@ -60,7 +60,6 @@ MEASURED = (CALIBRATION, CURVES, REGION)
 """Files with what was measured of a model and its codecs: they go where the codecs go; both ends may differ in them."""
 CARD = "README.md"
 
-_LEARNED = "meta"
 _MAX_MANIFEST_BYTES = 1 << 20
 _MAX_PREPROCESSING_BYTES = 1 << 20
 _MAX_FILE_BYTES = 1 << 34
@@ -206,7 +205,8 @@ class Bundle:
     @property
     def preferred_codec(self) -> str:
         """The kind that strategies take where none is named: the learned codec, else the first one."""
-        return _LEARNED if _LEARNED in self.codec_kinds else self.codec_kinds[0]
+        known = (kind for kind in self.codec_kinds if kind in CODECS.names())
+        return next((kind for kind in known if CODECS.load(kind).learned), self.codec_kinds[0])
 
     @property
     def codecs(self) -> dict[str, Codec]:

@@ -242,9 +242,18 @@ class Calibration:
             UnknownNameError: no such confidence.
             UsageError: ``quality`` is not within 0 to 1.
         """
+        chance, wanted = self.weighed(name, signals, quality)
+        return chance >= wanted
+
+    def weighed(self, name: str, signals: Signals, quality: float) -> tuple[float, float]:
+        """The chance that :meth:`enough` goes by, and the one from which on it is enough.
+
+        Raises:
+            UnknownNameError, UsageError: as there.
+        """
         if not self.settled:
-            return self.probability(name, signals) >= self.threshold(name, quality)
-        return _chance(self.settled, name, signals) >= _threshold(self.settled_thresholds, name, quality)
+            return self.probability(name, signals), self.threshold(name, quality)
+        return _chance(self.settled, name, signals), _threshold(self.settled_thresholds, name, quality)
 
     def threshold(self, name: str, quality: float) -> float:
         """The ``probability`` to stop at, so that a share ``quality`` of all answers agrees.

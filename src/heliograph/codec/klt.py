@@ -116,6 +116,7 @@ class KltCodec:
     """
 
     kind: ClassVar[str] = "klt"
+    learned: ClassVar[bool] = False
     files: ClassVar[tuple[str, ...]] = file_names(_STEM)
 
     def __init__(

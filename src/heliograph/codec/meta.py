@@ -94,6 +94,7 @@ class MetaCodec:
     """
 
     kind: ClassVar[str] = "meta"
+    learned: ClassVar[bool] = True
     files: ClassVar[tuple[str, ...]] = (*file_names(_STEM), *_NETWORKS)
 
     def __init__(self, tables: MetaTables, folder: Path) -> None:

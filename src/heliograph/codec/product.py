@@ -102,6 +102,7 @@ class ProductCodec:
     """
 
     kind: ClassVar[str] = "pq"
+    learned: ClassVar[bool] = False
     files: ClassVar[tuple[str, ...]] = file_names(_STEM)
 
     def __init__(self, tables: ProductTables) -> None:

@@ -89,10 +89,15 @@ class Controller(ABC):
     Attributes:
         name: registry name, also the key of its pinned wire id.
         asks: the device sends a chunk and waits for MORE.
+        judges_answers: by more than the codec tells, so that only the cloud can know when it has enough.
+        wire_id: of a plug-in, its number in QUESTION frames, 12 to 15; those of Heliograph's own are in
+            :mod:`heliograph.protocol.wire_ids`.
     """
 
     name: ClassVar[str]
     asks: ClassVar[bool] = False
+    judges_answers: ClassVar[bool] = False
+    wire_id: ClassVar[int | None] = None
 
     @classmethod
     @abstractmethod

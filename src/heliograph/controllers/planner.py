@@ -4,10 +4,10 @@ One drawing of a plan::
 
     curves (calibrated) --+
     link, device, cloud --+--> every way: expected quality, expected time --rule--> chosen way, and why not the others
-    quality, deadline ----+
+    quality, time --------+
 
-The rule: among the ways that reach the quality within the deadline the quickest to the final answer; where none reaches
-it, the best quality within the deadline; where none meets the deadline, the quickest. Expected times are pessimistic:
+The rule: among the ways that reach the quality in time the quickest to the final answer; where none reaches it, the
+best quality in time; where none is in time, the quickest. Expected times are pessimistic:
 the rate is a low quantile of what was seen (:mod:`heliograph.edge.link_estimate`). Pure: no clock, no socket.
 """
 
@@ -18,11 +18,10 @@ from dataclasses import dataclass, field, replace
 
 from heliograph.controllers.curves import Curve, Curves, Point, way_name
 from heliograph.errors import UsageError
-from heliograph.strategies.base import Setting
-from heliograph.strategies.selection import needs_bundle
+from heliograph.strategies.base import Kind, Setting
+from heliograph.strategies.selection import kind_of
 
-LOCAL = "local"
-LONGEST_DEADLINE_S = 86_400.0
+LONGEST_ANSWER_WITHIN_S = 86_400.0
 
 QUESTION_BYTES = 72
 """QUESTION with a short text, websocket framing included."""
@@ -43,19 +42,19 @@ class Goal:
 
     Attributes:
         quality: expected share of answers that equal the uncompressed path's, 0 to 1.
-        deadline_s: seconds from the question to the final answer; None for no deadline.
+        answer_within_s: seconds from the question to the final answer; None for as long as it takes.
 
     Raises:
         UsageError: outside these bounds.
     """
 
     quality: float
-    deadline_s: float | None = None
+    answer_within_s: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.quality <= 1:
             raise UsageError
-        if self.deadline_s is not None and not 0 < self.deadline_s <= LONGEST_DEADLINE_S:
+        if self.answer_within_s is not None and not 0 < self.answer_within_s <= LONGEST_ANSWER_WITHIN_S:
             raise UsageError
 
 
@@ -181,7 +180,7 @@ def make_plan(curves: Curves, situation: Situation, goal: Goal) -> Plan:
         raise UsageError
     reaching = [c for c in every if c.quality >= goal.quality - _CLOSE_S and _in_time(c, goal)]
     timely = [c for c in every if _in_time(c, goal)]
-    limit = "" if goal.deadline_s is None else f" within {duration_text(goal.deadline_s)}"
+    limit = "" if goal.answer_within_s is None else f" within {duration_text(goal.answer_within_s)}"
     if reaching:
         chosen = min(reaching, key=lambda c: (c.total_s, -c.quality))
         rule = f"{len(reaching)} of {len(every)} ways reach {goal.quality:.0%}{limit}; the quickest of them"
@@ -203,7 +202,7 @@ def candidates(curves: Curves, situation: Situation) -> list[Candidate]:
     usable = situation.strategies
     found = []
     for curve in curves.curves:
-        if curve.strategy != LOCAL and not reachable:
+        if curve.sight != Kind.LOCAL and not reachable:
             continue
         if usable is not None and not {curve.strategy, curve.crop or curve.strategy} <= usable:
             continue
@@ -227,7 +226,7 @@ def _candidate(curves: Curves, curve: Curve, point: Point, situation: Situation)
     answer_s = curves.answer_ms[curve.sight] / 1000
     common = (curve.strategy, point.setting, curve.crop, point.crop_setting, quality)
     link = situation.link
-    if curve.strategy == LOCAL or link is None:
+    if curve.sight == Kind.LOCAL or link is None:
         own_s = situation.local_answer_s
         encode_s += situation.device_factor * answer_s if own_s is None else own_s
         return Candidate(*common, 0.0, 0.0, encode_s, 0.0, 0.0, 0.0)
@@ -237,7 +236,7 @@ def _candidate(curves: Curves, curve: Curve, point: Point, situation: Situation)
     cloud_s = point.restore_ms / 1000 + answer_s
     send_s, travel_s = _crossing(link, payload + (_PHOTO_BYTES if payload else QUESTION_BYTES))
     if curve.crop:  # a first answer, the wish for a region, and the region's own crossing
-        first_s = curves.answer_ms["tokens" if needs_bundle(curve.strategy) else "picture"] / 1000
+        first_s = curves.answer_ms[kind_of(curve.strategy) or Kind.PICTURE] / 1000
         crop_send_s, crop_travel_s = _crossing(link, point.crop_bytes + _PHOTO_BYTES)
         cloud_s += first_s
         send_s += crop_send_s
@@ -256,7 +255,7 @@ def _crossing(link: LinkEstimate, payload_bytes: float) -> tuple[float, float]:
 
 
 def _in_time(candidate: Candidate, goal: Goal) -> bool:
-    return goal.deadline_s is None or candidate.total_s <= goal.deadline_s
+    return goal.answer_within_s is None or candidate.total_s <= goal.answer_within_s
 
 
 def _verdict(candidate: Candidate, chosen: Candidate, goal: Goal, reached: bool) -> str:

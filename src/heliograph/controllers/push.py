@@ -43,6 +43,7 @@ class PushController(Controller):
     confidence: str = COMBINED
     calibration: Calibration | None = None
     name: ClassVar[str] = "push"
+    judges_answers: ClassVar[bool] = True
 
     @classmethod
     def from_target(cls, target: int) -> Self:

@@ -30,6 +30,7 @@ from heliograph.edge.region import RegionSending, region_encoder
 from heliograph.edge.report import AskReport, Draft
 from heliograph.edge.resuming import DeviceSessionKeeper
 from heliograph.edge.streams import HeldPhotos, PhotoStream, completed_setting, photo_key
+from heliograph.edge.tracing import DeviceTrace
 from heliograph.edge.turn import Turn
 from heliograph.errors import (
     ConnectionLostError,
@@ -42,7 +43,9 @@ from heliograph.errors import (
 from heliograph.protocol.frames import AnswerFlag
 from heliograph.protocol.questions import as_heard
 from heliograph.question import DEFAULT_TIMEOUT_S, NO_REGION, Question
-from heliograph.strategies.base import Setting, label
+from heliograph.strategies.base import Kind, Setting, label
+from heliograph.strategies.selection import LOCAL, kind_of
+from heliograph.tracing.table import TraceSink
 from heliograph.transport.base import Connection
 from heliograph.types import EncodedImage
 
@@ -51,7 +54,6 @@ if TYPE_CHECKING:
 
     PhotoSource = Path | str | Image
 
-LOCAL = "local"
 
 _MOST_IN_VAIN = 8
 """Connections in a row that may break without a segment more in the cloud: it may be the question that breaks them."""
@@ -76,6 +78,8 @@ class DeviceClient:
         key: shared with the cloud, to authenticate question, photo and answer; empty for none.
         on_retry: called with what is wrong before every further attempt to get a connection, or room in a cloud that
             is full, but the first one.
+        trace: takes the events of this client, such as :meth:`heliograph.tracing.writing.TraceWriter.record`, one trace
+            for each client; None for no trace.
     """
 
     def __init__(
@@ -89,8 +93,10 @@ class DeviceClient:
         *,
         key: bytes = b"",
         on_retry: Callable[[HeliographError], None] | None = None,
+        trace: TraceSink | None = None,
     ) -> None:
         self._device = device
+        self._trace = None if trace is None else DeviceTrace(trace, authenticated=bool(key))
         self._clock = clock
         self._turn = asyncio.Lock()
         self._photos = HeldPhotos()
@@ -104,6 +110,7 @@ class DeviceClient:
             reconnect_s,
             key,
             on_retry,
+            self._trace,
         )
 
     async def __aenter__(self) -> Self:
@@ -174,16 +181,30 @@ class DeviceClient:
         completed = completed_setting(strategy, setting or {})
         calibration = self._device.calibration
         asked = as_heard(Question.of(question).completed(calibrated=calibration is not None))
-        side = DeviceSide(on_draft, calibration, lambda prefix: self._device.foresee(prefix, asked.text))
+        side = DeviceSide(
+            on_draft, calibration, lambda prefix: self._device.foresee(prefix, asked.text), trace=self._trace
+        )
+        asking = self._ask(photo, asked, strategy, completed, side, region_sending or RegionSending(), timeout_s)
+        return await (asking if self._trace is None else self._trace.follow(asked, strategy, asking))
+
+    async def _ask(
+        self,
+        photo: PhotoSource,
+        asked: Question,
+        strategy: str,
+        completed: Setting,
+        side: DeviceSide,
+        sending: RegionSending,
+        timeout_s: float,
+    ) -> AskReport:
         until_s = self._clock() + timeout_s
         try:
             async with asyncio.timeout(timeout_s), self._turn:
                 session = self._session
                 account = PayloadAccount(asked.byte_budget)
                 turn = Turn(self._clock, self._clock(), until_s, session.counters, session.reconnections, account)
-                if strategy == LOCAL:
+                if kind_of(strategy) is Kind.LOCAL:
                     return await self._ask_device(photo, asked, turn)
-                sending = region_sending or RegionSending()
                 try:
                     return await self._ask_cloud(photo, strategy, completed, asked, side, turn, sending)
                 except UnknownImageError:
@@ -313,6 +334,8 @@ class DeviceClient:
         opened = _opened(photo)
         encoded = self._device.encode(opened.image, strategy, setting)
         turn.encode_ms = (self._clock() - started_s) * 1e3
+        if self._trace is not None:
+            self._trace.encoded(encoded, turn.encode_ms)
         turn.photo_notes, turn.photo_changed = opened.notes, not still_shows(photo, identity)
         return encoded
 

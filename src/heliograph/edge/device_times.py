@@ -16,9 +16,10 @@ from statistics import median
 from typing import Self
 
 from heliograph.controllers.curves import Curves, way_name
-from heliograph.controllers.planner import LOCAL
 from heliograph.errors import FileUnreadableError
 from heliograph.reading.json_values import read_json_object
+from heliograph.strategies.base import Kind
+from heliograph.strategies.selection import strategies_with
 
 STATE_VARIABLE = "HELIOGRAPH_STATE"
 
@@ -28,7 +29,6 @@ _MAX_WAYS = 256
 _MAX_NAME = 200
 _MAX_FILE_BYTES = 1 << 18
 _MOST_S = 3600.0
-_CODECS = ("klt", "meta")
 """Their encoding hardly depends on where the stream is cut: one history serves all cuts."""
 
 
@@ -97,7 +97,8 @@ def state_path(bundle_hash: bytes) -> Path:
 
 def _key(name: str) -> str:
     strategy = name.partition(" ")[0]
-    return strategy if strategy in (*_CODECS, LOCAL) else name
+    one_time = {*strategies_with(embedded=True), *strategies_with(kind=Kind.LOCAL)}  # whatever the setting
+    return strategy if strategy in one_time else name
 
 
 def _read(path: Path) -> Iterator[tuple[str, float]]:

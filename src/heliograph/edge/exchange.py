@@ -15,6 +15,7 @@ from heliograph.edge.link import DeviceLink
 from heliograph.edge.report import Draft
 from heliograph.edge.stop import Foresight, chunk_end, expected_segments
 from heliograph.edge.streams import NO_LIMIT, PhotoStream, half_way
+from heliograph.edge.tracing import DeviceTrace
 from heliograph.errors import ConnectionLostError, HeliographError, PayloadTooLargeError
 from heliograph.protocol.events import (
     DraftReceived,
@@ -25,7 +26,7 @@ from heliograph.protocol.events import (
     SessionClosed,
 )
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
-from heliograph.question import PUSH, Question
+from heliograph.question import Question
 from heliograph.registry import CONTROLLERS
 from heliograph.transport.base import DEFAULT_QUEUE_BYTES
 from heliograph.types import EncodedImage
@@ -53,12 +54,14 @@ class DeviceSide:
         on_draft: called with every draft.
         calibration, foresee: what the device knows of the cloud's decision beforehand.
         crop: makes the crop that the cloud asks for; None refuses.
+        trace: is told where the device means to stop; None for nobody.
     """
 
     on_draft: Callable[[Draft], None] | None = None
     calibration: Calibration | None = None
     foresee: Foresight = lambda prefix: None
     crop: CropSource | None = None
+    trace: DeviceTrace | None = None
 
 
 class Exchange:
@@ -88,8 +91,9 @@ class Exchange:
         self._stream = stream
         self._account = account
         self._elapsed_ms = elapsed_ms
-        self._asks = CONTROLLERS.load(question.effective_controller).asks
-        judged = question.effective_controller == PUSH and question.confidence != ERROR_HEAD
+        controller = CONTROLLERS.load(question.effective_controller)
+        self._asks = controller.asks
+        judged = controller.judges_answers and question.confidence != ERROR_HEAD
         self._message_bytes = JUDGED_MESSAGE_BYTES if judged else MESSAGE_BYTES
         self._unsent_bytes = JUDGED_MESSAGE_BYTES if judged else DEFAULT_QUEUE_BYTES
         self.drafts: list[Draft] = []
@@ -153,7 +157,11 @@ class Exchange:
             raise PayloadTooLargeError
         stream.allowed = chunk_end(encoded, stream.sent) if self._asks else NO_LIMIT
         self._announce(stream, encoded)
-        await self._send_segments(stream, encoded, None if self._asks else self._expected_segments(encoded))
+        pause_at = None if self._asks else self._expected_segments(encoded)
+        if self._side.trace is not None:
+            within = self._account.segments_within(stream, encoded)
+            self._side.trace.stop_expected(stream.image_id, self._question, encoded, pause_at, within)
+        await self._send_segments(stream, encoded, pause_at)
 
     def _expected_segments(self, encoded: EncodedImage) -> int:
         return expected_segments(encoded, self._question, self._side.calibration, self._side.foresee)

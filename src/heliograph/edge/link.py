@@ -66,6 +66,11 @@ class DeviceLink:
         return self._failure is None and not self.session.closed
 
     @property
+    def failure(self) -> HeliographError | None:
+        """What ended it; None while it is usable, and where it ended in order."""
+        return self._failure
+
+    @property
     def greeted(self) -> bool:
         """True once the cloud has taken the session."""
         return self._welcome is not None

@@ -1,4 +1,4 @@
-"""Ask by plan: quality and deadline in; the device decides what to send, when to stop, and where the answer is made.
+"""Ask by plan: how good and how soon; the device decides what to send, when to stop, and where the answer is made.
 
 One question::
 
@@ -12,19 +12,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from heliograph.clock import now_s
 from heliograph.controllers.curves import CURVES_FILE, Curves, way_name
-from heliograph.controllers.planner import LOCAL, Candidate, Goal, Plan, Situation, duration_text, make_plan
+from heliograph.controllers.planner import Candidate, Goal, Plan, Situation, duration_text, make_plan
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device_times import DeviceTimes, state_path
 from heliograph.edge.link_estimate import LinkEstimator, LinkWatch
+from heliograph.edge.planned_report import PlannedReport, outcome_text
 from heliograph.edge.region import RegionSending
 from heliograph.edge.report import AskReport, Draft
+from heliograph.edge.tracing import DeviceTrace
 from heliograph.edge.watched import WatchedConnection
 from heliograph.errors import (
     BundleDamagedError,
@@ -35,6 +37,10 @@ from heliograph.errors import (
     TimedOutError,
 )
 from heliograph.question import DEFAULT_TIMEOUT_S, FIXED, NO_LIMIT, NO_REGION, Question
+from heliograph.registry import CODECS
+from heliograph.strategies.base import Kind
+from heliograph.strategies.selection import LOCAL, strategies_for, strategies_with, strategy_class
+from heliograph.tracing.table import TraceSink
 from heliograph.transport.liveness import OPENINGS
 
 if TYPE_CHECKING:
@@ -45,11 +51,9 @@ if TYPE_CHECKING:
 
     PhotoSource = Path | str | Image
 
-_TOKENS, _META, _PICTURES, _ANSWER = "tokens", "meta", "pictures", "answer"
-_ENGINES = {"klt": (_TOKENS,), "meta": (_TOKENS, _META), LOCAL: (_TOKENS,)}
+_TOKENS, _PICTURES, _ANSWER = "tokens", "pictures", "answer"
 """What is loaded when it is first used: the tower, the learned codec, Pillow's encoders; and the own language model."""
 
-_PIXELS = ("jpeg", "webp", "avif")
 _LEAST_PROBE_S = 5.0
 """For one probe; more on a link on which opening took long, and the longer the pauses between probes have become."""
 
@@ -60,21 +64,6 @@ _RECONNECT_S = 10.0
 """How long a device that can answer by itself tries to get a broken connection back before it does."""
 
 _LINK_ERRORS = (ServerUnreachableError, ServerBusyError, ConnectionLostError, TimedOutError)
-
-
-@dataclass(frozen=True)
-class PlannedReport:
-    """One planned question.
-
-    Attributes:
-        report: what it cost and what came back.
-        plan: the last plan made for it.
-        decisions: what was decided, in order, as sentences with their numbers.
-    """
-
-    report: AskReport
-    plan: Plan
-    decisions: tuple[str, ...] = field(default=())
 
 
 class PlannedClient:
@@ -89,7 +78,7 @@ class PlannedClient:
         region: policy by which the cloud asks for a region where the plan has one; None leaves such ways out.
         only: names of the strategies to choose from; None for all.
         clock: seconds, ascending.
-        key, on_retry: as of :class:`heliograph.edge.client.DeviceClient`.
+        key, on_retry, trace: as of :class:`heliograph.edge.client.DeviceClient`.
 
     Raises:
         BundleDamagedError: the bundle holds no curves, or damaged ones.
@@ -108,7 +97,9 @@ class PlannedClient:
         clock: Callable[[], float] = now_s,
         key: bytes = b"",
         on_retry: Callable[[HeliographError], None] | None = None,
+        trace: TraceSink | None = None,
     ) -> None:
+        self._trace = None if trace is None else DeviceTrace(trace)
         self._curves = curves or Curves.load(device.bundle.file(CURVES_FILE))
         self._times = times or DeviceTimes.load(state_path(device.bundle_hash))
         self._open_inner = open_connection
@@ -117,9 +108,11 @@ class PlannedClient:
         self._usable = frozenset(known if only is None else known & only)
         self._clock = clock
         reconnect_s = _RECONNECT_S if LOCAL in self._usable else None
-        self._client = DeviceClient(self._open, device, access_token, clock, reconnect_s, key=key, on_retry=on_retry)
+        self._client = DeviceClient(
+            self._open, device, access_token, clock, reconnect_s, key=key, on_retry=on_retry, trace=trace
+        )
         # answers while the other one waits
-        self._alone = DeviceClient(self._open, device, access_token, clock, key=key)
+        self._alone = DeviceClient(self._open, device, access_token, clock, key=key, trace=trace)
         self._link, self._watch = LinkEstimator(), LinkWatch()
         self._watched: WatchedConnection | None = None
         self._opening_s = 0.0
@@ -194,25 +187,29 @@ class PlannedClient:
         question = Question.of(question)
         plan = self.plan(photo, question.text, goal)
         decisions = [f"{plan.chosen.name}: {plan.rule}"]
+        if self._trace is not None:
+            on_plan = self._trace.planned_too(on_plan)
         if on_plan is not None:
             on_plan(plan)
         if plan.chosen.strategy == LOCAL:
             self._probe_if_due()
             report = await self._by_itself(photo, question, plan.chosen, timeout_s)
-            return PlannedReport(report, plan, (*decisions, _outcome(plan.chosen, report)))
+            return PlannedReport(report, plan, (*decisions, outcome_text(plan.chosen, report)))
         sending = asyncio.create_task(self._over_link(photo, question, plan.chosen, timeout_s, on_draft))
         try:
             await asyncio.wait((sending,), timeout=self._patience_s(plan, timeout_s))
             if LOCAL not in self._usable or (sending.done() and not _link_failed(sending)):
-                return PlannedReport(report := await sending, plan, (*decisions, _outcome(plan.chosen, report)))
+                return PlannedReport(report := await sending, plan, (*decisions, outcome_text(plan.chosen, report)))
             spent_s = self._clock() - started_s
             own = self.plan(photo, question.text, _rest_of(goal, spent_s), alone=True)
             decisions.append(f"{_why(sending)} after {duration_text(spent_s)}: the device answers by itself meanwhile")
+            if self._trace is not None:
+                self._trace.plan_failed(decisions[-1])
             if on_plan is not None:
                 on_plan(own)
             report = await self._first_of(sending, self._by_itself(photo, question, own.chosen, timeout_s))
             plan = own if report.strategy == LOCAL else plan
-            return PlannedReport(report, plan, (*decisions, _outcome(plan.chosen, report)))
+            return PlannedReport(report, plan, (*decisions, outcome_text(plan.chosen, report)))
         except _LINK_ERRORS:
             self._lost()
             raise
@@ -289,11 +286,11 @@ class PlannedClient:
         self._watch.failed(self._clock())
 
     def _patience_s(self, plan: Plan, timeout_s: float) -> float:
-        """How long to wait for the cloud alone: so long that a local answer would still meet the deadline."""
+        """How long to wait for the cloud alone: so long that a local answer would still be in time."""
         local = [c.total_s for c in plan.candidates if c.strategy == LOCAL]
-        if plan.goal.deadline_s is None or not local:
+        if plan.goal.answer_within_s is None or not local:
             return timeout_s
-        return min(timeout_s, max(_PATIENCE * plan.chosen.total_s, plan.goal.deadline_s - min(local)))
+        return min(timeout_s, max(_PATIENCE * plan.chosen.total_s, plan.goal.answer_within_s - min(local)))
 
     # ---- how long the device takes ---------------------------------------------------------------------
     def _note_encoding(self, way: Candidate, seconds: float) -> None:
@@ -353,9 +350,9 @@ def _usable(device: Device) -> frozenset[str]:
     try:
         bundle = device.bundle
     except BundleDamagedError:
-        return frozenset(_PIXELS)
-    own = (LOCAL,) if bundle.local_model_path is not None else ()
-    return frozenset((*bundle.codec_kinds, *_PIXELS, *own))
+        return frozenset(strategies_with(tuned=True))
+    without = () if bundle.local_model_path is not None else strategies_with(kind=Kind.LOCAL)
+    return frozenset(strategies_for(bundle.codec_kinds)) - frozenset(without)
 
 
 def _link_failed(sending: asyncio.Task[AskReport]) -> bool:
@@ -369,7 +366,10 @@ def _why(sending: asyncio.Task[AskReport]) -> str:
 
 
 def _engines(strategy: str) -> tuple[str, ...]:
-    return _ENGINES.get(strategy, (_PICTURES,))
+    way = strategy_class(strategy)
+    if way.kind is Kind.PICTURE:
+        return (_PICTURES,)
+    return (_TOKENS, way.codec) if way.codec and CODECS.load(way.codec).learned else (_TOKENS,)
 
 
 def _loading(engine: str) -> str:
@@ -378,17 +378,6 @@ def _loading(engine: str) -> str:
 
 def _rest_of(goal: Goal, spent_s: float) -> Goal:
     """The same quality in what is left of the time."""
-    if goal.deadline_s is None:
+    if goal.answer_within_s is None:
         return goal
-    return replace(goal, deadline_s=max(goal.deadline_s - spent_s, 0.001))
-
-
-def _outcome(way: Candidate, report: AskReport) -> str:
-    found = (
-        f"answered after {duration_text(report.final_ms / 1000)} (expected {duration_text(way.total_s)}) "
-        f"from {report.payload_bytes:,} payload bytes (expected {way.payload_bytes:,.0f})"
-    )
-    if not way.crop:
-        return found
-    kept = "the second answer is surer" if report.looked else "the first answer stands"
-    return f"{found}; {report.regions_sent} region sent, {kept}" if report.regions_sent else f"{found}; no region came"
+    return replace(goal, answer_within_s=max(goal.answer_within_s - spent_s, 0.001))

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from heliograph.edge.backoff import Backoff
 from heliograph.edge.link import DeviceLink
 from heliograph.edge.streams import HeldPhotos
+from heliograph.edge.tracing import DeviceTrace
 from heliograph.errors import (
     ConnectionLostError,
     HeliographError,
@@ -60,6 +61,7 @@ class DeviceSessionKeeper:
             long as the question has.
         key: shared with the cloud, to authenticate every session; empty for none.
         on_retry: called with what is wrong before every attempt but the first, since something was last achieved.
+        trace: is told of connections and attempts; None for nobody.
     """
 
     def __init__(
@@ -73,7 +75,9 @@ class DeviceSessionKeeper:
         reconnect_s: float | None = None,
         key: bytes = b"",
         on_retry: Callable[[HeliographError], None] | None = None,
+        trace: DeviceTrace | None = None,
     ) -> None:
+        self._trace = trace
         self._open_connection = open_connection
         self._bundle_hash, self._access_token = bundle_hash, access_token
         self._photos = photos
@@ -188,6 +192,8 @@ class DeviceSessionKeeper:
                 self._on_retry(last)
             if not (busy and self.usable):
                 await self._abandon()
+            if self._trace is not None:
+                self._trace.retry(last, pause_s, busy=busy)
             await asyncio.sleep(pause_s)
             try:
                 if not self.usable:
@@ -249,6 +255,8 @@ class DeviceSessionKeeper:
             key=self._key,
             nonce=secrets.token_bytes(NONCE_BYTES) if self._key else b"",
         )
+        if self._trace is not None:
+            self._trace.opened(session, opening_s)
         return DeviceLink(connection, session, self._clock, opening_s)
 
     def _current(self) -> DeviceLink:
@@ -266,6 +274,8 @@ class DeviceSessionKeeper:
     def _let_go(self) -> DeviceLink | None:
         link, self._link = self._link, None
         if link is not None:
+            if self._trace is not None:
+                self._trace.closed(link.failure)
             counted = self._with(link)
             lost = counted.payload_never_left_bytes + link.payload_never_left
             self._earlier = counted._replace(payload_never_left_bytes=lost)

@@ -15,7 +15,8 @@ from heliograph.controllers.base import EXPECTATION, Enough, Observation
 from heliograph.controllers.bounds import controller_for
 from heliograph.controllers.foresight import foretold_signals
 from heliograph.controllers.pull import chunk_segments
-from heliograph.question import PUSH, Question
+from heliograph.question import Question
+from heliograph.registry import CONTROLLERS
 from heliograph.types import EncodedImage
 
 Foresight = Callable[[EncodedImage], Expectation | None]
@@ -43,7 +44,7 @@ def expected_segments(
     """
     deciding = controller_for(question, calibration)
     total = len(encoded.segments)
-    if question.effective_controller == PUSH and calibration is None:
+    if calibration is None and CONTROLLERS.load(question.effective_controller).judges_answers:
         return total
     received_bytes = len(encoded.header)
     for count, segment in enumerate(encoded.segments, start=1):

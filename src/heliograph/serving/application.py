@@ -25,6 +25,7 @@ from heliograph.serving.metrics import Metrics
 from heliograph.serving.refusals import Refusals
 from heliograph.serving.service import CloudService
 from heliograph.serving.shared import Limits
+from heliograph.tracing.table import TraceSink
 
 log = logging.getLogger("heliograph.serving")
 
@@ -41,6 +42,7 @@ class CloudApplication:
         origins: of web pages that may use it; devices send no origin.
         hosts: names by which it is known, besides localhost and addresses; None for all.
         keys: of which a device must hold one; its sessions are authenticated then. Empty for sessions without.
+        trace: takes the events of all sessions; None for no trace.
 
     Raises:
         UsageError: an origin or host that is none.
@@ -55,8 +57,9 @@ class CloudApplication:
         origins: Iterable[str] = (),
         hosts: Iterable[str] | None = (),
         keys: tuple[bytes, ...] = (),
+        trace: TraceSink | None = None,
     ) -> None:
-        self.cloud = cloud
+        self.cloud, self._trace = cloud, trace
         self.metrics = Metrics()
         self._access_tokens, self._keys = access_tokens, keys
         self.limits = limits or Limits()
@@ -82,7 +85,9 @@ class CloudApplication:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        service = CloudService(self.cloud, self._access_tokens, self.limits, keys=self._keys, metrics=self.metrics)
+        service = CloudService(
+            self.cloud, self._access_tokens, self.limits, keys=self._keys, metrics=self.metrics, trace=self._trace
+        )
         async with service:
             self._service, self._started_s = service, now_s()
             watching = asyncio.create_task(self._watch())

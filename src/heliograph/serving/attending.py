@@ -32,6 +32,7 @@ from heliograph.serving.question import OpenQuestion
 from heliograph.serving.question_book import Step
 from heliograph.serving.question_states import Effect
 from heliograph.serving.shared import Shared
+from heliograph.serving.tracing import SessionTrace
 
 
 class Outlet(Protocol):
@@ -57,6 +58,7 @@ class Attendant:
     Attributes:
         desk: photos and questions.
         observer: measures photos; somebody runs it.
+        trace: is told of the model's work and of photos that go; None for nobody.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Attendant:
     ) -> None:
         self._session, self._shared, self._outlet, self._on_change = session, shared, outlet, on_change
         self._metrics, self._clock = shared.metrics, shared.clock
+        self.trace: SessionTrace | None = None
         self.desk = self._empty_desk()
         self.observer = Observer(self, shared)
         self._due = Alarm(self._clock, self._on_time)
@@ -137,6 +140,8 @@ class Attendant:
             self.desk.book.forget_interrupted(now - limits.retain_s)
             for image_id in self.desk.unused(now - limits.retain_s):
                 self._session.drop_image(image_id)
+                if self.trace is not None:
+                    self.trace.photo_dropped(image_id)
                 self.desk.forget(image_id)
                 self.go_on()
         self.carry_out()
@@ -229,6 +234,8 @@ class Attendant:
         job = self.desk.next_job(self._clock(), patience_s)
         if job is None:
             self._draft_due.set(self.desk.draft_due_s(patience_s))
+        elif self.trace is not None:
+            self.trace.job_started(job)
         return job
 
     def deliver(self, job: AnswerJob, outcome: Outcome) -> None:
@@ -236,6 +243,8 @@ class Attendant:
         self._metrics.model_jobs_total += 1
         self._metrics.model_seconds_total += outcome.seconds
         self._metrics.draft_tokens_kept_total += outcome.kept_tokens
+        if self.trace is not None:
+            self.trace.job_ended(job, outcome)
         if job.draft is None and outcome.answer is not None:
             self._shared.patience.note_answer(outcome.seconds)
         question = self.desk.deliver(job, outcome, self._clock())

@@ -29,6 +29,7 @@ from heliograph.serving.holding import SESSION_BYTES, Account
 from heliograph.serving.kept import KeptSession, Owner
 from heliograph.serving.reading import Reader
 from heliograph.serving.shared import Shared
+from heliograph.serving.tracing import SessionTrace
 from heliograph.serving.turns import Allowance
 from heliograph.serving.writing import Writer
 from heliograph.strategies.selection import needs_bundle
@@ -81,6 +82,10 @@ class DeviceConnection:
             connection, self._session, shared.metrics, limits.send_timeout_s, limits.max_unsent_bytes, self._go_on
         )
         self._attendant = Attendant(self._session, shared, self._writer, self._count)
+        self._trace: SessionTrace | None = None
+        if shared.trace is not None:
+            self._trace = shared.trace.connection(self._session, self._attendant.desk.book)
+            self._attendant.trace = self._trace
         allowance = allowance if allowance is not None else Allowance(shared.turns, clock())
         self._reader = Reader(connection, self._session, self._writer, allowance, shared.metrics, clock)
         self._hello_by_s = clock() + limits.hello_timeout_s
@@ -138,6 +143,8 @@ class DeviceConnection:
             return None
         self.account.close()
         self._token, self._attendant.desk, self.account = token, kept.desk, kept.account
+        if self._trace is not None:
+            self._trace.go_on(kept.traced, kept.desk.book)
         return kept.memory
 
     def _give_up(self) -> KeptSession:
@@ -145,7 +152,7 @@ class DeviceConnection:
         assert self._memory is not None, "only a session that can be taken up again is registered"
         desk = self._attendant.stop()
         desk.interrupt(self._shared.clock())
-        kept = KeptSession(self._memory, desk, self.account)
+        kept = KeptSession(self._memory, desk, self.account, 0 if self._trace is None else self._trace.number)
         self._memory, self.account = None, Account(self._metrics)
         self._session.close()
         return kept
@@ -159,6 +166,8 @@ class DeviceConnection:
     def _leave(self) -> None:
         """Keep the session where its connection broke; otherwise it is over."""
         self._shared.holdings.move_out(self)
+        if self._trace is not None:
+            self._trace.closed(ConnectionLostError if self._broke or self._reader.broke else self._error)
         if self._memory is not None and (self._broke or self._reader.broke):
             owner = self._owner()
             self._shared.kept.keep(self._token, self._give_up(), owner)
@@ -179,12 +188,16 @@ class DeviceConnection:
         """Give back what can be made again."""
         before = self._attendant.desk.held_bytes
         self._attendant.desk.drop_tokens()
+        if self._trace is not None:
+            self._trace.tokens_dropped()
         self.account.set(self.account.held_bytes + self._attendant.desk.held_bytes - before)
 
     def evict(self) -> None:
         """End the session, as there is no room for it; one that needs most of the room alone is told so."""
         alone = 2 * self.account.held_bytes > self._shared.limits.max_held_bytes
         self._fail_session(TooManyError() if alone else ServerBusyError())
+        if self._trace is not None:
+            self._trace.evicted(TooManyError if alone else ServerBusyError)
         self._attendant.stop()
         self.account.set(SESSION_BYTES)
         self._end()

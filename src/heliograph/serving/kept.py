@@ -33,11 +33,16 @@ class Owner:
 
 @dataclass(frozen=True)
 class KeptSession:
-    """What goes from one connection to the next."""
+    """What goes from one connection to the next.
+
+    Attributes:
+        traced: the session's number in the server's trace; 0 without one.
+    """
 
     memory: SessionMemory
     desk: Desk
     account: Account
+    traced: int = 0
 
 
 class Holder(Protocol):

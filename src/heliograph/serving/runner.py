@@ -36,6 +36,7 @@ from heliograph.serving.door import address_of, is_loopback
 from heliograph.serving.gate import checked_host, checked_origin
 from heliograph.serving.listening import allow_open_files, bind, bind_all, listen, turning_away
 from heliograph.serving.shared import Limits
+from heliograph.tracing.table import TraceSink
 
 if TYPE_CHECKING:
     from heliograph.codec.bundle import Bundle
@@ -64,6 +65,7 @@ def run_server(
     on_warning: Callable[[str], None] = lambda text: None,
     limits: Limits | None = None,
     key_file: Path | None = None,
+    trace: TraceSink | None = None,
 ) -> None:
     """Serve until interrupted.
 
@@ -84,6 +86,7 @@ def run_server(
         on_warning: called before that with what an operator should know.
         limits: bounds of this server.
         key_file: keys of which a device must hold one, for authenticated sessions; None for sessions without.
+        trace: takes the events of all sessions; None for no trace.
 
     Raises:
         PortBusyError: the address cannot be bound.
@@ -105,7 +108,7 @@ def run_server(
         limits = fit_to_open_files(limits or Limits(), on_warning)
         with turning_away(listening):
             cloud = load_cloud(model_name, bundle_folder)
-        application = CloudApplication(cloud, tokens, limits, origins=origins, hosts=known, keys=keys)
+        application = CloudApplication(cloud, tokens, limits, origins=origins, hosts=known, keys=keys, trace=trace)
         _Server(application, tls, listening, lambda: on_ready(_url(listening[0], host, tls))).run()
     finally:
         for one in listening:

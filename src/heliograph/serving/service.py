@@ -10,12 +10,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
 from heliograph.clock import now_s
+from heliograph.registry import CONTROLLERS, REGION_POLICIES, STRATEGIES
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.connection import DeviceConnection
 from heliograph.serving.guest import Guest
@@ -26,8 +28,13 @@ from heliograph.serving.patience import DraftPatience
 from heliograph.serving.retention import Retention
 from heliograph.serving.scheduler import Scheduler
 from heliograph.serving.shared import Limits, Shared
+from heliograph.serving.tracing import CloudTrace
 from heliograph.serving.turns import Allowance, Turns
-from heliograph.transport.base import ServedConnection
+from heliograph.tracing.table import TraceSink
+from heliograph.transport.base import Connection, ServedConnection
+from heliograph.transport.memory import memory_pair
+
+log = logging.getLogger("heliograph.serving")
 
 
 class CloudService:
@@ -40,6 +47,8 @@ class CloudService:
         keys: of which a device must hold one; its sessions are authenticated then. Empty for sessions without.
         metrics: counters to keep; None for new ones.
         clock: seconds, ascending.
+        trace: takes the events of all sessions, such as :meth:`heliograph.tracing.writing.TraceWriter.record`; None for
+            no trace.
     """
 
     def __init__(
@@ -51,6 +60,7 @@ class CloudService:
         keys: tuple[bytes, ...] = (),
         metrics: Metrics | None = None,
         clock: Callable[[], float] = now_s,
+        trace: TraceSink | None = None,
     ) -> None:
         limits, metrics = limits or Limits(), metrics or Metrics()
         self._observer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heliograph-observer")
@@ -66,8 +76,10 @@ class CloudService:
             Holdings(metrics, limits.max_held_bytes),
             clock=clock,
             keys=keys,
+            trace=None if trace is None else CloudTrace(trace, cloud.calibration),
         )
         self._working: list[asyncio.Task[None]] = []
+        _look_at_plug_ins()
 
     @property
     def turns(self) -> Turns:
@@ -99,3 +111,17 @@ class CloudService:
             allowance: of processor time, where the connection itself draws on one; None for a new one.
         """
         await DeviceConnection(connection, self._shared, guest, allowance).run()
+
+    async def connect(self) -> Connection:
+        """A connection to this cloud from within its process, for :class:`heliograph.edge.client.DeviceClient`."""
+        device_end, cloud_end = memory_pair()
+        self._working.append(asyncio.create_task(self.serve(cloud_end)))
+        return device_end
+
+
+def _look_at_plug_ins() -> None:
+    """Import them before the first device comes, and not while it waits; say which cannot be used."""
+    for registry in (STRATEGIES, CONTROLLERS, REGION_POLICIES):
+        for _, fault in registry.faults():
+            if fault:
+                log.warning("%s", fault)

@@ -16,6 +16,7 @@ from heliograph.serving.kept import KeptSessions
 from heliograph.serving.metrics import Metrics
 from heliograph.serving.patience import DRAFT_PATIENCE, DraftPatience
 from heliograph.serving.scheduler import Scheduler
+from heliograph.serving.tracing import CloudTrace
 from heliograph.serving.turns import Turns
 
 
@@ -84,6 +85,7 @@ class Shared:
         measuring: held by the one session whose prefix is measured.
         measuring_turns: as ``turns``, for measuring.
         clock: seconds, ascending.
+        trace: of the server; None where nobody wants one.
     """
 
     cloud: Cloud
@@ -101,3 +103,4 @@ class Shared:
     keys: tuple[bytes, ...] = ()
     nonces: Nonces = field(default_factory=Nonces)
     measuring_turns: Turns = field(default_factory=Turns.for_measuring)
+    trace: CloudTrace | None = None

@@ -11,10 +11,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from heliograph.errors import UsageError
-from heliograph.protocol.wire_ids import STRATEGY_WIRE_IDS
 from heliograph.types import EncodedImage, Grid, VisualTokens
 
 if TYPE_CHECKING:
@@ -78,23 +78,58 @@ class CloudTools(Protocol):
         """D, the width of one token."""
 
 
+class Kind(StrEnum):
+    """What the cloud's model answers from."""
+
+    TOKENS = "tokens"
+    """Visual tokens, at the tap."""
+
+    PICTURE = "picture"
+    """Pixels, through the model's own image processor."""
+
+    LOCAL = "local"
+    """Nothing: the device answers by itself."""
+
+
+class Family(StrEnum):
+    """The six families of compression for vision-language models, and what they are measured against."""
+
+    TOKEN_COMPRESSION = "visual-token compression"
+    COMPRESSED_LATENT = "compressed-latent inputs"
+    COMPRESSED_DOMAIN = "compressed-domain inference"
+    SEMANTIC = "semantic compression"
+    SPLIT = "split computing with feature compression"
+    GUIDED = "VLM-guided image compression"
+    BASELINE = "baseline"
+
+
 class Strategy(ABC):
     """One way of sending a photo.
 
     Attributes:
         name: registry name, also the key of its pinned wire id.
-        default_setting: what ``ask`` uses; gives each knob's name and type.
+        kind: what the cloud's model answers from.
         needs_bundle: both ends must hold the same bundle for this strategy to restore anything.
+        default_setting: what ``ask`` uses; gives each knob's name and type.
+        embedded: any prefix of its streams restores something to answer from.
+        tuned: the bench sweeps its sizes and qualities and keeps the best of them, as an opponent deserves.
+        codec: kind of the bundle's codec that it cannot do without; empty for none.
+        family: where it belongs among the methods of the field.
+        paper: arXiv number of its source; None where it has none there.
+        wire_id: of a plug-in, its number on the wire and in ``.hgs`` files, 96 to 127; those of Heliograph's own are in
+            :mod:`heliograph.protocol.wire_ids`.
     """
 
     name: ClassVar[str]
-    default_setting: ClassVar[Setting]
+    kind: ClassVar[Kind]
     needs_bundle: ClassVar[bool]
-
-    @property
-    def wire_id(self) -> int:
-        """The pinned number on the wire and in ``.hgs`` files."""
-        return STRATEGY_WIRE_IDS.of(self.name)
+    default_setting: ClassVar[Setting]
+    embedded: ClassVar[bool] = False
+    tuned: ClassVar[bool] = False
+    codec: ClassVar[str] = ""
+    family: ClassVar[Family] = Family.BASELINE
+    paper: ClassVar[str | None] = None
+    wire_id: ClassVar[int | None] = None
 
     @abstractmethod
     def settings(self) -> tuple[Setting, ...]:

@@ -8,7 +8,16 @@ import numpy as np
 
 from heliograph.errors import StreamDamagedError, StreamTruncatedError
 from heliograph.reasons import StreamFault
-from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting, Strategy, int_knob
+from heliograph.strategies.base import (
+    CloudTools,
+    DeviceTools,
+    Family,
+    Kind,
+    Restored,
+    Setting,
+    Strategy,
+    int_knob,
+)
 from heliograph.strategies.token_bytes import read_records, token_records
 from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 
@@ -26,7 +35,9 @@ class DownsampleStrategy(Strategy):
 
     name: ClassVar[str] = "downsample"
     default_setting: ClassVar[Setting] = {"side": 4}
+    kind: ClassVar[Kind] = Kind.TOKENS
     needs_bundle: ClassVar[bool] = True
+    family: ClassVar[Family] = Family.TOKEN_COMPRESSION
 
     def settings(self) -> tuple[Setting, ...]:
         """From one averaged token per tile to 8 x 8."""

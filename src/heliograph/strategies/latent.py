@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from heliograph.codec.fallback import closed_form_stream, nearer_stream, written_by
 from heliograph.errors import CodecMissingError, UsageError
-from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting, Strategy, int_knob
+from heliograph.strategies.base import (
+    CloudTools,
+    DeviceTools,
+    Family,
+    Kind,
+    Restored,
+    Setting,
+    Strategy,
+    int_knob,
+)
 from heliograph.types import EncodedImage, VisualTokens
 
 if TYPE_CHECKING:
@@ -26,7 +35,11 @@ class LatentStrategy(Strategy):
     """
 
     default_setting: ClassVar[Setting] = {"max_bytes": 0}
+    kind: ClassVar[Kind] = Kind.TOKENS
     needs_bundle: ClassVar[bool] = True
+    embedded: ClassVar[bool] = True
+    family: ClassVar[Family] = Family.SPLIT
+    paper: ClassVar[str | None] = "2604.26508"
 
     def settings(self) -> tuple[Setting, ...]:
         """Rates about a quarter apart from 16 bytes to 4 kB, where the bytes are few; then the whole codeword."""
@@ -61,6 +74,7 @@ class KltStrategy(LatentStrategy):
     """The closed-form codec, :mod:`heliograph.codec.klt`."""
 
     name: ClassVar[str] = "klt"
+    codec: ClassVar[str] = "klt"
 
 
 class MetaStrategy(LatentStrategy):
@@ -68,6 +82,7 @@ class MetaStrategy(LatentStrategy):
     photos whose grid it has not learned are."""
 
     name: ClassVar[str] = "meta"
+    codec: ClassVar[str] = "meta"
 
     def _encoded(self, tokens: VisualTokens, tools: DeviceTools, limit: int | None) -> EncodedImage:
         codec = cast("MetaCodec", tools.codec(self.name))

@@ -9,7 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from heliograph.errors import UsageError
-from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting, Strategy
+from heliograph.strategies.base import (
+    CloudTools,
+    DeviceTools,
+    Kind,
+    Restored,
+    Setting,
+    Strategy,
+)
 from heliograph.types import EncodedImage
 
 if TYPE_CHECKING:
@@ -21,7 +28,9 @@ class LocalStrategy(Strategy):
 
     name: ClassVar[str] = "local"
     default_setting: ClassVar[Setting] = {}
+    kind: ClassVar[Kind] = Kind.LOCAL
     needs_bundle: ClassVar[bool] = False
+    paper: ClassVar[str | None] = "2604.26508"
 
     def settings(self) -> tuple[Setting, ...]:
         """The one empty setting."""

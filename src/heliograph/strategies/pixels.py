@@ -17,6 +17,7 @@ from heliograph.reasons import StreamFault
 from heliograph.strategies.base import (
     CloudTools,
     DeviceTools,
+    Kind,
     Restored,
     Setting,
     Strategy,
@@ -46,7 +47,9 @@ class _PictureStrategy(Strategy):
     """No header; the file in slices. Knobs: ``size``, longest edge in pixels; ``quality``, the encoder's 1 to 100."""
 
     picture_format: ClassVar[str]
+    kind: ClassVar[Kind] = Kind.PICTURE
     needs_bundle: ClassVar[bool] = False
+    tuned: ClassVar[bool] = True
 
     def settings(self) -> tuple[Setting, ...]:
         """Sizes x qualities, ordered by pixels times a rough bits-per-pixel of the quality."""

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting, Strategy, int_knob
+from heliograph.strategies.base import (
+    CloudTools,
+    DeviceTools,
+    Family,
+    Kind,
+    Restored,
+    Setting,
+    Strategy,
+    int_knob,
+)
 from heliograph.types import EncodedImage
 
 if TYPE_CHECKING:
@@ -24,7 +33,10 @@ class ProductStrategy(Strategy):
 
     name: ClassVar[str] = "pq"
     default_setting: ClassVar[Setting] = {"token_bytes": 2}
+    kind: ClassVar[Kind] = Kind.TOKENS
     needs_bundle: ClassVar[bool] = True
+    codec: ClassVar[str] = "pq"
+    family: ClassVar[Family] = Family.SPLIT
 
     def settings(self) -> tuple[Setting, ...]:
         """From one byte a token to eight."""

@@ -12,7 +12,16 @@ import numpy as np
 
 from heliograph.errors import StreamDamagedError
 from heliograph.reasons import StreamFault
-from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting, Strategy, int_knob
+from heliograph.strategies.base import (
+    CloudTools,
+    DeviceTools,
+    Family,
+    Kind,
+    Restored,
+    Setting,
+    Strategy,
+    int_knob,
+)
 from heliograph.strategies.token_bytes import read_records, token_records
 from heliograph.strategies.uniform import filled_with_mean
 from heliograph.types import EncodedImage, VisualTokens
@@ -33,7 +42,9 @@ class RandomDropStrategy(Strategy):
 
     name: ClassVar[str] = "random-drop"
     default_setting: ClassVar[Setting] = {"keep": 32, "seed": 0}
+    kind: ClassVar[Kind] = Kind.TOKENS
     needs_bundle: ClassVar[bool] = True
+    family: ClassVar[Family] = Family.TOKEN_COMPRESSION
 
     def settings(self) -> tuple[Setting, ...]:
         """From one token to forty-eight."""

@@ -11,6 +11,7 @@ from heliograph.reasons import StreamFault
 from heliograph.strategies.base import (
     CloudTools,
     DeviceTools,
+    Kind,
     Restored,
     Setting,
     Strategy,
@@ -29,7 +30,9 @@ class RgbStrategy(Strategy):
 
     name: ClassVar[str] = "rgb"
     default_setting: ClassVar[Setting] = {}
+    kind: ClassVar[Kind] = Kind.PICTURE
     needs_bundle: ClassVar[bool] = False
+    paper: ClassVar[str | None] = "2604.26508"
 
     def settings(self) -> tuple[Setting, ...]:
         """The one empty setting: the size is the model's."""

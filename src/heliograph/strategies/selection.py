@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+
+from heliograph.errors import PlugInError, UnknownNameError
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Strategy
+from heliograph.strategies.base import Kind, Strategy
+
+LOCAL = "local"
+"""The device's own answer, by Heliograph's own strategy."""
 
 
 def strategy_class(name: str) -> type[Strategy]:
@@ -11,9 +17,29 @@ def strategy_class(name: str) -> type[Strategy]:
 
     Raises:
         UnknownNameError: no such strategy.
+        PlugInError: a plug-in that cannot be used.
     """
     loaded: type[Strategy] = STRATEGIES.load(name)
     return loaded
+
+
+def strategies_with(
+    *, kind: Kind | None = None, embedded: bool | None = None, tuned: bool | None = None
+) -> tuple[str, ...]:
+    """Names of the strategies that declare all of what is given, in the order of the registry.
+
+    Plug-ins belong to them; those that cannot be used do not.
+    """
+    wanted = {"kind": kind, "embedded": embedded, "tuned": tuned}
+    stated = {attribute: value for attribute, value in wanted.items() if value is not None}
+    return tuple(
+        one.name for one in _usable() if all(getattr(one, attribute) == value for attribute, value in stated.items())
+    )
+
+
+def strategies_for(codec_kinds: Collection[str]) -> tuple[str, ...]:
+    """Names of the strategies that a bundle with codecs of these kinds can run, in the order of the registry."""
+    return tuple(one.name for one in _usable() if not one.codec or one.codec in codec_kinds)
 
 
 def needs_bundle(name: str) -> bool:
@@ -21,5 +47,22 @@ def needs_bundle(name: str) -> bool:
 
     Raises:
         UnknownNameError: no such strategy.
+        PlugInError: a plug-in that cannot be used.
     """
     return strategy_class(name).needs_bundle
+
+
+def kind_of(name: str) -> Kind | None:
+    """What the cloud's model answers from; None for a name that is none of this installation's."""
+    try:
+        return strategy_class(name).kind
+    except (UnknownNameError, PlugInError):
+        return None
+
+
+def _usable() -> Iterator[type[Strategy]]:
+    for name in STRATEGIES.names():
+        try:
+            yield strategy_class(name)
+        except PlugInError:
+            continue  # the doctor says why

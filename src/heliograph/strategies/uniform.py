@@ -8,7 +8,15 @@ import numpy as np
 
 from heliograph.errors import StreamDamagedError
 from heliograph.reasons import StreamFault
-from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting, Strategy
+from heliograph.strategies.base import (
+    CloudTools,
+    DeviceTools,
+    Family,
+    Kind,
+    Restored,
+    Setting,
+    Strategy,
+)
 from heliograph.strategies.token_bytes import read_records, token_records
 from heliograph.types import EncodedImage, FloatArray, VisualTokens
 
@@ -21,7 +29,9 @@ class UniformStrategy(Strategy):
 
     bits: ClassVar[int]
     default_setting: ClassVar[Setting] = {}
+    kind: ClassVar[Kind] = Kind.TOKENS
     needs_bundle: ClassVar[bool] = True
+    family: ClassVar[Family] = Family.SPLIT
 
     def settings(self) -> tuple[Setting, ...]:
         """The one empty setting."""

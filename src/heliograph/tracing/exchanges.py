@@ -181,8 +181,6 @@ def _take_work(event: TraceEvent, question: TracedQuestion) -> None:
         question.decisions += 1
     elif event.name == "model:job_ended":
         question.answers.append(event.data)
-    elif event.name == "question:failed":
-        question.error = str(event.data.get("error"))
 
 
 def _answer(event: TraceEvent) -> TracedAnswer:

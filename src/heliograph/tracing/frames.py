@@ -182,7 +182,7 @@ def flag_names(flags: AnswerFlag) -> list[str]:
 
 def _question_fields(frame: QuestionFrame) -> dict[str, Any]:
     options = frame.options
-    said = {
+    said: dict[str, Any] = {
         "question_id": frame.question_id,
         "image_id": frame.image_id,
         "text": frame.text.decode("utf-8", "replace"),
@@ -195,7 +195,7 @@ def _question_fields(frame: QuestionFrame) -> dict[str, Any]:
     if options.byte_budget_code:
         said["budget_bytes"] = bytes_of_code(options.byte_budget_code)
     if options.answer_within_code:
-        said["deadline_ms"] = milliseconds_of_code(options.answer_within_code)
+        said["answer_within_ms"] = milliseconds_of_code(options.answer_within_code)
     return said
 
 

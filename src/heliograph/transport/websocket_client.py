@@ -51,7 +51,7 @@ _DRAIN_POLL_S = 0.005
 _READ_BYTES = 4096
 _CREDIT_BYTES, _EARNED_BYTES_A_S = 256 << 10, 64 << 10
 """What a server may send: so much at once, and so much a second. A megabyte can be half a million pings, which take
-seconds to parse; in small portions deadlines hold meanwhile."""
+seconds to parse; in small portions timeouts hold meanwhile."""
 
 
 class _CountingTransport:
@@ -236,9 +236,9 @@ async def open_websocket(
             not read HELLO; empty sends no such header.
         ssl: context for ``wss``; the system's certificates if None.
         open_timeout_s: for proxy, TCP, TLS and the HTTP upgrade together; None for no limit, since how long that takes
-            is up to the link, and how long it may take is up to the question's deadline.
+            is up to the link, and how long it may take is up to the question's timeout.
         receive_timeout_s: longest silence that ``receive`` bears; None for no limit, since a device may be silent
-            between questions and sets a deadline for each.
+            between questions and sets a timeout for each.
 
     Raises:
         ServerUnreachableError: refused, no such host, certificate refused, not a websocket server, or the proxy

@@ -11,7 +11,7 @@ from heliograph.cli.main import build_parser, main
 from heliograph.cli.planning import duration, explanation, is_planned, plan_data, representatives
 from heliograph.controllers.curves import Curves
 from heliograph.controllers.planner import Goal, LinkEstimate, Plan, Situation, make_plan
-from heliograph.edge.planned import PlannedReport
+from heliograph.edge.planned_report import PlannedReport
 from heliograph.edge.report import AskReport
 from heliograph.errors import UsageError
 
@@ -78,7 +78,7 @@ def test_the_facts_are_json(plan: Plan) -> None:
     report = AskReport("K52", 0.9, "webp", {}, 900, 1200, 100, 9.0, 100.0, 100.0)
     facts = json.loads(json.dumps(plan_data(PlannedReport(report, plan, ("one", "two")))))
     assert facts["chosen"] == plan.chosen.name
-    assert facts["goal"] == {"quality": 0.9, "deadline_s": 2.0}
+    assert facts["goal"] == {"quality": 0.9, "answer_within_s": 2.0}
     assert len(facts["candidates"]) == len(plan.candidates)
     assert facts["candidates"][0]["verdict"] == "chosen"
     assert facts["decisions"] == ["one", "two"]

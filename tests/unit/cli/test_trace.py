@@ -30,8 +30,8 @@ def test_the_ladder_of_both_ends(capsys):
 def test_one_end_alone_is_drawn_from_side_to_side(capsys):
     assert main(["trace", DEVICE]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert "     20.1                             ├─ HELLO 12 B ──────────────────▶│" in out
-    assert "     99.0                             │◀────────────────── ENOUGH 2 B ─┤" in out
+    assert "     19.6                             ├─ HELLO 12 B ──────────────────▶│" in out
+    assert "     98.5                             │◀────────────────── ENOUGH 2 B ─┤" in out
     assert not any("✕" in line or "╌" in line for line in out)
 
 

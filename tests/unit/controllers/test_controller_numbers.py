@@ -30,15 +30,15 @@ def test_a_draft_that_was_enough_is_taken_also_where_the_budget_is_spent() -> No
     assert BoundedController(inner, 10).decide(SEEN) == Enough()
 
 
-def test_a_byte_budget_and_a_deadline_end_at_the_very_number() -> None:
+def test_a_byte_budget_and_a_time_to_answer_in_end_at_the_very_number() -> None:
     budget = BoundedController(WAITING, 50)
     assert budget.decide(SEEN) == Enough()
     assert budget.decide(replace(SEEN, received_bytes=49)) == Wait()
     assert BoundedController(WAITING, 1).decide(replace(SEEN, received_bytes=0)) == Wait()
     assert BoundedController(WAITING).decide(replace(SEEN, elapsed_s=1e9)) == Wait()
-    deadline = BoundedController(WAITING, None, 1.0)
-    assert deadline.decide(replace(SEEN, elapsed_s=0.75, answer_s=0.25)) == Enough()
-    assert deadline.decide(replace(SEEN, elapsed_s=0.75, answer_s=0.125)) == Wait()
+    timed = BoundedController(WAITING, None, 1.0)
+    assert timed.decide(replace(SEEN, elapsed_s=0.75, answer_s=0.25)) == Enough()
+    assert timed.decide(replace(SEEN, elapsed_s=0.75, answer_s=0.125)) == Wait()
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def test_every_candidate_says_why() -> None:
     assert any("a guess, none was timed yet" in note for note in plan.notes)
 
 
-@pytest.mark.parametrize(("quality", "deadline"), [(-0.1, 1.0), (1.1, 1.0), (0.9, 0.0), (0.9, -1.0), (float("nan"), 1)])
-def test_goals_that_mean_nothing_are_refused(quality: float, deadline: float) -> None:
+@pytest.mark.parametrize(("quality", "within_s"), [(-0.1, 1.0), (1.1, 1.0), (0.9, 0.0), (0.9, -1.0), (float("nan"), 1)])
+def test_goals_that_mean_nothing_are_refused(quality: float, within_s: float) -> None:
     with pytest.raises(UsageError):
-        Goal(quality, deadline)
+        Goal(quality, within_s)

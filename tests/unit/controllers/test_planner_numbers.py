@@ -149,7 +149,7 @@ def test_times_are_those_worked_out_by_hand(row: str) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_a_deadline_is_met_at_the_very_second_and_missed_behind_it(row: str) -> None:
+def test_the_time_is_kept_at_the_very_second_and_missed_behind_it(row: str) -> None:
     situation, name, expected = ROWS[row]
     plan = make_plan(CURVES, situation, Goal(0.5, expected.total_s + 1e-6))
     verdicts = {c.name: c.verdict for c in plan.candidates}
@@ -184,7 +184,7 @@ def curve_of(strategy: str, quality: float, payload: float) -> Curve:
 
 
 @pytest.mark.parametrize(
-    ("quality", "deadline_s", "expected"),
+    ("quality", "answer_within_s", "expected"),
     [
         (0.80, None, "small"),  # all reach it: the quickest
         (0.90, None, "middle"),
@@ -198,10 +198,10 @@ def curve_of(strategy: str, quality: float, payload: float) -> Curve:
         (1.0, None, "large"),
     ],
 )
-def test_the_rule(quality: float, deadline_s: float | None, expected: str) -> None:
+def test_the_rule(quality: float, answer_within_s: float | None, expected: str) -> None:
     ways = {"small": (0.80, 100.0), "middle": (0.90, 400.0), "large": (0.95, 900.0)}
     curves = replace(CURVES, curves=tuple(curve_of(name, *values) for name, values in ways.items()))
-    assert make_plan(curves, PLAIN, Goal(quality, deadline_s)).chosen.strategy == expected
+    assert make_plan(curves, PLAIN, Goal(quality, answer_within_s)).chosen.strategy == expected
 
 
 def test_equal_times_are_decided_by_quality_and_equal_qualities_by_time() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from heliograph.controllers.curves import Curve, Curves, Origin, Point
 from heliograph.controllers.planner import (
-    LONGEST_DEADLINE_S,
+    LONGEST_ANSWER_WITHIN_S,
     Goal,
     LinkEstimate,
     Plan,
@@ -97,17 +97,17 @@ def test_rounding_does_not_miss_a_quality() -> None:
     assert plan(Goal(0.301), {"it": (0.3, 100.0), "more": (0.4, 400.0)}).chosen.name == "more"
 
 
-def test_the_deadline_itself_is_in_time() -> None:
+def test_the_last_moment_is_in_time() -> None:
     middle = candidates(curves(WAYS), SITUATION)[1]
     assert plan(Goal(0.9, middle.total_s)).rule.startswith("1 of 3 ways reach 90%")
     assert plan(Goal(0.9, middle.total_s - 1e-6)).rule.startswith("no way reaches")
 
 
 def test_goals_at_their_bounds() -> None:
-    for goal in (Goal(0.0), Goal(1.0), Goal(0.5, LONGEST_DEADLINE_S), Goal(0.5, 1e-9)):
+    for goal in (Goal(0.0), Goal(1.0), Goal(0.5, LONGEST_ANSWER_WITHIN_S), Goal(0.5, 1e-9)):
         assert plan(goal).goal == goal
     with pytest.raises(UsageError):
-        Goal(0.5, LONGEST_DEADLINE_S + 1)
+        Goal(0.5, LONGEST_ANSWER_WITHIN_S + 1)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from heliograph.boxes import PixelBox
 from heliograph.controllers.region import (
-    Box,
     RegionSetting,
     checked_map,
     find_box,
@@ -34,10 +34,10 @@ def fine_map(cells: Double, rows: int, columns: int) -> Double:
     return np.stack([np.interp(across, np.arange(len(line)), line) for line in tall])
 
 
-def tried_one_by_one(fine: Double, size: tuple[int, int], shares: tuple[float, ...]) -> tuple[float, Box]:
+def tried_one_by_one(fine: Double, size: tuple[int, int], shares: tuple[float, ...]) -> tuple[float, PixelBox]:
     """The best correlation of the map with a window's outline, and the window in pixels."""
     rows, columns = fine.shape
-    best: tuple[float, Box] = (-1.0, (0, 0, 0, 0))
+    best: tuple[float, PixelBox] = (-1.0, PixelBox(0, 0, 0, 0))
     for share in shares:
         side = share * min(size)
         wide, high = round(side * columns / size[0]), round(side * rows / size[1])
@@ -49,7 +49,7 @@ def tried_one_by_one(fine: Double, size: tuple[int, int], shares: tuple[float, .
                 if found > best[0]:
                     x, y = size[0] / columns, size[1] / rows
                     edges = (left * x, top * y, (left + wide) * x, (top + high) * y)
-                    best = found, (round(edges[0]), round(edges[1]), round(edges[2]), round(edges[3]))
+                    best = found, PixelBox(round(edges[0]), round(edges[1]), round(edges[2]), round(edges[3]))
     return best
 
 
@@ -128,8 +128,10 @@ def test_the_smallest_box_is_one_pixel() -> None:
         ((2, 2, 4, 4), (6, 5), 9, (0, 0, 6, 5)),
     ],
 )
-def test_grown(box: Box, size: tuple[int, int], side: int, expected: Box) -> None:
-    assert grown(box, size, side) == expected
+def test_grown(
+    box: tuple[int, int, int, int], size: tuple[int, int], side: int, expected: tuple[int, int, int, int]
+) -> None:
+    assert grown(PixelBox(*box), size, side) == expected
 
 
 @pytest.mark.parametrize(
@@ -143,8 +145,8 @@ def test_grown(box: Box, size: tuple[int, int], side: int, expected: Box) -> Non
         ((10, 20, 30, 41), False),
     ],
 )
-def test_a_box_holds_a_region_on_every_side(region: Box, held: bool) -> None:
-    assert holds((10, 20, 30, 40), region) is held
+def test_a_box_holds_a_region_on_every_side(region: tuple[int, int, int, int], held: bool) -> None:
+    assert holds(PixelBox(10, 20, 30, 40), PixelBox(*region)) is held
 
 
 def test_relative_map_worked_out_by_hand() -> None:

@@ -67,7 +67,7 @@ def test_a_failed_question_leaves_the_connection_usable() -> None:
     run(test)
 
 
-def test_deadline_has_a_name_and_a_late_answer_is_not_taken_for_the_next_one() -> None:
+def test_a_timeout_has_a_name_and_a_late_answer_is_not_taken_for_the_next_one() -> None:
     async def behave(cloud: Cloud, event: Event) -> None:
         if isinstance(event, ImageFinished) and len(cloud.of(SegmentReceived)) > 3:
             cloud.final("right")
@@ -97,7 +97,7 @@ def test_no_server(raised: type[HeliographError]) -> None:
     run(test)
 
 
-def test_a_server_that_never_opens_meets_the_deadline() -> None:
+def test_a_server_that_never_opens_meets_the_timeout() -> None:
     async def hang() -> Connection:
         await asyncio.sleep(1000)
         raise AssertionError

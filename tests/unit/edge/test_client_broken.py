@@ -56,8 +56,8 @@ def test_a_region_that_took_two_connections_counts_once() -> None:
     run(test)
 
 
-def test_a_session_given_up_at_a_deadline_is_taken_up_by_the_next_question() -> None:
-    """The link broke, nothing could be reached until the deadline; the cloud kept the session meanwhile."""
+def test_a_session_given_up_at_a_timeout_is_taken_up_by_the_next_question() -> None:
+    """The link broke, nothing could be reached until the timeout; the cloud kept the session meanwhile."""
 
     async def behave(cloud: Cloud, event: Event) -> None:
         if isinstance(event, SegmentReceived) and event.index > 2 and len(cloud.connections) == 1:

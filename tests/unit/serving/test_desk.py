@@ -13,6 +13,7 @@ from heliograph.errors import (
 from heliograph.protocol.events import QuestionAsked
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
 from heliograph.question import Question
+from heliograph.reasons import StreamFault
 from heliograph.serving.desk import Desk, Verdict
 from heliograph.serving.jobs import Purpose
 from heliograph.serving.question_states import Effect, Happening, QuestionState
@@ -299,7 +300,7 @@ def test_a_draft_that_fails_spoils_no_answer_that_was_taken():
     talk.segment()
     job = talk.job()
     talk.desk.decide(0)
-    talk.made(job, error=StreamDamagedError())
+    talk.made(job, error=StreamDamagedError(StreamFault.CHECKSUM))
     assert states(talk) == {0: QuestionState.ANSWERING}
     assert talk.job().purpose is Purpose.LOOK
 
@@ -312,7 +313,7 @@ def test_a_prefix_that_cannot_be_measured_fails_those_who_wait_for_it():
     talk.scripted(1, 0)
     talk.scripted(2, 7)
     talk.steps()
-    talk.desk.fail_measuring(0, StreamDamagedError())
+    talk.desk.fail_measuring(0, StreamDamagedError(StreamFault.CHECKSUM))
     assert talk.said() == [(1, Effect.SEND_ERROR)]
     assert list(talk.desk.questions) == [0, 2]
 

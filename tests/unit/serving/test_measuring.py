@@ -131,7 +131,7 @@ def test_a_complete_photo_and_another_device_do_not_wait(fake, costly):
     assert waited_s < 0.1
 
 
-def test_a_deadline_comes_in_time_for_a_device_that_rests(fake, costly):
+def test_a_time_to_answer_in_is_kept_for_a_device_that_rests(fake, costly):
     cloud, spent = costly
     spent.prefix_s = 10.0
 

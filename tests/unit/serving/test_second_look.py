@@ -7,6 +7,7 @@ from heliograph.controllers.base import Enough
 from heliograph.controllers.region_policies import Price
 from heliograph.errors import AnsweringFailedError, StreamDamagedError
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
+from heliograph.reasons import StreamFault
 from heliograph.serving.desk import Desk
 from heliograph.serving.jobs import UNKNOWN_PRICE, Purpose
 from heliograph.serving.question_states import Effect, Happening, QuestionState
@@ -160,7 +161,7 @@ def forgotten(talk):
 
 def damaged(talk):
     crop_comes(talk)
-    talk.made(talk.job(), error=StreamDamagedError())
+    talk.made(talk.job(), error=StreamDamagedError(StreamFault.CHECKSUM))
 
 
 @pytest.mark.parametrize(

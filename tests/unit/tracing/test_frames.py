@@ -52,7 +52,8 @@ class Ends:
 
     def whole_exchange(self):
         self.device.start()
-        self.device.ask(0, 0, Question("what? ünlikely", "push", 200, byte_budget=40, answer_within_s=0.09))
+        asked = Question("what? ünlikely", "push", 200, byte_budget=40, answer_within_s=0.25)
+        self.device.ask(0, 0, asked)
         self.device.announce_image(0, "klt", b"head", 3)
         self.device.send_segment(0, b"one")
         self.device.seal()
@@ -70,7 +71,7 @@ class Ends:
         self.cloud.send_enough(0)
         self.carry()
         self.cloud.send_final(0, "a räther long final answer", 1.0, 3, AnswerFlag.REGION_MISSED)
-        self.device.ask(1, 0, "and?")
+        self.device.ask(1, 0, Question("and?"))
         self.device.cancel(1)
         self.device.forget_image(0)
         self.carry()

@@ -164,7 +164,7 @@ def test_questions_that_failed_say_why():
         frame("ERROR", question_id=0, error="unknown-image"),
         frame("ERROR", error="timed-out"),
         frame("QUESTION", question_id=1, image_id=0, text="what?"),
-        TraceEvent(1.0, "question:failed", {"session": 1, "question_id": 1, "error": "answering-failed"}),
+        frame("ERROR", question_id=1, error="answering-failed"),
     )
     assert [one.error for one in questions_of(Trace("cloud", {}, events))] == ["unknown-image", "answering-failed"]
 

@@ -42,8 +42,9 @@ from heliograph.protocol.events import SessionClosed
 from heliograph.protocol.limits import MAX_FRAME_BYTES, MAX_OPEN_QUESTIONS
 from heliograph.protocol.session import CloudSession, DeviceSession
 from heliograph.reading.json_values import read_json_object
-from heliograph.registry import CODECS, STRATEGIES
-from heliograph.strategies.base import Setting
+from heliograph.registry import CODECS
+from heliograph.strategies.base import Kind, Setting
+from heliograph.strategies.selection import strategies_for, strategies_with, strategy_class
 from heliograph.transport.links import parse_link
 from heliograph.types import EncodedImage
 
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from heliograph.serving.cloud import Cloud
 
 _PORTION_BYTES = 64 << 10
-_TOKENS_STATED = ("klt", "meta")
 _PICTURE_SIZE = 64
 _TILED_SIDE = 256
 _QUESTION = "what colour is it?"
@@ -131,12 +131,10 @@ def reference_streams(bundle: Bundle) -> dict[str, EncodedImage]:
 
     photo, device = load_photo(demo_photo_path()), Device(bundle)
     found: dict[str, EncodedImage] = {}
-    for name in STRATEGIES.names():
-        strategy = STRATEGIES.load(name)()
-        if name in CODECS.names() and name not in bundle.codec_kinds:
-            continue
+    for name in strategies_for(bundle.codec_kinds):
+        strategy = strategy_class(name)
         setting: Setting = {"size": _PICTURE_SIZE} if "size" in strategy.default_setting else {}
-        if name != "local":
+        if strategy.kind is not Kind.LOCAL:
             found[name] = device.encode(photo, name, setting)
     return found
 
@@ -244,7 +242,7 @@ def cloud_targets(bundle: Bundle, streams: dict[str, EncodedImage]) -> list[Targ
 
     fixed = load_cloud("reference", bundle.folder)
     general = _general_cloud(bundle)
-    stated = [streams[name] for name in _TOKENS_STATED if name in streams]
+    stated = [streams[name] for name in strategies_with(embedded=True) if name in streams]
     every = [streams[name] for name in sorted(streams)]
 
     def restored(source: random.Random) -> str | None:

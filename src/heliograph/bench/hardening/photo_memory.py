@@ -16,9 +16,9 @@ from pathlib import Path
 
 from heliograph.bench.hardening.photo_files import SMALL, OddPhoto, odd_photos
 from heliograph.reference.assets import shipped_bundle_folder
+from heliograph.strategies.selection import strategies_with
 from heliograph.types import Reporter
 
-STRATEGIES = ("klt", "meta")
 _TIMEOUT_S = 600
 
 _PROGRAM = """
@@ -70,7 +70,7 @@ def photo_memory(
     folder: Path,
     photos: Sequence[OddPhoto] | None = None,
     *,
-    strategy: str = STRATEGIES[0],
+    strategy: str = "klt",
     warm: bool = False,
     progress: Reporter = lambda line: None,
 ) -> Iterator[PhotoMemory]:
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(arguments[0]) if arguments else Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        for strategy in STRATEGIES:
+        for strategy in strategies_with(embedded=True):
             print(f"{strategy:40} peak MiB  read s  used as", flush=True)
             found = []
             for one in photo_memory(folder, strategy=strategy, progress=lambda line: print(line, file=sys.stderr)):

@@ -1,0 +1,100 @@
+"""What strategies declare, written down by hand, and how they are chosen by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from heliograph.errors import UnknownNameError
+from heliograph.registry import STRATEGIES
+from heliograph.strategies.base import Family, Kind
+from heliograph.strategies.selection import kind_of, needs_bundle, strategies_for, strategies_with, strategy_class
+
+PAPER = "2604.26508"
+DECLARED = {
+    # name: kind, needs the bundle, embedded, tuned, codec, family, paper
+    "klt": ("tokens", True, True, False, "klt", "split computing with feature compression", PAPER),
+    "meta": ("tokens", True, True, False, "meta", "split computing with feature compression", PAPER),
+    "jpeg": ("picture", False, False, True, "", "baseline", None),
+    "webp": ("picture", False, False, True, "", "baseline", None),
+    "avif": ("picture", False, False, True, "", "baseline", None),
+    "rgb": ("picture", False, False, False, "", "baseline", PAPER),
+    "int8": ("tokens", True, False, False, "", "split computing with feature compression", None),
+    "int4": ("tokens", True, False, False, "", "split computing with feature compression", None),
+    "pq": ("tokens", True, False, False, "pq", "split computing with feature compression", None),
+    "downsample": ("tokens", True, False, False, "", "visual-token compression", None),
+    "random-drop": ("tokens", True, False, False, "", "visual-token compression", None),
+    "local": ("local", False, False, False, "", "baseline", PAPER),
+}
+PICTURES = ("jpeg", "webp", "avif")
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_what_a_strategy_is(name: str) -> None:
+    one = strategy_class(name)
+    said = (one.kind, one.needs_bundle, one.embedded, one.tuned, one.codec, one.family, one.paper)
+    assert said == DECLARED[name]
+
+
+def test_every_strategy_is_in_the_table() -> None:
+    assert STRATEGIES.names() == tuple(DECLARED)
+
+
+def test_strategies_are_chosen_by_what_they_declare() -> None:
+    assert strategies_with() == tuple(DECLARED)
+    assert strategies_with(tuned=True) == PICTURES
+    assert strategies_with(embedded=True) == ("klt", "meta")
+    assert strategies_with(kind=Kind.PICTURE) == (*PICTURES, "rgb")
+    assert strategies_with(kind=Kind.PICTURE, tuned=False) == ("rgb",)
+    assert strategies_with(kind=Kind.LOCAL) == ("local",)
+    assert strategies_with(kind=Kind.TOKENS, embedded=False) == ("int8", "int4", "pq", "downsample", "random-drop")
+    assert strategies_with(kind=Kind.LOCAL, tuned=True) == ()
+
+
+def test_a_bundle_runs_what_needs_no_codec_and_what_it_holds_the_codec_of() -> None:
+    assert strategies_for(()) == tuple(name for name in DECLARED if name not in ("klt", "meta", "pq"))
+    assert strategies_for(("klt",)) == tuple(name for name in DECLARED if name not in ("meta", "pq"))
+
+
+def test_single_questions() -> None:
+    assert (needs_bundle("klt"), needs_bundle("jpeg")) == (True, False)
+    assert (kind_of("rgb"), kind_of("uncompressed")) == (Kind.PICTURE, None)
+    with pytest.raises(UnknownNameError):
+        needs_bundle("uncompressed")
+
+
+class Plugged:
+    """Enough of a strategy to be listed."""
+
+    name, kind, needs_bundle, wire_id, default_setting = "thumb", Kind.PICTURE, False, 127, {}
+    embedded, tuned, codec, family, paper = False, True, "", Family.BASELINE, None
+    encode = restore = None
+
+
+@pytest.fixture
+def plugged() -> Iterator[None]:
+    STRATEGIES.register("thumb", Plugged)
+    STRATEGIES.register("torn", "nowhere_at_all:Torn")
+    yield
+    STRATEGIES._registered.clear()
+    STRATEGIES._resolved = None
+
+
+@pytest.mark.usefixtures("plugged")
+def test_a_plug_in_is_listed_where_it_belongs_and_a_broken_one_nowhere() -> None:
+    assert strategies_with(tuned=True) == (*PICTURES, "thumb")
+    assert "torn" in STRATEGIES.names()
+    assert "torn" not in strategies_with()
+    assert kind_of("torn") is None
+
+
+def test_the_page_of_strategies_says_what_they_declare() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "strategies.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines() if line[:3] == "| `"]
+    yes = {True: "yes", False: ""}
+    assert rows == [
+        [f"`{name}`", kind, yes[embedded], yes[bundle], yes[tuned], family, f"arXiv {paper}" if paper else ""]
+        for name, (kind, bundle, embedded, tuned, _, family, paper) in DECLARED.items()
+    ]
