@@ -240,8 +240,8 @@ def _decoder_attention(torch_model: nn.Module) -> list[nn.Module]:
         for module in torch_model.modules()
         if isinstance(getattr(module, "config", None), type(text)) and all(hasattr(module, name) for name in _NEEDED)
     ]
-    by_layer = {module.layer_idx: module for module in found}  # type: ignore[arg-type]
-    complete = set(by_layer) == set(range(int(text.num_hidden_layers))) and len(by_layer) == len(found)
+    by_layer = {one.layer_idx: one for one in found if isinstance(one.layer_idx, int)}
+    complete = sorted(by_layer) == list(range(int(text.num_hidden_layers))) and len(by_layer) == len(found)
     if not found or not complete:
         raise ModelUnsupportedError
     if any(getattr(module, "attn_logit_softcapping", None) for module in found):
