@@ -35,7 +35,7 @@ DEFAULT_TIMEOUT_S = 120.0
 """How long whoever asks waits for the final answer, everything included. No part of the question: it never travels."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Question:
     """What is asked, and when the stream of the photo may stop.
 

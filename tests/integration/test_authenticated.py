@@ -18,6 +18,7 @@ from heliograph.edge.photo import load_photo
 from heliograph.edge.report import AskReport
 from heliograph.errors import ConnectionLostError, KeyFileError, StreamForgedError
 from heliograph.question import Question
+from heliograph.reasons import ForgedFault
 from heliograph.reference.assets import demo_photo_path
 from heliograph.serving.application import CloudApplication
 from heliograph.serving.runner import BackgroundServer, load_cloud
@@ -176,16 +177,20 @@ def _flip_answer(data: bytes) -> bytes:
     return data
 
 
-@pytest.mark.parametrize("key", [b"", bytes(32)])
-def test_without_the_key_there_is_no_answer_and_the_server_lives(device: Device, keyed_url: str, key: bytes) -> None:
-    with pytest.raises(StreamForgedError):
+@pytest.mark.parametrize(("key", "reason"), [(b"", ForgedFault.KEY_WANTED), (bytes(32), ForgedFault.KEY_REFUSED)])
+def test_without_the_key_there_is_no_answer_and_the_server_lives(
+    device: Device, keyed_url: str, key: bytes, reason: ForgedFault
+) -> None:
+    with pytest.raises(StreamForgedError) as found:
         ask(device, keyed_url, key, strategy="jpeg")
+    assert found.value.fault is reason
     assert ask(device, keyed_url, KEY, strategy="jpeg").answer
 
 
 def test_a_key_at_a_cloud_without_one_is_said(device: Device, cloud_url: str) -> None:
-    with pytest.raises(StreamForgedError):
+    with pytest.raises(StreamForgedError) as found:
         ask(device, cloud_url, KEY, strategy="jpeg")
+    assert found.value.fault is ForgedFault.KEY_REFUSED
 
 
 def test_a_recorded_session_is_not_answered_again(device: Device, keyed_url: str) -> None:
@@ -229,7 +234,9 @@ def key_file(tmp_path: Path) -> Path:
 def test_ask_with_a_key_file(keyed_url: str, pair_as_default, key_file: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     argv = ["ask", str(PHOTO), QUESTION, "--server", keyed_url, "--json"]
     assert main(argv) == 2
-    assert "stream-forged" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said.startswith("heliograph: stream-forged: ")
+    assert "--key-file" in said
     assert main([*argv, "--key-file", str(key_file)]) == 0
     assert json.loads(capsys.readouterr().out)["answer"]
 
@@ -248,7 +255,9 @@ def test_encode_answer_and_inspect_with_a_key_file(pair_as_default, key_file: Pa
     assert run("answer", path, QUESTION, "--key-file", key_file)["answer"] == run("answer", path, QUESTION)["answer"]
     for command in (["inspect", str(path)], ["answer", str(path), QUESTION]):
         assert main([*command, "--key-file", str(other)]) == 2
-        assert "stream-forged" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "stream-forged" in said
+        assert str(path) in said
     run("encode", PHOTO, "-o", path, "--budget", 100)
     assert run("inspect", path)["authentication"] == "none"
     assert main(["answer", str(path), QUESTION, "--key-file", str(key_file)]) == 2

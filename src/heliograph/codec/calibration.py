@@ -28,6 +28,7 @@ import numpy.typing as npt
 
 from heliograph.codec.expectation import WORD_BUCKETS, question_features
 from heliograph.errors import BundleDamagedError, UnknownNameError, UsageError
+from heliograph.question import COMBINED as COMBINED
 from heliograph.reading.json_values import read_json_object
 from heliograph.reasons import BundleFault, BundlePart, FileFault
 from heliograph.types import FloatArray
@@ -36,7 +37,6 @@ Double = npt.NDArray[np.float64]
 Steps = tuple[tuple[float, float], ...]
 
 CALIBRATION = "calibration.json"
-COMBINED = "combined"
 CONFIDENCES = (COMBINED, "min-entropy", "entropy", "margin", "error-head", "stability")
 WITHOUT_CODEC = "without-codec"
 """The combination for answers whose codec foretells nothing, such as those from pictures."""

@@ -34,7 +34,7 @@ from heliograph.codec.quantize import (
 )
 from heliograph.codec.range_coder import RunDecoder, RunEncoder
 from heliograph.codec.restoration import Restoration
-from heliograph.codec.storage import file_names, read_arrays, write_arrays
+from heliograph.codec.storage import file_names, read_arrays, stored_grid, write_arrays
 from heliograph.codec.tables import (
     HIGHEST_SCALE_BIN,
     LOWEST_SCALE_BIN,
@@ -335,7 +335,7 @@ class KltCodec:
         try:
             if facts["format"] != _FORMAT or facts["kind"] != cls.kind:
                 raise BundleDamagedError(BundlePart.TABLES, BundleFault.FORMAT)
-            grid = Grid(*(int(side) for side in facts["grid"]))
+            grid = stored_grid(facts)
             floats = ("mean", "forward", "inverse", "grid_forward", "grid_inverse")
             transform = Transform(facts["mode"], float(facts["step"]), *(arrays[n] for n in floats))
             integers = {name: arrays[name].astype(np.int64) for name in Tables.ARRAYS}
@@ -373,7 +373,7 @@ def _check_shapes(grid: Grid, transform: Transform, layouts: LayoutTables) -> No
     check_tokens(BundlePart.TABLES, transform.mean)
     weights = (transform.forward, transform.inverse, transform.grid_forward, transform.grid_inverse)
     check_weights(BundlePart.TABLES, *weights)
-    if not (_SMALLEST_STEP <= transform.step < LARGEST_WEIGHT and grid.tiles >= 1):
+    if not _SMALLEST_STEP <= transform.step < LARGEST_WEIGHT:
         raise BundleDamagedError(BundlePart.TABLES, BundleFault.RANGE)
     for name in ("scale_bin", "skew_bin", "other_scale_bin"):
         low, high = (0, SKEW_BINS - 1) if name == "skew_bin" else (LOWEST_SCALE_BIN, HIGHEST_SCALE_BIN)

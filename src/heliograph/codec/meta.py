@@ -28,7 +28,7 @@ from heliograph.codec.expectation import ErrorHead, Expectation
 from heliograph.codec.header import pack_header, parse_header
 from heliograph.codec.latents import Int, LatentTables, decode_latents, encode_latents
 from heliograph.codec.onnx_session import open_session
-from heliograph.codec.storage import file_names, read_arrays, write_arrays
+from heliograph.codec.storage import file_names, read_arrays, stored_grid, write_arrays
 from heliograph.errors import AnsweringFailedError, BundleDamagedError, ShapeError, StreamDamagedError
 from heliograph.reasons import BundleFault, BundlePart, FileFault, StreamFault
 from heliograph.types import LARGEST_WEIGHT, EncodedImage, FloatArray, Grid, VisualTokens, tokens_make_sense
@@ -243,7 +243,7 @@ class MetaCodec:
         try:
             if facts["format"] != _FORMAT or facts["kind"] != cls.kind:
                 raise BundleDamagedError(BundlePart.TABLES, BundleFault.FORMAT)
-            grid, hidden_size = Grid(*(int(side) for side in facts["grid"])), int(facts["hidden_size"])
+            grid, hidden_size = stored_grid(facts), int(facts["hidden_size"])
             latents = LatentTables(**{name: arrays[name].astype(np.int64) for name in LatentTables.ARRAYS})
             head = ErrorHead(**{name: arrays[name].astype(np.float32) for name in ErrorHead.ARRAYS})
             tables = MetaTables(

@@ -37,8 +37,7 @@ def check_values(path: Path) -> None:
     """
     weights: dict[str, list[StoredWeight]] = {}
     for weight in stored_weights(path):
-        if weight.kind in _ITEM_BYTES:
-            weights.setdefault(weight.file or path.name, []).append(weight)
+        weights.setdefault(weight.file or path.name, []).append(weight)
     for name, held in weights.items():
         with open_regular(path.with_name(name), error=network_damaged, links=False) as file:
             size = os.fstat(file.fileno()).st_size
@@ -50,7 +49,7 @@ def _check(file: BinaryIO, size: int, weight: StoredWeight) -> None:
     end = size if weight.end is None else weight.end
     if not 0 <= weight.begin <= end <= size:
         raise network_damaged(FileFault.LENGTH)
-    if weight.count <= 1:
+    if weight.count <= 1 or weight.kind not in _ITEM_BYTES:  # integers are numbers whatever they are
         return
     for values in _pieces(file, weight.begin, end, weight.kind):
         if not np.all(np.isfinite(values)):

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from heliograph.codec.checks import check_bounds, check_shape, check_tokens, check_weights
 from heliograph.codec.expectation import Expectation
 from heliograph.codec.header import pack_header, parse_header
-from heliograph.codec.storage import file_names, read_arrays, write_arrays
+from heliograph.codec.storage import file_names, read_arrays, stored_grid, write_arrays
 from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError
 from heliograph.reasons import BundleFault, BundlePart, FileFault, StreamFault
 from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens, tokens_make_sense
@@ -232,7 +232,7 @@ class ProductCodec:
         try:
             if facts["format"] != _FORMAT or facts["kind"] != cls.kind:
                 raise BundleDamagedError(BundlePart.TABLES, BundleFault.FORMAT)
-            grid = Grid(*(int(side) for side in facts["grid"]))
+            grid = stored_grid(facts)
             floats = {name: arrays[name].astype(np.float32) for name in ProductTables.ARRAYS if name != "owner"}
             tables = ProductTables(grid, owner=arrays["owner"].astype(np.int64), **floats)
         except (KeyError, TypeError, ValueError, OverflowError) as error:

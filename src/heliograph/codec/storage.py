@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from heliograph.errors import BundleDamagedError
+from heliograph.codec.header import check_grid
+from heliograph.errors import BundleDamagedError, ShapeError
 from heliograph.reading.json_values import parse_json
 from heliograph.reading.tensor_file import read_header
 from heliograph.reasons import BundleFault, BundlePart, FileFault
+from heliograph.types import Grid
 
 _DTYPES = ("float16", "float32", "float64", "int16", "int32", "int64", "uint8", "int8")
 _ITEM_BYTES = {"F16": 2, "F32": 4, "F64": 8, "I8": 1, "I16": 2, "I32": 4, "I64": 8, "U8": 1}
@@ -70,6 +73,23 @@ def read_arrays(folder: Path, stem: str) -> tuple[dict[str, Any], Arrays]:
     if not isinstance(facts, dict):
         raise _damaged(FileFault.CONTENT).noted(f"{path}.")
     return facts, arrays
+
+
+def stored_grid(facts: Mapping[str, Any]) -> Grid:
+    """The fact ``grid``: rows, columns, tiles, photo width and height.
+
+    Raises:
+        BundleDamagedError: not five whole numbers, or a grid that no stream can state.
+    """
+    sides = facts.get("grid")
+    if not isinstance(sides, list) or len(sides) != 5 or any(type(side) is not int for side in sides):
+        raise _damaged(FileFault.CONTENT)
+    grid = Grid(*sides)
+    try:
+        check_grid(grid)
+    except ShapeError as error:
+        raise _damaged(BundleFault.RANGE) from error
+    return grid
 
 
 def _checked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

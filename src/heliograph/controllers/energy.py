@@ -17,11 +17,7 @@ from heliograph.controllers.base import (
     Observation,
     Wait,
     checked_target,
-    share_code,
 )
-
-energy_code = share_code
-"""The target byte for a retained share of 0 to 1, rounded up so that the target is never missed."""
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,7 @@ class Exchange:
             within = self._account.segments_within(stream, encoded)
             self._side.trace.stop_expected(stream.image_id, self._question, encoded, pause_at, within)
         await self._send_segments(stream, encoded, pause_at)
+        self._link.flush()  # the question, where nothing of the photo was left to send with it
 
     def _expected_segments(self, encoded: EncodedImage) -> int:
         return expected_segments(encoded, self._question, self._side.calibration, self._side.foresee)
@@ -173,8 +174,7 @@ class Exchange:
             self._link.session.announce_image(stream.image_id, encoded.strategy, encoded.header, total)
             stream.announced = True
             self._count_payload(stream, len(encoded.header))
-        if self._finish(stream, encoded):
-            self._link.flush()
+        self._finish(stream, encoded)
 
     def _finish(self, stream: PhotoStream, encoded: EncodedImage) -> bool:
         """Say that nothing follows, where that is so, was not said, and the cloud cannot see it."""
@@ -200,8 +200,9 @@ class Exchange:
         while not stream.finished:
             goes_on = session.wants_segments(stream.image_id) and stream.sent < stream.allowed
             if self._finish(stream, encoded):
-                self._link.flush()
-            elif not (goes_on and self._account.takes(stream, encoded)):
+                break  # and flushed by whoever wanted this sent
+            if not (goes_on and self._account.takes(stream, encoded)):
+                self._link.flush()  # where the question has not gone out with a segment
                 stream.resumed.clear()
                 await stream.resumed.wait()
             elif pause_at is not None and stream.sent >= pause_at:
@@ -273,7 +274,7 @@ class Exchange:
                     case ErrorReceived(error_class, self._question_id):
                         raise error_class.received()
                     case SessionClosed(error_class):
-                        raise (error_class or ConnectionLostError).received()
+                        raise self._link.failure or (error_class or ConnectionLostError).received()
                     case _:
                         pass  # of earlier questions, or what the session itself keeps account of
         finally:

@@ -48,6 +48,7 @@ class DeviceLink:
         self._clock = clock
         self._departures = Departures()
         self._pinging: asyncio.Task[None] | None = None
+        self._ping_was_seen = False
         self._stirred = asyncio.Event()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._to_write = asyncio.Event()
@@ -66,14 +67,14 @@ class DeviceLink:
         return self._failure is None and not self.session.closed
 
     @property
-    def failure(self) -> HeliographError | None:
-        """What ended it; None while it is usable, and where it ended in order."""
-        return self._failure
-
-    @property
     def greeted(self) -> bool:
         """True once the cloud has taken the session."""
         return self._welcome is not None
+
+    @property
+    def failure(self) -> HeliographError | None:
+        """What ended the session or its connection, with its reason; None while both go on."""
+        return self._failure
 
     @property
     def session_token(self) -> bytes:
@@ -195,7 +196,7 @@ class DeviceLink:
                 case Verdict.DEAD:
                     self._fail(ConnectionLostError())
                 case Verdict.PING if sight.answered:
-                    self._pinging = asyncio.create_task(self._ping())
+                    self._pinging, self._ping_was_seen = asyncio.create_task(self._ping()), False
                 case _:
                     pass
             if watch.is_waiting(sight) or not self._written.is_set():
@@ -205,13 +206,12 @@ class DeviceLink:
                 await self._stirred.wait()
 
     def _sight(self) -> Sight:
+        """A ping counts as on its way in one look at least: its answer may be here before the next, and be no byte."""
         connection = self.connection
-        return Sight(
-            connection.delivery(),
-            connection.received_bytes,
-            owed=not self._greeted.is_set() or bool(self.session.open_questions),
-            answered=self._pinging is None or self._pinging.done(),
-        )
+        answered = self._pinging is None or (self._pinging.done() and self._ping_was_seen)
+        self._ping_was_seen = True
+        owed = not self._greeted.is_set() or bool(self.session.open_questions)
+        return Sight(connection.delivery(), connection.received_bytes, owed, answered)
 
     async def _ping(self) -> None:
         try:

@@ -24,6 +24,7 @@ import numpy as np
 from heliograph.codec.onnx_session import open_session
 from heliograph.edge.local_prompt import LocalPrompt
 from heliograph.errors import AnsweringFailedError, BundleDamagedError, QuestionTooLongError, ShapeError, UsageError
+from heliograph.question import DEFAULT_ANSWER_TOKENS
 from heliograph.reasons import BundleFault, BundlePart
 from heliograph.types import LARGEST_LOGIT, Answer, FloatArray, VisualTokens, confidence_of
 
@@ -73,7 +74,7 @@ class LocalModel:
             raise BundleDamagedError(BundlePart.LOCAL_MODEL, BundleFault.UNNAMED).noted(f"{bundle.folder}.")
         return cls(path, LocalPrompt.load(path.parent), threads)
 
-    def answer(self, question: str, tokens: VisualTokens, *, max_new_tokens: int = 64) -> Answer:
+    def answer(self, question: str, tokens: VisualTokens, *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS) -> Answer:
         """The greedy answer to ``question`` about one photo.
 
         Args:

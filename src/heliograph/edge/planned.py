@@ -144,7 +144,8 @@ class PlannedClient:
             HeliographError: of the photo, where the cloud holds others.
         """
         factor, samples = self._times.factor(self._curves)
-        link = replace(self._link.estimate(self._clock()), up=self._watch.up)
+        up = self._watch.up or LOCAL not in self._usable  # whoever has nothing else tries it
+        link = replace(self._link.estimate(self._clock()), up=up)
         situation = Situation(
             link,
             connected=self._client.connected,

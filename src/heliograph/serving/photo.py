@@ -28,7 +28,8 @@ class Photo:
     Attributes:
         used_s: when it was last added to, asked about or answered from.
         finished: nothing more follows.
-        energy: retained share of the prefix of ``measured_segments``; None where its strategy cannot know it.
+        energy: retained share of the prefix that was measured last; None before that, and where its strategy cannot
+            know it.
         tokens: of the prefix of ``tokens_segments``, the longest restored so far.
     """
 
@@ -37,7 +38,6 @@ class Photo:
         self.strategy, self.header, self.total_segments = strategy, header, total_segments
         self.finished = False
         self.energy: float | None = None
-        self.measured_segments = NOTHING
         self.tokens: VisualTokens | None = None
         self.tokens_segments = NOTHING
         self._data = bytearray()

@@ -109,7 +109,9 @@ class TraceWriter:
                 return
             self._waiting.append((self._clock(), name, data))
             self._waiting_bytes += size
-        self._something.set()
+            wakes = len(self._waiting) == 1
+        if wakes:  # otherwise the thread has been told already
+            self._something.set()
 
     def close(self) -> None:
         """Write what is left, for at most five seconds, and close the file."""

@@ -57,11 +57,14 @@ def parse_link(text: str) -> LinkProfile:
     base = _constant(first) if _RATE.fullmatch(first.lower()) else _named_trace(first)
     profile, seen = replace(base, name=text), set[str]()
     for part in rest:
-        key, changed = _with_option(profile, part.lower())
-        if key in seen or (key == "down" and base.trace):
-            raise LinkTraceError(LinkFault.OPTION)
+        try:
+            key, profile = _with_option(profile, part.lower())
+            if key in seen or (key == "down" and base.trace):
+                raise LinkTraceError(LinkFault.OPTION)
+        except LinkTraceError as error:
+            error.add_note(f"{part!r}.")
+            raise
         seen.add(key)
-        profile = changed
     return profile
 
 
@@ -71,7 +74,7 @@ def _named_trace(name: str) -> LinkProfile:
         return read_trace(Path(name))
     except LinkTraceError as error:
         if error.fault is FileFault.MISSING:
-            raise LinkTraceError(LinkFault.UNKNOWN).noted(f"{name}.") from error
+            raise LinkTraceError(LinkFault.UNKNOWN).noted(f"{name!r}.") from error
         raise
 
 

@@ -160,3 +160,24 @@ def test_the_hand_written_traces_say_what_the_table_says():
         for event in parse_trace(Path(path).read_bytes()).events:
             allowed = {*EVENTS[event.name].fields, *FRAMES.get(event.data.get("frame", ""), ())}
             assert set(event.data) <= allowed, event
+
+
+def test_serve_writes_the_clouds_end_and_closes_it(tmp_path, monkeypatch):
+    from heliograph.serving import runner
+
+    def serving(*arguments, trace, **named):
+        trace("connection:opened", {"connection": 1, "session": 1})
+
+    monkeypatch.setattr(runner, "run_server", serving)
+    path = tmp_path / "cloud.trace"
+    assert main(["serve", "--trace", str(path)]) == 0
+    trace = parse_trace(path.read_bytes())
+    assert (trace.vantage_point, [event.name for event in trace.events]) == ("cloud", ["connection:opened"])
+
+
+def test_a_file_that_is_no_trace_is_not_written_over(tmp_path, capsys):
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"\xff\xd8")
+    assert main(["serve", "--trace", str(photo)]) == 2
+    assert "it is there, and it is no trace" in capsys.readouterr().err
+    assert photo.read_bytes() == b"\xff\xd8"

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.controllers.base import Enough, Observation, Wait
-from heliograph.controllers.energy import EnergyController, energy_code
+from heliograph.controllers.base import Enough, Observation, Wait, share_code
+from heliograph.controllers.energy import EnergyController
 from heliograph.controllers.fixed import FixedController
 from heliograph.errors import UsageError
 from heliograph.registry import CONTROLLERS
@@ -47,11 +47,11 @@ def test_energy_unknown_means_wait():
 
 
 @given(st.floats(0, 1))
-def test_energy_code_never_asks_for_less(share):
-    assert EnergyController.from_target(energy_code(share)).share >= share - 1e-12
+def test_the_code_of_a_share_never_asks_for_less(share):
+    assert EnergyController.from_target(share_code(share)).share >= share - 1e-12
 
 
 @pytest.mark.parametrize("share", [-0.01, 1.01, float("nan")])
 def test_energy_share_outside_0_to_1_is_refused(share):
     with pytest.raises(UsageError):
-        energy_code(share)
+        share_code(share)

@@ -153,6 +153,18 @@ def test_pull_that_has_enough_at_its_chunk_is_not_ended_for_ever() -> None:
     assert not cloud.of(ev.ImageFinished)
 
 
+def test_pull_that_is_asked_for_more_at_its_bound_says_that_this_is_all() -> None:
+    async def behave(cloud: Cloud, event: ev.Event) -> None:
+        if isinstance(event, ev.SegmentReceived) and event.index == 2:
+            cloud.session.send_more(event.image_id, 3)
+        elif isinstance(event, ev.ImageFinished):
+            cloud.final()
+
+    cloud = Cloud(behave)
+    assert asked(cloud, stream(1, *[100] * 12), controller="pull", byte_budget=305).payload_bytes == 301
+    assert len(cloud.of(ev.SegmentReceived)) == 3
+
+
 @pytest.mark.parametrize("encoded", [stream(1, 100, 5), stream(16, 65)])
 def test_a_photo_of_which_not_one_segment_fits_is_refused_by_name_and_nothing_of_it_is_sent(
     encoded: EncodedImage,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from heliograph.edge.client import DeviceClient
+from heliograph.protocol.events import CropAnnounced, Event, ImageFinished
+from heliograph.question import Question
 from heliograph.types import EncodedImage
 from scripted_cloud import PHOTO, Cloud, FakeDevice, final_at_the_end, run, stream
 
@@ -97,5 +100,27 @@ def test_more_photos_than_the_cloud_holds() -> None:
                 assert (await client.ask(photo, "colour?", strategy="jpeg")).payload_bytes == 101
             assert (await client.ask(photos[-1], "colour?", strategy="jpeg")).payload_bytes == 0
             assert (await client.ask(photos[0], "colour?", strategy="jpeg")).payload_bytes == 101
+
+    run(test)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_no_region_is_cut_from_another_photo_than_was_asked_about(replaced: bool, tmp_path: Path) -> None:
+    path = tmp_path / "latest.bmp"
+
+    async def behave(cloud: Cloud, event: Event) -> None:
+        match event:
+            case ImageFinished() if len(cloud.of(ImageFinished)) == 1:
+                if replaced:
+                    Image.new("RGB", (8, 8), (0, 0, 255)).save(path)
+                cloud.session.send_region(cloud.question_id, (0, 0, 512, 512))
+            case ImageFinished() | CropAnnounced(_, None):
+                cloud.final()
+
+    async def test() -> None:
+        Image.new("RGB", (8, 8), (255, 0, 0)).save(path)
+        async with DeviceClient(Cloud(behave).open, FakeDevice(stream(5))) as client:
+            report = await client.ask(path, Question("colour?", region="always"), strategy="jpeg")
+        assert report.regions_sent == (0 if replaced else 1)
 
     run(test)

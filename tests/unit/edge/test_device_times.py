@@ -81,3 +81,11 @@ def test_the_place_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("HELIOGRAPH_STATE", str(tmp_path))
     assert state_path(b"\x01\x02") == tmp_path / "times-0102.json"
     assert state_path(b"") != state_path(b"\x01")
+
+
+def test_folders_that_are_not_there_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "cache" / "heliograph" / "times.json"
+    times = DeviceTimes(path)
+    times.note("meta max_bytes=60", 0.5)
+    times.save()
+    assert DeviceTimes.load(path).encode_s == times.encode_s

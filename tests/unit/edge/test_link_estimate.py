@@ -13,6 +13,7 @@ from heliograph.edge.link_estimate import (
     LinkEstimator,
     LinkObservation,
     LinkWatch,
+    _quantile,
 )
 
 
@@ -37,6 +38,24 @@ def test_rate_and_round_trip_are_found(rate: float, round_trip_s: float) -> None
     assert found.rate_bit_s == pytest.approx(rate, rel=0.3)
     assert found.round_trip_s == pytest.approx(round_trip_s, rel=0.3, abs=0.005)
     assert found.samples == 8
+
+
+def test_a_link_that_never_varies_is_known_exactly() -> None:
+    """80 and 6,000 bytes at 1 Mbit/s and 50 ms: 5,920 bytes take 47.36 ms longer."""
+    link = LinkEstimator()
+    for number in range(8):
+        link.note(seen((80, 6000)[number % 2], 2.0 * number, 1e6, 0.05))
+    found = link.estimate(16.0)
+    assert found.rate_bit_s == pytest.approx(1e6)
+    assert found.round_trip_s == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("values", "share", "expected"),
+    [([5.0], 0.25, 5.0), ([1.0, 3.0], 0.25, 1.5), ([4.0, 1.0, 3.0, 2.0, 5.0], 0.25, 2.0), ([1.0, 3.0], 1.0, 3.0)],
+)
+def test_quantiles_lie_between_the_values(values: list[float], share: float, expected: float) -> None:
+    assert _quantile(values, share) == expected
 
 
 def test_the_rate_is_a_cautious_one() -> None:

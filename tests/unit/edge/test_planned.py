@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,8 +22,10 @@ from heliograph.edge.planned import PlannedClient
 from heliograph.errors import HeliographError, ServerUnreachableError
 from heliograph.protocol.events import ImageFinished, QuestionAsked
 from heliograph.protocol.session import CloudSession
+from heliograph.question import Question
 from heliograph.strategies.base import Setting
 from heliograph.strategies.selection import needs_bundle
+from heliograph.tracing.table import EVENTS, FRAMES, TraceSink
 from heliograph.transport.base import Connection
 from heliograph.transport.memory import MemoryConnection, memory_pair
 from heliograph.types import Answer, EncodedImage, Grid, VisualTokens
@@ -62,7 +64,12 @@ class FakeDevice(Device):
             preferred_codec="klt",
             calibration=None,
         )
-        self.local_model: Any = SimpleNamespace(answer=lambda *_, **__: Answer("own", 0.9, 0.1))
+        self.answered: list[tuple[str, int]] = []
+        self.local_model: Any = SimpleNamespace(answer=self._answer)
+
+    def _answer(self, question: str, tokens: VisualTokens, *, max_new_tokens: int) -> Answer:
+        self.answered.append((question, max_new_tokens))
+        return Answer("own", 0.9, 0.1)
 
     def encode(self, photo: Image.Image, strategy: str, setting: Setting | None = None) -> EncodedImage:
         self.asked.append(setting)
@@ -80,6 +87,7 @@ class Cloud:
     awake: bool = True
     opened: int = 0
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
 
     async def open(self) -> Connection:
         self.opened += 1
@@ -95,6 +103,7 @@ class Cloud:
             for event in session.receive(await connection.receive(), now_s()):
                 if isinstance(event, QuestionAsked):
                     question = event.question_id
+                    self.questions.append(event.question)
                 finished = isinstance(event, ImageFinished) or (
                     isinstance(event, QuestionAsked) and not event.image_follows
                 )
@@ -109,10 +118,12 @@ class Cloud:
 Test = Callable[[Cloud, PlannedClient], Awaitable[None]]
 
 
-def run(test: Test, device: FakeDevice | None = None, times: DeviceTimes | None = None) -> None:
+def run(
+    test: Test, device: FakeDevice | None = None, times: DeviceTimes | None = None, trace: TraceSink | None = None
+) -> None:
     async def whole() -> None:
-        cloud = Cloud()
-        planned = PlannedClient(cloud.open, device or FakeDevice(), curves=curves(), times=times or DeviceTimes())
+        cloud, times_of = Cloud(), times or DeviceTimes()
+        planned = PlannedClient(cloud.open, device or FakeDevice(), curves=curves(), times=times_of, trace=trace)
         async with asyncio.timeout(20), planned as client:
             await test(cloud, client)
         for task in cloud.tasks:
@@ -141,6 +152,44 @@ def test_the_planned_way_is_sent_and_its_cost_remembered() -> None:
     assert device.asked == [{"size": 64, "quality": 20}] * 2
     assert set(times.encode_s) <= {"loading pictures", "webp size=64,quality=20"}
     assert "webp size=64,quality=20" in times.encode_s
+
+
+def test_plans_are_traced_with_what_they_chose_from_and_why_another_was_made() -> None:
+    events = list[tuple[str, Mapping[str, Any]]]()
+
+    async def test(cloud: Cloud, client: PlannedClient) -> None:
+        await client.ask(PHOTO, "colour?", GOAL)
+        cloud.awake = False
+        await client.ask(Image.new("RGB", (8, 8)), "colour?", GOAL)
+
+    run(test, trace=lambda name, data: events.append((name, data)))
+    made = [data for name, data in events if name == "plan:made"]
+    assert [one["name"] for one in made] == ["webp size=64,quality=20"] * 2 + ["local"]
+    assert (made[0]["quality"], made[0]["answer_within_ms"], made[0]["payload_bytes"]) == (0.9, 400.0, 400)
+    assert {one["name"] for one in made[0]["candidates"]} == {
+        *("webp size=32,quality=20", "webp size=64,quality=20", "local"),
+    }
+    (failed,) = [data for name, data in events if name == "plan:failed"]
+    assert failed["reason"].startswith("no answer after")
+    answers = [(data["strategy"], data["text"]) for name, data in events if name == "question:answered"]
+    assert answers == [("webp", "theirs"), ("local", "own")]
+    for name, data in events:
+        assert set(data) <= {*EVENTS[name].fields, *FRAMES.get(data.get("frame", ""), ())}, name
+
+
+def test_the_plan_changes_nothing_of_a_question_but_when_its_stream_stops() -> None:
+    asked = Question("colour?", "push", 204, "margin", 4096, 2.048, "threshold", 17)
+    device = FakeDevice()
+
+    async def test(cloud: Cloud, client: PlannedClient) -> None:
+        await client.ask(PHOTO, asked, GOAL)
+        assert cloud.questions == [replace(asked, controller="fixed", target=0, region="never")]
+        cloud.reachable = False
+        await client.close()
+        assert (await client.ask(PHOTO, asked, GOAL)).report.answer == "own"
+
+    run(test, device)
+    assert device.answered == [("colour?", 17)]
 
 
 def test_the_same_photo_is_held() -> None:

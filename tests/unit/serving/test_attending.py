@@ -269,3 +269,52 @@ def test_nothing_is_made_for_a_device_that_does_not_take_what_there_is(attended)
         assert one.attendant.next_job() is not None
 
     attended(test)
+
+
+def test_what_the_device_forgets_is_forgotten_with_all_that_hangs_on_it(attended):
+    def test(one):
+        one.ask(0, 0)
+        one.photo(0)
+        one.device.forget_image(0)
+        one.say()
+        assert (one.desk.photos, one.desk.questions, len(one.desk.book.watchlist)) == ({}, {}, 0)
+        assert one.attendant.next_job() is None
+
+    attended(test)
+
+
+def test_a_region_that_the_device_forgets_half_way_leaves_the_first_answer(attended):
+    def test(one):
+        region_asked(one)
+        one.device.send_crop(0, 1)
+        one.photo(1)
+        one.device.forget_image(1)
+        one.say()
+        (final,) = one.hear()
+        assert (type(final), final.flags) == (FinalReceived, AnswerFlag.REGION_MISSED)
+        assert list(one.desk.photos) == [0]
+
+    attended(test)
+
+
+def test_an_error_of_the_device_gives_the_question_up(attended):
+    def test(one):
+        one.ask(0, 0)
+        one.ask(1, 0)
+        one.photo(0)
+        one.attendant.on_event(ErrorReceived(StreamDamagedError, 0))
+        one.attendant.on_event(ErrorReceived(StreamDamagedError, None))  # of the session: it has its own end
+        assert list(one.desk.questions) == [1]
+
+    attended(test)
+
+
+def test_who_owes_an_answer_says_so(attended):
+    def test(one):
+        one.ask(0, 0, Enough())
+        one.photo(0)
+        assert not one.attendant.owes_an_answer()
+        one.attendant.decide(0)
+        assert one.attendant.owes_an_answer()
+
+    attended(test)

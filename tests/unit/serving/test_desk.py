@@ -57,6 +57,17 @@ def test_a_question_about_a_held_photo_begins_at_once_and_uses_it():
     assert talk.desk.photos[0].used_s == 50.0
 
 
+def test_every_news_of_a_photo_has_it_looked_at():
+    talk = Talk()
+    watchlist = talk.desk.book.watchlist
+    talk.ask()
+    assert not watchlist
+    for news in (talk.announce, talk.segment, talk.segment, lambda: talk.desk.finish(0)):
+        news()
+        assert watchlist.take() == 0
+        assert not watchlist
+
+
 def test_drafts_go_out_as_they_are_made_and_the_controllers_see_them():
     talk = Talk()
     controller = talk.scripted(0, 0)

@@ -67,6 +67,22 @@ def test_a_region_has_its_time_from_when_it_was_found():
     assert Desk()._region_timeout_s == REGION_TIMEOUT_S == 20.0
 
 
+def test_the_next_draft_is_due_for_whoever_has_waited_longest_and_may_be_drafted():
+    talk = Talk()
+    talk.ask(0, 9)  # whose photo is not there
+    assert talk.desk.draft_due_s(2.0) == inf
+    talk.scripted(1, 0, Enough())
+    talk.photo(0, finish=False)
+    assert talk.desk.draft_due_s(2.0) == 2.0
+    talk.desk.decide(0)
+    assert talk.desk.draft_due_s(2.0) == inf  # a final answer does not wait
+    for number in (2, 3):
+        talk.now += 5.0
+        talk.scripted(number, number)
+        talk.photo(number, finish=False)
+    assert talk.desk.draft_due_s(2.0) == 7.0
+
+
 # ---- what is overdue ---------------------------------------------------------------------------------
 def test_a_question_is_overdue_when_neither_it_nor_its_photo_is_news():
     talk = Talk(now=10.0)
@@ -289,3 +305,14 @@ def test_what_was_measured_goes_with_the_prefix_that_it_was_measured_of():
     assert facts[1].arrived.answer_differs == 0.25
     talk.desk.note_measured(talk.desk.to_measure(0), Measured(None, {}))
     assert talk.desk.photos[0].energy == 0.5  # what is not wanted again stays
+
+
+def test_what_was_measured_before_a_question_came_is_not_its_own():
+    """It would go with a prefix of no segments."""
+    talk = Talk()
+    talk.photo(segments=2, finish=False)
+    talk.desk.photos[0].energy = 0.75
+    talk.ask(0, controller="energy", target=255)
+    talk.desk.decide(0)
+    seen = talk.steps()[-1].facts["observation"]
+    assert (seen.retained_energy, seen.segments) == (None, 0)
