@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -75,10 +76,11 @@ class Reached:
 def main() -> int:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tests", nargs="*", default=TESTS, help="files or folders, for a look at a part")
     parser.add_argument("--json", type=Path, help="write the lines of every module there")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = _measured(Path(folder))
+        found = _measured(Path(folder), arguments.tests)
     lines, missed = sum(r.lines for r in found), sum(len(r.missed) for r in found)
     for reached in found:
         numbers = ", ".join(map(str, reached.missed))
@@ -103,7 +105,7 @@ def decision_modules() -> list[str]:
     return sorted(every - LEFT_OUT.keys())
 
 
-def _measured(folder: Path) -> list[Reached]:
+def _measured(folder: Path, tests: Sequence[str]) -> list[Reached]:
     from coverage import Coverage
 
     failed = folder / "failed.txt"
@@ -111,7 +113,7 @@ def _measured(folder: Path) -> list[Reached]:
     subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-p", "without_sockets", "-p", "no:xdist", "-p", "no:cacheprovider"),
-            *(f"--cov={PACKAGE}", "--cov-context=test", "--cov-report=", "--tb=no", *TESTS),
+            *(f"--cov={PACKAGE}", "--cov-context=test", "--cov-report=", "--tb=no", *tests),
         ],
         cwd=ROOT,
         env={

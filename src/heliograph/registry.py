@@ -299,5 +299,9 @@ TRANSPORTS = Registry(
 )
 """By scheme of the cloud's address; each is called as ``open_websocket``."""
 
-OPEN = (CODECS, STRATEGIES, CONTROLLERS, REGION_POLICIES, SUITES, TRANSPORTS)
+MODELS = Registry("model", {}, group="heliograph.models")
+"""What makes a model that ``--vlm`` names: called with name and device, it gives a
+:class:`heliograph.vlm.contract.AnsweringModel`. Every other name is a checkpoint's."""
+
+OPEN = (CODECS, STRATEGIES, CONTROLLERS, REGION_POLICIES, SUITES, TRANSPORTS, MODELS)
 """Every registry that plug-ins add to."""

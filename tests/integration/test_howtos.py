@@ -80,7 +80,8 @@ class Page:
 
 
 @pytest.mark.parametrize(
-    ("name", "tests"), [("add-a-strategy.md", 1), ("add-a-controller.md", 4), ("add-a-transport.md", 1)]
+    ("name", "tests"),
+    [("add-a-strategy.md", 1), ("add-a-controller.md", 4), ("add-a-transport.md", 1), ("add-a-model.md", 1)],
 )
 def test_the_files_of_the_page_are_a_plug_in_that_works(name: str, tests: int, tmp_path: Path) -> None:
     assert f"{tests} passed" in Page(name, tmp_path).run_tests()

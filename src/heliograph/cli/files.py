@@ -59,7 +59,7 @@ def write_file(path: Path, data: bytes) -> None:
         if partial is not None:
             with contextlib.suppress(OSError):
                 os.unlink(partial)
-        raise OutputUnwritableError from error
+        raise _unwritable(path, error) from error
 
 
 _made: list[Path] = []
@@ -76,7 +76,7 @@ def make_folder(path: Path) -> Path:
         _made.extend(reversed(missing))
         path.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        raise OutputUnwritableError from error
+        raise _unwritable(path, error) from error
     return path
 
 
@@ -98,7 +98,13 @@ def _write_in_place(path: Path, data: bytes) -> None:
         with path.open("wb") as file:
             file.write(data)
     except OSError as error:
-        raise OutputUnwritableError from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError | ValueError) -> OutputUnwritableError:
+    """The error with the path and the system's reason, which stay on this terminal."""
+    said = getattr(error, "strerror", None)
+    return OutputUnwritableError().noted(f"{path}: {said}." if said else f"{path}.")
 
 
 def _umask() -> int:

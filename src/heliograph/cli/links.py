@@ -107,7 +107,7 @@ def tls_context(
         UsageError: one without the other.
     """
     if (client_cert is None) != (client_key is None):
-        raise UsageError
+        raise UsageError().noted("a client's certificate and its key go together.")
     if authority is None and client_cert is None:
         return None
     if authority is not None:

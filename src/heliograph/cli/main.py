@@ -123,8 +123,11 @@ def _look_up(arguments: argparse.Namespace) -> None:
         ModelUnavailableError: see :meth:`heliograph.vlm.names.ModelName.locate`.
     """
     from heliograph.config import default_model
+    from heliograph.registry import MODELS
 
     model = getattr(arguments, "model", None)
+    if model in MODELS.names():
+        return
     if isinstance(model, str) and model != default_model():  # of the default, the command knows whether it needs it
         from heliograph.vlm.names import ModelName
 

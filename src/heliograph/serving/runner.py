@@ -227,7 +227,9 @@ def tls_context(cert: Path | None, key: Path | None, client_ca: Path | None = No
     if cert is None and key is None and client_ca is None:
         return None
     if cert is None or key is None:
-        raise UsageError
+        raise UsageError().noted(
+            "a certificate and its key go together, and devices show theirs to a server with both."
+        )
     check_regular(*filter(None, (cert, key, client_ca)), error=TlsFilesError)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heliograph.errors import ModelUnsupportedError
+from heliograph.registry import MODELS
 from heliograph.vlm.contract import TorchModel
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.loading import load_pretrained, said_of
@@ -10,13 +11,17 @@ from heliograph.vlm.model import VisionLanguageModel
 
 
 def open_model(name: str, device: str = "cpu") -> TorchModel:
-    """Load ``reference``, a folder or a hub id.
+    """Load ``reference``, a folder or a hub id, or what a plug-in of this name makes.
 
     Raises:
         ModelUnavailableError: nothing loadable there.
         ModelUnsupportedError: its forward makes no visual tokens by ``get_image_features``, or its own processor and
             tower fail on a first prompt, in whichever way.
+        PlugInError: it is a plug-in's, which cannot be used.
     """
+    if name in MODELS.names():
+        made: TorchModel = MODELS.load(name)(name, device)
+        return made
     model, processor = load_pretrained(name, device)
     try:
         return VisionLanguageModel(name, model, processor)

@@ -258,7 +258,9 @@ def test_the_best_of_crossings_that_do_not_exist() -> None:
     assert np.isnan(best.samples[0])
     assert best.samples[1] == 3.0
     assert best_of([none]).value is None
-    assert np.isnan(best_of([]).samples).all()
+    nothing = best_of([])
+    assert nothing.samples.shape == (1,)
+    assert np.isnan(nothing.samples).all()
     one = Crossing(6.0, np.array([6.0, 8.0]))
     assert ratio_of(one, Crossing(3.0, np.array([3.0, 2.0]))).samples.tolist() == [2.0, 4.0]
     assert ratio_of(one, Crossing(3.0, np.array([3.0, 2.0]))).value == 2.0

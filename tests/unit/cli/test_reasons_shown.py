@@ -70,6 +70,13 @@ def test_a_trace_says_what_is_wrong(
     assert reason in said(capsys, "ask", demo_photo_path(), "what?", "--link", path)
 
 
+def test_an_output_says_where_and_why(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = tmp_path / "none" / "out.hgs"
+    line = said(capsys, "encode", demo_photo_path(), "-o", out)
+    assert line.startswith("heliograph: output-unwritable: ")
+    assert f"{out}: No such file or directory." in line
+
+
 def test_a_bundle_says_which_file_and_what_next(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     photo, out = demo_photo_path(), tmp_path / "out.hgs"
     line = said(capsys, "encode", photo, "-o", out, "--bundle", tmp_path)

@@ -181,3 +181,22 @@ def test_a_meter_counts_work_that_fails(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         meter.run(divmod, 7, 0)
     assert meter.worked_s == 2.5
+
+
+def test_a_photo_that_is_complete_by_the_time_its_turn_comes_is_not_measured_any_more(fake, costly):
+    cloud, spent = costly
+
+    async def whole():
+        async with fake.serving(cloud) as shared:
+            device = fake.Device(shared)
+            async with shared.measuring:  # another session's turn
+                await stream(device, 0, 0.1, segments=1, forget=False)
+                device.session.finish_image(0)
+                device.say()
+                await asyncio.sleep(1)
+            final = await asyncio.wait_for(device.hear(FinalReceived), 30)
+            await device.gone()
+            return final.segments_used
+
+    assert fake.run(whole()) == 1
+    assert spent.measured == []

@@ -11,6 +11,7 @@ from heliograph.codec.klt import KltCodec
 from heliograph.errors import CodecNotFittedError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
+from heliograph.training.meta import error_head
 from heliograph.training.meta.data import MetaData
 from heliograph.training.meta.error_head import Judged, auroc, correlation, fit_error_head, judge, reliability
 from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel
@@ -55,9 +56,11 @@ def test_it_learns_what_there_is_to_learn() -> None:
     assert stretches[0]["predicted"] > stretches[-1]["predicted"]
 
 
-def test_the_same_seed_learns_the_same_head() -> None:
-    first, second = (fit_error_head(judged(40), seed=5)[0] for _ in range(2))
+def test_the_same_seed_learns_the_same_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(error_head, "_STEPS", 300)
+    first, second, other = (fit_error_head(judged(40), seed)[0] for seed in (5, 5, 6))
     assert np.array_equal(first.hidden_weights, second.hidden_weights)
+    assert not np.array_equal(first.hidden_weights, other.hidden_weights)
 
 
 def test_figures_are_those_of_their_definitions() -> None:

@@ -13,7 +13,9 @@ from heliograph.errors import DataMissingError, UsageError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
 from heliograph.training.export import export_bundle
-from heliograph.training.fit_codec import encode_all
+from heliograph.training.fit_codec import encode_all, scene_questions
+from heliograph.training.meta import error_head
+from heliograph.training.meta import train as train_module
 from heliograph.training.meta.loop import MetaRecipe
 from heliograph.training.meta.train import train_meta
 from heliograph.vlm.fingerprint import model_fingerprint
@@ -21,6 +23,14 @@ from heliograph.vlm.model import VisionLanguageModel
 
 SIZES = {"latents": 4, "channels": 2, "width": 16, "encoder_layers": 1, "decoder_layers": 1, "heads": 2}
 RECIPE = MetaRecipe(batch=4, asked_batch=2, questions=1, tokens_alone=0.5)
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few steps of the error head and few questions a scene: what is learned of them is not asked here."""
+    monkeypatch.setattr(error_head, "_STEPS", 40)
+    monkeypatch.setattr(error_head, "_CUTS", 2)
+    monkeypatch.setattr(train_module, "scene_questions", lambda plan: scene_questions(plan)[:3])
 
 
 @pytest.fixture(scope="module")
