@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -84,8 +85,12 @@ class Parity:
         return [f"made for {self.profile}: on average {found}"]
 
     def write(self, path: Path) -> Path:
-        """As JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        """As JSON.
+
+        Raises:
+            ValueError: a number is not finite, which no report that passed holds.
+        """
+        path.write_text(json.dumps(asdict(self), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         return path
 
 
@@ -142,15 +147,15 @@ def measure_parity(
     asked = [sample.questions for sample in samples]
     if method == FLOAT32:
         error, worst = _errors(own, here)
-        passed = worst <= MAX_ERROR
+        passed = worst <= MAX_ERROR and math.isfinite(error)
         rows = compare_answers(model, own, here, asked, codecs) if passed else []
         return Parity(method, len(samples), error, worst, sum(map(len, asked)), tuple(rows), passed)
     with_vnni, without = _on_both_kinds(encoder, samples, here, profile)
     found = here if len(with_vnni) < len(samples) else with_vnni
     error, worst = _errors(own, found)
-    passed = error <= MAX_MEAN_ERROR_INT8
+    both = [_errors(own, tokens)[0] for tokens in (with_vnni, without)]
+    passed = error <= MAX_MEAN_ERROR_INT8 and all(map(math.isfinite, (worst, *both)))
     rows = compare_answers(model, own, found, asked, codecs) if passed else []
-    both = (_errors(own, tokens)[0] for tokens in (with_vnni, without))
     return Parity(method, len(samples), error, worst, sum(map(len, asked)), tuple(rows), passed, profile, *both)
 
 
@@ -197,7 +202,9 @@ def _framed(encoder: EncoderExport, samples: Sequence[Sample]) -> Iterator[Image
 
 
 def _errors(own: Sequence[VisualTokens], found: Sequence[VisualTokens]) -> tuple[float, float]:
-    """Mean difference over mean size, and largest difference over largest value, of as many as were found."""
+    """Mean difference over mean size, and largest difference over largest value, of as many as were found; NaN or
+    infinite where a token of any photo is, or where a photo's own tokens are all zero."""
     pairs = [(np.abs(f.values - o.values), np.abs(o.values)) for f, o in zip(found, own, strict=False)]
-    error = float(np.mean([d.mean() / v.mean() for d, v in pairs]))
-    return error, max(float(d.max() / v.max()) for d, v in pairs)
+    with np.errstate(all="ignore"):
+        error = float(np.mean([d.mean() / v.mean() for d, v in pairs]))
+        return error, float(np.max([d.max() / v.max() for d, v in pairs]))

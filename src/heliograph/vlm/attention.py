@@ -3,17 +3,18 @@
 ::
 
     prompt + answer --forward pass, fast attention in every layer--> (its logits are not used)
-                       └ before layer l: hidden states, rotary angles --own q, k, norms--> softmax of the last rows
+                       └ in layer l: its own queries and keys, as its attention gets them --> softmax of the last rows
 
 The map of arXiv 2512.16349 (attention from output tokens or the last prompt position, at one layer). The model keeps
-the attention it was loaded with; a hook computes that layer's rows anew from the layer's own projections, norms and
-rotary function, which no fast attention gives out.
+the attention it was loaded with; while layer l runs, a function of ours stands in its place, which sees what the layer
+made (projected, normalised and turned in the layer's own order, or not at all), computes the rows that no fast
+attention gives out, and hands on. Scores that are bent before the softmax (soft caps, sinks) are refused.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from heliograph.controllers.region import Found, RegionSetting
 from heliograph.errors import AnsweringFailedError, ModelUnsupportedError, ShapeError, StreamDamagedError
@@ -31,7 +33,9 @@ from heliograph.vlm.contract import TorchModel
 from heliograph.vlm.prompt import placeholder_id
 
 _NEEDED = ("q_proj", "k_proj", "head_dim", "scaling", "layer_idx")
-_ROTARY = "apply_rotary_pos_emb"
+_BENDING = ("softcap", "s_aux", "position_bias")
+_WATCH = "heliograph_watch"
+_local = threading.local()
 
 
 @dataclass
@@ -74,22 +78,19 @@ def watching(torch_model: nn.Module, layer: int, rows: int = 1) -> Iterator[Watc
         raise ModelUnsupportedError
     seen = WatchedPass()
 
-    def of_layer(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        seen.weights = _last_rows(module, args, kwargs, rows)
+    def of_layer(query: Tensor, key: Tensor, mask: Tensor | None, scaling: float | None, options: Any) -> None:
+        seen.weights = _rows_of(rows, query, key, mask, scaling, options)
 
     def of_model(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         ids = kwargs.get("input_ids")
         seen.input_ids = None if ids is None else ids[0].detach()
 
-    handles = [
-        layers[layer].register_forward_pre_hook(of_layer, with_kwargs=True),
-        torch_model.register_forward_pre_hook(of_model, with_kwargs=True),
-    ]
+    handle = torch_model.register_forward_pre_hook(of_model, with_kwargs=True)
     try:
-        yield seen
+        with _watched_layer(layers[layer], of_layer):
+            yield seen
     finally:
-        for handle in handles:
-            handle.remove()
+        handle.remove()
 
 
 def head_maps(
@@ -239,55 +240,83 @@ def _decoder_attention(torch_model: nn.Module) -> list[nn.Module]:
         for module in torch_model.modules()
         if isinstance(getattr(module, "config", None), type(text)) and all(hasattr(module, name) for name in _NEEDED)
     ]
-    by_layer = {int(module.layer_idx): module for module in found}  # type: ignore[arg-type]
+    by_layer = {one.layer_idx: one for one in found if isinstance(one.layer_idx, int)}
     complete = sorted(by_layer) == list(range(int(text.num_hidden_layers))) and len(by_layer) == len(found)
-    if not found or not complete or not all(_rotary_of(module) for module in found):
+    if not found or not complete:
         raise ModelUnsupportedError
     if any(getattr(module, "attn_logit_softcapping", None) for module in found):
         raise ModelUnsupportedError
     return [by_layer[number] for number in sorted(by_layer)]
 
 
-def _rotary_of(module: nn.Module) -> Callable[..., tuple[Tensor, Tensor]] | None:
-    """The rotary function that the layer's own source file has: families order halves and pairs differently."""
-    found = getattr(sys.modules[type(module).__module__], _ROTARY, None)
-    return found if callable(found) else None
-
-
-def _last_rows(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], rows: int) -> Tensor:
+def _rows_of(
+    rows: int, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float | None, options: Mapping[str, Any]
+) -> Tensor:
     """(H, rows, L) float32 softmax of the last rows over all keys.
 
+    Args:
+        rows: so many.
+        query: (1, H, L, d) as the layer compares it: projected, normalised and turned in the layer's own order.
+        key: (1, H_kv, L, d) likewise.
+        mask: (1, 1 or H, L, L) bool or added to scores; None for causal.
+        scaling: of scores; None for the root of d.
+        options: what else the layer asks of its attention.
+
     Raises:
-        ModelUnsupportedError: more than one sequence, a pass that goes on from a cache, or no rotary angles given.
+        ModelUnsupportedError: more than one sequence, a pass that goes on from a cache, or scores that are bent.
     """
-    hidden = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]  # (1, L, D)
-    angles = kwargs.get("position_embeddings")
-    cache, rotary = kwargs.get("past_key_values"), _rotary_of(module)
-    continues = cache is not None and cache.get_seq_length(module.layer_idx) > 0
-    if hidden.shape[0] != 1 or continues or angles is None or rotary is None or not 1 <= rows <= hidden.shape[1]:
+    length = key.shape[2]
+    if query.shape[0] != 1 or query.shape[2] != length or not 1 <= rows <= length:
         raise ModelUnsupportedError
-    query = _heads(module, "q", hidden[:, -rows:])  # (1, H, rows, d)
-    key = _heads(module, "k", hidden)  # (1, H_kv, L, d)
-    cos, sin = angles
-    query, _ = rotary(query, query, cos[..., -rows:, :], sin[..., -rows:, :])
-    _, key = rotary(key, key, cos, sin)
+    if any(options.get(name) is not None for name in _BENDING):
+        raise ModelUnsupportedError
     key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)  # (1, H, L, d): heads that share keys
-    scores = query.float() @ key.float().transpose(-1, -2) * float(module.scaling)  # (1, H, rows, L)
-    return scores.masked_fill(~_visible(module, rows, scores), -torch.inf).softmax(dim=-1)[0]
+    scores = query[:, :, -rows:].float() @ key.float().transpose(-1, -2)  # (1, H, rows, L)
+    scores = scores * (query.shape[-1] ** -0.5 if scaling is None else float(scaling))
+    if mask is None:
+        scores = scores.masked_fill(~_visible(rows, scores, options.get("sliding_window")), -torch.inf)
+    elif mask.dtype == torch.bool:
+        scores = scores.masked_fill(~mask[:, :, -rows:, :length], -torch.inf)
+    else:
+        scores = scores + mask[:, :, -rows:, :length].float()
+    return scores.softmax(dim=-1)[0]
 
 
-def _heads(module: Any, letter: str, hidden: Tensor) -> Tensor:
-    """Projected states (1, heads, L, d), normalised where the layer does that per head."""
-    states = getattr(module, f"{letter}_proj")(hidden)
-    states = states.view(*hidden.shape[:2], -1, module.head_dim)
-    norm = getattr(module, f"{letter}_norm", None)
-    return (states if norm is None else norm(states)).transpose(1, 2)  # type: ignore[no-any-return]
-
-
-def _visible(module: Any, rows: int, scores: Tensor) -> Tensor:
+def _visible(rows: int, scores: Tensor, window: int | None) -> Tensor:
     """(rows, L) bool: causal, and within the layer's window where it has one."""
     length = scores.shape[-1]
     columns = torch.arange(length, device=scores.device)
     own = columns[-rows:, None]
-    window = getattr(module, "sliding_window", None) or length
-    return (columns <= own) & (columns > own - window)
+    return (columns <= own) & (columns > own - (window or length))
+
+
+@contextmanager
+def _watched_layer(layer: Any, keep: Callable[..., None]) -> Iterator[None]:
+    """Within the context, that layer's queries and keys are shown to ``keep`` before its own attention takes them."""
+    config, entered = layer.config, list[str]()
+
+    def enter(module: nn.Module, args: tuple[Any, ...]) -> None:
+        entered.append(config._attn_implementation)
+        config._attn_implementation = _WATCH
+        _local.keep = keep
+
+    def leave(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        config._attn_implementation = entered.pop()
+
+    handles = [layer.register_forward_pre_hook(enter), layer.register_forward_hook(leave, always_call=True)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any
+) -> Any:
+    """Stands in for PyTorch's fast attention in one layer, and lets its queries and keys be seen."""
+    _local.keep(query, key, mask, options.get("scaling"), options)
+    return ALL_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, mask, **options)
+
+
+ALL_ATTENTION_FUNCTIONS.register(_WATCH, _attention)

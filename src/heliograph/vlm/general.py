@@ -101,6 +101,10 @@ class GeneralModel:
             raise ModelUnsupportedError from error
         self.hidden_size = layout.width
         self._weights = WeightCheck(model)
+        try:
+            self._check_placeholders(layout)
+        except Exception as error:  # foreign code, where prompt and tokens do not fit
+            raise ModelUnsupportedError from error
 
     def _opened(self) -> tuple[FeatureLayout, Grid]:
         """Layout and grid of a usual photo; and whether the processor takes photos in the call that makes prompts."""
@@ -109,6 +113,20 @@ class GeneralModel:
         except ShapeError:  # some take a list of photos and no list of lists, which that call hands on
             self._in_one_call = False
             return self.layouts.first(_USUAL_SIZE)
+
+    @torch.inference_mode()
+    def _check_placeholders(self, layout: FeatureLayout) -> None:
+        """One pass over a prompt with a usual photo: a processor that writes too few or too many placeholders, by a
+        number of its configuration that does not fit the tower, fails now and not at every question.
+
+        Raises:
+            Exception: whatever the model's own forward raises then.
+        """
+        values = torch.zeros(layout.rows, layout.width, dtype=self.torch_model.dtype, device=self.torch_model.device)
+        made = self._processed("what?", [Image.new("RGB", _USUAL_SIZE, GREY)])
+        kept = {"logits_to_keep": 1} if self._keeps_logits else {}
+        with feed_output(self._owner, output_with(values, layout)):
+            self.torch_model(**made, **kept, use_cache=False)
 
     def forget_questions(self) -> None:
         """Keep nothing of the questions that were asked; of photos only the sizes are kept."""
@@ -316,6 +334,7 @@ class GeneralModel:
             **needs,
             do_sample=False,
             max_new_tokens=limit,
+            num_return_sequences=1,
             output_logits=True,
             return_dict_in_generate=True,
         )

@@ -133,6 +133,7 @@ class GenerationRules:
                 attention_mask=torch.ones_like(ids),
                 do_sample=False,
                 max_new_tokens=limit,
+                num_return_sequences=1,
                 custom_generate=keep,
             )
         except Exception as error:  # settings that contradict each other, or want more than these arguments
@@ -145,7 +146,6 @@ def _is_greedy(prepared: _Prepared) -> bool:
     config = prepared.config
     return (
         config.get_generation_mode() == GenerationMode.GREEDY_SEARCH
-        and config.num_return_sequences in (None, 1)
         and config.use_cache is not False
         and config.cache_implementation in (None, "dynamic")
         and not config.token_healing

@@ -6,6 +6,7 @@ weight unset is refused instead of answering with random numbers.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,8 @@ from heliograph.vlm.template_guard import with_fixed_template
 __all__ = ["REFERENCE", "ModelName", "checkpoint_folder", "load_pretrained", "said_of"]
 
 _MOST_SAID = 240
+
+log = logging.getLogger("heliograph.vlm")
 
 
 def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
@@ -75,6 +78,8 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
             with_fixed_template(processor, MAX_IMAGES_PER_QUESTION)
     if named.one_frame:
         _do_not_split(processor)
+    if (model.generation_config.num_return_sequences or 1) > 1:
+        log.warning("%r: its generation_config.json asks for several answers (num_return_sequences); one is made", name)
     return model.to(device).eval().requires_grad_(False), processor
 
 

@@ -77,6 +77,25 @@ class VisionLanguageModel:
         side = math.isqrt(int(processor.image_seq_len))
         self.grid = Grid(side, side)
         self.input_size = int(processor.image_processor.max_image_size["longest_edge"])
+        self._check_placeholders()
+
+    @torch.inference_mode()
+    def _check_placeholders(self) -> None:
+        """One frame through the tower: the processor must write as many placeholders as it has tokens.
+
+        Raises:
+            ModelUnsupportedError: it writes others, as with a wrong ``image_seq_len``.
+        """
+        blank = self.prompts.blank(1)
+        made = self.torch_model.get_image_features(
+            pixel_values=blank.pixel_values.to(self.decoder.device, self.decoder.dtype),
+            pixel_attention_mask=blank.pixel_attention_mask.to(self.decoder.device),
+            return_dict=True,
+        )
+        written = self.prompts.build("what?", 1).head.count(self.torch_model.config.image_token_id)
+        tokens = sum(one.flatten(0, -2).shape[0] for one in made.pooler_output)
+        if not tokens == written == self.grid.tokens:
+            raise ModelUnsupportedError
 
     @classmethod
     def load(cls, name: str, device: str = "cpu") -> Self:

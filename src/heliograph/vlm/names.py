@@ -13,6 +13,7 @@ from heliograph.hub import Found, locate
 REFERENCE = "reference"
 ONE_FRAME = "one-frame"
 _VARIANT_SIGN = "#"
+_CONFIG = "config.json"
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,14 @@ class ModelName:
         """Where its files lie.
 
         Raises:
-            ModelUnavailableError: nowhere: no such folder, no such model of a hub, or a hub that does not answer.
+            ModelUnavailableError: nowhere: no such folder, one that holds no ``config.json``, no such model of a hub,
+                or a hub that does not answer.
         """
         if self.source != REFERENCE:
-            return locate(self.source, self.revision, ModelUnavailableError)
+            found = locate(self.source, self.revision, ModelUnavailableError)
+            if os.path.isdir(self.source) and not os.path.isfile(os.path.join(self.source, _CONFIG)):
+                raise ModelUnavailableError().noted(f"{self.source!r}: no checkpoint: there is no {_CONFIG} in it.")
+            return found
         from heliograph.reference.assets import shipped_model_folder
 
         folder = Path(shipped_model_folder())

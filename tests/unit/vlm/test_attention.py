@@ -13,6 +13,7 @@ from heliograph.controllers.region import RegionSetting, relative_map
 from heliograph.errors import ModelUnsupportedError, ShapeError
 from heliograph.types import Grid, VisualTokens
 from heliograph.vlm.attention import Looker, attention_map, head_counts, head_maps, layer_maps, watching
+from heliograph.vlm.families.shrink import tiny_config
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.loading import load_pretrained
 
@@ -116,16 +117,37 @@ def test_a_decoder_of_another_kind_is_refused(vlm):
         head_counts(Fused())
 
 
-def test_a_layer_with_a_window_sees_only_that(vlm, tokens):
-    layer = vlm.torch_model.model.text_model.layers[2].self_attn
-    layer.sliding_window = 4
-    try:
-        with watching(vlm.torch_model, 2) as seen:
-            vlm.answer(QUESTION, tokens[:1], max_new_tokens=1)
-    finally:
-        del layer.sliding_window
-    assert (seen.weights[..., :-4] == 0).all()
-    assert float(seen.weights.sum(-1).mean()) == pytest.approx(1, abs=1e-5)
+def tiny(kind, **text):
+    """A family's architecture with few and random weights, and the same with attention that gives its weights out."""
+    config = tiny_config(kind)
+    for name, value in text.items():
+        setattr(config.get_text_config(), name, value)
+    torch.manual_seed(0)
+    model = AutoModelForImageTextToText.from_config(config, attn_implementation="sdpa").float().eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.normal_(std=0.3) if weight.dim() > 1 else weight.normal_(1.0, 0.3)
+    return model, slow_twin(model)
+
+
+@pytest.mark.parametrize("kind", ["gemma3", "aya_vision", "hunyuan_vl", "idefics2", "qwen3_vl", "exaone4_5"])
+def test_windows_norms_and_layers_without_rotary_angles_are_the_layers_own(kind):
+    """Norms before or after the rotation, layers that are not turned, windows of 64 over 90 positions."""
+    model, slow = tiny(kind)
+    ids = torch.randint(20, 300, (1, 90), generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        wanted = slow(input_ids=ids, output_attentions=True, use_cache=False).attentions
+        for layer, one in enumerate(wanted):
+            with watching(model, layer, 3) as seen:
+                model(input_ids=ids, use_cache=False)
+            np.testing.assert_allclose(seen.weights, one[0, :, -3:], atol=1e-4)
+            assert model.config.get_text_config()._attn_implementation == "sdpa"
+
+
+def test_soft_caps_are_refused():
+    model, _ = tiny("gemma3", attn_logit_softcapping=50.0)
+    with pytest.raises(ModelUnsupportedError):
+        head_counts(model)
 
 
 def test_a_model_without_a_text_configuration_is_refused():

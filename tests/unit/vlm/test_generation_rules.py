@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from heliograph.errors import EncoderNotExportableError, ModelUnsupportedError
-from heliograph.training.export import _is_local
+from heliograph.training.export import _local_text
 from heliograph.types import VisualTokens
 from heliograph.vlm.decoding import best_step, steps_of
 from heliograph.vlm.general import GeneralModel
@@ -203,12 +203,12 @@ def test_a_forced_token_is_not_certain(
 
 def test_the_devices_copy_stays_behind_where_it_would_say_something_else(vlm: VisionLanguageModel) -> None:
     lines: list[str] = []
-    assert _is_local(vlm, None, lines.append)
+    assert _local_text(vlm, None, lines.append)
     with configured(vlm, {"repetition_penalty": 1.5}):
-        assert not _is_local(vlm, None, lines.append)
-        assert not _is_local(vlm, False, lines.append)
+        assert not _local_text(vlm, None, lines.append)
+        assert not _local_text(vlm, False, lines.append)
         with pytest.raises(EncoderNotExportableError):
-            _is_local(vlm, True, lines.append)
+            _local_text(vlm, True, lines.append)
     assert len(lines) == 1
     assert "generation_config.json" in lines[0]
 

@@ -116,3 +116,47 @@ def test_a_file_that_lies_elsewhere_is_named(copied: Path, capsys: pytest.Captur
 def test_a_configuration_that_is_none_is_named(text: str, copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copied / "processor_config.json").write_text(text)
     refused(copied, ModelUnavailableError, capsys)
+
+
+@pytest.mark.parametrize("count", [63, 49, 36, 100])
+def test_a_processor_that_writes_another_number_of_placeholders_is_unsupported(
+    count: int, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tower makes 64 tokens of a photo."""
+    rewrite(copied / "processor_config.json", image_seq_len=count)
+    assert "Error" in refused(copied, ModelUnsupportedError, capsys)
+
+
+@pytest.mark.parametrize("family", ["known", "beams"])
+def test_several_answers_are_asked_for_and_one_is_made(
+    family: str, copied: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    beams = {"num_beams": 3} if family == "beams" else {}
+    photo = Image.fromarray(np.random.default_rng(2).integers(0, 256, (60, 80, 3), dtype=np.uint8))
+    generation = copied / "generation_config.json"
+    rewrite(generation, **beams)
+    wanted = open_model(str(copied)).answer("what is it?", [photo], max_new_tokens=5)
+    caplog.clear()
+    rewrite(generation, num_return_sequences=3, do_sample=not beams)
+    model = open_model(str(copied))
+    for _ in range(2):
+        assert model.answer("what is it?", [photo], max_new_tokens=5) == wanted
+    assert [record.message for record in caplog.records if "num_return_sequences" in record.message] == [
+        f"{str(copied)!r}: its generation_config.json asks for several answers (num_return_sequences); one is made"
+    ]
+
+
+def test_a_folder_that_is_no_checkpoint_is_named_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from heliograph.vlm.names import ModelName
+
+    (tmp_path / "notes.txt").write_text("no model")
+    monkeypatch.chdir(tmp_path)
+    for name in (".", str(tmp_path), f"{tmp_path}#one-frame"):
+        with pytest.raises(ModelUnavailableError) as caught:
+            ModelName.parse(name).locate()
+        assert "config.json" in caught.value.__notes__[0]
+        assert repr(name.removesuffix("#one-frame")) in caught.value.__notes__[0]
+        with pytest.raises(ModelUnavailableError):
+            open_model(name)
