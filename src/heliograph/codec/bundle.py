@@ -173,7 +173,7 @@ class Bundle:
             OSError: the disk refuses.
         """
         if name not in MEASURED:
-            raise UsageError
+            raise UsageError.of_argument("name", f"one of {', '.join(sorted(MEASURED))}", name)
         index = _index(self.folder)
         manifest = _read_json(index, BundlePart.MANIFEST, _MAX_MANIFEST_BYTES)
         (self.folder / name).write_text(json.dumps(values) + "\n", encoding="utf-8")
