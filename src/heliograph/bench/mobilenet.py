@@ -195,7 +195,7 @@ class SplitFeatures:
         test: token sets of the test photos, in the order of ``test_pixels``.
         test_pixels: (224, 224, 3) u8 per test photo, what the pixel codecs compress.
         reference_top1: the unsplit network's class per test photo.
-        sensitivity: (320, 320) f32, :func:`fisher_information` over the fitting photos.
+        sensitivity: (320, 320) f32, :func:`fisher_by_frequency` of the fitting photos, its mean over the frequencies.
         frequency_sensitivity: (49, 320, 320) f32, :func:`fisher_by_frequency` over the fitting photos.
     """
 
@@ -245,20 +245,13 @@ def load_split_features(crops: int = 3, limit: int | None = None) -> SplitFeatur
     )
 
 
-def fisher_information(tail: Tail, token_sets: Sequence[VisualTokens], *, classes: int = 64) -> FloatArray:
-    """Second moment (D, D) of the output's sensitivity to one token's error, mean over tokens and photos.
-
-    The Fisher information of the class distribution, pulled back through classifier, pool and ReLU6. It is the
-    mean over grid frequencies of :func:`fisher_by_frequency`.
-    """
-    return np.asarray(fisher_by_frequency(tail, token_sets, classes=classes).mean(axis=0), dtype=np.float32)
-
-
 def fisher_by_frequency(tail: Tail, token_sets: Sequence[VisualTokens], *, classes: int = 64) -> FloatArray:
-    """The same per frequency of the orthonormal 7 x 7 DCT-II over the grid: (49, D, D), row-major, DC first.
+    """Second moment of the output's sensitivity to an error, mean over photos, per frequency of the orthonormal 7 x 7
+    DCT-II over the grid: (49, D, D), row-major, DC first.
 
-    An average pool makes the mean over the grid (the DC coefficients) matter far more than the rest, which acts
-    only through ReLU6. A codec that transforms the grid can use that.
+    It is the Fisher information of the class distribution, pulled back through classifier, pool and ReLU6. An average
+    pool makes the mean over the grid (the DC coefficients) matter far more than the rest, which acts only through
+    ReLU6. A codec that transforms the grid can use that.
 
     Per photo, with p the class distribution, w_c a classifier row, m_i the 0/1 mask of ReLU6 at position i and W the
     expansion: F = sum_c p_c g_c g_c^T with g_c,i = W^T (m_i * (w_c - sum p w)) / 49. The ``classes`` likeliest

@@ -233,15 +233,6 @@ class Bundle:
         return self.folder / name
 
     @property
-    def encoder_path(self) -> Path:
-        """The ONNX vision encoder, of the first frame where there are several.
-
-        Raises:
-            BundleDamagedError: this bundle holds only a codec.
-        """
-        return self.file(ENCODER)
-
-    @property
     def local_model_path(self) -> Path | None:
         """The ONNX language model, or None where the device cannot answer by itself."""
         return self.folder / LOCAL_MODEL if LOCAL_MODEL in self._files else None

@@ -16,8 +16,6 @@ class ImageCount:
 
     payload_bytes: int
     segments: int = 0
-    late_segments: int = 0
-    late_bytes: int = 0
     finished: bool = False
     enough: bool = False
 
@@ -31,9 +29,6 @@ class ImageCount:
             raise PayloadTooLargeError
         self.payload_bytes += size
         self.segments += 1
-        if self.enough:
-            self.late_segments += 1
-            self.late_bytes += size
 
 
 class ImageBook:

@@ -19,7 +19,7 @@ from typing import TypeVar
 from heliograph.boxes import PixelBox
 
 SCENE_SIZE = 512
-DEV_START, TEST_START, TEST_END = 8_000_000, 8_100_000, 8_200_000
+DEV_START, TEST_START = 8_000_000, 8_100_000
 
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "heart", "moon")
 COLOURS: dict[str, tuple[int, int, int]] = {

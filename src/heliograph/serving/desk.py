@@ -28,7 +28,6 @@ from heliograph.serving.question import OpenQuestion
 from heliograph.serving.question_book import QuestionBook
 from heliograph.serving.question_states import Happening
 
-MAX_REGIONS = MOST_LOOKS
 REGION_TIMEOUT_S = 20.0
 
 _USUAL_REGION_BYTES = 1500
@@ -70,7 +69,7 @@ class Desk:
     def __init__(
         self,
         calibration: Calibration | None = None,
-        max_regions: int = MAX_REGIONS,
+        max_regions: int = MOST_LOOKS,
         region_timeout_s: float = REGION_TIMEOUT_S,
     ) -> None:
         self.photos: dict[int, Photo] = {}

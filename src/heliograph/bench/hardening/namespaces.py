@@ -122,11 +122,6 @@ class RoutedNamespaces:
                 _ip(f"-n {self._names[ROUTER]} rule add ipproto tcp {end} {port} blackhole")
         return len(open_ports)
 
-    def slow_down(self, rate: str) -> None:
-        """Let the router pass no more than ``rate`` (such as ``2kbit``) either way; what waits is kept."""
-        for device in ("eth0", "eth1"):
-            _run(f"tc -n {self._names[ROUTER]} qdisc add dev {device} root tbf rate {rate} burst 1600 latency 600s")
-
     def _remove(self) -> None:
         for name in self._names.values():
             with contextlib.suppress(UsageError):
