@@ -158,7 +158,11 @@ class QuestionTooLongError(HeliographError):
 
 # ---- streams, codecs and bundles -------------------------------------------------------------------
 class StreamTruncatedError(HeliographError):
-    code, name, text = 30, "stream-truncated", "The stream ends before its header is complete."
+    code, name, text = (
+        30,
+        "stream-truncated",
+        "The stream ends before its header, or what its strategy needs, is complete.",
+    )
 
 
 class StreamDamagedError(FaultyError):
