@@ -71,7 +71,7 @@ def curves_of(
         if set(row["strategy"].split("+")) <= planned:
             grouped.setdefault(row["strategy"], {}).setdefault(row["setting"], []).append(row)
     if not grouped:
-        raise UsageError
+        raise UsageError().noted("the result holds no row without a link of a strategy that is planned with.")
     curves = tuple(
         Curve(
             *_strategy_and_sight(name),

@@ -158,7 +158,7 @@ class Bundle:
             OSError: the disk refuses.
         """
         if name not in MEASURED:
-            raise UsageError
+            raise UsageError.of_argument("name", f"one of {', '.join(sorted(MEASURED))}", name)
         manifest = read_manifest(self.folder)
         (self.folder / name).write_text(json.dumps(values) + "\n", encoding="utf-8")
         manifest["files"][name] = file_digest(self.folder / name)

@@ -246,7 +246,7 @@ def relative_map(own: Map, generic: Map | None, floor: float) -> npt.NDArray[np.
     if usual.shape != wanted.shape:
         raise ShapeError
     if not 0 < floor < np.inf:
-        raise UsageError
+        raise UsageError.of_argument("floor", "a finite number above 0", floor)
     least = floor * usual.mean()
     return wanted / np.maximum(usual, least) if least > 0 else wanted
 
@@ -277,8 +277,12 @@ def find_box(
     """
     fine = _fine_map(checked_map(attention), covered)
     width, height = _checked_size(photo_size)
-    if not 1 <= len(windows) <= _MOST_WINDOWS or not all(0 < share <= 1 for share in windows) or least_side < 1:
-        raise UsageError
+    if not 1 <= len(windows) <= _MOST_WINDOWS or not all(0 < share <= 1 for share in windows):
+        raise UsageError.of_argument(
+            "windows", f"1 to {_MOST_WINDOWS} shares above 0, up to 1", tuple(windows[:_MOST_WINDOWS])
+        )
+    if least_side < 1:
+        raise UsageError.of_argument("least_side", "1 pixel or more", least_side)
     sums = np.zeros((fine.shape[0] + 1, fine.shape[1] + 1))
     sums[1:, 1:] = fine.cumsum(axis=0).cumsum(axis=1)
     sides = [share * min(width, height) for share in windows]
@@ -331,14 +335,14 @@ def checked_map(values: Map) -> npt.NDArray[np.float64]:
 def _checked_size(photo_size: tuple[int, int]) -> tuple[int, int]:
     width, height = photo_size
     if not (1 <= width <= _MOST_SIDE and 1 <= height <= _MOST_SIDE):
-        raise UsageError
+        raise UsageError.of_argument("photo_size", f"1 to {_MOST_SIDE} pixels a side", photo_size)
     return int(width), int(height)
 
 
 def _fine_map(cells: npt.NDArray[np.float64], covered: tuple[float, float]) -> npt.NDArray[np.float64]:
     """The map at eight steps a cell, linear between the cells' centres, without padding."""
     if not all(0 < share <= 1 for share in covered):
-        raise UsageError
+        raise UsageError.of_argument("covered", "two shares above 0, up to 1", covered)
     across, down = covered
     rows = _interpolation(cells.shape[0], down)
     columns = _interpolation(cells.shape[1], across)

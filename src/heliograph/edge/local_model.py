@@ -91,7 +91,7 @@ class LocalModel:
         ids = self._prompt.ids(question)
         pieces = self._prompt.pieces
         if max_new_tokens < 1:
-            raise UsageError
+            raise UsageError.of_argument("max_new_tokens", "1 or more", max_new_tokens)
         if len(ids) + max_new_tokens > pieces.max_positions:
             raise QuestionTooLongError
         if tokens.values.shape != (ids.count(pieces.image_token_id), self._no_features.shape[1]):

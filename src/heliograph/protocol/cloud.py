@@ -97,7 +97,7 @@ class CloudSession(CloudSpeaker):
         self._seals = CloudSeals(keys, is_new_nonce)
         self._buffer = self._seals.buffer
         if len(session_token) not in (0, SESSION_TOKEN_BYTES):
-            raise UsageError
+            raise UsageError().noted(f"session_token must have {SESSION_TOKEN_BYTES} bytes, or none.")
         self._session_token, self._recall, self._admit = session_token, recall, admit
         self._needs_bundle = needs_bundle
         self._access_tokens = AccessTokens(access_tokens)

@@ -98,7 +98,7 @@ class CloudSpeaker(Endpoint):
     def send_more(self, image_id: int, segments: int) -> bool:
         """Ask for 1 to 4096 further segments; takes an ENOUGH back. False where the photo is not held or all here."""
         if not 1 <= segments <= MAX_SEGMENTS_PER_IMAGE:
-            raise UsageError
+            raise UsageError.of_argument("segments", f"1 to {MAX_SEGMENTS_PER_IMAGE}", segments)
         image = self._memory.images.get(image_id)
         if image is None or image.finished:
             return False
@@ -114,7 +114,7 @@ class CloudSpeaker(Endpoint):
         """
         left, top, right, bottom = box
         if not (0 <= left < right <= REGION_SCALE and 0 <= top < bottom <= REGION_SCALE):
-            raise UsageError
+            raise UsageError.of_argument("box", f"a box with an area, within 0 to {REGION_SCALE}", tuple(box))
         question = self._questions.get(question_id)
         if question is None or question.regions >= MAX_REGIONS_PER_QUESTION:
             return False

@@ -123,12 +123,12 @@ def export_frames(
     """
     wanted = None if sizes is None else tuple(dict.fromkeys(sizes))
     if wanted is not None and not _allowed(wanted):
-        raise UsageError
+        raise UsageError.of_argument("sizes", f"1 to {MAX_FRAMES} sizes, each side 1 to {MAX_SIDE} pixels", wanted)
     if next(model.torch_model.parameters()).dtype != torch.float32:
-        raise UsageError
+        raise UsageError().noted("an encoder is exported from a model in float32: load it with dtype float32.")
     out.mkdir(parents=True, exist_ok=True)
     if model.input_size is not None and wanted not in (None, default_frames(model)):
-        raise UsageError
+        raise UsageError.of_argument("sizes", f"{default_frames(model)} for this model, which takes no other", wanted)
     square, own = model.square_encoder(), OwnProcessor(model)
     if square is None:
         made = _several(model, own, out, wanted or default_frames(model))

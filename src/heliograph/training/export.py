@@ -122,7 +122,7 @@ def _local_text(model: TorchModel, wanted: bool | None, progress: Reporter) -> T
     text = model.text
     if text is None:
         if wanted:
-            raise UsageError
+            raise UsageError().noted("the language model of this family cannot go along: leave out --local.")
         return None
     small = sum(parameter.numel() for parameter in model.torch_model.parameters()) <= _MOST_LOCAL
     if not (small if wanted is None else wanted):
@@ -144,7 +144,8 @@ def _codecs(model: TorchModel, folders: Sequence[str | Path], work: Path, progre
     if any(codec.hidden_size != model.hidden_size for codec in loaded):
         raise ShapeError
     if len({codec.kind for codec in loaded}) < len(loaded):
-        raise UsageError
+        kinds = ", ".join(sorted(codec.kind for codec in loaded))
+        raise UsageError().noted(f"a bundle holds one codec of a kind, and these are: {kinds}.")
     return opened
 
 

@@ -135,7 +135,9 @@ def fitting_tokens(
         tokens, asked = cached_photos(model, photos, most, cache, progress, sizes)
         return Material(tokens, asked, tokens.grids)
     if model.input_size is None:
-        raise UsageError
+        raise UsageError().noted(
+            "the built-in scenes do not fit a model that takes photos of any size: name photos (--photos)."
+        )
     pictures, asked = scene_material(first_seed, most)
     progress(f"encoding {len(pictures)} pictures")
     made = encode_all(model, pictures)

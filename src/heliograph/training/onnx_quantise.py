@@ -133,8 +133,12 @@ def quantise_encoder(
         ShapeError: a calibration input does not fit the network.
         UsageError: fewer than two calibration inputs, no such method, or levels out of 1 to 127.
     """
-    if len(calibration) < 2 or not 1 <= levels <= LEVELS or not methods or not set(methods) <= _METHODS.keys():
-        raise UsageError
+    if len(calibration) < 2:
+        raise UsageError.of_argument("calibration", "two inputs or more", len(calibration))
+    if not 1 <= levels <= LEVELS:
+        raise UsageError.of_argument("levels", f"1 to {LEVELS}", levels)
+    if not methods or not set(methods) <= _METHODS.keys():
+        raise UsageError.of_argument("methods", f"at least one of {', '.join(_METHODS)}", methods)
     run = _Runner(source)
     named = [run.named(given) for given in calibration]
     fitting, held = named[::2], named[1::2]

@@ -206,8 +206,10 @@ class GeneralModel:
             ShapeError, StreamDamagedError: tokens of the wrong shape for their photo's size, or not finite.
             AnsweringFailedError: the model gives logits that say nothing, or the checkpoint has damaged weights.
         """
-        if max_new_tokens < 1 or not 1 <= len(images) <= MAX_IMAGES_PER_QUESTION:
-            raise UsageError
+        if max_new_tokens < 1:
+            raise UsageError.of_argument("max_new_tokens", "1 or more", max_new_tokens)
+        if not 1 <= len(images) <= MAX_IMAGES_PER_QUESTION:
+            raise UsageError.of_argument("the number of images", f"1 to {MAX_IMAGES_PER_QUESTION}", len(images))
         check_text(question)
         if not any(isinstance(image, VisualTokens) for image in images):
             made = self._processed(question, [image for image in images if isinstance(image, Image.Image)])

@@ -282,7 +282,7 @@ class VisionLanguageModel:
             UsageError: fewer than 1 new token, no image or too many.
         """
         if max_new_tokens < 1:
-            raise UsageError
+            raise UsageError.of_argument("max_new_tokens", "1 or more", max_new_tokens)
         prompt = self.prompts.build(question, images)
         if len(prompt.head) + len(prompt.tail) + max_new_tokens > self._positions:
             raise QuestionTooLongError

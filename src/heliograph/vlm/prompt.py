@@ -70,7 +70,7 @@ class PromptBuilder:
             UsageError: no image, or more than 8; or the question is not Unicode.
         """
         if not 1 <= images <= MAX_IMAGES_PER_QUESTION:
-            raise UsageError
+            raise UsageError.of_argument("the number of images", f"1 to {MAX_IMAGES_PER_QUESTION}", images)
         check_text(question)
         return Prompt(self._cached_head(images), self._cached_tail(question.strip(), images))
 

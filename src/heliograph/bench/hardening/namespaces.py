@@ -136,9 +136,9 @@ def _run(command: str) -> None:
     try:
         subprocess.run(command.split(), check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise UsageError from error
+        raise UsageError().noted("network namespaces need root and the ip command of iproute2.") from error
 
 
 def _enter(namespace: int) -> None:
     if ctypes.CDLL(None, use_errno=True).setns(namespace, _CLONE_NEWNET) != 0:
-        raise UsageError
+        raise UsageError().noted("this process may not enter a network namespace: run it as root.")
