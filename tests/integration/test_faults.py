@@ -111,7 +111,8 @@ def test_access_tokens(reference_pair: Any, tmp_path: Path, capsys: pytest.Captu
 def test_other_bundle_is_refused_on_the_wire_and_in_files(
     reference_pair: Any, cloud_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from heliograph.codec.bundle import ENCODER, Bundle, write_bundle
+    from heliograph.codec.bundle import Bundle, write_bundle
+    from heliograph.codec.manifest import ENCODER
 
     bundle = Bundle.load(reference_pair.bundle)
     other = write_bundle(

@@ -18,7 +18,8 @@ from heliograph.bench.progress import Progress
 from heliograph.bench.results import Provenance, SuiteResult
 from heliograph.bench.tasks import scene_items
 from heliograph.bench.tools import open_bench, warmed_up
-from heliograph.codec.bundle import CURVES, Bundle
+from heliograph.codec.bundle import Bundle
+from heliograph.codec.manifest import CURVES
 from heliograph.controllers.curves import Curves
 from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.vlm.model import VisionLanguageModel

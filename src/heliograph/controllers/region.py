@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.boxes import PixelBox
-from heliograph.codec.bundle import REGION, Bundle
+from heliograph.codec.bundle import Bundle
+from heliograph.codec.manifest import REGION
 from heliograph.errors import BundleDamagedError, ShapeError, UsageError
 from heliograph.reading.json_values import read_json_object
 from heliograph.reasons import BundleFault, BundlePart, FileFault

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from heliograph.clock import now_s
-from heliograph.codec.bundle import CURVES
+from heliograph.codec.manifest import CURVES
 from heliograph.controllers.curves import Curves, way_name
 from heliograph.controllers.planner import Candidate, Goal, Plan, Situation, duration_text, make_plan
 from heliograph.edge.client import DeviceClient

@@ -171,7 +171,7 @@ class CloudSession(CloudSpeaker):
         kept, token = self._recall(frame.session_token) if frame.session_token else None, b""
         if kept is not None:
             self._memory = kept
-            held = tuple(kept.images.go_on())
+            held = tuple(kept.images.resume())
             self._send(WelcomeFrame(self._bundle_hash, self._model_name, held=held))
         else:
             token = self._session_token if frame.resumable else b""

@@ -75,7 +75,7 @@ class ImageBook:
         """Free every place."""
         self._images.clear()
 
-    def go_on(self) -> Iterator[HeldImage]:
+    def resume(self) -> Iterator[HeldImage]:
         """What is held, for a session that is taken up again: there every photo is wanted until enough is said."""
         for image_id, image in sorted(self._images.items()):
             image.enough = False

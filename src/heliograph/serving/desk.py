@@ -129,7 +129,7 @@ class Desk:
         question = OpenQuestion(asked, controller, _reads(controller), now)
         if wanted.answer_within_s is not None:
             question.limits_s[QuestionEvent.ANSWER_DUE] = now + max(wanted.answer_within_s - answer_s, 0.0)
-        self.book.go_on(question)
+        self.book.resume(question)
         self.questions[asked.question_id] = question
         if asked.image_id in self.photos:
             self.photos[asked.image_id].used_s = now
@@ -345,7 +345,7 @@ class Desk:
         if outcome.answer is None:
             self.book.apply(question, QuestionEvent.SECOND_FAILED, error=outcome.error)
         else:
-            question.keep_surer(outcome.answer)
+            question.keep_more_confident(outcome.answer)
             self.book.apply(question, QuestionEvent.SECOND_MADE, outcome=outcome)
 
     def lose_region(self, question_id: int) -> None:

@@ -159,13 +159,13 @@ class OpenQuestion:
             return False
         return self.take_draft or self.draft_segments == len(photo)
 
-    def keep_surer(self, second: Answer) -> None:
-        """The second answer where it is surer than the first; what was right must not be spoiled unseen."""
+    def keep_more_confident(self, second: Answer) -> None:
+        """Keep the second answer where it is more confident than the first: what was right must not be spoiled."""
         if self.draft is None or second.confidence > self.draft.confidence:
             self.draft = second
             self.flags |= AnswerFlag.LOOKED
 
-    def go_on_from(self, earlier: OpenQuestion) -> None:
+    def resume_from(self, earlier: OpenQuestion) -> None:
         """Take over what is known of an equal question that was open when the connection broke."""
         self.draft, self.draft_segments, self.signals = earlier.draft, earlier.draft_segments, earlier.signals
         self.tried_segments = earlier.tried_segments

@@ -154,12 +154,12 @@ class QuestionBook:
         self.watchlist.clear()
         self._steps, self.watcher = [], nobody
 
-    def go_on(self, question: OpenQuestion) -> None:
+    def resume(self, question: OpenQuestion) -> None:
         """Give a question what is known of an equal one that was open when the connection broke."""
         asked = question.asked
         earlier = self.interrupted.pop((asked.image_id, asked.question.text), None)
         if earlier is not None:
-            question.go_on_from(earlier)
+            question.resume_from(earlier)
 
     def forget_interrupted(self, before_s: float) -> None:
         """Give up what no device has asked again since its connection broke before then."""

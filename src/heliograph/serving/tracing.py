@@ -58,7 +58,7 @@ class SessionTrace:
         """Of the session."""
         return self._frames.session
 
-    def go_on(self, number: int, book: QuestionBook) -> None:
+    def resume(self, number: int, book: QuestionBook) -> None:
         """The device goes on with an earlier session."""
         self._frames.session = number
         book.watcher = self._on_step

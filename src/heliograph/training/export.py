@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.codec.base import Codec
-from heliograph.codec.bundle import MEASURED, Bundle, write_bundle
+from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.fallback import LEARNED
+from heliograph.codec.manifest import MEASURED
 from heliograph.edge.processor import ANY, PARITY
 from heliograph.errors import EncoderNotExportableError, ShapeError, UsageError
 from heliograph.training.encoder_export import export_frames

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from heliograph.codec.bundle import CONFIG, ENCODER, MANIFEST, Bundle, write_bundle
+from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.calibration import CALIBRATION, Calibration, Curve
 from heliograph.codec.klt import KltCodec
+from heliograph.codec.manifest import CONFIG, ENCODER, MANIFEST
 from heliograph.errors import BundleDamagedError, CodecMissingError, UsageError
 from heliograph.types import VisualTokens
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from heliograph.codec.bundle import ENCODER, Bundle, write_bundle
+from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.calibration import Calibration
 from heliograph.codec.klt import KltCodec
+from heliograph.codec.manifest import ENCODER
 from heliograph.controllers.curves import Curves
 from heliograph.controllers.region import RegionSetting
 from heliograph.edge.device import Device

@@ -13,8 +13,9 @@ import numpy as np
 import onnx
 import pytest
 
-from heliograph.codec.bundle import ENCODER, MANIFEST, Bundle, write_bundle
+from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.klt import KltCodec
+from heliograph.codec.manifest import ENCODER, MANIFEST
 from heliograph.codec.onnx_files import external_files
 from heliograph.codec.onnx_session import open_session
 from heliograph.errors import BundleDamagedError, HeliographError

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from heliograph.codec.bundle import ENCODER, Bundle, write_bundle
+from heliograph.codec.bundle import Bundle, write_bundle
+from heliograph.codec.manifest import ENCODER
 from heliograph.edge import processor as module
 from heliograph.edge.device import Device
 from heliograph.edge.processor import ANY, ARM, PARITY, VNNI, Processor, described, encoder_profile, unsuited

@@ -10,8 +10,9 @@ import numpy as np
 import onnx
 import pytest
 
-from heliograph.codec.bundle import ENCODER, Bundle, write_bundle
+from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.calibration import CALIBRATION, Calibration, Curve
+from heliograph.codec.manifest import ENCODER
 from heliograph.edge.device import Device
 from heliograph.edge.processor import Processor, encoder_profile, this_processor
 from heliograph.errors import (
