@@ -15,6 +15,7 @@ NAMED = {
     "EncoderNotExportableError",
     "DataMissingError",
     "StreamTruncatedError",
+    "ShapeError",
 }
 
 

@@ -102,7 +102,7 @@ def _tiles(tokens: VisualTokens, grid: Grid) -> Iterator[FloatArray]:
     own = tokens.grid
     values = np.asarray(tokens.values, dtype=np.float32)
     if values.ndim != 2 or values.shape[0] != own.tokens or not own.tokens:
-        raise ShapeError
+        raise ShapeError().noted(f"tokens of {own} are a matrix with {own.tokens} rows, not {values.shape}.")
     if not np.all(np.isfinite(values)):
         raise CodecNotFittedError
     same = (own.rows, own.columns) == (grid.rows, grid.columns)
@@ -127,7 +127,7 @@ class _Sums:
     def add(self, tile: FloatArray) -> None:
         """One more (P, D) tile."""
         if tile.shape != self._shape:
-            raise ShapeError
+            raise ShapeError().noted(f"tiles have the shape {self._shape}, not {tile.shape}.")
         self._varies = self._varies or not np.array_equal(tile, self._first)
         centred = tile - self._shift
         self._sum += centred

@@ -118,9 +118,13 @@ def check_grid(grid: Grid) -> None:
     """
     sides = (grid.rows, grid.columns, grid.tiles)
     if min(sides) < 1 or max(sides) > MAX_TOKENS or grid.tokens > MAX_TOKENS:
-        raise ShapeError
+        raise ShapeError().noted(
+            f"a grid has 1 to {MAX_TOKENS} tokens, in rows, columns and tiles of at least one; this one is {grid}."
+        )
     if not (0 <= grid.photo_width <= _MAX_PIXELS and 0 <= grid.photo_height <= _MAX_PIXELS):
-        raise ShapeError
+        raise ShapeError().noted(
+            f"a photo has up to {_MAX_PIXELS} pixels a side, not {grid.photo_width}x{grid.photo_height}."
+        )
 
 
 def parse_header(header: bytes, fitted: Grid) -> tuple[int, Grid]:

@@ -97,8 +97,12 @@ class RegionSetting:
             ShapeError: maps of other shapes than the setting is for, or values that are negative or not finite.
         """
         own = np.asarray(own, dtype=np.float64)
-        if own.ndim != 4 or own.shape[0] != self.prompt_rows or (generic is None) != (not self.generic_question):
-            raise ShapeError
+        if own.ndim != 4 or own.shape[0] != self.prompt_rows:
+            raise ShapeError().noted(
+                f"own must be maps of {self.prompt_rows} prompt rows in four axes, not {own.shape}."
+            )
+        if (generic is None) != (not self.generic_question):
+            raise ShapeError().noted("generic must be given exactly where the setting has a generic question.")
         if not self.own:
             usual = None if generic is None else np.asarray(generic, dtype=np.float64).mean(axis=0)
             return relative_map(own[-1].mean(axis=0), usual, self.floor)
@@ -107,7 +111,7 @@ class RegionSetting:
             maps += [*np.asarray(generic, dtype=np.float64)]
         powers = (*self.own, *self.generic)
         if len(maps) != len(powers):
-            raise ShapeError
+            raise ShapeError().noted(f"the setting weighs {len(powers)} maps, not {len(maps)}.")
         logs = sum(power * log_map(one, self.floor) for power, one in zip(powers, maps, strict=True))
         return np.asarray(np.exp(logs - np.max(logs)))
 
@@ -244,7 +248,7 @@ def relative_map(own: Map, generic: Map | None, floor: float) -> npt.NDArray[np.
         return wanted
     usual = checked_map(generic)
     if usual.shape != wanted.shape:
-        raise ShapeError
+        raise ShapeError().noted(f"own and generic must have one shape, not {wanted.shape} and {usual.shape}.")
     if not 0 < floor < np.inf:
         raise UsageError.of_argument("floor", "a finite number above 0", floor)
     least = floor * usual.mean()
@@ -326,9 +330,9 @@ def checked_map(values: Map) -> npt.NDArray[np.float64]:
     """
     found = np.asarray(values, dtype=np.float64)
     if found.ndim != 2 or not 1 <= found.size <= _MOST_CELLS:
-        raise ShapeError
+        raise ShapeError().noted(f"a map has two axes and 1 to {_MOST_CELLS} cells; this one is {found.shape}.")
     if not np.all(np.isfinite(found)) or found.min() < 0:
-        raise ShapeError
+        raise ShapeError().noted("a map's values must be finite and not negative.")
     return found
 
 

@@ -141,7 +141,7 @@ class Cloud:
             if not self._grids:
                 self.model.check_grid(grid)
             elif grid not in self._grids:
-                raise ShapeError
+                raise ShapeError().noted(f"no device of this bundle makes this grid: {grid}.")
         return codec, header
 
     def run(self, job: AnswerJob) -> Outcome:

@@ -144,7 +144,10 @@ def _codecs(model: TorchModel, folders: Sequence[str | Path], work: Path, progre
         check_fitted_on(one, model.name)
     loaded: list[Codec] = [codec for one in opened for codec in one.codecs.values()]
     if any(codec.hidden_size != model.hidden_size for codec in loaded):
-        raise ShapeError
+        raise ShapeError().noted(
+            f"a codec is for tokens of another width than the {model.hidden_size} numbers of {model.name!r}: fit one "
+            "for it."
+        )
     if len({codec.kind for codec in loaded}) < len(loaded):
         kinds = ", ".join(sorted(codec.kind for codec in loaded))
         raise UsageError().noted(f"a bundle holds one codec of a kind, and these are: {kinds}.")

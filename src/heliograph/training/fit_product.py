@@ -90,7 +90,9 @@ def product_tables(
     transform = klt.transform
     positions, hidden = transform.mean.shape
     if any(one.values.shape[1] != hidden or one.values.shape[0] % positions for one in tokens):
-        raise ShapeError
+        raise ShapeError().noted(
+            f"tokens must be whole tiles of {positions} rows with {hidden} numbers, as the klt codec was fitted for."
+        )
     forward, inverse = transform.forward[:, :_MOST_FEATURES], transform.inverse[:_MOST_FEATURES]
     if max(subspaces) > forward.shape[1]:
         raise CodecNotFittedError

@@ -189,7 +189,7 @@ class _Runner:
         if isinstance(given, Mapping):
             return given
         if len(self._names) != 1:
-            raise ShapeError
+            raise ShapeError().noted(f"the network has {len(self._names)} inputs: give them by name.")
         return {self._names[0]: given}
 
     def outputs(self, given: Inputs) -> list[Values]:
@@ -197,7 +197,7 @@ class _Runner:
         try:
             made: list[Values] = self._session.run(None, dict(given))
         except Exception as error:  # onnxruntime raises its own classes for wrong names, types and shapes
-            raise ShapeError from error
+            raise ShapeError().noted(f"ONNX Runtime refuses a calibration input: {type(error).__name__}.") from error
         return made
 
     def __call__(self, given: Inputs) -> Values:

@@ -141,7 +141,9 @@ def layer_maps(
     """
     grid = tokens.grid
     if grid.tiles != 1 or not layers:
-        raise ShapeError
+        raise ShapeError().noted(
+            f"attention is read of photos in one tile and of at least one layer; this grid has {grid.tiles} tiles."
+        )
     if not tokens_make_sense(tokens.values):
         raise StreamDamagedError(StreamFault.VALUE)
     with torch.inference_mode(), ExitStack() as watched:

@@ -257,8 +257,12 @@ class GeneralModel:
         self._weights.require()
         size = photo_size(grid)
         layout = self.layouts.of((size,))
-        if values.shape != (layout.rows, layout.width) or self.layouts.grid(size) != grid:
-            raise ShapeError
+        if values.shape != (layout.rows, layout.width):
+            raise ShapeError().noted(
+                f"tokens of such a photo have the shape {(layout.rows, layout.width)}, not {tuple(values.shape)}."
+            )
+        if self.layouts.grid(size) != grid:
+            raise ShapeError().noted(f"a photo of this size has {self.layouts.grid(size)}, not {grid}.")
         made = self._processed(question, [Image.new("RGB", size, GREY)])
         self._check_length(made, max(1, len(answer_ids)))
         asked = made["input_ids"].shape[1]
@@ -284,7 +288,9 @@ class GeneralModel:
         """(N, D) float32 of tokens that fit their photo's size."""
         layout = self.layouts.of((photo_size(tokens.grid),))
         if tokens.values.shape != (layout.rows, layout.width):
-            raise ShapeError
+            raise ShapeError().noted(
+                f"tokens of such a photo have the shape {(layout.rows, layout.width)}, not {tokens.values.shape}."
+            )
         if not tokens_make_sense(tokens.values):
             raise StreamDamagedError(StreamFault.VALUE)
         return np.ascontiguousarray(tokens.values, dtype=np.float32)
@@ -300,7 +306,9 @@ class GeneralModel:
         try:
             made = self._in_one(asked, pictures) if self._in_one_call else self._in_two(asked, pictures)
         except Exception as error:  # foreign code: too long and thin, too small, and whatever else it refuses
-            raise ShapeError from error
+            raise ShapeError().noted(
+                f"the processor takes no photos of these sizes: {[one.size for one in photos]}; {said_of(error)}."
+            ) from error
         model = self.torch_model
         return {
             name: value.to(model.device, model.dtype) if value.is_floating_point() else value.to(model.device)

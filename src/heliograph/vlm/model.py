@@ -145,7 +145,7 @@ class VisionLanguageModel:
             ShapeError: another number of rows, columns or tiles.
         """
         if (grid.rows, grid.columns, grid.tiles) != (self.grid.rows, self.grid.columns, self.grid.tiles):
-            raise ShapeError
+            raise ShapeError().noted(f"this model makes {self.grid} of every photo, not {grid}.")
 
     def expect_photos_like(self, grid: Grid) -> None:
         """Every photo has the same number of tokens, whatever its size.
@@ -260,7 +260,9 @@ class VisionLanguageModel:
         """
         self.check_grid(grid)
         if values.shape != (self.grid.tokens, self.hidden_size):
-            raise ShapeError
+            raise ShapeError().noted(
+                f"tokens have the shape {(self.grid.tokens, self.hidden_size)}, not {tuple(values.shape)}."
+            )
         prompt = self._prompt(question, 1, max(1, len(answer_ids)))
         ids = torch.tensor([[*prompt.head, *prompt.tail, *answer_ids]])
         given = [values.to(self.decoder.dtype)]
@@ -298,7 +300,9 @@ class VisionLanguageModel:
     def _feature(self, tokens: VisualTokens) -> Tensor:
         values = tokens.values
         if values.shape != (self.grid.tokens, self.hidden_size):
-            raise ShapeError
+            raise ShapeError().noted(
+                f"tokens have the shape {(self.grid.tokens, self.hidden_size)}, not {values.shape}."
+            )
         if not tokens_make_sense(values):
             raise StreamDamagedError(StreamFault.VALUE)
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.decoder.device, self.decoder.dtype)

@@ -107,9 +107,9 @@ class PhotoLayouts:
         """
         size = photo_size(grid)
         if size[0] * size[1] > self._most_claimed or grid.tokens > (self._positions or grid.tokens):
-            raise ShapeError
+            raise ShapeError().noted(f"{grid} is larger than what may be stated here.")
         if self.grid(size) != grid:
-            raise ShapeError
+            raise ShapeError().noted(f"a photo of {size[0]}x{size[1]} pixels has {self.grid(size)}, not {grid}.")
 
     def _make_grid(self, size: Size) -> Grid:
         with self._one_at_a_time:
@@ -141,7 +141,7 @@ def check_pixels(size: Size) -> None:
         ShapeError: more than :data:`MOST_PIXELS`.
     """
     if size[0] * size[1] > MOST_PIXELS:
-        raise ShapeError
+        raise ShapeError().noted(f"a photo of {size[0]}x{size[1]} pixels has over {MOST_PIXELS} of them.")
 
 
 def photo_size(grid: Grid) -> Size:
@@ -152,7 +152,7 @@ def photo_size(grid: Grid) -> Size:
     """
     size = grid.photo_width, grid.photo_height
     if min(size) < 1:
-        raise ShapeError
+        raise ShapeError().noted("a grid for this model must state its photo's size in pixels.")
     return size
 
 

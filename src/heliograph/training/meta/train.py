@@ -244,7 +244,9 @@ def _general_material(
     photos, most, progress = wanted["photos"], wanted["pictures"], wanted["progress"]
     data = photo_data(teacher, photos, wanted["frames"], most, out / "tokens", run / "data", progress)
     if data.grid.rows * data.grid.columns * data.tokens.shape[2] > _MOST_VALUES:
-        raise ShapeError
+        raise ShapeError().noted(
+            f"{data.grid} of {data.tokens.shape[2]} numbers has over {_MOST_VALUES} values: photos must be smaller."
+        )
     held = data.split()[1]
 
     def make() -> TokenSpace:
