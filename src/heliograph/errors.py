@@ -158,7 +158,7 @@ class QuestionTooLongError(HeliographError):
 
 # ---- streams, codecs and bundles -------------------------------------------------------------------
 class StreamTruncatedError(HeliographError):
-    code, name, text = 30, "stream-truncated", "The stream ends before its header is complete."
+    code, name, text = 30, "stream-truncated", "The stream ends before its header or the least that shows a photo."
 
 
 class StreamDamagedError(FaultyError):

@@ -8,15 +8,23 @@ from pathlib import Path
 import heliograph
 
 SOURCE = Path(heliograph.__file__).parent
-NAMED = {"UsageError"}
+NAMED = {
+    "UsageError",
+    "ModelUnavailableError",
+    "ModelUnsupportedError",
+    "EncoderNotExportableError",
+    "DataMissingError",
+    "StreamTruncatedError",
+}
 
 
 def bare_raises(text: str) -> list[str]:
     """Errors of ``NAMED`` that ``text`` raises or returns without saying which cause they have."""
     found = []
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Raise | ast.Return):
-            made = node.exc if isinstance(node, ast.Raise) else node.value
+        if isinstance(node, ast.Raise | ast.Return | ast.Lambda):
+            made = {ast.Raise: "exc", ast.Return: "value", ast.Lambda: "body"}[type(node)]
+            made = getattr(node, made)
             if isinstance(made, ast.Call) and not made.args and not made.keywords:
                 made = made.func
             if isinstance(made, ast.Name) and made.id in NAMED:

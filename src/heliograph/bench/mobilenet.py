@@ -100,7 +100,7 @@ class SplitNetwork:
     def __init__(self, model_path: Path | None = None) -> None:
         path = model_path if model_path is not None else data_folder("mobilenet-v2") / MODEL_FILE
         if not path.is_file():
-            raise DataMissingError
+            raise DataMissingError().noted(f"{path} is not there: put the MobileNetV2 network in its place.")
         self._interpreter = _open_interpreter(path)
         by_shape = {tuple(int(n) for n in d["shape"]): d for d in self._interpreter.get_tensor_details() if d["name"]}
         self._input = int(self._interpreter.get_input_details()[0]["index"])
@@ -181,7 +181,7 @@ def photo_paths() -> list[Path]:
     """The 410 photos of ``textvqa-dev`` by name; the first 200 are for fitting, the others for testing."""
     found = sorted((data_folder("textvqa-dev") / "photos").glob("*.jpg"))
     if not found:
-        raise DataMissingError
+        raise DataMissingError().noted(f"{data_folder('textvqa-dev') / 'photos'}: there are no photos (*.jpg) in it.")
     return found
 
 

@@ -88,7 +88,7 @@ def build_qwen3_vl(folder: Path, processor: Path, seed: int = 0) -> Path:
     from transformers import GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
     if not (processor / "preprocessor_config.json").is_file():
-        raise DataMissingError
+        raise DataMissingError().noted(f"{processor}: there is no preprocessor_config.json in it.")
     tokenizer = load_processor(str(processor)).tokenizer
     values: dict[str, Any] = Qwen3VLConfig().to_dict()
     values["text_config"] |= {

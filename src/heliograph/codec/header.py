@@ -65,7 +65,7 @@ def read_varint(data: bytes, position: int, most_bytes: int) -> tuple[int, int]:
     value = 0
     for count in range(most_bytes):
         if position + count >= len(data):
-            raise StreamTruncatedError
+            raise StreamTruncatedError().noted("It ends within a number of a header.")
         byte = data[position + count]
         value |= (byte & 0x7F) << (7 * count)
         if byte < 0x80:
@@ -132,7 +132,7 @@ def parse_header(header: bytes, fitted: Grid) -> tuple[int, Grid]:
         StreamDamagedError: checksum, flags or numbers do not fit.
     """
     if len(header) < _SHORTEST:
-        raise StreamTruncatedError
+        raise StreamTruncatedError().noted(f"The codec's header has {len(header)} bytes; the shortest has {_SHORTEST}.")
     if len(header) > MAX_HEADER_BYTES:
         raise StreamDamagedError(StreamFault.LENGTH)
     if crc8(header[:-1]) != header[-1]:

@@ -20,7 +20,9 @@ def shipped_model_folder() -> Path:
     """
     folder = _HERE / "model"
     if not (folder / "config.json").is_file():
-        raise ModelUnavailableError
+        raise ModelUnavailableError().noted(
+            "this copy of Heliograph was built without its reference model: install it from a wheel."
+        )
     return folder
 
 

@@ -94,7 +94,7 @@ def export_bundle(
         for line in parity.text.splitlines():
             progress(line)
         if not parity.passed:
-            raise EncoderNotExportableError
+            raise EncoderNotExportableError().noted(f"device and model differ too much: {parity.text.splitlines()[0]}.")
         extra = [*encoder.files[1:], *_cards(opened, work), *_measured(opened), parity.write(work / PARITY)]
         if local_text is not None:
             progress("tracing the language model")
@@ -130,7 +130,9 @@ def _local_text(model: TorchModel, wanted: bool | None, progress: Reporter) -> T
     if text.says_likeliest:
         return text
     if wanted:
-        raise EncoderNotExportableError
+        raise EncoderNotExportableError().noted(
+            "its generation_config.json changes which tokens are said, which no device does: leave out --local."
+        )
     progress("the language model stays in the cloud: its generation_config.json changes which tokens are said")
     return None
 

@@ -54,7 +54,7 @@ def photo_files(source: Path) -> Iterator[PhotoFile]:
         found = True
         yield file
     if not found:
-        raise DataMissingError
+        raise DataMissingError().noted(f"{source}: no file in it could be a photo.")
 
 
 def readable_photo(content: bytes) -> Image | None:
@@ -79,7 +79,9 @@ def _of(source: Path) -> Iterator[PhotoFile]:
         return _of_zip(source)
     if source.is_file() and source.suffix.lower() in _LIST_SUFFIXES:
         return _of_list(source)
-    raise DataMissingError
+    raise DataMissingError().noted(
+        f"{source} is not there, or is no folder, .zip archive or list ({', '.join(sorted(_LIST_SUFFIXES))}) of photos."
+    )
 
 
 def _of_folder(folder: Path) -> Iterator[PhotoFile]:

@@ -29,9 +29,9 @@ def find_tap(model: nn.Module) -> nn.Module:
     owner = getattr(model, "model", model)
     method = getattr(owner, METHOD, None)
     if not isinstance(owner, nn.Module) or not callable(method):
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted(f"it has no {METHOD}.")
     if not is_dispatcher(method) and not _takes_pixels(method):
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted(f"its {METHOD} takes other arguments than pixels and their mask.")
     return owner
 
 

@@ -38,6 +38,7 @@ from heliograph.question import check_text
 from heliograph.reasons import StreamFault
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.attention import Looker
+from heliograph.vlm.causes import said_of
 from heliograph.vlm.contract import Verification
 from heliograph.vlm.decoding import finite, steps_of, to_answer
 from heliograph.vlm.image_features import FeatureLayout, output_with, tokens_of
@@ -98,13 +99,17 @@ class GeneralModel:
         try:
             layout, self.grid = self._opened()
         except Exception as error:  # a foreign processor can fail in any way on its first photo
-            raise ModelUnsupportedError from error
+            raise ModelUnsupportedError().noted(
+                f"its processor or tower fails on a first photo: {said_of(error)}."
+            ) from error
         self.hidden_size = layout.width
         self._weights = WeightCheck(model)
         try:
             self._check_placeholders(layout)
         except Exception as error:  # foreign code, where prompt and tokens do not fit
-            raise ModelUnsupportedError from error
+            raise ModelUnsupportedError().noted(
+                f"its forward fails on a first prompt with a photo of {layout.rows} tokens: {said_of(error)}."
+            ) from error
 
     def _opened(self) -> tuple[FeatureLayout, Grid]:
         """Layout and grid of a usual photo; and whether the processor takes photos in the call that makes prompts."""
@@ -147,7 +152,9 @@ class GeneralModel:
         grid = self.layouts.grid(photo.size)
         values = tokens_of(output).float().cpu().numpy()
         if values.shape[0] != grid.tokens:
-            raise ModelUnsupportedError
+            raise ModelUnsupportedError().noted(
+                f"its processor makes {grid.tokens} placeholders for {values.shape[0]} tokens."
+            )
         if not tokens_make_sense(values):
             raise AnsweringFailedError
         return VisualTokens(np.ascontiguousarray(values), grid)

@@ -123,7 +123,7 @@ def _levels(output: Any) -> list[Tensor]:
             levels.append(level)
             rows = rows or level.shape[0]
     if not levels:
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted("its image features hold no tensor of tokens.")
     return levels
 
 

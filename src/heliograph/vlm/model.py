@@ -63,7 +63,9 @@ class VisionLanguageModel:
 
     def __init__(self, name: str, model: Any, processor: Any) -> None:
         if not _one_frame_per_photo(model, processor):
-            raise ModelUnsupportedError
+            raise ModelUnsupportedError().noted(
+                "it is no Idefics3 or SmolVLM model, or its processor splits photos into tiles."
+            )
         self.name = name
         self.torch_model = model
         self.processor = processor
@@ -95,7 +97,10 @@ class VisionLanguageModel:
         written = self.prompts.build("what?", 1).head.count(self.torch_model.config.image_token_id)
         tokens = sum(one.flatten(0, -2).shape[0] for one in made.pooler_output)
         if not tokens == written == self.grid.tokens:
-            raise ModelUnsupportedError
+            raise ModelUnsupportedError().noted(
+                f"its processor writes {written} placeholders for {tokens} tokens of the tower; "
+                f"its image_seq_len is {self.processor.image_seq_len}."
+            )
 
     @classmethod
     def load(cls, name: str, device: str = "cpu") -> Self:
@@ -149,7 +154,9 @@ class VisionLanguageModel:
             ModelUnsupportedError: another number.
         """
         if grid.tokens != self.grid.tokens:
-            raise ModelUnsupportedError
+            raise ModelUnsupportedError().noted(
+                f"the codec is for photos of {grid.tokens} tokens, and this model makes {self.grid.tokens} of each."
+            )
 
     def pixels_read(self, size: tuple[int, int]) -> int:
         """Pixels that its processor makes of any photo."""

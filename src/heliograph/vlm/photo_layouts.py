@@ -123,8 +123,11 @@ class PhotoLayouts:
     def _make(self, sizes: tuple[Size, ...]) -> FeatureLayout:
         made = self._process([_grey(size) for size in sizes])
         layout = without_values(layout_of(self._features(made)))
-        if len(sizes) > 1 and sum(self._kept((size,)).rows for size in sizes) != layout.rows:
-            raise ModelUnsupportedError
+        alone = [self._kept((size,)).rows for size in sizes] if len(sizes) > 1 else [layout.rows]
+        if sum(alone) != layout.rows:
+            raise ModelUnsupportedError().noted(
+                f"{len(sizes)} photos together have {layout.rows} tokens, and one after the other {sum(alone)}."
+            )
         return layout
 
     def _count(self, made: dict[str, Any]) -> int:
