@@ -50,7 +50,7 @@ def fit_codec(
     if not modes or not set(modes) <= set(MODES):
         raise ShapeError().noted(f"modes must be at least one of {', '.join(MODES)}, not {shown(modes)}.")
     if len(token_sets) < _LEAST_SETS:
-        raise CodecNotFittedError
+        raise CodecNotFittedError().noted(f"{len(token_sets)} photos are here, and at least {_LEAST_SETS} are needed.")
     known = [tokens.grid for tokens in token_sets] if grids is None else grids
     grid, size = common_grid(known), int(token_sets[0].values.shape[-1])
     metric = make_metric(size, (grid.rows, grid.columns), sensitivity, grid_sensitivity)

@@ -104,7 +104,7 @@ def _tiles(tokens: VisualTokens, grid: Grid) -> Iterator[FloatArray]:
     if values.ndim != 2 or values.shape[0] != own.tokens or not own.tokens:
         raise ShapeError().noted(f"tokens of {own} are a matrix with {own.tokens} rows, not {values.shape}.")
     if not np.all(np.isfinite(values)):
-        raise CodecNotFittedError
+        raise CodecNotFittedError().noted("A photo's tokens are not finite.")
     same = (own.rows, own.columns) == (grid.rows, grid.columns)
     for tile in values.reshape(own.tiles, own.rows * own.columns, -1):
         yield tile if same else onto_grid(tile, own, grid)
@@ -143,6 +143,6 @@ class _Sums:
         weighed = mean if self._root is None else self._root.astype(np.float64) @ mean
         scatter = self._second - self.count * (weighed.T @ weighed)
         if not self._varies or not np.isfinite(scatter).all():
-            raise CodecNotFittedError
+            raise CodecNotFittedError().noted("The tokens are the same in every photo, or not finite.")
         sample = np.stack(self._sample)
         return Moments(grid, (mean + self._shift).astype(np.float32), scatter, sample, one_grid)

@@ -73,7 +73,9 @@ def fit_codec(
     model = open_model(model_name)
     material = fitting_tokens(model, photos, scenes, FIT_SEEDS_START + seed, out / "tokens", progress, sizes)
     if len(material) < _LEAST_PICTURES:
-        raise CodecNotFittedError
+        raise CodecNotFittedError().noted(
+            f"{len(material)} photos are here, and at least {_LEAST_PICTURES} are needed."
+        )
     fitting, kept_back = material.split()
     sensitivity = working_sensitivity(model, fitting.tokens, fitting.asked, progress) if weighted else None
     progress("fitting")

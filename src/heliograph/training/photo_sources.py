@@ -48,7 +48,7 @@ def photo_files(source: Path) -> Iterator[PhotoFile]:
     try:
         files = _of(source)
     except PermissionError as error:
-        raise PhotoForbiddenError from error
+        raise PhotoForbiddenError().noted(f"{source}.") from error
     found = False
     for file in files:
         found = True

@@ -116,7 +116,7 @@ def choose_region_setting(samples: Sequence[LookSample], *, least_share: float) 
         CodecNotFittedError: fewer than 20 samples.
     """
     if len(samples) < _LEAST_SAMPLES:
-        raise CodecNotFittedError
+        raise CodecNotFittedError().noted(f"{len(samples)} samples are here, and at least {_LEAST_SAMPLES} are needed.")
     known = [sample for sample in samples if sample.box is not None]
     layers = range(samples[0].own.shape[0])
     questions = ("", *samples[0].generic)
