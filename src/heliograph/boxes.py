@@ -56,7 +56,7 @@ def pixel_box(box: WireBox, width: int, height: int) -> PixelBox:
     """
     left, top, right, bottom = box
     if not (left < right and top < bottom and left < REGION_SCALE and top < REGION_SCALE and right > 0 and bottom > 0):
-        raise UsageError
+        raise UsageError.of_argument("box", "a box with an area, some of it within the photo", tuple(box))
     return PixelBox(
         max(0, left * width // REGION_SCALE),
         max(0, top * height // REGION_SCALE),

@@ -11,7 +11,17 @@ from __future__ import annotations
 
 from typing import ClassVar, Self
 
-from heliograph.reasons import BundleFault, BundlePart, Fault, FileFault, ForgedFault, LinkFault, StreamFault, next_step
+from heliograph.reasons import (
+    BundleFault,
+    BundlePart,
+    Fault,
+    FileFault,
+    ForgedFault,
+    LinkFault,
+    StreamFault,
+    next_step,
+    shown,
+)
 
 
 class HeliographError(Exception):
@@ -75,6 +85,14 @@ class UsageError(HeliographError):
     """The call's arguments do not make sense together."""
 
     code, name, text = 2, "usage", "The arguments do not make sense together; see --help."
+
+    @classmethod
+    def of_argument(cls, argument: str, wanted: str, value: object) -> Self:
+        """The error of one argument, with a note such as ``target must be 0 to 255, not 300.``
+
+        The note holds ``value``, shortened, so it must be nothing secret.
+        """
+        return cls().noted(f"{argument} must be {wanted}, not {shown(value)}.")
 
 
 class UnknownNameError(HeliographError):
@@ -140,7 +158,7 @@ class QuestionTooLongError(HeliographError):
 
 # ---- streams, codecs and bundles -------------------------------------------------------------------
 class StreamTruncatedError(HeliographError):
-    code, name, text = 30, "stream-truncated", "The stream ends before its header is complete."
+    code, name, text = 30, "stream-truncated", "The stream ends before its header or the least that shows a photo."
 
 
 class StreamDamagedError(FaultyError):

@@ -70,13 +70,13 @@ class Question:
     def __post_init__(self) -> None:
         check_text(self.text)
         if self.target is not None and not 0 <= self.target <= MAX_TARGET:
-            raise UsageError
+            raise UsageError.of_argument("target", f"0 to {MAX_TARGET}", self.target)
         if self.byte_budget is not None and self.byte_budget < 1:
-            raise UsageError
+            raise UsageError.of_argument("byte_budget", "1 byte or more", self.byte_budget)
         if self.answer_within_s is not None and not 0 < self.answer_within_s < math.inf:
-            raise UsageError
+            raise UsageError.of_argument("answer_within_s", "a finite time above 0", self.answer_within_s)
         if not 1 <= self.max_answer_tokens <= MAX_ANSWER_TOKENS:
-            raise UsageError
+            raise UsageError.of_argument("max_answer_tokens", f"1 to {MAX_ANSWER_TOKENS}", self.max_answer_tokens)
 
     @classmethod
     def of(cls, question: str | Question) -> Question:
@@ -124,4 +124,4 @@ def check_text(text: str) -> None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise UsageError from error
+        raise UsageError().noted("the question is no Unicode text: it holds a lone surrogate.") from error

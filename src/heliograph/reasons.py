@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+_MOST_SHOWN = 60
+
 
 class Fault(Enum):
     """What is wrong, as a constant phrase; ``name`` is what programs compare."""
@@ -139,3 +141,12 @@ class LinkFault(Fault):
     TRACE_ORDER = "the seconds of the trace do not rise from line to line"
     TRACE_STILL = "the trace never carries anything"
     TRACE_LENGTH = "the trace has no line, or over 100000"
+
+
+def shown(value: object) -> str:
+    """``value`` as Python writes it, within 60 characters, for a note."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer with more digits than Python writes out
+        return "a number of thousands of digits"
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"

@@ -112,6 +112,7 @@ def test_other_bundle_is_refused_on_the_wire_and_in_files(
     reference_pair: Any, cloud_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from heliograph.codec.bundle import Bundle, write_bundle
+    from heliograph.codec.manifest import ENCODER
 
     bundle = Bundle.load(reference_pair.bundle)
     other = write_bundle(
@@ -121,7 +122,7 @@ def test_other_bundle_is_refused_on_the_wire_and_in_files(
         hidden_size=bundle.hidden_size,
         model="ab" * 32,  # another model's codec
         preprocessing=bundle.preprocessing,
-        encoder=bundle.encoder_path,
+        encoder=bundle.file(ENCODER),
     )
     assert other.hash != bundle.hash
     photo, stream = ASK[1], str(tmp_path / "out.hgs")

@@ -14,8 +14,9 @@ import pytest
 
 from heliograph.bench.tasks import Item, scene_items
 from heliograph.boxes import pixel_box, wire_box
-from heliograph.codec.bundle import REGION, Bundle
+from heliograph.codec.bundle import Bundle
 from heliograph.codec.calibration import Calibration, Curve
+from heliograph.codec.manifest import REGION
 from heliograph.controllers.region import RegionSetting
 from heliograph.edge import exchange
 from heliograph.edge.client import DeviceClient

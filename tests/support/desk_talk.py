@@ -11,7 +11,7 @@ from heliograph.question import Question
 from heliograph.serving.desk import Desk
 from heliograph.serving.jobs import AnswerJob, Outcome
 from heliograph.serving.question_book import Step
-from heliograph.serving.question_states import Effect, Happening
+from heliograph.serving.question_states import Effect, QuestionEvent
 from heliograph.types import Answer
 
 BOX = (0, 0, 512, 512)
@@ -112,15 +112,15 @@ class Talk:
     def region_asked(self, question_id: int = 0, **first: Any) -> None:
         """As far as the region that the device is asked for."""
         self.made(self.first_answer(question_id, **first), box=BOX)
-        assert self.happened()[-1] == (question_id, Happening.REGION_FOUND)
+        assert self.happened()[-1] == (question_id, QuestionEvent.REGION_FOUND)
 
     # ---- what has come of it -----------------------------------------------------------------------------------
     def steps(self) -> list[Step]:
         self.desk.settle()
         return self.desk.book.take_steps()
 
-    def happened(self) -> list[tuple[int, Happening]]:
-        return [(step.question_id, step.happening) for step in self.steps()]
+    def happened(self) -> list[tuple[int, QuestionEvent]]:
+        return [(step.question_id, step.event) for step in self.steps()]
 
     def said(self) -> list[tuple[int, Effect]]:
         """What the device is told, question by question."""

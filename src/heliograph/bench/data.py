@@ -28,4 +28,6 @@ def data_folder(name: str) -> Path:
     for root in roots:
         if (root / name).is_dir():
             return root / name
-    raise DataMissingError
+    raise DataMissingError().noted(
+        f"no folder {name} in {' or '.join(map(str, roots))}: set {DATA_VARIABLE} to the folder that holds it."
+    )

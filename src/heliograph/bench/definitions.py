@@ -105,4 +105,6 @@ def _read(path: str) -> Any:
     for folder in (package / "benchmarks", package.parents[1] / "benchmarks", Path.cwd() / "benchmarks"):
         if (folder / path).is_file():
             return json.loads((folder / path).read_text(encoding="utf-8"))
-    raise DataMissingError
+    raise DataMissingError().noted(
+        f"benchmarks/{path} is neither in the package nor in this folder: run it from a checkout."
+    )

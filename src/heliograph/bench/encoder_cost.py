@@ -129,7 +129,9 @@ def photo_files(count: int) -> list[Path]:
     """
     files = sorted(p for p in (data_folder("textvqa-dev") / "photos").iterdir() if p.suffix.lower() in _PHOTO_FILES)
     if len(files) < count:
-        raise DataMissingError
+        raise DataMissingError().noted(
+            f"{data_folder('textvqa-dev') / 'photos'}: {len(files)} photos are there, and {count} are needed."
+        )
     return files[:count]
 
 

@@ -33,10 +33,8 @@ AGREEMENTS = (0.85, 0.9, 0.93)
 _BYTES_BOUNDS, _AUROC_BOUNDS = (0.8, 0.6), (0.05, 0.1)
 _AUROC_RESAMPLES = 200
 
-Double = DoubleArray
 
-
-def bytes_figures(curves: Mapping[str, Curve], whole_right: Double, questions: Questions) -> list[Figure]:
+def bytes_figures(curves: Mapping[str, Curve], whole_right: DoubleArray, questions: Questions) -> list[Figure]:
     """Mean bytes of the calibrated stop over ``fixed`` at equal accuracy, and at equal agreement.
 
     Args:
@@ -118,14 +116,14 @@ def auroc_figures(table: DraftTable, calibration: Calibration) -> list[Figure]:
 
 
 def _auroc_gain(
-    name: str, table: DraftTable, calibration: Calibration, chosen: Double, places: Double, bounded: bool
+    name: str, table: DraftTable, calibration: Calibration, chosen: DoubleArray, places: DoubleArray, bounded: bool
 ) -> Figure:
     """Of the chosen questions at the chosen places; interval over resampled photos."""
     photos = np.unique(table.answers.photo[chosen], return_inverse=True)[1]
     truth = table.column(table.answers.right)[chosen][:, places]
     scores = [table.scores(calibration.rights[one])[chosen][:, places] for one in (COMBINED, "min-entropy")]
 
-    def gain(weights: Double) -> float | None:
+    def gain(weights: DoubleArray) -> float | None:
         rows = np.repeat(np.arange(len(photos)), weights[photos].astype(int))
         first, second = (auroc(one[rows].ravel(), truth[rows].ravel()) for one in scores)
         return None if first is None or second is None else first - second

@@ -268,22 +268,22 @@ def _socket_check(bench: Bench, cases: Sequence[Case], ends: Ends, work: Work) -
     return {"questions": len(cases), "rows": compared}
 
 
-def print_table(result: dict[str, Any], say: Reporter = print) -> None:
+def print_table(result: dict[str, Any]) -> None:
     """Rows and figures for people."""
-    say(
+    print(
         f"{result['questions']} questions, calibrated: {result['calibrated']}, work in ms: "
         + ", ".join(f"{name} {value:.1f}" for name, value in result["work_ms"].items())
     )
-    say("link | quality | policy | median final ms | p90 | accuracy | payload B | chunks | source")
+    print("link | quality | policy | median final ms | p90 | accuracy | payload B | chunks | source")
     for row in (*result["rows"], *result.get("socket", {}).get("rows", [])):
         chunks = "" if row["chunks"] is None else f"{row['chunks']:.2f}"
-        say(
+        print(
             f"{row['link']} | {row['quality']} | {row['policy']} | {row['median_final_ms']:.1f} | "
             f"{row['p90_final_ms']:.1f} | {row['accuracy']:.4f} | {row['payload_bytes']:.1f} | {chunks} | "
             f"{row['source']}"
         )
     for name, value in result["figures"].items():
-        say(f"{name}: {value}")
+        print(f"{name}: {value}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -11,9 +11,6 @@ from heliograph.types import QuestionRecord
 
 B99_SHARE = 0.99
 ALL = "all"
-NOT_IN_ALL = frozenset({"small-print", "easy-vqa", "description"})
-"""Tasks reported on their own: small print needs the crop that no global path sends, easy-VQA is another
-benchmark, a description is scored by its words' F1 and not as right or wrong."""
 
 SLACK = 0.01
 """A setting stays where no cheaper one beats it by more than this: the tuning photos are few, and a setting that

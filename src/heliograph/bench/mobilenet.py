@@ -100,7 +100,7 @@ class SplitNetwork:
     def __init__(self, model_path: Path | None = None) -> None:
         path = model_path if model_path is not None else data_folder("mobilenet-v2") / MODEL_FILE
         if not path.is_file():
-            raise DataMissingError
+            raise DataMissingError().noted(f"{path} is not there: put the MobileNetV2 network in its place.")
         self._interpreter = _open_interpreter(path)
         by_shape = {tuple(int(n) for n in d["shape"]): d for d in self._interpreter.get_tensor_details() if d["name"]}
         self._input = int(self._interpreter.get_input_details()[0]["index"])
@@ -181,7 +181,7 @@ def photo_paths() -> list[Path]:
     """The 410 photos of ``textvqa-dev`` by name; the first 200 are for fitting, the others for testing."""
     found = sorted((data_folder("textvqa-dev") / "photos").glob("*.jpg"))
     if not found:
-        raise DataMissingError
+        raise DataMissingError().noted(f"{data_folder('textvqa-dev') / 'photos'}: there are no photos (*.jpg) in it.")
     return found
 
 
@@ -195,7 +195,7 @@ class SplitFeatures:
         test: token sets of the test photos, in the order of ``test_pixels``.
         test_pixels: (224, 224, 3) u8 per test photo, what the pixel codecs compress.
         reference_top1: the unsplit network's class per test photo.
-        sensitivity: (320, 320) f32, :func:`fisher_information` over the fitting photos.
+        sensitivity: (320, 320) f32, :func:`fisher_by_frequency` of the fitting photos, its mean over the frequencies.
         frequency_sensitivity: (49, 320, 320) f32, :func:`fisher_by_frequency` over the fitting photos.
     """
 
@@ -245,20 +245,13 @@ def load_split_features(crops: int = 3, limit: int | None = None) -> SplitFeatur
     )
 
 
-def fisher_information(tail: Tail, token_sets: Sequence[VisualTokens], *, classes: int = 64) -> FloatArray:
-    """Second moment (D, D) of the output's sensitivity to one token's error, mean over tokens and photos.
-
-    The Fisher information of the class distribution, pulled back through classifier, pool and ReLU6. It is the
-    mean over grid frequencies of :func:`fisher_by_frequency`.
-    """
-    return np.asarray(fisher_by_frequency(tail, token_sets, classes=classes).mean(axis=0), dtype=np.float32)
-
-
 def fisher_by_frequency(tail: Tail, token_sets: Sequence[VisualTokens], *, classes: int = 64) -> FloatArray:
-    """The same per frequency of the orthonormal 7 x 7 DCT-II over the grid: (49, D, D), row-major, DC first.
+    """Second moment of the output's sensitivity to an error, mean over photos, per frequency of the orthonormal 7 x 7
+    DCT-II over the grid: (49, D, D), row-major, DC first.
 
-    An average pool makes the mean over the grid (the DC coefficients) matter far more than the rest, which acts
-    only through ReLU6. A codec that transforms the grid can use that.
+    It is the Fisher information of the class distribution, pulled back through classifier, pool and ReLU6. An average
+    pool makes the mean over the grid (the DC coefficients) matter far more than the rest, which acts only through
+    ReLU6. A codec that transforms the grid can use that.
 
     Per photo, with p the class distribution, w_c a classifier row, m_i the 0/1 mask of ReLU6 at position i and W the
     expansion: F = sum_c p_c g_c g_c^T with g_c,i = W^T (m_i * (w_c - sum p w)) / 49. The ``classes`` likeliest

@@ -99,9 +99,6 @@ class PhotosSuite:
 
     name = "photos"
 
-    def __init__(self, meta_folder: Path = META_FOLDER) -> None:
-        self._meta_folder = meta_folder
-
     def run(self, *, limit: int | None = None, seed_start: int | None = None, quiet: bool = False) -> SuiteResult:
         """Runs it.
 
@@ -122,8 +119,8 @@ class PhotosSuite:
             test = range(len(features.test))[:limit]
             progress.say("fitting klt")
             codecs: list[Codec] = [fit_codec(features)]
-            if (self._meta_folder / MetaCodec.files[0]).is_file():
-                codecs.append(MetaCodec.load(self._meta_folder))
+            if (META_FOLDER / MetaCodec.files[0]).is_file():
+                codecs.append(MetaCodec.load(META_FOLDER))
             measured = [one for codec in codecs for one in measure_codec(codec, features, test, progress)]
             tools = PhotoTools()
             pictures = strategies_with(tuned=True)

@@ -23,7 +23,8 @@ from heliograph.bench.results import Provenance, Row
 from heliograph.bench.runner import Outcome
 from heliograph.bench.tasks import scene_items
 from heliograph.bench.tools import open_bench, warmed_up
-from heliograph.codec.bundle import CURVES, Bundle
+from heliograph.codec.bundle import Bundle
+from heliograph.codec.manifest import CURVES
 from heliograph.controllers.curves import Curve, Curves, Origin, Point, made_monotone
 from heliograph.controllers.question_kind import QuestionKinds
 from heliograph.errors import FileUnreadableError, UsageError
@@ -70,7 +71,7 @@ def curves_of(
         if set(row["strategy"].split("+")) <= planned:
             grouped.setdefault(row["strategy"], {}).setdefault(row["setting"], []).append(row)
     if not grouped:
-        raise UsageError
+        raise UsageError().noted("the result holds no row without a link of a strategy that is planned with.")
     curves = tuple(
         Curve(
             *_strategy_and_sight(name),

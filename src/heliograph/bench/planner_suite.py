@@ -19,7 +19,8 @@ from heliograph.bench.results import Provenance, SuiteResult
 from heliograph.bench.tasks import scene_items
 from heliograph.bench.tools import open_bench, warmed_up
 from heliograph.codec.bundle import Bundle
-from heliograph.controllers.curves import CURVES_FILE, Curves
+from heliograph.codec.manifest import CURVES
+from heliograph.controllers.curves import Curves
 from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.vlm.model import VisionLanguageModel
 
@@ -48,7 +49,7 @@ class PlannerSuite:
         plan, provenance = planner_plan(), Provenance.now()
         traces = sorted(data_folder("links").glob("*.txt"))
         bundle = Bundle.load(self._bundle_folder or shipped_bundle_folder())
-        curves = Curves.load(bundle.file(CURVES_FILE))
+        curves = Curves.load(bundle.file(CURVES))
         with Progress(quiet) as progress:
             progress.say("loading the model and its bundle")
             bench = open_bench(VisionLanguageModel.load(self._model_name), bundle)

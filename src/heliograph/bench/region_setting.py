@@ -16,7 +16,8 @@ from heliograph.bench.progress import Progress
 from heliograph.bench.region_plan import RegionPlan, region_plan
 from heliograph.bench.region_trials import SMALL_PRINT
 from heliograph.boxes import PixelBox
-from heliograph.codec.bundle import REGION, Bundle
+from heliograph.codec.bundle import Bundle
+from heliograph.codec.manifest import REGION
 from heliograph.reference.questions import questions
 from heliograph.reference.render import render_plan
 from heliograph.reference.scenes import plan_scene

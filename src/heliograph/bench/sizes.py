@@ -165,7 +165,7 @@ def _photos(source: Path, most: int) -> list[Image.Image]:
         photo = readable_photo(data)
         found += [] if photo is None else [photo]
     if not found:
-        raise DataMissingError
+        raise DataMissingError().noted(f"{source}: no photo in it can be read.")
     return found
 
 

@@ -73,7 +73,7 @@ def build_smolvlm(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def build_qwen3_vl(folder: Path, processor: Path, seed: int = 0, text_layers: int = 2) -> Path:
+def build_qwen3_vl(folder: Path, processor: Path, seed: int = 0) -> Path:
     """Qwen3-VL-2B: patches of 16 pixels, merged 2 x 2, width 1,024, 24 layers; tokens of 2,048 channels and as many for
     each of three deepstack levels.
 
@@ -81,7 +81,6 @@ def build_qwen3_vl(folder: Path, processor: Path, seed: int = 0, text_layers: in
         folder: made if absent.
         processor: folder with the model's own tokenizer and processor files.
         seed: of the weights.
-        text_layers: of the language model, 28 in truth; tokens do not depend on them.
 
     Raises:
         DataMissingError: no processor there.
@@ -89,13 +88,13 @@ def build_qwen3_vl(folder: Path, processor: Path, seed: int = 0, text_layers: in
     from transformers import GenerationConfig, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
     if not (processor / "preprocessor_config.json").is_file():
-        raise DataMissingError
+        raise DataMissingError().noted(f"{processor}: there is no preprocessor_config.json in it.")
     tokenizer = load_processor(str(processor)).tokenizer
     values: dict[str, Any] = Qwen3VLConfig().to_dict()
     values["text_config"] |= {
         "hidden_size": 2048,
         "intermediate_size": 6144,
-        "num_hidden_layers": text_layers,
+        "num_hidden_layers": 2,  # 28 in truth; tokens do not depend on them
         "num_attention_heads": 16,
         "num_key_value_heads": 8,
         "head_dim": 128,

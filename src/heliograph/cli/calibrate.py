@@ -109,7 +109,7 @@ def _measured_too(arguments: argparse.Namespace, bundle: Bundle) -> list[Path]:
     from heliograph.bench.progress import Progress
     from heliograph.bench.region_plan import region_plan
     from heliograph.bench.region_setting import chosen_setting
-    from heliograph.codec.bundle import CURVES, REGION
+    from heliograph.codec.manifest import CURVES, REGION
     from heliograph.vlm.model import VisionLanguageModel
 
     written = []

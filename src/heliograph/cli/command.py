@@ -151,12 +151,20 @@ def seconds_or_none(text: str) -> float:
 
 def byte_size(text: str) -> int:
     """Argument type: a number of bytes, or of K, M or G (1024 of one another)."""
+    return _bytes_from(0, text, "a number of bytes such as 4096, 64K or 32M")
 
+
+def room_size(text: str) -> int:
+    """Argument type: as :func:`byte_size`, of memory for which less than 64K would leave no room at all."""
+    return _bytes_from(64 << 10, text, "a number of bytes from 64K up, such as 32M or 2G")
+
+
+def _bytes_from(least: int, text: str, form: str) -> int:
     def read(text: str) -> int:
         number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
         return int(number) << {"": 0, "K": 10, "M": 20, "G": 30}.get(unit, -1)
 
-    return int(_number(text, read, lambda value: 0 <= value < 1 << 50, "a number of bytes such as 4096, 64K or 32M"))
+    return int(_number(text, read, lambda value: least <= value < 1 << 50, form))
 
 
 def port(text: str) -> int:

@@ -101,7 +101,9 @@ def _check_grid(encoded: EncodedImage, bundle: Bundle) -> None:
     found = _codec(encoded, bundle)
     known = device_grids(bundle) or {bundle.grid}
     if found is not None and found[0].stated_grid(found[1]) not in known:
-        raise ShapeError
+        raise ShapeError().noted(
+            f"the stream states {found[0].stated_grid(found[1])}, which no photo of this bundle has."
+        )
 
 
 def _grid(encoded: EncodedImage, bundle: Bundle | None) -> dict[str, int] | None:

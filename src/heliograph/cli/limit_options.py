@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from heliograph.cli.command import byte_size, positive_int, seconds, seconds_or_none, share, whole_number
+from heliograph.cli.command import byte_size, positive_int, room_size, seconds, seconds_or_none, share, whole_number
 
 if TYPE_CHECKING:
     from heliograph.serving.shared import Limits
@@ -21,6 +21,7 @@ _METAVARS: dict[Callable[[str], Any], str] = {
     seconds: "SECONDS",
     seconds_or_none: "SECONDS",
     byte_size: "BYTES",
+    room_size: "BYTES",
     share: "SHARE",
 }
 
@@ -59,7 +60,7 @@ GROUPS: dict[str, tuple[LimitOption, ...]] = {
         LimitOption(
             "max_ungreeted", positive_int, "256", "other connections at a time; the longest waiting makes room"
         ),
-        LimitOption("max_ungreeted_bytes", byte_size, "32M", "sent by all of those together"),
+        LimitOption("max_ungreeted_bytes", room_size, "32M", "sent by all of those together"),
         LimitOption("max_per_address", positive_int, "64", "of those, from one address"),
         LimitOption("request_timeout_s", seconds, "30", "for TLS, a request and reading its answer"),
         LimitOption("hello_timeout_s", seconds, "15", "for a device to say who it is"),
@@ -68,7 +69,7 @@ GROUPS: dict[str, tuple[LimitOption, ...]] = {
     "sessions": (
         LimitOption("idle_timeout_s", seconds, "300", "silence of a device that waits for nothing"),
         LimitOption("send_timeout_s", seconds, "120", "for one message to a device"),
-        LimitOption("max_held_bytes", byte_size, "512M", "memory of all sessions together"),
+        LimitOption("max_held_bytes", room_size, "512M", "memory of all sessions together"),
         LimitOption("max_unsent_bytes", byte_size, "256K", "may wait for a device that reads slowly"),
         LimitOption(
             "retain_s",

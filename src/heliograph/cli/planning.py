@@ -63,10 +63,10 @@ def is_planned(arguments: argparse.Namespace) -> bool:
     """Whether the device shall decide by itself.
 
     Raises:
-        UsageError: it shall, and is told what to send or when to stop all the same.
+        UsageError: it shall, and options say what to send or when to stop all the same.
     """
     planned = arguments.quality is not None or arguments.deadline is not None or arguments.explain
-    told = {
+    given = {
         "--setting": bool(arguments.setting),
         "--budget": arguments.budget is not None,
         "--controller": arguments.controller is not None,
@@ -74,8 +74,8 @@ def is_planned(arguments: argparse.Namespace) -> bool:
         "--confidence": arguments.confidence is not None,
         "--region": arguments.region != NO_REGION,
     }
-    if planned and any(told.values()):
-        named = ", ".join(option for option, is_told in told.items() if is_told)
+    if planned and any(given.values()):
+        named = ", ".join(option for option, is_given in given.items() if is_given)
         raise UsageError().noted(
             f"With --quality, --deadline or --explain the device plans what it sends and when it stops: "
             f"leave out {named}."

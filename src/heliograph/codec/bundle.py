@@ -22,9 +22,7 @@ cloud with nothing but the codec folder, find each other.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
@@ -33,46 +31,37 @@ from typing import Any, Self
 
 from heliograph.codec.base import Codec
 from heliograph.codec.calibration import CALIBRATION, Calibration
-from heliograph.codec.header import check_grid
-from heliograph.codec.onnx_files import NETWORK_SUFFIX, external_files
-from heliograph.errors import (
-    BundleDamagedError,
-    CodecMissingError,
-    ShapeError,
-    UnknownNameError,
-    UsageError,
+from heliograph.codec.manifest import (
+    CARD,
+    CONFIG,
+    ENCODER,
+    FORMAT,
+    LOCAL_MODEL,
+    MANIFEST,
+    MEASURED,
+    PREPROCESSING,
+    UNKNOWN_MODEL,
+    file_digest,
+    index_path,
+    may_name_file,
+    read_manifest,
+    shared_hash,
+    write_manifest,
 )
+from heliograph.codec.onnx_files import NETWORK_SUFFIX, external_files
+from heliograph.errors import BundleDamagedError, CodecMissingError, UnknownNameError, UsageError
 from heliograph.hub import download, locate
-from heliograph.reading.files import open_regular
 from heliograph.reading.json_values import read_json_object
 from heliograph.reasons import BundleFault, BundlePart, FileFault
 from heliograph.registry import CODECS
 from heliograph.types import Grid
 
-FORMAT = 3
-HASH_BYTES = 8
-MANIFEST, CONFIG = "manifest.json", "config.json"
-ENCODER = "encoder.onnx"
-PREPROCESSING = "preprocessing.json"
-LOCAL_MODEL = "language_model.onnx"
-CURVES, REGION = "curves.json", "region.json"
-MEASURED = (CALIBRATION, CURVES, REGION)
-"""Files with what was measured of a model and its codecs: they go where the codecs go; both ends may differ in them."""
-CARD = "README.md"
-
-_MAX_MANIFEST_BYTES = 1 << 20
 _MAX_PREPROCESSING_BYTES = 1 << 20
-_MAX_FILE_BYTES = 1 << 34
-_MAX_FILES, _MAX_CODECS = 64, 8
-_MAX_HIDDEN = 1 << 16
-_CHUNK = 1 << 20
-_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_UNKNOWN_MODEL = ""
 _MOST_SHOWN = 60
 
 _manifest_damaged = partial(BundleDamagedError, BundlePart.MANIFEST)
 _file_damaged = partial(BundleDamagedError, BundlePart.FILE)
+_preprocessing_damaged = partial(BundleDamagedError, BundlePart.PREPROCESSING)
 
 
 class Bundle:
@@ -88,7 +77,7 @@ class Bundle:
     """
 
     def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
-        self.folder, self.hash = folder, _shared_hash(manifest)
+        self.folder, self.hash = folder, shared_hash(manifest)
         self.model: str = manifest["model"]
         self.model_name: str = manifest["model_name"]
         self._files: Mapping[str, str] = manifest["files"]
@@ -106,13 +95,9 @@ class Bundle:
                 network reads a file that the manifest does not name; the manifest has another format.
         """
         folder = Path(folder)
-        try:
-            manifest = _read_json(_index(folder), BundlePart.MANIFEST, _MAX_MANIFEST_BYTES)
-            _check_manifest(manifest)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise _manifest_damaged(FileFault.CONTENT) from error
+        manifest = read_manifest(folder)
         for name, digest in manifest["files"].items():
-            if _file_digest(folder / name) != digest:
+            if file_digest(folder / name) != digest:
                 raise _file_damaged(BundleFault.HASH).noted(f"{folder / name}.")
         for name in manifest["files"]:
             if name.endswith(NETWORK_SUFFIX):
@@ -173,12 +158,11 @@ class Bundle:
             OSError: the disk refuses.
         """
         if name not in MEASURED:
-            raise UsageError
-        index = _index(self.folder)
-        manifest = _read_json(index, BundlePart.MANIFEST, _MAX_MANIFEST_BYTES)
+            raise UsageError.of_argument("name", f"one of {', '.join(sorted(MEASURED))}", name)
+        manifest = read_manifest(self.folder)
         (self.folder / name).write_text(json.dumps(values) + "\n", encoding="utf-8")
-        manifest["files"][name] = _file_digest(self.folder / name)
-        _write_manifest(index, manifest)
+        manifest["files"][name] = file_digest(self.folder / name)
+        write_manifest(index_path(self.folder), manifest)
         return self.load(self.folder)
 
     def codec(self, kind: str) -> Codec:
@@ -233,15 +217,6 @@ class Bundle:
         return self.folder / name
 
     @property
-    def encoder_path(self) -> Path:
-        """The ONNX vision encoder, of the first frame where there are several.
-
-        Raises:
-            BundleDamagedError: this bundle holds only a codec.
-        """
-        return self.file(ENCODER)
-
-    @property
     def local_model_path(self) -> Path | None:
         """The ONNX language model, or None where the device cannot answer by itself."""
         return self.folder / LOCAL_MODEL if LOCAL_MODEL in self._files else None
@@ -263,8 +238,9 @@ class Bundle:
             BundleDamagedError: the bundle has none, or it is not a JSON object.
         """
         if PREPROCESSING not in self._files:
-            raise BundleDamagedError(BundlePart.PREPROCESSING, BundleFault.UNNAMED)
-        return _read_json(self.folder / PREPROCESSING, BundlePart.PREPROCESSING, _MAX_PREPROCESSING_BYTES)
+            raise _preprocessing_damaged(BundleFault.UNNAMED)
+        path = self.folder / PREPROCESSING
+        return read_json_object(path, most=_MAX_PREPROCESSING_BYTES, error=_preprocessing_damaged, links=False)
 
 
 def write_bundle(
@@ -273,7 +249,7 @@ def write_bundle(
     codecs: Sequence[Codec],
     grid: Grid,
     hidden_size: int,
-    model: str = _UNKNOWN_MODEL,
+    model: str = UNKNOWN_MODEL,
     model_name: str = "",
     preprocessing: Mapping[str, Any] | None = None,
     encoder: Path | None = None,
@@ -307,7 +283,7 @@ def write_bundle(
         (folder / PREPROCESSING).write_text(text + "\n", encoding="utf-8")
         names.add(PREPROCESSING)
     for source, name in [*([(encoder, ENCODER)] if encoder else []), *((path, path.name) for path in extra_files)]:
-        if not _FILE_NAME.fullmatch(name) or name in (MANIFEST, CONFIG):
+        if not may_name_file(name):
             raise _manifest_damaged(BundleFault.NAME).noted(f"{name}.")
         if source.resolve() != (folder / name).resolve():
             shutil.copyfile(source, folder / name)
@@ -319,26 +295,10 @@ def write_bundle(
         "hidden_size": hidden_size,
         "model": model,
         "model_name": model_name,
-        "files": {name: _file_digest(folder / name) for name in sorted(names)},
+        "files": {name: file_digest(folder / name) for name in sorted(names)},
     }
-    _write_manifest(folder / index, manifest)
+    write_manifest(folder / index, manifest)
     return Bundle.load(folder)
-
-
-def _write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _shared_hash(manifest: Mapping[str, Any]) -> bytes:
-    """8 bytes over what both ends must have in common."""
-    kinds = [kind for kind in manifest["codecs"] if kind in CODECS.names()]
-    names = sorted({name for kind in kinds for name in CODECS.load(kind).files})
-    shared = {
-        "codecs": sorted(manifest["codecs"]),
-        "files": {name: manifest["files"].get(name) for name in names},
-        "model": manifest["model"],
-    }
-    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).digest()[:HASH_BYTES]
 
 
 def _without_links(folder: Path) -> Path:
@@ -351,33 +311,6 @@ def _without_links(folder: Path) -> Path:
     return copies
 
 
-def _check_manifest(manifest: Any) -> None:
-    """Refuse what this version does not write; nothing is read from disk on behalf of the manifest before."""
-    if manifest["format"] != FORMAT:
-        raise _manifest_damaged(BundleFault.FORMAT)
-    files, sides, codecs = manifest["files"], manifest["grid"], manifest["codecs"]
-    if not isinstance(codecs, list) or not codecs or not all(isinstance(kind, str) for kind in codecs):
-        raise _manifest_damaged(FileFault.CONTENT)
-    if len(files) > _MAX_FILES or len(codecs) > _MAX_CODECS:
-        raise _manifest_damaged(BundleFault.TOO_MANY)
-    for name, digest in files.items():
-        if not _FILE_NAME.fullmatch(name) or name in (MANIFEST, CONFIG):
-            raise _manifest_damaged(BundleFault.NAME)
-        if not _DIGEST.fullmatch(digest):
-            raise _manifest_damaged(FileFault.CONTENT)
-    if len(sides) != 5 or any(type(side) is not int for side in [*sides, manifest["hidden_size"]]):
-        raise _manifest_damaged(FileFault.CONTENT)
-    if not 1 <= manifest["hidden_size"] <= _MAX_HIDDEN:
-        raise _manifest_damaged(BundleFault.RANGE)
-    model, name = manifest["model"], manifest["model_name"]
-    if not isinstance(name, str) or not (model == _UNKNOWN_MODEL or _DIGEST.fullmatch(model)):
-        raise _manifest_damaged(FileFault.CONTENT)
-    try:
-        check_grid(Grid(*sides))
-    except ShapeError as error:
-        raise _manifest_damaged(BundleFault.RANGE) from error
-
-
 def _check_external(network: Path, vouched: Mapping[str, str]) -> None:
     """Refuse a network that reads a file which the manifest does not vouch for."""
     try:
@@ -387,22 +320,3 @@ def _check_external(network: Path, vouched: Mapping[str, str]) -> None:
         raise
     if not others <= vouched.keys():
         raise BundleDamagedError(BundlePart.NETWORK, BundleFault.EXTERNAL).noted(f"{network}.")
-
-
-def _index(folder: Path) -> Path:
-    return folder / (MANIFEST if (folder / MANIFEST).exists() else CONFIG)
-
-
-def _read_json(path: Path, part: BundlePart, most: int) -> dict[str, Any]:
-    return read_json_object(path, most=most, error=partial(BundleDamagedError, part), links=False)
-
-
-def _file_digest(path: Path) -> str:
-    digest, left = hashlib.sha256(), _MAX_FILE_BYTES
-    with open_regular(path, error=_file_damaged, links=False) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            left -= len(chunk)
-            if left < 0:
-                raise _file_damaged(FileFault.TOO_LARGE).noted(f"{path}.")
-    return digest.hexdigest()

@@ -350,7 +350,7 @@ def _threshold(thresholds: Mapping[str, Steps], name: str, quality: float) -> fl
     if name not in CONFIDENCES:
         raise UnknownNameError("confidence", CONFIDENCES)
     if not 0 <= quality <= 1:
-        raise UsageError
+        raise UsageError.of_argument("quality", "0 to 1", quality)
     steps = thresholds.get(name, ())
     if not steps:
         return quality

@@ -103,13 +103,15 @@ def read_stream(data: bytes, keys: Sequence[bytes] = ()) -> EncodedImage:
     if data[: len(MAGIC)] != MAGIC[: len(data)]:
         raise StreamDamagedError(StreamFault.NOT_A_STREAM)
     if len(data) <= len(MAGIC):
-        raise StreamTruncatedError
+        raise StreamTruncatedError().noted(
+            f"The file has {len(data)} bytes, and its beginning alone takes {len(MAGIC) + 1}."
+        )
     if data[len(MAGIC)] != VERSION:
         raise StreamVersionError
     number, bundle_hash, header, position = _fixed_part(data)
     sizes, position = _sizes(data, position)
     if len(data) < position + _CRC_BYTES:
-        raise StreamTruncatedError
+        raise StreamTruncatedError().noted("The file ends within the list of its segments' sizes.")
     if zlib.crc32(data[:position]).to_bytes(_CRC_BYTES, "little") != data[position : position + _CRC_BYTES]:
         raise StreamDamagedError(StreamFault.CHECKSUM)
     try:
@@ -127,13 +129,13 @@ def _fixed_part(data: bytes) -> tuple[int, bytes, bytes, int]:
     start = len(MAGIC) + 1
     hash_end = start + 1 + HASH_BYTES
     if len(data) <= hash_end:
-        raise StreamTruncatedError
+        raise StreamTruncatedError().noted("The file ends before the header's length.")
     header_length = data[hash_end]
     if header_length > MAX_HEADER_BYTES:
         raise StreamDamagedError(StreamFault.HEADER)
     end = hash_end + 1 + header_length
     if len(data) < end:
-        raise StreamTruncatedError
+        raise StreamTruncatedError().noted("The file ends within the strategy's header.")
     return data[start], data[start + 1 : hash_end], data[hash_end + 1 : end], end
 
 

@@ -17,6 +17,7 @@ from heliograph.codec.quantize import dequantize
 from heliograph.codec.tables import HIGHEST_SCALE_BIN, LOWEST_SCALE_BIN, SKEW_BINS, Int, Layout
 from heliograph.codec.transform import MODES, DoubleArray, Transform, grid_dct
 from heliograph.errors import CodecNotFittedError, ShapeError
+from heliograph.reasons import shown
 from heliograph.types import FloatArray, Grid, VisualTokens
 
 _LEAST_SETS = 8
@@ -42,10 +43,14 @@ def fit_codec(
     restore: bool,
 ) -> KltCodec:
     """Body of :meth:`KltCodec.fit`, which documents the arguments."""
-    if not 0.5 <= finest_retained <= 0.9999 or max_components < 1 or not modes or not set(modes) <= set(MODES):
-        raise ShapeError
+    if not 0.5 <= finest_retained <= 0.9999:
+        raise ShapeError().noted(f"finest_retained must be 0.5 to 0.9999, not {finest_retained}.")
+    if max_components < 1:
+        raise ShapeError().noted(f"max_components must be 1 or more, not {max_components}.")
+    if not modes or not set(modes) <= set(MODES):
+        raise ShapeError().noted(f"modes must be at least one of {', '.join(MODES)}, not {shown(modes)}.")
     if len(token_sets) < _LEAST_SETS:
-        raise CodecNotFittedError
+        raise CodecNotFittedError().noted(f"{len(token_sets)} photos are here, and at least {_LEAST_SETS} are needed.")
     known = [tokens.grid for tokens in token_sets] if grids is None else grids
     grid, size = common_grid(known), int(token_sets[0].values.shape[-1])
     metric = make_metric(size, (grid.rows, grid.columns), sensitivity, grid_sensitivity)

@@ -43,7 +43,10 @@ def make_metric(
     places: FloatArray | DoubleArray | None = grid_sensitivity
     if sensitivity is not None and sensitivity.ndim == 3:
         if sensitivity.shape != (positions, size, size) or grid_sensitivity is not None:
-            raise ShapeError
+            raise ShapeError().noted(
+                f"sensitivity by place has the shape {(positions, size, size)} and no grid_sensitivity; it is "
+                f"{sensitivity.shape}."
+            )
         channels, places = _separate(np.asarray(sensitivity, dtype=np.float64), grid)
     elif sensitivity is not None and sensitivity.ndim == 1:
         channels = np.diag(sensitivity)
@@ -57,7 +60,7 @@ def _separate(by_frequency: DoubleArray, grid: tuple[int, int]) -> tuple[DoubleA
     size = by_frequency.shape[1]
     weight = np.trace(by_frequency, axis1=1, axis2=2)
     if not np.all(np.isfinite(by_frequency)) or weight.max() <= 0:
-        raise ShapeError
+        raise ShapeError().noted("the sensitivity must be finite and above 0 somewhere.")
     weight = np.maximum(weight / weight.mean(), 1e-6)
     for _ in range(_FLIP_FLOPS):
         channels = (by_frequency / weight[:, None, None]).mean(axis=0)
@@ -74,11 +77,13 @@ def _roots(matrix: FloatArray | DoubleArray | None, size: int, floor: float) -> 
     if matrix is None:
         return np.eye(size), np.eye(size)
     if matrix.shape != (size, size) or not np.all(np.isfinite(matrix)):
-        raise ShapeError
+        raise ShapeError().noted(
+            f"a sensitivity is a finite matrix of shape {(size, size)}; this one is {matrix.shape}, or not finite."
+        )
     wide = np.asarray(matrix, dtype=np.float64)
     trace = float(np.trace(wide))
     if trace <= 0:
-        raise ShapeError
+        raise ShapeError().noted("a sensitivity's trace must be above 0.")
     values, vectors = np.linalg.eigh((wide + wide.T) / 2 * (size / trace))
     roots = np.sqrt((np.maximum(values, 0) + floor) / (1 + floor))
     return (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T

@@ -102,9 +102,9 @@ def _tiles(tokens: VisualTokens, grid: Grid) -> Iterator[FloatArray]:
     own = tokens.grid
     values = np.asarray(tokens.values, dtype=np.float32)
     if values.ndim != 2 or values.shape[0] != own.tokens or not own.tokens:
-        raise ShapeError
+        raise ShapeError().noted(f"tokens of {own} are a matrix with {own.tokens} rows, not {values.shape}.")
     if not np.all(np.isfinite(values)):
-        raise CodecNotFittedError
+        raise CodecNotFittedError().noted("A photo's tokens are not finite.")
     same = (own.rows, own.columns) == (grid.rows, grid.columns)
     for tile in values.reshape(own.tiles, own.rows * own.columns, -1):
         yield tile if same else onto_grid(tile, own, grid)
@@ -127,7 +127,7 @@ class _Sums:
     def add(self, tile: FloatArray) -> None:
         """One more (P, D) tile."""
         if tile.shape != self._shape:
-            raise ShapeError
+            raise ShapeError().noted(f"tiles have the shape {self._shape}, not {tile.shape}.")
         self._varies = self._varies or not np.array_equal(tile, self._first)
         centred = tile - self._shift
         self._sum += centred
@@ -143,6 +143,6 @@ class _Sums:
         weighed = mean if self._root is None else self._root.astype(np.float64) @ mean
         scatter = self._second - self.count * (weighed.T @ weighed)
         if not self._varies or not np.isfinite(scatter).all():
-            raise CodecNotFittedError
+            raise CodecNotFittedError().noted("The tokens are the same in every photo, or not finite.")
         sample = np.stack(self._sample)
         return Moments(grid, (mean + self._shift).astype(np.float32), scatter, sample, one_grid)

@@ -65,7 +65,7 @@ def read_varint(data: bytes, position: int, most_bytes: int) -> tuple[int, int]:
     value = 0
     for count in range(most_bytes):
         if position + count >= len(data):
-            raise StreamTruncatedError
+            raise StreamTruncatedError().noted("It ends within a number of a header.")
         byte = data[position + count]
         value |= (byte & 0x7F) << (7 * count)
         if byte < 0x80:
@@ -118,9 +118,13 @@ def check_grid(grid: Grid) -> None:
     """
     sides = (grid.rows, grid.columns, grid.tiles)
     if min(sides) < 1 or max(sides) > MAX_TOKENS or grid.tokens > MAX_TOKENS:
-        raise ShapeError
+        raise ShapeError().noted(
+            f"a grid has 1 to {MAX_TOKENS} tokens, in rows, columns and tiles of at least one; this one is {grid}."
+        )
     if not (0 <= grid.photo_width <= _MAX_PIXELS and 0 <= grid.photo_height <= _MAX_PIXELS):
-        raise ShapeError
+        raise ShapeError().noted(
+            f"a photo has up to {_MAX_PIXELS} pixels a side, not {grid.photo_width}x{grid.photo_height}."
+        )
 
 
 def parse_header(header: bytes, fitted: Grid) -> tuple[int, Grid]:
@@ -132,7 +136,7 @@ def parse_header(header: bytes, fitted: Grid) -> tuple[int, Grid]:
         StreamDamagedError: checksum, flags or numbers do not fit.
     """
     if len(header) < _SHORTEST:
-        raise StreamTruncatedError
+        raise StreamTruncatedError().noted(f"The codec's header has {len(header)} bytes; the shortest has {_SHORTEST}.")
     if len(header) > MAX_HEADER_BYTES:
         raise StreamDamagedError(StreamFault.LENGTH)
     if crc8(header[:-1]) != header[-1]:

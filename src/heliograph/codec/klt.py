@@ -221,12 +221,16 @@ class KltCodec:
     def _analyse(self, tokens: VisualTokens) -> FloatArray:
         values, grid = tokens.values, tokens.grid
         if values.ndim != 2 or values.shape != (grid.tokens, self.hidden_size):
-            raise ShapeError
+            raise ShapeError().noted(
+                f"tokens of this grid have the shape {(grid.tokens, self.hidden_size)}, not {values.shape}."
+            )
         if grid.tokens == 0 or grid.tokens * self.components > _MAX_COEFFICIENTS:
-            raise ShapeError
+            raise ShapeError().noted(
+                f"a photo of {grid.tokens} tokens is empty, or has over {_MAX_COEFFICIENTS} coefficients."
+            )
         values = np.asarray(values, dtype=np.float32)
         if not tokens_make_sense(values):
-            raise ShapeError
+            raise ShapeError().noted("a value is not finite, or larger than a vision tower makes.")
         return self.transform.analyse(values, grid, self._is_fitted(grid))
 
     # ---- decode --------------------------------------------------------------------------------

@@ -105,11 +105,13 @@ def fit_latent_tables(latents: Int, reach: int) -> LatentTables:
         ShapeError: not three axes, or an integer beyond ``reach``.
     """
     if latents.ndim != 3 or not 1 <= reach <= _MAX_REACH:
-        raise ShapeError
+        raise ShapeError().noted(
+            f"latents have three axes and a reach of 1 to {_MAX_REACH}, not {latents.ndim} axes and a reach of {reach}."
+        )
     if len(latents) == 0:
         raise CodecNotFittedError
     if np.abs(latents).max() > reach:
-        raise ShapeError
+        raise ShapeError().noted(f"a latent is beyond the reach of {reach}.")
     before = _seen_before(latents)  # (I, K)
     contexts = np.stack([np.quantile(before, share, axis=0) for share in (1 / 3, 2 / 3)], axis=1)
     context_borders = np.ceil(contexts).astype(np.int64)
@@ -144,7 +146,10 @@ def encode_latents(latents: Int, tables: LatentTables) -> tuple[bytes, Int]:
     """
     expected = (tables.latents, tables.channels)
     if latents.ndim != 3 or latents.shape[1:] != expected or not latents.size or np.abs(latents).max() > tables.reach:
-        raise ShapeError
+        raise ShapeError().noted(
+            f"latents are (photos, {expected[0]}, {expected[1]}) integers within {tables.reach}; these are "
+            f"{latents.shape}, or beyond."
+        )
     at = tables.contexts(latents)  # (T, K)
     rows = tables.borders[np.arange(tables.latents), :, at]  # (T, K, c, symbols + 1)
     symbol = (latents + tables.reach)[..., None]

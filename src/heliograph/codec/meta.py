@@ -140,9 +140,13 @@ class MetaCodec:
         grid = tokens.grid
         values = np.asarray(tokens.values, dtype=np.float32)
         if not self.takes(grid):
-            raise ShapeError
-        if values.shape != (grid.tokens, self.hidden_size) or not tokens_make_sense(values):
-            raise ShapeError
+            raise ShapeError().noted(f"{grid} is none that this codec takes.")
+        if values.shape != (grid.tokens, self.hidden_size):
+            raise ShapeError().noted(
+                f"tokens of {grid} have the shape {(grid.tokens, self.hidden_size)}, not {values.shape}."
+            )
+        if not tokens_make_sense(values):
+            raise ShapeError().noted("a value is not finite, or larger than a vision tower makes.")
         made, missed = _run(self._encoder, {"tokens": values.reshape(grid.tiles, -1, self.hidden_size)}, 2)
         tables = self.tables.latents
         if made.shape != (grid.tiles, tables.latents, tables.channels) or missed.shape != (grid.tiles,):

@@ -138,8 +138,14 @@ class ProductCodec:
             ShapeError: N, D or the grid do not fit, or a value is not finite.
         """
         grid, values = tokens.grid, np.asarray(tokens.values, dtype=np.float32)
-        if not self._takes(grid) or values.shape != (grid.tokens, self.hidden_size) or not tokens_make_sense(values):
-            raise ShapeError
+        if not self._takes(grid):
+            raise ShapeError().noted(f"{grid} is none that this codec takes.")
+        if values.shape != (grid.tokens, self.hidden_size):
+            raise ShapeError().noted(
+                f"tokens of this grid have the shape {(grid.tokens, self.hidden_size)}, not {values.shape}."
+            )
+        if not tokens_make_sense(values):
+            raise ShapeError().noted("a value is not finite, or larger than a vision tower makes.")
         which = max((q for q, m in enumerate(self.tables.subspaces) if m <= token_bytes), default=0)
         codes = self._codes(self._features(values, grid.tiles), which)  # (N, m) u8
         row, data = grid.columns * codes.shape[1], codes.tobytes()

@@ -135,7 +135,7 @@ def checked_target(target: int) -> int:
         UsageError: ``target`` is not in 0 to 255.
     """
     if not 0 <= target <= MAX_TARGET:
-        raise UsageError
+        raise UsageError.of_argument("target", f"0 to {MAX_TARGET}", target)
     return target
 
 
@@ -146,5 +146,5 @@ def share_code(share: float) -> int:
         UsageError: ``share`` is not within 0 to 1.
     """
     if not 0.0 <= share <= 1.0:
-        raise UsageError
+        raise UsageError.of_argument("share", "0 to 1", share)
     return min(MAX_TARGET, int(-(-share * MAX_TARGET // 1)))

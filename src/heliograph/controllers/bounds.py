@@ -35,7 +35,7 @@ class BoundedController(Controller):
         Raises:
             UsageError: always.
         """
-        raise UsageError
+        raise UsageError().noted("bounded wraps another controller and cannot be chosen by name.")
 
     def reads(self) -> frozenset[str]:
         """As ``inner``."""

@@ -43,7 +43,7 @@ def signals_of(
         UsageError: no draft.
     """
     if not drafts:
-        raise UsageError
+        raise UsageError().noted("drafts must hold at least one draft, not none.")
     newest = drafts[-1]
     answer = newest.answer
     same = list(takewhile(lambda draft: draft.answer.token_ids == answer.token_ids, reversed(drafts)))

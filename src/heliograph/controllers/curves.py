@@ -20,14 +20,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from heliograph.codec.bundle import CURVES
 from heliograph.controllers.question_kind import MAX_KINDS, QuestionKinds, is_kind
 from heliograph.errors import BundleDamagedError
 from heliograph.reading.json_values import read_json_object
 from heliograph.reasons import BundleFault, BundlePart, FileFault
 from heliograph.strategies.base import Setting, label
 
-CURVES_FILE = CURVES
 FORMAT = 1
 ALL = "all"
 SIGHTS = ("tokens", "picture", "region", "local")

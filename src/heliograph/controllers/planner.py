@@ -53,9 +53,10 @@ class Goal:
 
     def __post_init__(self) -> None:
         if not 0 <= self.quality <= 1:
-            raise UsageError
+            raise UsageError.of_argument("quality", "0 to 1", self.quality)
         if self.answer_within_s is not None and not 0 < self.answer_within_s <= LONGEST_ANSWER_WITHIN_S:
-            raise UsageError
+            wanted = f"above 0, up to {LONGEST_ANSWER_WITHIN_S:g} seconds"
+            raise UsageError.of_argument("answer_within_s", wanted, self.answer_within_s)
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,9 @@ def make_plan(curves: Curves, situation: Situation, goal: Goal) -> Plan:
     """
     every = candidates(curves, situation)
     if not every:
-        raise UsageError
+        raise UsageError().noted(
+            "there is nothing to plan with: no link is known, and the bundle has no local model to answer without one."
+        )
     reaching = [c for c in every if c.quality >= goal.quality - _CLOSE_S and _in_time(c, goal)]
     timely = [c for c in every if _in_time(c, goal)]
     limit = "" if goal.answer_within_s is None else f" within {duration_text(goal.answer_within_s)}"

@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.boxes import PixelBox
-from heliograph.codec.bundle import REGION, Bundle
+from heliograph.codec.bundle import Bundle
+from heliograph.codec.manifest import REGION
 from heliograph.errors import BundleDamagedError, ShapeError, UsageError
 from heliograph.reading.json_values import read_json_object
 from heliograph.reasons import BundleFault, BundlePart, FileFault
@@ -96,8 +97,12 @@ class RegionSetting:
             ShapeError: maps of other shapes than the setting is for, or values that are negative or not finite.
         """
         own = np.asarray(own, dtype=np.float64)
-        if own.ndim != 4 or own.shape[0] != self.prompt_rows or (generic is None) != (not self.generic_question):
-            raise ShapeError
+        if own.ndim != 4 or own.shape[0] != self.prompt_rows:
+            raise ShapeError().noted(
+                f"own must be maps of {self.prompt_rows} prompt rows in four axes, not {own.shape}."
+            )
+        if (generic is None) != (not self.generic_question):
+            raise ShapeError().noted("generic must be given exactly where the setting has a generic question.")
         if not self.own:
             usual = None if generic is None else np.asarray(generic, dtype=np.float64).mean(axis=0)
             return relative_map(own[-1].mean(axis=0), usual, self.floor)
@@ -106,7 +111,7 @@ class RegionSetting:
             maps += [*np.asarray(generic, dtype=np.float64)]
         powers = (*self.own, *self.generic)
         if len(maps) != len(powers):
-            raise ShapeError
+            raise ShapeError().noted(f"the setting weighs {len(powers)} maps, not {len(maps)}.")
         logs = sum(power * log_map(one, self.floor) for power, one in zip(powers, maps, strict=True))
         return np.asarray(np.exp(logs - np.max(logs)))
 
@@ -243,9 +248,9 @@ def relative_map(own: Map, generic: Map | None, floor: float) -> npt.NDArray[np.
         return wanted
     usual = checked_map(generic)
     if usual.shape != wanted.shape:
-        raise ShapeError
+        raise ShapeError().noted(f"own and generic must have one shape, not {wanted.shape} and {usual.shape}.")
     if not 0 < floor < np.inf:
-        raise UsageError
+        raise UsageError.of_argument("floor", "a finite number above 0", floor)
     least = floor * usual.mean()
     return wanted / np.maximum(usual, least) if least > 0 else wanted
 
@@ -276,8 +281,12 @@ def find_box(
     """
     fine = _fine_map(checked_map(attention), covered)
     width, height = _checked_size(photo_size)
-    if not 1 <= len(windows) <= _MOST_WINDOWS or not all(0 < share <= 1 for share in windows) or least_side < 1:
-        raise UsageError
+    if not 1 <= len(windows) <= _MOST_WINDOWS or not all(0 < share <= 1 for share in windows):
+        raise UsageError.of_argument(
+            "windows", f"1 to {_MOST_WINDOWS} shares above 0, up to 1", tuple(windows[:_MOST_WINDOWS])
+        )
+    if least_side < 1:
+        raise UsageError.of_argument("least_side", "1 pixel or more", least_side)
     sums = np.zeros((fine.shape[0] + 1, fine.shape[1] + 1))
     sums[1:, 1:] = fine.cumsum(axis=0).cumsum(axis=1)
     sides = [share * min(width, height) for share in windows]
@@ -321,23 +330,23 @@ def checked_map(values: Map) -> npt.NDArray[np.float64]:
     """
     found = np.asarray(values, dtype=np.float64)
     if found.ndim != 2 or not 1 <= found.size <= _MOST_CELLS:
-        raise ShapeError
+        raise ShapeError().noted(f"a map has two axes and 1 to {_MOST_CELLS} cells; this one is {found.shape}.")
     if not np.all(np.isfinite(found)) or found.min() < 0:
-        raise ShapeError
+        raise ShapeError().noted("a map's values must be finite and not negative.")
     return found
 
 
 def _checked_size(photo_size: tuple[int, int]) -> tuple[int, int]:
     width, height = photo_size
     if not (1 <= width <= _MOST_SIDE and 1 <= height <= _MOST_SIDE):
-        raise UsageError
+        raise UsageError.of_argument("photo_size", f"1 to {_MOST_SIDE} pixels a side", photo_size)
     return int(width), int(height)
 
 
 def _fine_map(cells: npt.NDArray[np.float64], covered: tuple[float, float]) -> npt.NDArray[np.float64]:
     """The map at eight steps a cell, linear between the cells' centres, without padding."""
     if not all(0 < share <= 1 for share in covered):
-        raise UsageError
+        raise UsageError.of_argument("covered", "two shares above 0, up to 1", covered)
     across, down = covered
     rows = _interpolation(cells.shape[0], down)
     columns = _interpolation(cells.shape[1], across)

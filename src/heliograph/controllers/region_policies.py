@@ -81,7 +81,7 @@ def least_chance(price: Price) -> float:
     """
     numbers = (price.rate_bit_s, price.rtt_s, price.region_bytes, price.looks, price.most_looks)
     if not all(0 <= number < float("inf") for number in numbers):
-        raise UsageError
+        raise UsageError().noted("a price must consist of finite numbers from 0 up.")
     budget = price.budget_bytes
     if price.looks >= price.most_looks or (budget is not None and price.region_bytes > budget):
         return 0.0

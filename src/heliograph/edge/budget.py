@@ -59,7 +59,7 @@ class PayloadAccount:
         missing = encoded.payload_bytes - crop.sent_bytes
         return max(self.spent_bytes, photo.sent_bytes) + missing <= self.most_bytes
 
-    def is_seen_to_be_spent(self, stream: PhotoStream) -> bool:
+    def cloud_sees_limit(self, stream: PhotoStream) -> bool:
         """Whether the cloud, which counts what it holds of the photo, knows by itself that nothing follows."""
         return self.most_bytes is not None and stream.sent_bytes >= self.most_bytes
 

@@ -314,7 +314,7 @@ class DeviceClient:
             try:
                 final = await exchange.run(link, self._photos.next_id(), encoding)
             except (ConnectionLostError, ServerBusyError) as error:
-                await self._session.go_on(error, turn.until_s)
+                await self._session.resume(error, turn.until_s)
                 turn.account.refund(self._session.counters.payload_never_left_bytes - never_left_before)
                 if stream.sent > most_held:
                     in_vain, most_held = 0, stream.sent

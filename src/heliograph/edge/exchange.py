@@ -190,7 +190,7 @@ class Exchange:
         names: the cloud would wait for it. At the very bound it knows by itself, and the stream can be continued by a
         later question that may have more."""
         wanted = self._link.session.wants_segments(stream.image_id) and stream.sent < stream.allowed
-        return wanted and not self._account.takes(stream, encoded) and not self._account.is_seen_to_be_spent(stream)
+        return wanted and not self._account.takes(stream, encoded) and not self._account.cloud_sees_limit(stream)
 
     async def _send_segments(self, stream: PhotoStream, encoded: EncodedImage, pause_at: int | None) -> None:
         session, total = self._link.session, self._account.segments_within(stream, encoded)

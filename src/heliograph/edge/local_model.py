@@ -91,11 +91,12 @@ class LocalModel:
         ids = self._prompt.ids(question)
         pieces = self._prompt.pieces
         if max_new_tokens < 1:
-            raise UsageError
+            raise UsageError.of_argument("max_new_tokens", "1 or more", max_new_tokens)
         if len(ids) + max_new_tokens > pieces.max_positions:
             raise QuestionTooLongError
-        if tokens.values.shape != (ids.count(pieces.image_token_id), self._no_features.shape[1]):
-            raise ShapeError
+        wanted = ids.count(pieces.image_token_id), self._no_features.shape[1]
+        if tokens.values.shape != wanted:
+            raise ShapeError().noted(f"the local model takes tokens of shape {wanted}, not {tokens.values.shape}.")
         said: list[int] = []
         bits: list[float] = []
         for token_id, token_bits in self._greedy(ids, tokens.values, max_new_tokens):

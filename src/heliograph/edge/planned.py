@@ -18,7 +18,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from heliograph.clock import now_s
-from heliograph.controllers.curves import CURVES_FILE, Curves, way_name
+from heliograph.codec.manifest import CURVES
+from heliograph.controllers.curves import Curves, way_name
 from heliograph.controllers.planner import Candidate, Goal, Plan, Situation, duration_text, make_plan
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device_times import DeviceTimes, state_path
@@ -100,7 +101,7 @@ class PlannedClient:
         trace: TraceSink | None = None,
     ) -> None:
         self._trace = None if trace is None else DeviceTrace(trace)
-        self._curves = curves or Curves.load(device.bundle.file(CURVES_FILE))
+        self._curves = curves or Curves.load(device.bundle.file(CURVES))
         self._times = times or DeviceTimes.load(state_path(device.bundle_hash))
         self._open_inner = open_connection
         self._region = region

@@ -31,5 +31,5 @@ def outcome_text(way: Candidate, report: AskReport) -> str:
     )
     if not way.crop:
         return found
-    kept = "the second answer is surer" if report.looked else "the first answer stands"
+    kept = "the second answer is more confident" if report.looked else "the first answer stands"
     return f"{found}; {report.regions_sent} region sent, {kept}" if report.regions_sent else f"{found}; no region came"

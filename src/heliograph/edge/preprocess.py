@@ -57,8 +57,11 @@ class Preprocessor:
             ModelUnsupportedError: the checkpoint splits photos into tiles or leaves out a step.
             BundleDamagedError: a value is missing or out of range.
         """
-        if config.get("do_image_splitting", True) or not all(config.get(step, True) for step in _NEEDED_STEPS):
-            raise ModelUnsupportedError
+        if config.get("do_image_splitting", True):
+            raise ModelUnsupportedError().noted("its preprocessor_config.json splits photos into tiles.")
+        left_out = [step for step in _NEEDED_STEPS if not config.get(step, True)]
+        if left_out:
+            raise ModelUnsupportedError().noted(f"its preprocessor_config.json turns off {', '.join(left_out)}.")
         try:
             return cls(
                 longest_edge=side(config["size"]["longest_edge"]),

@@ -48,7 +48,7 @@ class AskReport:
         stopped_early: the cloud had enough before the whole stream was sent.
         photo_seen: False where the answer is a guess without the photo, because nothing but its header was sent.
         regions_sent: crops of the original that the cloud asked for and got.
-        looked: the answer is from the whole photo and the region together, and surer than the first one.
+        looked: the answer is from the whole photo and the region together, and more confident than the first one.
         region_missed: a region was wanted and did not come, or came to nothing; this is the first answer.
         controller_failed: what decides in the cloud failed; this is the answer that was there.
         reconnections: how often the connection broke and the session went on over another one.

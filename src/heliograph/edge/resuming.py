@@ -139,7 +139,7 @@ class DeviceSessionKeeper:
 
         Raises:
             ServerUnreachableError: no connection; at once where none was ever opened and none can be.
-            ConnectionLostError, ServerBusyError: as :meth:`go_on`.
+            ConnectionLostError, ServerBusyError: as :meth:`resume`.
         """
         self._trouble = None
         if self._link is not None and not self._link.usable:
@@ -152,18 +152,18 @@ class DeviceSessionKeeper:
 
     async def _link_anew(self, until_s: float) -> None:
         if self._token and self._reconnect_s != 0:
-            await self.go_on(ConnectionLostError(), until_s)
+            await self.resume(ConnectionLostError(), until_s)
             return
         try:
             self._link = self._greeting(*await self._opened(until_s))
         except _TRANSIENT as error:
             if self._is_hopeless(error):
                 raise
-            await self.go_on(error, until_s)
+            await self.resume(error, until_s)
         else:
-            self._photos.go_on(self._link.session, None)  # a new session holds nothing
+            self._photos.resume(self._link.session, None)  # a new session holds nothing
 
-    async def go_on(self, cause: HeliographError, until_s: float) -> None:
+    async def resume(self, cause: HeliographError, until_s: float) -> None:
         """Take the session up again after its connection broke, or begin it again where the cloud has not greeted it or
         gave no token. Photos that the cloud does not hold are marked to be sent again.
 
@@ -217,7 +217,7 @@ class DeviceSessionKeeper:
             await self._abandon()
             raise
         link.drop_events()
-        self._photos.go_on(link.session, welcome.held)
+        self._photos.resume(link.session, welcome.held)
 
     async def _opened(self, until_s: float) -> tuple[Connection, float]:
         """A connection, and how long opening it took."""
@@ -260,7 +260,7 @@ class DeviceSessionKeeper:
         return DeviceLink(connection, session, self._clock, opening_s)
 
     def _current(self) -> DeviceLink:
-        assert self._link is not None, "linked and go_on leave a link or raise"
+        assert self._link is not None, "linked and resume leave a link or raise"
         return self._link
 
     def _with(self, link: DeviceLink) -> Counters:

@@ -141,7 +141,7 @@ class HeldPhotos:
         """Drop all."""
         self._streams.clear()
 
-    def go_on(self, session: DeviceSession, held: Iterable[HeldImage] | None) -> None:
+    def resume(self, session: DeviceSession, held: Iterable[HeldImage] | None) -> None:
         """Match every stream to what the cloud holds after the connection broke.
 
         What it holds goes on behind the last segment that arrived; everything else will be announced anew.

@@ -43,7 +43,7 @@ class Chain:
 
     def __init__(self, key: bytes, purpose: bytes) -> None:
         if not MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:
-            raise UsageError
+            raise UsageError().noted(f"a key has {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes; this one has {len(key)}.")
         self._key = hmac.digest(key, purpose, _HASH)
         self._running = hmac.new(self._key, digestmod=_HASH)
 

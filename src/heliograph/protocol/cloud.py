@@ -97,7 +97,7 @@ class CloudSession(CloudSpeaker):
         self._seals = CloudSeals(keys, is_new_nonce)
         self._buffer = self._seals.buffer
         if len(session_token) not in (0, SESSION_TOKEN_BYTES):
-            raise UsageError
+            raise UsageError().noted(f"session_token must have {SESSION_TOKEN_BYTES} bytes, or none.")
         self._session_token, self._recall, self._admit = session_token, recall, admit
         self._needs_bundle = needs_bundle
         self._access_tokens = AccessTokens(access_tokens)
@@ -171,7 +171,7 @@ class CloudSession(CloudSpeaker):
         kept, token = self._recall(frame.session_token) if frame.session_token else None, b""
         if kept is not None:
             self._memory = kept
-            held = tuple(kept.images.go_on())
+            held = tuple(kept.images.resume())
             self._send(WelcomeFrame(self._bundle_hash, self._model_name, held=held))
         else:
             token = self._session_token if frame.resumable else b""

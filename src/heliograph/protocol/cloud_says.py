@@ -45,14 +45,11 @@ class CloudSpeaker(Endpoint):
         self._memory = SessionMemory()
         self._questions: dict[int, OpenQuestion] = {}
 
-    def send_draft(
-        self, question_id: int, text: str, confidence: float, segments_used: int, *, even_if_unchanged: bool = False
-    ) -> bool:
+    def send_draft(self, question_id: int, text: str, confidence: float, segments_used: int) -> bool:
         """Queue a draft answer, as the difference to the previous draft.
 
-        By default only a changed text is sent: a draft that repeats the text costs the link and tells the
-        device nothing that the final answer's confidence will not. ``even_if_unchanged`` sends it for the sake
-        of its confidence (5 bytes).
+        Only a changed text is sent: a draft that repeats the text costs the link and tells the device nothing that the
+        final answer's confidence will not.
 
         Returns:
             False where nothing was queued: unchanged, or the question is not open (cancelled, failed, answered).
@@ -61,7 +58,7 @@ class CloudSpeaker(Endpoint):
         if question is None:
             return False
         data = answer_bytes(text)
-        if data == question.draft and not even_if_unchanged:
+        if data == question.draft:
             return False
         self._send(answer_frame(question_id, data, question.draft or b"", confidence, segments_used, final=False))
         question.draft = data
@@ -101,7 +98,7 @@ class CloudSpeaker(Endpoint):
     def send_more(self, image_id: int, segments: int) -> bool:
         """Ask for 1 to 4096 further segments; takes an ENOUGH back. False where the photo is not held or all here."""
         if not 1 <= segments <= MAX_SEGMENTS_PER_IMAGE:
-            raise UsageError
+            raise UsageError.of_argument("segments", f"1 to {MAX_SEGMENTS_PER_IMAGE}", segments)
         image = self._memory.images.get(image_id)
         if image is None or image.finished:
             return False
@@ -117,7 +114,7 @@ class CloudSpeaker(Endpoint):
         """
         left, top, right, bottom = box
         if not (0 <= left < right <= REGION_SCALE and 0 <= top < bottom <= REGION_SCALE):
-            raise UsageError
+            raise UsageError.of_argument("box", f"a box with an area, within 0 to {REGION_SCALE}", tuple(box))
         question = self._questions.get(question_id)
         if question is None or question.regions >= MAX_REGIONS_PER_QUESTION:
             return False

@@ -52,14 +52,14 @@ def _code(value: int | None) -> int:
     if value is None:
         return NO_BOUND
     if value < 1:
-        raise UsageError
+        raise UsageError.of_argument("a bound in bytes or milliseconds", "1 or more", value)
     # The largest code with 2 ** ((code - 1) / 12) < value + 1, which is 2 ** (code - 1) < (value + 1) ** 12.
     return min(MAX_CODE, int((value + 1) ** STEPS_PER_OCTAVE - 1).bit_length())
 
 
 def _value(code: int) -> int | None:
     if not 0 <= code <= MAX_CODE:
-        raise UsageError
+        raise UsageError.of_argument("code", f"0 to {MAX_CODE}", code)
     return None if code == NO_BOUND else _root(2 ** (code - 1), STEPS_PER_OCTAVE)
 
 

@@ -92,8 +92,10 @@ class DeviceSession(Endpoint):
     ) -> None:
         super().__init__(bundle_hash)
         self._seals = DeviceSeals(key, nonce)
-        if len(_utf8(access_token)) > MAX_ACCESS_TOKEN_BYTES or len(session_token) not in (0, SESSION_TOKEN_BYTES):
-            raise UsageError
+        if len(_utf8(access_token)) > MAX_ACCESS_TOKEN_BYTES:
+            raise UsageError().noted(f"access_token must have {MAX_ACCESS_TOKEN_BYTES} bytes at most.")
+        if len(session_token) not in (0, SESSION_TOKEN_BYTES):
+            raise UsageError().noted(f"session_token must have {SESSION_TOKEN_BYTES} bytes, or none.")
         self._resumable, self._session_token = resumable or bool(session_token), bytes(session_token)
         self._access_token = access_token
         self._images = ImageBook()
@@ -147,8 +149,10 @@ class DeviceSession(Endpoint):
             UsageError: an id is outside its range, or the text is not Unicode.
         """
         question = Question.of(question)
-        if not (self._last_question_id < question_id <= MAX_ID and 0 <= image_id <= MAX_ID):
-            raise UsageError
+        if not self._last_question_id < question_id <= MAX_ID:
+            raise UsageError.of_argument("question_id", f"{self._last_question_id + 1} to {MAX_ID}", question_id)
+        if not 0 <= image_id <= MAX_ID:
+            raise UsageError.of_argument("image_id", f"0 to {MAX_ID}", image_id)
         if len(self._drafts) >= MAX_OPEN_QUESTIONS:
             raise TooManyError
         follows = self._images.is_new(image_id)
@@ -173,10 +177,12 @@ class DeviceSession(Endpoint):
             UsageError: an id that was used before, a header that is too long, or more segments than are allowed.
         """
         strategy_id = STRATEGY_WIRE_IDS.of(strategy)
-        if not self._images.is_new(image_id) or image_id > MAX_ID or len(header) > MAX_IMAGE_HEADER_BYTES:
-            raise UsageError
+        if not self._images.is_new(image_id) or image_id > MAX_ID:
+            raise UsageError.of_argument("image_id", f"above all before it, up to {MAX_ID}", image_id)
+        if len(header) > MAX_IMAGE_HEADER_BYTES:
+            raise UsageError().noted(f"header must have {MAX_IMAGE_HEADER_BYTES} bytes at most, not {len(header)}.")
         if not 0 <= total_segments <= MAX_SEGMENTS_PER_IMAGE:
-            raise UsageError
+            raise UsageError.of_argument("total_segments", f"0 to {MAX_SEGMENTS_PER_IMAGE}", total_segments)
         self._images.check_room()
         self._send(ImageFrame(image_id, strategy_id, bytes(header), total_segments))
         self._images.add(image_id, len(header))
@@ -228,7 +234,7 @@ class DeviceSession(Endpoint):
             UsageError: an id that was used before.
         """
         if not self._images.is_new(image_id):
-            raise UsageError
+            raise UsageError.of_argument("image_id", "above all before it", image_id)
         self._images.add(image_id, payload_bytes)
         image = self._images.held(image_id)
         image.segments, image.finished = segments, finished
@@ -243,7 +249,9 @@ class DeviceSession(Endpoint):
         """
         known = image_id is None or self._images.is_new(image_id) or image_id in self._images
         if not known or not 0 <= (image_id or 0) <= MAX_ID:
-            raise UsageError
+            raise UsageError.of_argument(
+                "image_id", f"a photo that is held, a new one up to {MAX_ID}, or None", image_id
+            )
         if question_id in self._drafts:
             self._send(CropFrame(question_id, image_id))
 
@@ -332,4 +340,4 @@ def _utf8(text: str) -> bytes:
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:  # a lone surrogate, as from a terminal with another encoding
-        raise UsageError from error
+        raise UsageError().noted("the access token is no Unicode text: it holds a lone surrogate.") from error

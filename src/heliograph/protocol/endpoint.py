@@ -31,7 +31,9 @@ class Endpoint(ABC):
 
     def __init__(self, bundle_hash: bytes) -> None:
         if len(bundle_hash) not in (0, BUNDLE_HASH_BYTES):
-            raise UsageError
+            raise UsageError().noted(
+                f"bundle_hash must have {BUNDLE_HASH_BYTES} bytes, or none; it has {len(bundle_hash)}."
+            )
         self._bundle_hash = bytes(bundle_hash)
         self._state = State.NEW
         self._buffer: FrameBuffer = FrameBuffer()

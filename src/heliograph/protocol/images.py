@@ -16,8 +16,6 @@ class ImageCount:
 
     payload_bytes: int
     segments: int = 0
-    late_segments: int = 0
-    late_bytes: int = 0
     finished: bool = False
     enough: bool = False
 
@@ -31,9 +29,6 @@ class ImageCount:
             raise PayloadTooLargeError
         self.payload_bytes += size
         self.segments += 1
-        if self.enough:
-            self.late_segments += 1
-            self.late_bytes += size
 
 
 class ImageBook:
@@ -80,7 +75,7 @@ class ImageBook:
         """Free every place."""
         self._images.clear()
 
-    def go_on(self) -> Iterator[HeldImage]:
+    def resume(self) -> Iterator[HeldImage]:
         """What is held, for a session that is taken up again: there every photo is wanted until enough is said."""
         for image_id, image in sorted(self._images.items()):
             image.enough = False

@@ -48,7 +48,8 @@ class DeviceSeals:
 
     def __init__(self, key: bytes, nonce: bytes) -> None:
         if len(nonce) != (NONCE_BYTES if key else 0):
-            raise UsageError
+            wanted = f"{NONCE_BYTES} bytes with a key, and empty without one"
+            raise UsageError().noted(f"nonce must be {wanted}; it has {len(nonce)}.")
         self._key, self._nonce = key, nonce
         self._chain = Chain(key, FROM_DEVICE) if key else None
         self._unsealed_bytes = self._unsealed_frames = 0

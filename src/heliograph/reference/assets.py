@@ -7,9 +7,6 @@ from pathlib import Path
 from heliograph.errors import BundleDamagedError, ModelUnavailableError, PhotoMissingError
 from heliograph.reasons import BundlePart, FileFault
 
-DEMO_SEED = 8_000_021
-"""Scene of the demo photo: a dev seed, so that no figure is reported on it."""
-
 DEMO_QUESTION = "describe the picture."
 
 _HERE = Path(__file__).parent
@@ -23,7 +20,9 @@ def shipped_model_folder() -> Path:
     """
     folder = _HERE / "model"
     if not (folder / "config.json").is_file():
-        raise ModelUnavailableError
+        raise ModelUnavailableError().noted(
+            "this copy of Heliograph was built without its reference model: install it from a wheel."
+        )
     return folder
 
 
@@ -41,6 +40,8 @@ def shipped_bundle_folder() -> Path:
 
 def demo_photo_path() -> Path:
     """The photo of ``heliograph demo``: a 512 x 512 JPEG of quality 92.
+
+    It shows the scene of seed 8,000,021, of the dev split: no figure is reported on it.
 
     Raises:
         PhotoMissingError: this copy of the package was built without it.

@@ -45,7 +45,9 @@ def load_easy_vqa(split: str, folder: Path | None = None) -> EasyVqa:
         entries = json.loads((root / f"{split}-questions.json").read_text())
         archive = zipfile.ZipFile(root / f"{split}-images.zip")
     except OSError as error:
-        raise DataMissingError from error
+        raise DataMissingError().noted(
+            f"{root}: {split}-questions.json and {split}-images.zip of easy-VQA belong there."
+        ) from error
     images: dict[str, Image.Image] = {}
     with archive:
         for name in archive.namelist():

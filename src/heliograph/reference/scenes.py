@@ -19,7 +19,8 @@ from typing import TypeVar
 from heliograph.boxes import PixelBox
 
 SCENE_SIZE = 512
-DEV_START, TEST_START, TEST_END = 8_000_000, 8_100_000, 8_200_000
+DEV_START, TEST_START = 8_000_000, 8_100_000
+_BORDER_MARGIN = 16  # pixels
 
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "heart", "moon")
 COLOURS: dict[str, tuple[int, int, int]] = {
@@ -84,10 +85,10 @@ def region_words(x: float, y: float) -> tuple[str, str]:
     return ROW_WORDS[min(2, int(y / third))], COLUMN_WORDS[min(2, int(x / third))]
 
 
-def is_clear_of_borders(x: float, y: float, margin: int = 16) -> bool:
-    """Whether a point lies at least ``margin`` pixels from the lines between the nine regions."""
+def is_clear_of_borders(x: float, y: float) -> bool:
+    """Whether a point lies at least 16 pixels from the lines between the nine regions."""
     third = SCENE_SIZE / 3
-    return all(abs(v - line) >= margin for v in (x, y) for line in (third, 2 * third))
+    return all(abs(v - line) >= _BORDER_MARGIN for v in (x, y) for line in (third, 2 * third))
 
 
 class SeededChoices:
@@ -121,11 +122,11 @@ class SeededChoices:
         return out
 
 
-def plan_scene(seed: int, *, min_objects: int = 2, max_objects: int = 7) -> ScenePlan:
-    """The scene of ``seed``. Other object counts than 2 to 7 are for training curricula only."""
+def plan_scene(seed: int) -> ScenePlan:
+    """The scene of ``seed``."""
     choose = SeededChoices(seed)
     plates = _place_plates(choose)
-    wanted = choose.integer(min_objects, max_objects)
+    wanted = choose.integer(2, 7)
     objects: list[SceneObject] = []
     for _ in range(200):
         if len(objects) == wanted:

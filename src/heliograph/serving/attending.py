@@ -103,10 +103,10 @@ class Attendant:
                 desk.finish(image_id)
             case ImageForgotten(image_id):
                 desk.forget(image_id)
-                self.go_on()
+                self.advance()
             case CropAnnounced():
                 desk.take_crop(event)
-                self.go_on()
+                self.advance()
             case QuestionCancelled(question_id) | ErrorReceived(_, int() as question_id):
                 desk.cancel(question_id)
             case SessionClosed(error_class) if error_class is not None:
@@ -125,7 +125,7 @@ class Attendant:
     # ---- time --------------------------------------------------------------------------------------
     def _on_time(self) -> None:
         self.desk.book.on_time(self._clock())
-        self.go_on()
+        self.advance()
         self._due.set(self.desk.book.due_s)  # a timer may ring a moment before its time
 
     def tidy(self) -> None:
@@ -143,7 +143,7 @@ class Attendant:
                 if self.trace is not None:
                     self.trace.photo_dropped(image_id)
                 self.desk.forget(image_id)
-                self.go_on()
+                self.advance()
         self.carry_out()
         self._outlet.wake()
 
@@ -166,9 +166,9 @@ class Attendant:
             self._session.send_more(image_id, min(verdict.more, MAX_SEGMENTS_PER_IMAGE))
         elif verdict.waits and count is not None and count.enough:
             self._session.send_more(image_id, MAX_SEGMENTS_PER_IMAGE)  # a later question needs a better picture
-        self.go_on()
+        self.advance()
 
-    def go_on(self) -> None:
+    def advance(self) -> None:
         """Send what is ready and let the model take what is next."""
         self.desk.settle()
         self.carry_out()
@@ -252,7 +252,7 @@ class Attendant:
             return
         if outcome.answer is not None:
             self._count(job, question)
-        self.go_on()
+        self.advance()
         self._on_change()
 
     def _count(self, job: AnswerJob, question: OpenQuestion) -> None:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from heliograph.boxes import WireBox
 from heliograph.clock import now_s
 from heliograph.codec.base import Codec
-from heliograph.codec.bundle import PREPROCESSING
 from heliograph.codec.calibration import Calibration
 from heliograph.codec.expectation import Expectation
 from heliograph.codec.fallback import written_by
+from heliograph.codec.manifest import PREPROCESSING
 from heliograph.edge.preprocess_frames import FRAMES, open_preprocessor
 from heliograph.errors import (
     AnsweringFailedError,
@@ -141,7 +141,7 @@ class Cloud:
             if not self._grids:
                 self.model.check_grid(grid)
             elif grid not in self._grids:
-                raise ShapeError
+                raise ShapeError().noted(f"no device of this bundle makes this grid: {grid}.")
         return codec, header
 
     def run(self, job: AnswerJob) -> Outcome:

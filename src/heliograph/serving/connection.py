@@ -144,7 +144,7 @@ class DeviceConnection:
         self.account.close()
         self._token, self._attendant.desk, self.account = token, kept.desk, kept.account
         if self._trace is not None:
-            self._trace.go_on(kept.traced, kept.desk.book)
+            self._trace.resume(kept.traced, kept.desk.book)
         return kept.memory
 
     def _give_up(self) -> KeptSession:
@@ -240,7 +240,7 @@ class DeviceConnection:
 
     # ---- to the device -----------------------------------------------------------------------------
     def _go_on(self) -> None:
-        self._attendant.go_on()
+        self._attendant.advance()
 
     async def _write(self) -> None:
         try:

@@ -3,7 +3,7 @@
 ::
 
     what the device did --┐                        ┌--> steps: what the device is told (whoever has the session)
-    what the model did ---┼--> Desk --happen--> table
+    what the model did ---┼--> Desk --event---> table
     what time it is ------┘                        └--> watchlist: photos to measure and decide about (the observer)
 """
 
@@ -26,9 +26,8 @@ from heliograph.serving.next_job import job_of, news_s, purpose_of, uplink_bit_s
 from heliograph.serving.photo import Photo
 from heliograph.serving.question import OpenQuestion
 from heliograph.serving.question_book import QuestionBook
-from heliograph.serving.question_states import Happening
+from heliograph.serving.question_states import QuestionEvent
 
-MAX_REGIONS = MOST_LOOKS
 REGION_TIMEOUT_S = 20.0
 
 _USUAL_REGION_BYTES = 1500
@@ -70,7 +69,7 @@ class Desk:
     def __init__(
         self,
         calibration: Calibration | None = None,
-        max_regions: int = MAX_REGIONS,
+        max_regions: int = MOST_LOOKS,
         region_timeout_s: float = REGION_TIMEOUT_S,
     ) -> None:
         self.photos: dict[int, Photo] = {}
@@ -129,18 +128,18 @@ class Desk:
         controller = controller_for(wanted, self._calibration)
         question = OpenQuestion(asked, controller, _reads(controller), now)
         if wanted.answer_within_s is not None:
-            question.limits_s[Happening.ANSWER_DUE] = now + max(wanted.answer_within_s - answer_s, 0.0)
-        self.book.go_on(question)
+            question.limits_s[QuestionEvent.ANSWER_DUE] = now + max(wanted.answer_within_s - answer_s, 0.0)
+        self.book.resume(question)
         self.questions[asked.question_id] = question
         if asked.image_id in self.photos:
             self.photos[asked.image_id].used_s = now
-            self.book.happen(question, Happening.PHOTO_ANNOUNCED)
+            self.book.apply(question, QuestionEvent.PHOTO_ANNOUNCED)
 
     def announce(self, announced: ImageAnnounced, now: float = 0.0) -> None:
         """Begin a photo."""
         self.photos[announced.image_id] = Photo(announced.strategy, announced.header, announced.total_segments, now)
         for question in self.book.about(announced.image_id):
-            self.book.happen(question, Happening.PHOTO_ANNOUNCED)
+            self.book.apply(question, QuestionEvent.PHOTO_ANNOUNCED)
 
     def add_segment(self, received: SegmentReceived, now: float) -> None:
         """Take a segment of a held photo."""
@@ -152,7 +151,7 @@ class Desk:
         self.photos[image_id].finished = True
         self.book.watchlist.add(image_id)
         for question in self.book.looking_at(image_id):
-            self.book.happen(question, Happening.CROP_COMPLETE)
+            self.book.apply(question, QuestionEvent.CROP_COMPLETE)
 
     def take_crop(self, announced: CropAnnounced) -> None:
         """The device has answered a region: with a photo, or not at all."""
@@ -160,23 +159,23 @@ class Desk:
         if question is None:
             return
         if announced.image_id is None:
-            self.book.happen(question, Happening.REGION_LOST)
-        elif self.book.happen(question, Happening.CROP_ANNOUNCED, crop_id=announced.image_id):
+            self.book.apply(question, QuestionEvent.REGION_LOST)
+        elif self.book.apply(question, QuestionEvent.CROP_ANNOUNCED, crop_id=announced.image_id):
             question.crop_id = announced.image_id
             crop = self._crop(question)
             if crop is not None and crop.finished:
-                self.book.happen(question, Happening.CROP_COMPLETE)
+                self.book.apply(question, QuestionEvent.CROP_COMPLETE)
 
     def cancel(self, question_id: int) -> None:
         """The device wants no answer to a question any more."""
-        self.book.happen_to(question_id, Happening.CANCELLED)
+        self.book.apply_to(question_id, QuestionEvent.CANCELLED)
 
     def forget(self, image_id: int) -> None:
         """Drop a photo with its questions (the session has told the device)."""
         for question in self.book.about(image_id):
-            self.book.happen(question, Happening.PHOTO_GONE)
+            self.book.apply(question, QuestionEvent.PHOTO_GONE)
         for question in self.book.looking_at(image_id):
-            self.book.happen(question, Happening.REGION_LOST)
+            self.book.apply(question, QuestionEvent.REGION_LOST)
         self.book.forget_interrupted_about(image_id)
         self.photos.pop(image_id, None)
         self.book.watchlist.discard(image_id)
@@ -193,9 +192,9 @@ class Desk:
             if question.decided or last_s > before_s:
                 continue
             if photo is not None and len(photo):
-                self.book.happen(question, Happening.OVERDUE)
+                self.book.apply(question, QuestionEvent.OVERDUE)
             else:
-                self.book.happen(question, Happening.NOTHING_CAME, error=TimedOutError())
+                self.book.apply(question, QuestionEvent.NOTHING_CAME, error=TimedOutError())
 
     # ---- what the controllers say ------------------------------------------------------------------
     def to_measure(self, image_id: int) -> Measuring | None:
@@ -224,11 +223,11 @@ class Desk:
     def fail_measuring(self, image_id: int, error: HeliographError) -> None:
         """What has arrived of a photo cannot be measured."""
         for question in self.book.undecided(image_id):
-            self.book.happen(question, Happening.MEASURING_FAILED, error=error)
+            self.book.apply(question, QuestionEvent.MEASURING_FAILED, error=error)
 
     def stop_deciding(self, question: OpenQuestion) -> None:
         """What decides has failed: the answer that is there is kept, and the final one says so."""
-        if self.book.happen(question, Happening.DECIDING_FAILED):
+        if self.book.apply(question, QuestionEvent.DECIDING_FAILED):
             question.take_draft = question.draft is not None
 
     def decide(self, image_id: int, now: float = 0.0, answer_s: float = 0.0) -> Verdict:
@@ -249,13 +248,13 @@ class Desk:
             facts = {"observation": observation, "decision": decision}
             if isinstance(decision, Enough):
                 question.take_draft = decision.take_draft
-                self.book.happen(question, Happening.ENOUGH, **facts)
+                self.book.apply(question, QuestionEvent.ENOUGH, **facts)
             elif isinstance(decision, More):
                 question.asked_segments = len(photo) + decision.segments
                 more = max(more, decision.segments)
-                self.book.happen(question, Happening.MORE, **facts)
+                self.book.apply(question, QuestionEvent.MORE, **facts)
             else:
-                self.book.happen(question, Happening.WAIT, **facts)
+                self.book.apply(question, QuestionEvent.WAIT, **facts)
         waits = bool(self.book.undecided(image_id))
         return Verdict(not waits and bool(self.book.about(image_id)), more, waits)
 
@@ -265,7 +264,7 @@ class Desk:
         for question in list(self.questions.values()):
             photo = self.photos.get(question.asked.image_id)
             if photo is not None and not question.wants_look and question.has_first_answer(photo):
-                self.book.happen(question, Happening.ANSWERED)
+                self.book.apply(question, QuestionEvent.ANSWERED)
 
     def next_job(self, now: float, patience_s: float) -> AnswerJob | None:
         """The next answer to make, always from the newest prefix; questions take turns, final answers first.
@@ -287,7 +286,7 @@ class Desk:
 
     def _begin(self, question: OpenQuestion, photo: Photo, purpose: Purpose) -> AnswerJob:
         if purpose is Purpose.LOOK:
-            self.book.happen(question, Happening.LOOK_BEGUN)  # what comes late changes the first answer no more
+            self.book.apply(question, QuestionEvent.LOOK_BEGUN)  # what comes late changes the first answer no more
         return job_of(question, photo, purpose, self._price(question, photo), self._crop(question))
 
     def _crop(self, question: OpenQuestion) -> Photo | None:
@@ -322,36 +321,36 @@ class Desk:
         question.tried_segments = used = len(job.encoded.segments)
         if outcome.error is not None:
             if photo is None or not question.has_first_answer(photo):  # a draft that was taken meanwhile stays
-                self.book.happen(question, Happening.ANSWER_FAILED, job=job, outcome=outcome, error=outcome.error)
+                self.book.apply(question, QuestionEvent.ANSWER_FAILED, job=job, outcome=outcome, error=outcome.error)
         elif outcome.answer is not None:
             question.note_draft(outcome, used, photo, calibrated=self._calibration is not None)
             if job.purpose is Purpose.DRAFT or question.wants_look:
-                self.book.happen(question, Happening.DRAFT_MADE, job=job, outcome=outcome)
+                self.book.apply(question, QuestionEvent.DRAFT_MADE, job=job, outcome=outcome)
 
     def _take_look(self, question: OpenQuestion, outcome: Outcome, now: float) -> None:
         if outcome.error is not None:
-            self.book.happen(question, Happening.LOOK_FAILED, error=outcome.error)
+            self.book.apply(question, QuestionEvent.LOOK_FAILED, error=outcome.error)
         elif outcome.box is None:
-            self.book.happen(question, Happening.NOTHING_TO_SEE)
+            self.book.apply(question, QuestionEvent.NOTHING_TO_SEE)
         elif self._regions_left <= 0:
-            self.book.happen(question, Happening.NO_REGION_LEFT, box=outcome.box)
+            self.book.apply(question, QuestionEvent.NO_REGION_LEFT, box=outcome.box)
         else:
             self._regions_left -= 1
-            question.limits_s[Happening.REGION_LATE] = now + self._region_timeout_s
-            self.book.happen(question, Happening.REGION_FOUND, box=outcome.box)
+            question.limits_s[QuestionEvent.REGION_LATE] = now + self._region_timeout_s
+            self.book.apply(question, QuestionEvent.REGION_FOUND, box=outcome.box)
 
     def _take_second(self, question: OpenQuestion, job: AnswerJob, outcome: Outcome) -> None:
         if job.crop is not None:
             self._region_bytes = job.crop.payload_bytes  # the next one will be much like it
         if outcome.answer is None:
-            self.book.happen(question, Happening.SECOND_FAILED, error=outcome.error)
+            self.book.apply(question, QuestionEvent.SECOND_FAILED, error=outcome.error)
         else:
-            question.keep_surer(outcome.answer)
-            self.book.happen(question, Happening.SECOND_MADE, outcome=outcome)
+            question.keep_more_confident(outcome.answer)
+            self.book.apply(question, QuestionEvent.SECOND_MADE, outcome=outcome)
 
     def lose_region(self, question_id: int) -> None:
         """A region that was found cannot be asked for."""
-        self.book.happen_to(question_id, Happening.REGION_LOST)
+        self.book.apply_to(question_id, QuestionEvent.REGION_LOST)
 
     def _price(self, question: OpenQuestion, photo: Photo) -> Price:
         """What a look costs this session now."""

@@ -22,7 +22,8 @@ REFUSED_ORIGIN = "Web pages of this origin may not use this server.\n"
 REFUSED_HOST = "This server is not known by this name.\n"
 
 _LOCAL_NAME = "localhost"
-_NAME = re.compile(r"[a-z0-9._-]+", re.ASCII)
+_NAME = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*", re.ASCII)
+_OWN_PORTS = {"http": 80, "https": 443}
 
 
 class Gate:
@@ -79,21 +80,24 @@ class Gate:
 
 
 def checked_origin(text: str) -> str:
-    """An origin in lower case.
+    """An origin as browsers write it: in lower case, without the port that its scheme has anyway.
 
     Raises:
         UsageError: it is not scheme://host or scheme://host:port.
     """
     text = text.lower()
+    wanted = "an origin as browsers send it, such as https://app.example or http://10.0.0.7:8000"
     try:
         parts = urlsplit(text)
-        whole = f"{parts.scheme}://{parts.netloc}"
-        _ = parts.port
+        name, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise UsageError from error
-    if not parts.scheme or not parts.hostname or "@" in parts.netloc or text != whole or not text.isascii():
-        raise UsageError
-    return text
+        raise UsageError.of_argument("--allow-origin", wanted, text) from error
+    is_name = _NAME.fullmatch(name.removesuffix(".")) is not None or _is_address(name)
+    if not parts.scheme or not is_name or "@" in text or text != f"{parts.scheme}://{parts.netloc}":
+        raise UsageError.of_argument("--allow-origin", wanted, text)
+    if ":" in name:
+        name = f"[{ipaddress.ip_address(name)}]"
+    return f"{parts.scheme}://{name}" + ("" if port in (None, _OWN_PORTS.get(parts.scheme)) else f":{port}")
 
 
 def checked_host(text: str) -> str:
@@ -102,14 +106,15 @@ def checked_host(text: str) -> str:
     Raises:
         UsageError: it names no host.
     """
+    wanted = "a host's name such as cloud.example"
     try:
         parts = urlsplit(f"//{text}")
-        name, _ = parts.hostname or "", parts.port
+        name, _ = (parts.hostname or "").removesuffix("."), parts.port
     except ValueError as error:
-        raise UsageError from error
+        raise UsageError.of_argument("--allow-host", wanted, text) from error
     if parts.netloc != text or "@" in text or not (_NAME.fullmatch(name) or _is_address(name)):
-        raise UsageError
-    return name.removesuffix(".")
+        raise UsageError.of_argument("--allow-host", wanted, text)
+    return name
 
 
 def _is_address(name: str) -> bool:

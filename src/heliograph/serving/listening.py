@@ -79,7 +79,7 @@ def _bind_each(host: str, port: int) -> tuple[socket.socket, ...]:
 def _addresses(host: str, port: int) -> list[tuple[int, tuple[str, int, *tuple[int, ...]]]]:
     """Family and address of each one, without repetitions."""
     if not 0 <= port <= 65535:
-        raise UsageError
+        raise UsageError.of_argument("port", "0 to 65535", port)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:

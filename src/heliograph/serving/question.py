@@ -21,7 +21,7 @@ from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
 from heliograph.question import NO_REGION
 from heliograph.serving.jobs import Outcome
 from heliograph.serving.photo import NOTHING, Photo
-from heliograph.serving.question_states import DECIDED_STATES, TIME_LIMITS, Happening, QuestionState
+from heliograph.serving.question_states import DECIDED_STATES, TIME_LIMITS, QuestionEvent, QuestionState
 from heliograph.types import Answer
 
 log = logging.getLogger("heliograph.serving")
@@ -66,7 +66,7 @@ class OpenQuestion:
     asked_segments: int = 0
     take_draft: bool = False
     crop_id: int | None = None
-    limits_s: dict[Happening, float] = field(default_factory=dict)
+    limits_s: dict[QuestionEvent, float] = field(default_factory=dict)
     flags: AnswerFlag = NO_FLAGS
     _stable_drafts: int = 0  # in a row that said the same as the newest
     _stable_from: int = 0  # payload bytes of the first of them
@@ -159,13 +159,13 @@ class OpenQuestion:
             return False
         return self.take_draft or self.draft_segments == len(photo)
 
-    def keep_surer(self, second: Answer) -> None:
-        """The second answer where it is surer than the first; what was right must not be spoiled unseen."""
+    def keep_more_confident(self, second: Answer) -> None:
+        """Keep the second answer where it is more confident than the first: what was right must not be spoiled."""
         if self.draft is None or second.confidence > self.draft.confidence:
             self.draft = second
             self.flags |= AnswerFlag.LOOKED
 
-    def go_on_from(self, earlier: OpenQuestion) -> None:
+    def resume_from(self, earlier: OpenQuestion) -> None:
         """Take over what is known of an equal question that was open when the connection broke."""
         self.draft, self.draft_segments, self.signals = earlier.draft, earlier.draft_segments, earlier.signals
         self.tried_segments = earlier.tried_segments

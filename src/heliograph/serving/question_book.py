@@ -1,6 +1,6 @@
 """The open questions of one session, and everything that happens to them. No I/O.
 
-Every event of a question passes through :meth:`QuestionBook.happen`, which looks it up in
+Every event of a question passes through :meth:`QuestionBook.apply`, which looks it up in
 :data:`heliograph.serving.question_states.TABLE`. What the device has to be told about it waits for
 :meth:`QuestionBook.take_steps`.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
 from heliograph.serving.question import OpenQuestion
-from heliograph.serving.question_states import TABLE, TIME_LIMITS, Effect, Happening, QuestionState
+from heliograph.serving.question_states import TABLE, TIME_LIMITS, Effect, QuestionEvent, QuestionState
 from heliograph.serving.watchlist import Watchlist
 
 _SAYS = {
@@ -29,7 +29,7 @@ class Step:
 
     Attributes:
         question: with the state that it has now.
-        happening: what has happened.
+        event: what has happened.
         before: the state until then.
         effects: that follow, in order.
         facts: what is behind it, by name: ``observation`` and ``decision`` where a controller was asked, ``job`` and
@@ -37,7 +37,7 @@ class Step:
     """
 
     question: OpenQuestion
-    happening: Happening
+    event: QuestionEvent
     before: QuestionState
     effects: tuple[Effect, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -74,16 +74,16 @@ class QuestionBook:
         self.interrupted: dict[tuple[int, str], OpenQuestion] = {}
         self._interrupted_s = 0.0
 
-    def happen(self, question: OpenQuestion, happening: Happening, **facts: Any) -> bool:
+    def apply(self, question: OpenQuestion, event: QuestionEvent, **facts: Any) -> bool:
         """Take the row of the table for what has happened; False where there is none.
 
         Args:
             question: an open one.
-            happening: what has happened to it.
+            event: what has happened to it.
             facts: of :class:`Step`.
         """
         before = question.state
-        transition = TABLE.get((before, happening))
+        transition = TABLE.get((before, event))
         if transition is None:
             return False
         question.state = transition.state
@@ -93,16 +93,16 @@ class QuestionBook:
                 self.watchlist.add(question.asked.image_id)
         if question.state is QuestionState.DONE:
             del self.open[question.asked.question_id]
-        step = Step(question, happening, before, transition.effects, facts)
+        step = Step(question, event, before, transition.effects, facts)
         self.watcher(step)
         self._steps.append(step)
         return True
 
-    def happen_to(self, question_id: int, happening: Happening) -> None:
+    def apply_to(self, question_id: int, event: QuestionEvent) -> None:
         """The same for an open question with this id; nothing where there is none."""
         question = self.open.get(question_id)
         if question is not None:
-            self.happen(question, happening)
+            self.apply(question, event)
 
     def take_steps(self) -> list[Step]:
         """What has happened since the last call, in order."""
@@ -134,11 +134,11 @@ class QuestionBook:
         return min((question.due_s for question in self.open.values()), default=inf)
 
     def on_time(self, now: float) -> None:
-        """Let happen what is due by now."""
+        """Apply the time limits that are over by now."""
         for question in [q for q in self.open.values() if q.due_s <= now]:
             limit = TIME_LIMITS[question.state]
             del question.limits_s[limit]
-            self.happen(question, limit)
+            self.apply(question, limit)
 
     # ---- a broken connection -------------------------------------------------------------------------
     def interrupt(self, now: float) -> None:
@@ -148,18 +148,18 @@ class QuestionBook:
         """
         questions = list(self.open.values())
         for question in questions:
-            self.happen(question, Happening.INTERRUPTED)
+            self.apply(question, QuestionEvent.INTERRUPTED)
         self.interrupted = {(q.asked.image_id, q.asked.question.text): q for q in questions if q.draft}
         self._interrupted_s = now
         self.watchlist.clear()
         self._steps, self.watcher = [], nobody
 
-    def go_on(self, question: OpenQuestion) -> None:
+    def resume(self, question: OpenQuestion) -> None:
         """Give a question what is known of an equal one that was open when the connection broke."""
         asked = question.asked
         earlier = self.interrupted.pop((asked.image_id, asked.question.text), None)
         if earlier is not None:
-            question.go_on_from(earlier)
+            question.resume_from(earlier)
 
     def forget_interrupted(self, before_s: float) -> None:
         """Give up what no device has asked again since its connection broke before then."""

@@ -28,7 +28,7 @@ class QuestionState(Enum):
     DONE = "done"
 
 
-class Happening(Enum):
+class QuestionEvent(Enum):
     """What can happen to a question; the value says it in words."""
 
     PHOTO_ANNOUNCED = "its photo is announced, or was held when the question came"
@@ -73,7 +73,7 @@ class Effect(Enum):
     SAY_REGION_MISSED = "have the final answer say that it is the first one, for want of the region"
 
 
-S, H, E = QuestionState, Happening, Effect
+State, Event = QuestionState, QuestionEvent
 
 
 @dataclass(frozen=True)
@@ -89,49 +89,51 @@ class Transition:
     effects: tuple[Effect, ...] = ()
 
 
-_BEFORE_ENOUGH = (S.WAITING, S.STREAMING)
-_SECOND_LOOK = (S.REGION_ASKED, S.CROP_COMING, S.SECOND_ANSWER)
-OPEN_STATES = tuple(state for state in S if state is not S.DONE)
+_BEFORE_ENOUGH = (State.WAITING, State.STREAMING)
+_SECOND_LOOK = (State.REGION_ASKED, State.CROP_COMING, State.SECOND_ANSWER)
+OPEN_STATES = tuple(state for state in State if state is not State.DONE)
 DECIDED_STATES = tuple(state for state in OPEN_STATES if state not in _BEFORE_ENOUGH)
 """The photo is not waited for any more."""
 
-TABLE: dict[tuple[QuestionState, Happening], Transition] = {
-    (S.WAITING, H.PHOTO_ANNOUNCED): Transition(S.STREAMING, (E.LOOK_AT_PHOTO,)),
-    (S.WAITING, H.NOTHING_CAME): Transition(S.DONE, (E.SEND_ERROR,)),
-    (S.STREAMING, H.NOTHING_CAME): Transition(S.DONE, (E.SEND_ERROR,)),
-    (S.STREAMING, H.WAIT): Transition(S.STREAMING),
-    (S.STREAMING, H.MORE): Transition(S.STREAMING, (E.ASK_MORE,)),
-    (S.STREAMING, H.ENOUGH): Transition(S.ANSWERING, (E.STOP_STREAM,)),
-    (S.STREAMING, H.DECIDING_FAILED): Transition(S.ANSWERING, (E.SAY_CONTROLLER_FAILED, E.STOP_STREAM)),
-    (S.STREAMING, H.MEASURING_FAILED): Transition(S.DONE, (E.SEND_ERROR,)),
-    (S.STREAMING, H.ANSWER_DUE): Transition(S.STREAMING, (E.LOOK_AT_PHOTO,)),
-    (S.STREAMING, H.OVERDUE): Transition(S.ANSWERING, (E.LOOK_AT_PHOTO,)),
-    (S.STREAMING, H.DRAFT_MADE): Transition(S.STREAMING, (E.SEND_DRAFT, E.LOOK_AT_PHOTO)),
-    (S.STREAMING, H.ANSWER_FAILED): Transition(S.DONE, (E.SEND_ERROR,)),
-    (S.ANSWERING, H.DRAFT_MADE): Transition(S.ANSWERING, (E.SEND_DRAFT,)),
-    (S.ANSWERING, H.ANSWER_FAILED): Transition(S.DONE, (E.SEND_ERROR,)),
-    (S.ANSWERING, H.ANSWERED): Transition(S.DONE, (E.SEND_FINAL,)),
-    (S.ANSWERING, H.LOOK_BEGUN): Transition(S.FIRST_ANSWER),
-    (S.FIRST_ANSWER, H.NOTHING_TO_SEE): Transition(S.DONE, (E.SEND_FINAL,)),
-    (S.FIRST_ANSWER, H.LOOK_FAILED): Transition(S.DONE, (E.SAY_CONTROLLER_FAILED, E.SEND_FINAL)),
-    (S.FIRST_ANSWER, H.NO_REGION_LEFT): Transition(S.DONE, (E.SAY_REGION_MISSED, E.SEND_FINAL)),
-    (S.FIRST_ANSWER, H.REGION_FOUND): Transition(S.REGION_ASKED, (E.ASK_REGION,)),
-    (S.REGION_ASKED, H.CROP_ANNOUNCED): Transition(S.CROP_COMING),
-    (S.CROP_COMING, H.CROP_COMPLETE): Transition(S.SECOND_ANSWER),
-    (S.SECOND_ANSWER, H.SECOND_MADE): Transition(S.DONE, (E.SEND_FINAL,)),
-    (S.SECOND_ANSWER, H.SECOND_FAILED): Transition(S.DONE, (E.SAY_REGION_MISSED, E.SEND_FINAL)),
+TABLE: dict[tuple[QuestionState, QuestionEvent], Transition] = {
+    (State.WAITING, Event.PHOTO_ANNOUNCED): Transition(State.STREAMING, (Effect.LOOK_AT_PHOTO,)),
+    (State.WAITING, Event.NOTHING_CAME): Transition(State.DONE, (Effect.SEND_ERROR,)),
+    (State.STREAMING, Event.NOTHING_CAME): Transition(State.DONE, (Effect.SEND_ERROR,)),
+    (State.STREAMING, Event.WAIT): Transition(State.STREAMING),
+    (State.STREAMING, Event.MORE): Transition(State.STREAMING, (Effect.ASK_MORE,)),
+    (State.STREAMING, Event.ENOUGH): Transition(State.ANSWERING, (Effect.STOP_STREAM,)),
+    (State.STREAMING, Event.DECIDING_FAILED): Transition(
+        State.ANSWERING, (Effect.SAY_CONTROLLER_FAILED, Effect.STOP_STREAM)
+    ),
+    (State.STREAMING, Event.MEASURING_FAILED): Transition(State.DONE, (Effect.SEND_ERROR,)),
+    (State.STREAMING, Event.ANSWER_DUE): Transition(State.STREAMING, (Effect.LOOK_AT_PHOTO,)),
+    (State.STREAMING, Event.OVERDUE): Transition(State.ANSWERING, (Effect.LOOK_AT_PHOTO,)),
+    (State.STREAMING, Event.DRAFT_MADE): Transition(State.STREAMING, (Effect.SEND_DRAFT, Effect.LOOK_AT_PHOTO)),
+    (State.STREAMING, Event.ANSWER_FAILED): Transition(State.DONE, (Effect.SEND_ERROR,)),
+    (State.ANSWERING, Event.DRAFT_MADE): Transition(State.ANSWERING, (Effect.SEND_DRAFT,)),
+    (State.ANSWERING, Event.ANSWER_FAILED): Transition(State.DONE, (Effect.SEND_ERROR,)),
+    (State.ANSWERING, Event.ANSWERED): Transition(State.DONE, (Effect.SEND_FINAL,)),
+    (State.ANSWERING, Event.LOOK_BEGUN): Transition(State.FIRST_ANSWER),
+    (State.FIRST_ANSWER, Event.NOTHING_TO_SEE): Transition(State.DONE, (Effect.SEND_FINAL,)),
+    (State.FIRST_ANSWER, Event.LOOK_FAILED): Transition(State.DONE, (Effect.SAY_CONTROLLER_FAILED, Effect.SEND_FINAL)),
+    (State.FIRST_ANSWER, Event.NO_REGION_LEFT): Transition(State.DONE, (Effect.SAY_REGION_MISSED, Effect.SEND_FINAL)),
+    (State.FIRST_ANSWER, Event.REGION_FOUND): Transition(State.REGION_ASKED, (Effect.ASK_REGION,)),
+    (State.REGION_ASKED, Event.CROP_ANNOUNCED): Transition(State.CROP_COMING),
+    (State.CROP_COMING, Event.CROP_COMPLETE): Transition(State.SECOND_ANSWER),
+    (State.SECOND_ANSWER, Event.SECOND_MADE): Transition(State.DONE, (Effect.SEND_FINAL,)),
+    (State.SECOND_ANSWER, Event.SECOND_FAILED): Transition(State.DONE, (Effect.SAY_REGION_MISSED, Effect.SEND_FINAL)),
     **{
-        (state, happening): Transition(S.DONE, (E.SAY_REGION_MISSED, E.SEND_FINAL))
+        (state, event): Transition(State.DONE, (Effect.SAY_REGION_MISSED, Effect.SEND_FINAL))
         for state in _SECOND_LOOK
-        for happening in (H.REGION_LOST, H.REGION_LATE)
+        for event in (Event.REGION_LOST, Event.REGION_LATE)
     },
     **{
-        (state, happening): Transition(S.DONE)
+        (state, event): Transition(State.DONE)
         for state in OPEN_STATES
-        for happening in (H.CANCELLED, H.PHOTO_GONE, H.INTERRUPTED)
+        for event in (Event.CANCELLED, Event.PHOTO_GONE, Event.INTERRUPTED)
     },
 }
 
-TIME_LIMITS = {S.STREAMING: H.ANSWER_DUE, **dict.fromkeys(_SECOND_LOOK, H.REGION_LATE)}
+TIME_LIMITS = {State.STREAMING: Event.ANSWER_DUE, **dict.fromkeys(_SECOND_LOOK, Event.REGION_LATE)}
 """State -> what happens there in the end by itself; whoever has a clock asks when, see
 :attr:`heliograph.serving.question_book.QuestionBook.due_s`."""

@@ -193,7 +193,9 @@ def with_bundle(model: AnsweringModel, model_name: str, bundle: Bundle) -> Cloud
 
     check_fitted_on(bundle, model_name)
     if bundle.hidden_size != model.hidden_size:
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted(
+            f"the codec is for tokens of {bundle.hidden_size} numbers, and this model makes {model.hidden_size}."
+        )
     model.expect_photos_like(bundle.grid)
     setting = RegionSetting.of(bundle)
     looker = None if setting is None else model.looker(setting)

@@ -58,7 +58,7 @@ class SessionTrace:
         """Of the session."""
         return self._frames.session
 
-    def go_on(self, number: int, book: QuestionBook) -> None:
+    def resume(self, number: int, book: QuestionBook) -> None:
         """The device goes on with an earlier session."""
         self._frames.session = number
         book.watcher = self._on_step
@@ -74,7 +74,7 @@ class SessionTrace:
         if "observation" in facts:
             self._decided(step, facts["observation"], facts["decision"])
         if question.state is not step.before:
-            said = {"before": step.before.value, "state": question.state.value, "happening": step.happening.value}
+            said = {"before": step.before.value, "state": question.state.value, "event": step.event.value}
             self._sink("question:changed", self._about(step.question_id) | said)
 
     def _decided(self, step: Step, seen: Observation, decision: Decision) -> None:

@@ -66,7 +66,9 @@ class DownsampleStrategy(Strategy):
         small_grid = Grid(rows, columns, grid.tiles)
         small = read_records(encoded.segments, tools.hidden_size, small_grid.tokens)
         if len(small) < small_grid.tokens:
-            raise StreamTruncatedError
+            raise StreamTruncatedError().noted(
+                f"downsample needs {small_grid.tokens} tokens, and {len(small)} are here."
+            )
         values = _resampled(small, small_grid, _bilinear(rows, grid.rows), _bilinear(columns, grid.columns))
         return Restored(tokens=VisualTokens(values, grid))
 

@@ -47,4 +47,4 @@ class LocalStrategy(Strategy):
         Raises:
             UsageError: always; nothing was sent.
         """
-        raise UsageError
+        raise UsageError().noted("local sends nothing, so there is nothing to restore: ask the device's local model.")

@@ -122,7 +122,7 @@ class WebpStrategy(_PictureStrategy):
 
     def _complete(self, data: bytes) -> bytes:
         if len(data) < 8 or len(data) < 8 + int.from_bytes(data[4:8], "little"):  # RIFF: tag, length of the rest
-            raise StreamTruncatedError
+            raise StreamTruncatedError().noted("webp needs the whole file, and the end of it is not here.")
         # Pillow's WebP reader makes room for the whole canvas before it tells the size, so the size is read here.
         width, height = (int.from_bytes(data[place : place + 2], "little") & 0x3FFF for place in (26, 28))
         if data[12:16] != b"VP8 " or max(width, height) > MAX_PICTURE_SIDE:
@@ -149,7 +149,7 @@ class AvifStrategy(_PictureStrategy):
                 raise StreamDamagedError(StreamFault.PICTURE)
             position += length
         if position != len(data) or b"mdat" not in data:
-            raise StreamTruncatedError
+            raise StreamTruncatedError().noted("avif needs the whole file, and the end of it is not here.")
         return data
 
 
@@ -168,7 +168,9 @@ def progressive_prefix(data: bytes) -> bytes:
             next_marker = _JPEG_MARKER.search(data, position)
             usable = position = next_marker.start() if next_marker else len(data)
     if not (progressive and usable):
-        raise StreamTruncatedError
+        raise StreamTruncatedError().noted(
+            "jpeg shows nothing before its first scan begins, and less than that is here."
+        )
     return data[:usable].removesuffix(b"\xff")
 
 

@@ -62,7 +62,7 @@ class RgbStrategy(Strategy):
         if text is None:
             raise StreamDamagedError(StreamFault.LENGTH)
         if len(text) < expected_bytes:
-            raise StreamTruncatedError
+            raise StreamTruncatedError().noted(f"rgb needs {expected_bytes} bytes, and {len(text)} are here.")
         try:
             pixels = base64.b64decode(text, validate=True)
         except binascii.Error as error:

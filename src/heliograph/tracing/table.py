@@ -122,7 +122,7 @@ FIELDS: dict[str, Field] = {
     "final_ms": _number("from asking to the final answer"),
     "flags": _list("what the cloud says about the answer: `looked`, `controller-failed`, `region-missed`"),
     "frame": _text("type of the frame"),
-    "happening": _text("what has happened to the question"),
+    "event": _text("what has happened to the question"),
     "header": Field(Kind.BYTES, "of the stream", content=True),
     "held": _list("photos that the cloud holds: number, segments, whether it is whole"),
     "image_finished": _flag("nothing more of the photo follows"),
@@ -296,7 +296,7 @@ EVENTS: dict[str, EventKind] = {
     "question:changed": EventKind(
         _CLOUD,
         "a question has another state; see [questions.md](questions.md)",
-        (*_ABOUT, "before", "state", "happening"),
+        (*_ABOUT, "before", "state", "event"),
     ),
     "model:job_started": EventKind(
         _CLOUD,

@@ -30,10 +30,8 @@ class RatePoint:
     relative_error: float
 
 
-def rate_distortion(
-    codec: Codec, pictures: Sequence[VisualTokens], shares: Sequence[float] = _SHARES
-) -> list[RatePoint]:
-    """What prefixes of these shares of each picture's whole stream restore; empty without pictures.
+def rate_distortion(codec: Codec, pictures: Sequence[VisualTokens]) -> list[RatePoint]:
+    """What prefixes of some shares of each picture's whole stream restore; empty without pictures.
 
     Raises:
         ShapeError: tokens that the codec was not made for.
@@ -43,7 +41,7 @@ def rate_distortion(
         encoded = codec.encode(tokens)
         length = float(np.linalg.norm(tokens.values))
         points: list[tuple[float, float]] = []
-        for share in shares:
+        for share in _SHARES:
             prefix = encoded.segments[: round(share * len(encoded.segments))]
             error = float(np.linalg.norm(codec.decode(encoded.header, prefix).values - tokens.values))
             points.append((len(encoded.header) + sum(map(len, prefix)), error / max(length, 1e-30)))

@@ -40,6 +40,7 @@ from heliograph.training.frame_sizes import OwnProcessor
 from heliograph.training.onnx_graphs import trace_square
 from heliograph.training.pixel_reading import PixelReading
 from heliograph.types import FloatArray, Grid
+from heliograph.vlm.causes import said_of
 from heliograph.vlm.contract import TorchModel
 
 MAX_ERROR = 1e-3
@@ -123,19 +124,23 @@ def export_frames(
     """
     wanted = None if sizes is None else tuple(dict.fromkeys(sizes))
     if wanted is not None and not _allowed(wanted):
-        raise UsageError
+        raise UsageError.of_argument("sizes", f"1 to {MAX_FRAMES} sizes, each side 1 to {MAX_SIDE} pixels", wanted)
     if next(model.torch_model.parameters()).dtype != torch.float32:
-        raise UsageError
+        raise UsageError().noted("an encoder is exported from a model in float32: load it with dtype float32.")
     out.mkdir(parents=True, exist_ok=True)
     if model.input_size is not None and wanted not in (None, default_frames(model)):
-        raise UsageError
+        raise UsageError.of_argument("sizes", f"{default_frames(model)} for this model, which takes no other", wanted)
     square, own = model.square_encoder(), OwnProcessor(model)
     if square is None:
         made = _several(model, own, out, wanted or default_frames(model))
     else:
         made = _one_square(model, square, own, out)
     if not all(one.max_error <= MAX_ERROR and one.pixel_error <= MAX_PIXEL_ERROR for one in made.parity):
-        raise EncoderNotExportableError
+        worst, pixels = (max(getattr(one, name) for one in made.parity) for name in ("max_error", "pixel_error"))
+        raise EncoderNotExportableError().noted(
+            f"device and model differ by {worst:.1e} in tokens and {pixels:.1e} in pixels; {MAX_ERROR:.0e} and "
+            f"{MAX_PIXEL_ERROR:.0e} are allowed."
+        )
     return made
 
 
@@ -174,7 +179,10 @@ def _several(model: TorchModel, own: OwnProcessor, out: Path, sizes: Sequence[_S
         paths.append(out / name)
         weights |= _traced(own, reading, paths[-1])
     if len(tables.all) > MAX_TABLES:
-        raise EncoderNotExportableError
+        raise EncoderNotExportableError().noted(
+            f"its processor reads pixels in {len(tables.all)} ways; {MAX_TABLES} are allowed: name fewer sizes "
+            "(--size)."
+        )
     store_weights(paths, weights, out / WEIGHTS)
     preprocessor = FramePreprocessor(frames, own.resample, np.stack(tables.all))
     export = EncoderExport(preprocessor.to_config(), (*paths, out / WEIGHTS), frames[0].grid, model.hidden_size, ())
@@ -212,7 +220,7 @@ def _traced(own: OwnProcessor, reading: PixelReading, path: Path) -> Mapping[str
     except HeliographError:
         raise
     except Exception as error:  # foreign code in a foreign exporter
-        raise EncoderNotExportableError from error
+        raise EncoderNotExportableError().noted(f"its vision tower cannot be traced: {said_of(error)}.") from error
     return weights_of(graph)
 
 
@@ -246,7 +254,9 @@ def _parity(model: TorchModel, out: Path, made: EncoderExport, size: _Size, pixe
     for photo in _photos(size):
         expected, found = model.encode_image(photo), device(photo)
         if found.grid != expected.grid:
-            raise EncoderNotExportableError
+            raise EncoderNotExportableError().noted(
+                f"device and model make other grids of a photo of {size[0]}x{size[1]} pixels."
+            )
         difference, values = np.abs(found.values - expected.values), np.abs(expected.values)
         largest.append(float(difference.max() / values.max()))
         mean.append(float(difference.mean() / values.mean()))

@@ -90,7 +90,9 @@ def _with_its_weights(path: Path, alone: Path) -> Path:
     try:
         onnx.save(onnx.load(str(path)), str(alone))
     except ValueError as error:  # protobuf's own limit
-        raise EncoderNotExportableError from error
+        raise EncoderNotExportableError().noted(
+            f"{path.name} with its weights is over the 2 GB that one ONNX file holds: leave out --int8."
+        ) from error
     return alone
 
 

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.codec.base import Codec
-from heliograph.codec.bundle import MEASURED, Bundle, write_bundle
+from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.fallback import LEARNED
+from heliograph.codec.manifest import MEASURED
 from heliograph.edge.processor import ANY, PARITY
 from heliograph.errors import EncoderNotExportableError, ShapeError, UsageError
 from heliograph.training.encoder_export import export_frames
@@ -93,7 +94,7 @@ def export_bundle(
         for line in parity.text.splitlines():
             progress(line)
         if not parity.passed:
-            raise EncoderNotExportableError
+            raise EncoderNotExportableError().noted(f"device and model differ too much: {parity.text.splitlines()[0]}.")
         extra = [*encoder.files[1:], *_cards(opened, work), *_measured(opened), parity.write(work / PARITY)]
         if local_text is not None:
             progress("tracing the language model")
@@ -121,7 +122,7 @@ def _local_text(model: TorchModel, wanted: bool | None, progress: Reporter) -> T
     text = model.text
     if text is None:
         if wanted:
-            raise UsageError
+            raise UsageError().noted("the language model of this family cannot go along: leave out --local.")
         return None
     small = sum(parameter.numel() for parameter in model.torch_model.parameters()) <= _MOST_LOCAL
     if not (small if wanted is None else wanted):
@@ -129,7 +130,9 @@ def _local_text(model: TorchModel, wanted: bool | None, progress: Reporter) -> T
     if text.says_likeliest:
         return text
     if wanted:
-        raise EncoderNotExportableError
+        raise EncoderNotExportableError().noted(
+            "its generation_config.json changes which tokens are said, which no device does: leave out --local."
+        )
     progress("the language model stays in the cloud: its generation_config.json changes which tokens are said")
     return None
 
@@ -141,9 +144,13 @@ def _codecs(model: TorchModel, folders: Sequence[str | Path], work: Path, progre
         check_fitted_on(one, model.name)
     loaded: list[Codec] = [codec for one in opened for codec in one.codecs.values()]
     if any(codec.hidden_size != model.hidden_size for codec in loaded):
-        raise ShapeError
+        raise ShapeError().noted(
+            f"a codec is for tokens of another width than the {model.hidden_size} numbers of {model.name!r}: fit one "
+            "for it."
+        )
     if len({codec.kind for codec in loaded}) < len(loaded):
-        raise UsageError
+        kinds = ", ".join(sorted(codec.kind for codec in loaded))
+        raise UsageError().noted(f"a bundle holds one codec of a kind, and these are: {kinds}.")
     return opened
 
 

@@ -73,7 +73,9 @@ def fit_codec(
     model = open_model(model_name)
     material = fitting_tokens(model, photos, scenes, FIT_SEEDS_START + seed, out / "tokens", progress, sizes)
     if len(material) < _LEAST_PICTURES:
-        raise CodecNotFittedError
+        raise CodecNotFittedError().noted(
+            f"{len(material)} photos are here, and at least {_LEAST_PICTURES} are needed."
+        )
     fitting, kept_back = material.split()
     sensitivity = working_sensitivity(model, fitting.tokens, fitting.asked, progress) if weighted else None
     progress("fitting")
@@ -135,7 +137,9 @@ def fitting_tokens(
         tokens, asked = cached_photos(model, photos, most, cache, progress, sizes)
         return Material(tokens, asked, tokens.grids)
     if model.input_size is None:
-        raise UsageError
+        raise UsageError().noted(
+            "the built-in scenes do not fit a model that takes photos of any size: name photos (--photos)."
+        )
     pictures, asked = scene_material(first_seed, most)
     progress(f"encoding {len(pictures)} pictures")
     made = encode_all(model, pictures)

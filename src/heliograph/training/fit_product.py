@@ -86,14 +86,20 @@ def product_tables(
         ShapeError: ``klt`` was fitted for other tokens.
     """
     if not tokens or sum(one.grid.tokens for one in tokens) < CENTROIDS:
-        raise CodecNotFittedError
+        raise CodecNotFittedError().noted(
+            f"{sum(one.grid.tokens for one in tokens)} tokens are here, and at least {CENTROIDS} are needed."
+        )
     transform = klt.transform
     positions, hidden = transform.mean.shape
     if any(one.values.shape[1] != hidden or one.values.shape[0] % positions for one in tokens):
-        raise ShapeError
+        raise ShapeError().noted(
+            f"tokens must be whole tiles of {positions} rows with {hidden} numbers, as the klt codec was fitted for."
+        )
     forward, inverse = transform.forward[:, :_MOST_FEATURES], transform.inverse[:_MOST_FEATURES]
     if max(subspaces) > forward.shape[1]:
-        raise CodecNotFittedError
+        raise CodecNotFittedError().noted(
+            f"{max(subspaces)} subspaces are asked for, and the klt codec keeps {forward.shape[1]} components."
+        )
     values = np.concatenate([one.values for one in tokens]).reshape(-1, positions, hidden)  # (tiles, P, D)
     features = ((values - transform.mean) @ forward).reshape(-1, forward.shape[1])  # (samples, R)
     owners, books, kept = [], [], []

@@ -99,7 +99,9 @@ class OwnProcessor:
             except EncoderNotExportableError:
                 continue
             return candidate
-        raise EncoderNotExportableError
+        raise EncoderNotExportableError().noted(
+            f"no size near {size[0]}x{size[1]} pixels passes its processor unchanged: name sizes (--size)."
+        )
 
     def _candidates(self, size: _Size) -> Iterator[_Size]:
         """Sizes that the processor may have made of a photo of this one."""

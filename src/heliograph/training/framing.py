@@ -90,5 +90,5 @@ def photo_cache(
     kept = TokenCache.open(folder, key)
     kept.extract(FramedEncoder(model, frames), source, progress, most)
     if not len(kept):
-        raise DataMissingError
+        raise DataMissingError().noted(f"{source}: no photo in it can be read.")
     return kept

@@ -23,6 +23,7 @@ _EASY_SHARE, _CROP_SHARE = 0.1, 0.22
 _EASY_QUESTIONS = 12
 _ROUNDS_WHOLE, _ROUNDS_WITH_CROP = 2, 1
 _EXTRA_COUNTS = 5  # counting is learnt last: it gets more questions than the other tasks
+_SCORED_SCENES, _SCORED_AT_ONCE = 200, 25
 
 
 @dataclass(frozen=True)
@@ -194,16 +195,15 @@ def _packed(pieces: PromptPieces, samples: Sequence[Sample]) -> PackedBatch:
     return pack(pieces, [(len(sample.pictures), sample.pairs) for sample in samples])
 
 
-def held_out_accuracy(
-    model: Any, pieces: PromptPieces, held_out: SceneStore, *, scenes: int = 200, batch: int = 25
-) -> dict[str, float]:
+def held_out_accuracy(model: Any, pieces: PromptPieces, held_out: SceneStore) -> dict[str, float]:
     """Share of questions whose every answer token is the model's first choice, per task.
 
     ``small-print`` is asked of the whole scene, ``small-print+crop`` with the right crop beside it.
     """
     right: dict[str, list[bool]] = {}
-    for start in range(0, min(scenes, len(held_out)), batch):
-        index = range(start, min(start + batch, scenes, len(held_out)))
+    scenes = min(_SCORED_SCENES, len(held_out))
+    for start in range(0, scenes, _SCORED_AT_ONCE):
+        index = range(start, min(start + _SCORED_AT_ONCE, scenes))
         for with_crop in (False, True):
             _score_batch(model, pieces, held_out, [i for i in index], with_crop, right)
     return {task: sum(marks) / len(marks) for task, marks in right.items()}

@@ -133,8 +133,12 @@ def quantise_encoder(
         ShapeError: a calibration input does not fit the network.
         UsageError: fewer than two calibration inputs, no such method, or levels out of 1 to 127.
     """
-    if len(calibration) < 2 or not 1 <= levels <= LEVELS or not methods or not set(methods) <= _METHODS.keys():
-        raise UsageError
+    if len(calibration) < 2:
+        raise UsageError.of_argument("calibration", "two inputs or more", len(calibration))
+    if not 1 <= levels <= LEVELS:
+        raise UsageError.of_argument("levels", f"1 to {LEVELS}", levels)
+    if not methods or not set(methods) <= _METHODS.keys():
+        raise UsageError.of_argument("methods", f"at least one of {', '.join(_METHODS)}", methods)
     run = _Runner(source)
     named = [run.named(given) for given in calibration]
     fitting, held = named[::2], named[1::2]
@@ -185,7 +189,7 @@ class _Runner:
         if isinstance(given, Mapping):
             return given
         if len(self._names) != 1:
-            raise ShapeError
+            raise ShapeError().noted(f"the network has {len(self._names)} inputs: give them by name.")
         return {self._names[0]: given}
 
     def outputs(self, given: Inputs) -> list[Values]:
@@ -193,7 +197,7 @@ class _Runner:
         try:
             made: list[Values] = self._session.run(None, dict(given))
         except Exception as error:  # onnxruntime raises its own classes for wrong names, types and shapes
-            raise ShapeError from error
+            raise ShapeError().noted(f"ONNX Runtime refuses a calibration input: {type(error).__name__}.") from error
         return made
 
     def __call__(self, given: Inputs) -> Values:

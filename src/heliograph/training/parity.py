@@ -113,7 +113,9 @@ def sample_photos(source: Path | None) -> list[Sample]:
         return [Sample(scene.image, scene_questions(scene.plan)) for scene in scenes]
     found = list(islice(_readable(source), _PHOTOS))
     if len(found) < 2:
-        raise DataMissingError  # calibration and measurement need one each
+        raise DataMissingError().noted(
+            f"{source}: {len(found)} of its photos can be read; calibration and measurement need one each."
+        )
     return [Sample(photo, GENERIC_QUESTIONS if n < _ASKED else ()) for n, photo in enumerate(found)]
 
 

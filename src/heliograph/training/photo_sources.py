@@ -48,13 +48,13 @@ def photo_files(source: Path) -> Iterator[PhotoFile]:
     try:
         files = _of(source)
     except PermissionError as error:
-        raise PhotoForbiddenError from error
+        raise PhotoForbiddenError().noted(f"{source}.") from error
     found = False
     for file in files:
         found = True
         yield file
     if not found:
-        raise DataMissingError
+        raise DataMissingError().noted(f"{source}: no file in it could be a photo.")
 
 
 def readable_photo(content: bytes) -> Image | None:
@@ -79,7 +79,9 @@ def _of(source: Path) -> Iterator[PhotoFile]:
         return _of_zip(source)
     if source.is_file() and source.suffix.lower() in _LIST_SUFFIXES:
         return _of_list(source)
-    raise DataMissingError
+    raise DataMissingError().noted(
+        f"{source} is not there, or is no folder, .zip archive or list ({', '.join(sorted(_LIST_SUFFIXES))}) of photos."
+    )
 
 
 def _of_folder(folder: Path) -> Iterator[PhotoFile]:

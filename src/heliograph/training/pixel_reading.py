@@ -68,7 +68,9 @@ def read_pixels(process: Process, size: Size, resample: int) -> PixelReading:
     names = [name for name, value in black.items() if _differ(value, white[name])]
     constants = {name: value for name, value in black.items() if name not in names}
     if not names or any(not black[name].is_floating_point() for name in names):
-        raise EncoderNotExportableError
+        raise EncoderNotExportableError().noted(
+            f"its processor makes no floating-point pixels of a photo of {size[0]}x{size[1]} pixels."
+        )
     ranges = {name: _Range(_numbers(black[name]), _numbers(white[name])) for name in names}
     keys, observed = _probed(process, size, ranges, constants)
     collected, layouts = _Collected([], []), {}
@@ -79,7 +81,9 @@ def read_pixels(process: Process, size: Size, resample: int) -> PixelReading:
         places = collected.add(found.sizes, _table(found, ranges[name], pairs))
         layouts[name] = _layout(shape, places, found, ranges[name])
     if len(collected.sources) > MAX_SOURCES:
-        raise EncoderNotExportableError
+        raise EncoderNotExportableError().noted(
+            f"its processor reads a photo at {len(collected.sources)} sizes; a device makes {MAX_SOURCES} at most."
+        )
     return PixelReading(tuple(collected.sources), np.stack(collected.tables), layouts, constants)
 
 
@@ -109,7 +113,9 @@ def _probed(
     for photo, factor in _probes(size):
         made = process(photo)
         if any(_differ(value, made[name]) for name, value in constants.items()):
-            raise EncoderNotExportableError
+            raise EncoderNotExportableError().noted(
+                f"its processor changes more than pixels with what a photo of {size[0]}x{size[1]} pixels shows."
+            )
         numbers = {name: _numbers(made[name]) for name in ranges}
         for name, one in ranges.items():
             keys[name] += _levels(numbers[name], one) * factor
@@ -179,11 +185,15 @@ def _levels(numbers: FloatArray, one: _Range) -> Keys:
     """
     moving = one.moving
     if (numbers[~moving] != one.black[~moving]).any():
-        raise EncoderNotExportableError
+        raise EncoderNotExportableError().noted(
+            "its processor computes a number of several pixels, so that no device could copy it."
+        )
     exact = (numbers - one.black) / np.where(moving, one.white - one.black, np.float32(1)) * np.float32(LEVELS - 1)
     levels = np.rint(exact)
     if np.abs(exact - levels).max() > _MOST_OFF or levels.min() < 0 or levels.max() >= LEVELS:
-        raise EncoderNotExportableError
+        raise EncoderNotExportableError().noted(
+            f"its processor makes numbers that are none of a pixel's {LEVELS} levels, as by resizing a photo."
+        )
     return levels.astype(np.uint8).astype(np.uint64)
 
 
@@ -225,7 +235,9 @@ def _find(keys: Keys, moving: npt.NDArray[np.bool_], candidates: Sequence[Size],
             used.append(candidate)
             total += len(names)
     if missing.any() or not used:
-        raise EncoderNotExportableError
+        raise EncoderNotExportableError().noted(
+            f"its processor makes pixels that no copy of a photo of {size[0]}x{size[1]} pixels has."
+        )
     return _Found(tuple(used), index)
 
 
@@ -258,5 +270,5 @@ def _table(found: _Found, span: _Range, pairs: Sequence[tuple[Levels, FloatArray
     for pool, numbers in pairs:
         table[channel, pool[found.index[copied]]] = numbers[copied]
     if any((table[channel, pool[found.index[copied]]] != numbers[copied]).any() for pool, numbers in pairs):
-        raise EncoderNotExportableError
+        raise EncoderNotExportableError().noted("its processor gives one level of a channel several numbers.")
     return table

@@ -34,7 +34,9 @@ class SceneStore:
     def __init__(self, folder: Path, *, most_shards: int | None = None) -> None:
         paths = sorted(folder.glob("scenes-*[0-9].npz"))[:most_shards]
         if not paths:
-            raise DataMissingError
+            raise DataMissingError().noted(
+                f"{folder}: there are no scenes-*.npz in it; make them with heliograph train reference."
+            )
         shards = [np.load(path, allow_pickle=False) for path in paths]
         self._arrays: dict[str, npt.NDArray[Any]] = {}
         for key in shards[0].files:

@@ -80,7 +80,6 @@ def collect_looks(
     *,
     max_bytes: int | None,
     generic_questions: Sequence[str] = GENERIC_QUESTIONS,
-    prompt_rows: int = max(PROMPT_ROWS),
 ) -> list[LookSample]:
     """Maps of all layers on photos as the cloud sees them, through the codec.
 
@@ -89,7 +88,7 @@ def collect_looks(
         codec: of the first stage.
         asked: photo, question, region in photo pixels.
         max_bytes: of the first stage; None for the whole stream.
-        generic_questions, prompt_rows: to choose from.
+        generic_questions: to choose from.
 
     Raises:
         ModelUnsupportedError: a decoder whose attention cannot be computed.
@@ -99,28 +98,25 @@ def collect_looks(
     for photo, question, box in asked:
         encoded = codec.encode(model.encode_image(photo), max_bytes=max_bytes)
         tokens: VisualTokens = codec.decode(encoded.header, encoded.segments)
-        own = layer_maps(model, question, tokens, layers=layers, prompt_rows=prompt_rows)
+        own = layer_maps(model, question, tokens, layers=layers, prompt_rows=max(PROMPT_ROWS))
         generic = {text: layer_maps(model, text, tokens, layers=layers)[:, 0] for text in generic_questions}
         found.append(LookSample(own, generic, photo.size, box))
     return found
 
 
-def choose_region_setting(
-    samples: Sequence[LookSample], *, least_share: float, floors: Sequence[float] = FLOORS
-) -> tuple[Tried, list[Tried]]:
+def choose_region_setting(samples: Sequence[LookSample], *, least_share: float) -> tuple[Tried, list[Tried]]:
     """The best setting, and everything that was tried, best first.
 
     Args:
         samples: of photos that nothing is reported on. Where no region is known, contrast alone decides between the
             paper's settings.
         least_share: side of a box at least, as a share of the photo's shorter side: what the model reads well.
-        floors: least divisors to try.
 
     Raises:
         CodecNotFittedError: fewer than 20 samples.
     """
     if len(samples) < _LEAST_SAMPLES:
-        raise CodecNotFittedError
+        raise CodecNotFittedError().noted(f"{len(samples)} samples are here, and at least {_LEAST_SAMPLES} are needed.")
     known = [sample for sample in samples if sample.box is not None]
     layers = range(samples[0].own.shape[0])
     questions = ("", *samples[0].generic)
@@ -128,7 +124,7 @@ def choose_region_setting(
     tried = []
     for layer in layers:
         for question in questions:
-            for floor in floors if question else floors[:1]:
+            for floor in FLOORS if question else FLOORS[:1]:
                 setting = replace(start, layer=layer, generic_question=question, floor=floor)
                 tried.append(_judged([setting], [samples]))
             if len(known) == len(samples):

@@ -90,7 +90,7 @@ def measure_sensitivity(
         total += g.T @ g if correlated else np.square(g).sum(axis=0)
     mean = float(np.trace(total) if correlated else total.sum()) / size
     if not np.isfinite(mean) or mean <= 0:
-        raise CodecNotFittedError
+        raise CodecNotFittedError().noted("The answers do not depend on the tokens, or the gradients are not finite.")
     return (total / mean).astype(np.float32)
 
 

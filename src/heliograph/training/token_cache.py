@@ -132,7 +132,7 @@ class TokenCache:
             CodecNotFittedError: it holds no photo.
         """
         if not self.photos:
-            raise CodecNotFittedError
+            raise CodecNotFittedError().noted("No photo's tokens are kept.")
         return np.memmap(self._folder / _TOKENS, dtype=np.float16, mode="r", shape=(self.rows, self.width))
 
     def tokens(self, most: int | None = None) -> CachedTokens:

@@ -57,11 +57,6 @@ class LinkProfile:
         """Seconds for there and back, without sending time."""
         return 2 * self.one_way_delay_s
 
-    @property
-    def bandwidth_delay_bytes(self) -> int:
-        """Bytes that the device sends up during one round trip: what an "enough" cannot save."""
-        return math.ceil(self.up_bit_s * self.round_trip_s / _BITS)
-
 
 class _Capacity:
     """Bits that a rate lets through up to a time, and back; constant rate or a repeated trace."""

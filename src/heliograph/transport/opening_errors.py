@@ -63,7 +63,7 @@ def opening_error(error: Exception, *, encrypted: bool, proxied: bool) -> Heliog
     if isinstance(error, SSLCertVerificationError):  # which is a ValueError too
         return ServerUnreachableError(proxied=proxied).noted(f"Its certificate is not trusted: {error.verify_message}.")
     if isinstance(error, ValueError) and not isinstance(error, OSError):  # TLS given for ws://
-        return UsageError()
+        return UsageError().noted("TLS settings are for an address that begins with wss://, and this one does not.")
     if isinstance(error, InvalidStatus) and error.response.status_code in _FORBIDDEN_STATUSES:
         status = error.response.status_code
         return UnauthorizedError().noted(f"The answer was HTTP {status}; is the address right, path included?")

@@ -75,7 +75,7 @@ def watching(torch_model: nn.Module, layer: int, rows: int = 1) -> Iterator[Watc
     """
     layers = _decoder_attention(torch_model)
     if not 0 <= layer < len(layers):
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted(f"it has {len(layers)} decoder layers, and none with number {layer}.")
     seen = WatchedPass()
 
     def of_layer(query: Tensor, key: Tensor, mask: Tensor | None, scaling: float | None, options: Any) -> None:
@@ -141,7 +141,9 @@ def layer_maps(
     """
     grid = tokens.grid
     if grid.tiles != 1 or not layers:
-        raise ShapeError
+        raise ShapeError().noted(
+            f"attention is read of photos in one tile and of at least one layer; this grid has {grid.tiles} tiles."
+        )
     if not tokens_make_sense(tokens.values):
         raise StreamDamagedError(StreamFault.VALUE)
     with torch.inference_mode(), ExitStack() as watched:
@@ -151,14 +153,14 @@ def layer_maps(
         model.answer_logits(question, values, grid, answer_ids)
     placeholder = placeholder_id(model.torch_model.config)
     if placeholder is None:
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted("its config.json names no placeholder for visual tokens.")
     made = []
     for seen in passes:
         if seen.weights is None or seen.input_ids is None:
-            raise ModelUnsupportedError
+            raise ModelUnsupportedError().noted("its forward passed by the attention that was watched.")
         places = seen.input_ids.eq(placeholder).nonzero()[:, 0]
         if len(places) != grid.tokens:
-            raise ModelUnsupportedError
+            raise ModelUnsupportedError().noted(f"its prompt has {len(places)} placeholders for {grid.tokens} tokens.")
         if not bool(torch.isfinite(seen.weights).all()):
             raise AnsweringFailedError
         made.append(seen.weights[:, :, places].transpose(0, 1).cpu().numpy())  # (P + A, H, N)
@@ -190,10 +192,14 @@ class Looker:
     def __init__(self, model: TorchModel, setting: RegionSetting) -> None:
         heads = head_counts(model.torch_model)
         if setting.layer >= len(heads):
-            raise ModelUnsupportedError
+            raise ModelUnsupportedError().noted(
+                f"region.json reads layer {setting.layer}, and this model has {len(heads)} decoder layers."
+            )
         wanted = setting.prompt_rows * heads[setting.layer]
         if len(setting.own) not in (0, wanted) or len(setting.generic) not in (0, heads[setting.layer]):
-            raise ModelUnsupportedError
+            raise ModelUnsupportedError().noted(
+                f"region.json weighs other heads than the {heads[setting.layer]} of this model's layer {setting.layer}."
+            )
         self._model, self.setting = model, setting
         self._generic: tuple[VisualTokens, FloatArray] | None = None
 
@@ -233,7 +239,7 @@ def _decoder_attention(torch_model: nn.Module) -> list[nn.Module]:
     """
     config: Any = torch_model.config
     if not hasattr(config, "get_text_config"):
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted("its configuration has no part for a language model.")
     text = config.get_text_config()
     found = [
         module
@@ -243,9 +249,13 @@ def _decoder_attention(torch_model: nn.Module) -> list[nn.Module]:
     by_layer = {one.layer_idx: one for one in found if isinstance(one.layer_idx, int)}
     complete = sorted(by_layer) == list(range(int(text.num_hidden_layers))) and len(by_layer) == len(found)
     if not found or not complete:
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted(
+            f"{len(by_layer)} of its {text.num_hidden_layers} decoder layers have an attention that can be read."
+        )
     if any(getattr(module, "attn_logit_softcapping", None) for module in found):
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted(
+            "its attention caps its scores softly, which cannot be computed from outside."
+        )
     return [by_layer[number] for number in sorted(by_layer)]
 
 
@@ -267,9 +277,9 @@ def _rows_of(
     """
     length = key.shape[2]
     if query.shape[0] != 1 or query.shape[2] != length or not 1 <= rows <= length:
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted("attention is read of one whole sequence in one pass, without a cache.")
     if any(options.get(name) is not None for name in _BENDING):
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted("its attention bends its scores, which cannot be computed from outside.")
     key = key.repeat_interleave(query.shape[1] // key.shape[1], dim=1)  # (1, H, L, d): heads that share keys
     scores = query[:, :, -rows:].float() @ key.float().transpose(-1, -2)  # (1, H, rows, L)
     scores = scores * (query.shape[-1] ** -0.5 if scaling is None else float(scaling))

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from heliograph.codec.base import Codec
-from heliograph.codec.bundle import CARD, CONFIG, Bundle, write_bundle
+from heliograph.codec.bundle import Bundle, write_bundle
+from heliograph.codec.manifest import CARD, CONFIG
 from heliograph.errors import BundleDamagedError, CodecModelMismatchError
 from heliograph.types import Grid
 from heliograph.vlm.fingerprint import model_fingerprint

@@ -177,11 +177,6 @@ def next_steps(logits: Tensor, rules: Sequence[RowRules | None]) -> list[Step]:
     return steps_of(logits, said) if said else best_steps(logits)
 
 
-def best_step(logits: Tensor) -> Step:
-    """The most likely token of ``logits`` (V,) with its min-entropy."""
-    return best_steps(logits.unsqueeze(0))[0]
-
-
 def best_steps(logits: Tensor) -> list[Step]:
     """Per row of ``logits`` (B, V): the most likely token with its min-entropy, entropy and margin."""
     return _steps(logits, None)

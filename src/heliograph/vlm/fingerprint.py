@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.errors import ModelUnavailableError
+from heliograph.vlm.causes import said_of
 from heliograph.vlm.checkpoint_files import check_folder
 from heliograph.vlm.loading import ModelName, checkpoint_folder
 
@@ -46,9 +47,11 @@ def model_fingerprint(name: str) -> str:
             for piece in torch.split(tensor.reshape(-1), _PIECE):
                 digest.update(piece.contiguous().view(torch.uint8).numpy().tobytes())
     except (OSError, SafetensorError) as error:
-        raise ModelUnavailableError from error
+        raise ModelUnavailableError().noted(
+            f"{folder}: a .safetensors file cannot be read: {said_of(error)}."
+        ) from error
     if not held:
-        raise ModelUnavailableError
+        raise ModelUnavailableError().noted(f"{folder}: no .safetensors file holds a weight.")
     if ModelName.parse(name).one_frame:
         digest.update(b"one frame")
     return digest.hexdigest()

@@ -29,9 +29,9 @@ def find_tap(model: nn.Module) -> nn.Module:
     owner = getattr(model, "model", model)
     method = getattr(owner, METHOD, None)
     if not isinstance(owner, nn.Module) or not callable(method):
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted(f"it has no {METHOD}.")
     if not is_dispatcher(method) and not _takes_pixels(method):
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted(f"its {METHOD} takes other arguments than pixels and their mask.")
     return owner
 
 
@@ -75,11 +75,16 @@ def _assembled(
     """``pooler_output`` as the model builds it: per sample of the batch, its frames' tokens one after another."""
     real = pixels.ne(0).flatten(2).any(dim=-1)  # (B, frames); all-zero frames are padding, as in the model
     if int(real.sum()) != len(features):
-        raise ShapeError
+        raise ShapeError().noted(
+            f"there are {int(real.sum())} frames with pixels, and {len(features)} entries of features."
+        )
     encoded = _encode_missing(original, features, pixels, mask, real, kwargs)
     frames = [next(encoded) if entry is None else entry for entry in features]
     if len({frame.shape for frame in frames}) != 1 or frames[0].ndim != 2:
-        raise ShapeError
+        raise ShapeError().noted(
+            "features must be matrices of one shape (N, D); they are "
+            f"{sorted({tuple(frame.shape) for frame in frames})}."
+        )
     stacked = torch.stack([frame.to(frames[0]) for frame in frames])  # (real frames, N, D)
     counts: list[int] = real.sum(dim=1).tolist()
     return SimpleNamespace(pooler_output=[part.flatten(0, 1) for part in torch.split(stacked, counts)])

@@ -38,6 +38,7 @@ from heliograph.question import check_text
 from heliograph.reasons import StreamFault
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.attention import Looker
+from heliograph.vlm.causes import said_of
 from heliograph.vlm.contract import Verification
 from heliograph.vlm.decoding import finite, steps_of, to_answer
 from heliograph.vlm.image_features import FeatureLayout, output_with, tokens_of
@@ -98,13 +99,17 @@ class GeneralModel:
         try:
             layout, self.grid = self._opened()
         except Exception as error:  # a foreign processor can fail in any way on its first photo
-            raise ModelUnsupportedError from error
+            raise ModelUnsupportedError().noted(
+                f"its processor or tower fails on a first photo: {said_of(error)}."
+            ) from error
         self.hidden_size = layout.width
         self._weights = WeightCheck(model)
         try:
             self._check_placeholders(layout)
         except Exception as error:  # foreign code, where prompt and tokens do not fit
-            raise ModelUnsupportedError from error
+            raise ModelUnsupportedError().noted(
+                f"its forward fails on a first prompt with a photo of {layout.rows} tokens: {said_of(error)}."
+            ) from error
 
     def _opened(self) -> tuple[FeatureLayout, Grid]:
         """Layout and grid of a usual photo; and whether the processor takes photos in the call that makes prompts."""
@@ -147,7 +152,9 @@ class GeneralModel:
         grid = self.layouts.grid(photo.size)
         values = tokens_of(output).float().cpu().numpy()
         if values.shape[0] != grid.tokens:
-            raise ModelUnsupportedError
+            raise ModelUnsupportedError().noted(
+                f"its processor makes {grid.tokens} placeholders for {values.shape[0]} tokens."
+            )
         if not tokens_make_sense(values):
             raise AnsweringFailedError
         return VisualTokens(np.ascontiguousarray(values), grid)
@@ -206,8 +213,10 @@ class GeneralModel:
             ShapeError, StreamDamagedError: tokens of the wrong shape for their photo's size, or not finite.
             AnsweringFailedError: the model gives logits that say nothing, or the checkpoint has damaged weights.
         """
-        if max_new_tokens < 1 or not 1 <= len(images) <= MAX_IMAGES_PER_QUESTION:
-            raise UsageError
+        if max_new_tokens < 1:
+            raise UsageError.of_argument("max_new_tokens", "1 or more", max_new_tokens)
+        if not 1 <= len(images) <= MAX_IMAGES_PER_QUESTION:
+            raise UsageError.of_argument("the number of images", f"1 to {MAX_IMAGES_PER_QUESTION}", len(images))
         check_text(question)
         if not any(isinstance(image, VisualTokens) for image in images):
             made = self._processed(question, [image for image in images if isinstance(image, Image.Image)])
@@ -248,8 +257,12 @@ class GeneralModel:
         self._weights.require()
         size = photo_size(grid)
         layout = self.layouts.of((size,))
-        if values.shape != (layout.rows, layout.width) or self.layouts.grid(size) != grid:
-            raise ShapeError
+        if values.shape != (layout.rows, layout.width):
+            raise ShapeError().noted(
+                f"tokens of such a photo have the shape {(layout.rows, layout.width)}, not {tuple(values.shape)}."
+            )
+        if self.layouts.grid(size) != grid:
+            raise ShapeError().noted(f"a photo of this size has {self.layouts.grid(size)}, not {grid}.")
         made = self._processed(question, [Image.new("RGB", size, GREY)])
         self._check_length(made, max(1, len(answer_ids)))
         asked = made["input_ids"].shape[1]
@@ -275,7 +288,9 @@ class GeneralModel:
         """(N, D) float32 of tokens that fit their photo's size."""
         layout = self.layouts.of((photo_size(tokens.grid),))
         if tokens.values.shape != (layout.rows, layout.width):
-            raise ShapeError
+            raise ShapeError().noted(
+                f"tokens of such a photo have the shape {(layout.rows, layout.width)}, not {tokens.values.shape}."
+            )
         if not tokens_make_sense(tokens.values):
             raise StreamDamagedError(StreamFault.VALUE)
         return np.ascontiguousarray(tokens.values, dtype=np.float32)
@@ -291,7 +306,9 @@ class GeneralModel:
         try:
             made = self._in_one(asked, pictures) if self._in_one_call else self._in_two(asked, pictures)
         except Exception as error:  # foreign code: too long and thin, too small, and whatever else it refuses
-            raise ShapeError from error
+            raise ShapeError().noted(
+                f"the processor takes no photos of these sizes: {[one.size for one in photos]}; {said_of(error)}."
+            ) from error
         model = self.torch_model
         return {
             name: value.to(model.device, model.dtype) if value.is_floating_point() else value.to(model.device)

@@ -31,6 +31,7 @@ from transformers.generation import (
 )
 
 from heliograph.errors import ModelUnsupportedError
+from heliograph.vlm.causes import said_of
 
 _PROBE_TOKENS = 1024
 _KNOWN_ENDS = (EosTokenCriteria, MaxLengthCriteria)
@@ -101,7 +102,9 @@ class GenerationRules:
         if settings != self._seen:
             prepared = self._prepared(torch.ones(1, 1, dtype=torch.long, device=self._model.device), _PROBE_TOKENS)
             if not _is_greedy(prepared):
-                raise ModelUnsupportedError
+                raise ModelUnsupportedError().noted(
+                    "its generation_config.json asks for more than choosing one token after the other."
+                )
             self._seen, self._plain = copy.deepcopy(settings), not prepared.processors
         return self._plain
 
@@ -137,7 +140,9 @@ class GenerationRules:
                 custom_generate=keep,
             )
         except Exception as error:  # settings that contradict each other, or want more than these arguments
-            raise ModelUnsupportedError from error
+            raise ModelUnsupportedError().noted(
+                f"its generation_config.json cannot be followed: {said_of(error)}."
+            ) from error
         return made
 
 

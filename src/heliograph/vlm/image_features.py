@@ -94,7 +94,9 @@ def output_with(tokens: Tensor, layout: FeatureLayout) -> Any:
         ShapeError: other rows or width.
     """
     if tuple(tokens.shape) != (layout.rows, layout.width):
-        raise ShapeError
+        raise ShapeError().noted(
+            f"the output has tokens of shape {(layout.rows, layout.width)}, not {tuple(tokens.shape)}."
+        )
     levels = iter(torch.split(tokens, list(layout.widths), dim=1))
 
     def refill(value: Any) -> Any:
@@ -123,7 +125,7 @@ def _levels(output: Any) -> list[Tensor]:
             levels.append(level)
             rows = rows or level.shape[0]
     if not levels:
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted("its image features hold no tensor of tokens.")
     return levels
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from heliograph.errors import HeliographError, ModelUnavailableError, ModelUnsupportedError
+from heliograph.vlm.causes import said_of
 from heliograph.vlm.checkpoint_files import check_checkpoint
 from heliograph.vlm.names import REFERENCE, ModelName
 from heliograph.vlm.processors import load_processor
@@ -22,9 +23,7 @@ from heliograph.vlm.prompt import MAX_IMAGES_PER_QUESTION
 from heliograph.vlm.tap import find_owner
 from heliograph.vlm.template_guard import with_fixed_template
 
-__all__ = ["REFERENCE", "ModelName", "checkpoint_folder", "load_pretrained", "said_of"]
-
-_MOST_SAID = 240
+__all__ = ["REFERENCE", "ModelName", "checkpoint_folder", "load_pretrained"]
 
 log = logging.getLogger("heliograph.vlm")
 
@@ -45,8 +44,7 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
     """
     named = ModelName.parse(name)
     found = named.locate()
-    with _named(name):
-        check_checkpoint(found.source, found.revision, offline=found.cached_only)
+    check_checkpoint(found.source, found.revision, offline=found.cached_only)
     from transformers import AutoModelForImageTextToText
     from transformers.utils import logging
 
@@ -70,14 +68,15 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
         raise ModelUnavailableError().noted(
             f"{name!r}: weights are missing, or of other shapes than its config.json says."
         )
-    find_owner(model)
-    if not hasattr(processor, "image_processor") or not hasattr(processor, "tokenizer"):
-        raise ModelUnsupportedError
-    if named.source != REFERENCE:
-        with _named(name):
+    with naming(name):
+        find_owner(model)
+        missing = [part for part in ("image_processor", "tokenizer") if not hasattr(processor, part)]
+        if missing:
+            raise ModelUnsupportedError().noted(f"its processor has no {' and no '.join(missing)}.")
+        if named.source != REFERENCE:
             with_fixed_template(processor, MAX_IMAGES_PER_QUESTION)
-    if named.one_frame:
-        _do_not_split(processor)
+        if named.one_frame:
+            _do_not_split(processor)
     if (model.generation_config.num_return_sequences or 1) > 1:
         log.warning("%r: its generation_config.json asks for several answers (num_return_sequences); one is made", name)
     return model.to(device).eval().requires_grad_(False), processor
@@ -97,7 +96,7 @@ def checkpoint_folder(name: str) -> Path:
     except Exception as cause:  # network, name and permissions fail in many ways
         raise ModelUnavailableError().noted(f"{name!r}: {said_of(cause)}") from cause
     if found is None:
-        raise ModelUnavailableError
+        raise ModelUnavailableError().noted(f"{name!r}: there is no config.json.")
     return Path(found).parent
 
 
@@ -111,27 +110,16 @@ def _with_fast_attention(load: Callable[..., Any], source: str, **options: Any) 
 
 
 @contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Named errors from within tell the command line of which model they are, and what is behind them."""
+def naming(model: str) -> Iterator[None]:
+    """Named errors from within tell the command line first which model they are about."""
     try:
         yield
     except HeliographError as error:
-        error.add_note(f"{name!r}: {said_of(error)}")
+        error.__notes__ = [f"{model!r}: {said_of(error)}."]
         raise
-
-
-def said_of(cause: BaseException) -> str:
-    """Kind and first line of what somebody else's code raised, also where a named error stands for it; for the command
-    line."""
-    while isinstance(cause, HeliographError) and cause.__cause__ is not None:
-        cause = cause.__cause__
-    if isinstance(cause, HeliographError):
-        return cause.text
-    lines = [line for line in str(cause).splitlines() if line.strip()]
-    return f"{type(cause).__name__}: {lines[0].strip()[:_MOST_SAID]}" if lines else type(cause).__name__
 
 
 def _do_not_split(processor: Any) -> None:
     if not hasattr(processor.image_processor, "do_image_splitting"):
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted("#one-frame is for processors that split photos, and its own does not.")
     processor.image_processor.do_image_splitting = False

@@ -63,7 +63,9 @@ class VisionLanguageModel:
 
     def __init__(self, name: str, model: Any, processor: Any) -> None:
         if not _one_frame_per_photo(model, processor):
-            raise ModelUnsupportedError
+            raise ModelUnsupportedError().noted(
+                "it is no Idefics3 or SmolVLM model, or its processor splits photos into tiles."
+            )
         self.name = name
         self.torch_model = model
         self.processor = processor
@@ -95,7 +97,10 @@ class VisionLanguageModel:
         written = self.prompts.build("what?", 1).head.count(self.torch_model.config.image_token_id)
         tokens = sum(one.flatten(0, -2).shape[0] for one in made.pooler_output)
         if not tokens == written == self.grid.tokens:
-            raise ModelUnsupportedError
+            raise ModelUnsupportedError().noted(
+                f"its processor writes {written} placeholders for {tokens} tokens of the tower; "
+                f"its image_seq_len is {self.processor.image_seq_len}."
+            )
 
     @classmethod
     def load(cls, name: str, device: str = "cpu") -> Self:
@@ -140,7 +145,7 @@ class VisionLanguageModel:
             ShapeError: another number of rows, columns or tiles.
         """
         if (grid.rows, grid.columns, grid.tiles) != (self.grid.rows, self.grid.columns, self.grid.tiles):
-            raise ShapeError
+            raise ShapeError().noted(f"this model makes {self.grid} of every photo, not {grid}.")
 
     def expect_photos_like(self, grid: Grid) -> None:
         """Every photo has the same number of tokens, whatever its size.
@@ -149,7 +154,9 @@ class VisionLanguageModel:
             ModelUnsupportedError: another number.
         """
         if grid.tokens != self.grid.tokens:
-            raise ModelUnsupportedError
+            raise ModelUnsupportedError().noted(
+                f"the codec is for photos of {grid.tokens} tokens, and this model makes {self.grid.tokens} of each."
+            )
 
     def pixels_read(self, size: tuple[int, int]) -> int:
         """Pixels that its processor makes of any photo."""
@@ -253,7 +260,9 @@ class VisionLanguageModel:
         """
         self.check_grid(grid)
         if values.shape != (self.grid.tokens, self.hidden_size):
-            raise ShapeError
+            raise ShapeError().noted(
+                f"tokens have the shape {(self.grid.tokens, self.hidden_size)}, not {tuple(values.shape)}."
+            )
         prompt = self._prompt(question, 1, max(1, len(answer_ids)))
         ids = torch.tensor([[*prompt.head, *prompt.tail, *answer_ids]])
         given = [values.to(self.decoder.dtype)]
@@ -282,7 +291,7 @@ class VisionLanguageModel:
             UsageError: fewer than 1 new token, no image or too many.
         """
         if max_new_tokens < 1:
-            raise UsageError
+            raise UsageError.of_argument("max_new_tokens", "1 or more", max_new_tokens)
         prompt = self.prompts.build(question, images)
         if len(prompt.head) + len(prompt.tail) + max_new_tokens > self._positions:
             raise QuestionTooLongError
@@ -291,7 +300,9 @@ class VisionLanguageModel:
     def _feature(self, tokens: VisualTokens) -> Tensor:
         values = tokens.values
         if values.shape != (self.grid.tokens, self.hidden_size):
-            raise ShapeError
+            raise ShapeError().noted(
+                f"tokens have the shape {(self.grid.tokens, self.hidden_size)}, not {values.shape}."
+            )
         if not tokens_make_sense(values):
             raise StreamDamagedError(StreamFault.VALUE)
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.decoder.device, self.decoder.dtype)

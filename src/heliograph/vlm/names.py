@@ -63,5 +63,7 @@ class ModelName:
 
         folder = Path(shipped_model_folder())
         if not folder.is_dir():
-            raise ModelUnavailableError
+            raise ModelUnavailableError().noted(
+                f"{str(folder)!r}: the reference model is not there: install Heliograph anew."
+            )
         return Found(str(folder))

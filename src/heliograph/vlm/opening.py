@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from heliograph.errors import ModelUnsupportedError
 from heliograph.registry import MODELS
+from heliograph.vlm.causes import said_of
 from heliograph.vlm.contract import TorchModel
 from heliograph.vlm.general import GeneralModel
-from heliograph.vlm.loading import load_pretrained, said_of
+from heliograph.vlm.loading import load_pretrained, naming
 from heliograph.vlm.model import VisionLanguageModel
 
 
@@ -27,11 +28,10 @@ def open_model(name: str, device: str = "cpu") -> TorchModel:
         return VisionLanguageModel(name, model, processor)
     except Exception:  # it knows one family, and a foreign processor can fail in any way on its first prompt
         pass
-    try:
-        return GeneralModel(name, model, processor)
-    except ModelUnsupportedError as error:
-        if error.__cause__ is not None:
-            error.add_note(f"{name!r}: {said_of(error.__cause__)}")
-        raise
-    except Exception as cause:  # foreign code, on its first prompt; the reason goes to the command line
-        raise ModelUnsupportedError().noted(f"{name!r}: {said_of(cause)}") from cause
+    with naming(name):
+        try:
+            return GeneralModel(name, model, processor)
+        except ModelUnsupportedError:
+            raise
+        except Exception as cause:  # foreign code, on its first prompt; the reason goes to the command line
+            raise ModelUnsupportedError().noted(f"{said_of(cause)}.") from cause

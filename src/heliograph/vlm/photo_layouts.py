@@ -107,9 +107,9 @@ class PhotoLayouts:
         """
         size = photo_size(grid)
         if size[0] * size[1] > self._most_claimed or grid.tokens > (self._positions or grid.tokens):
-            raise ShapeError
+            raise ShapeError().noted(f"{grid} is larger than what may be stated here.")
         if self.grid(size) != grid:
-            raise ShapeError
+            raise ShapeError().noted(f"a photo of {size[0]}x{size[1]} pixels has {self.grid(size)}, not {grid}.")
 
     def _make_grid(self, size: Size) -> Grid:
         with self._one_at_a_time:
@@ -123,8 +123,11 @@ class PhotoLayouts:
     def _make(self, sizes: tuple[Size, ...]) -> FeatureLayout:
         made = self._process([_grey(size) for size in sizes])
         layout = without_values(layout_of(self._features(made)))
-        if len(sizes) > 1 and sum(self._kept((size,)).rows for size in sizes) != layout.rows:
-            raise ModelUnsupportedError
+        alone = [self._kept((size,)).rows for size in sizes] if len(sizes) > 1 else [layout.rows]
+        if sum(alone) != layout.rows:
+            raise ModelUnsupportedError().noted(
+                f"{len(sizes)} photos together have {layout.rows} tokens, and one after the other {sum(alone)}."
+            )
         return layout
 
     def _count(self, made: dict[str, Any]) -> int:
@@ -138,7 +141,7 @@ def check_pixels(size: Size) -> None:
         ShapeError: more than :data:`MOST_PIXELS`.
     """
     if size[0] * size[1] > MOST_PIXELS:
-        raise ShapeError
+        raise ShapeError().noted(f"a photo of {size[0]}x{size[1]} pixels has over {MOST_PIXELS} of them.")
 
 
 def photo_size(grid: Grid) -> Size:
@@ -149,7 +152,7 @@ def photo_size(grid: Grid) -> Size:
     """
     size = grid.photo_width, grid.photo_height
     if min(size) < 1:
-        raise ShapeError
+        raise ShapeError().noted("a grid for this model must state its photo's size in pixels.")
     return size
 
 

@@ -80,7 +80,9 @@ def _family(source: str, where: Mapping[str, Any]) -> Any:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False, **where)
         found = PROCESSOR_MAPPING.get(type(config), None)
     if found is None:
-        raise ModelUnavailableError
+        raise ModelUnavailableError().noted(
+            "the installed transformers has no processor of the name, or for the kind of model, that its files state."
+        )
     return found
 
 

@@ -70,7 +70,7 @@ class PromptBuilder:
             UsageError: no image, or more than 8; or the question is not Unicode.
         """
         if not 1 <= images <= MAX_IMAGES_PER_QUESTION:
-            raise UsageError
+            raise UsageError.of_argument("the number of images", f"1 to {MAX_IMAGES_PER_QUESTION}", images)
         check_text(question)
         return Prompt(self._cached_head(images), self._cached_tail(question.strip(), images))
 
@@ -127,7 +127,7 @@ class PromptBuilder:
     def _text_after_images(self, question: str, images: int) -> str:
         before, found, after = self._rendered(_SENTINEL, images).partition(_SENTINEL)
         if not found:
-            raise ModelUnsupportedError
+            raise ModelUnsupportedError().noted("its chat template leaves the question out.")
         return before.rpartition(self._processor.image_token)[2] + question + after
 
     def _make_head(self, images: int) -> tuple[int, ...]:
@@ -157,10 +157,10 @@ class PromptBuilder:
         for images in (1, 2):
             head = self._cached_head(images)
             if self._image_token_id not in head:
-                raise ModelUnsupportedError
+                raise ModelUnsupportedError().noted(f"its processor writes no placeholder for {images} photo(s).")
             for probe in _PROBES:
                 if head + self._cached_tail(probe, images) != self._processed_ids(probe, images):
-                    raise ModelUnsupportedError
+                    raise ModelUnsupportedError().noted("its tokenizer joins the question to what stands before it.")
 
 
 def messages_of(question: str, photos: Sequence[Image.Image | None]) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ def find_owner(model: nn.Module) -> nn.Module:
         if callable(getattr(module, METHOD, None)) and f"self.{METHOD}(" in _forward_source(module):
             found = module
     if found is None:
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted(f"none of its modules' forward calls self.{METHOD}.")
     return found
 
 

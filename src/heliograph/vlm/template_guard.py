@@ -28,7 +28,7 @@ _CHILD = Path(__file__).with_name("template_child.py")
 _DEFAULT = "default"
 _MAX_TEMPLATE_CHARACTERS = 1 << 20
 _MAX_ANSWER_BYTES = 8 << 20
-_NOT_FIXED = "the chat template fails, changes the question, or takes more time, memory or characters than it may"
+_NOT_FIXED = "its chat template fails, changes the question, or takes more time, memory or characters than it may."
 
 Frames = Mapping[int, tuple[str, str]]
 """Text before and behind the question, by number of photos."""
@@ -64,7 +64,7 @@ def with_fixed_template(processor: Any, most_images: int, limits: RenderLimits =
 
     Raises:
         ModelUnsupportedError: the template takes more than it may, fails for a single photo, or changes the question;
-            its cause says which.
+            its note says which.
     """
     template = _template_of(processor)
     if template is None:
@@ -94,7 +94,7 @@ def fixed_template(
         ModelUnsupportedError: as :func:`with_fixed_template`.
     """
     if len(template) > _MAX_TEMPLATE_CHARACTERS:
-        raise ModelUnsupportedError from ValueError("the chat template is too long")
+        raise ModelUnsupportedError().noted(f"its chat template has over {_MAX_TEMPLATE_CHARACTERS} characters.")
     return _written(_frames(template, words, most_images, limits))
 
 
@@ -125,15 +125,16 @@ def _frames(template: str, words: tuple[tuple[str, str], ...], most_images: int,
             timeout=limits.wall_s,
             check=False,
         )
-    except subprocess.TimeoutExpired:
-        raise ModelUnsupportedError from TimeoutError("the chat template takes too long")
+    except subprocess.TimeoutExpired as cause:
+        raise ModelUnsupportedError().noted("its chat template takes too long.") from cause
     except OSError as cause:
-        raise ModelUnsupportedError from cause
+        raise ModelUnsupportedError().noted("no process could be started for its chat template.") from cause
     if done.returncode or len(done.stdout) > _MAX_ANSWER_BYTES:
-        raise ModelUnsupportedError from ValueError(_NOT_FIXED)
-    found = parse_json(done.stdout, error=lambda _: ModelUnsupportedError())
+        raise ModelUnsupportedError().noted(_NOT_FIXED)
+    found = parse_json(done.stdout, error=lambda _: ModelUnsupportedError().noted(_NOT_FIXED))
     if "1" not in found["frames"]:
-        raise ModelUnsupportedError from ValueError(f"the chat template refuses a photo: {found['refused'].get('1')}")
+        why = found["refused"].get("1")  # the child process has shortened it
+        raise ModelUnsupportedError().noted(f"its chat template refuses a photo: {why}.")
     return {int(count): (str(before), str(after)) for count, (before, after) in found["frames"].items()}
 
 

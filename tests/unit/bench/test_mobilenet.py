@@ -10,7 +10,6 @@ from heliograph.bench.mobilenet import (
     Tail,
     dct_matrix,
     fisher_by_frequency,
-    fisher_information,
     photo_paths,
     photo_variants,
     prepare_pixels,
@@ -86,7 +85,6 @@ def test_fisher_is_symmetric_nowhere_negative_and_largest_at_the_mean(tail: Tail
     assert np.linalg.eigvalsh(by_frequency[5]).min() > -1e-6
     traces = np.trace(by_frequency, axis1=1, axis2=2)
     assert traces.argmax() == 0  # an average pool follows
-    assert np.allclose(fisher_information(tail, [_features(4)]), by_frequency.mean(axis=0), atol=1e-7)
 
 
 def test_pixels_are_the_central_square() -> None:

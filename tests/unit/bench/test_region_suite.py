@@ -30,8 +30,9 @@ from heliograph.bench.report import write_results
 from heliograph.bench.tasks import Item
 from heliograph.bench.tools import open_bench
 from heliograph.boxes import PixelBox
-from heliograph.codec.bundle import REGION, Bundle
+from heliograph.codec.bundle import Bundle
 from heliograph.codec.calibration import Signals
+from heliograph.codec.manifest import REGION
 from heliograph.controllers.region import Found, RegionSetting
 from heliograph.controllers.region_always import Always
 from heliograph.controllers.region_calibrated import Calibrated

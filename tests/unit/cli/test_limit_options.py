@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from heliograph.cli.command import byte_size
+from heliograph.cli.command import byte_size, room_size
 from heliograph.cli.limit_options import GROUPS, chosen_limits
 from heliograph.cli.main import build_parser, main
 from heliograph.serving.shared import Limits
@@ -25,10 +25,11 @@ def test_the_default_that_help_shows_is_the_default(option):
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.field)
 def test_an_option_sets_its_bound_and_nothing_else(option):
     parser, _ = build_parser("serve")
-    chosen = chosen_limits(parser.parse_args(["serve", option.flag, "1"]))
+    value = 64 << 10 if option.type is room_size else 1
+    chosen = chosen_limits(parser.parse_args(["serve", option.flag, str(value)]))
     changed = {field.name for field in fields(Limits) if getattr(chosen, field.name) != getattr(Limits(), field.name)}
     assert changed == {option.field}
-    assert getattr(chosen, option.field) == 1
+    assert getattr(chosen, option.field) == value
 
 
 def test_without_options_the_bounds_are_the_servers_own():

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from heliograph.codec.bundle import CONFIG, MANIFEST, Bundle, write_bundle
+from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.calibration import CALIBRATION, Calibration, Curve
 from heliograph.codec.klt import KltCodec
+from heliograph.codec.manifest import CONFIG, ENCODER, MANIFEST
 from heliograph.errors import BundleDamagedError, CodecMissingError, UsageError
 from heliograph.types import VisualTokens
 
@@ -40,7 +41,7 @@ def folder(codec: KltCodec, tmp_path: Path) -> Path:
 
 def test_bundle_gives_back_what_was_written(folder: Path, codec: KltCodec, photos: list[VisualTokens]) -> None:
     bundle = Bundle.load(folder)
-    assert bundle.encoder_path.read_bytes().endswith(b"vision.onnx")
+    assert bundle.file(ENCODER).read_bytes().endswith(b"vision.onnx")
     assert bundle.local_model_path == folder / "language_model.onnx"
     assert bundle.preprocessing == {"size": 128}
     assert (bundle.grid, bundle.hidden_size) == (codec.grid, 12)
@@ -123,7 +124,7 @@ def test_bundle_with_a_codec_alone(codec: KltCodec, tmp_path: Path) -> None:
     manifest = {"files": {}, "codecs": ["klt", "meta"], "grid": [1, 1, 1, 0, 0], "hidden_size": 1}
     assert Bundle(tmp_path, {**manifest, "model": "", "model_name": ""}).preferred_codec == "meta"
     with pytest.raises(BundleDamagedError):
-        _ = bundle.encoder_path
+        bundle.file(ENCODER)
     with pytest.raises(BundleDamagedError):
         _ = bundle.preprocessing
 
@@ -242,7 +243,7 @@ def test_a_calibration_joins_a_bundle_and_leaves_its_hash(folder: Path) -> None:
     again = Bundle.load(folder).with_measured(CALIBRATION, calibration(0.2).to_json())
     assert again.calibration == calibration(0.2)
     assert again.hash == bundle.hash
-    assert again.encoder_path.is_file()
+    assert again.file(ENCODER).is_file()
     with pytest.raises(UsageError):
         again.with_measured("klt.safetensors", {})
 

@@ -15,6 +15,7 @@ import pytest
 from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.calibration import Calibration
 from heliograph.codec.klt import KltCodec
+from heliograph.codec.manifest import ENCODER
 from heliograph.controllers.curves import Curves
 from heliograph.controllers.region import RegionSetting
 from heliograph.edge.device import Device
@@ -319,7 +320,7 @@ def test_files_that_are_no_network(folder: Path, data: bytes, fault: Any) -> Non
 def test_what_a_bundle_does_not_have(codec: KltCodec, tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "small", codecs=[codec], grid=Grid(4, 5), hidden_size=12)
     for use, part, fault in (
-        (lambda: bundle.encoder_path, P.FILE, B.UNNAMED),
+        (lambda: bundle.file(ENCODER), P.FILE, B.UNNAMED),
         (lambda: bundle.preprocessing, P.PREPROCESSING, B.UNNAMED),
         (lambda: LocalModel.from_bundle(bundle), P.LOCAL_MODEL, B.UNNAMED),
         (lambda: Device(None).bundle, P.BUNDLE, F.MISSING),

@@ -13,8 +13,9 @@ import numpy as np
 import onnx
 import pytest
 
-from heliograph.codec.bundle import MANIFEST, Bundle, write_bundle
+from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.klt import KltCodec
+from heliograph.codec.manifest import ENCODER, MANIFEST
 from heliograph.codec.onnx_files import external_files
 from heliograph.codec.onnx_session import open_session
 from heliograph.errors import BundleDamagedError, HeliographError
@@ -125,7 +126,7 @@ def test_a_bundle_vouches_for_every_file_that_is_read(codec: KltCodec, tmp_path:
     (sources / "n.onnx").write_bytes(network("initializer", "weights.bin").SerializeToString())
     facts: dict[str, Any] = {"codecs": [codec], "grid": codec.grid, "hidden_size": 12, "encoder": sources / "n.onnx"}
     whole = write_bundle(tmp_path / "whole", **facts, extra_files=[sources / "weights.bin"])
-    assert open_session(whole.encoder_path)
+    assert open_session(whole.file(ENCODER))
 
     (tmp_path / "part").mkdir()
     (tmp_path / "part" / "weights.bin").write_bytes(np.float32(4).tobytes())  # it lies there, and nobody hashed it

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from heliograph.bench.hardening.photo_files import DISPLAY_P3, PROPHOTO, rgb_profile
+from heliograph.bench.hardening.photo_files import DISPLAY_P3, rgb_profile
 from heliograph.edge import photo_rows
 from heliograph.edge.photo import load_photo
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+PROPHOTO = ((0.79767, 0.28804, 0.0), (0.13519, 0.71187, 0.0), (0.03134, 0.00009, 0.82490))  # CIE XYZ (D50)
 PHOTO = Image.fromarray(np.random.default_rng(5).integers(0, 256, (50, 60, 3), dtype=np.uint8))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from heliograph.codec.bundle import Bundle, write_bundle
+from heliograph.codec.manifest import ENCODER
 from heliograph.edge import processor as module
 from heliograph.edge.device import Device
 from heliograph.edge.processor import ANY, ARM, PARITY, VNNI, Processor, described, encoder_profile, unsuited
@@ -61,7 +62,7 @@ def bundle_that_says(folder: Path, stated: Any) -> Bundle:
         grid=shipped.grid,
         hidden_size=shipped.hidden_size,
         preprocessing=shipped.preprocessing,
-        encoder=shipped.encoder_path,
+        encoder=shipped.file(ENCODER),
         extra_files=[folder / PARITY],
     )
 

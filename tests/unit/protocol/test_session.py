@@ -77,8 +77,7 @@ def test_drafts_travel_as_differences_and_unchanged_ones_not_at_all(device: Devi
     assert cloud.send_draft(0, "a réd bal", 0.5, 1)
     assert not cloud.send_draft(0, "a réd bal", 0.6, 2)
     assert carry(cloud, device) == [ev.DraftReceived(0, "a réd bal", 128 / 255, 1)]
-    assert cloud.send_draft(0, "a réd bal", 0.6, 2, even_if_unchanged=True)
-    assert len(cloud.bytes_to_send()) == 5
+    assert cloud.bytes_to_send() == b""
 
 
 def test_final_equals_what_was_sent_after_any_drafts(device: DeviceSession, cloud: CloudSession) -> None:
@@ -101,7 +100,7 @@ def test_confidence_that_is_no_number_counts_as_unsure(device: DeviceSession, cl
     assert carry(cloud, device) == [ev.FinalReceived(0, "x", 0.0, 1)]
 
 
-def test_enough_stops_the_device_and_late_segments_are_counted(device: DeviceSession, cloud: CloudSession) -> None:
+def test_enough_stops_the_device_and_late_segments_are_marked(device: DeviceSession, cloud: CloudSession) -> None:
     ask_about_photo(device, cloud)
     device.send_segment(0, b"in time")
     carry(device, cloud)
@@ -114,7 +113,7 @@ def test_enough_stops_the_device_and_late_segments_are_counted(device: DeviceSes
     assert carry(device, cloud) == [ev.SegmentReceived(0, 1, b"late", late=True)]
     count = cloud.image_count(0)
     assert count is not None
-    assert (count.segments, count.late_segments, count.late_bytes) == (2, 1, 4)
+    assert count.segments == 2
 
 
 def test_more_takes_enough_back(device: DeviceSession, cloud: CloudSession) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import selectors
 from concurrent.futures import Executor, Future
 
 from heliograph.errors import ConnectionLostError
@@ -18,40 +17,9 @@ from heliograph.serving.scheduler import Scheduler
 from heliograph.serving.shared import Limits, Shared
 from heliograph.serving.turns import Turns
 from heliograph.transport.base import NORMAL_CLOSURE
+from made_up_time import MadeUpTimeLoop
 
 HASH = b"8 bytes!"
-
-
-class _JumpingSelector(selectors.DefaultSelector):
-    """Where nothing happens until a timer is due, it is due now."""
-
-    now = 0.0
-
-    def select(self, timeout=None):
-        found = super().select(0)
-        if not found and timeout is None:
-            raise AssertionError("everybody waits for ever")
-        if not found:
-            self.now += timeout
-        return found
-
-
-class FakeTimeLoop(asyncio.SelectorEventLoop):
-    def __init__(self):
-        self._fake = _JumpingSelector()
-        super().__init__(self._fake)
-
-    def time(self):
-        return self._fake.now
-
-    def run_in_executor(self, executor, function, *arguments):
-        """At once: a thread would take real time."""
-        done = self.create_future()
-        try:
-            done.set_result(function(*arguments))
-        except Exception as error:
-            done.set_exception(error)
-        return done
 
 
 class NoThread(Executor):
@@ -175,7 +143,7 @@ async def serving(cloud, tokens=frozenset(), **limits):
 
 def run(conversation):
     """Run a coroutine on a loop of its own whose time is made up."""
-    with asyncio.Runner(loop_factory=FakeTimeLoop) as runner:
+    with asyncio.Runner(loop_factory=MadeUpTimeLoop) as runner:
         return runner.run(asyncio.wait_for(conversation, 1e6))
 
 

@@ -16,7 +16,7 @@ from heliograph.question import Question
 from heliograph.reasons import StreamFault
 from heliograph.serving.desk import Desk, Verdict
 from heliograph.serving.jobs import Purpose
-from heliograph.serving.question_states import Effect, Happening, QuestionState
+from heliograph.serving.question_states import Effect, QuestionEvent, QuestionState
 
 
 def states(talk):
@@ -40,7 +40,7 @@ def test_a_question_is_answered_from_the_whole_photo():
     assert job.question.text == "what"
     talk.answered(job, "red")
     step = talk.steps()[-1]
-    assert (step.happening, step.effects) == (Happening.ANSWERED, (Effect.SEND_FINAL,))
+    assert (step.event, step.effects) == (QuestionEvent.ANSWERED, (Effect.SEND_FINAL,))
     answered = step.question
     assert (answered.draft.text, answered.draft_segments, answered.flags) == ("red", 2, NO_FLAGS)
     assert talk.desk.questions == {}
@@ -52,7 +52,7 @@ def test_a_question_about_a_held_photo_begins_at_once_and_uses_it():
     talk.photo()
     talk.now = 50.0
     talk.ask()
-    assert talk.happened() == [(0, Happening.PHOTO_ANNOUNCED)]
+    assert talk.happened() == [(0, QuestionEvent.PHOTO_ANNOUNCED)]
     assert talk.desk.book.watchlist.take() == 0
     assert talk.desk.photos[0].used_s == 50.0
 
@@ -132,7 +132,7 @@ def test_a_draft_that_is_taken_is_the_answer_without_another_look_at_the_photo()
     talk.steps()
     talk.desk.decide(0)
     step = talk.steps()[-1]
-    assert (step.happening, step.question.draft.text, step.question.draft_segments) == (Happening.ANSWERED, "sure", 1)
+    assert (step.event, step.question.draft.text, step.question.draft_segments) == (QuestionEvent.ANSWERED, "sure", 1)
 
 
 def test_a_picture_that_is_not_complete_enough_for_a_draft_is_waited_for():
@@ -243,7 +243,7 @@ def test_whoever_looks_on_sees_every_decision_with_its_numbers():
     for _ in range(3):
         talk.desk.decide(0)
     asked = seen[1:]
-    assert [step.happening for step in asked] == [Happening.WAIT, Happening.MORE, Happening.ENOUGH]
+    assert [step.event for step in asked] == [QuestionEvent.WAIT, QuestionEvent.MORE, QuestionEvent.ENOUGH]
     assert [step.facts["decision"] for step in asked] == [Wait(), More(3), Enough()]
     assert [step.facts["observation"].segments for step in asked] == [2, 2, 2]
     assert [step.before for step in seen] == [QuestionState.WAITING] + [QuestionState.STREAMING] * 3

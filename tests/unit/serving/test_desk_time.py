@@ -13,7 +13,7 @@ from heliograph.question import Question
 from heliograph.serving.desk import REGION_TIMEOUT_S, Desk
 from heliograph.serving.jobs import Purpose
 from heliograph.serving.measuring import Measured
-from heliograph.serving.question_states import Effect, Happening, QuestionState
+from heliograph.serving.question_states import Effect, QuestionEvent, QuestionState
 
 
 # ---- time limits -------------------------------------------------------------------------------------
@@ -30,7 +30,7 @@ def test_a_controller_is_asked_again_an_answers_time_before_the_answer_is_due():
     book.on_time(103.5)
     assert book.watchlist.take() == 0
     assert book.due_s == inf  # once
-    assert talk.happened() == [(0, Happening.PHOTO_ANNOUNCED), (0, Happening.ANSWER_DUE)]
+    assert talk.happened() == [(0, QuestionEvent.PHOTO_ANNOUNCED), (0, QuestionEvent.ANSWER_DUE)]
 
 
 def test_an_answer_that_takes_longer_than_there_is_time_is_due_at_once_and_not_before():
@@ -95,7 +95,7 @@ def test_a_question_is_overdue_when_neither_it_nor_its_photo_is_news():
     talk.desk.end_overdue(29.9)
     assert talk.happened() == []
     talk.desk.end_overdue(30.0)
-    assert talk.happened() == [(0, Happening.OVERDUE)]
+    assert talk.happened() == [(0, QuestionEvent.OVERDUE)]
     assert talk.desk.book.watchlist.take() == 0  # for the device to be stopped
     assert talk.job().purpose is Purpose.FINAL
     talk.desk.end_overdue(99.0)  # it is answered by now
@@ -123,7 +123,7 @@ def test_a_question_to_whose_photo_nothing_came_is_a_named_error(announced):
     talk.steps()
     talk.desk.end_overdue(0.0)
     step = talk.steps()[-1]
-    assert (step.question_id, step.happening) == (0, Happening.NOTHING_CAME)
+    assert (step.question_id, step.event) == (0, QuestionEvent.NOTHING_CAME)
     assert isinstance(step.facts["error"], TimedOutError)
     assert list(talk.desk.questions) == [1]
 
@@ -187,7 +187,7 @@ def test_a_question_that_was_interrupted_is_not_watched_any_more():
     talk.ask()
     talk.photo(finish=False)
     talk.desk.interrupt()
-    assert seen[-1].happening is Happening.INTERRUPTED
+    assert seen[-1].event is QuestionEvent.INTERRUPTED
     count = len(seen)
     talk.ask(1)
     assert len(seen) == count

@@ -142,14 +142,19 @@ def test_an_allowed_origin_does_not_excuse_a_foreign_host(gate):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "*", "app.example", "https://", "https://app.example/", "https://a@b", "https://a:b", "https://a?b", "null"],
+    [
+        *("", "*", "app.example", "https://", "https://app.example/", "https://a@b", "https://a:b", "https://a?b"),
+        *("null", "https://.", "https://a b", "https://*.example", "https://ä.example"),
+    ],
 )
 def test_an_origin_that_is_none_is_named(text):
     with pytest.raises(UsageError):
         checked_origin(text)
 
 
-@pytest.mark.parametrize("text", ["", "*", "a b", "a/b", "a?b", "a#b", "a@b", "[a]", "a:b", "ä.example"])
+@pytest.mark.parametrize(
+    "text", ["", "*", "a b", "a/b", "a?b", "a#b", "a@b", "[a]", "a:b", "ä.example", ".", "..", "a..b"]
+)
 def test_a_host_that_is_none_is_named(text):
     with pytest.raises(UsageError):
         checked_host(text)
@@ -159,3 +164,13 @@ def test_hosts_and_origins_are_brought_to_one_form():
     assert checked_host("Cloud.Example.:8765") == "cloud.example"
     assert checked_host("[::1]:8765") == "::1"
     assert checked_origin("HTTPS://App.Example:8443") == "https://app.example:8443"
+    assert checked_origin("HTTPS://A.EXAMPLE:443") == "https://a.example"
+    assert checked_origin("http://a.example:80") == "http://a.example"
+    assert checked_origin("http://a.example:443") == "http://a.example:443"
+    assert checked_origin("http://[0:0::1]:8000") == "http://[::1]:8000"
+
+
+def test_an_origin_is_allowed_with_the_port_that_browsers_leave_out(gate):
+    client = gate(origins=("https://app.example:443",))
+    assert client.ask(origin="https://app.example") == (200, "inside")
+    assert client.ask(origin="http://app.example") == (403, REFUSED_ORIGIN)

@@ -20,7 +20,7 @@ from heliograph.serving.holding import Account
 from heliograph.serving.jobs import Outcome
 from heliograph.serving.kept import KeptSession, KeptSessions, Owner
 from heliograph.serving.metrics import Metrics
-from heliograph.serving.question_states import Happening
+from heliograph.serving.question_states import QuestionEvent
 from heliograph.serving.runner import BackgroundServer
 from heliograph.serving.shared import Limits
 from heliograph.transport.websocket_client import open_websocket
@@ -166,7 +166,7 @@ def test_an_answer_that_was_under_way_is_not_made_again():
     desk.ask(QuestionAsked(2, 0, Question("other", "fixed", 0)), 5.0)
     desk.decide(0)
     desk.settle()
-    assert [(step.question_id, step.happening) for step in desk.book.take_steps()][-1] == (1, Happening.ANSWERED)
+    assert [(step.question_id, step.event) for step in desk.book.take_steps()][-1] == (1, QuestionEvent.ANSWERED)
     assert list(desk.questions) == [2]
 
 

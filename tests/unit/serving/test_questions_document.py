@@ -10,7 +10,7 @@ from heliograph.serving.question_states import (
     TABLE,
     TIME_LIMITS,
     Effect,
-    Happening,
+    QuestionEvent,
     QuestionState,
     Transition,
 )
@@ -30,7 +30,7 @@ def names(cell: str) -> list[str]:
 
 
 def test_events_and_effects_are_written_as_the_code_says_them() -> None:
-    assert written("Events") == [[one.name, one.value] for one in Happening]
+    assert written("Events") == [[one.name, one.value] for one in QuestionEvent]
     assert written("Effects") == [[one.name, one.value] for one in Effect]
 
 
@@ -39,7 +39,7 @@ def test_every_row_of_the_table_is_written_and_no_other() -> None:
     for states, events, effects, following in written("The table"):
         for state in names(states):
             for event in names(events):
-                key = QuestionState(state), Happening[event]
+                key = QuestionState(state), QuestionEvent[event]
                 assert key not in found, f"{state}, {event}: written twice"
                 after = QuestionState(state if following == "same" else following)
                 found[key] = Transition(after, tuple(Effect[name] for name in names(effects)))
@@ -47,7 +47,7 @@ def test_every_row_of_the_table_is_written_and_no_other() -> None:
 
 
 def test_the_time_limits_are_written() -> None:
-    found = {QuestionState(state): Happening[event] for states, event in written("Time") for state in names(states)}
+    found = {QuestionState(state): QuestionEvent[event] for states, event in written("Time") for state in names(states)}
     assert found == TIME_LIMITS
 
 
@@ -63,13 +63,13 @@ def test_every_question_can_come_to_an_end_and_no_end_is_left() -> None:
     assert reached == set(QuestionState)
     assert ENDING not in {state for state, _ in TABLE}
     for state in OPEN_STATES:  # whatever it waits for, the device can give it up, lose its photo, or break off
-        for event in (Happening.CANCELLED, Happening.PHOTO_GONE, Happening.INTERRUPTED):
+        for event in (QuestionEvent.CANCELLED, QuestionEvent.PHOTO_GONE, QuestionEvent.INTERRUPTED):
             assert TABLE[state, event] == Transition(ENDING)
 
 
 def test_who_still_waits_is_told_how_it_ended() -> None:
     """Every row that ends a question sends a final answer or an error, but those where nobody waits any more."""
-    silent = {Happening.CANCELLED, Happening.PHOTO_GONE, Happening.INTERRUPTED}
+    silent = {QuestionEvent.CANCELLED, QuestionEvent.PHOTO_GONE, QuestionEvent.INTERRUPTED}
     for (_, event), transition in TABLE.items():
         told = [effect for effect in transition.effects if effect in (Effect.SEND_FINAL, Effect.SEND_ERROR)]
         assert len(told) == (transition.state is ENDING and event not in silent), event
@@ -77,7 +77,7 @@ def test_who_still_waits_is_told_how_it_ended() -> None:
 
 
 def test_every_event_and_every_effect_is_in_the_table() -> None:
-    assert {event for _, event in TABLE} == set(Happening)
+    assert {event for _, event in TABLE} == set(QuestionEvent)
     assert {effect for transition in TABLE.values() for effect in transition.effects} == set(Effect)
 
 

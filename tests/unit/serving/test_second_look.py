@@ -10,7 +10,7 @@ from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
 from heliograph.reasons import StreamFault
 from heliograph.serving.desk import Desk
 from heliograph.serving.jobs import UNKNOWN_PRICE, Purpose
-from heliograph.serving.question_states import Effect, Happening, QuestionState
+from heliograph.serving.question_states import Effect, QuestionEvent, QuestionState
 
 
 def final(talk):
@@ -102,25 +102,25 @@ def test_a_crop_that_is_held_already_is_answered_from_at_once():
     talk.photo(5)
     talk.region_asked()
     talk.crop(0, 5)
-    assert talk.happened() == [(0, Happening.CROP_ANNOUNCED), (0, Happening.CROP_COMPLETE)]
+    assert talk.happened() == [(0, QuestionEvent.CROP_ANNOUNCED), (0, QuestionEvent.CROP_COMPLETE)]
     assert talk.job().purpose is Purpose.SECOND
 
 
 # ---- as it should not --------------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    ("outcome", "flags", "happening"),
+    ("outcome", "flags", "event"),
     [
-        ({}, NO_FLAGS, Happening.NOTHING_TO_SEE),
-        ({"error": AnsweringFailedError()}, AnswerFlag.CONTROLLER_FAILED, Happening.LOOK_FAILED),
+        ({}, NO_FLAGS, QuestionEvent.NOTHING_TO_SEE),
+        ({"error": AnsweringFailedError()}, AnswerFlag.CONTROLLER_FAILED, QuestionEvent.LOOK_FAILED),
     ],
 )
-def test_a_look_that_finds_nothing_or_fails_leaves_the_first_answer(outcome, flags, happening):
+def test_a_look_that_finds_nothing_or_fails_leaves_the_first_answer(outcome, flags, event):
     talk = Talk()
     look = talk.first_answer()
     talk.steps()
     talk.made(look, **outcome)
     step = talk.desk.book.take_steps()[-1]
-    assert (step.happening, step.effects[-1], step.question.draft.text) == (happening, Effect.SEND_FINAL, "red")
+    assert (step.event, step.effects[-1], step.question.draft.text) == (event, Effect.SEND_FINAL, "red")
     assert step.question.flags == flags
 
 
@@ -246,7 +246,7 @@ def test_a_session_has_so_many_regions_and_no_more():
     talk.steps()
     talk.made(look, box=BOX)
     (step,) = talk.steps()
-    assert (step.happening, step.question.flags) == (Happening.NO_REGION_LEFT, AnswerFlag.REGION_MISSED)
+    assert (step.event, step.question.flags) == (QuestionEvent.NO_REGION_LEFT, AnswerFlag.REGION_MISSED)
 
 
 def test_a_look_is_told_its_price():

@@ -12,6 +12,7 @@ import pytest
 
 from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.calibration import CALIBRATION, Calibration, Curve
+from heliograph.codec.manifest import ENCODER
 from heliograph.edge.device import Device
 from heliograph.edge.processor import Processor, encoder_profile, this_processor
 from heliograph.errors import (
@@ -130,7 +131,7 @@ def test_int8_is_another_encoder_of_the_same_bundle(made: tuple[Path, Path, Path
     )
     assert small.hash == Bundle.load(bundle).hash  # one cloud serves both
     assert small.local_model_path is None
-    assert small.encoder_path.stat().st_size < 0.8 * (bundle / "encoder.onnx").stat().st_size
+    assert small.file(ENCODER).stat().st_size < 0.8 * (bundle / "encoder.onnx").stat().st_size
     parities = [json.loads((folder / "parity.json").read_text()) for folder in (bundle, tmp_path / "int8")]
     assert [one["encoder"] == "float32" for one in parities] == [True, False]
     assert parities[0]["max_error"] < 1e-3 < parities[1]["max_error"]

@@ -34,10 +34,6 @@ def test_descriptions(text: str, up: float, down: float, round_trip: float, loss
     assert link.name == text
 
 
-def test_bandwidth_delay_product() -> None:
-    assert parse_link("1mbit,50ms").bandwidth_delay_bytes == 6250
-
-
 @pytest.mark.parametrize(
     "text",
     [

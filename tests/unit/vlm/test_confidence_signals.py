@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from heliograph.vlm.decoding import best_step, to_answer
+from heliograph.vlm.decoding import best_steps, to_answer
 from heliograph.vlm.general import GeneralModel
 
 LIMIT = 8
@@ -45,7 +45,7 @@ def test_every_path_gives_the_same_signals(decided, photos, tokens, questions):
 
 def test_signals_are_what_their_names_say():
     p = torch.tensor([0.1, 0.6, 0.05, 0.25])
-    step = best_step(p.log() + 7.0)  # logits are known up to a constant
+    (step,) = best_steps(p.log()[None] + 7.0)  # logits are known up to a constant
     assert step.token_id == 1
     assert step.bits == pytest.approx(-math.log2(0.6), abs=1e-5)
     assert step.entropy_bits == pytest.approx(-sum(x * math.log2(x) for x in p.tolist()), abs=1e-5)
@@ -53,7 +53,7 @@ def test_signals_are_what_their_names_say():
 
 
 def test_certain_and_impossible_tokens_are_finite():
-    step = best_step(torch.tensor([-math.inf, 90.0, -math.inf]))
+    (step,) = best_steps(torch.tensor([[-math.inf, 90.0, -math.inf]]))
     assert (step.token_id, step.bits, step.entropy_bits, step.margin) == (1, 0.0, 0.0, 1.0)
     answer = to_answer([step], frozenset({9}), "x")
     assert str(answer.min_entropy_bits) == "0.0"
@@ -61,13 +61,14 @@ def test_certain_and_impossible_tokens_are_finite():
 
 
 def test_of_equal_tokens_the_first_is_said():
-    assert best_step(torch.tensor([1.0, 5.0, 5.0, 0.0])).token_id == 1
-    assert best_step(torch.tensor([1.0, 5.0, 5.0, 0.0])).margin == pytest.approx(0)
+    (step,) = best_steps(torch.tensor([[1.0, 5.0, 5.0, 0.0]]))
+    assert step.token_id == 1
+    assert step.margin == pytest.approx(0)
 
 
 def test_means_leave_the_end_token_out(vlm):
     end = min(vlm.decoder.end_ids)
-    said, last = best_step(torch.tensor([0.0, 2.0])), best_step(torch.tensor([0.0, 9.0]))
+    said, last = best_steps(torch.tensor([[0.0, 2.0], [0.0, 9.0]]))
     ended = type(last)(end, last.bits, last.entropy_bits, last.margin)
     with_end = to_answer([said, ended], vlm.decoder.end_ids, "x")
     assert with_end == to_answer([said], vlm.decoder.end_ids, "x")

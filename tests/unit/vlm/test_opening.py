@@ -68,7 +68,7 @@ def refused(folder: Path, error: type[HeliographError], capsys: pytest.CaptureFi
     with pytest.raises(error) as raised:
         open_model(str(folder))
     assert type(raised.value) is error
-    assert raised.value.__cause__ is not None
+    assert raised.value.__notes__[0].startswith(repr(str(folder)))
     assert str(raised.value) == error.text
     capsys.readouterr()
     assert main(["serve", "--vlm", str(folder), "--port", "0"]) == 2

@@ -27,9 +27,10 @@ from heliograph.bench.hardening.fuzz_cases import (
     one_photo,
     stated_sizes,
 )
-from heliograph.codec.bundle import CURVES, MANIFEST, PREPROCESSING, REGION, Bundle, write_bundle
+from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.calibration import CALIBRATION, Calibration
 from heliograph.codec.container import read_stream, write_stream
+from heliograph.codec.manifest import CURVES, MANIFEST, PREPROCESSING, REGION
 from heliograph.codec.onnx_files import NETWORK_SUFFIX, external_files
 from heliograph.controllers.curves import Curves
 from heliograph.controllers.region import RegionSetting

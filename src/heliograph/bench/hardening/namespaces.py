@@ -122,11 +122,6 @@ class RoutedNamespaces:
                 _ip(f"-n {self._names[ROUTER]} rule add ipproto tcp {end} {port} blackhole")
         return len(open_ports)
 
-    def slow_down(self, rate: str) -> None:
-        """Let the router pass no more than ``rate`` (such as ``2kbit``) either way; what waits is kept."""
-        for device in ("eth0", "eth1"):
-            _run(f"tc -n {self._names[ROUTER]} qdisc add dev {device} root tbf rate {rate} burst 1600 latency 600s")
-
     def _remove(self) -> None:
         for name in self._names.values():
             with contextlib.suppress(UsageError):
@@ -141,9 +136,9 @@ def _run(command: str) -> None:
     try:
         subprocess.run(command.split(), check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise UsageError from error
+        raise UsageError().noted("network namespaces need root and the ip command of iproute2.") from error
 
 
 def _enter(namespace: int) -> None:
     if ctypes.CDLL(None, use_errno=True).setns(namespace, _CLONE_NEWNET) != 0:
-        raise UsageError
+        raise UsageError().noted("this process may not enter a network namespace: run it as root.")

@@ -143,7 +143,6 @@ def picture(size: Size, mode: str = "RGB", tile: int = _TILE) -> Image.Image:
 
 
 DISPLAY_P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
-PROPHOTO = ((0.79767, 0.28804, 0.0), (0.13519, 0.71187, 0.0), (0.03134, 0.00009, 0.82490))
 """CIE XYZ (D50) of red, green and blue."""
 
 

@@ -189,7 +189,7 @@ def collect(
     if waiting:
         rows += _collected(model, codec, waiting, photos, judge, prefixes)
     if not rows:
-        raise CodecNotFittedError
+        raise CodecNotFittedError().noted("No question of these photos could be judged.")
     return _stacked(rows)
 
 

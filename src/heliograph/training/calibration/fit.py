@@ -109,7 +109,9 @@ def fit_curves(signals: Sequence[Signals], truth: Truth) -> dict[str, Curve]:
         CodecNotFittedError: all are, or none is.
     """
     if truth.all() or not truth.any():
-        raise CodecNotFittedError
+        raise CodecNotFittedError().noted(
+            f"All of {len(truth)} answers are right, or all are wrong: chances cannot be learned."
+        )
     values = input_values(signals, tuple(INPUTS))
     column = {name: place for place, name in enumerate(INPUTS)}
     curves: dict[str, Curve] = {}

@@ -49,7 +49,7 @@ def photo_items(source: Path, most: int) -> Iterator[PhotoItem]:
             photo, tuple(QuestionRecord(name, f"photo-{i}", q, "") for i, q in enumerate(GENERIC_QUESTIONS))
         )
     if not given:
-        raise DataMissingError
+        raise DataMissingError().noted(f"{source}: no photo of at least {_LEAST_SIDE} pixels a side can be read in it.")
 
 
 def unknown_right(record: QuestionRecord, answer: str) -> float:

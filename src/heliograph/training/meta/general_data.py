@@ -62,7 +62,9 @@ def photo_data(
     kept = photo_cache(model, photos, most, tokens_folder, progress, frames)
     chosen = on_the_usual_grid(kept.photos[:most], progress)
     if len(chosen) < LEAST_PHOTOS:
-        raise CodecNotFittedError
+        raise CodecNotFittedError().noted(
+            f"{len(chosen)} photos have the usual grid, and at least {LEAST_PHOTOS} are needed."
+        )
     grids = tuple(photo.grid for photo in chosen)
     with refusals_named():
         cache.mkdir(parents=True, exist_ok=True)

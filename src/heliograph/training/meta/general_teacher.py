@@ -78,7 +78,7 @@ class GeneralTeacher:
             UsageError: another hidden weight.
         """
         if hidden_weight:
-            raise UsageError
+            raise UsageError.of_argument("hidden_weight", "0 for a model of this family", hidden_weight)
         differentiates = torch.is_grad_enabled() and restored.requires_grad
         gradient = torch.zeros_like(restored) if differentiates else None
         total, count, row = 0.0, 0, 0

@@ -69,8 +69,10 @@ class MetaRun:
         progress: Reporter = print,
         accelerator: Accelerator | None = None,
     ) -> None:
-        if recipe.prefix not in _PREFIXES or recipe.accumulate < 1:
-            raise UsageError
+        if recipe.prefix not in _PREFIXES:
+            raise UsageError.of_argument("recipe.prefix", f"one of {', '.join(_PREFIXES)}", recipe.prefix)
+        if recipe.accumulate < 1:
+            raise UsageError.of_argument("recipe.accumulate", "1 or more", recipe.accumulate)
         self.accelerator = open_accelerator(cpu=True) if accelerator is None else accelerator
         self.device = self.accelerator.device
         self.teacher, self.recipe, self.out, self.progress = teacher, recipe, out, progress
@@ -384,7 +386,9 @@ class MetaRun:
             return None
         saved: dict[str, Any] = torch.load(self._checkpoint, weights_only=True, map_location="cpu")
         if saved["sizes"] != asdict(self.sizes):
-            raise UsageError
+            raise UsageError().noted(
+                f"{self._checkpoint} was trained with other sizes: name another folder, or delete it to begin anew."
+            )
         self._modules.load_state_dict(saved["modules"])
         self._best = saved.get("best")
         self.state = MetaState(**saved["state"])

@@ -89,7 +89,9 @@ def kept_space(path: Path, tokens: Tensor, make: Callable[[], TokenSpace]) -> To
 def _of_codec(folder: Path, width: int, most: int) -> Directions:
     transform = KltCodec.load(folder).transform
     if transform.forward.shape[0] != width:
-        raise ShapeError
+        raise ShapeError().noted(
+            f"the codec in {folder} is for tokens of {transform.forward.shape[0]} numbers, and the model makes {width}."
+        )
     parts = transform.forward[:, :most], transform.inverse[:most]
     forward, inverse = (torch.from_numpy(np.ascontiguousarray(part)).float() for part in parts)
     return forward, inverse

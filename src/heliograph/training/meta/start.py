@@ -32,7 +32,9 @@ def token_space(codec: KltCodec, tokens: Tensor, most: int) -> TokenSpace:
     """
     transform = codec.transform
     if transform.mean.shape != tuple(tokens.shape[1:]):
-        raise ShapeError
+        raise ShapeError().noted(
+            f"the codec was fitted for tokens of shape {transform.mean.shape}, not {tuple(tokens.shape[1:])}."
+        )
     parts = transform.mean, transform.forward[:, :most], transform.inverse[:most]
     mean, forward, inverse = (torch.from_numpy(np.ascontiguousarray(part)).float() for part in parts)
     places = None

@@ -50,7 +50,7 @@ class Teacher:
 
     def __init__(self, model: TorchModel) -> None:
         if model.text is None:
-            raise ModelUnsupportedError
+            raise ModelUnsupportedError().noted("the language model of this family cannot be taught with.")
         self.model, self._text = model, model.text
         for parameter in model.torch_model.parameters():
             parameter.requires_grad_(False)

@@ -236,13 +236,17 @@ def _general_material(
     teacher: GeneralTeacher, out: Path, recipe: MetaRecipe, device: torch.device, wanted: Wanted
 ) -> tuple[MetaData, MetaData, TokenSpace]:
     """For any other: the same, from photos alone; the error head learns from those that training only reports on."""
-    if wanted["photos"] is None or recipe.noticed_share or recipe.hidden_weight:
-        raise UsageError
+    if wanted["photos"] is None:
+        raise UsageError().noted("the built-in scenes are for SmolVLM alone: name photos for this model (--photos).")
+    if recipe.noticed_share or recipe.hidden_weight:
+        raise UsageError().noted("noticed_share and hidden_weight must be 0 for a model of this family.")
     run = out / "run"
     photos, most, progress = wanted["photos"], wanted["pictures"], wanted["progress"]
     data = photo_data(teacher, photos, wanted["frames"], most, out / "tokens", run / "data", progress)
     if data.grid.rows * data.grid.columns * data.tokens.shape[2] > _MOST_VALUES:
-        raise ShapeError
+        raise ShapeError().noted(
+            f"{data.grid} of {data.tokens.shape[2]} numbers has over {_MOST_VALUES} values: photos must be smaller."
+        )
     held = data.split()[1]
 
     def make() -> TokenSpace:
@@ -267,8 +271,11 @@ def _gathered(
 
         data = gather(teacher, material, len(tokens), cache, f"{model.name} {photos} {seed}", progress)
         return data, data.split()[1]
-    if pictures > _UNSEEN_AFTER or not 0 <= seed <= DEV_START - SEEDS_START - _UNSEEN_AFTER - _JUDGED:
-        raise UsageError  # scenes would come twice, or from the dev split
+    if pictures > _UNSEEN_AFTER:  # scenes would come twice
+        raise UsageError.of_argument("pictures", f"{_UNSEEN_AFTER} at most", pictures)
+    last_seed = DEV_START - SEEDS_START - _UNSEEN_AFTER - _JUDGED
+    if not 0 <= seed <= last_seed:  # scenes would come from the dev split
+        raise UsageError.of_argument("seed", f"0 to {last_seed}", seed)
     asked = min(pictures, _ASKED)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as workers:
 

@@ -20,23 +20,23 @@ from heliograph.vlm.families.records import RECORDS, read_records
 _COMMAND = "python -m heliograph.vlm.families.report docs/vlms.md"
 
 
-def check_all(kinds: Sequence[str] | None = None) -> list[Verdict]:
-    """The contract on these families, or on all, with a line on standard error for each."""
+def check_all() -> list[Verdict]:
+    """The contract on all families, with a line on standard error for each."""
     found = []
-    for kind in kinds or sorted(families()):
+    for kind in sorted(families()):
         found.append(check_family(kind))
         print(f"{kind}: {found[-1].outcome}", file=sys.stderr, flush=True)
     return found
 
 
-def write_records(verdicts: Sequence[Verdict], path: Path = RECORDS) -> None:
+def write_records(verdicts: Sequence[Verdict]) -> None:
     """``families.json``."""
     text = {
         "transformers": version("transformers"),
         "torch": version("torch"),
         "families": [asdict(v) for v in verdicts],
     }
-    path.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
+    RECORDS.write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
 
 
 def page() -> str:

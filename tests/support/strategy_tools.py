@@ -1,0 +1,69 @@
+"""What strategies need, small enough to see through: a codec that rounds, an encoder of waves, a photo of noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from heliograph.registry import STRATEGIES
+from heliograph.strategies.base import Restored
+from heliograph.types import EncodedImage, Grid, VisualTokens
+
+GRID = Grid(8, 8)
+WIDTH = 16
+
+
+class RoundingCodec:
+    """A codec small enough to see through: four float16 rows per segment."""
+
+    kind = "rounding"
+
+    def takes(self, grid: Grid) -> bool:
+        return grid == GRID
+
+    def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
+        data = tokens.values.astype("<f2").tobytes()[: max_bytes or None]
+        return EncodedImage("codec", b"h", tuple(data[i : i + 128] for i in range(0, len(data), 128)))
+
+    def encode_watchfully(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> tuple[EncodedImage, bool]:
+        return self.encode(tokens, max_bytes=max_bytes), False
+
+    def encode_at(self, tokens: VisualTokens, token_bytes: int) -> EncodedImage:
+        return self.encode(tokens, max_bytes=token_bytes * tokens.grid.tokens)
+
+    def decode(self, header: bytes, segments: Any) -> VisualTokens:
+        values = np.zeros(GRID.tokens * WIDTH, np.float32)
+        found = np.frombuffer(b"".join(segments), "<f2")
+        values[: len(found)] = found
+        return VisualTokens(values.reshape(GRID.tokens, WIDTH), GRID)
+
+
+@dataclass(frozen=True)
+class Tools:
+    grid: Grid = GRID
+    hidden_size: int = WIDTH
+    input_size: int = 128
+
+    def codec(self, kind: str) -> Any:
+        return RoundingCodec()
+
+    def encode_tokens(self, photo: Image.Image) -> VisualTokens:
+        small = np.asarray(photo.convert("L").resize((8, 8)), np.float32).reshape(64, 1)
+        waves = np.sin(np.arange(1, WIDTH + 1, dtype=np.float32))
+        return VisualTokens((small / 50 - 2) * waves, GRID)
+
+
+def photo(width: int = 300, height: int = 200, seed: int = 1) -> Image.Image:
+    noise = np.random.default_rng(seed).integers(0, 256, (height // 20 + 1, width // 20 + 1, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encoded_by(name: str, picture: Image.Image | None = None, **setting: Any) -> EncodedImage:
+    return STRATEGIES.load(name)().encode(picture or photo(), Tools(), setting)
+
+
+def restored_by(encoded: EncodedImage) -> Restored:
+    return STRATEGIES.load(encoded.strategy)().restore(encoded, Tools())

@@ -1,0 +1,58 @@
+"""What a model lacks is said in a note, with the numbers that do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from heliograph.edge.preprocess import Preprocessor
+from heliograph.errors import ModelUnsupportedError
+from heliograph.vlm.attention import _rows_of
+from heliograph.vlm.causes import said_of
+from heliograph.vlm.frame_tap import find_tap
+from heliograph.vlm.image_features import layout_of
+from heliograph.vlm.tap import find_owner
+
+ONE_SEQUENCE = torch.zeros(1, 2, 4, 8)
+
+CALLS: list[tuple[Callable[[], object], str]] = [
+    (lambda: find_owner(nn.Linear(1, 1)), "none of its modules' forward calls self.get_image_features."),
+    (lambda: find_tap(nn.Linear(1, 1)), "it has no get_image_features."),
+    (lambda: layout_of(()), "its image features hold no tensor of tokens."),
+    (lambda: Preprocessor.from_config({}), "its preprocessor_config.json splits photos into tiles."),
+    (
+        lambda: Preprocessor.from_config({"do_image_splitting": False, "do_rescale": False, "do_normalize": False}),
+        "its preprocessor_config.json turns off do_rescale, do_normalize.",
+    ),
+    (
+        lambda: _rows_of(1, ONE_SEQUENCE, ONE_SEQUENCE[:, :, :1], None, None, {}),
+        "attention is read of one whole sequence in one pass, without a cache.",
+    ),
+    (
+        lambda: _rows_of(1, ONE_SEQUENCE, ONE_SEQUENCE, None, None, {"softcap": 30.0}),
+        "its attention bends its scores, which cannot be computed from outside.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "note"), CALLS, ids=[note[:50] for _, note in CALLS])
+def test_the_note_names_what_does_not_fit(call: Callable[[], object], note: str) -> None:
+    with pytest.raises(ModelUnsupportedError) as caught:
+        call()
+    assert caught.value.__notes__ == [note]
+    assert str(caught.value) == ModelUnsupportedError.text
+
+
+def test_what_foreign_code_says_is_one_bounded_line() -> None:
+    assert said_of(ValueError("\nwrong size\nmore")) == "ValueError: wrong size"
+    assert said_of(KeyError()) == "KeyError"
+    assert len(said_of(ValueError("x" * 10_000))) < 300
+    outer = ModelUnsupportedError()
+    outer.__cause__ = ModelUnsupportedError().noted("its tower fails.")
+    assert said_of(outer) == "its tower fails"
+    outer.__cause__ = OSError("no space")
+    assert said_of(outer) == "OSError: no space"
+    assert said_of(outer.noted("its processor fails.")) == "its processor fails"
