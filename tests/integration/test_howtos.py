@@ -79,10 +79,17 @@ class Page:
         return self.run("-m", "pytest", "-q", "-p", "no:cacheprovider", *self.tests)
 
 
-@pytest.mark.parametrize(
-    ("name", "tests"),
-    [("add-a-strategy.md", 1), ("add-a-controller.md", 4), ("add-a-transport.md", 1), ("add-a-model.md", 1)],
-)
+TESTS_OF_PAGES = {"add-a-strategy.md": 1, "add-a-controller.md": 4, "add-a-transport.md": 1, "add-a-model.md": 1}
+
+
+def test_every_page_with_files_is_walked_through() -> None:
+    with_files = {
+        path.name for path in HOWTO.glob("*.md") if re.search(r"^```python\n# \w+\.py$", path.read_text(), re.M)
+    }
+    assert with_files == set(TESTS_OF_PAGES)
+
+
+@pytest.mark.parametrize(("name", "tests"), TESTS_OF_PAGES.items())
 def test_the_files_of_the_page_are_a_plug_in_that_works(name: str, tests: int, tmp_path: Path) -> None:
     assert f"{tests} passed" in Page(name, tmp_path).run_tests()
 
