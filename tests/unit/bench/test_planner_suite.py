@@ -26,7 +26,8 @@ from heliograph.bench.report import markdown
 from heliograph.bench.results import Provenance
 from heliograph.bench.runner import Outcome, PhotoOutcome
 from heliograph.codec.bundle import Bundle
-from heliograph.controllers.curves import CURVES_FILE, Curves
+from heliograph.codec.manifest import CURVES
+from heliograph.controllers.curves import Curves
 from heliograph.controllers.planner import Goal
 from heliograph.errors import BundleDamagedError, UsageError
 from heliograph.reference.assets import shipped_bundle_folder
@@ -192,20 +193,20 @@ def test_curves_are_stored_beside_the_codecs(
 ) -> None:
     folder = tmp_path / "bundle"
     shutil.copytree(reference_pair.bundle, folder)
-    (folder / CURVES_FILE).unlink(missing_ok=True)
+    (folder / CURVES).unlink(missing_ok=True)
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"].pop(CURVES_FILE, None)
+    manifest["files"].pop(CURVES, None)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     before = Bundle.load(folder).hash
     with pytest.raises(BundleDamagedError):
-        Bundle.load(folder).file(CURVES_FILE)
+        Bundle.load(folder).file(CURVES)
     published = Path(__file__).parents[3] / "docs" / "results" / "reference.json"
     monkeypatch.setattr(sys, "argv", ["planner_curves", str(folder), "--result", str(published)])
     main()
     stored = Bundle.load(folder)
     assert stored.hash == before  # devices without curves and with them find the same cloud
-    assert Curves.load(stored.file(CURVES_FILE)).origin.suite == "reference"
-    (folder / CURVES_FILE).write_text("{}")
+    assert Curves.load(stored.file(CURVES)).origin.suite == "reference"
+    (folder / CURVES).write_text("{}")
     with pytest.raises(BundleDamagedError):
         Bundle.load(folder)
 
@@ -213,7 +214,7 @@ def test_curves_are_stored_beside_the_codecs(
 def test_the_shipped_curves_are_of_calibration_scenes() -> None:
     bundle = Bundle.load(shipped_bundle_folder())
     assert bundle.hash.hex() == "dda371553883494e"
-    curves = Curves.load(bundle.file(CURVES_FILE))
+    curves = Curves.load(bundle.file(CURVES))
     assert curves.origin.suite == "planner"
     assert curves.origin.questions > 1000
     kinds = curves.kinds.shares("what does the small plate say?")
