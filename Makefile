@@ -39,7 +39,7 @@ check: $(STAMP)  ## Lint, format, types, room contracts.
 test: $(STAMP)  ## Run the tests.
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest $(PYTEST_ARGS)
 
-mutants: $(STAMP)  ## Change the code in small wrong ways and see what the tests notice (an hour; MUTANTS_ARGS=--resume).
+mutants: $(STAMP)  ## Change the code in small wrong ways and see what the tests notice (long; MUTANTS_ARGS=--resume).
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "coverage>=7.6,<8" "pytest-cov>=6,<8"
 	OMP_NUM_THREADS=1 $(BIN)/python tools/mutants.py $(MUTANTS_ARGS)
 
