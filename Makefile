@@ -52,16 +52,16 @@ bench-smoke: $(STAMP)  ## Run the smallest suite, about a minute.
 
 results: $(STAMP)  ## Run the published suites (hours) and fill docs/results and the README's table.
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite reference --out runs/reference --publish docs/results
-	test -f runs/photos-meta/meta_tables.safetensors || $(BIN)/python -m heliograph.bench.photos_codec --out runs/photos-meta
+	test -f runs/photos-meta/meta_tables.safetensors || $(BIN)/python -m heliograph.bench.photos.codec --out runs/photos-meta
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite photos --out runs/photos --publish docs/results
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite loop --out runs/loop-result --publish docs/results
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite region --out runs/region --publish docs/results
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite planner --out runs/planner --publish docs/results
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite hardening --out runs/hardening --publish docs/results
-	OMP_NUM_THREADS=1 $(BIN)/python -m heliograph.bench.foresight docs/results
+	OMP_NUM_THREADS=1 $(BIN)/python -m heliograph.bench.reference.foresight docs/results
 	$(BIN)/heliograph export --out runs/int8 --codec src/heliograph/reference/bundle --int8 --no-local
-	OMP_NUM_THREADS=1 $(BIN)/python -m heliograph.bench.precision runs/int8 docs/results/precision.json
-	$(BIN)/python -m heliograph.bench.error_head_plot src/heliograph/reference/bundle/meta.training.json docs/results/error-head.png
+	OMP_NUM_THREADS=1 $(BIN)/python -m heliograph.bench.reference.precision runs/int8 docs/results/precision.json
+	$(BIN)/python -m heliograph.bench.reference.error_head_plot src/heliograph/reference/bundle/meta.training.json docs/results/error-head.png
 	$(BIN)/python -m heliograph.cli.readme_table README.md docs/results
 
 docs: $(STAMP)  ## Redraw the data flow and run every documentation example.

@@ -7,7 +7,7 @@
 #              and the whole processor fails to load; AutoImageProcessor and AutoProcessor of families without a video
 #              half take the same argument. Built from parts, Qwen2VLProcessor(image_processor, tokenizer), it fails with
 #              an AttributeError about a mapping's "_extra_content" that names neither videos nor torchvision.
-# Product:     processors are built without their video half (heliograph.vlm.processors); tested for every family with one.
+# Product:     processors are built without their video half (heliograph.vlm.checkpoint.processors); tested for every family with one.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

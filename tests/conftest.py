@@ -33,8 +33,8 @@ def reference_pair() -> ReferencePair:
 @pytest.fixture(scope="session")
 def cloud_url(reference_pair: ReferencePair) -> Iterator[str]:
     """A cloud with that model on a free port of this machine."""
-    from heliograph.serving.application import CloudApplication
-    from heliograph.serving.runner import BackgroundServer, load_cloud
+    from heliograph.serving.web.application import CloudApplication
+    from heliograph.serving.web.runner import BackgroundServer, load_cloud
 
     cloud = load_cloud(str(reference_pair.model), reference_pair.bundle)
     with BackgroundServer(CloudApplication(cloud)) as server:

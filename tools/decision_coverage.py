@@ -1,8 +1,9 @@
 """How many lines of the decisions in ``serving/`` and ``edge/`` the unit tests reach without a socket.
 
 Runs the tests of ``tests/unit/serving`` and ``tests/unit/edge`` where no network socket can be made. What a test
-reaches counts where the test passes all the same. Every module of the two packages counts but those named here.
-``make decisions`` prints the figure and the lines that are missed; ``--json`` writes them for ``tools/tests_suite.py``.
+reaches counts where the test passes all the same. Every module of the two packages counts but ``__init__`` and
+those named here. ``make decisions`` prints the figure and the lines that are missed; ``--json`` writes them for
+``tools/tests_suite.py``.
 """
 
 from __future__ import annotations
@@ -22,37 +23,35 @@ PACKAGE = ROOT / "src" / "heliograph"
 TESTS = ("tests/unit/serving", "tests/unit/edge")
 
 LEFT_OUT = {
-    "serving/__init__.py": "nothing but a docstring",
-    "serving/accepting.py": "I/O: accepts connections for uvicorn",
-    "serving/application.py": "I/O: the ASGI application, routes and the websocket's life",
-    "serving/asgi_connection.py": "I/O: a websocket behind an ASGI server",
+    "serving/web/accepting.py": "I/O: accepts connections for uvicorn",
+    "serving/web/application.py": "I/O: the ASGI application, routes and the websocket's life",
+    "serving/web/asgi_connection.py": "I/O: a websocket behind an ASGI server",
     "serving/child.py": "I/O: a server in a process of its own",
     "serving/connection.py": "I/O: pumps bytes between a transport and the session",
-    "serving/guest.py": "I/O: what a connection tells the door",
-    "serving/listening.py": "I/O: binds ports, raises the limit of open files",
-    "serving/runner.py": "I/O: TLS files, ports and the model's folder at the start",
-    "serving/websocket.py": "I/O: uvicorn's websocket with bounds",
+    "serving/admission/guest.py": "I/O: what a connection tells the door",
+    "serving/web/listening.py": "I/O: binds ports, raises the limit of open files",
+    "serving/web/runner.py": "I/O: TLS files, ports and the model's folder at the start",
+    "serving/web/websocket.py": "I/O: uvicorn's websocket with bounds",
     "serving/writing.py": "I/O: what is queued goes to the socket",
-    "edge/__init__.py": "nothing but a docstring",
     "edge/device.py": "loads: the bundle's parts when first needed",
     "edge/encoder.py": "computes: pixels to tokens through ONNX Runtime",
     "edge/link.py": "I/O: the asyncio shell around the protocol",
-    "edge/local_model.py": "computes: the language model on the device",
-    "edge/local_prompt.py": "computes: the local model's prompt",
-    "edge/photo.py": "computes: from a file to pixels",
-    "edge/photo_colour.py": "computes: from a file to pixels",
-    "edge/photo_extras.py": "computes: from a file to pixels",
-    "edge/photo_heif.py": "computes: from a file to pixels",
-    "edge/photo_identity.py": "computes: from a file to its digest",
-    "edge/photo_jpeg.py": "computes: from a file to pixels",
-    "edge/photo_pillow.py": "computes: from a file to pixels",
-    "edge/photo_png.py": "computes: from a file to pixels",
-    "edge/photo_rows.py": "computes: from a file to pixels",
-    "edge/photo_turn.py": "computes: from a file to pixels",
-    "edge/photo_webp.py": "computes: from a file to pixels",
-    "edge/preprocess.py": "computes: pixels to the model's input",
-    "edge/preprocess_checks.py": "computes: pixels to the model's input",
-    "edge/preprocess_frames.py": "computes: pixels to the model's input",
+    "edge/local/model.py": "computes: the language model on the device",
+    "edge/local/prompt.py": "computes: the local model's prompt",
+    "edge/photos/file.py": "computes: from a file to pixels",
+    "edge/photos/colour.py": "computes: from a file to pixels",
+    "edge/photos/extras.py": "computes: from a file to pixels",
+    "edge/photos/heif.py": "computes: from a file to pixels",
+    "edge/photos/identity.py": "computes: from a file to its digest",
+    "edge/photos/jpeg.py": "computes: from a file to pixels",
+    "edge/photos/pillow.py": "computes: from a file to pixels",
+    "edge/photos/png.py": "computes: from a file to pixels",
+    "edge/photos/rows.py": "computes: from a file to pixels",
+    "edge/photos/turn.py": "computes: from a file to pixels",
+    "edge/photos/webp.py": "computes: from a file to pixels",
+    "edge/preprocessing/square.py": "computes: pixels to the model's input",
+    "edge/preprocessing/checks.py": "computes: pixels to the model's input",
+    "edge/preprocessing/frames.py": "computes: pixels to the model's input",
     "edge/processor.py": "reads what this machine's processor can do",
 }
 """Module -> why its lines are no decisions."""
@@ -98,7 +97,8 @@ def decision_modules() -> list[str]:
     Raises:
         SystemExit: a module that is left out is not there any more.
     """
-    every = {p.relative_to(PACKAGE).as_posix() for part in ("serving", "edge") for p in (PACKAGE / part).glob("*.py")}
+    files = [path for part in ("serving", "edge") for path in (PACKAGE / part).rglob("*.py")]
+    every = {path.relative_to(PACKAGE).as_posix() for path in files if path.name != "__init__.py"}
     gone = sorted(LEFT_OUT.keys() - every)
     if gone:
         raise SystemExit(f"left out, but not there: {', '.join(gone)}")

@@ -33,17 +33,20 @@ _LEAST_S, _FACTOR = 30.0, 6.0
 _NO_SUCH_TEST, _NO_TESTS = 4, 5
 
 ROOMS = (
-    Room("codec", ("codec/*.py",), ("tests/unit/codec", "tests/vectors")),
-    Room("protocol", ("protocol/*.py",), ("tests/unit/protocol",)),
-    Room("controllers", ("controllers/*.py",), ("tests/unit/controllers",)),
-    Room("serving", ("serving/*.py",), ("tests/unit/serving",)),
-    Room("edge", ("edge/*.py",), ("tests/unit/edge",)),
+    Room("codec", ("codec/**/*.py",), ("tests/unit/codec", "tests/vectors")),
+    Room("protocol", ("protocol/**/*.py",), ("tests/unit/protocol",)),
+    Room("controllers", ("controllers/**/*.py",), ("tests/unit/controllers",)),
+    Room("serving", ("serving/**/*.py",), ("tests/unit/serving",)),
+    Room("edge", ("edge/**/*.py",), ("tests/unit/edge",)),
     Room(
         "bench statistics",
-        ("bench/stats.py", "bench/metrics.py", "bench/scores.py", "bench/exchange_model.py", "bench/loop_curves.py"),
-        tuple(f"tests/unit/bench/test_{name}*.py" for name in ("stats", "metrics", "scores", "exchange", "loop")),
+        ("bench/stats.py", "bench/metrics.py", "bench/scores.py", "bench/exchange_model.py", "bench/loop/curves.py"),
+        (
+            *(f"tests/unit/bench/test_{name}*.py" for name in ("stats", "metrics", "scores", "exchange")),
+            "tests/unit/bench/loop",
+        ),
     ),
-    Room("vlm", ("vlm/*.py",), ("tests/unit/vlm",)),
+    Room("vlm", ("vlm/*.py", "vlm/checkpoint/*.py"), ("tests/unit/vlm",)),
 )
 
 

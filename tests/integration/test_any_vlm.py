@@ -18,9 +18,10 @@ from data_at_hand import data_or_skip
 from heliograph.cli.main import main
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
-from heliograph.serving.application import CloudApplication
-from heliograph.serving.runner import BackgroundServer, load_cloud
-from heliograph.training import fit_codec, parity
+from heliograph.serving.web.application import CloudApplication
+from heliograph.serving.web.runner import BackgroundServer, load_cloud
+from heliograph.training.export import parity
+from heliograph.training.fitting import fit_codec
 from heliograph.types import Grid
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.opening import open_model

@@ -14,14 +14,14 @@ from heliograph.cli.main import main
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device import Device
-from heliograph.edge.photo import load_photo
+from heliograph.edge.photos.file import load_photo
 from heliograph.edge.report import AskReport
 from heliograph.errors import ConnectionLostError, KeyFileError, StreamForgedError
 from heliograph.question import Question
 from heliograph.reasons import ForgedFault
 from heliograph.reference.assets import demo_photo_path
-from heliograph.serving.application import CloudApplication
-from heliograph.serving.runner import BackgroundServer, load_cloud
+from heliograph.serving.web.application import CloudApplication
+from heliograph.serving.web.runner import BackgroundServer, load_cloud
 from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Connection, Delivery
 from heliograph.transport.websocket_client import open_websocket
 

@@ -23,10 +23,10 @@ from heliograph.errors import ConnectionLostError, ServerUnreachableError
 from heliograph.protocol.buffer import FrameBuffer
 from heliograph.protocol.frames import ImageFrame, SegmentFrame
 from heliograph.question import Question
-from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import Cloud
-from heliograph.serving.runner import BackgroundServer, load_cloud
 from heliograph.serving.shared import Limits
+from heliograph.serving.web.application import CloudApplication
+from heliograph.serving.web.runner import BackgroundServer, load_cloud
 from heliograph.transport.base import Connection, Delivery
 from heliograph.transport.links import LinkDirection, LinkProfile
 from heliograph.transport.shaped import ShapedConnection

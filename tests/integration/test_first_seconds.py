@@ -22,10 +22,10 @@ from heliograph.edge.report import AskReport
 from heliograph.errors import ServerBusyError, ServerUnreachableError
 from heliograph.protocol.session import DeviceSession
 from heliograph.question import Question
-from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import Cloud
-from heliograph.serving.runner import BackgroundServer, load_cloud
 from heliograph.serving.shared import Limits
+from heliograph.serving.web.application import CloudApplication
+from heliograph.serving.web.runner import BackgroundServer, load_cloud
 from heliograph.transport.base import Connection
 from heliograph.transport.links import parse_link
 from heliograph.transport.shaped import open_shaped

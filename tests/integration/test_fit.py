@@ -16,8 +16,8 @@ from heliograph.codec.bundle import Bundle
 from heliograph.errors import CodecModelMismatchError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
-from heliograph.serving.runner import load_cloud
-from heliograph.training import fit_codec
+from heliograph.serving.web.runner import load_cloud
+from heliograph.training.fitting import fit_codec
 from heliograph.types import Grid
 from heliograph.vlm.opening import open_model
 

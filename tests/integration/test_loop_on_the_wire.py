@@ -17,7 +17,7 @@ from heliograph.boxes import pixel_box, wire_box
 from heliograph.codec.bundle import Bundle
 from heliograph.codec.calibration import Calibration, Curve
 from heliograph.codec.manifest import REGION
-from heliograph.controllers.region import RegionSetting
+from heliograph.controllers.region.find import RegionSetting
 from heliograph.edge import exchange
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device import Device
@@ -25,9 +25,9 @@ from heliograph.edge.region import RegionSending
 from heliograph.edge.report import AskReport
 from heliograph.errors import BundleDamagedError
 from heliograph.question import Question
-from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import Cloud
-from heliograph.serving.runner import BackgroundServer, load_cloud
+from heliograph.serving.web.application import CloudApplication
+from heliograph.serving.web.runner import BackgroundServer, load_cloud
 from heliograph.transport.base import Connection
 from heliograph.transport.links import parse_link
 from heliograph.transport.shaped import open_shaped

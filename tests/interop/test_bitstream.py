@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from heliograph.codec.bundle import Bundle
+from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.klt import KltCodec
 from heliograph.codec.latents import encode_latents
 from heliograph.codec.meta import MetaCodec
 from heliograph.codec.quantize import quantize
 from heliograph.codec.transform import MODES
 from heliograph.edge.device import Device
-from heliograph.edge.photo import load_photo
+from heliograph.edge.photos.file import load_photo
 from heliograph.reference.assets import demo_photo_path, shipped_bundle_folder
 from heliograph.types import Grid, VisualTokens
 
@@ -78,7 +79,7 @@ def test_klt_of_every_mode(node: Node, tmp_path: Path, mode: str) -> None:
     for _ in range(60):
         smooth = random.normal(size=(5, 5, 6)).cumsum(axis=0).cumsum(axis=1)[1:, :4].reshape(16, 6)
         sets.append(VisualTokens((smooth @ mixing + random.normal(size=(16, 16)) / 9).astype(np.float32), Grid(4, 4)))
-    klt = KltCodec.fit(sets, modes=[mode])
+    klt = fit_klt(sets, modes=[mode])
     klt.save(tmp_path)
     klt = KltCodec.load(tmp_path)
     assert klt.transform.mode == mode

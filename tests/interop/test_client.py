@@ -15,7 +15,7 @@ import pytest
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device import Device
-from heliograph.edge.photo import load_photo
+from heliograph.edge.photos.file import load_photo
 from heliograph.errors import StreamForgedError, UnauthorizedError
 from heliograph.question import Question
 from heliograph.reference.assets import demo_photo_path

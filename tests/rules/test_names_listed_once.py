@@ -20,12 +20,12 @@ ALLOWED = {
     "question.py": "what a question is where it names none",
     "codec/fallback.py": "the pair that the flag of a meta stream means",
     "bench/plots.py": "colours, with one for whatever is not among them",
-    "bench/region_plots.py": "colours",
-    "bench/reference_figures.py": "the marks that were set for our own two codecs",
-    "bench/photos_suite.py": "the marks that were set for the learned codec",
+    "bench/region/plots.py": "colours",
+    "bench/reference/figures.py": "the marks that were set for our own two codecs",
+    "bench/photos/suite.py": "the marks that were set for the learned codec",
     "cli/fit.py": "each codec is fitted in a way of its own",
-    "bench/loop_policies.py": "policies of a suite, most of them confidences",
-    "bench/loop_times.py": "runs of a suite by its own names",
+    "bench/loop/policies.py": "policies of a suite, most of them confidences",
+    "bench/loop/times.py": "runs of a suite by its own names",
 }
 
 

@@ -22,8 +22,8 @@ SKIPS = {
     "unit/reference/test_easy_vqa.py": "data beside the checkout",
     "unit/cli/test_links.py": "openssl, a program",
     "unit/cli/test_wrong_arguments.py": "certificates of the system",
-    "unit/serving/test_listening.py": "IPv6 and a second address of loopback",
-    "unit/serving/test_runner.py": "openssl, a program",
+    "unit/serving/web/test_listening.py": "IPv6 and a second address of loopback",
+    "unit/serving/web/test_runner.py": "openssl, a program",
     "unit/vlm/test_opening.py": "torchvision, which is installed nowhere here",
 }
 

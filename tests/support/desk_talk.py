@@ -8,10 +8,10 @@ from heliograph.codec.calibration import Calibration, Curve
 from heliograph.controllers.base import Controller, Enough, Observation, Wait
 from heliograph.protocol.events import CropAnnounced, ImageAnnounced, QuestionAsked, SegmentReceived
 from heliograph.question import Question
-from heliograph.serving.desk import Desk
+from heliograph.serving.desk.book import Step
+from heliograph.serving.desk.desk import Desk
+from heliograph.serving.desk.states import Effect, QuestionEvent
 from heliograph.serving.jobs import AnswerJob, Outcome
-from heliograph.serving.question_book import Step
-from heliograph.serving.question_states import Effect, QuestionEvent
 from heliograph.types import Answer
 
 BOX = (0, 0, 512, 512)

@@ -9,8 +9,8 @@ import pytest
 from heliograph.bench.data import data_folder
 from heliograph.errors import DataMissingError
 from heliograph.reference.easy_vqa import load_easy_vqa
-from heliograph.training.photo_sources import photo_files
-from heliograph.training.reference_data import SceneStore
+from heliograph.training.fitting.photo_sources import photo_files
+from heliograph.training.reference.data import SceneStore
 
 
 def test_the_note_names_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

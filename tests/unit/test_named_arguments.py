@@ -12,14 +12,14 @@ from heliograph.controllers.base import checked_target, share_code
 from heliograph.controllers.bounds import BoundedController
 from heliograph.controllers.confidence import signals_of
 from heliograph.controllers.planner import Goal
-from heliograph.controllers.region import find_box, relative_map
+from heliograph.controllers.region.find import find_box, relative_map
 from heliograph.errors import UsageError
 from heliograph.protocol.authentication import Chain
 from heliograph.protocol.codes import bytes_of_code, code_of_bytes
 from heliograph.protocol.device import DeviceSession
 from heliograph.question import Question
-from heliograph.serving.gate import checked_host, checked_origin
-from heliograph.serving.listening import bind_all
+from heliograph.serving.web.gate import checked_host, checked_origin
+from heliograph.serving.web.listening import bind_all
 
 MAP = np.ones((4, 4))
 SECRET = "do-not-show-this"

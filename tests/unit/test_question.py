@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from heliograph.cli.main import build_parser
-from heliograph.cli.stopping import question_from
+from heliograph.cli.options.stopping import question_from
 from heliograph.controllers.base import share_code
 from heliograph.edge.client import DeviceClient
 from heliograph.errors import QuestionEmptyError, QuestionTooLongError, UnknownNameError, UsageError
@@ -18,7 +18,7 @@ from heliograph.protocol.frames import encode_frame
 from heliograph.protocol.questions import as_heard, question_frame
 from heliograph.question import DEFAULT_TARGETS, Question
 from heliograph.registry import CONTROLLERS
-from heliograph.serving.desk import Desk
+from heliograph.serving.desk.desk import Desk
 from heliograph.serving.jobs import AnswerJob
 from scripted_cloud import PHOTO, Cloud, FakeDevice, run, stream
 

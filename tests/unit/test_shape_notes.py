@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from heliograph.codec.klt import KltCodec
-from heliograph.controllers.region import checked_map, relative_map
+from heliograph.codec.fitting.fit import fit_klt
+from heliograph.controllers.region.find import checked_map, relative_map
 from heliograph.errors import ShapeError
 from heliograph.types import Grid, VisualTokens
 from heliograph.vlm.image_features import layout_of, output_with
@@ -32,10 +32,10 @@ CALLS: list[tuple[Callable[[], object], str]] = [
         "the output has tokens of shape (6, 4), not (5, 4).",
     ),
     (
-        lambda: KltCodec.fit(TOKENS, finest_retained=0.2),
+        lambda: fit_klt(TOKENS, finest_retained=0.2),
         "finest_retained must be 0.5 to 0.9999, not 0.2.",
     ),
-    (lambda: KltCodec.fit(TOKENS, max_components=0), "max_components must be 1 or more, not 0."),
+    (lambda: fit_klt(TOKENS, max_components=0), "max_components must be 1 or more, not 0."),
 ]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from heliograph.vlm.processors import load_processor
+from heliograph.vlm.checkpoint.processors import load_processor
 
 _WIDTH = {"hidden_size": 32, "intermediate_size": 64}
 _WEIGHT_SPREAD = 0.2  # near zero a model says one token for ever

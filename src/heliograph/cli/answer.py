@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from heliograph.cli.command import EXIT_DONE, Command, answer_tokens, note, say, whole_number
 from heliograph.cli.files import read_file, stream_named
-from heliograph.cli.key_option import add_key_option, all_keys
-from heliograph.cli.photo_options import add_bundle_option, open_bundle
+from heliograph.cli.options.key import add_key_option, all_keys
+from heliograph.cli.options.photo import add_bundle_option, open_bundle
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import answer_text, byte_count
 from heliograph.errors import BundleMismatchError
@@ -47,7 +47,7 @@ def _run(arguments: argparse.Namespace) -> int:
         encoded = encoded.prefix(arguments.segments)
     bundle = matching_bundle(encoded, arguments.bundle)
     from heliograph.serving.cloud import Cloud
-    from heliograph.serving.runner import with_bundle
+    from heliograph.serving.web.runner import with_bundle
     from heliograph.vlm.opening import open_model  # after what is cheap to refuse
 
     model = open_model(arguments.model)

@@ -8,14 +8,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from heliograph.cli.command import EXIT_DONE, Command, note, say, seconds
-from heliograph.cli.key_option import add_key_option, first_key
 from heliograph.cli.links import add_connection_options, opener_of, retry_notes
 from heliograph.cli.live import DraftDisplay
-from heliograph.cli.photo_options import add_photo_options, choose_setting, open_device, photo_named
+from heliograph.cli.options.key import add_key_option, first_key
+from heliograph.cli.options.photo import add_photo_options, choose_setting, open_device, photo_named
+from heliograph.cli.options.stopping import add_length_option, add_stop_options, question_from
+from heliograph.cli.options.trace import DEVICE, add_trace_options, trace_sink
 from heliograph.cli.planning import add_planning_options, ask_by_plan, is_planned, plan_data
-from heliograph.cli.stopping import add_length_option, add_stop_options, question_from
 from heliograph.cli.text import answer_text, byte_count, milliseconds
-from heliograph.cli.trace_options import DEVICE, add_trace_options, trace_sink
 from heliograph.config import SERVER_VARIABLE, default_server
 from heliograph.question import DEFAULT_TIMEOUT_S, Question
 

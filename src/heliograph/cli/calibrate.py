@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from heliograph.cli.calibrate_text import report_text
 from heliograph.cli.command import EXIT_DONE, ArgumentError, Command, note, positive_int, say, whole_number
 from heliograph.cli.files import make_folder
-from heliograph.cli.photo_options import folder_or_hub_id
+from heliograph.cli.options.photo import folder_or_hub_id
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import printable
 
@@ -65,12 +65,12 @@ def _run(arguments: argparse.Namespace) -> int:
     """
     if (arguments.regions or arguments.curves) and (arguments.photos is not None or not arguments.install):
         raise ArgumentError("arguments --regions, --curves: need scenes (no --photos) and --install")
-    from heliograph.vlm.fingerprint import model_fingerprint
+    from heliograph.vlm.checkpoint.fingerprint import model_fingerprint
 
     if arguments.photos is None and model_fingerprint(arguments.model) != model_fingerprint(REFERENCE):
         raise ArgumentError("argument --photos: only the reference model knows scenes; name photos for another one")
     out = make_folder(arguments.out)
-    from heliograph.bench.confidence_plots import plot_confidences
+    from heliograph.bench.loop.confidence_plots import plot_confidences
     from heliograph.codec.bundle import Bundle
     from heliograph.codec.calibration import CALIBRATION
     from heliograph.reference.assets import shipped_bundle_folder
@@ -104,11 +104,11 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _measured_too(arguments: argparse.Namespace, bundle: Bundle) -> list[Path]:
     """What else the options ask for, measured on scenes and put into the folder."""
-    from heliograph.bench.planner_curves import calibrated
-    from heliograph.bench.planner_plan import planner_plan
+    from heliograph.bench.planner.curves import calibrated
+    from heliograph.bench.planner.plan import planner_plan
     from heliograph.bench.progress import Progress
-    from heliograph.bench.region_plan import region_plan
-    from heliograph.bench.region_setting import chosen_setting
+    from heliograph.bench.region.plan import region_plan
+    from heliograph.bench.region.setting import chosen_setting
     from heliograph.codec.manifest import CURVES, REGION
     from heliograph.vlm.model import VisionLanguageModel
 
@@ -128,7 +128,7 @@ def _measured_too(arguments: argparse.Namespace, bundle: Bundle) -> list[Path]:
 def _answers(arguments: argparse.Namespace, bundle: Bundle, out: Path) -> PrefixAnswers:
     """Collected, or read where the same were collected into this folder before."""
     from heliograph.training.calibration.collect import kept_or_collected
-    from heliograph.vlm.fingerprint import model_fingerprint
+    from heliograph.vlm.checkpoint.fingerprint import model_fingerprint
 
     key = {
         "model": model_fingerprint(arguments.model),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from heliograph import __version__
 from heliograph.cli.command import EXIT_BROKEN, EXIT_DONE, Command, port, say
-from heliograph.cli.photo_options import add_bundle_option, open_bundle
+from heliograph.cli.options.photo import add_bundle_option, open_bundle
 from heliograph.cli.text import printable, table
 from heliograph.config import DEFAULT_HOST, DEFAULT_PORT
 from heliograph.edge.processor import encoder_profile, this_processor, unsuited
@@ -182,7 +182,7 @@ def encode_demo_photo(bundle: Bundle) -> str:
         HeliographError: whatever does not work on the way.
     """
     from heliograph.edge.device import Device
-    from heliograph.edge.photo import load_photo
+    from heliograph.edge.photos.file import load_photo
     from heliograph.reference.assets import demo_photo_path
 
     encoded = Device(bundle).encode(load_photo(demo_photo_path()), bundle.codec_kinds[0])
@@ -208,7 +208,7 @@ def check_images() -> Check:
         if importlib.util.find_spec(module) is None:
             return Check(name, ABSENT, False, f"needs {module}")
     from heliograph.reference.assets import shipped_model_folder
-    from heliograph.vlm.processors import PIL, image_backend, load_processor
+    from heliograph.vlm.checkpoint.processors import PIL, image_backend, load_processor
 
     try:
         processor = load_processor(str(shipped_model_folder()))

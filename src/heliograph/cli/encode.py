@@ -7,8 +7,8 @@ from pathlib import Path
 
 from heliograph.cli.command import EXIT_DONE, Command, note, say
 from heliograph.cli.files import write_file
-from heliograph.cli.key_option import add_key_option, first_key
-from heliograph.cli.photo_options import add_photo_options, choose_setting, open_device, photo_named
+from heliograph.cli.options.key import add_key_option, first_key
+from heliograph.cli.options.photo import add_photo_options, choose_setting, open_device, photo_named
 from heliograph.cli.text import byte_count
 from heliograph.errors import UsageError
 
@@ -21,7 +21,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from heliograph.codec.container import write_stream
-    from heliograph.edge.photo import read_photo
+    from heliograph.edge.photos.file import read_photo
     from heliograph.strategies.base import Kind, label
     from heliograph.strategies.selection import kind_of
 

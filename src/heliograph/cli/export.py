@@ -8,7 +8,7 @@ from pathlib import Path
 
 from heliograph.cli.command import EXIT_DONE, Command, note, pixel_size, say
 from heliograph.cli.files import make_folder
-from heliograph.cli.photo_options import folder_or_hub_id
+from heliograph.cli.options.photo import folder_or_hub_id
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import byte_count, printable, table
 from heliograph.edge.processor import ANY, PARITY, PROFILES
@@ -57,7 +57,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     out = make_folder(arguments.out)
-    from heliograph.training.export import export_bundle
+    from heliograph.training.export.bundle import export_bundle
 
     bundle = export_bundle(
         arguments.model,

@@ -79,7 +79,7 @@ def fit(arguments: argparse.Namespace) -> Path:
             **seed,
         )
     if arguments.kind == "pq":
-        from heliograph.training.fit_product import PICTURES, fit_product
+        from heliograph.training.fitting.fit_product import PICTURES, fit_product
 
         return fit_product(
             arguments.model,
@@ -90,8 +90,8 @@ def fit(arguments: argparse.Namespace) -> Path:
             progress=progress,
             **seed,
         )
-    from heliograph.training.fit_codec import PICTURES as KLT_PICTURES
-    from heliograph.training.fit_codec import fit_codec
+    from heliograph.training.fitting.fit_codec import PICTURES as KLT_PICTURES
+    from heliograph.training.fitting.fit_codec import fit_codec
 
     return fit_codec(
         arguments.model,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from heliograph.cli.answer import answer_differs, matching_bundle
 from heliograph.cli.command import EXIT_DONE, Command, say
 from heliograph.cli.files import read_file, stream_named
-from heliograph.cli.key_option import add_key_option, all_keys
-from heliograph.cli.photo_options import add_bundle_option
+from heliograph.cli.options.key import add_key_option, all_keys
+from heliograph.cli.options.photo import add_bundle_option
 from heliograph.cli.text import byte_count, table
 from heliograph.errors import BundleDamagedError, BundleMismatchError, ShapeError
 

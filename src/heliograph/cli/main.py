@@ -43,7 +43,10 @@ COMMANDS = {
     "export": "write the bundle that a device needs",
     "doctor": "say what works here and what is missing",
 }
-REGISTRY = Registry("command", {name: f"heliograph.cli.{name}:COMMAND" for name in COMMANDS})
+_ROOMS = {"demo": "demo.command", "trace": "trace.command"}
+"""Modules of the commands that have a room of their own."""
+
+REGISTRY = Registry("command", {name: f"heliograph.cli.{_ROOMS.get(name, name)}:COMMAND" for name in COMMANDS})
 
 DEBUG_VARIABLE = "HELIOGRAPH_DEBUG"
 
@@ -120,7 +123,7 @@ def _look_up(arguments: argparse.Namespace) -> None:
     """Refuse a model that is nowhere before anything heavy is imported for it.
 
     Raises:
-        ModelUnavailableError: see :meth:`heliograph.vlm.names.ModelName.locate`.
+        ModelUnavailableError: see :meth:`heliograph.vlm.checkpoint.names.ModelName.locate`.
     """
     from heliograph.config import default_model
     from heliograph.registry import MODELS
@@ -129,7 +132,7 @@ def _look_up(arguments: argparse.Namespace) -> None:
     if model in MODELS.names():
         return
     if isinstance(model, str) and model != default_model():  # of the default, the command knows whether it needs it
-        from heliograph.vlm.names import ModelName
+        from heliograph.vlm.checkpoint.names import ModelName
 
         ModelName.parse(model).locate()
 

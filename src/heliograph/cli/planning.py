@@ -9,9 +9,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from heliograph.cli.command import note, share
-from heliograph.cli.key_option import first_key
 from heliograph.cli.links import retry_notes
-from heliograph.cli.stopping import question_from
+from heliograph.cli.options.key import first_key
+from heliograph.cli.options.stopping import question_from
 from heliograph.cli.text import byte_count, milliseconds, printable, table
 from heliograph.errors import UsageError
 from heliograph.question import NO_REGION
@@ -19,7 +19,7 @@ from heliograph.question import NO_REGION
 if TYPE_CHECKING:
     from heliograph.controllers.planner import Candidate, Plan
     from heliograph.edge.device import Device
-    from heliograph.edge.planned_report import PlannedReport
+    from heliograph.edge.planning.report import PlannedReport
     from heliograph.edge.report import Draft
     from heliograph.tracing.table import TraceSink
     from heliograph.transport.base import Connection
@@ -97,7 +97,7 @@ async def ask_by_plan(
         HeliographError: as ``PlannedClient`` and its ``ask``.
     """
     from heliograph.controllers.planner import Goal
-    from heliograph.edge.planned import PlannedClient
+    from heliograph.edge.planning.planned import PlannedClient
 
     goal = Goal(DEFAULT_QUALITY if arguments.quality is None else arguments.quality, arguments.deadline)
     only = None if arguments.strategy is None else frozenset({arguments.strategy})

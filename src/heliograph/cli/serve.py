@@ -8,11 +8,11 @@ import logging
 from pathlib import Path
 
 from heliograph.cli.command import EXIT_DONE, Command, needs, port, warn
-from heliograph.cli.key_option import add_key_option, warn_of_exposed_key
-from heliograph.cli.limit_options import add_limit_options, chosen_limits
-from heliograph.cli.photo_options import add_bundle_option
+from heliograph.cli.options.key import add_key_option, warn_of_exposed_key
+from heliograph.cli.options.limits import add_limit_options, chosen_limits
+from heliograph.cli.options.photo import add_bundle_option
+from heliograph.cli.options.trace import CLOUD, add_trace_options, trace_sink
 from heliograph.cli.text import printable
-from heliograph.cli.trace_options import CLOUD, add_trace_options, trace_sink
 from heliograph.config import DEFAULT_HOST, DEFAULT_PORT, MODEL_VARIABLE, default_model
 
 
@@ -70,7 +70,7 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     for option, other in (("--tls-cert", "--tls-key"), ("--tls-key", "--tls-cert"), ("--tls-client-ca", "--tls-cert")):
         needs(arguments, option, other)
-    from heliograph.serving.runner import run_server
+    from heliograph.serving.web.runner import run_server
 
     logging.basicConfig(format="heliograph: %(name)s: %(message)s", level=logging.WARNING)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from heliograph.cli.command import EXIT_DONE, Command, note, positive_int, say
 from heliograph.cli.files import make_folder
-from heliograph.cli.photo_options import folder_or_hub_id
+from heliograph.cli.options.photo import folder_or_hub_id
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import printable, table
 
@@ -31,7 +31,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     out = make_folder(arguments.out) if arguments.out else None
-    from heliograph.bench.sizes import LINKS_MBIT, cells, facts, markdown, measure_sizes
+    from heliograph.bench.device.sizes import LINKS_MBIT, cells, facts, markdown, measure_sizes
     from heliograph.codec.bundle import Bundle
     from heliograph.vlm.codec_folder import check_fitted_on
     from heliograph.vlm.opening import open_model

@@ -45,7 +45,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _train_reference(arguments: argparse.Namespace) -> Path:
-    from heliograph.training.reference_loop import train_reference
+    from heliograph.training.reference.loop import train_reference
 
     return train_reference(
         make_folder(arguments.out),

@@ -11,7 +11,7 @@
 ``calibration.json``, ``curves.json``, ``region.json``
     where they were measured: how sure an answer from a prefix is (:mod:`heliograph.codec.calibration`), what every way
     of sending gives for how many bytes (:mod:`heliograph.controllers.curves`), how attention finds a region
-    (:mod:`heliograph.controllers.region`).
+    (:mod:`heliograph.controllers.region.find`).
 
 A codec folder, as a hub keeps it, is the same without an encoder; there the manifest is called ``config.json``.
 

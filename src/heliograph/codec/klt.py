@@ -138,50 +138,6 @@ class KltCodec:
         """D."""
         return int(self.transform.forward.shape[0])
 
-    @classmethod
-    def fit(
-        cls,
-        token_sets: Sequence[VisualTokens],
-        *,
-        grids: Sequence[Grid] | None = None,
-        sensitivity: FloatArray | None = None,
-        grid_sensitivity: FloatArray | None = None,
-        finest_retained: float = 0.995,
-        max_components: int = 384,
-        modes: Sequence[str] = MODES,
-        restore: bool = True,
-    ) -> KltCodec:
-        """Fit every table on token sets of one D, read in one pass.
-
-        Args:
-            token_sets: at least 8, better a few hundred. Where their grids differ, it is fitted on the one that most of
-                them have, and the others' tokens are moved onto it.
-            grids: of the token sets, where reading them for that alone takes long.
-            sensitivity: what the language model notices of a token's error: (D,) or (D, D) second moment of its
-                gradient, or (P, D, D) the same per frequency of the orthonormal DCT over the grid.
-            grid_sensitivity: (P, P) second moment of the gradient over the positions of a tile.
-            finest_retained: share of weighted energy that the whole stream restores, 0.5 to 0.9999.
-            max_components: at most so many KLT components (bounds memory and time for a large D).
-            modes: candidates over the grid; the one with the smallest measured rate is taken.
-            restore: also fit the cloud's guess at what was not sent.
-
-        Raises:
-            CodecNotFittedError: too few sets, or no variation in them.
-            ShapeError: sets or sensitivities do not fit together.
-        """
-        from heliograph.codec.fit import fit_codec  # fit needs the codec it makes
-
-        return fit_codec(
-            token_sets,
-            grids=grids,
-            sensitivity=sensitivity,
-            grid_sensitivity=grid_sensitivity,
-            finest_retained=finest_retained,
-            max_components=max_components,
-            modes=modes,
-            restore=restore,
-        )
-
     # ---- encode --------------------------------------------------------------------------------
     def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
         """See :class:`heliograph.codec.base.Codec`. A ``max_bytes`` below the header sends the header alone."""

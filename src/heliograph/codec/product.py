@@ -7,7 +7,7 @@
 
 Product quantisation is that of Jégou et al., IEEE TPAMI 33(1), 2011; features go to subspaces by the eigenvalue
 allocation of Ge et al., "Optimized Product Quantization", CVPR 2013. The transform is the closed-form codec's, so that
-equal errors in all features hurt the model equally. Fitting is in :mod:`heliograph.training.fit_product`.
+equal errors in all features hurt the model equally. Fitting is in :mod:`heliograph.training.fitting.fit_product`.
 """
 
 from __future__ import annotations

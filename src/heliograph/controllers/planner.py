@@ -8,7 +8,7 @@ One drawing of a plan::
 
 The rule: among the ways that reach the quality in time the quickest to the final answer; where none reaches it, the
 best quality in time; where none is in time, the quickest. Expected times are pessimistic:
-the rate is a low quantile of what was seen (:mod:`heliograph.edge.link_estimate`). Pure: no clock, no socket.
+the rate is a low quantile of what was seen (:mod:`heliograph.edge.planning.link_estimate`). Pure: no clock, no socket.
 """
 
 from __future__ import annotations

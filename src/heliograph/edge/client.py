@@ -24,8 +24,8 @@ from heliograph.edge.backoff import Backoff
 from heliograph.edge.budget import PayloadAccount
 from heliograph.edge.device import Device
 from heliograph.edge.exchange import CropSource, DeviceSide, Exchange
-from heliograph.edge.photo import Photo, read_photo
-from heliograph.edge.photo_identity import photo_identity, still_shows
+from heliograph.edge.photos.file import Photo, read_photo
+from heliograph.edge.photos.identity import photo_identity, still_shows
 from heliograph.edge.region import RegionSending, region_encoder
 from heliograph.edge.report import AskReport, Draft
 from heliograph.edge.resuming import DeviceSessionKeeper

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from heliograph.codec.fallback import written_by
 from heliograph.edge.encoder import open_encoder
-from heliograph.edge.preprocess_frames import AnyPreprocessor, open_preprocessor
+from heliograph.edge.preprocessing.frames import AnyPreprocessor, open_preprocessor
 from heliograph.edge.processor import unsuited
 from heliograph.errors import BundleDamagedError
 from heliograph.reasons import BundlePart, FileFault
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from heliograph.codec.bundle import Bundle
     from heliograph.codec.calibration import Calibration
     from heliograph.codec.expectation import Expectation
-    from heliograph.edge.local_model import LocalModel
+    from heliograph.edge.local.model import LocalModel
 
 
 _LOG = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class Device:
         Raises:
             BundleDamagedError: the bundle was exported without one.
         """
-        from heliograph.edge.local_model import LocalModel
+        from heliograph.edge.local.model import LocalModel
 
         return LocalModel.from_bundle(self.bundle, self._threads)
 
@@ -136,7 +136,7 @@ class Device:
         """The photo as a stream, with the bundle's hash where the strategy needs the bundle.
 
         Args:
-            photo: RGB, as :func:`heliograph.edge.photo.load_photo` gives it.
+            photo: RGB, as :func:`heliograph.edge.photos.file.load_photo` gives it.
             strategy: registry name.
             setting: knobs that differ from the strategy's defaults.
 

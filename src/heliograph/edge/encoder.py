@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliograph.codec.onnx_session import open_session
-from heliograph.edge.preprocess_frames import AnyPreprocessor, Frame, FramePixels, FramePreprocessor
+from heliograph.edge.preprocessing.frames import AnyPreprocessor, Frame, FramePixels, FramePreprocessor
 from heliograph.errors import AnsweringFailedError, BundleDamagedError, ShapeError
 from heliograph.reasons import BundleFault, BundlePart
 from heliograph.types import FloatArray, Grid, VisualTokens, tokens_make_sense

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph.boxes import WireBox, pixel_box
-from heliograph.edge.photo import load_photo
+from heliograph.edge.photos.file import load_photo
 from heliograph.strategies.base import Setting
 from heliograph.types import EncodedImage
 

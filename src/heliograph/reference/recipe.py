@@ -2,7 +2,7 @@
 
 Everything a checkpoint folder needs is made here from nothing: configuration, byte-level BPE tokenizer with
 chat template, PIL image processor, and weights drawn from a seed. Training
-(:mod:`heliograph.training.reference_loop`) replaces the weights and touches nothing else, so
+(:mod:`heliograph.training.reference.loop`) replaces the weights and touches nothing else, so
 ``AutoProcessor`` and ``AutoModelForImageTextToText`` load the folder like any other checkpoint.
 
 Shapes: photo -> (3, 128, 128) -> 8 x 8 patches of 16 pixels, width 160 -> projector -> 64 tokens x 128.

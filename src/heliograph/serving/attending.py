@@ -25,12 +25,12 @@ from heliograph.protocol.events import (
 from heliograph.protocol.limits import MAX_SEGMENTS_PER_IMAGE
 from heliograph.protocol.session import CloudSession
 from heliograph.serving.alarm import Alarm
-from heliograph.serving.desk import Desk
+from heliograph.serving.desk.book import Step
+from heliograph.serving.desk.desk import Desk
+from heliograph.serving.desk.question import OpenQuestion
+from heliograph.serving.desk.states import Effect
 from heliograph.serving.jobs import AnswerJob, Outcome, Purpose
 from heliograph.serving.observing import Observer
-from heliograph.serving.question import OpenQuestion
-from heliograph.serving.question_book import Step
-from heliograph.serving.question_states import Effect
 from heliograph.serving.shared import Shared
 from heliograph.serving.tracing import SessionTrace
 

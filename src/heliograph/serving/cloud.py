@@ -20,7 +20,7 @@ from heliograph.codec.calibration import Calibration
 from heliograph.codec.expectation import Expectation
 from heliograph.codec.fallback import written_by
 from heliograph.codec.manifest import PREPROCESSING
-from heliograph.edge.preprocess_frames import FRAMES, open_preprocessor
+from heliograph.edge.preprocessing.frames import FRAMES, open_preprocessor
 from heliograph.errors import (
     AnsweringFailedError,
     BundleMismatchError,

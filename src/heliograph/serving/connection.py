@@ -23,8 +23,8 @@ from heliograph.protocol.events import Event, HelloReceived, SessionClosed
 from heliograph.protocol.images import SessionMemory
 from heliograph.protocol.limits import SESSION_TOKEN_BYTES
 from heliograph.protocol.session import CloudSession
+from heliograph.serving.admission.guest import Guest
 from heliograph.serving.attending import Attendant
-from heliograph.serving.guest import Guest
 from heliograph.serving.holding import SESSION_BYTES, Account
 from heliograph.serving.kept import KeptSession, Owner
 from heliograph.serving.reading import Reader

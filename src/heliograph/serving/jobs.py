@@ -8,7 +8,7 @@ from enum import Enum
 from heliograph.boxes import WireBox
 from heliograph.codec.calibration import Signals
 from heliograph.codec.expectation import Expectation
-from heliograph.controllers.region_policies import Price
+from heliograph.controllers.region.policies import Price
 from heliograph.errors import HeliographError
 from heliograph.question import Question
 from heliograph.types import Answer, EncodedImage, VisualTokens

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from heliograph.protocol.images import SessionMemory
-from heliograph.serving.desk import Desk
+from heliograph.serving.desk.desk import Desk
 from heliograph.serving.holding import KEPT_SESSION_BYTES, Account
 
 

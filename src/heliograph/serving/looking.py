@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from heliograph.boxes import REGION_SCALE, WireBox, wire_box
 from heliograph.codec.calibration import COMBINED, Calibration, Signals
-from heliograph.controllers.region_policies import FirstLook, Price, RegionPolicy
+from heliograph.controllers.region.policies import FirstLook, Price, RegionPolicy
 from heliograph.registry import REGION_POLICIES
 from heliograph.types import Answer, Grid, VisualTokens, says_nothing
 

@@ -10,8 +10,8 @@ from heliograph.clock import worked_s
 from heliograph.codec.expectation import Expectation
 from heliograph.controllers.base import ENERGY, EXPECTATION
 from heliograph.serving.cloud import Cloud
-from heliograph.serving.photo import Photo
-from heliograph.serving.question import OpenQuestion
+from heliograph.serving.desk.photo import Photo
+from heliograph.serving.desk.question import OpenQuestion
 from heliograph.types import EncodedImage
 
 _Arguments = ParamSpec("_Arguments")

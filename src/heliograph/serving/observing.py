@@ -14,7 +14,7 @@ from typing import Protocol
 
 from heliograph.errors import HeliographError
 from heliograph.serving.alarm import Alarm
-from heliograph.serving.desk import Desk
+from heliograph.serving.desk.desk import Desk
 from heliograph.serving.measuring import Measuring, Meter, measure
 from heliograph.serving.shared import Shared
 from heliograph.serving.turns import Allowance

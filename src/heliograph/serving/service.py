@@ -18,9 +18,9 @@ from typing import Self
 
 from heliograph.clock import now_s
 from heliograph.registry import CONTROLLERS, REGION_POLICIES, STRATEGIES
+from heliograph.serving.admission.guest import Guest
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.connection import DeviceConnection
-from heliograph.serving.guest import Guest
 from heliograph.serving.holding import Holdings
 from heliograph.serving.kept import KeptSessions
 from heliograph.serving.metrics import Metrics

@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from heliograph.clock import now_s
-from heliograph.controllers.region_policies import MOST_LOOKS
+from heliograph.controllers.region.policies import MOST_LOOKS
 from heliograph.protocol.authentication import Nonces
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.holding import Holdings

@@ -11,8 +11,8 @@ from heliograph.controllers.push import ERROR_HEAD
 from heliograph.errors import HeliographError
 from heliograph.protocol.session import CloudSession
 from heliograph.question import PULL, PUSH, Question
+from heliograph.serving.desk.book import QuestionBook, Step
 from heliograph.serving.jobs import AnswerJob, Outcome, Purpose
-from heliograph.serving.question_book import QuestionBook, Step
 from heliograph.tracing.frames import FrameRecorder
 from heliograph.tracing.table import TraceSink
 

@@ -65,3 +65,11 @@ def _unpaired(stored: np.ndarray, hidden_size: int) -> np.ndarray:
     """The inverse of ``_paired``."""
     nibbles = np.stack([stored & 15, stored >> 4], axis=2).reshape(len(stored), 2 * stored.shape[1])[:, :hidden_size]
     return ((nibbles ^ 8).astype(np.int8) - 8).astype(np.int8)
+
+
+def filled_with_mean(rows: FloatArray, places: np.ndarray, tokens: int) -> FloatArray:
+    """(tokens, D) float32: ``rows`` (k, D) at ``places`` (k,), their mean elsewhere, zeros where k is 0."""
+    mean = rows.mean(axis=0) if len(rows) else np.zeros(rows.shape[1], np.float32)
+    values = np.tile(mean.astype(np.float32), (tokens, 1))
+    values[places] = rows
+    return values

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from heliograph.controllers.region import Found, RegionSetting
+from heliograph.controllers.region.find import Found, RegionSetting
 from heliograph.errors import AnsweringFailedError, ModelUnsupportedError, ShapeError, StreamDamagedError
 from heliograph.reasons import StreamFault
 from heliograph.types import FloatArray, VisualTokens, tokens_make_sense

@@ -16,7 +16,7 @@ from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.manifest import CARD, CONFIG
 from heliograph.errors import BundleDamagedError, CodecModelMismatchError
 from heliograph.types import Grid
-from heliograph.vlm.fingerprint import model_fingerprint
+from heliograph.vlm.checkpoint.fingerprint import model_fingerprint
 
 _FENCE = "---\n"  # around a card's head
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor, nn
 
-    from heliograph.controllers.region import Found, RegionSetting
+    from heliograph.controllers.region.find import Found, RegionSetting
     from heliograph.vlm.text_model import TextModel
 
     ImageInput = VisualTokens | Image

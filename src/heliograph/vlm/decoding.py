@@ -22,10 +22,10 @@ from transformers import DynamicCache
 
 from heliograph.errors import AnsweringFailedError
 from heliograph.types import LARGEST_LOGIT, Answer, confidence_of
+from heliograph.vlm.checkpoint.weights import WeightCheck
 from heliograph.vlm.frame_tap import feed_image_features
 from heliograph.vlm.generation_rules import GenerationRules, RowRules
 from heliograph.vlm.prompt import FrameInputs
-from heliograph.vlm.weights import WeightCheck
 
 _NATS_PER_BIT = math.log(2.0)
 

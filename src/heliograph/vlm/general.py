@@ -24,7 +24,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from heliograph.controllers.region import RegionSetting
+from heliograph.controllers.region.find import RegionSetting
 from heliograph.errors import (
     AnsweringFailedError,
     ModelUnsupportedError,
@@ -39,6 +39,7 @@ from heliograph.reasons import StreamFault
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.attention import Looker
 from heliograph.vlm.causes import said_of
+from heliograph.vlm.checkpoint.weights import WeightCheck
 from heliograph.vlm.contract import Verification
 from heliograph.vlm.decoding import finite, steps_of, to_answer
 from heliograph.vlm.image_features import FeatureLayout, output_with, tokens_of
@@ -51,7 +52,6 @@ from heliograph.vlm.prompt import (
     placeholder_id,
 )
 from heliograph.vlm.tap import METHOD, feed_output, find_owner
-from heliograph.vlm.weights import WeightCheck
 
 _USUAL_SIZE = (640, 480)
 

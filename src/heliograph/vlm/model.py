@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from heliograph.controllers.region import RegionSetting
+from heliograph.controllers.region.find import RegionSetting
 from heliograph.errors import (
     AnsweringFailedError,
     ModelUnsupportedError,
@@ -32,9 +32,9 @@ from heliograph.reasons import StreamFault
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.attention import Looker
 from heliograph.vlm.batching import answer_batch
+from heliograph.vlm.checkpoint.loading import load_pretrained
 from heliograph.vlm.contract import Verification
 from heliograph.vlm.decoding import Decoder, Step, to_answer
-from heliograph.vlm.loading import load_pretrained
 from heliograph.vlm.prompt import FrameInputs, Prompt, PromptBuilder, merge_images
 from heliograph.vlm.square_encoder import SquareEncoder
 from heliograph.vlm.text_model import TextModel

@@ -5,9 +5,9 @@ from __future__ import annotations
 from heliograph.errors import ModelUnsupportedError
 from heliograph.registry import MODELS
 from heliograph.vlm.causes import said_of
+from heliograph.vlm.checkpoint.loading import load_pretrained, naming
 from heliograph.vlm.contract import TorchModel
 from heliograph.vlm.general import GeneralModel
-from heliograph.vlm.loading import load_pretrained, naming
 from heliograph.vlm.model import VisionLanguageModel
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from heliograph.bench import photos_suite
+from heliograph.bench.photos import suite as photos_suite
 from heliograph.bench.report import markdown, publish, write_results
 from heliograph.bench.results import Figure, Provenance, Row, SuiteResult
 from heliograph.errors import DataMissingError

@@ -13,7 +13,7 @@ from heliograph.bench.scores import Scores
 from heliograph.bench.tasks import Item, scene_items
 from heliograph.bench.tools import Bench, BenchDevice
 from heliograph.codec.bundle import write_bundle
-from heliograph.codec.klt import KltCodec
+from heliograph.codec.fitting.fit import fit_klt
 from heliograph.edge.device import Device
 from heliograph.serving.cloud import Cloud
 from heliograph.types import EncodedImage, VisualTokens
@@ -43,7 +43,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, items: list[Item]) -> Bench:
 
     folder: Path = build_reference_model(tmp_path_factory.mktemp("model"), 0)
     model = VisionLanguageModel.load(str(folder))
-    codec = KltCodec.fit(model.encode_images([item.photo for item in items]))
+    codec = fit_klt(model.encode_images([item.photo for item in items]))
     bundle = write_bundle(
         tmp_path_factory.mktemp("bundle"),
         codecs=[codec],

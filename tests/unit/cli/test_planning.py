@@ -11,7 +11,7 @@ from heliograph.cli.main import build_parser, main
 from heliograph.cli.planning import duration, explanation, is_planned, plan_data, representatives
 from heliograph.controllers.curves import Curves
 from heliograph.controllers.planner import Goal, LinkEstimate, Plan, Situation, make_plan
-from heliograph.edge.planned_report import PlannedReport
+from heliograph.edge.planning.report import PlannedReport
 from heliograph.edge.report import AskReport
 from heliograph.errors import UsageError
 

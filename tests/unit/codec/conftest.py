@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.klt import KltCodec
 from heliograph.types import Grid, VisualTokens
 
@@ -43,4 +44,4 @@ def photos() -> list[VisualTokens]:
 
 @pytest.fixture(scope="session")
 def codec() -> KltCodec:
-    return KltCodec.fit([scene_tokens(seed) for seed in range(48)], finest_retained=0.995)
+    return fit_klt([scene_tokens(seed) for seed in range(48)], finest_retained=0.995)

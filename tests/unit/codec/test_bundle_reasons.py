@@ -17,9 +17,9 @@ from heliograph.codec.calibration import Calibration
 from heliograph.codec.klt import KltCodec
 from heliograph.codec.manifest import ENCODER
 from heliograph.controllers.curves import Curves
-from heliograph.controllers.region import RegionSetting
+from heliograph.controllers.region.find import RegionSetting
 from heliograph.edge.device import Device
-from heliograph.edge.local_model import LocalModel
+from heliograph.edge.local.model import LocalModel
 from heliograph.errors import BundleDamagedError
 from heliograph.reading.json_values import read_json_object
 from heliograph.reasons import BundleFault, BundlePart, FileFault

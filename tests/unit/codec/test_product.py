@@ -23,7 +23,7 @@ from heliograph.errors import (
     StreamDamagedError,
     StreamTruncatedError,
 )
-from heliograph.training.fit_product import allocated, product_tables
+from heliograph.training.fitting.fit_product import allocated, product_tables
 from heliograph.types import Grid, VisualTokens
 
 MakeTokens = Callable[..., VisualTokens]

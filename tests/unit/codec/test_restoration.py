@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.klt import KltCodec
 from heliograph.codec.restoration import Restoration
 from heliograph.codec.storage import read_arrays, write_arrays
@@ -19,7 +20,7 @@ MakeTokens = Callable[..., VisualTokens]
 
 @pytest.fixture(scope="module")
 def many(make_tokens: MakeTokens) -> KltCodec:
-    return KltCodec.fit([make_tokens(seed) for seed in range(160)], finest_retained=0.995, modes=("none",))
+    return fit_klt([make_tokens(seed) for seed in range(160)], finest_retained=0.995, modes=("none",))
 
 
 def without(codec: KltCodec) -> KltCodec:
@@ -123,7 +124,7 @@ def test_damaged_tables_are_refused(many: KltCodec, tmp_path: Path, damage: str)
 
 
 def test_a_fit_may_leave_it_out(make_tokens: MakeTokens, tmp_path: Path) -> None:
-    codec = KltCodec.fit([make_tokens(seed) for seed in range(16)], restore=False)
+    codec = fit_klt([make_tokens(seed) for seed in range(16)], restore=False)
     assert codec.restoration is None
     codec.save(tmp_path)
     assert KltCodec.load(tmp_path).restoration is None

@@ -13,8 +13,8 @@ from heliograph.controllers.bounds import BoundedController
 from heliograph.controllers.fixed import FixedController
 from heliograph.controllers.pull import PullController
 from heliograph.controllers.push import PushController
-from heliograph.controllers.region import Found
-from heliograph.controllers.region_policies import FirstLook, Price, RegionPolicy, drawn, least_chance
+from heliograph.controllers.region.find import Found
+from heliograph.controllers.region.policies import FirstLook, Price, RegionPolicy, drawn, least_chance
 from heliograph.errors import UsageError
 from heliograph.registry import REGION_POLICIES
 

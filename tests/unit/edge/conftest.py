@@ -24,7 +24,7 @@ class ExportedReference:
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> ExportedReference:
     from heliograph.reference.recipe import build_reference_model
-    from heliograph.training.onnx_graphs import export_encoder, export_language_model, prompt_pieces
+    from heliograph.training.export.onnx_graphs import export_encoder, export_language_model, prompt_pieces
     from heliograph.vlm.model import VisionLanguageModel
 
     folder = tmp_path_factory.mktemp("exported")

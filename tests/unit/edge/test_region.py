@@ -11,7 +11,7 @@ from heliograph.boxes import WireBox
 from heliograph.edge.device import Device
 from heliograph.edge.region import RegionSending, region_encoder
 from heliograph.errors import PhotoMissingError
-from heliograph.strategies.pictures import decode_picture
+from heliograph.strategies.baseline.pictures import decode_picture
 
 _ORIENTATION = 0x0112
 

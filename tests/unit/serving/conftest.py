@@ -26,9 +26,9 @@ from heliograph.protocol.events import (
 from heliograph.protocol.session import DeviceSession
 from heliograph.question import Question
 from heliograph.reasons import StreamFault
-from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import Cloud
-from heliograph.serving.runner import BackgroundServer
+from heliograph.serving.web.application import CloudApplication
+from heliograph.serving.web.runner import BackgroundServer
 from heliograph.transport.websocket_client import open_websocket
 from heliograph.types import Answer, Grid, VisualTokens
 

@@ -7,8 +7,8 @@ from concurrent.futures import Executor, Future
 from heliograph.errors import ConnectionLostError
 from heliograph.protocol.frames import HelloFrame, encode_frame
 from heliograph.protocol.session import DeviceSession
+from heliograph.serving.admission.guest import Guest
 from heliograph.serving.connection import DeviceConnection
-from heliograph.serving.guest import Guest
 from heliograph.serving.holding import Holdings
 from heliograph.serving.kept import KeptSessions
 from heliograph.serving.metrics import Metrics

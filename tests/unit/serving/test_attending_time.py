@@ -10,8 +10,8 @@ from heliograph.protocol.events import (
     ErrorReceived,
     FinalReceived,
 )
+from heliograph.serving.desk.states import QuestionState
 from heliograph.serving.jobs import Purpose
-from heliograph.serving.question_states import QuestionState
 
 HASH = b"8 bytes!"
 

@@ -10,8 +10,8 @@ from desk_talk import BOX, calibration
 from heliograph.codec.expectation import Expectation
 from heliograph.controllers.base import ENERGY, EXPECTATION
 from heliograph.controllers.confidence import Draft, signals_of
-from heliograph.controllers.region import Found
-from heliograph.controllers.region_policies import Price
+from heliograph.controllers.region.find import Found
+from heliograph.controllers.region.policies import Price
 from heliograph.errors import (
     AnsweringFailedError,
     BundleMismatchError,

@@ -7,7 +7,7 @@ import pytest
 from heliograph.bench.hardening.session_memory import SHAPES, measure_session_memory
 from heliograph.errors import ServerBusyError, TooManyError
 from heliograph.protocol.events import FinalReceived, SessionClosed, WelcomeReceived
-from heliograph.serving.photo import Photo
+from heliograph.serving.desk.photo import Photo
 
 
 def test_segments_are_stored_joined_and_come_back_as_they_were():

@@ -14,15 +14,15 @@ from heliograph.protocol.events import (
 )
 from heliograph.protocol.images import SessionMemory
 from heliograph.question import Question
-from heliograph.serving.application import CloudApplication
-from heliograph.serving.desk import Desk
+from heliograph.serving.desk.desk import Desk
+from heliograph.serving.desk.states import QuestionEvent
 from heliograph.serving.holding import Account
 from heliograph.serving.jobs import Outcome
 from heliograph.serving.kept import KeptSession, KeptSessions, Owner
 from heliograph.serving.metrics import Metrics
-from heliograph.serving.question_states import QuestionEvent
-from heliograph.serving.runner import BackgroundServer
 from heliograph.serving.shared import Limits
+from heliograph.serving.web.application import CloudApplication
+from heliograph.serving.web.runner import BackgroundServer
 from heliograph.transport.websocket_client import open_websocket
 from heliograph.types import Answer
 

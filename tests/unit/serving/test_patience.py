@@ -7,7 +7,7 @@ import pytest
 from heliograph.protocol.events import ImageAnnounced, QuestionAsked, SegmentReceived
 from heliograph.question import Question
 from heliograph.serving.cloud import Outcome
-from heliograph.serving.desk import Desk
+from heliograph.serving.desk.desk import Desk
 from heliograph.serving.patience import DRAFT_PATIENCE, DraftPatience
 from heliograph.serving.shared import Limits
 from heliograph.types import Answer

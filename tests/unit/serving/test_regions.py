@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from heliograph.boxes import PixelBox
-from heliograph.controllers.region import Found
+from heliograph.controllers.region.find import Found
 from heliograph.errors import FrameDamagedError, TooManyError, TooManyRegionsError
 from heliograph.protocol.events import FinalReceived
 from heliograph.protocol.frames import AnswerFlag

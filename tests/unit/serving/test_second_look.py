@@ -4,13 +4,13 @@ import pytest
 
 from desk_talk import BOX, Talk
 from heliograph.controllers.base import Enough
-from heliograph.controllers.region_policies import Price
+from heliograph.controllers.region.policies import Price
 from heliograph.errors import AnsweringFailedError, StreamDamagedError
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
 from heliograph.reasons import StreamFault
-from heliograph.serving.desk import Desk
+from heliograph.serving.desk.desk import Desk
+from heliograph.serving.desk.states import Effect, QuestionEvent, QuestionState
 from heliograph.serving.jobs import UNKNOWN_PRICE, Purpose
-from heliograph.serving.question_states import Effect, QuestionEvent, QuestionState
 
 
 def final(talk):

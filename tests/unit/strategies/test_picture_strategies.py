@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from heliograph.errors import StreamDamagedError, StreamTruncatedError
-from heliograph.strategies.pictures import MAX_PICTURE_SIDE, decode_picture, longest_edge_size, squashed, to_rgb
+from heliograph.strategies.baseline.pictures import (
+    MAX_PICTURE_SIDE,
+    decode_picture,
+    longest_edge_size,
+    squashed,
+    to_rgb,
+)
 from heliograph.types import EncodedImage
 from strategy_tools import encoded_by, photo, restored_by
 
@@ -123,7 +129,7 @@ def test_pictures_are_bounded_by_what_decoding_them_holds(monkeypatch: pytest.Mo
     """The largest that each strategy writes is restored; one that takes more is refused before it is decoded."""
     from PIL import ImageFile
 
-    from heliograph.strategies import pictures
+    from heliograph.strategies.baseline import pictures
 
     picture = Image.linear_gradient("L").resize((512, 512)).convert("RGB")
     progressive = 4 * 512 * 512 + 3 * 2 * 512 * 512

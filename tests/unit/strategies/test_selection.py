@@ -98,3 +98,9 @@ def test_the_page_of_strategies_says_what_they_declare() -> None:
         [f"`{name}`", kind, yes[embedded], yes[bundle], yes[tuned], family, f"arXiv {paper}" if paper else ""]
         for name, (kind, bundle, embedded, tuned, _, family, paper) in DECLARED.items()
     ]
+
+
+@pytest.mark.parametrize("name", sorted(STRATEGIES._targets))
+def test_a_strategy_lives_in_the_room_of_its_family(name: str) -> None:
+    strategy = strategy_class(name)
+    assert strategy.__module__.split(".")[:3] == ["heliograph", "strategies", strategy.family.name.lower()]

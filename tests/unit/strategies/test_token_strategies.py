@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from heliograph.errors import StreamTruncatedError
-from heliograph.strategies.random_drop import shuffled
 from heliograph.strategies.token_bytes import read_records, token_records
+from heliograph.strategies.token_compression.random_drop import shuffled
 from strategy_tools import WIDTH, Tools, encoded_by, photo, restored_by
 
 

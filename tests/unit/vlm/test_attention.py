@@ -9,13 +9,13 @@ import torch
 from torch import nn
 from transformers import AutoModelForImageTextToText
 
-from heliograph.controllers.region import RegionSetting, relative_map
+from heliograph.controllers.region.find import RegionSetting, relative_map
 from heliograph.errors import ModelUnsupportedError, ShapeError
 from heliograph.types import Grid, VisualTokens
 from heliograph.vlm.attention import Looker, attention_map, head_counts, head_maps, layer_maps, watching
+from heliograph.vlm.checkpoint.loading import load_pretrained
 from heliograph.vlm.families.shrink import tiny_config
 from heliograph.vlm.general import GeneralModel
-from heliograph.vlm.loading import load_pretrained
 
 QUESTION = "What does the sign say?"
 

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
+from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.klt import KltCodec
 from heliograph.codec.product import ProductCodec
 from heliograph.errors import CodecModelMismatchError, ModelUnavailableError
 from heliograph.reference.recipe import build_reference_model
-from heliograph.serving.runner import load_cloud
-from heliograph.training.fit_product import product_tables
+from heliograph.serving.web.runner import load_cloud
+from heliograph.training.fitting.fit_product import product_tables
 from heliograph.types import Grid, VisualTokens
+from heliograph.vlm.checkpoint.fingerprint import model_fingerprint
+from heliograph.vlm.checkpoint.loading import ModelName, load_pretrained
 from heliograph.vlm.codec_folder import card_name, check_fitted_on, public_name, save_codec
-from heliograph.vlm.fingerprint import model_fingerprint
-from heliograph.vlm.loading import ModelName, load_pretrained
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def codec() -> KltCodec:
     draw = np.random.default_rng(0)
     sets = [VisualTokens(draw.normal(size=(64, 128)).astype(np.float32), Grid(8, 8)) for _ in range(8)]
-    return KltCodec.fit(sets, modes=("none",), max_components=8, restore=False)
+    return fit_klt(sets, modes=("none",), max_components=8, restore=False)
 
 
 def test_a_codec_of_another_model_is_refused(models: tuple[Path, Path], codec: KltCodec, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from heliograph.codec.bundle import Bundle
-from heliograph.controllers.region import RegionSetting
+from heliograph.controllers.region.find import RegionSetting
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device import Device
 from heliograph.errors import (
@@ -25,9 +25,9 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.reference.assets import shipped_bundle_folder
-from heliograph.serving.application import CloudApplication
 from heliograph.serving.cloud import Cloud
-from heliograph.serving.runner import BackgroundServer, with_bundle
+from heliograph.serving.web.application import CloudApplication
+from heliograph.serving.web.runner import BackgroundServer, with_bundle
 from heliograph.transport.websocket_client import open_websocket
 from heliograph.types import Answer, Grid, VisualTokens
 from heliograph.vlm.contract import AnsweringModel, TorchModel, Verification

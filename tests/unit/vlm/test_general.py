@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from heliograph.codec.klt import KltCodec
+from heliograph.codec.fitting.fit import fit_klt
 from heliograph.errors import (
     ModelUnavailableError,
     ModelUnsupportedError,
@@ -23,12 +23,12 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.serving.cloud import Cloud
-from heliograph.serving.runner import load_cloud
+from heliograph.serving.web.runner import load_cloud
 from heliograph.types import Answer, EncodedImage, VisualTokens
+from heliograph.vlm.checkpoint.processors import load_processor
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.model import VisionLanguageModel
 from heliograph.vlm.opening import open_model
-from heliograph.vlm.processors import load_processor
 
 SIZES = ((300, 200), (200, 340), (257, 257))
 
@@ -142,7 +142,7 @@ def test_what_cannot_be_asked_or_does_not_fit_is_named(qwen: GeneralModel) -> No
 
 def test_a_codec_of_one_size_carries_photos_of_others_to_the_cloud(qwen: GeneralModel) -> None:
     fitted = [qwen.encode_image(picture((320, 240), seed)) for seed in range(10)]
-    codec = KltCodec.fit(fitted, modes=("dct",), restore=False, finest_retained=0.9999)
+    codec = fit_klt(fitted, modes=("dct",), restore=False, finest_retained=0.9999)
     cloud = Cloud(qwen, {"klt": codec}, b"12345678")
     photo = picture((300, 180), 99)
     tokens = qwen.encode_image(photo)

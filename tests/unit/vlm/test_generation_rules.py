@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from heliograph.errors import EncoderNotExportableError, ModelUnsupportedError
-from heliograph.training.export import _local_text
+from heliograph.training.export.bundle import _local_text
 from heliograph.types import VisualTokens
 from heliograph.vlm.decoding import best_steps, steps_of
 from heliograph.vlm.general import GeneralModel

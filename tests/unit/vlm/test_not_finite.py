@@ -16,8 +16,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.klt import KltCodec
-from heliograph.controllers.region import Found
+from heliograph.controllers.region.find import Found
 from heliograph.errors import AnsweringFailedError, StreamDamagedError
 from heliograph.question import Question
 from heliograph.serving.cloud import Cloud
@@ -209,7 +210,7 @@ def job(encoded: EncodedImage, purpose: Purpose = Purpose.FINAL, draft: Answer |
 
 
 def test_the_cloud_says_so_for_every_job(vlm: VisionLanguageModel, photos: list[Image.Image]) -> None:
-    codec = KltCodec.fit(vlm.encode_images(photos * 2), modes=("dct",), restore=False)
+    codec = fit_klt(vlm.encode_images(photos * 2), modes=("dct",), restore=False)
     setting: Any = copy.copy(_setting())
     cloud = Cloud(vlm, {"klt": codec}, finder=Looker(vlm, setting))
     encoded = codec.encode(vlm.encode_image(photos[0]))
@@ -224,7 +225,7 @@ def test_the_cloud_says_so_for_every_job(vlm: VisionLanguageModel, photos: list[
 
 
 def _setting() -> Any:
-    from heliograph.controllers.region import RegionSetting
+    from heliograph.controllers.region.find import RegionSetting
 
     return RegionSetting(layer=1, generic_question="Describe the picture.")
 

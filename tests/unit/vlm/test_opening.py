@@ -149,7 +149,7 @@ def test_several_answers_are_asked_for_and_one_is_made(
 def test_a_folder_that_is_no_checkpoint_is_named_before_anything_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from heliograph.vlm.names import ModelName
+    from heliograph.vlm.checkpoint.names import ModelName
 
     (tmp_path / "notes.txt").write_text("no model")
     monkeypatch.chdir(tmp_path)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from tokenizers.processors import TemplateProcessing
 
-from heliograph.edge.local_prompt import LocalPrompt
+from heliograph.edge.local.prompt import LocalPrompt
 from heliograph.errors import HeliographError, ModelUnsupportedError
-from heliograph.training.onnx_graphs import prompt_pieces
+from heliograph.training.export.onnx_graphs import prompt_pieces
 from heliograph.vlm.prompt import PromptBuilder, forget_words
 
 CONTROL = ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>", "<|im_start|>", "<|pad|>")

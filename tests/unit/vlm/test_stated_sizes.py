@@ -15,9 +15,10 @@ from PIL import Image
 
 from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.fallback import closed_form_stream
+from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.header import marked_as_fallback, pack_header
 from heliograph.codec.klt import KltCodec
-from heliograph.edge.preprocess_frames import Frame, FramePreprocessor, Source
+from heliograph.edge.preprocessing.frames import Frame, FramePreprocessor, Source
 from heliograph.errors import ShapeError
 from heliograph.question import Question
 from heliograph.serving.cloud import Cloud, device_grids
@@ -47,7 +48,7 @@ def qwen(tiny_qwen3_vl: Path) -> GeneralModel:
 
 @pytest.fixture(scope="module")
 def codec(qwen: GeneralModel) -> KltCodec:
-    return KltCodec.fit([qwen.encode_image(picture(seed)) for seed in range(8)], modes=("dct",), restore=False)
+    return fit_klt([qwen.encode_image(picture(seed)) for seed in range(8)], modes=("dct",), restore=False)
 
 
 class Watch:
@@ -200,7 +201,7 @@ def test_a_codec_folder_says_nothing_about_devices(qwen: GeneralModel, codec: Kl
 @pytest.fixture(scope="module")
 def fixed_codec(vlm: VisionLanguageModel) -> KltCodec:
     photos = [picture(seed, (200, 150)) for seed in range(8)]
-    return KltCodec.fit(vlm.encode_images(photos), modes=("dct",), restore=False)
+    return fit_klt(vlm.encode_images(photos), modes=("dct",), restore=False)
 
 
 GRIDS = (Grid(128, 128), Grid(1, 64), Grid(8, 8, 2), Grid(4, 16), Grid(1, 1), Grid(8, 9), Grid(8, 8, 256))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from heliograph.edge.preprocess import Preprocessor
+from heliograph.edge.preprocessing.square import Preprocessor
 from heliograph.errors import ModelUnsupportedError
 from heliograph.vlm.attention import _rows_of
 from heliograph.vlm.causes import said_of

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph.bench.data import data_folder
-from heliograph.bench.device_process import peak_memory_mb
+from heliograph.bench.device.process import peak_memory_mb
 from heliograph.bench.hardening.child import run_module
 from heliograph.clock import now_s
 
@@ -68,13 +68,13 @@ def general_cloud(folder: Path) -> Cloud:
     from PIL import Image
 
     from heliograph.bench.tiny_checkpoint import build_tiny_qwen3_vl
-    from heliograph.codec.klt import KltCodec
+    from heliograph.codec.fitting.fit import fit_klt
     from heliograph.serving.cloud import Cloud
     from heliograph.vlm.opening import open_model
 
     model = open_model(str(build_tiny_qwen3_vl(folder, data_folder("qwen3-vl-processor"))))
     pictures = [Image.effect_noise((640, 480), 20.0 * (number + 1)).convert("RGB") for number in range(_FITTING_PHOTOS)]
-    codec = KltCodec.fit([model.encode_image(picture) for picture in pictures], modes=("dct",), restore=False)
+    codec = fit_klt([model.encode_image(picture) for picture in pictures], modes=("dct",), restore=False)
     return Cloud(model, {"klt": codec}, b"12345678")
 
 

@@ -14,8 +14,8 @@ from heliograph.edge.client import DeviceClient
 from heliograph.edge.device import Device
 from heliograph.edge.report import AskReport
 from heliograph.question import Question
-from heliograph.serving.application import CloudApplication
-from heliograph.serving.runner import BackgroundServer
+from heliograph.serving.web.application import CloudApplication
+from heliograph.serving.web.runner import BackgroundServer
 from heliograph.transport.websocket_client import open_websocket
 
 _QUESTIONS = ("how many objects are there?", "what is on the sign?")

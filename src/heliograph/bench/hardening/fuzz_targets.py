@@ -33,12 +33,12 @@ from heliograph.codec.container import read_stream, write_stream
 from heliograph.codec.manifest import CURVES, MANIFEST, PREPROCESSING, REGION
 from heliograph.codec.onnx_files import NETWORK_SUFFIX, external_files
 from heliograph.controllers.curves import Curves
-from heliograph.controllers.region import RegionSetting
+from heliograph.controllers.region.find import RegionSetting
 from heliograph.edge.device import Device
-from heliograph.edge.device_times import DeviceTimes
-from heliograph.edge.local_prompt import PromptPieces
-from heliograph.edge.photo import load_photo
-from heliograph.edge.preprocess_frames import open_preprocessor
+from heliograph.edge.local.prompt import PromptPieces
+from heliograph.edge.photos.file import load_photo
+from heliograph.edge.planning.device_times import DeviceTimes
+from heliograph.edge.preprocessing.frames import open_preprocessor
 from heliograph.protocol.events import SessionClosed
 from heliograph.protocol.limits import MAX_FRAME_BYTES, MAX_OPEN_QUESTIONS
 from heliograph.protocol.session import CloudSession, DeviceSession
@@ -239,7 +239,7 @@ def _traces(folder: Path) -> Run:
 # ---- streams ---------------------------------------------------------------------------------------
 def cloud_targets(bundle: Bundle, streams: dict[str, EncodedImage]) -> list[Target]:
     """Streams into a cloud: the reference model's with its one grid, and a model of any family."""
-    from heliograph.serving.runner import load_cloud
+    from heliograph.serving.web.runner import load_cloud
 
     fixed = load_cloud("reference", bundle.folder)
     general = _general_cloud(bundle)
@@ -272,8 +272,8 @@ def cloud_targets(bundle: Bundle, streams: dict[str, EncodedImage]) -> list[Targ
 def _general_cloud(bundle: Bundle) -> Cloud:
     """A cloud whose model takes photos of any size: the reference one, its processor splitting them into tiles."""
     from heliograph.serving.cloud import Cloud as MadeCloud
+    from heliograph.vlm.checkpoint.loading import REFERENCE, load_pretrained
     from heliograph.vlm.general import GeneralModel
-    from heliograph.vlm.loading import REFERENCE, load_pretrained
 
     model, processor = load_pretrained(REFERENCE)
     processor.image_processor.do_image_splitting = True

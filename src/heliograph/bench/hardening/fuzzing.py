@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from heliograph.bench.device_process import peak_memory_mb
+from heliograph.bench.device.process import peak_memory_mb
 from heliograph.bench.hardening.fuzz_targets import Target, every_target
 from heliograph.bench.progress import Progress
 from heliograph.bench.results import Provenance

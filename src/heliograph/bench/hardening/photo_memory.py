@@ -24,11 +24,11 @@ _TIMEOUT_S = 600
 _PROGRAM = """
 import json, sys, time
 from pathlib import Path
-from heliograph.bench.device_process import peak_memory_mb
+from heliograph.bench.device.process import peak_memory_mb
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.device import Device
-from heliograph.edge.photo import read_photo
+from heliograph.edge.photos.file import read_photo
 from heliograph.errors import HeliographError
 bundle, strategy, *photos = sys.argv[1:]
 device = Device(Bundle.load(Path(bundle)))

@@ -32,9 +32,9 @@ from heliograph.bench.results import Figure, Provenance, SuiteResult, Table
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
 from heliograph.reference.assets import demo_photo_path, shipped_bundle_folder
-from heliograph.serving.application import CloudApplication
-from heliograph.serving.runner import load_cloud
-from heliograph.vlm.loading import REFERENCE
+from heliograph.serving.web.application import CloudApplication
+from heliograph.serving.web.runner import load_cloud
+from heliograph.vlm.checkpoint.loading import REFERENCE
 
 SUITE = "hardening"
 PARTS = Path("runs") / "hardening-parts"

@@ -13,9 +13,9 @@ from pathlib import Path
 from PIL import Image
 
 from heliograph.errors import DataMissingError
-from heliograph.training.fit_codec import GENERIC_QUESTIONS
-from heliograph.training.framing import FramedEncoder, frames_of
-from heliograph.training.photo_sources import photo_files, readable_photo
+from heliograph.training.export.framing import FramedEncoder, frames_of
+from heliograph.training.fitting.fit_codec import GENERIC_QUESTIONS
+from heliograph.training.fitting.photo_sources import photo_files, readable_photo
 from heliograph.types import QuestionRecord, Reporter
 from heliograph.vlm.contract import TorchModel
 
@@ -35,7 +35,7 @@ def photo_items(source: Path, most: int) -> Iterator[PhotoItem]:
 
     Raises:
         DataMissingError: no readable photo of at least 16 pixels a side.
-        FileUnreadableError: see :func:`heliograph.training.photo_sources.photo_files`.
+        FileUnreadableError: see :func:`heliograph.training.fitting.photo_sources.photo_files`.
     """
     given = 0
     for name, content in photo_files(source):

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from heliograph.codec.expectation import ErrorHead
 from heliograph.codec.latents import Int, fit_latent_tables
 from heliograph.codec.meta import DECODER, ENCODER, SHARE_ONE, WEIGHTS, MetaCodec, MetaTables
+from heliograph.training.export.onnx_graphs import trace
+from heliograph.training.export.onnx_weights import eight_bit, share_weights
 from heliograph.training.meta.data import MetaData, pictures_at_once
 from heliograph.training.meta.network import MetaDecoder, MetaEncoder, TokenSpace
-from heliograph.training.onnx_graphs import trace
-from heliograph.training.onnx_weights import eight_bit, share_weights
 
 _CHUNK = 64
 _MARGIN = 1.1

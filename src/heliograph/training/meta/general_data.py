@@ -19,13 +19,13 @@ from torch import Tensor
 
 from heliograph.codec.header import MAX_TOKENS
 from heliograph.errors import CodecNotFittedError
+from heliograph.training.export.framing import Size, photo_cache
 from heliograph.training.files import refusals_named, replacing
-from heliograph.training.fit_codec import GENERIC_QUESTIONS
-from heliograph.training.framing import Size, photo_cache
+from heliograph.training.fitting.fit_codec import GENERIC_QUESTIONS
+from heliograph.training.fitting.token_cache import CachedPhoto, TokenCache
 from heliograph.training.meta.data import MetaData
 from heliograph.training.meta.general_teacher import GeneralTeacher
 from heliograph.training.meta.teacher import OwnAnswer
-from heliograph.training.token_cache import CachedPhoto, TokenCache
 from heliograph.types import Reporter
 
 LEAST_PHOTOS = 8

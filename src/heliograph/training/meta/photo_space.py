@@ -6,8 +6,8 @@
     own answers at roughly restored tokens --gradient--> what is noticed of each direction
     both --> R directions in which equal errors hurt equally
 
-As the closed-form codec's channel transform (:mod:`heliograph.codec.fit`), but a matrix of D x D is never made: with
-levels for deeper layers beside the tokens D is above ten thousand.
+As the closed-form codec's channel transform (:mod:`heliograph.codec.fitting.fit`), but a matrix of D x D is never made:
+with levels for deeper layers beside the tokens D is above ten thousand.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from heliograph.errors import ModelUnsupportedError
-from heliograph.training.packing import Branch, PackedBatch, pack_branches
+from heliograph.training.reference.packing import Branch, PackedBatch, pack_branches
 from heliograph.types import Grid, VisualTokens
 from heliograph.vlm.contract import TorchModel
 

@@ -21,15 +21,15 @@ import torch
 from heliograph.errors import ShapeError, UsageError
 from heliograph.reference.render import render_scene
 from heliograph.reference.scenes import DEV_START
+from heliograph.training.export.framing import Size
 from heliograph.training.files import refusals_named
-from heliograph.training.fit_codec import (
+from heliograph.training.fitting.fit_codec import (
     FIT_SEEDS_START,
     cached_photos,
     channel_codec,
     encode_all,
     scene_questions,
 )
-from heliograph.training.framing import Size
 from heliograph.training.meta.card import training_facts, write_card
 from heliograph.training.meta.data import MetaData, gather
 from heliograph.training.meta.devices import open_accelerator

@@ -12,7 +12,7 @@ from PIL import Image
 from heliograph.errors import DataMissingError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.training.calibration.photo_items import FramedModel, photo_items, unknown_right
-from heliograph.training.fit_codec import GENERIC_QUESTIONS
+from heliograph.training.fitting.fit_codec import GENERIC_QUESTIONS
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.model import VisionLanguageModel
 

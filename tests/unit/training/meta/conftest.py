@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from heliograph.reference.recipe import IMAGE, build_reference_model
+from heliograph.vlm.checkpoint.processors import load_processor
 from heliograph.vlm.families.shrink import tiny_config
-from heliograph.vlm.processors import load_processor
 
 LIVELY = 0.2  # of weights: near zero a model says one token for ever
 _CHAT = (

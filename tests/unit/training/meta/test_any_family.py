@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from heliograph.codec.bundle import Bundle
-from heliograph.codec.klt import KltCodec
+from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.meta import MetaCodec
 from heliograph.errors import (
     CodecNotFittedError,
@@ -25,9 +25,9 @@ from heliograph.errors import (
     TokensNotFiniteError,
     UsageError,
 )
-from heliograph.training import framing
-from heliograph.training.fit_codec import fit_codec
-from heliograph.training.framing import frames_of
+from heliograph.training.export import framing
+from heliograph.training.export.framing import frames_of
+from heliograph.training.fitting.fit_codec import fit_codec
 from heliograph.training.meta import error_head, general_teacher
 from heliograph.training.meta.data import MetaData
 from heliograph.training.meta.devices import open_accelerator
@@ -246,7 +246,7 @@ def test_a_large_width_needs_no_square_of_it() -> None:
 def test_a_fitted_klt_gives_the_directions(made: Made, tmp_path: Path, llava: GeneralTeacher) -> None:
     model, photos, _ = made("llava")
     tokens = [llava.model.encode_image(Image.open(path)) for path in sorted(photos.iterdir())]
-    KltCodec.fit(tokens, modes=("none",), restore=False).save(tmp_path / "klt")
+    fit_klt(tokens, modes=("none",), restore=False).save(tmp_path / "klt")
     said: list[str] = []
     run, _ = open_run(
         str(model), tmp_path, photos=photos, start=tmp_path / "klt", sizes=SIZES, recipe=RECIPE, progress=said.append

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from heliograph.codec.expectation import question_features
-from heliograph.codec.klt import KltCodec
+from heliograph.codec.fitting.fit import fit_klt
 from heliograph.errors import CodecNotFittedError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
@@ -82,7 +82,7 @@ def test_every_picture_is_judged_at_six_cuts(teacher: Teacher) -> None:
     tokens = teacher.model.encode_images([render_scene(seed).image for seed in range(8)])
     asked = teacher.own_answers(tokens[:2], [("is there a red star?", "how many?"), ("what is this?",)])
     data = MetaData(torch.stack([torch.from_numpy(one.values) for one in tokens[:2]]), asked, tokens[0].grid)
-    space = token_space(KltCodec.fit(tokens, modes=("none",), max_components=6, restore=False), data.tokens, 6)
+    space = token_space(fit_klt(tokens, modes=("none",), max_components=6, restore=False), data.tokens, 6)
     sizes = MetaSizes(8, 8, 6, latents=LATENTS, channels=2, width=16, encoder_layers=1, decoder_layers=1, heads=2)
     encoder, decoder = MetaEncoder(sizes), MetaDecoder(sizes)
     start_from_components(encoder, decoder, RateModel(sizes), space.features(data.tokens), 0.36)

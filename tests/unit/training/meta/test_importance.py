@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from heliograph.codec.klt import KltCodec
+from heliograph.codec.fitting.fit import fit_klt
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
 from heliograph.training.meta.data import MetaData
@@ -37,7 +37,7 @@ def data(teacher: Teacher) -> MetaData:
 @pytest.fixture(scope="module")
 def space(teacher: Teacher) -> TokenSpace:
     token_sets = teacher.model.encode_images([render_scene(seed).image for seed in range(8)])
-    codec = KltCodec.fit(token_sets, modes=("none",), max_components=FEATURES, restore=False)
+    codec = fit_klt(token_sets, modes=("none",), max_components=FEATURES, restore=False)
     return token_space(codec, torch.stack([torch.from_numpy(one.values) for one in token_sets]), FEATURES)
 
 

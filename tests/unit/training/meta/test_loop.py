@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from heliograph.codec.klt import KltCodec
+from heliograph.codec.fitting.fit import fit_klt
 from heliograph.errors import CodecNotFittedError, OutputUnwritableError, UsageError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
-from heliograph.training.fit_codec import encode_all
+from heliograph.training.fitting.fit_codec import encode_all
 from heliograph.training.meta.data import MetaData, gather
 from heliograph.training.meta.fixed_rates import bytes_at, compare
 from heliograph.training.meta.loop import MetaRecipe, MetaRun, learning_rate
@@ -54,7 +54,7 @@ def data(teacher: Teacher, tmp_path_factory: pytest.TempPathFactory) -> MetaData
 @pytest.fixture(scope="module")
 def space(data: MetaData) -> TokenSpace:
     token_sets = [VisualTokens(one.float().numpy(), data.grid) for one in data.tokens]
-    codec = KltCodec.fit(token_sets, modes=("none",), max_components=FEATURES, restore=False)
+    codec = fit_klt(token_sets, modes=("none",), max_components=FEATURES, restore=False)
     return token_space(codec, data.tokens, FEATURES)
 
 

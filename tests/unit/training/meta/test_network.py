@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from heliograph.codec.klt import KltCodec
+from heliograph.codec.fitting.fit import fit_klt
 from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel, TokenSpace, rounded
 from heliograph.training.meta.start import start_from_components, token_space
 from heliograph.types import Grid, VisualTokens
@@ -110,7 +110,7 @@ def test_features_over_channels_and_grid_and_back() -> None:
 def test_the_start_takes_the_closed_form_transform(mode: str) -> None:
     rng = np.random.default_rng(1)
     sets = [VisualTokens(rng.normal(size=(12, 6)).astype(np.float32), Grid(3, 4)) for _ in range(40)]
-    codec = KltCodec.fit(sets, modes=(mode,), restore=False)
+    codec = fit_klt(sets, modes=(mode,), restore=False)
     stacked = torch.from_numpy(np.stack([one.values for one in sets]))
     space = token_space(codec, stacked, 6)
     assert (space.places is None) == (mode == "none")

@@ -12,13 +12,13 @@ from heliograph.codec.meta import MetaCodec
 from heliograph.errors import DataMissingError, UsageError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
-from heliograph.training.export import export_bundle
-from heliograph.training.fit_codec import encode_all, scene_questions
+from heliograph.training.export.bundle import export_bundle
+from heliograph.training.fitting.fit_codec import encode_all, scene_questions
 from heliograph.training.meta import error_head
 from heliograph.training.meta import train as train_module
 from heliograph.training.meta.loop import MetaRecipe
 from heliograph.training.meta.train import train_meta
-from heliograph.vlm.fingerprint import model_fingerprint
+from heliograph.vlm.checkpoint.fingerprint import model_fingerprint
 from heliograph.vlm.model import VisionLanguageModel
 
 SIZES = {"latents": 4, "channels": 2, "width": 16, "encoder_layers": 1, "decoder_layers": 1, "heads": 2}

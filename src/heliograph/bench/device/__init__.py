@@ -1,0 +1,1 @@
+"""What a device's encoder costs, and how large visual tokens are beside picture files."""

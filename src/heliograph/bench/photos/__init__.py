@@ -1,0 +1,1 @@
+"""Suite ``photos``: codecs on the features of real photos."""

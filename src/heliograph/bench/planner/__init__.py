@@ -1,0 +1,1 @@
+"""Suite ``planner``: planned against fixed strategies over simulated and real links."""

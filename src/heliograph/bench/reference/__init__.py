@@ -1,0 +1,1 @@
+"""Suites ``smoke`` and ``reference``: every strategy on generated scenes, with the reference model."""

@@ -1,0 +1,193 @@
+"""What the cloud foretells of an answer beside what came true, prefix by prefix.
+
+``python -m heliograph.bench.reference.foresight OUT`` cuts the streams of scenes of the test split at even distances,
+answers their questions from every prefix, and sets the error head's expectation beside the token error, answer
+agreement and semantic consistency (SC) that were found: arXiv 2604.26508's correlation of SC and quality, per prefix,
+with agreement beside SC, which is left out where the extra ``sc`` is not installed. Writes ``foresight.json`` and
+``foresight.png`` into OUT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.bench.metrics import agrees, evenly_spaced
+from heliograph.bench.plots import new_figure, save
+from heliograph.bench.progress import Progress
+from heliograph.bench.results import Provenance
+from heliograph.bench.runner import SHORT_ANSWER_TOKENS
+from heliograph.bench.semantic import SemanticConsistency
+from heliograph.bench.tasks import Item, scene_items
+from heliograph.codec.bundle import Bundle
+from heliograph.codec.meta import MetaCodec
+from heliograph.errors import CodecMissingError
+from heliograph.reference.assets import shipped_bundle_folder
+from heliograph.training.meta.error_head import correlation
+from heliograph.types import VisualTokens
+from heliograph.vlm.checkpoint.loading import REFERENCE
+from heliograph.vlm.model import VisionLanguageModel
+
+TEST_START = 8_100_000
+SCENES, PREFIXES = 160, 12
+_AGREES, _SC, _SAID, _GREY = "#5B2C8F", "#E69F00", "#0072B2", "#7F7F7F"
+
+Double = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """One prefix, over all questions.
+
+    Attributes:
+        bytes: mean payload.
+        answers: how many.
+        agreement, consistency: means of what was found; consistency None without the extra ``sc``.
+        predicted_agreement: mean of what was foretold.
+        agreement_correlation, consistency_correlation: Pearson's, of the foretold chance of the same answer and what
+            was found; None where one of them does not vary.
+        consistency_floor: consistency of unrelated answers of these questions, the same for every prefix.
+        error_correlation: of the logarithms of foretold and real token error, over photos.
+    """
+
+    bytes: float
+    answers: int
+    agreement: float
+    consistency: float | None
+    predicted_agreement: float
+    agreement_correlation: float | None
+    consistency_correlation: float | None
+    error_correlation: float | None
+    consistency_floor: float | None = None
+
+
+def measure(
+    model: VisionLanguageModel,
+    codec: MetaCodec,
+    items: Iterable[Item],
+    semantics: SemanticConsistency | None,
+    prefixes: int = PREFIXES,
+) -> list[Foreseen]:
+    """Cut, answer and compare.
+
+    Args:
+        model: the frozen VLM.
+        codec: with an error head.
+        items: photos with questions.
+        semantics: None leaves SC out.
+        prefixes: of each stream, at even distances, the whole one last.
+    """
+    samples: list[list[tuple[float, ...]]] = [[] for _ in range(prefixes)]
+    photos: list[list[tuple[float, ...]]] = [[] for _ in range(prefixes)]
+    uncompressed: list[str] = []
+    for item in items:
+        tokens = model.encode_image(item.photo)
+        asked = [record.question for record in item.records]
+        wanted = _answers(model, tokens, asked)
+        uncompressed += wanted
+        encoded = codec.encode(tokens)
+        for place, count in enumerate(evenly_spaced(len(encoded.segments), prefixes)):
+            part = encoded.prefix(count)
+            restored = codec.decode(part.header, part.segments)
+            found = _answers(model, restored, asked)
+            if semantics is not None:
+                semantics.prepare(found, wanted)
+            consistency = semantics.scores(found, wanted) if semantics else [np.nan] * len(asked)
+            for question, answer, same, sc in zip(asked, found, wanted, consistency, strict=True):
+                chance = 1 - codec.expect(part.header, part.segments, question).answer_differs
+                samples[place].append((part.payload_bytes, agrees(answer, same), sc, chance))
+            error = float(np.square(restored.values - tokens.values).mean())
+            photos[place].append((error, codec.expect(part.header, part.segments).token_error))
+    floor = semantics.floor(uncompressed) if semantics else None
+    return [_foreseen(np.asarray(s), np.asarray(p), floor) for s, p in zip(samples, photos, strict=True) if s]
+
+
+def _answers(model: VisionLanguageModel, tokens: VisualTokens, asked: Sequence[str]) -> list[str]:
+    answers = model.answer_questions([tokens], list(asked), max_new_tokens=SHORT_ANSWER_TOKENS)
+    return [one.text for one in answers]
+
+
+def _foreseen(samples: Double, photos: Double, floor: float | None) -> Foreseen:
+    """From (answers, 4) bytes, agreement, SC, chance and (photos, 2) token errors, found and foretold."""
+    size, same, sc, chance = samples.T
+    known = bool(np.isfinite(sc).all())
+    errors = np.log(np.maximum(photos, 1e-12)).T
+    return Foreseen(
+        bytes=float(size.mean()),
+        answers=len(size),
+        agreement=float(same.mean()),
+        consistency=float(sc.mean()) if known else None,
+        predicted_agreement=float(chance.mean()),
+        agreement_correlation=correlation(chance, same),
+        consistency_correlation=correlation(chance, sc) if known else None,
+        error_correlation=correlation(errors[0], errors[1]),
+        consistency_floor=floor,
+    )
+
+
+def plot(found: Sequence[Foreseen], path: Path) -> None:
+    """Two panels by bytes: what was foretold and found, and how the two go together from photo to photo."""
+    figure, (left, right) = new_figure(rows=1, columns=2)
+    _curves(
+        left,
+        found,
+        (
+            ("agreement", "answer agreement, found", _AGREES, "o"),
+            ("predicted_agreement", "answer agreement, foretold", _SAID, "s"),
+            ("consistency", "semantic consistency, found", _SC, "^"),
+            ("consistency_floor", "semantic consistency of unrelated answers", _GREY, "."),
+        ),
+    )
+    left.set_title("means over all answers", fontsize=10, loc="left")
+    _curves(
+        right,
+        found,
+        (
+            ("agreement_correlation", "foretold chance and agreement", _AGREES, "o"),
+            ("consistency_correlation", "foretold chance and SC", _SC, "^"),
+            ("error_correlation", "foretold and real token error (logarithms)", _GREY, "D"),
+        ),
+    )
+    right.set_title("correlation within one prefix length", fontsize=10, loc="left")
+    save(figure, path)
+
+
+def _curves(axes: Any, found: Sequence[Foreseen], lines: Sequence[tuple[str, str, str, str]]) -> None:
+    for key, name, colour, marker in lines:
+        points = [(one.bytes, getattr(one, key)) for one in found if getattr(one, key) is not None]
+        if points:
+            axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=name)
+    values = [getattr(one, key) for key, *_ in lines for one in found if getattr(one, key) is not None]
+    axes.set_ylim(min(0.0, *values) - 0.03, 1)
+    axes.set_xlabel("mean payload bytes")
+    axes.legend(frameon=False, fontsize=9)
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--scenes", type=int, default=SCENES)
+    arguments = parser.parse_args()
+    codec = Bundle.load(shipped_bundle_folder()).codec("meta")
+    if not isinstance(codec, MetaCodec):
+        raise CodecMissingError
+    model, provenance = VisionLanguageModel.load(REFERENCE), Provenance.now()
+    with Progress(quiet=False) as progress:
+        items = list(scene_items(TEST_START, arguments.scenes, descriptions=False))
+        found = measure(model, codec, progress.over(items, "scenes"), SemanticConsistency.load())
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    text = {"provenance": asdict(provenance), "scenes": arguments.scenes, "prefixes": [asdict(one) for one in found]}
+    (arguments.out / "foresight.json").write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
+    plot(found, arguments.out / "foresight.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Suite ``region``: when and where a second look at the original photo pays."""

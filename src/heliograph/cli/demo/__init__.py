@@ -1,0 +1,1 @@
+"""``heliograph demo``: its exchanges, its terminal output and its picture."""

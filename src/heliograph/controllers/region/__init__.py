@@ -1,0 +1,1 @@
+"""Which region of the original photo is worth a second look (arXiv 2512.16349), and when."""

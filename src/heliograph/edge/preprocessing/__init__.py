@@ -1,0 +1,1 @@
+"""The checkpoint's image processor in Pillow and numpy."""

@@ -1,0 +1,181 @@
+"""One open question: its state, its controller and its drafts so far. No I/O.
+
+What can happen to it stands in :mod:`heliograph.serving.desk.states`; :class:`heliograph.serving.desk.desk.Desk` has it
+happen.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from math import inf
+from sys import getsizeof
+
+from heliograph.codec.calibration import Signals
+from heliograph.codec.expectation import Expectation
+from heliograph.controllers.base import Controller, Decision, Observation
+from heliograph.controllers.confidence import Draft, signals_of
+from heliograph.controllers.foresight import foretold_signals
+from heliograph.protocol.events import QuestionAsked
+from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
+from heliograph.question import NO_REGION
+from heliograph.serving.desk.photo import NOTHING, Photo
+from heliograph.serving.desk.states import DECIDED_STATES, TIME_LIMITS, QuestionEvent, QuestionState
+from heliograph.serving.jobs import Outcome
+from heliograph.types import Answer
+
+log = logging.getLogger("heliograph.serving")
+
+
+_QUESTION_BYTES = 2600
+"""Of an open question with its controller, signals and place in both books of the session; measured."""
+_INTEGER_BYTES, _FLOAT_BYTES = 32, 24
+
+
+@dataclass
+class OpenQuestion:
+    """A question without a final answer.
+
+    Attributes:
+        asked: as it came.
+        controller: decides when there is enough.
+        reads: what it wants measured of every new prefix.
+        asked_s: when it came.
+        state: where it stands.
+        draft: the newest answer, from ``draft_segments`` segments, with its ``signals``.
+        tried_segments: of the newest prefix that a draft was tried on.
+        expectation: of the prefix of ``measured_segments``.
+        asked_segments: up to which the device was asked to go on.
+        take_draft: the draft is the first answer as it is.
+        crop_id: the photo that shows the region.
+        limits_s: when its time limits are over, by what happens then.
+        flags: what there is to say about the final answer.
+    """
+
+    asked: QuestionAsked
+    controller: Controller
+    reads: frozenset[str]
+    asked_s: float
+    state: QuestionState = QuestionState.WAITING
+    draft: Answer | None = None
+    draft_segments: int = NOTHING
+    signals: Signals | None = None
+    tried_segments: int = NOTHING
+    expectation: Expectation | None = None
+    measured_segments: int = NOTHING
+    asked_segments: int = 0
+    take_draft: bool = False
+    crop_id: int | None = None
+    limits_s: dict[QuestionEvent, float] = field(default_factory=dict)
+    flags: AnswerFlag = NO_FLAGS
+    _stable_drafts: int = 0  # in a row that said the same as the newest
+    _stable_from: int = 0  # payload bytes of the first of them
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory that the question and its draft take."""
+        return _QUESTION_BYTES + getsizeof(self.asked.question.text) + _answer_bytes(self.draft)
+
+    @property
+    def decided(self) -> bool:
+        """The photo is not waited for any more."""
+        return self.state in DECIDED_STATES
+
+    @property
+    def wants_look(self) -> bool:
+        """A region policy is to be asked about the first answer."""
+        return self.asked.question.region != NO_REGION
+
+    @property
+    def due_s(self) -> float:
+        """When the time limit of its state is over; infinity for none."""
+        limit = TIME_LIMITS.get(self.state)
+        return inf if limit is None else self.limits_s.get(limit, inf)
+
+    # ---- controller --------------------------------------------------------------------------------
+    def decide(self, photo: Photo, now: float, answer_s: float) -> tuple[Observation, Decision] | None:
+        """Ask the controller: what it saw, and what it said. None where it failed.
+
+        Args:
+            photo: of the question.
+            now: seconds.
+            answer_s: what an answer usually takes.
+        """
+        try:
+            seen = self._observation(photo, now, answer_s)
+            return seen, self.controller.decide(seen)
+        except Exception:
+            log.exception("a controller failed")
+            return None
+
+    def _observation(self, photo: Photo, now: float, answer_s: float) -> Observation:
+        """What was measured of a prefix goes with the size of that prefix."""
+        segments = len(photo)
+        if self.reads and not photo.finished:
+            segments = max(self.measured_segments, 0)
+        measured = self.measured_segments != NOTHING
+        return Observation(
+            received_bytes=photo.prefix_bytes(segments),
+            segments=segments,
+            retained_energy=photo.energy if measured else None,
+            image_finished=photo.finished,
+            draft_confidence=self.draft.confidence if self.draft else None,
+            arrived=self._foretold(photo.prefix_bytes(segments)),
+            draft=self.signals,
+            draft_segments=self.draft_segments,
+            total_segments=photo.total_segments,
+            asked_segments=self.asked_segments,
+            elapsed_s=now - self.asked_s,
+            answer_s=answer_s,
+        )
+
+    def _foretold(self, received_bytes: int) -> Signals | None:
+        expectation = self.expectation
+        return None if expectation is None else foretold_signals(expectation, received_bytes, self.asked.question.text)
+
+    # ---- answers -----------------------------------------------------------------------------------
+    def note_draft(self, outcome: Outcome, segments: int, photo: Photo | None, *, calibrated: bool) -> None:
+        """Take a draft or first answer, with its signals where there is something to read them."""
+        earlier, answer = self.draft, outcome.answer
+        assert answer is not None
+        self.draft, self.draft_segments, self.signals = answer, segments, None
+        if not calibrated or photo is None:
+            return
+        received = photo.prefix_bytes(segments)
+        if not self._stable_drafts or earlier is None or earlier.token_ids != answer.token_ids:
+            self._stable_drafts, self._stable_from = 0, received
+        self._stable_drafts += 1
+        newest = signals_of(
+            [Draft(answer, received)],
+            question=self.asked.question.text,
+            expectation=outcome.expectation,
+            retained_energy=outcome.energy,
+        )
+        self.signals = replace(newest, stable_drafts=self._stable_drafts, stable_bytes=received - self._stable_from)
+
+    def has_first_answer(self, photo: Photo) -> bool:
+        """True once nothing of the photo can change the answer any more."""
+        if not self.decided or self.draft is None:
+            return False
+        return self.take_draft or self.draft_segments == len(photo)
+
+    def keep_more_confident(self, second: Answer) -> None:
+        """Keep the second answer where it is more confident than the first: what was right must not be spoiled."""
+        if self.draft is None or second.confidence > self.draft.confidence:
+            self.draft = second
+            self.flags |= AnswerFlag.LOOKED
+
+    def resume_from(self, earlier: OpenQuestion) -> None:
+        """Take over what is known of an equal question that was open when the connection broke."""
+        self.draft, self.draft_segments, self.signals = earlier.draft, earlier.draft_segments, earlier.signals
+        self.tried_segments = earlier.tried_segments
+        self._stable_drafts, self._stable_from = earlier._stable_drafts, earlier._stable_from
+
+
+def _answer_bytes(answer: Answer | None) -> int:
+    """Memory of an answer with its numbers, each an object of its own."""
+    if answer is None:
+        return 0
+    ids, bits = answer.token_ids, answer.token_bits
+    numbers = _INTEGER_BYTES * len(ids) + _FLOAT_BYTES * len(bits)
+    return getsizeof(answer.text) + getsizeof(ids) + getsizeof(bits) + numbers

@@ -1,0 +1,1 @@
+"""The cloud behind an ASGI server; the one place that imports starlette and uvicorn."""

@@ -1,0 +1,1 @@
+"""Baselines: pictures, raw pixels, and the device's own answer."""

@@ -1,0 +1,1 @@
+"""Split computing with feature compression: all visual tokens, coded."""

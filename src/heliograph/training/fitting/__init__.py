@@ -1,0 +1,1 @@
+"""Codecs fitted to any model from photos: tokens cached, sensitivities, cards."""

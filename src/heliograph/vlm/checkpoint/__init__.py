@@ -1,0 +1,1 @@
+"""A checkpoint, from its name to a loaded model: looked at before anything is trusted."""

@@ -1,0 +1,103 @@
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from heliograph.bench.photos.suite import (
+    BUDGETS,
+    Measured,
+    PhotoTools,
+    figures,
+    measure_codec,
+    measure_pixels,
+    sweep,
+)
+from heliograph.bench.progress import Progress
+from heliograph.codec.fitting.fit import fit_klt
+from heliograph.types import Grid, VisualTokens
+
+
+def _measured(strategy: str, payload: float, agreement: float, photos: int = 40) -> Measured:
+    agrees = (np.arange(photos) < agreement * photos).astype(float)
+    zeros = np.zeros(photos)
+    return Measured(strategy, f"at={payload:g}", np.full(photos, payload), agrees, zeros, zeros)
+
+
+@pytest.fixture
+def found() -> list[Measured]:
+    klt = [_measured("klt", b, a) for b, a in ((200, 0.6), (400, 0.8), (800, 0.9), (1600, 0.95))]
+    pixels = [_measured(s, b, a) for s in ("jpeg", "avif") for b, a in ((4000, 0.7), (16000, 0.9), (64000, 1.0))]
+    return [*klt, *pixels, _measured("webp", 5000.0, 0.7)]
+
+
+def test_figures_are_read_between_settings(found: list[Measured]) -> None:
+    by_name = {f.name: f for f in figures(found)}
+    assert by_name["bytes of klt at agreement 0.85"].value == pytest.approx(400 * 2**0.5)
+    assert by_name["bytes of jpeg at agreement 0.85"].value == pytest.approx(4000 * 4**0.75)
+    assert by_name["bytes of webp at agreement 0.85"].value is None
+    ratio = by_name["bytes of klt / best pixel codec at agreement 0.85"]
+    assert ratio.value == pytest.approx(400 * 2**0.5 / (4000 * 4**0.75))
+    assert (ratio.must, ratio.aim) == (0.07, 0.035)
+    assert ratio.interval is not None
+    assert ratio.interval[0] <= ratio.value <= ratio.interval[1]
+    later = by_name["bytes of klt / best pixel codec at agreement 0.94"]
+    assert later.value == pytest.approx(800 * 2**0.8 / (16000 * 4**0.4))
+    assert later.must is None
+    assert by_name["largest fall of agreement between 8 evenly spaced klt prefixes"].value == 0
+
+
+def test_klt_is_one_encode_cut_at_every_budget() -> None:
+    random = np.random.default_rng(0)
+    basis = random.normal(0, 1, (6, 320))
+    grid = Grid(7, 7)
+
+    def tokens() -> VisualTokens:
+        return VisualTokens((random.normal(0, 1, (49, 6)) @ basis).astype(np.float32), grid)
+
+    codec = fit_klt([tokens() for _ in range(24)])
+    test = [tokens() for _ in range(3)]
+
+    def top1(values: np.ndarray) -> int:
+        """0 where the restored tokens are near one of the originals."""
+        return int(min(float(((values - t.values) ** 2).sum() / (t.values**2).sum()) for t in test) > 0.1)
+
+    network = SimpleNamespace(tail=SimpleNamespace(top1=top1))
+    features = SimpleNamespace(test=test, reference_top1=(0, 0, 0), network=network)
+    with Progress(quiet=True) as progress:
+        measured = measure_codec(codec, features, range(3), progress)
+    assert len(measured) == len(BUDGETS)
+    for one, budget in zip(measured, BUDGETS, strict=True):
+        assert (one.payload_bytes <= budget).all()
+    sizes = [m.point[0] for m in measured]
+    assert sizes == sorted(sizes)
+    assert measured[0].point[1] < measured[-1].point[1] == 1.0
+
+
+@pytest.mark.parametrize("strategy", ["jpeg", "webp", "avif"])
+def test_pixel_codecs_are_swept_over_size_and_quality(strategy: str) -> None:
+    settings = sweep(strategy)
+    assert len({(s["size"], s["quality"]) for s in settings}) >= 15
+    assert any(s["size"] == 224 and s["quality"] >= 95 for s in settings)
+
+
+def test_a_pixel_codec_is_judged_by_the_whole_network_on_what_it_decodes() -> None:
+    photos = [np.full((224, 224, 3), level, np.uint8) for level in (10, 200)]
+    seen: list[np.ndarray] = []
+
+    def top1(pixels: np.ndarray) -> int:
+        seen.append(pixels)
+        return int(pixels.mean() > 100)
+
+    network = SimpleNamespace(top1=top1)
+    found = measure_pixels("jpeg", {"size": 96, "quality": 80}, network, PhotoTools(), photos, [0, 0])
+    assert [s.shape for s in seen] == [(224, 224, 3)] * 2
+    assert found.agrees.tolist() == [1.0, 0.0]
+    assert found.setting == "size=96,quality=80"
+    assert (found.payload_bytes > 100).all()
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    with np.errstate(all="raise", under="ignore"):
+        yield

@@ -1,0 +1,68 @@
+"""Fitting a codec needs no labels, weighs by the model's own gradients, and leaves the model as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heliograph.codec.bundle import Bundle
+from heliograph.codec.klt import KltCodec
+from heliograph.errors import DataMissingError
+from heliograph.reference.recipe import build_reference_model
+from heliograph.reference.render import render_scene
+from heliograph.training.fitting.fit_codec import encode_all, fit_codec
+from heliograph.training.fitting.fit_product import fit_product
+from heliograph.training.fitting.sensitivity import measure_sensitivity
+from heliograph.vlm.model import VisionLanguageModel
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_reference_model(tmp_path_factory.mktemp("model"), seed=1)
+
+
+def test_fit_from_scenes(model_folder: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    fit_codec(str(model_folder), tmp_path, scenes=12, progress=said.append)
+    codec = KltCodec.load(tmp_path)
+    model = VisionLanguageModel.load(str(model_folder))
+    tokens = model.encode_image(render_scene(8_000_000).image)
+    encoded = codec.encode(tokens)
+    restored = codec.decode(encoded.header, encoded.segments)
+    nothing = codec.decode(encoded.header, ())
+    error = float(np.square(restored.values - tokens.values).sum())
+    assert error < 0.5 * float(np.square(nothing.values - tokens.values).sum())
+    assert len(said) == 4
+
+
+def test_sensitivity_is_a_second_moment(model_folder: Path) -> None:
+    model = VisionLanguageModel.load(str(model_folder))
+    tokens = encode_all(model, [render_scene(seed).image for seed in (1, 2)])
+    flags = [p.requires_grad for p in model.torch_model.parameters()]
+    matrix = measure_sensitivity(model, tokens, tokens, [("what is the star?",)] * 2, answer_tokens=3)
+    assert matrix.shape == (128, 128)
+    np.testing.assert_allclose(matrix, matrix.T, rtol=1e-4, atol=1e-6)
+    assert np.linalg.eigvalsh(matrix.astype(np.float64)).min() > -1e-3
+    assert np.trace(matrix) == pytest.approx(128, rel=1e-3)
+    assert [p.requires_grad for p in model.torch_model.parameters()] == flags
+
+
+def test_a_folder_without_photos_is_a_named_error(model_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataMissingError):
+        fit_codec(str(model_folder), tmp_path / "out", photos=tmp_path)
+
+
+def test_product_quantisation_from_scenes(model_folder: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    start = fit_codec(str(model_folder), tmp_path / "klt", scenes=12, progress=said.append)
+    fit_product(str(model_folder), tmp_path / "pq", pictures=8, start=start, progress=said.append)
+    codec = Bundle.from_pretrained(tmp_path / "pq").codec("pq")
+    tokens = VisionLanguageModel.load(str(model_folder)).encode_image(render_scene(8_000_000).image)
+    encoded = codec.encode(tokens)
+    restored = codec.decode(encoded.header, encoded.segments)
+    nothing = codec.decode(encoded.header, ())
+    error = float(np.square(restored.values - tokens.values).sum())
+    assert error < 0.5 * float(np.square(nothing.values - tokens.values).sum())
+    assert encoded.payload_bytes == 3 + 8 * 64
