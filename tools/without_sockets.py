@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 _NETWORK = (socket.AF_INET, socket.AF_INET6)
-_LOOKED_AT_EVERY_S, _MOST_WAITING_S = 0.25, 0.5
+_LOOKED_AT_EVERY_S, _MAX_WAITING_S = 0.25, 0.5
 
 
 class SocketForbidden(BaseException):
@@ -74,7 +74,7 @@ class _Failed:
 
 
 def _look(_number: int, _frame: object) -> None:
-    if _Watch.refused_s is not None and time.monotonic() - _Watch.refused_s > _MOST_WAITING_S:
+    if _Watch.refused_s is not None and time.monotonic() - _Watch.refused_s > _MAX_WAITING_S:
         raise SocketForbidden
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-_MOST_SHOWN = 60
+_MAX_SHOWN = 60
 
 
 class Fault(Enum):
@@ -149,4 +149,4 @@ def shown(value: object) -> str:
         text = repr(value)
     except ValueError:  # an integer with more digits than Python writes out
         return "a number of thousands of digits"
-    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"

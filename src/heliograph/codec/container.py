@@ -79,9 +79,9 @@ def write_stream(encoded: EncodedImage, key: bytes = b"") -> bytes:
         return bytes(prologue) + b"".join(parts)
     data, chain, at = bytearray(), Chain(key, FILE), 0
     for end in _tag_places(sizes):
-        said = (b"" if at else bytes(prologue)) + b"".join(parts[at:end])
-        chain.update(said)
-        data += said + chain.tag()
+        covered = (b"" if at else bytes(prologue)) + b"".join(parts[at:end])
+        chain.update(covered)
+        data += covered + chain.tag()
         at = end
     return bytes(data)
 

@@ -33,7 +33,7 @@ SIGHTS = ("tokens", "picture", "region", "local")
 
 _MAX_FILE_BYTES = 1 << 20
 _MAX_CURVES, _MAX_POINTS, _MAX_KNOBS, _MAX_TEXT = 64, 256, 8, 200
-_MOST = 1e12
+_MAX_VALUE = 1e12
 _STRATEGY = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 _damaged = partial(BundleDamagedError, BundlePart.CURVES)
@@ -253,7 +253,7 @@ def _setting(data: Any) -> Setting:
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _damaged(FileFault.CONTENT)
-    if not 0 <= value <= _MOST:  # NaN fails too
+    if not 0 <= value <= _MAX_VALUE:  # NaN fails too
         raise _damaged(BundleFault.RANGE)
     return float(value)
 

@@ -65,10 +65,10 @@ class PushController(Controller):
         """Enough with the draft that was likely enough; the error head needs none and stops at the newest prefix."""
         if observation.image_finished:
             return Enough()
-        foretold = self.confidence == ERROR_HEAD
-        signals = observation.arrived if foretold else observation.draft
-        if self.calibration is None or signals is None or (foretold and signals.answer_differs is None):
+        predicted = self.confidence == ERROR_HEAD
+        signals = observation.arrived if predicted else observation.draft
+        if self.calibration is None or signals is None or (predicted and signals.answer_differs is None):
             return Wait()
         if not self.calibration.enough(self.confidence, signals, self.quality):
             return Wait()
-        return Enough(take_draft=not foretold)
+        return Enough(take_draft=not predicted)

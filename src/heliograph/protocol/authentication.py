@@ -77,11 +77,11 @@ def chain_of_hello(keys: Iterable[bytes], hello: bytes) -> tuple[bytes, Chain]:
     Raises:
         StreamForgedError: the tag fits none of them.
     """
-    said, tag = hello[:-HELLO_TAG_BYTES], hello[-HELLO_TAG_BYTES:]
+    body, tag = hello[:-HELLO_TAG_BYTES], hello[-HELLO_TAG_BYTES:]
     found: tuple[bytes, Chain] | None = None
     for key in keys:  # all of them, so that the time does not tell which one it was
         chain = Chain(key, FROM_DEVICE)
-        chain.update(said)
+        chain.update(body)
         if hmac.compare_digest(chain.tag(HELLO_TAG_BYTES), tag):
             found = key, chain
     if found is None:

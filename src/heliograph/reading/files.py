@@ -101,8 +101,8 @@ def read_text(
 
 def _about(path: Path, error: MakeError, cause: OSError | ValueError) -> HeliographError:
     """The error with the path and the system's reason, which the command line alone shows."""
-    said = getattr(cause, "strerror", None)
-    return error(_fault(cause)).noted(f"{path}: {said}." if said else f"{path}.")
+    reason = getattr(cause, "strerror", None)
+    return error(_fault(cause)).noted(f"{path}: {reason}." if reason else f"{path}.")
 
 
 def _fault(cause: OSError | ValueError) -> FileFault:

@@ -70,8 +70,8 @@ def measure(cloud: Cloud, encoded: EncodedImage, reads: frozenset[str], question
     energy = cloud.retained_energy(encoded) if ENERGY in reads else None
     if EXPECTATION not in reads:
         return Measured(energy)
-    foretold = {question_id: cloud.expect(encoded, text) for question_id, text in questions.items()}
-    return Measured(energy, {question_id: one for question_id, one in foretold.items() if one is not None})
+    predicted = {question_id: cloud.expect(encoded, text) for question_id, text in questions.items()}
+    return Measured(energy, {question_id: one for question_id, one in predicted.items() if one is not None})
 
 
 class Meter:

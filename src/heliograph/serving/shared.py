@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from heliograph.clock import now_s
-from heliograph.controllers.region.policies import MOST_LOOKS
+from heliograph.controllers.region.policies import MAX_LOOKS
 from heliograph.protocol.authentication import Nonces
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.holding import Holdings
@@ -61,7 +61,7 @@ class Limits:
     idle_timeout_s: float = 300.0
     send_timeout_s: float = 120.0
     draft_patience: float = DRAFT_PATIENCE
-    max_regions: int = MOST_LOOKS
+    max_regions: int = MAX_LOOKS
     region_timeout_s: float = 20.0
     keep_s: float = 120.0
     max_kept_sessions: int = 64

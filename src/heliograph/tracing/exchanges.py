@@ -68,7 +68,7 @@ class TracedQuestion:
     session: int
     question_id: int
     asked_ms: float
-    said: Mapping[str, Any]
+    fields: Mapping[str, Any]
     photo: TracedPhoto | None = None
     crop: TracedPhoto | None = None
     welcome: Mapping[str, Any] = field(default_factory=dict)
@@ -81,13 +81,13 @@ class TracedQuestion:
     @property
     def text(self) -> str | None:
         """As it was asked."""
-        return self.said.get("text")
+        return self.fields.get("text")
 
     @property
     def token_ids(self) -> tuple[int, ...] | None:
         """Of the final answer, from a cloud's trace; None where they are not known."""
-        said = [one for one in self.answers if self.final is not None and one.get("text") == self.final.text]
-        ids = said[-1].get("token_ids") if said and said[-1].get("text") is not None else None
+        matching = [one for one in self.answers if self.final is not None and one.get("text") == self.final.text]
+        ids = matching[-1].get("token_ids") if matching and matching[-1].get("text") is not None else None
         return None if ids is None else tuple(ids)
 
 

@@ -124,14 +124,14 @@ def _frames(steps: Sequence[Step]) -> _Frames:
 def _match(device: list[Step], cloud: list[Step]) -> dict[int, int]:
     """The cloud's connection for each of the device's: what one end heard is how the other end's saying began."""
     ours, theirs = _frames(device), _frames(cloud)
-    names = {number: _said(cloud, frames) for number, frames in theirs.items()}
+    names = {number: _by_direction(cloud, frames) for number, frames in theirs.items()}
     found: dict[int, int] = {}
     for number, frames in ours.items():
-        said = _said(device, frames)
+        sent = _by_direction(device, frames)
         fits = {
-            other: len(heard[UP]) + len(said[DOWN])
+            other: len(heard[UP]) + len(sent[DOWN])
             for other, heard in names.items()
-            if other not in found.values() and _begins(said[UP], heard[UP]) and _begins(heard[DOWN], said[DOWN])
+            if other not in found.values() and _begins(sent[UP], heard[UP]) and _begins(heard[DOWN], sent[DOWN])
         }
         best = max(fits, key=lambda other: fits[other], default=None)
         if best is not None and fits[best]:
@@ -150,7 +150,7 @@ def _of_connections(steps: list[Step], connections: set[int]) -> list[Step]:
     ]
 
 
-def _said(steps: Sequence[Step], frames: dict[str, list[int]]) -> dict[str, list[tuple[Any, ...]]]:
+def _by_direction(steps: Sequence[Step], frames: dict[str, list[int]]) -> dict[str, list[tuple[Any, ...]]]:
     return {
         direction: [tuple(str(steps[place].event.data.get(name)) for name in _SAME) for place in places]
         for direction, places in frames.items()

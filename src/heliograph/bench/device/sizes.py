@@ -41,7 +41,7 @@ ERRORS = (0.5, 0.3, 0.2, 0.1)
 _MAX_RESULT_BYTES = 16 << 20
 _RAW = {"float32": 4, "float16": 2, "int8": 1}
 _OWN_WEIGHTS = "the checkpoint's"
-_LEAST_FITTED = 8
+_MIN_FITTED = 8
 _PAGE = """# What visual tokens weigh
 
 Written by `python -m heliograph.bench.device.sizes` from what `heliograph sizes --vlm MODEL --photos DIR --out OUT`
@@ -135,7 +135,7 @@ def measure_sizes(
     fitted_on = 0
     if not codecs:
         fitted_on = len(photos) // 2
-        if fitted_on < _LEAST_FITTED:
+        if fitted_on < _MIN_FITTED:
             raise CodecNotFittedError
         progress(f"fitting klt on {fitted_on} of them")
         codecs = [fit_klt(tokens[:fitted_on])]

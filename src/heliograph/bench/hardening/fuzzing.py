@@ -34,7 +34,7 @@ RUNS = 1_000_000
 SEED = 1
 _SAMPLED = 500
 _BATCH = 200
-_MOST_FAILURES = 20
+_MAX_FAILURES = 20
 MAX_GROWTH_MB = 256.0
 MAX_CASE_MB = 64.0
 
@@ -109,7 +109,7 @@ def _one(target: Target, seed: int, number: int, result: TargetResult) -> None:
         named = error.name
     except Exception as error:  # this is what is looked for
         named = None
-        if len(result.failures) < _MOST_FAILURES:
+        if len(result.failures) < _MAX_FAILURES:
             result.failures.append((number, f"{type(error).__name__}: {error}"[:200]))
     if named:
         result.named += 1

@@ -20,7 +20,7 @@ from heliograph.tracing.table import DEVICE
 
 _TIME, _SIDE, _LINK = 9, 27, 32
 _INDENT = "  "
-_MOST_LINES = 6
+_MAX_LINES = 6
 _LOST_END, _OPEN_END = "✕", " "
 
 
@@ -164,4 +164,4 @@ def _wrapped(text: str, indent: str) -> Sequence[str]:
     lines = wrap(
         text, _SIDE // 2 if wide else _SIDE, initial_indent=indent, subsequent_indent=indent + _INDENT, max_lines=99
     )
-    return lines if len(lines) <= _MOST_LINES else [*lines[: _MOST_LINES - 1], f"{indent}{_INDENT}…"]
+    return lines if len(lines) <= _MAX_LINES else [*lines[: _MAX_LINES - 1], f"{indent}{_INDENT}…"]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from heliograph.codec.product import ProductCodec
 
-_MOST_BYTES = 64
+_MAX_BYTES = 64
 
 
 class ProductStrategy(Strategy):
@@ -44,7 +44,7 @@ class ProductStrategy(Strategy):
 
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
         """All tokens by one quantiser."""
-        per_token = int_knob(self.complete_setting(setting), "token_bytes", 1, _MOST_BYTES)
+        per_token = int_knob(self.complete_setting(setting), "token_bytes", 1, _MAX_BYTES)
         codec = tools.codec(self.name)  # before the tower runs: a bundle without this codec is refused at once
         encoded = cast("ProductCodec", codec).encode_at(tools.encode_tokens(photo), per_token)
         return replace(encoded, strategy=self.name)

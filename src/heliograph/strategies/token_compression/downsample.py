@@ -24,7 +24,7 @@ from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_MOST_SIDE = 255
+_MAX_SIDE = 255
 
 
 class DownsampleStrategy(Strategy):
@@ -45,7 +45,7 @@ class DownsampleStrategy(Strategy):
 
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
         """Area averages of the token grid."""
-        side = int_knob(self.complete_setting(setting), "side", 1, _MOST_SIDE)
+        side = int_knob(self.complete_setting(setting), "side", 1, _MAX_SIDE)
         tokens = tools.encode_tokens(photo)
         grid = tokens.grid
         rows, columns = _small_size(side, grid)

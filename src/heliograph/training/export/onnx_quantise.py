@@ -51,7 +51,7 @@ METHODS = tuple(_METHODS)
 """Of equal errors the first wins. Without smoothing, equal weights of several graphs stay equal."""
 
 _CLEARLY = 0.98  # another method must have less than so much of the error
-_LEAST_SIDE = 16  # of a matrix worth quantising
+_MIN_SIDE = 16  # of a matrix worth quantising
 _TIMED_RUNS = 3
 _STEPS = 255
 _SMOOTHING = 0.5  # between the ranges of activations (1) and of weights (0)
@@ -272,7 +272,7 @@ def _products(graph: Graph) -> list[_Product]:
 def _product(graph: Graph, node: Any) -> _Product | None:
     """None where there is no constant matrix, or a small one, or more than a product and a bias."""
     given, weight = node.input[0], graph.weight(node.input[1])
-    if graph.weight(given) is not None or weight is None or weight.ndim != 2 or min(weight.shape) < _LEAST_SIDE:
+    if graph.weight(given) is not None or weight is None or weight.ndim != 2 or min(weight.shape) < _MIN_SIDE:
         return None
     if node.op_type == "Gemm":
         return _gemm(graph, node, weight)

@@ -35,7 +35,7 @@ _WHOLE_SHARE = 0.2  # of the pictures in a batch keep every latent
 _REPORT_BYTES = (48, 80, 112, 144, 400)  # of each tile
 _NOTICED_AT_ONCE = 256
 _WIDE = 1024  # channels from which on features are made once and kept: making them takes longer than a step
-_MOST_KEPT = 1 << 31  # values
+_MAX_KEPT = 1 << 31  # values
 _PREFIXES = ("log-uniform", "uniform")
 
 
@@ -45,7 +45,7 @@ class MetaRun:
     Args:
         teacher: the frozen model, on the accelerator's device.
         data: pictures; the first sixteenth only reports.
-        space: tokens to features, fixed; it moves to the accelerator's device until :meth:`come_home`.
+        space: tokens to features, fixed; it moves to the accelerator's device until :meth:`move_to_cpu`.
         sizes, recipe: the network and its losses.
         out: folder of ``checkpoint.pt``; a later run with the same sizes goes on from it.
         seed: of weights and batches.
@@ -208,7 +208,7 @@ class MetaRun:
     def _kept(self) -> Tensor | None:
         """(tiles, N, R) float16 of all training pictures; None where making them is cheap, or they are too many."""
         tiles, positions, width = self.train.tokens.shape
-        if width < _WIDE or tiles * positions * self.sizes.features > _MOST_KEPT:
+        if width < _WIDE or tiles * positions * self.sizes.features > _MAX_KEPT:
             return None
         return self._all_features(tiles).half()
 
@@ -324,7 +324,7 @@ class MetaRun:
             other._modules.load_state_dict(self._modules.state_dict())
         return other
 
-    def come_home(self) -> None:
+    def move_to_cpu(self) -> None:
         """Bring networks and space to the CPU, for the export; the training is over."""
         self._modules.cpu()
         self.space.cpu()
