@@ -62,7 +62,8 @@ class AccessLog:
         Args:
             visitor: who has asked it.
             asked: as it came.
-            outcome: ``answered``, ``abandoned`` (the device is gone), ``cancelled``, ``photo_gone``, or an error's name.
+            outcome: ``answered``, ``abandoned`` (the device is gone), ``cancelled``, ``photo_gone``, or a name of
+                an error.
             seconds: since it was asked.
             photo: what has arrived of it; None where it is not held.
             answer: the final one, if there is one.

@@ -106,4 +106,4 @@ class Shared:
     nonces: Nonces = field(default_factory=Nonces)
     measuring_turns: Turns = field(default_factory=Turns.for_measuring)
     trace: CloudTrace | None = None
-    access_log: AccessLog = AccessLog()
+    access_log: AccessLog = field(default_factory=AccessLog)
