@@ -146,4 +146,5 @@ class Device:
         """
         way = STRATEGIES.load(strategy)()
         encoded: EncodedImage = way.encode(photo, self, setting or {})
+        _LOG.info("%s: %d bytes of payload in %d segments", strategy, encoded.payload_bytes, len(encoded.segments))
         return replace(encoded, bundle_hash=self.bundle_hash) if way.needs_bundle else encoded

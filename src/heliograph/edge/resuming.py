@@ -4,6 +4,7 @@ none to take up."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -29,6 +30,8 @@ _OPENING_SHARE = 0.5
 """Opening the first connection may take so much of the question's time: what is slower leaves none for an answer. A
 later one may take :data:`OPENINGS` times what the slowest has taken, and twice as long after every attempt that took
 longer."""
+
+log = logging.getLogger(__name__)
 
 _TRANSIENT = (ConnectionLostError, ServerBusyError, ServerUnreachableError, TimedOutError)
 
@@ -194,6 +197,7 @@ class DeviceSessionKeeper:
                 await self._abandon()
             if self._trace is not None:
                 self._trace.retry(last, pause_s, busy=busy)
+            log.info("trying again in %.1f s: %s", pause_s, last)
             await asyncio.sleep(pause_s)
             try:
                 if not self.usable:
