@@ -55,7 +55,7 @@ class TracedQuestion:
     Attributes:
         session, question_id: of the trace and within the session.
         asked_ms: when its frame was sent or came.
-        said: the fields of its frame.
+        fields: the fields of its frame.
         photo: None where its beginning is not in the trace.
         crop: the region that was looked at; None for none.
         welcome: fields of the cloud's greeting, such as ``model`` and ``bundle_hash``.

@@ -30,7 +30,7 @@ async def open_connection(url: str, access_token: str = "", ssl: SSLContext | No
         PlugInError: the scheme is that of a plug-in that cannot be used.
         HeliographError: whatever the transport says; see :func:`heliograph.transport.websocket_client.open_websocket`.
     """
-    log.info("connecting to %s", without_secrets(url)[:_MOST_SHOWN])
+    log.info("connecting to %s", without_secrets(url)[:_MAX_SHOWN])
     connection: Connection = await _transport(url)(url, access_token, ssl)
     return connection
 
