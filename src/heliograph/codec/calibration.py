@@ -83,7 +83,7 @@ class Signals:
 
     @property
     def says_nothing(self) -> bool:
-        """Of an answer that was made and is empty: never sure, however sure the model was of its end."""
+        """Whether the answer was made and is empty: never confident, however sure the model was of its end."""
         return self.answer_tokens == 0 and not math.isnan(self.min_entropy_bits)
 
 
@@ -386,7 +386,7 @@ def _steps(data: Any) -> Steps:
 
 
 def _numbers(data: Any, lengths: tuple[int, ...]) -> tuple[float, ...]:
-    """As many finite numbers as one of ``lengths``."""
+    """A list of finite numbers whose length is one of ``lengths``."""
     if not isinstance(data, list) or len(data) not in lengths:
         raise _damaged(BundleFault.SHAPE)
     if not all(type(value) in (int, float) for value in data):

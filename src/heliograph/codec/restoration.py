@@ -80,7 +80,7 @@ class Restoration:
 
     @classmethod
     def from_stored(cls, arrays: dict[str, npt.NDArray[Any]], components: int, planes: int) -> Restoration:
-        """Back from disk.
+        """Rebuild the tables from the arrays on disk.
 
         Raises:
             BundleDamagedError: shapes or values do not fit the codec.
@@ -118,5 +118,5 @@ def random_features(seen: FloatArray, projection: FloatArray, phase: FloatArray)
 
 
 def as_stored(values: npt.NDArray[Any]) -> FloatArray:
-    """Rounded to what the file keeps, so that a fitted codec equals the one loaded from disk."""
+    """The tables rounded to what the file keeps, so that a fitted codec equals the one loaded from disk."""
     return np.asarray(values.astype(np.float16).astype(np.float32))

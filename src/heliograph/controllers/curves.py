@@ -117,7 +117,7 @@ class Curves:
     kinds: QuestionKinds = field(default_factory=lambda: QuestionKinds({}, {}))
 
     def expected_quality(self, point: Point, shares: Mapping[str, float]) -> float:
-        """Of one point for a question whose kind is known as ``shares``; ``all`` where nothing is known."""
+        """Quality of one point for a question of the kinds in ``shares``; that of ``all`` where nothing is known."""
         if not shares:
             return _quality(point, ALL)
         return sum(share * _quality(point, kind) for kind, share in shares.items())

@@ -57,7 +57,7 @@ class Processor:
 
     @property
     def text(self) -> str:
-        """For people."""
+        """A line for people."""
         if self.machine not in _X86:
             found = ", ".join(sorted(self.features or ())) or "no dot products known of"
             return f"{self.machine} ({found}): sums of eight-bit products are exact"
@@ -69,7 +69,7 @@ class Processor:
 
 @lru_cache(maxsize=1)
 def this_processor() -> Processor:
-    """Of this machine."""
+    """The processor of this machine."""
     try:
         text = read_bytes(_CPUINFO, most=_MAX_CPUINFO_BYTES).decode("utf-8", "replace")
     except FileUnreadableError:
@@ -78,7 +78,7 @@ def this_processor() -> Processor:
 
 
 def described(machine: str, cpuinfo: str) -> Processor:
-    """From what Linux says; a feature counts that every core has.
+    """Read Linux's description; a feature counts if every core has it.
 
     Args:
         machine: architecture.
@@ -93,7 +93,7 @@ def described(machine: str, cpuinfo: str) -> Processor:
 
 
 def encoder_profile(bundle: Bundle) -> str | None:
-    """For which processors a bundle's encoder was made; None for one in float32, or where the bundle does not say.
+    """The processors that a bundle's encoder was made for; None for float32, or where the bundle does not say.
 
     Raises:
         BundleDamagedError: it says nonsense.

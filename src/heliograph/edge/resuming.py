@@ -104,12 +104,12 @@ class DeviceSessionKeeper:
 
     @property
     def session(self) -> DeviceSession | None:
-        """Of the open link."""
+        """The session of the open link."""
         return self._link.session if self._link is not None else None
 
     @property
     def counters(self) -> Counters:
-        """Of all connections that were open."""
+        """Counters over all connections that were open."""
         return self._earlier if self._link is None else self._with(self._link)
 
     def flush(self) -> None:

@@ -90,7 +90,7 @@ def chain_of_hello(keys: Iterable[bytes], hello: bytes) -> tuple[bytes, Chain]:
 
 
 class Nonces:
-    """Those of the latest greetings, so that a recorded session cannot be played again while one of them is known.
+    """Nonces of recent greetings, so that a recorded session cannot be replayed while they are remembered.
 
     Args:
         most: how many are remembered.

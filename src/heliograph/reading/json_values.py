@@ -49,7 +49,7 @@ def read_json(
 def read_json_object(
     path: Path, *, most: int, error: MakeError = FileUnreadableError, links: bool = True
 ) -> dict[str, Any]:
-    """As :func:`read_json`; ``error`` also where the value is no object."""
+    """Like :func:`read_json`; ``error`` also where the value is no object."""
     found = read_json(path, most=most, error=error, links=links)
     if not isinstance(found, dict):
         raise error(FileFault.CONTENT).noted(f"{path}.")

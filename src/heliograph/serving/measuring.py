@@ -20,7 +20,7 @@ _Made = TypeVar("_Made")
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one prefix.
+    """Measurements of one prefix.
 
     Attributes:
         energy: retained share; None where it was not wanted, or the strategy cannot know it.
@@ -51,7 +51,7 @@ class Measuring:
 
     @property
     def texts(self) -> dict[int, str]:
-        """Of the questions, by id."""
+        """Texts of the questions, by id."""
         return {question_id: question.asked.question.text for question_id, question in self.questions.items()}
 
 

@@ -55,7 +55,7 @@ class SessionTrace:
 
     @property
     def number(self) -> int:
-        """Of the session."""
+        """Number of the session."""
         return self._frames.session
 
     def resume(self, number: int, book: QuestionBook) -> None:
@@ -165,7 +165,7 @@ class SessionTrace:
         self._sink("memory:tokens_dropped", {"session": self.number})
 
     def evicted(self, error: type[HeliographError]) -> None:
-        """There is no room for the session."""
+        """Record that there is no room for the session."""
         self._sink("memory:session_evicted", {"session": self.number, "error": error.name})
 
 

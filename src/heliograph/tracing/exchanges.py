@@ -33,7 +33,7 @@ class TracedPhoto:
     segments: list[bytes | None] = field(default_factory=list)
 
     def payload_bytes(self, segments: int) -> int:
-        """Of the header and the first segments."""
+        """Bytes of the header and the first segments."""
         return self.header_bytes + sum(self.sizes[:segments])
 
 
@@ -80,12 +80,12 @@ class TracedQuestion:
 
     @property
     def text(self) -> str | None:
-        """As it was asked."""
+        """The question as it was asked."""
         return self.fields.get("text")
 
     @property
     def token_ids(self) -> tuple[int, ...] | None:
-        """Of the final answer, from a cloud's trace; None where they are not known."""
+        """Token ids of the final answer, from a cloud's trace; None where they are not known."""
         matching = [one for one in self.answers if self.final is not None and one.get("text") == self.final.text]
         ids = matching[-1].get("token_ids") if matching and matching[-1].get("text") is not None else None
         return None if ids is None else tuple(ids)

@@ -103,7 +103,7 @@ class FrameRecorder:
                 return {"error": error} | ({} if frame.question_id is None else {"question_id": frame.question_id})
 
     def _hello_fields(self, frame: HelloFrame) -> dict[str, Any]:
-        """Neither access token nor session token, nonce or tag."""
+        """Fields of HELLO without access token, session token, nonce and tag."""
         return {
             "protocol_version": frame.version,
             "bundle_hash": frame.bundle_hash.hex(),
@@ -161,7 +161,7 @@ class FrameRecorder:
 
 
 def _frame_bytes(frame: Frame) -> int:
-    """Without what authenticates it, so that both ends say the same."""
+    """Bytes of the frame without its authentication, so that both ends record the same."""
     match frame:
         case LastImageEndFrame():
             return 0

@@ -21,7 +21,7 @@ class ReplayedModel(Protocol):
 
     @property
     def name(self) -> str:
-        """As it was loaded."""
+        """The name it was loaded by."""
 
     def answer(self, question: str, images: list[VisualTokens], *, max_new_tokens: int) -> Answer:
         """The greedy answer."""

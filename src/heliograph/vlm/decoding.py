@@ -143,7 +143,7 @@ class Decoder:
         return finite(made.logits)
 
     def greedy(self, logits: Tensor, cache: DynamicCache, limit: int, rules: RowRules | None = None) -> Iterator[Step]:
-        """At most ``limit`` greedy steps of one row from ``logits`` (V,); the end token is given, then it stops.
+        """Yield at most ``limit`` greedy steps of one row from ``logits`` (V,), up to and with the end token.
 
         Args:
             logits: of the prompt's last position.
@@ -183,7 +183,7 @@ def best_steps(logits: Tensor) -> list[Step]:
 
 
 def steps_of(logits: Tensor, chosen: Sequence[int]) -> list[Step]:
-    """Per row of ``logits`` (B, V): the token that was said there, with how likely it was."""
+    """Per row of ``logits`` (B, V): the chosen token, with how likely it was."""
     return _steps(logits, torch.tensor(list(chosen), device=logits.device))
 
 

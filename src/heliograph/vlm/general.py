@@ -188,7 +188,7 @@ class GeneralModel:
         return int(made["pixel_values"].numel()) // 3
 
     def square_encoder(self) -> None:
-        """None: tokens come from ``get_image_features`` alone."""
+        """Always None: tokens come from ``get_image_features`` alone."""
 
     def looker(self, setting: RegionSetting) -> Looker:
         """What finds regions by its attention.

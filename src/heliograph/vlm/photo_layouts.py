@@ -64,7 +64,7 @@ class PhotoLayouts:
         self._grids = lru_cache(maxsize=_MAX_GRIDS)(self._make_grid)
 
     def first(self, size: Size) -> tuple[FeatureLayout, Grid]:
-        """Of photos of a usual size; tells whether placeholders are tokens in this family, too.
+        """The layout of photos of a usual size; tells whether placeholders are tokens in this family, too.
 
         Raises:
             Exception: whatever goes wrong inside foreign code on its first photo.
@@ -76,7 +76,7 @@ class PhotoLayouts:
         return layout, _grid(layout.rows, size, made)
 
     def of(self, sizes: tuple[Size, ...]) -> FeatureLayout:
-        """Of photos of these sizes, together.
+        """The layouts of photos of these sizes, together.
 
         Raises:
             ShapeError: a size that the processor does not take, or of too many pixels.
@@ -87,7 +87,7 @@ class PhotoLayouts:
         return self._kept(sizes)
 
     def grid(self, size: Size) -> Grid:
-        """Of one photo of a size.
+        """The grid of one photo of a size.
 
         Raises:
             ShapeError: a size that the processor does not take.

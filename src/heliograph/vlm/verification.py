@@ -74,7 +74,7 @@ class _Rest:
         return self._draft[self._place : self._place + _TRIED]
 
     def agreed(self, count: int) -> None:
-        """So many of them came true."""
+        """Note that so many of them came true."""
         self._place += count
         self._came_true = count > 0
 

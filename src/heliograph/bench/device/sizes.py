@@ -189,7 +189,7 @@ def _codec_rows(codec: Codec, measured: Sequence[VisualTokens], weights: str) ->
 
 
 def _bytes_at(codec: Codec, tokens: VisualTokens) -> list[float | None]:
-    """Of the shortest prefix with each relative error, None where there is none; and of the whole stream."""
+    """Bytes of the shortest prefix with each relative error, None where there is none; and of the whole stream."""
     encoded = codec.encode(tokens)
     length = max(float(np.linalg.norm(tokens.values)), 1e-30)
 
@@ -260,7 +260,7 @@ def cells(row: SizeRow) -> list[str]:
 
 
 def facts(sizes: Sizes) -> dict[str, Any]:
-    """For ``--json``."""
+    """The measurements as JSON values, for ``--json``."""
     return asdict(sizes)
 
 

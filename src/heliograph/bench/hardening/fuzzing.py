@@ -63,7 +63,7 @@ class TargetResult:
 
     @property
     def passed(self) -> bool:
-        """Only named errors, and memory within its bounds."""
+        """Whether only named errors were raised, and memory stayed within its bounds."""
         return not self.failures and self.growth_mb <= MAX_GROWTH_MB and self.case_mb <= MAX_CASE_MB
 
 
@@ -132,7 +132,7 @@ def run_all(targets: Sequence[Target], runs: int, seed: int, progress: Progress)
 
 
 def report(found: Mapping[str, TargetResult], seed: int, provenance: Provenance) -> dict[str, Any]:
-    """As JSON values."""
+    """The result as JSON values."""
     return {
         "provenance": asdict(provenance),
         "seed": seed,

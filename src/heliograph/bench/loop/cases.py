@@ -56,7 +56,7 @@ class Predictions:
         self._known: dict[int, Expectation | None] = {}
 
     def __call__(self, prefix: EncodedImage) -> Expectation | None:
-        """Of one prefix."""
+        """What the codec predicts from one prefix."""
         segments = len(prefix.segments)
         if segments not in self._known:
             self._known[segments] = self._bench.cloud.expect(prefix, self._question)

@@ -70,7 +70,7 @@ class Measured:
     cloud_ms: dict[str, float] = field(default_factory=dict)
 
     def messages(self, outcome: Outcome, record: QuestionRecord) -> Messages:
-        """Of one exchange; the photo's first question stands for all of them, which differ by a few letters."""
+        """Messages of one exchange; the photo's first question stands for all, which differ by a few letters."""
         return outcome.messages[record.image_id]
 
 

@@ -93,7 +93,7 @@ def _of(replayed: Replayed, **wanted: object) -> list[Cell]:
 
 
 def _rows(replayed: Replayed) -> list[Row]:
-    """At the traces' own rates: per target and device over all traces; per trace over all targets and devices."""
+    """Rows at the traces' own rates: per target and device over all traces; per trace over all targets and devices."""
     plan = replayed.plan
     contestants = (PLANNER, ORACLE, FORESIGHT, FIXED)
     rows = []

@@ -54,7 +54,7 @@ class Arrow:
 
     @property
     def label(self) -> str:
-        """On the arrow."""
+        """The text on the arrow."""
         return frame_label(self.step.event.data, self.count, self.payload_bytes)
 
 
@@ -157,7 +157,7 @@ def _lines(time_ms: float, device: str, link: str, cloud: str, indent: str = "")
 
 
 def _wrapped(text: str, indent: str) -> Sequence[str]:
-    """In a column of its own; wide characters count twice, so a line with them is wrapped earlier."""
+    """Text wrapped into a column of its own; wide characters count twice, so a line with them is wrapped earlier."""
     if not text:
         return []
     wide = display_width(text) > len(text)

@@ -178,6 +178,6 @@ def _draw_curves(axes: Any, merged: Merged) -> None:
 
 
 def _plain(text: str) -> str:
-    """No formulas in strangers' text, and no more of it than fits."""
+    """The text without formulas, and cut to what fits."""
     cut = text if len(text) <= _MAX_LABEL_CHARACTERS else text[: _MAX_LABEL_CHARACTERS - 1] + "…"
     return cut.replace("$", r"\$")

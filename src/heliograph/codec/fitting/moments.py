@@ -24,7 +24,7 @@ MAX_SAMPLED = 1 << 26  # values in the sample: 256 MB
 
 @dataclass(frozen=True)
 class Moments:
-    """Of all tiles.
+    """Moments of all tiles.
 
     Attributes:
         grid: the common one; photo size 0 where photos differ.

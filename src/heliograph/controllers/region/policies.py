@@ -101,7 +101,7 @@ class RegionPolicy(ABC):
         """Whether to ask for a region."""
 
     def box(self, first: FirstLook) -> PixelBox:
-        """Which one: where attention points."""
+        """The box to ask for: where attention points."""
         return first.found.box
 
     def decide(self, first: FirstLook) -> PixelBox | None:

@@ -110,7 +110,7 @@ class LocalModel:
         return Answer(text, confidence_of(text, mean_bits), mean_bits, tuple(generated))
 
     def _greedy(self, ids: tuple[int, ...], features: FloatArray, limit: int) -> Iterator[tuple[int, float]]:
-        """At most ``limit`` ids with -log2 of their probability; the end id is given, then it stops."""
+        """Yield at most ``limit`` ids with -log2 of their probability; the end id is yielded, then it stops."""
         keys = values = self._empty_cache
         new = np.asarray([ids], np.int64)
         for _ in range(limit):

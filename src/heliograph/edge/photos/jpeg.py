@@ -72,7 +72,7 @@ def missing_note(share: float) -> str:
 
 
 def _divisor(image: JpegImageFile, coefficient_bytes: int, plain: bool) -> int:
-    """By how much both edges shrink, so that decoding and what follows fit."""
+    """The divisor of both edges with which decoding and what follows fit."""
     for divisor in _DIVISORS:
         decoded = _picture_bytes(image, divisor)
         photo = -(-image.width // divisor) * -(-image.height // divisor) * RGB_BYTES

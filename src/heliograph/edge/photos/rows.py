@@ -1,4 +1,4 @@
-"""From decoded rows of any kind to an upright 8-bit sRGB photo, with as few bytes held as can be.
+"""Turns decoded rows of any kind into an upright 8-bit sRGB photo, holding as few bytes as possible.
 
 A decoder's rows are turned into RGB, laid over white, converted to sRGB, reduced and turned in strips, so that nothing
 but the decoded picture and the photo are held at once.

@@ -271,7 +271,7 @@ class PlannedClient:
         return report
 
     def _held_of(self, photo: PhotoSource) -> frozenset[str]:
-        """In which ways the cloud holds the photo; the client that sends it knows."""
+        """Names of the candidates whose photo the cloud holds; the client that sends it knows."""
         sent = [curve for curve in self._curves.curves if curve.strategy in self._usable - {LOCAL}]
         ways = [(curve.strategy, point.setting) for curve in sent for point in curve.points]
         return frozenset(way_name(*way) for way in self._client.held(photo, ways))

@@ -116,7 +116,7 @@ class FramePreprocessor:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """From the content of ``preprocessing.json``.
+        """Read the content of ``preprocessing.json``.
 
         Raises:
             BundleDamagedError: a value is missing or out of range.

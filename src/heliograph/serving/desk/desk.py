@@ -147,7 +147,7 @@ class Desk:
         self.book.watchlist.add(received.image_id)
 
     def finish(self, image_id: int) -> None:
-        """Nothing more follows of a held photo."""
+        """Note that nothing more follows of a held photo."""
         self.photos[image_id].finished = True
         self.book.watchlist.add(image_id)
         for question in self.book.looking_at(image_id):

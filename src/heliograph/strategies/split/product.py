@@ -39,7 +39,7 @@ class ProductStrategy(Strategy):
     family: ClassVar[Family] = Family.SPLIT
 
     def settings(self) -> tuple[Setting, ...]:
-        """From one byte a token to eight."""
+        """Settings from one byte a token to eight."""
         return tuple({"token_bytes": count} for count in (1, 2, 4, 8))
 
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:

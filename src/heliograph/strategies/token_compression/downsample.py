@@ -40,7 +40,7 @@ class DownsampleStrategy(Strategy):
     family: ClassVar[Family] = Family.TOKEN_COMPRESSION
 
     def settings(self) -> tuple[Setting, ...]:
-        """From one averaged token per tile to 8 x 8."""
+        """Settings from one averaged token per tile to 8 x 8."""
         return tuple({"side": side} for side in (1, 2, 3, 4, 5, 6, 7, 8))
 
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:

@@ -46,7 +46,7 @@ class RandomDropStrategy(Strategy):
     family: ClassVar[Family] = Family.TOKEN_COMPRESSION
 
     def settings(self) -> tuple[Setting, ...]:
-        """From one token to forty-eight."""
+        """Settings from one token to forty-eight."""
         return tuple({"keep": keep, "seed": 0} for keep in (1, 2, 4, 8, 12, 16, 24, 32, 48))
 
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:

@@ -112,11 +112,11 @@ class PrefixAnswers:
         return int(self.payload_bytes.shape[1])
 
     def where(self, chosen: npt.NDArray[Any]) -> PrefixAnswers:
-        """Some of the questions, by index or mask."""
+        """A selection of the questions, by index or mask."""
         return PrefixAnswers(*(getattr(self, one.name)[chosen] for one in fields(self)))
 
     def signals(self, question: int, drafted: Sequence[int]) -> list[Signals]:
-        """Of each draft of one question where drafts were made at these prefixes, in order."""
+        """Signals of each draft of one question where drafts were made at these prefixes, in order."""
         found: list[Signals] = []
         first = 0  # of the drafts in a row that say the same
         for place, prefix in enumerate(drafted):
@@ -288,7 +288,7 @@ def _row(
 
 
 def cut_places(segments: int, prefixes: int) -> list[int]:
-    """Up to ``prefixes`` counts of segments, from one to all: every one, or growing by equal factors."""
+    """Counts of segments, from one to all, ``prefixes`` at most: every one, or growing by equal factors."""
     if segments <= prefixes:
         return list(range(1, segments + 1)) or [0]
     factor = segments ** (1 / (prefixes - 1))

@@ -59,7 +59,7 @@ class CalibrationErrors:
 
 
 def separation(scores: Values, truth: Values) -> Separation:
-    """Of (S,) scores, higher for surer, and (S,) 1 for right answers; None where one kind is missing."""
+    """Separation of (S,) scores, higher for more confident, by (S,) 1 for right; None where one kind is missing."""
     right = truth > 0.5
     counts = int(right.sum()), int((~right).sum())
     if not all(counts):
@@ -81,7 +81,7 @@ def expected_calibration_error(chances: Values, truth: Values) -> float:
 def calibration_errors(
     raw: tuple[Values, Values] | None, truth: tuple[Values, Values], curve: Values
 ) -> CalibrationErrors:
-    """Before and after scaling.
+    """Calibration errors before and after scaling.
 
     Args:
         raw: confidences as they are, 0 to 1, of answers to fit on and of answers to measure on.

@@ -126,7 +126,7 @@ class OwnProcessor:
 
 
 def _from_pictures(shape: tuple[int, ...], size: _Size) -> Iterator[_Size]:
-    """Of (..., 3, height, width): the one picture, or what its tiles make together."""
+    """One picture from (..., 3, height, width): the only one, or what its tiles make together."""
     height, width = shape[-2:]
     tiles = math.prod(shape[:-3])
     yield width, height

@@ -51,7 +51,7 @@ class _Written:
         self._weight = weight.astype(np.float32)  # (K, N)
 
     def nodes(self, saturating: bool) -> list[Any]:
-        """In order; the last one makes what the product made."""
+        """The nodes in order; the last one makes what the product made."""
         levels, _, scale, scales, zero, _, *bias = self._node.input
         given = self._cast(levels)
         product = self._in_pairs(given) if saturating else self._add("MatMul", given, self._constant(self._weight))

@@ -94,11 +94,11 @@ class _Range:
     high: Values
 
     def over(self, factors: Values) -> _Range:
-        """After division by a positive factor per channel."""
+        """The range after division by a positive factor per channel."""
         return _Range(self.low / factors, self.high / factors)
 
     def joined(self, other: _Range) -> _Range:
-        """Of both."""
+        """The range that covers both."""
         return _Range(np.minimum(self.low, other.low), np.maximum(self.high, other.high))
 
     @property
@@ -270,7 +270,7 @@ def _products(graph: Graph) -> list[_Product]:
 
 
 def _product(graph: Graph, node: Any) -> _Product | None:
-    """None where there is no constant matrix, or a small one, or more than a product and a bias."""
+    """The product of a node; None where it has no constant matrix, a small one, or more than a product and a bias."""
     given, weight = node.input[0], graph.weight(node.input[1])
     if graph.weight(given) is not None or weight is None or weight.ndim != 2 or min(weight.shape) < _MIN_SIDE:
         return None

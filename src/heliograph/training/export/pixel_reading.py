@@ -125,7 +125,7 @@ def _probed(
 
 
 def _layout(shape: tuple[int, ...], places: tuple[int, ...], found: _Found, one: _Range) -> PixelLayout:
-    """With the constants that remain put behind the pictures."""
+    """The layout with the constants that remain put behind the pictures."""
     index, areas = found.index.copy(), _areas(found.sizes)
     fixed, inverse = np.unique(one.black[index < 0], return_inverse=True)
     index[index < 0] = sum(areas) + inverse

@@ -64,7 +64,7 @@ class MetaData:
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(self.tile_counts)])
 
     def rows_of(self, pictures: Rows) -> Rows:
-        """Which of ``tokens`` are the tiles of these pictures, in their order."""
+        """Rows of ``tokens`` that are the tiles of these pictures, in their order."""
         parts = [np.arange(self._first_rows[i], self._first_rows[i + 1]) for i in pictures]
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
@@ -73,7 +73,7 @@ class MetaData:
         return self.grid if self.grids is None else self.grids[picture]
 
     def grids_of(self, pictures: Rows) -> list[Grid]:
-        """Of each of these pictures."""
+        """The grid of each of these pictures."""
         return [self.grid_of(int(picture)) for picture in pictures]
 
     def picture(self, picture: int) -> VisualTokens:
@@ -87,7 +87,7 @@ class MetaData:
         return self.part(at, len(self)), self.part(0, at)
 
     def followed_by(self, more: MetaData) -> MetaData:
-        """These pictures, then others of the same model."""
+        """These pictures followed by others of the same model."""
         grids = None
         if self.grids is not None or more.grids is not None:
             grids = tuple(data.grid_of(i) for data in (self, more) for i in range(len(data)))

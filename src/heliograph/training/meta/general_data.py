@@ -77,7 +77,7 @@ def photo_data(
 
 
 def on_the_usual_grid(photos: Sequence[CachedPhoto], progress: Reporter) -> list[CachedPhoto]:
-    """Those with the rows and columns that most of them have; of two the larger."""
+    """Photos with the rows and columns that most of them have; of two grids the larger."""
     fitting = [photo for photo in photos if photo.grid.tokens <= MAX_TOKENS]
     counts = Counter((photo.grid.rows, photo.grid.columns) for photo in fitting)
     if not counts:

@@ -94,12 +94,12 @@ class MetaRun:
 
     @property
     def encoder(self) -> MetaEncoder:
-        """Its encoder half."""
+        """The encoder half."""
         return self._modules.encoder
 
     @property
     def decoder(self) -> MetaDecoder:
-        """Its decoder half."""
+        """The decoder half."""
         return self._modules.decoder
 
     @property
@@ -141,7 +141,7 @@ class MetaRun:
         return 0 < self.recipe.patience <= self.state.stale
 
     def _agreed(self, value: float) -> float:
-        """As the first process has it."""
+        """The value that the first process has."""
         return of_the_first(self.accelerator, value)
 
     def step(self, share: float) -> dict[str, float]:
@@ -160,7 +160,7 @@ class MetaRun:
         return {name: float(value.detach()) for name, value in figures.items()}
 
     def _loss(self, part: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Of one batch; ``part`` counts those of one step, over all processes."""
+        """Loss of one batch; ``part`` counts those of one step, over all processes."""
         recipe, sizes, rng = self.recipe, self.sizes, self._rng(part)
         chosen, rows, owners = self._draw(rng)
         features = self._features(rows)  # (B, N, R)
@@ -218,7 +218,7 @@ class MetaRun:
         return torch.cat([self.space.features(part.float().to(self.device)).cpu() for part in parts])
 
     def _start_features(self) -> Tensor:
-        """Of the pictures that the linear paths are computed from."""
+        """Features of the pictures that the linear paths are computed from."""
         most = start_pictures(self.sizes)
         return self._all_features(most) if self._kept is None else self._kept[:most].float()
 
@@ -236,7 +236,7 @@ class MetaRun:
 
     @cached_property
     def _mean_noticed(self) -> float:
-        """Of the pictures with questions."""
+        """Mean of what is noticed, over the pictures with questions."""
         noticed = self.train.noticed
         assert noticed is not None
         parts = [part.float() ** (2 * self.recipe.noticed_power) for part in torch.split(noticed, _NOTICED_AT_ONCE)]
@@ -252,7 +252,7 @@ class MetaRun:
         return np.random.default_rng((self.state.seed, self.state.step, *([part] if part else [])))
 
     def _generator(self, part: int) -> torch.Generator:
-        """Of this batch alone, so that a run that was stopped and resumed repeats one that was not."""
+        """A generator for this batch alone, so that a resumed run repeats one that was never stopped."""
         return torch.Generator().manual_seed((part << 48) + (self.state.seed << 32) + self.state.step)
 
     def _prefixes(self, rng: np.random.Generator, batch: int) -> Tensor:
@@ -266,7 +266,7 @@ class MetaRun:
         return torch.arange(latents)[None] < torch.from_numpy(length)[:, None]
 
     def _answer_error(self, rng: np.random.Generator, chosen: Rows, rows: Rows, restored: Tensor) -> Tensor:
-        """Of the first pictures of a batch, given the (tiles, N, R) restored features of all."""
+        """Answer error of the first pictures of a batch, given the (tiles, N, R) restored features of all."""
         count = min(self.recipe.asked_batch, len(chosen))
         asked = []
         for index in chosen[:count]:

@@ -100,7 +100,7 @@ def _of_codec(folder: Path, width: int, most: int) -> Directions:
 def fitted_directions(
     gradient: Gradient, data: MetaData, mean: Tensor, device: torch.device, most: int, progress: Reporter
 ) -> Directions:
-    """At most so many directions, those of the largest energy in the metric first."""
+    """The directions of the largest energy in the metric, at most as many as asked for."""
     progress("looking for the tokens' leading directions")
     sample = _sample(data.tokens, mean)  # (S, D)
     basis = _basis(sample)  # (D, P)

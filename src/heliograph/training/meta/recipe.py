@@ -74,7 +74,7 @@ class MetaState:
 
 
 def learning_rate(recipe: MetaRecipe, share: float) -> float:
-    """At ``share`` of the run: half a cosine within each phase, to nothing (to a fifth where another phase follows)."""
+    """Learning rate at ``share`` of the run: half a cosine in each phase, to 0 (a fifth where another follows)."""
     if share < recipe.tokens_alone:
         fallen = 0.5 * (1 + math.cos(math.pi * share / recipe.tokens_alone))
         least = _MIN_SHARE if recipe.tokens_alone < 1 else 0.0

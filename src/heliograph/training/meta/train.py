@@ -235,7 +235,7 @@ def _quick_material(
 def _general_material(
     teacher: GeneralTeacher, out: Path, recipe: MetaRecipe, device: torch.device, wanted: Wanted
 ) -> tuple[MetaData, MetaData, TokenSpace]:
-    """For any other: the same, from photos alone; the error head learns from those that training only reports on."""
+    """Material for other models, from photos alone; the error head learns from photos that are only reported on."""
     if wanted["photos"] is None:
         raise UsageError().noted("the built-in scenes are for SmolVLM alone: name photos for this model (--photos).")
     if recipe.noticed_share or recipe.hidden_weight:

@@ -69,7 +69,7 @@ def check_checkpoint(source: str, revision: str | None = None, *, offline: bool 
 
 
 def check_folder(folder: Path) -> None:
-    """As :func:`check_checkpoint`, of a folder on the disk.
+    """Like :func:`check_checkpoint`, for a folder on the disk.
 
     Raises:
         ModelUnavailableError: something in it leads elsewhere, is no regular file, or is too large.

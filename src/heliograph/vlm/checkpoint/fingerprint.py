@@ -1,4 +1,4 @@
-"""Which weights these are: a codec or a cache of tokens belongs to one checkpoint, whatever its folder is called."""
+"""The fingerprint of weights: a codec or a cache of tokens belongs to one checkpoint, whatever its folder is called."""
 
 from __future__ import annotations
 
