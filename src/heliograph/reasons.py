@@ -71,6 +71,7 @@ class BundlePart(Enum):
     PARITY = "the encoder's report (parity.json)"
     CALIBRATION = "the calibration (calibration.json)"
     CURVES = "the curves (curves.json)"
+    FAMILIARITY = "what its codecs leave of familiar photos (familiarity.json)"
     REGION = "the region setting (region.json)"
 
 

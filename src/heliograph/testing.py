@@ -52,4 +52,5 @@ def _bundle() -> Bundle:
 @cache
 def _cloud() -> Cloud:
     bundle = _bundle()
-    return Cloud(open_model(str(shipped_model_folder())), bundle.codecs, bundle.hash, bundle.calibration)
+    model = open_model(str(shipped_model_folder()))
+    return Cloud(model, bundle.codecs, bundle.hash, bundle.calibration, familiarity=bundle.familiarity)

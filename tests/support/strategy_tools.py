@@ -20,6 +20,7 @@ class RoundingCodec:
     """A codec small enough to see through: four float16 rows per segment."""
 
     kind = "rounding"
+    fitted = None
 
     def takes(self, grid: Grid) -> bool:
         return grid == GRID

@@ -11,7 +11,7 @@ from heliograph.cli.files import read_file, stream_named
 from heliograph.cli.options.key import add_key_option, all_keys
 from heliograph.cli.options.photo import add_bundle_option, open_bundle
 from heliograph.cli.serve import add_model_option
-from heliograph.cli.text import answer_text, byte_count
+from heliograph.cli.text import UNFAMILIAR_NOTE, answer_text, byte_count
 from heliograph.errors import BundleMismatchError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from heliograph.codec.container import carries_tags, read_stream
+    from heliograph.codec.familiarity import UNFAMILIAR_BELOW
 
     keys, data = all_keys(arguments), read_file(arguments.file)
     with stream_named(arguments.file):
@@ -53,15 +54,21 @@ def _run(arguments: argparse.Namespace) -> int:
     model = open_model(arguments.model)
     cloud = Cloud(model) if bundle is None else with_bundle(model, arguments.model, bundle)
     answer = model.answer(arguments.question, [cloud.restore(encoded)], max_new_tokens=arguments.max_tokens)
+    confidence, likelihood = cloud.confidence(encoded, arguments.question, answer), cloud.likelihood(encoded)
+    unfamiliar = likelihood is not None and likelihood < UNFAMILIAR_BELOW
+    if unfamiliar:
+        note(arguments, UNFAMILIAR_NOTE)
     note(
         arguments,
         f"{encoded.strategy}: {byte_count(encoded.payload_bytes)} payload, {len(encoded.segments)} segments, "
-        f"confidence {answer.confidence:.0%}",
+        f"confidence {confidence:.0%}",
     )
     photo_seen = len(encoded.segments) > 0
     facts = {
         "answer": answer.text,
-        "confidence": answer.confidence,
+        "confidence": confidence,
+        "likelihood": likelihood,
+        "unfamiliar": unfamiliar,
         "photo_seen": photo_seen,
         "strategy": encoded.strategy,
         "payload_bytes": encoded.payload_bytes,

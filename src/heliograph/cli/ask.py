@@ -15,7 +15,7 @@ from heliograph.cli.options.photo import add_photo_options, choose_setting, open
 from heliograph.cli.options.stopping import add_length_option, add_stop_options, question_from
 from heliograph.cli.options.trace import DEVICE, add_trace_options, trace_sink
 from heliograph.cli.planning import add_planning_options, ask_by_plan, is_planned, plan_data
-from heliograph.cli.text import answer_text, byte_count, milliseconds
+from heliograph.cli.text import UNFAMILIAR_NOTE, answer_text, byte_count, milliseconds
 from heliograph.config import SERVER_VARIABLE, default_server
 from heliograph.question import DEFAULT_TIMEOUT_S, Question
 
@@ -88,7 +88,8 @@ def _run_planned(arguments: argparse.Namespace, trace: TraceSink | None) -> int:
 
 def _note_report(arguments: argparse.Namespace, report: AskReport) -> None:
     """What a user should know of the photo, and what the answer cost."""
-    for line in (*report.photo_notes, summary(report)):
+    unfamiliar = (UNFAMILIAR_NOTE,) if report.unfamiliar else ()
+    for line in (*report.photo_notes, *unfamiliar, summary(report)):
         note(arguments, line)
 
 
@@ -140,7 +141,7 @@ def _remarks(report: AskReport) -> str:
 
 def report_data(report: AskReport) -> dict[str, Any]:
     """The report as JSON values."""
-    return {**asdict(report), "wire_bytes": report.wire_bytes}
+    return {**asdict(report), "wire_bytes": report.wire_bytes, "unfamiliar": report.unfamiliar}
 
 
 COMMAND = Command(

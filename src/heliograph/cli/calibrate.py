@@ -94,12 +94,38 @@ def _run(arguments: argparse.Namespace) -> int:
     (out / "report.json").write_text(json.dumps({**facts, **found}, indent=1) + "\n", encoding="utf-8")
     files = [out / CALIBRATION, out / "report.json", *plot_confidences(answers, out)]
     if arguments.install:
-        bundle.with_measured(CALIBRATION, calibration.to_json())
-        files.append(bundle.folder / CALIBRATION)
+        bundle = bundle.with_measured(CALIBRATION, calibration.to_json())
+        files += [bundle.folder / CALIBRATION, *_installed_familiarity(arguments, bundle)]
         files += _measured_too(arguments, bundle)
     names = [str(path) for path in files]
     say(arguments, "\n".join([report_text(found), *map(printable, names)]), {**facts, **found, "files": names})
     return EXIT_DONE
+
+
+def _installed_familiarity(arguments: argparse.Namespace, bundle: Bundle) -> list[Path]:
+    """What the codecs leave of the same photos, put into the folder; nothing where there are too few."""
+    from heliograph.bench.progress import Progress
+    from heliograph.bench.tasks import scene_items
+    from heliograph.codec.familiarity import FAMILIARITY
+    from heliograph.training.calibration.photo_items import FramedModel, photo_items
+    from heliograph.training.fitting.familiarity import PHOTOS, measured_ranges
+    from heliograph.vlm.opening import open_model
+
+    with Progress(arguments.json) as progress:
+        progress.say("measuring what the codecs leave of these photos")
+        model = FramedModel(open_model(arguments.model), progress.say)
+        most = min(PHOTOS, arguments.scenes)
+        items: Iterator[AskedPhoto] = (
+            scene_items(arguments.seed, most, descriptions=False)
+            if arguments.photos is None
+            else photo_items(arguments.photos, most)
+        )
+        tokens = [model.encode_images([item.photo])[0] for item in items]
+        ranges = measured_ranges(bundle.codecs, tokens)
+    if ranges is None:
+        return []
+    bundle.with_measured(FAMILIARITY, ranges.to_json())
+    return [bundle.folder / FAMILIARITY]
 
 
 def _measured_too(arguments: argparse.Namespace, bundle: Bundle) -> list[Path]:

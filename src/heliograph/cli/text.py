@@ -7,6 +7,11 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+UNFAMILIAR_NOTE = (
+    "this photo is unlike anything that the codec and the model's calibration were fitted on: the answer is a guess"
+)
+"""For a photo whose header says so; see :mod:`heliograph.codec.familiarity`."""
+
 _ESCAPED_CATEGORIES = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _WIDE = ("W", "F")
 _NO_WIDTH_CATEGORIES = ("Mn", "Me", "Cf")

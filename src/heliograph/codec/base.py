@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from heliograph.codec.expectation import Expectation
 from heliograph.types import EncodedImage, Grid, VisualTokens
+
+if TYPE_CHECKING:
+    from heliograph.codec.familiarity import FittedRange
 
 MAX_HEADER_BYTES = 16
 
@@ -26,6 +29,9 @@ class Codec(Protocol):
 
     learned: ClassVar[bool]
     """Trained, so that a bundle that holds it and a closed form prefers it."""
+
+    fitted: FittedRange | None
+    """Misfit of photos like those it was fitted on, from its bundle; None where nobody has measured it."""
 
     @property
     def hidden_size(self) -> int:

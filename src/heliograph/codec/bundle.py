@@ -8,9 +8,10 @@
     what the VLM's image processor does, as data.
 ``language_model.onnx`` and what it needs beside it
     only where the device shall answer without the cloud.
-``calibration.json``, ``curves.json``, ``region.json``
+``calibration.json``, ``curves.json``, ``familiarity.json``, ``region.json``
     where they were measured: how sure an answer from a prefix is (:mod:`heliograph.codec.calibration`), what every way
-    of sending gives for how many bytes (:mod:`heliograph.controllers.curves`), how attention finds a region
+    of sending gives for how many bytes (:mod:`heliograph.controllers.curves`), what its codecs leave of photos of their
+    own kind (:mod:`heliograph.codec.familiarity`), how attention finds a region
     (:mod:`heliograph.controllers.region.find`).
 
 A codec folder, as a hub keeps it, is the same without an encoder; there the manifest is called ``config.json``.
@@ -31,6 +32,7 @@ from typing import Any, Self
 
 from heliograph.codec.base import Codec
 from heliograph.codec.calibration import CALIBRATION, Calibration
+from heliograph.codec.familiarity import FAMILIARITY, FittedRanges
 from heliograph.codec.manifest import (
     CARD,
     CONFIG,
@@ -184,6 +186,8 @@ class Bundle:
             except BundleDamagedError as error:
                 error.add_note(f"{self.folder}: the codec {kind}.")
                 raise
+            if self.familiarity is not None:
+                self._codecs[kind].fitted = self.familiarity.ranges.get(kind)
         return self._codecs[kind]
 
     @property
@@ -229,6 +233,15 @@ class Bundle:
             BundleDamagedError: it cannot be read.
         """
         return Calibration.load(self.folder / CALIBRATION) if CALIBRATION in self._files else None
+
+    @cached_property
+    def familiarity(self) -> FittedRanges | None:
+        """The misfit of photos like those its codecs were fitted on; None where nobody has measured that.
+
+        Raises:
+            BundleDamagedError: it cannot be read.
+        """
+        return FittedRanges.load(self.folder / FAMILIARITY) if FAMILIARITY in self._files else None
 
     @cached_property
     def preprocessing(self) -> dict[str, Any]:

@@ -230,6 +230,11 @@ class Calibration:
         """Chance that the answer is the right one; otherwise as ``probability``."""
         return _chance(self.rights, name, signals)
 
+    @property
+    def knows_right(self) -> bool:
+        """Whether it was fitted on questions whose right answers are known; else ``right`` is ``probability``."""
+        return self.rights != self.agrees
+
     def enough(self, name: str, signals: Signals, quality: float) -> bool:
         """Whether to stop here, so that a share ``quality`` of all answers is the one from uncompressed tokens.
 

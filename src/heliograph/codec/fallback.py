@@ -12,7 +12,8 @@ from collections.abc import Callable
 import numpy as np
 
 from heliograph.codec.base import Codec
-from heliograph.codec.header import marked_as_fallback, unmarked
+from heliograph.codec.familiarity import FittedRanges, measured_stream, misfit_of
+from heliograph.codec.header import marked_as_fallback, stated_misfit, unmarked
 from heliograph.types import EncodedImage, VisualTokens
 
 LEARNED, CLOSED_FORM = "meta", "klt"
@@ -30,6 +31,20 @@ def written_by(encoded: EncodedImage) -> tuple[str, bytes]:
         if plain is not None:
             return CLOSED_FORM, plain
     return encoded.strategy, encoded.header
+
+
+def stated_likelihood(encoded: EncodedImage, ranges: FittedRanges | None) -> float | None:
+    """Chance, 0 to 1, that a photo is of the kind that the codec of its stream was fitted on, from the misfit that its
+    header states.
+
+    None where nothing is known: no fitted range of this codec, or a device that did not measure.
+    """
+    kind, header = written_by(encoded)
+    fitted = None if ranges is None else ranges.ranges.get(kind)
+    if fitted is None or len(header) < 2:
+        return None
+    code = header[1] if kind == LEARNED else stated_misfit(header)
+    return fitted.likelihood(misfit_of(code)) if code else None
 
 
 def nearer_stream(learned: EncodedImage, tokens: VisualTokens, codec: Callable[[str], Codec]) -> EncodedImage:
@@ -59,5 +74,5 @@ def closed_form_stream(tokens: VisualTokens, codec: Callable[[str], Codec], max_
     Raises:
         CodecMissingError: the bundle has no closed-form codec.
     """
-    closed = codec(CLOSED_FORM).encode(tokens, max_bytes=max_bytes)
+    closed = measured_stream(codec(CLOSED_FORM), tokens, max_bytes)
     return EncodedImage(LEARNED, marked_as_fallback(closed.header), closed.segments, closed.predicted_quality)

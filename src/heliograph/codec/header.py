@@ -3,10 +3,11 @@
 ======  ===============================================================================================
 byte    meaning
 ======  ===============================================================================================
-0       bits 7..6 version (0); bit 2: ``meta`` left this photo to ``klt``; bit 1: photo size follows;
-        bit 0: grid follows; other bits 0
-1       total token energy, logarithmic
+0       bits 7..6 version (0 or 1); bit 2: ``meta`` left this photo to ``klt``; bit 1: photo size
+        follows; bit 0: grid follows; other bits 0
+1       ``klt``: total token energy, logarithmic; ``meta``: misfit of the photo, 0 where not measured
 2..     if bit 0: rows, columns, tiles; if bit 1: photo width, photo height; all as varints (LEB128)
+then    in version 1 alone: misfit of the photo (:mod:`heliograph.codec.familiarity`), never 0
 last    CRC-8 (polynomial 0x07) of all bytes before it
 ======  ===============================================================================================
 """
@@ -22,6 +23,8 @@ MAX_TOKENS = 1 << 14
 _MAX_PIXELS = (1 << 21) - 1  # three varint bytes
 _HAS_GRID, _HAS_PHOTO, _FALLBACK, _VERSION_SHIFT = 1, 2, 4, 6
 _SHORTEST = 3
+_WITH_MISFIT = 1
+"""Version of a header with the misfit of its photo behind the sizes."""
 
 
 def _crc_table() -> tuple[int, ...]:
@@ -106,8 +109,24 @@ def unmarked(header: bytes) -> bytes | None:
 
 
 def _with_flags(header: bytes, flags: int) -> bytes:
-    body = bytes((flags,)) + header[1:-1]
+    return _sealed(bytes((flags,)) + header[1:-1])
+
+
+def _sealed(body: bytes) -> bytes:
     return body + bytes((crc8(body),))
+
+
+def add_misfit(header: bytes, code: int) -> bytes:
+    """A header of version 0 with the misfit of its photo, 1 to 255: it becomes one of version 1, a byte longer."""
+    flags = header[0] | _WITH_MISFIT << _VERSION_SHIFT
+    return _sealed(bytes((flags,)) + header[1:-1] + bytes((code,)))
+
+
+def stated_misfit(header: bytes) -> int:
+    """The misfit code of an intact header of version 1; 0 of any other."""
+    if len(header) <= _SHORTEST or header[0] >> _VERSION_SHIFT != _WITH_MISFIT or crc8(header[:-1]) != header[-1]:
+        return 0
+    return header[-2]
 
 
 def check_grid(grid: Grid) -> None:
@@ -142,9 +161,13 @@ def parse_header(header: bytes, fitted: Grid) -> tuple[int, Grid]:
     if crc8(header[:-1]) != header[-1]:
         raise StreamDamagedError(StreamFault.CHECKSUM)
     flags, body = header[0], header[:-1]
-    if flags >> _VERSION_SHIFT:
+    if flags >> _VERSION_SHIFT > _WITH_MISFIT:
         raise StreamVersionError
-    if flags & ~(_HAS_GRID | _HAS_PHOTO):
+    if flags >> _VERSION_SHIFT == _WITH_MISFIT:
+        if len(body) < _SHORTEST or body[-1] == 0:
+            raise StreamDamagedError(StreamFault.HEADER)
+        body = body[:-1]
+    if flags & ~(_HAS_GRID | _HAS_PHOTO | _WITH_MISFIT << _VERSION_SHIFT):
         raise StreamDamagedError(StreamFault.HEADER)
     position = 2
     numbers = [fitted.rows, fitted.columns, fitted.tiles, fitted.photo_width, fitted.photo_height]

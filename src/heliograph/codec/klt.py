@@ -21,6 +21,7 @@ import numpy as np
 
 from heliograph.codec.checks import check_bounds, check_shape, check_tokens, check_weights
 from heliograph.codec.cuts import cut, segment_ends
+from heliograph.codec.familiarity import FittedRange
 from heliograph.codec.header import pack_header, parse_header
 from heliograph.codec.plane_plan import PlaneModel
 from heliograph.codec.planes import PlaneState
@@ -112,7 +113,8 @@ class Decoded:
 class KltCodec:
     """Closed-form codec; see the module. Make one with ``fit`` or ``load``.
 
-    ``restoration`` is used by ``decode`` alone: the device never needs it, and no integer depends on it.
+    ``restoration`` is used by ``decode`` alone, and no integer depends on it. ``fitted`` is the misfit of photos like
+    those it was fitted on, for :func:`heliograph.codec.familiarity.measured_stream`.
     """
 
     kind: ClassVar[str] = "klt"
@@ -129,6 +131,7 @@ class KltCodec:
     ) -> None:
         self.grid, self.transform, self.tables, self.layouts = grid, transform, tables, layouts
         self.restoration = restoration
+        self.fitted: FittedRange | None = None
         self.components = transform.forward.shape[1]
         self.magnitude_limits = magnitude_limits(tables, self.components)
         self._model = PlaneModel(tables, self._layout(grid))

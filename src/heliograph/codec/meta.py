@@ -25,6 +25,7 @@ import numpy.typing as npt
 from heliograph.codec.checks import check_bounds, check_shape
 from heliograph.codec.cuts import cut, segment_ends
 from heliograph.codec.expectation import ErrorHead, Expectation
+from heliograph.codec.familiarity import NOT_MEASURED, FittedRange, misfit, misfit_code
 from heliograph.codec.header import pack_header, parse_header
 from heliograph.codec.latents import Int, LatentTables, decode_latents, encode_latents
 from heliograph.codec.onnx_session import open_session
@@ -44,7 +45,6 @@ _NETWORKS = (ENCODER, DECODER, WEIGHTS)
 SHARE_ONE = 1 << 16  # retained shares are integers, this is all of the energy
 _FORMAT, _STEM = 1, "meta_tables"
 _MAX_VALUES = 1 << 24
-_NO_ENERGY = 0  # the header's energy byte: shares here depend on the latents known, not on the photo
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,9 @@ class MetaCodec:
     Args:
         tables: checked.
         folder: where the two networks lie.
+
+    Attributes:
+        fitted: misfit of photos like those it has learned; with it the header states the misfit of every photo.
     """
 
     kind: ClassVar[str] = "meta"
@@ -99,6 +102,7 @@ class MetaCodec:
 
     def __init__(self, tables: MetaTables, folder: Path) -> None:
         self.tables, self._folder = tables, folder
+        self.fitted: FittedRange | None = None
 
     @property
     def grid(self) -> Grid:
@@ -120,12 +124,19 @@ class MetaCodec:
         the features' energy than it did on any held-out photo."""
         integers, missed = self._measured(tokens)
         codeword, needed = encode_latents(integers, self.tables.latents)
-        header = pack_header(_NO_ENERGY, tokens.grid, self.grid)
+        header = pack_header(self._misfit_code(integers, tokens), tokens.grid, self.grid)
         data = codeword if max_bytes is None else codeword[: max(max_bytes - len(header), 0)]
         ends = segment_ends(len(data))
         known = needed.searchsorted(np.asarray(ends, dtype=np.int64), side="right")
         quality = tuple(self._share(int(count), tokens.grid.tiles) for count in known)
         return EncodedImage(self.kind, header, cut(data, ends), quality), missed > self.tables.most_missed
+
+    def _misfit_code(self, integers: Int, tokens: VisualTokens) -> int:
+        """Of the whole stream, which costs a run of the decoder; nothing is measured without a fitted range."""
+        if self.fitted is None:
+            return NOT_MEASURED
+        restored = self._restored(integers, integers.shape[0] * integers.shape[1], tokens.grid)
+        return misfit_code(misfit(tokens.values, restored))
 
     def latents(self, tokens: VisualTokens) -> Int:
         """(T, K, c) integers of visual tokens.
@@ -163,13 +174,17 @@ class MetaCodec:
         """See :class:`heliograph.codec.base.Codec`."""
         grid = self._read_header(header)
         integers, count = self.decode_integers(grid, segments)
+        return VisualTokens(self._restored(integers, count, grid), grid)
+
+    def _restored(self, integers: Int, count: int, grid: Grid) -> FloatArray:
+        """(N, D) tokens from the first ``count`` latents in coding order of (T, K, c) integers."""
         tables = self.tables.latents
         order = np.arange(tables.latents)[None] * grid.tiles + np.arange(grid.tiles)[:, None]  # (T, K)
         given = {"latents": integers.astype(np.float32), "known": order < count}
         (made,) = _run(self._decoder, given, 1)  # (T, N, D)
         if made.size != grid.tokens * self.hidden_size:
             raise BundleDamagedError(BundlePart.NETWORK, BundleFault.BORDER).noted(f"{DECODER}.")
-        return VisualTokens(np.ascontiguousarray(made.reshape(grid.tokens, -1)), grid)
+        return np.ascontiguousarray(made.reshape(grid.tokens, -1))
 
     def decode_integers(self, grid: Grid, segments: Sequence[bytes]) -> tuple[Int, int]:
         """(T, K, c) integers, zeros where unknown, and how many latents in coding order the segments tell."""

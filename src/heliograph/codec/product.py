@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from heliograph.codec.checks import check_bounds, check_shape, check_tokens, check_weights
 from heliograph.codec.expectation import Expectation
+from heliograph.codec.familiarity import FittedRange
 from heliograph.codec.header import pack_header, parse_header
 from heliograph.codec.storage import file_names, read_arrays, stored_grid, write_arrays
 from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError
@@ -107,6 +108,7 @@ class ProductCodec:
 
     def __init__(self, tables: ProductTables) -> None:
         self.tables = tables
+        self.fitted: FittedRange | None = None  # its misfit is not measured
 
     @property
     def grid(self) -> Grid:

@@ -24,6 +24,33 @@ class Draft:
     received_bytes: int
 
 
+UNFAMILIAR_SHARE = 0.25
+"""Of the calibrated chance, what is left for a photo that is certainly none of the fitted kind: nothing was calibrated
+on such photos (docs/decisions/0029-unfamiliar-photos.md)."""
+
+
+def shown_confidence(
+    answer: Answer, signals: Signals | None, calibration: Calibration | None, likelihood: float | None = None
+) -> float:
+    """The chance, 0 to 1, that an answer is right, as users are shown it.
+
+    The calibrated chance of an answer from as much as has arrived; the model's own confidence where nothing is
+    calibrated. A calibration without right answers knows the chance that the answer is that from uncompressed tokens:
+    the model's own confidence is taken times that.
+
+    Args:
+        answer: a draft, or the final one.
+        signals: of it; None where unknown.
+        calibration: None for none.
+        likelihood: chance that the photo is of the kind that codec and calibration were fitted on; None where unknown.
+    """
+    chance = answer.confidence
+    if calibration is not None and signals is not None:
+        right = calibration.right(COMBINED, signals)
+        chance = right if calibration.knows_right else right * chance
+    return chance if likelihood is None else chance * (likelihood + (1 - likelihood) * UNFAMILIAR_SHARE)
+
+
 def signals_of(
     drafts: Sequence[Draft],
     *,
@@ -63,4 +90,13 @@ def signals_of(
     )
 
 
-__all__ = ["CALIBRATION", "COMBINED", "CONFIDENCES", "Calibration", "Draft", "Signals", "signals_of"]
+__all__ = [
+    "CALIBRATION",
+    "COMBINED",
+    "CONFIDENCES",
+    "Calibration",
+    "Draft",
+    "Signals",
+    "shown_confidence",
+    "signals_of",
+]

@@ -297,6 +297,7 @@ class DeviceClient:
             controller_failed=AnswerFlag.CONTROLLER_FAILED in final.flags,
             reconnections=self._session.reconnections - turn.reconnections_before,
             photo_notes=turn.photo_notes,
+            likelihood=None if stream.encoded is None else self._device.likelihood(stream.encoded),
         )
 
     async def _answered(

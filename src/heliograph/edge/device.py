@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from heliograph.codec.fallback import written_by
+from heliograph.codec.fallback import stated_likelihood, written_by
 from heliograph.edge.encoder import open_encoder
 from heliograph.edge.preprocessing.frames import AnyPreprocessor, open_preprocessor
 from heliograph.edge.processor import unsuited
@@ -77,6 +77,10 @@ class Device:
         if self._bundle is None or kind not in self._bundle.codec_kinds:
             return None
         return self._bundle.codec(kind).expect(header, prefix.segments, question)
+
+    def likelihood(self, encoded: EncodedImage) -> float | None:
+        """Chance, 0 to 1, that a photo is of the kind that its stream's codec was fitted on; None where unknown."""
+        return None if self._bundle is None else stated_likelihood(encoded, self._bundle.familiarity)
 
     @property
     def preferred_strategy(self) -> str:

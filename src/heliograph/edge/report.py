@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from heliograph.codec.familiarity import UNFAMILIAR_BELOW
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
 from heliograph.strategies.base import Setting
 
@@ -15,7 +16,7 @@ class Draft:
     Attributes:
         t_ms: since the question was asked, in ms.
         payload_bytes: header and segments that the draft was made from.
-        confidence: 0 to 1.
+        confidence: 0 to 1; the calibrated chance that this draft is right, as :class:`AskReport` has it.
         text: the draft.
         photo_seen: False where nothing but the header had arrived: a guess that the photo has no part in.
         flags: what the cloud says about a final answer.
@@ -35,7 +36,8 @@ class AskReport:
 
     Attributes:
         answer: the final answer's text.
-        confidence: 0 to 1; geometric mean of the answer tokens' probabilities.
+        confidence: 0 to 1; the calibrated chance that the answer is right, lowered for an unfamiliar photo; where
+            nothing is calibrated the geometric mean of the answer tokens' probabilities.
         strategy: registry name.
         setting: every knob of the strategy.
         payload_bytes: header and segments sent for this question; 0 where the cloud held the photo already.
@@ -52,6 +54,7 @@ class AskReport:
         region_missed: a region was wanted and did not come, or came to nothing; this is the first answer.
         controller_failed: what decides in the cloud failed; this is the answer that was there.
         reconnections: how often the connection broke and the session went on over another one.
+        likelihood: chance, 0 to 1, that the photo is of the kind that the codec was fitted on; None where unknown.
         photo_notes: what a user should know about the photo's file, such as a JPEG that ends early.
     """
 
@@ -74,6 +77,12 @@ class AskReport:
     controller_failed: bool = False
     reconnections: int = 0
     photo_notes: tuple[str, ...] = ()
+    likelihood: float | None = None
+
+    @property
+    def unfamiliar(self) -> bool:
+        """The photo is unlike anything that the codec was fitted on, so that the confidence says little."""
+        return self.likelihood is not None and self.likelihood < UNFAMILIAR_BELOW
 
     @property
     def wire_bytes(self) -> int:

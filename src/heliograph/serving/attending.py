@@ -231,7 +231,7 @@ class Attendant:
     def _send_draft(self, question: OpenQuestion, used: int) -> None:
         answer = question.draft
         assert answer is not None, "it was made"
-        self._session.send_draft(question.asked.question_id, answer.text, answer.confidence, used)
+        self._session.send_draft(question.asked.question_id, answer.text, question.confidence, used)
 
     def _send_final(self, question: OpenQuestion) -> None:
         answer = question.draft
@@ -240,7 +240,7 @@ class Attendant:
         self._metrics.final_seconds_sum += self._clock() - question.asked_s
         self._metrics.final_seconds_count += 1
         used, flags = question.draft_segments, question.flags
-        self._session.send_final(question.asked.question_id, answer.text, answer.confidence, used, flags)
+        self._session.send_final(question.asked.question_id, answer.text, question.confidence, used, flags)
 
     def _send_error(self, question_id: int, error: HeliographError) -> None:
         self._metrics.errors_total += 1

@@ -18,8 +18,10 @@ from heliograph.clock import now_s
 from heliograph.codec.base import Codec
 from heliograph.codec.calibration import Calibration
 from heliograph.codec.expectation import Expectation
-from heliograph.codec.fallback import written_by
+from heliograph.codec.fallback import stated_likelihood, written_by
+from heliograph.codec.familiarity import FittedRanges
 from heliograph.codec.manifest import PREPROCESSING
+from heliograph.controllers.confidence import Draft, shown_confidence, signals_of
 from heliograph.edge.preprocessing.frames import FRAMES, open_preprocessor
 from heliograph.errors import (
     AnsweringFailedError,
@@ -52,6 +54,7 @@ class Cloud:
         bundle_hash: both ends compare it.
         calibration: how likely answers from prefixes are right; None where nobody has fitted that.
         finder: tells where a question looks; None asks for no region.
+        familiarity: what its codecs leave of photos of their own kind; None where nobody has measured that.
         grids: all that devices with this bundle send, photo sizes included; none where the bundle does not say.
     """
 
@@ -63,6 +66,7 @@ class Cloud:
         calibration: Calibration | None = None,
         finder: RegionLooker | None = None,
         grids: Collection[Grid] = (),
+        familiarity: FittedRanges | None = None,
     ) -> None:
         self.model = model
         self.bundle_hash = bundle_hash
@@ -72,6 +76,7 @@ class Cloud:
         self._codecs = codecs
         self.finder = finder
         self._grids = frozenset(grids)
+        self._familiarity = familiarity
 
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind.
@@ -165,10 +170,29 @@ class Cloud:
             answer, kept = self._answer(job, [tokens, self.restore(job.crop)])
             return Outcome(answer, None, tokens, kept)
         answer, kept = self._answer(job, [tokens])
+        likelihood = self.likelihood(job.encoded)
         if self.calibration is None:
-            return Outcome(answer, None, tokens, kept)
+            return Outcome(answer, None, tokens, kept, likelihood=likelihood)
         expectation, energy = self.expect(job.encoded, job.question.text), self.retained_energy(job.encoded)
-        return Outcome(answer, None, tokens, kept, expectation=expectation, energy=energy)
+        return Outcome(answer, None, tokens, kept, expectation=expectation, energy=energy, likelihood=likelihood)
+
+    def likelihood(self, encoded: EncodedImage) -> float | None:
+        """Chance, 0 to 1, that a photo is of the kind that its stream's codec was fitted on; None where unknown."""
+        return stated_likelihood(encoded, self._familiarity)
+
+    def confidence(self, encoded: EncodedImage, question: str, answer: Answer) -> float:
+        """The chance, 0 to 1, that an answer from a prefix is right, where no earlier draft is known.
+
+        Raises:
+            HeliographError: the prefix is damaged.
+        """
+        signals = signals_of(
+            [Draft(answer, encoded.payload_bytes)],
+            question=question,
+            expectation=self.expect(encoded, question),
+            retained_energy=self.retained_energy(encoded),
+        )
+        return shown_confidence(answer, signals, self.calibration, self.likelihood(encoded))
 
     def forget_questions(self) -> None:
         """Empty what the model keeps of questions and photo sizes to be quicker the next time; none waits for it."""

@@ -75,6 +75,7 @@ class Outcome:
         kept_tokens: of the draft.
         seconds: in the model thread.
         expectation, energy: what the codec tells of the prefix, for the answer's calibrated chance.
+        likelihood: chance that the photo is of the kind that its codec was fitted on; None where unknown.
         box: to look at.
     """
 
@@ -85,4 +86,5 @@ class Outcome:
     seconds: float = 0.0
     expectation: Expectation | None = None
     energy: float | None = None
+    likelihood: float | None = None
     box: WireBox | None = None

@@ -50,6 +50,8 @@ def test_only_meta_can_be_written_by_another() -> None:
 class ScalingCodec:
     """Restores the tokens times a factor."""
 
+    fitted = None
+
     def __init__(self, factor: float) -> None:
         self.factor = factor
         self.asked: list[int | None] = []

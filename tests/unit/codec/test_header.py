@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.codec.base import MAX_HEADER_BYTES
-from heliograph.codec.header import MAX_TOKENS, crc8, pack_header, parse_header, read_varint, write_varint
+from heliograph.codec.header import (
+    MAX_TOKENS,
+    add_misfit,
+    crc8,
+    marked_as_fallback,
+    pack_header,
+    parse_header,
+    read_varint,
+    stated_misfit,
+    unmarked,
+    write_varint,
+)
 from heliograph.errors import ShapeError, StreamDamagedError, StreamTruncatedError, StreamVersionError
 from heliograph.types import Grid
 
@@ -50,8 +61,32 @@ def test_every_flip_of_a_byte_and_every_cut_is_detected(grid: Grid) -> None:
             parse_header(header[:cut], FITTED)
 
 
+@pytest.mark.parametrize("grid", GRIDS)
+def test_a_misfit_costs_one_byte_and_changes_nothing_else(grid: Grid) -> None:
+    plain = pack_header(77, grid, FITTED)
+    header = add_misfit(plain, 200)
+    assert header[0] == plain[0] | 0x40
+    assert header[1:-2] == plain[1:-1]
+    assert len(header) <= MAX_HEADER_BYTES
+    assert (header[-2], header[-1]) == (200, crc8(header[:-1]))
+    assert parse_header(header, FITTED) == (77, grid)
+    assert (stated_misfit(header), stated_misfit(plain)) == (200, 0)
+    assert unmarked(marked_as_fallback(header)) == header
+
+
+def test_a_misfit_is_never_missing_or_zero_in_version_one() -> None:
+    for body in (bytes((0x40, 9)), bytes((0x40, 9, 0))):
+        with pytest.raises(StreamDamagedError):
+            parse_header(body + bytes((crc8(body),)), FITTED)
+    damaged = bytearray(add_misfit(pack_header(77, FITTED, FITTED), 200))
+    damaged[-2] ^= 1
+    assert stated_misfit(bytes(damaged)) == 0
+    with pytest.raises(StreamDamagedError):
+        parse_header(bytes(damaged), FITTED)
+
+
 def test_intact_header_of_another_version_says_so() -> None:
-    body = bytes((0x40, 9))
+    body = bytes((0x80, 9))
     with pytest.raises(StreamVersionError):
         parse_header(body + bytes((crc8(body),)), FITTED)
 

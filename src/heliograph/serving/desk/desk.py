@@ -323,7 +323,7 @@ class Desk:
             if photo is None or not question.has_first_answer(photo):  # a draft that was taken meanwhile stays
                 self.book.apply(question, QuestionEvent.ANSWER_FAILED, job=job, outcome=outcome, error=outcome.error)
         elif outcome.answer is not None:
-            question.note_draft(outcome, used, photo, calibrated=self._calibration is not None)
+            question.note_draft(outcome, used, photo, self._calibration)
             if job.purpose is Purpose.DRAFT or question.wants_look:
                 self.book.apply(question, QuestionEvent.DRAFT_MADE, job=job, outcome=outcome)
 
@@ -345,7 +345,7 @@ class Desk:
         if outcome.answer is None:
             self.book.apply(question, QuestionEvent.SECOND_FAILED, error=outcome.error)
         else:
-            question.keep_more_confident(outcome.answer)
+            question.keep_more_confident(outcome.answer, self._calibration)
             self.book.apply(question, QuestionEvent.SECOND_MADE, outcome=outcome)
 
     def lose_region(self, question_id: int) -> None:

@@ -14,7 +14,7 @@ from sys import getsizeof
 from heliograph.codec.calibration import Signals
 from heliograph.codec.expectation import Expectation
 from heliograph.controllers.base import Controller, Decision, Observation
-from heliograph.controllers.confidence import Draft, signals_of
+from heliograph.controllers.confidence import Calibration, Draft, shown_confidence, signals_of
 from heliograph.controllers.foresight import predicted_signals
 from heliograph.protocol.events import QuestionAsked
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
@@ -43,6 +43,8 @@ class OpenQuestion:
         asked_s: when it came.
         state: where it stands.
         draft: the newest answer, from ``draft_segments`` segments, with its ``signals``.
+        confidence: the chance that ``draft`` is right, as the device is told.
+        likelihood: chance that the photo is of the kind that its codec was fitted on; None where unknown.
         tried_segments: of the newest prefix that a draft was tried on.
         expectation: of the prefix of ``measured_segments``.
         asked_segments: up to which the device was asked to go on.
@@ -60,6 +62,8 @@ class OpenQuestion:
     draft: Answer | None = None
     draft_segments: int = NOTHING
     signals: Signals | None = None
+    confidence: float = 0.0
+    likelihood: float | None = None
     tried_segments: int = NOTHING
     expectation: Expectation | None = None
     measured_segments: int = NOTHING
@@ -134,14 +138,20 @@ class OpenQuestion:
         return None if expectation is None else predicted_signals(expectation, received_bytes, self.asked.question.text)
 
     # ---- answers -----------------------------------------------------------------------------------
-    def note_draft(self, outcome: Outcome, segments: int, photo: Photo | None, *, calibrated: bool) -> None:
+    def note_draft(self, outcome: Outcome, segments: int, photo: Photo | None, calibration: Calibration | None) -> None:
         """Take a draft or first answer, with its signals where there is something to read them."""
         earlier, answer = self.draft, outcome.answer
         assert answer is not None
         self.draft, self.draft_segments, self.signals = answer, segments, None
-        if not calibrated or photo is None:
-            return
-        received = photo.prefix_bytes(segments)
+        self.likelihood = outcome.likelihood
+        if calibration is not None and photo is not None:
+            self.signals = self._signals(outcome, photo.prefix_bytes(segments), earlier)
+        self.confidence = shown_confidence(answer, self.signals, calibration, self.likelihood)
+
+    def _signals(self, outcome: Outcome, received: int, earlier: Answer | None) -> Signals:
+        """Of an answer from so many payload bytes, after an earlier one."""
+        answer = outcome.answer
+        assert answer is not None
         if not self._stable_drafts or earlier is None or earlier.token_ids != answer.token_ids:
             self._stable_drafts, self._stable_from = 0, received
         self._stable_drafts += 1
@@ -151,7 +161,7 @@ class OpenQuestion:
             expectation=outcome.expectation,
             retained_energy=outcome.energy,
         )
-        self.signals = replace(newest, stable_drafts=self._stable_drafts, stable_bytes=received - self._stable_from)
+        return replace(newest, stable_drafts=self._stable_drafts, stable_bytes=received - self._stable_from)
 
     def has_first_answer(self, photo: Photo) -> bool:
         """True once nothing of the photo can change the answer any more."""
@@ -159,15 +169,18 @@ class OpenQuestion:
             return False
         return self.take_draft or self.draft_segments == len(photo)
 
-    def keep_more_confident(self, second: Answer) -> None:
+    def keep_more_confident(self, second: Answer, calibration: Calibration | None) -> None:
         """Keep the second answer where it is more confident than the first: what was right must not be spoiled."""
         if self.draft is None or second.confidence > self.draft.confidence:
             self.draft = second
+            signals = signals_of([Draft(second, 0)], question=self.asked.question.text)
+            self.confidence = shown_confidence(second, signals, calibration, self.likelihood)
             self.flags |= AnswerFlag.LOOKED
 
     def resume_from(self, earlier: OpenQuestion) -> None:
         """Take over what is known of an equal question that was open when the connection broke."""
         self.draft, self.draft_segments, self.signals = earlier.draft, earlier.draft_segments, earlier.signals
+        self.confidence, self.likelihood = earlier.confidence, earlier.likelihood
         self.tried_segments = earlier.tried_segments
         self._stable_drafts, self._stable_from = earlier._stable_drafts, earlier._stable_from
 

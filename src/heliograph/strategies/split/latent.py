@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from heliograph.codec.fallback import closed_form_stream, nearer_stream, written_by
+from heliograph.codec.familiarity import measured_stream
 from heliograph.errors import CodecMissingError, UsageError
 from heliograph.strategies.base import (
     CloudTools,
@@ -62,7 +63,7 @@ class LatentStrategy(Strategy):
         return replace(encoded, strategy=self.name)
 
     def _encoded(self, tokens: VisualTokens, tools: DeviceTools, limit: int | None) -> EncodedImage:
-        return tools.codec(self.name).encode(tokens, max_bytes=limit)
+        return measured_stream(tools.codec(self.name), tokens, limit)
 
     def restore(self, encoded: EncodedImage, tools: CloudTools) -> Restored:
         """All N x D tokens from any prefix, the empty one included."""

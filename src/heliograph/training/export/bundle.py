@@ -21,6 +21,7 @@ from typing import Any
 from heliograph.codec.base import Codec
 from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.fallback import LEARNED
+from heliograph.codec.familiarity import FAMILIARITY, FittedRanges
 from heliograph.codec.manifest import MEASURED
 from heliograph.edge.processor import ANY, PARITY
 from heliograph.errors import EncoderNotExportableError, ShapeError, UsageError
@@ -95,7 +96,7 @@ def export_bundle(
             progress(line)
         if not parity.passed:
             raise EncoderNotExportableError().noted(f"device and model differ too much: {parity.text.splitlines()[0]}.")
-        extra = [*encoder.files[1:], *_cards(opened, work), *_measured(opened), parity.write(work / PARITY)]
+        extra = [*encoder.files[1:], *_cards(opened, work), *_measured(opened, work), parity.write(work / PARITY)]
         if local_text is not None:
             progress("tracing the language model")
             extra += _local_model(local_text, model, work)
@@ -164,10 +165,16 @@ def _cards(opened: Sequence[Bundle], work: Path) -> list[Path]:
     ]
 
 
-def _measured(opened: Sequence[Bundle]) -> list[Path]:
+def _measured(opened: Sequence[Bundle], work: Path) -> list[Path]:
     """What was measured with the codecs; of several, with the one that is taken where none is named."""
     folders = sorted(opened, key=lambda one: one.preferred_codec != LEARNED)
     found = {name: one.file(name) for one in reversed(folders) for name in MEASURED if name in one.file_names}
+    known = [one.familiarity for one in folders if one.familiarity is not None]
+    if known:  # each codec's own, whichever folder it is in
+        FittedRanges({kind: fitted for one in reversed(known) for kind, fitted in one.ranges.items()}).save(
+            work / FAMILIARITY
+        )
+        found[FAMILIARITY] = work / FAMILIARITY
     return list(found.values())
 
 

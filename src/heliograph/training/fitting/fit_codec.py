@@ -14,6 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from heliograph.codec.familiarity import FAMILIARITY
 from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.klt import KltCodec
 from heliograph.errors import CodecNotFittedError, UsageError
@@ -21,6 +22,7 @@ from heliograph.reference.scenes import ScenePlan
 from heliograph.training.export.framing import Size, photo_cache
 from heliograph.training.files import refusals_named
 from heliograph.training.fitting.codec_card import write_fit_card
+from heliograph.training.fitting.familiarity import measured_ranges
 from heliograph.training.fitting.sensitivity import working_sensitivity
 from heliograph.training.fitting.token_cache import CachedTokens
 from heliograph.types import Grid, Reporter, VisualTokens
@@ -87,7 +89,10 @@ def fit_codec(
     }
     with refusals_named():
         write_fit_card(out, codec, model_name, facts, kept_back.tokens)
-        save_codec(out, codec, codec.grid, model_name)
+        saved = save_codec(out, codec, codec.grid, model_name)
+        ranges = measured_ranges({codec.kind: codec}, kept_back.tokens)
+        if ranges is not None:
+            saved.with_measured(FAMILIARITY, ranges.to_json())
     return out
 
 

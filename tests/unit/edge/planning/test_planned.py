@@ -63,6 +63,7 @@ class FakeDevice(Device):
             hash=b"",
             preferred_codec="klt",
             calibration=None,
+            familiarity=None,
         )
         self.answered: list[tuple[str, int]] = []
         self.local_model: Any = SimpleNamespace(answer=self._answer)

@@ -43,7 +43,9 @@ class FakeDevice(Device):
     """Sends as many bytes as the curves say."""
 
     def __init__(self) -> None:
-        bundle: Any = SimpleNamespace(codec_kinds=(), local_model_path=Path("x"), hash=b"", calibration=None)
+        bundle: Any = SimpleNamespace(
+            codec_kinds=(), local_model_path=Path("x"), hash=b"", calibration=None, familiarity=None
+        )
         super().__init__(bundle)
         self.encodings = 0
         self.before: Callable[[], object] = lambda: None

@@ -42,7 +42,10 @@ GOAL = Goal(0.9, 3.0)
 class FakeDevice(Device):
     def __init__(self, *, local: bool = True) -> None:
         path = Path("x") if local else None
-        super().__init__(SimpleNamespace(codec_kinds=(), local_model_path=path, hash=b"", calibration=None))  # type: ignore[arg-type]
+        bundle: Any = SimpleNamespace(
+            codec_kinds=(), local_model_path=path, hash=b"", calibration=None, familiarity=None
+        )
+        super().__init__(bundle)
         self.local_model: Any = SimpleNamespace(answer=lambda *_, **__: Answer("own", 0.9, 0.1))
 
     def encode(self, photo: Image.Image, strategy: str, setting: Setting | None = None) -> EncodedImage:
