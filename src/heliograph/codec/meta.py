@@ -25,7 +25,7 @@ import numpy.typing as npt
 from heliograph.codec.checks import check_bounds, check_shape
 from heliograph.codec.cuts import cut, segment_ends
 from heliograph.codec.expectation import ErrorHead, Expectation
-from heliograph.codec.familiarity import NOT_MEASURED, FittedRange, misfit, misfit_code
+from heliograph.codec.familiarity import NOT_MEASURED, FittedRange, misfit, misfit_code, misfit_of
 from heliograph.codec.header import pack_header, parse_header
 from heliograph.codec.latents import Int, LatentTables, decode_latents, encode_latents
 from heliograph.codec.onnx_session import open_session
@@ -45,6 +45,7 @@ _NETWORKS = (ENCODER, DECODER, WEIGHTS)
 SHARE_ONE = 1 << 16  # retained shares are integers, this is all of the energy
 _FORMAT, _STEM = 1, "meta_tables"
 _MAX_VALUES = 1 << 24
+_MAX_WORST = 0.99  # misfit of the worst held-out photo, as far as shares are held against it
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,13 @@ class MetaCodec:
         the features' energy than it did on any held-out photo."""
         integers, missed = self._measured(tokens)
         codeword, needed = encode_latents(integers, self.tables.latents)
-        header = pack_header(self._misfit_code(integers, tokens), tokens.grid, self.grid)
+        code = self._misfit_code(integers, tokens)
+        header = pack_header(code, tokens.grid, self.grid)
         data = codeword if max_bytes is None else codeword[: max(max_bytes - len(header), 0)]
         ends = segment_ends(len(data))
         known = needed.searchsorted(np.asarray(ends, dtype=np.int64), side="right")
-        quality = tuple(self._share(int(count), tokens.grid.tiles) for count in known)
+        lowered = self._lowered_by(code)
+        quality = tuple(self._share(int(count), tokens.grid.tiles) * lowered for count in known)
         return EncodedImage(self.kind, header, cut(data, ends), quality), missed > self.tables.most_missed
 
     def _misfit_code(self, integers: Int, tokens: VisualTokens) -> int:
@@ -191,9 +194,13 @@ class MetaCodec:
         return decode_latents(b"".join(segments), self.tables.latents, grid.tiles)
 
     def retained_energy(self, header: bytes, segments: Sequence[bytes]) -> float:
-        """Share that so many latents restored on held-out photos; equals the sender's ``predicted_quality``."""
+        """Share that so many latents restored on held-out photos; equals the sender's ``predicted_quality``.
+
+        Of a photo that is restored worse than those, by the misfit in its header, so much less.
+        """
         grid = self._read_header(header)
-        return self._share(self.decode_integers(grid, segments)[1], grid.tiles)
+        share = self._share(self.decode_integers(grid, segments)[1], grid.tiles)
+        return share * self._lowered_by(header[1])
 
     def expect(self, header: bytes, segments: Sequence[bytes], question: str = "") -> Expectation:
         """What to expect of an answer from this prefix, before it is made; better with the question.
@@ -203,6 +210,13 @@ class MetaCodec:
         """
         integers, count = self.decode_integers(self._read_header(header), segments)
         return self.tables.head.expect(integers, count, question)
+
+    def _lowered_by(self, code: int) -> float:
+        """What the share of held-out photos is multiplied by for a photo with this misfit, 0 to 1."""
+        if self.fitted is None or code == NOT_MEASURED:
+            return 1.0
+        worst = min(self.fitted.highest, _MAX_WORST)
+        return min(max(1 - misfit_of(code), 0.0) / (1 - worst), 1.0)
 
     def _share(self, count: int, tiles: int) -> float:
         """``count`` latents in coding order: some tiles may be one latent ahead of the others."""
