@@ -15,13 +15,12 @@ from pathlib import Path
 from statistics import median
 from typing import Self
 
+from heliograph.config import STATE_VARIABLE
 from heliograph.controllers.curves import Curves, way_name
 from heliograph.errors import FileUnreadableError
 from heliograph.reading.json_values import read_json_object
 from heliograph.strategies.base import Kind
 from heliograph.strategies.selection import strategies_with
-
-STATE_VARIABLE = "HELIOGRAPH_STATE"
 
 _FORMAT = 1
 _KEPT = 9
