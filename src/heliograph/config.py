@@ -29,8 +29,8 @@ OPTION_VARIABLES = {"server": SERVER_VARIABLE, "bundle": BUNDLE_VARIABLE, "model
 """Options that a variable stands for where the command line does not say them: their place among the arguments, the
 variable."""
 
-_MOST_TOKEN_FILE_BYTES = _MOST_KEY_FILE_BYTES = 65_536
-_MOST_CONFIG_FILE_BYTES = 1 << 18
+_MAX_TOKEN_FILE_BYTES = _MAX_KEY_FILE_BYTES = 65_536
+_MAX_CONFIG_FILE_BYTES = 1 << 18
 _SHORTEST_KEY_BYTES, _LONGEST_KEY_BYTES = 16, 64
 
 
@@ -67,10 +67,10 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         FileUnreadableError: no such file, not text, no TOML, or over 256 KiB.
     """
-    return read_toml(path, most=_MOST_CONFIG_FILE_BYTES)
+    return read_toml(path, most=_MAX_CONFIG_FILE_BYTES)
 
 
-def read_access_tokens(path: Path, most_bytes: int = _MOST_TOKEN_FILE_BYTES) -> tuple[str, ...]:
+def read_access_tokens(path: Path, most_bytes: int = _MAX_TOKEN_FILE_BYTES) -> tuple[str, ...]:
     """Access tokens from a file, one a line; blank lines and lines that begin with ``#`` are left out.
 
     Raises:
@@ -93,7 +93,7 @@ def read_keys(path: Path) -> tuple[bytes, ...]:
         KeyFileError: no such file, over 64 KiB, a line that is no such key, or no key in it: what is meant to be
             authenticated must not go out without.
     """
-    text = read_text(path, most=_MOST_KEY_FILE_BYTES, error=KeyFileError, pipes=True)
+    text = read_text(path, most=_MAX_KEY_FILE_BYTES, error=KeyFileError, pipes=True)
     lines = [line.strip() for line in text.splitlines()]
     try:
         keys = tuple(bytes.fromhex(line) for line in lines if line and not line.startswith("#"))

@@ -20,7 +20,7 @@ from heliograph.config import CONFIG_VARIABLE, OPTION_VARIABLES, config_path, re
 from heliograph.errors import UsageError
 
 _NOT_IN_FILES = ("help", "config", "verbose")
-_MOST_SHOWN = 100
+_MAX_SHOWN = 100
 
 
 @dataclass
@@ -140,7 +140,7 @@ def _suggestion(name: str, names: Collection[str]) -> str:
 
 
 def _shown(name: str) -> str:
-    return repr(name[:_MOST_SHOWN])
+    return repr(name[:_MAX_SHOWN])
 
 
 def _wrong(path: Path, text: str) -> UsageError:

@@ -109,8 +109,8 @@ class Device:
     def _encoder(self) -> Callable[[Image], VisualTokens]:
         """Preprocessing and vision tower."""
         bundle = self.bundle
-        if said := unsuited(bundle):
-            _LOG.warning("%s", said)
+        if warning := unsuited(bundle):
+            _LOG.warning("%s", warning)
         return open_encoder(bundle.file, self.preprocessor, bundle.grid, bundle.hidden_size, self._threads)
 
     @cached_property

@@ -81,6 +81,6 @@ class AccessLog:
 
 
 def _quoted(value: str | int) -> str:
-    """As it is; in quotes and ASCII where a reader could not tell where it ends."""
+    """The text as it is; in quotes and ASCII where a reader could not tell where it ends."""
     text = str(value)
     return text if text.isascii() and text.isprintable() and not set(text) & set(' "=') else json.dumps(text)

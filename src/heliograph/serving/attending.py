@@ -41,7 +41,7 @@ class Outlet(Protocol):
 
     @property
     def full(self) -> bool:
-        """Nothing more is to be made for a device that does not take what there is."""
+        """Whether to make nothing more for a device that does not take what there is."""
 
     def wake(self) -> None:
         """Something was queued."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
-from heliograph.controllers.region import MOST_LOOKS
+from heliograph.controllers.region import MAX_LOOKS
 from heliograph.serving.patience import DRAFT_PATIENCE
 
 
@@ -108,7 +108,7 @@ class Limits:
         "longest wait of a question for news of its photo; then it is answered from what has arrived",
     )
     max_regions: int = _bound(
-        Group.ANSWERS, Unit.COUNT_OR_NONE, MOST_LOOKS, "crops of the original that one session may cause"
+        Group.ANSWERS, Unit.COUNT_OR_NONE, MAX_LOOKS, "crops of the original that one session may cause"
     )
     region_timeout_s: float = _bound(
         Group.ANSWERS, Unit.SECONDS, 20.0, "for a crop to come; then the first answer is final"
@@ -122,4 +122,5 @@ class Limits:
 
 def bounds() -> tuple[Bound, ...]:
     """Every bound, in order."""
-    return tuple(Bound(one.name, one.default, **one.metadata) for one in fields(Limits))
+    usual = Limits()
+    return tuple(Bound(one.name, getattr(usual, one.name), **one.metadata) for one in fields(Limits))

@@ -91,15 +91,15 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
-        said = {
+        fields = {
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
         if record.exc_info:
-            said["exception"] = self.formatException(record.exc_info)
-        return json.dumps(said | getattr(record, "facts", {}), ensure_ascii=True, default=str)
+            fields["exception"] = self.formatException(record.exc_info)
+        return json.dumps(fields | getattr(record, "facts", {}), ensure_ascii=True, default=str)
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from heliograph.boxes import PixelBox
-from heliograph.controllers.region import MOST_LOOKS
+from heliograph.controllers.region import MAX_LOOKS
 from heliograph.controllers.region.find import Found
 from heliograph.errors import UsageError
 
@@ -43,7 +43,7 @@ class Price:
     region_bytes: int = 0
     budget_bytes: int | None = None
     looks: int = 0
-    most_looks: int = MOST_LOOKS
+    most_looks: int = MAX_LOOKS
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class RegionPolicy(ABC):
         """Whether to ask for a region."""
 
     def box(self, first: FirstLook) -> PixelBox:
-        """Which one: where attention points."""
+        """The box to ask for: where attention points."""
         return first.found.box
 
     def decide(self, first: FirstLook) -> PixelBox | None:

@@ -163,7 +163,7 @@ def exposure(bound: Iterable[socket.socket], is_closed: bool, is_encrypted: bool
 
 
 def fit_to_open_files(limits: Limits, on_warning: Callable[[str], None]) -> Limits:
-    """As many connections as the system lets this process hold open; says so where they are fewer."""
+    """Limit connections to what the system lets this process hold open; says so where they are fewer."""
     wanted = limits.max_sessions + limits.max_ungreeted
     possible = allow_open_files(wanted)
     if possible >= wanted:
@@ -300,7 +300,7 @@ class _Server(uvicorn.Server):
         return HttpProtocol(self.config, self.server_state, {**self.lifespan.state, **state})
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's, which raises where a websocket is half way through its own closing: then again, soon after."""
+        """Shut down like uvicorn, which raises where a websocket is in its own closing: then again, soon after."""
         if self._acceptor is not None:
             await self._acceptor.close()
         for _ in range(_SHUTDOWN_ATTEMPTS):
