@@ -15,13 +15,12 @@ from pathlib import Path
 from statistics import median
 from typing import Self
 
+from heliograph.config import STATE_VARIABLE
 from heliograph.controllers.curves import Curves, candidate_name
 from heliograph.errors import FileUnreadableError
 from heliograph.reading.json_values import read_json_object
 from heliograph.strategies.base import Kind
 from heliograph.strategies.selection import strategies_with
-
-STATE_VARIABLE = "HELIOGRAPH_STATE"
 
 _FORMAT = 1
 _KEPT = 9
@@ -52,7 +51,7 @@ class DeviceTimes:
         return times
 
     def note(self, name: str, seconds: float) -> None:
-        """One encoding by :func:`heliograph.controllers.curves.way_name` took so long. Nonsense is left out."""
+        """One encoding by :func:`heliograph.controllers.curves.candidate_name` took so long. Nonsense is left out."""
         key = _key(name)
         if not 0 < seconds <= _MAX_S or len(key) > _MAX_NAME:
             return
