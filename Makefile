@@ -63,6 +63,7 @@ results: $(STAMP)  ## Run the published suites (hours) and fill docs/results and
 	OMP_NUM_THREADS=1 $(BIN)/python -m heliograph.bench.reference.precision runs/int8 docs/results/precision.json
 	$(BIN)/python -m heliograph.bench.redraw docs/results
 	$(BIN)/python -m heliograph.cli.readme_table README.md docs/results
+	$(BIN)/python -m heliograph.cli.readme_table docs/results/README.md docs/results
 
 redraw: $(STAMP)  ## Draw the published pictures and tables again from docs/results/*.json, measuring nothing.
 	$(BIN)/python -m heliograph.bench.redraw docs/results

@@ -16,7 +16,7 @@ from heliograph.bench.style import look, plain
 _LETTER_INCHES, _LINE_INCHES = 0.083, 0.15  # of a label at its font size
 _FONT_SIZE = 9
 _DISTANCES = (0.03, 0.06, 0.1, 0.15, 0.22, 0.3)  # of a label from its point
-_MOST_POINTS = 12  # of a series that are tried
+_MOST_POINTS = 16  # of a series that are tried
 _DIRECTIONS = ((1, 0), (-1, 0), (0.7, 0.7), (0.7, -0.7), (-0.7, 0.7), (-0.7, -0.7), (0, 1), (0, -1))
 
 Array = npt.NDArray[np.float64]
@@ -49,7 +49,7 @@ def label_series(
     on_axes = _to_shares(axes)
     spots = {series: [on_axes(point) for point in points] for series, points in curves.items()}
     ink = {series: _along(points) for series, points in spots.items()}
-    taken: list[Spot] = []
+    taken = _written(axes)
     for series in sorted(curves, key=lambda name: len(curves[name])):
         text = (names or {}).get(series, series)
         width = letter * len(text)
@@ -79,6 +79,16 @@ def _to_shares(axes: Any) -> Callable[[Point], Spot]:
         return float(x), float(y)
 
     return on_axes
+
+
+def _written(axes: Any) -> list[Spot]:
+    """Spots on the words that stand on the panel already."""
+    to_shares = axes.transAxes.inverted()
+    found: list[Spot] = []
+    for text in axes.texts:
+        (left, bottom), (right, top) = text.get_window_extent().transformed(to_shares).get_points().tolist()
+        found += _along([(left, (bottom + top) / 2), (right, (bottom + top) / 2)])
+    return found
 
 
 def _merit(place: Candidate, width: float, line: float, others: Array, ink: Array) -> float:

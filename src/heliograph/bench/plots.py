@@ -207,3 +207,10 @@ def _time_message(every: Mapping[tuple[float, float], Mapping[str, Points]], who
     return (
         f"First to 99 % of the accuracy: {', '.join(dict.fromkeys(firsts))}" if firsts else "What each millisecond buys"
     )
+
+
+USUAL_PICTURES: Mapping[str, Callable[[SuiteResult, Path], bool]] = {
+    "rate_accuracy.png": plot_rate_accuracy,
+    "time_accuracy.png": plot_time_accuracy,
+}
+"""Of suites without pictures of their own."""

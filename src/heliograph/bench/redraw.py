@@ -8,15 +8,29 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from heliograph.bench.hardening import plots as hardening
+from heliograph.bench.loop import plots as loop
 from heliograph.bench.loop.times_plot import draw_time_to_final
-from heliograph.bench.pictures import draw_pictures
+from heliograph.bench.planner import plot as planner
 from heliograph.bench.reference.error_head_plot import plot_error_head
 from heliograph.bench.reference.foresight_plot import plot_foresight
-from heliograph.bench.report import markdown
+from heliograph.bench.region import plots as region
+from heliograph.bench.report import draw_pictures, markdown
 from heliograph.bench.results import SuiteResult
 from heliograph.reference.assets import shipped_bundle_folder
+
+_OF_SUITE = {
+    "loop": loop.PICTURES,
+    "region": region.PICTURES,
+    "planner": planner.PICTURES,
+    "hardening": hardening.PICTURES,
+}
+"""Suites with pictures of their own."""
 
 _BESIDE = {
     "loop-times.json": ("loop-time_to_final.png", draw_time_to_final),
@@ -40,7 +54,7 @@ def redraw(folder: Path) -> list[Path]:
     for path in sorted(folder.glob("*.json")):
         facts = json.loads(path.read_text(encoding="utf-8"))
         if "suite" in facts:
-            written += _suite(SuiteResult.from_json(facts), folder)
+            written += _suite(read_result(facts), folder)
         elif path.name in _BESIDE:
             name, draw = _BESIDE[path.name]
             draw(facts, folder / name)
@@ -50,6 +64,12 @@ def redraw(folder: Path) -> list[Path]:
         plot_error_head(json.loads(training.read_text(encoding="utf-8"))["error_head"], folder / "error-head.png")
         written.append(folder / "error-head.png")
     return written
+
+
+def read_result(facts: Mapping[str, Any]) -> SuiteResult:
+    """A published result with the pictures of its suite."""
+    result = SuiteResult.from_json(facts)
+    return replace(result, pictures=_OF_SUITE.get(result.suite))
 
 
 def _suite(result: SuiteResult, folder: Path) -> list[Path]:

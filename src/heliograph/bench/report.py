@@ -7,13 +7,13 @@ from pathlib import Path
 
 from heliograph.bench.metrics import ALL
 from heliograph.bench.numbers import cell_text, interval_text, number_text
-from heliograph.bench.pictures import draw_pictures
+from heliograph.bench.plots import USUAL_PICTURES
 from heliograph.bench.results import Figure, Row, SuiteResult
 from heliograph.bench.stats import Interval
 
 
 def write_results(result: SuiteResult, folder: Path) -> tuple[Path, ...]:
-    """``results.json``, ``results.md`` and the suite's pictures (see :mod:`heliograph.bench.pictures`)."""
+    """``results.json``, ``results.md`` and the suite's pictures."""
     return _write(result, folder, json_name="results.json", table_name="results.md", plot_prefix="")
 
 
@@ -33,6 +33,17 @@ def _write(result: SuiteResult, folder: Path, *, json_name: str, table_name: str
         draw_into(plots[-1])
     written[1].write_text(markdown(result, [p.name for p in plots]), encoding="utf-8")
     return (*written, *plots)
+
+
+def draw_pictures(result: SuiteResult, folder: Path, prefix: str = "") -> list[Path]:
+    """Every picture that the result alone is enough for; what was written.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    pictures = USUAL_PICTURES if result.pictures is None else result.pictures
+    paths = {folder / f"{prefix}{name}": draw for name, draw in pictures.items()}
+    return [path for path, draw in paths.items() if draw(result, path)]
 
 
 def markdown(result: SuiteResult, plots: Sequence[str] = ()) -> str:

@@ -91,7 +91,7 @@ class Provenance:
 
     @classmethod
     def now(cls) -> Provenance:
-        """This machine, this checkout, today."""
+        """The provenance of a run on this machine, from this checkout, today."""
         return cls(machine_description(), current_commit(), datetime.date.today().isoformat())
 
 
@@ -115,8 +115,9 @@ class SuiteResult:
     """Everything that one run of a suite found.
 
     Attributes:
-        drawings: pictures by file name that the JSON alone could not be drawn from, each drawn into a path; all others
-            are in :mod:`heliograph.bench.pictures`.
+        pictures: by file name; each is drawn from this result alone into a path, or says False and leaves no file. None
+            means quality against bytes and against time.
+        drawings: by file name, what needs more than the JSON holds; each is drawn into a path.
         tables: of the suite's own, below its figures.
         consistency_floor: semantic consistency of unrelated answers, below which it says nothing; None where it was
             not measured.
@@ -130,6 +131,7 @@ class SuiteResult:
     figures: tuple[Figure, ...] = ()
     notes: tuple[str, ...] = ()
     peak_memory_mb: dict[str, float] = field(default_factory=dict)
+    pictures: Mapping[str, Callable[[SuiteResult, Path], bool]] | None = None
     drawings: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
     tables: tuple[Table, ...] = ()
     consistency_floor: float | None = None
@@ -154,7 +156,7 @@ class SuiteResult:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any]) -> SuiteResult:
-        """What :meth:`to_json` gave, without its drawings and with floats of six digits."""
+        """What :meth:`to_json` gave, without pictures and drawings, floats to six digits."""
         return cls(
             suite=facts["suite"],
             provenance=Provenance(facts["machine"], facts["commit"], facts["date"]),

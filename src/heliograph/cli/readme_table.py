@@ -1,4 +1,4 @@
-"""Fills the README's results section: ``python -m heliograph.cli.readme_table README.md docs/results``.
+"""Fills a page's results section: ``python -m heliograph.cli.readme_table docs/results/README.md docs/results``.
 
 Only what a suite wrote gets in; the section says which day, machine and commit the figures come from.
 """
@@ -6,10 +6,13 @@ Only what a suite wrote gets in; the section says which day, machine and commit 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from heliograph.bench.numbers import interval_text, number_text
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 NOTHING_YET = "No suite has been published yet; `make results` runs them and fills this section."
@@ -24,13 +27,14 @@ _TITLES = {
 }
 
 
-def fill(readme: str, results: Sequence[dict[str, Any]], folder: str = "docs/results") -> str:
-    """The README with its results section replaced.
+def fill(readme: str, results: Sequence[dict[str, Any]], folder: str = "docs/results", here: Path = Path()) -> str:
+    """The page with its results section replaced.
 
     Args:
         readme: text that holds both markers once.
         results: parsed ``SUITE.json`` files.
-        folder: where tables and plots lie, as the README links to them.
+        folder: where tables and plots lie, as the page links to them: ``.`` is the page's own folder.
+        here: the page's folder; plots that are not below it are left out.
 
     Raises:
         ValueError: the markers are not there, or in the wrong order.
@@ -39,7 +43,7 @@ def fill(readme: str, results: Sequence[dict[str, Any]], folder: str = "docs/res
     _, found_end, after = rest.partition(END)
     if not found_start or not found_end:
         raise ValueError(f"the README needs {START} before {END}")
-    body = "\n\n".join(_suite(result, folder) for result in results) or NOTHING_YET
+    body = "\n\n".join(_suite(result, folder, here) for result in results) or NOTHING_YET
     return f"{before}{START}\n{body}\n{END}{after}"
 
 
@@ -51,30 +55,30 @@ def load_results(folder: Path) -> list[dict[str, Any]]:
     return sorted(found, key=lambda r: order.index(r["suite"]) if r["suite"] in order else len(order))
 
 
-def _suite(result: dict[str, Any], folder: str) -> str:
-    name = result["suite"]
-    parts = [f"### {_TITLES.get(name, f'Suite `{name}`')}", _provenance(result, folder)]
+def _suite(result: dict[str, Any], folder: str, here: Path) -> str:
+    name, prefix = result["suite"], "" if folder == "." else f"{folder}/"
+    parts = [f"### {_TITLES.get(name, f'Suite `{name}`')}", _provenance(result, prefix)]
     if result["b99"]:
         parts += ["B99: mean payload bytes that keep 99 % of the uncompressed path's accuracy.", _b99(result)]
     if result.get("figures"):
         parts.append(_figures(result["figures"]))
-    if (Path(folder) / f"{name}-rate_accuracy.png").exists():
-        parts.append(f"![accuracy against bytes, suite {name}]({folder}/{name}-rate_accuracy.png)")
+    if (here / folder / f"{name}-rate_accuracy.png").exists():
+        parts.append(f"![accuracy against bytes, suite {name}]({prefix}{name}-rate_accuracy.png)")
     return "\n\n".join(parts)
 
 
-def _provenance(result: dict[str, Any], folder: str) -> str:
+def _provenance(result: dict[str, Any], prefix: str) -> str:
     name, commit = result["suite"], result["commit"]
     asked = max((row["questions"] for row in result["rows"] if row["task"] in ("all", "top1")), default=0)
     source = f"{result['date']}, {result['machine']}, commit {commit}"
     counted = f"{asked:,} questions or photos; " if asked else ""
-    return f"{counted}{source}. All rows: [{name}.md]({folder}/{name}.md)."
+    return f"{counted}{source}. All rows: [{name}.md]({prefix}{name}.md)."
 
 
 def _b99(result: dict[str, Any]) -> str:
     intervals = result.get("b99_ci", {})
     reached = sorted((v, name) for name, v in result["b99"].items() if v is not None)
-    rows = [[f"`{name}`", _with_interval(value, intervals.get(name), "{:,.0f}")] for value, name in reached]
+    rows = [[f"`{name}`", interval_text(round(value), intervals.get(name))] for value, name in reached]
     rows += [[f"`{name}`", "not reached at any setting"] for name, v in result["b99"].items() if v is None]
     return _markdown(["strategy", "B99, bytes [95 % interval]"], rows)
 
@@ -83,7 +87,7 @@ def _figures(figures: Sequence[dict[str, Any]]) -> str:
     rows = [
         [
             figure["name"],
-            _with_interval(figure["value"], figure["interval"], "{:.4g}"),
+            interval_text(figure["value"], figure["interval"]),
             _bound(figure, figure["must"]),
             _bound(figure, figure["aim"]),
             _verdict(figure),
@@ -108,14 +112,7 @@ def _within(figure: dict[str, Any], value: float, bound: float) -> bool:
 
 
 def _bound(figure: dict[str, Any], value: float | None) -> str:
-    return "" if value is None else f"{'≥' if figure.get('at_least') else '≤'} {value:g}"
-
-
-def _with_interval(value: float | None, interval: Sequence[float] | None, form: str) -> str:
-    if value is None:
-        return "not reached"
-    shown = form.format(value)
-    return f"{shown} [{form.format(interval[0])}, {form.format(interval[1])}]" if interval else shown
+    return "" if value is None else f"{'≥' if figure.get('at_least') else '≤'} {number_text(value)}"
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -123,10 +120,11 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def main(readme: Path, results: Path) -> None:
+def main(page: Path, results: Path) -> None:
     """Rewrite the file."""
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(fill(text, load_results(results), results.as_posix()), encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    folder = Path(os.path.relpath(results, page.parent)).as_posix()
+    page.write_text(fill(text, load_results(results), folder, page.parent), encoding="utf-8")
 
 
 if __name__ == "__main__":

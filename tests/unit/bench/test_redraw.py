@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 
 from heliograph.bench.loop.times_plot import link_words
-from heliograph.bench.pictures import draw_pictures
-from heliograph.bench.redraw import redraw
-from heliograph.bench.report import markdown
+from heliograph.bench.redraw import read_result, redraw
+from heliograph.bench.report import draw_pictures, markdown
 from heliograph.bench.results import SuiteResult
 
 RESULTS = Path(__file__).parents[3] / "docs" / "results"
@@ -20,7 +19,7 @@ SUITES = sorted(p.stem for p in RESULTS.glob("*.json") if "suite" in json.loads(
 
 
 def published(suite: str) -> SuiteResult:
-    return SuiteResult.from_json(json.loads((RESULTS / f"{suite}.json").read_text(encoding="utf-8")))
+    return read_result(json.loads((RESULTS / f"{suite}.json").read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("suite", SUITES)

@@ -63,9 +63,9 @@ def plot_photos(result: SuiteResult, path: Path) -> bool:
     order = sorted(kinds, key=lambda kind: max(peak for _, peak, _ in kinds[kind]))
     with picture(path, message, facts, size=(7.4, 0.32 * len(order) + 0.9)) as (axes,):
         for height, kind in enumerate(order):
-            for _, peak, kept in kinds[kind]:
+            for _, megabytes, kept in kinds[kind]:
                 fill = SECOND if kept else "white"
-                axes.scatter([peak], [height], s=30, edgecolor=SECOND, facecolor=fill, alpha=0.75)
+                axes.scatter([megabytes], [height], s=30, edgecolor=SECOND, facecolor=fill, alpha=0.75)
             largest = max(kinds[kind], key=lambda one: one[1])
             axes.annotate(
                 largest[0], (largest[1], height), xytext=(7, -3), textcoords="offset points", fontsize=8, color=GREY
@@ -76,3 +76,6 @@ def plot_photos(result: SuiteResult, path: Path) -> bool:
         reference_line(axes, _MEMORY_BOUND_MB, "bound", vertical=True, place=0.02)
         axes.set_xlabel("peak memory of the device process (MB)")
     return True
+
+
+PICTURES = {"waits.png": plot_waits, "photos.png": plot_photos}

@@ -24,7 +24,7 @@ from heliograph.bench.hardening.measured import Measured, Values
 from heliograph.bench.hardening.overhead import Overhead, measure_overhead
 from heliograph.bench.hardening.photo_files import SMALL, odd_photos
 from heliograph.bench.hardening.photo_memory import PhotoMemory, photo_memory, worst
-from heliograph.bench.hardening.plots import PHOTOS_TABLE, WAITS_TABLE
+from heliograph.bench.hardening.plots import PHOTOS_TABLE, PICTURES, WAITS_TABLE
 from heliograph.bench.hardening.session_memory import SHAPES as MEMORY_SHAPES
 from heliograph.bench.hardening.session_memory import Growth, measure_session_memory
 from heliograph.bench.progress import Progress
@@ -91,6 +91,7 @@ class HardeningSuite:
             figures=tuple(figure for part in parts for figure in part.figures),
             tables=tuple(table for part in parts for table in part.tables),
             notes=tuple(note for part in parts for note in part.notes),
+            pictures=PICTURES,
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from heliograph.bench.metrics import ALL
@@ -92,3 +94,10 @@ def plot_separation(result: SuiteResult, path: Path, target: str) -> bool:
         axes.set_xlim(0.5, 1)
         axes.set_xlabel("AUROC (area under the ROC curve)")
     return True
+
+
+PICTURES: Mapping[str, Callable[[SuiteResult, Path], bool]] = {
+    "rate_accuracy.png": plot_stopping,
+    "confidence-right.png": partial(plot_separation, target="right"),
+    "confidence-agrees.png": partial(plot_separation, target="agrees"),
+}

@@ -21,7 +21,7 @@ from heliograph.bench.loop.figures import (
     separation_table,
     stride_figures,
 )
-from heliograph.bench.loop.plots import UNCOMPRESSED_NOTE
+from heliograph.bench.loop.plots import PICTURES, UNCOMPRESSED_NOTE
 from heliograph.bench.loop.policies import FIXED, POLICIES, simulate
 from heliograph.bench.loop.verification import ANSWERS, measure_verification, verification_figures
 from heliograph.bench.metrics import ALL, B99_SHARE, agrees, score
@@ -174,6 +174,7 @@ def _result(
         figures=tuple(figures),
         notes=(*NOTES, f"{UNCOMPRESSED_NOTE}{data.accuracy:.4f}."),
         tables=(policy_table(curves, data.accuracy), separation_table(table, data.calibration)),
+        pictures=PICTURES,
     )
 
 

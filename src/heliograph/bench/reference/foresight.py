@@ -113,7 +113,7 @@ def _answers(model: VisionLanguageModel, tokens: VisualTokens, asked: Sequence[s
 
 
 def _foreseen(samples: Double, photos: Double, floor: float | None) -> Foreseen:
-    """From (answers, 4) bytes, agreement, SC, chance and (photos, 2) token errors, found and foretold."""
+    """Statistics of (answers, 4) bytes, agreement, SC, chance and (photos, 2) token errors, found and predicted."""
     size, same, sc, chance = samples.T
     known = bool(np.isfinite(sc).all())
     errors = np.log(np.maximum(photos, 1e-12)).T

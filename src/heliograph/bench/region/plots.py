@@ -157,3 +157,6 @@ def _draw_policies(
     axes.autoscale_view()
     names, colours = ({name: one[part] for name, one in _SHOWN.items()} for part in (0, 1))
     label_series(axes, curves, names, colours)
+
+
+PICTURES = {"policies.png": plot_policies}
