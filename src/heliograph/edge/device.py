@@ -109,8 +109,8 @@ class Device:
     def _encoder(self) -> Callable[[Image], VisualTokens]:
         """Preprocessing and vision tower."""
         bundle = self.bundle
-        if said := unsuited(bundle):
-            _LOG.warning("%s", said)
+        if warning := unsuited(bundle):
+            _LOG.warning("%s", warning)
         return open_encoder(bundle.file, self.preprocessor, bundle.grid, bundle.hidden_size, self._threads)
 
     @cached_property
@@ -144,6 +144,7 @@ class Device:
             UnknownNameError: no such strategy.
             UsageError: a knob is unknown or out of range.
         """
-        way = STRATEGIES.load(strategy)()
-        encoded: EncodedImage = way.encode(photo, self, setting or {})
-        return replace(encoded, bundle_hash=self.bundle_hash) if way.needs_bundle else encoded
+        sender = STRATEGIES.load(strategy)()
+        encoded: EncodedImage = sender.encode(photo, self, setting or {})
+        _LOG.info("%s: %d bytes of payload in %d segments", strategy, encoded.payload_bytes, len(encoded.segments))
+        return replace(encoded, bundle_hash=self.bundle_hash) if sender.needs_bundle else encoded

@@ -20,7 +20,7 @@ from heliograph.training.calibration.region_choice import Tried
 
 GAIN_BOUNDS, BYTES_BOUNDS, HIT_BOUNDS = (35.0, 45.0), (0.7, 0.5), (80.0, 92.0)  # must, aim
 WITHIN_POINTS = 1.0
-_MOST_TRIED = 12
+_MAX_TRIED = 12
 
 
 @dataclass(frozen=True)
@@ -180,16 +180,16 @@ def prices_table(questions: Questions, calibrated: Calibrated, chance: Chance, r
     return Table("The calibrated limit and what a look costs", head, tuple(body))
 
 
-def ways_table(tried: Sequence[CropTrial], chosen: CropTrial) -> Table:
+def encodings_table(tried: Sequence[CropTrial], chosen: CropTrial) -> Table:
     """Crops as pixels and as tokens, on dev."""
     body = [
         (
-            one.way.strategy,
-            one.way.setting,
+            one.encoding.strategy,
+            one.encoding.setting,
             str(one.plates),
             f"{one.payload_bytes:.0f}",
             _percent(one.accuracy),
-            "chosen" if one.way == chosen.way else "",
+            "chosen" if one.encoding == chosen.encoding else "",
         )
         for one in sorted(tried, key=lambda one: one.payload_bytes)
     ]
@@ -202,7 +202,7 @@ def settings_table(tried: Sequence[Tried]) -> Table:
     best: dict[tuple[int, bool], Tried] = {}
     for one in tried:
         best.setdefault((one.setting.layer, bool(one.setting.own)), one)
-    shown = [*tried[:_MOST_TRIED], *(one for one in best.values() if one not in tried[:_MOST_TRIED])]
+    shown = [*tried[:_MAX_TRIED], *(one for one in best.values() if one not in tried[:_MAX_TRIED])]
     body = [
         (
             str(one.setting.layer),

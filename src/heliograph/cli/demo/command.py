@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from heliograph.edge.report import Draft
 
 DEFAULT_LINK = "1mbit,50ms"
-_MOST_SHOWN = 60
+_MAX_SHOWN = 60
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--link", metavar="LINK", default=DEFAULT_LINK, help=f"rate, round trip, or a trace (default: {DEFAULT_LINK})"
     )
-    parser.add_argument("--photo", metavar="PHOTO", type=Path, help="another photo than the shipped one")
+    parser.add_argument(
+        "--photo",
+        metavar="PHOTO",
+        type=Path,
+        help="another photo than the shipped one; heliograph samples writes a few",
+    )
     parser.add_argument("--question", metavar="TEXT", default=DEMO_QUESTION, help=f"(default: {DEMO_QUESTION!r})")
     parser.add_argument(
         "--repeat", metavar="N", type=positive_int, default=3, help="show the median of N exchanges (default: 3)"
@@ -121,7 +126,7 @@ def rows_table(rows: Sequence[Row]) -> str:
 
 def _answer_width() -> int:
     """Answers are cut on a terminal; a file gets them whole."""
-    return _MOST_SHOWN if sys.stdout.isatty() else 10_000
+    return _MAX_SHOWN if sys.stdout.isatty() else 10_000
 
 
 COMMAND = Command(
