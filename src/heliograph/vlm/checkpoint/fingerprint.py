@@ -1,4 +1,4 @@
-"""Which weights these are: a codec or a cache of tokens belongs to one checkpoint, whatever its folder is called.
+"""The fingerprint of weights: a codec or a cache of tokens belongs to one checkpoint, whatever its folder is called.
 
 Read as bytes, without torch: a device that answers by itself asks for the same fingerprint as the cloud.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from heliograph.errors import FileUnreadableError, ModelUnavailableError
 from heliograph.reading.files import open_regular
 from heliograph.reading.tensor_file import TensorPlace, read_header
-from heliograph.vlm.causes import said_of
+from heliograph.vlm.causes import reason_of
 from heliograph.vlm.checkpoint.files import check_folder
 from heliograph.vlm.checkpoint.names import ModelName, checkpoint_folder
 
@@ -60,7 +60,7 @@ def model_fingerprint(name: str) -> str:
                 digest.update(piece)
     except (OSError, FileUnreadableError) as error:
         raise ModelUnavailableError().noted(
-            f"{folder}: a .safetensors file cannot be read: {said_of(error)}."
+            f"{folder}: a .safetensors file cannot be read: {reason_of(error)}."
         ) from error
     if not held:
         raise ModelUnavailableError().noted(f"{folder}: no .safetensors file holds a weight.")

@@ -9,7 +9,7 @@ from typing import Self
 
 from heliograph.errors import ModelUnavailableError
 from heliograph.hub import Found, locate
-from heliograph.vlm.causes import said_of
+from heliograph.vlm.causes import reason_of
 
 REFERENCE = "reference"
 ONE_FRAME = "one-frame"
@@ -84,7 +84,7 @@ def checkpoint_folder(name: str) -> Path:
     try:
         found = cached_file(where.source, _CONFIG, revision=where.revision, local_files_only=where.cached_only)
     except Exception as cause:  # network, name and permissions fail in many ways
-        raise ModelUnavailableError().noted(f"{name!r}: {said_of(cause)}") from cause
+        raise ModelUnavailableError().noted(f"{name!r}: {reason_of(cause)}") from cause
     if found is None:
         raise ModelUnavailableError().noted(f"{name!r}: there is no config.json.")
     return Path(found).parent
