@@ -53,7 +53,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--regions", action="store_true", help="with --install: also choose where the model is to look (region.json)"
     )
     parser.add_argument(
-        "--curves", action="store_true", help="with --install: also measure what every way gives (curves.json)"
+        "--curves",
+        action="store_true",
+        help="with --install: also measure quality and cost of every strategy (curves.json)",
     )
 
 

@@ -22,9 +22,11 @@ from heliograph.cli.command import (
     Command,
     Parser,
 )
+from heliograph.cli.config_file import ConfigFile, add_config_option
 from heliograph.cli.files import empty_folders_removed
 from heliograph.cli.options.logs import add_log_options, set_up_logging
 from heliograph.cli.text import printable
+from heliograph.config import DEBUG_VARIABLE
 from heliograph.errors import HeliographError, MissingExtraError, UsageError
 from heliograph.registry import Registry
 
@@ -32,6 +34,7 @@ COMMANDS = {
     "ask": "ask a cloud about a photo, over as few bytes as its answer needs",
     "serve": "answer questions of devices: the cloud",
     "demo": "a cloud, a thin link and every strategy on one photo",
+    "samples": "write a few photos to try it with, and questions that fit them",
     "encode": "write a photo as a .hgs stream file",
     "answer": "answer a question about a .hgs file, whole or cut",
     "inspect": "show a .hgs file: header, segments, quality of each prefix",
@@ -48,8 +51,6 @@ _ROOMS = {"demo": "demo.command", "trace": "trace.command"}
 """Modules of the commands that have a room of their own."""
 
 REGISTRY = Registry("command", {name: f"heliograph.cli.{_ROOMS.get(name, name)}:COMMAND" for name in COMMANDS})
-
-DEBUG_VARIABLE = "HELIOGRAPH_DEBUG"
 
 _EXTRA_OF_MODULE = {
     **dict.fromkeys(("PIL", "onnxruntime", "websockets", "tokenizers", "rich", "huggingface_hub", "pyvips"), "edge"),
@@ -91,7 +92,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    parser, command = build_parser(_chosen(argv))
+    chosen = _chosen(argv)
+    config = ConfigFile.find(argv, COMMANDS)
+    parser, command = build_parser(chosen, config)
     if not argv:
         parser.print_help()
         return EXIT_DONE
@@ -99,8 +102,12 @@ def _run(argv: list[str]) -> int:
     assert command is not None  # argparse has refused everything else
     set_up_logging(arguments)
     _look_up(arguments)
-    with empty_folders_removed():
-        code = command.run(arguments)
+    try:
+        with empty_folders_removed():
+            code = command.run(arguments)
+    except UsageError as error:
+        config.explain(error, chosen)
+        raise
     sys.stdout.flush()
     return code
 
@@ -139,8 +146,16 @@ def _look_up(arguments: argparse.Namespace) -> None:
         ModelName.parse(model).locate()
 
 
-def build_parser(chosen: str) -> tuple[argparse.ArgumentParser, Command | None]:
-    """The parser with every command named and the chosen one complete, and that command."""
+def build_parser(chosen: str, config: ConfigFile | None = None) -> tuple[argparse.ArgumentParser, Command | None]:
+    """The parser with every command named and the chosen one complete, and that command.
+
+    Args:
+        chosen: name of the command.
+        config: gives its options their defaults; None for their own.
+
+    Raises:
+        UsageError: the config file says something that the command does not know.
+    """
     parser = Parser(
         prog="heliograph",
         description="Answers of a large vision-language model over a thin uplink, for the fewest bytes.",
@@ -165,6 +180,9 @@ def build_parser(chosen: str) -> tuple[argparse.ArgumentParser, Command | None]:
         found.add_arguments(detailed)
         detailed.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
         add_log_options(detailed)
+        add_config_option(detailed)
+        if config is not None:
+            config.apply(detailed, name)
     return parser, found
 
 

@@ -195,7 +195,7 @@ def made_monotone(points: Sequence[Point]) -> tuple[Point, ...]:
     )
 
 
-def way_name(strategy: str, setting: Setting, crop: str = "", crop_setting: Setting | None = None) -> str:
+def candidate_name(strategy: str, setting: Setting, crop: str = "", crop_setting: Setting | None = None) -> str:
     """One way of sending as one line: ``meta max_bytes=1024 + webp size=128,quality=35``."""
     first = f"{strategy} {label(setting)}" if setting else strategy
     return f"{first} + {crop} {label(crop_setting or {})}" if crop else first

@@ -130,7 +130,7 @@ class DeviceClient:
         """Whether the next question finds an open connection."""
         return self._session.usable
 
-    def held(self, photo: PhotoSource, ways: Iterable[tuple[str, Setting]]) -> list[tuple[str, Setting]]:
+    def held(self, photo: PhotoSource, settings: Iterable[tuple[str, Setting]]) -> list[tuple[str, Setting]]:
         """Of some strategies with their settings those in which the cloud holds the whole photo: a question about it
         sends none of it. None of them while no connection is open, since only the next one tells what was kept.
 
@@ -142,7 +142,9 @@ class DeviceClient:
             return []
         identity = photo_identity(photo)
         return [
-            (name, setting) for name, setting in ways if self._photos.holds_whole(photo_key(identity, name, setting))
+            (name, setting)
+            for name, setting in settings
+            if self._photos.holds_whole(photo_key(identity, name, setting))
         ]
 
     async def ask(

@@ -87,8 +87,8 @@ def completed_setting(strategy: str, setting: Setting) -> Setting:
     Raises:
         UnknownNameError, UsageError: there is no such strategy or knob.
     """
-    way: Strategy = STRATEGIES.load(strategy)()
-    return way.complete_setting(setting)
+    sender: Strategy = STRATEGIES.load(strategy)()
+    return sender.complete_setting(setting)
 
 
 class HeldPhotos:

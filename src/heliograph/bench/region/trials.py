@@ -38,7 +38,7 @@ _EQUAL_BITS, _WHOLE_BITS = 4, 8
 
 
 @dataclass(frozen=True)
-class CropWay:
+class CropEncoding:
     """How a crop travels: a strategy and its setting as one word."""
 
     strategy: str
@@ -110,13 +110,13 @@ class Trials:
     Args:
         bench: both ends and the model.
         looker: with the setting that was chosen.
-        way: how crops travel.
+        encoding: how crops travel.
         strategy, first_bytes: the first stage.
     """
 
-    def __init__(self, bench: Bench, looker: Looker, way: CropWay, strategy: str, first_bytes: int) -> None:
-        self._bench, self._looker, self._way = bench, looker, way
-        self._first = CropWay(strategy, label({"max_bytes": first_bytes}))
+    def __init__(self, bench: Bench, looker: Looker, encoding: CropEncoding, strategy: str, first_bytes: int) -> None:
+        self._bench, self._looker, self._encoding = bench, looker, encoding
+        self._first = CropEncoding(strategy, label({"max_bytes": first_bytes}))
 
     def of(self, item: Item) -> list[Trial]:
         """All questions about one photo."""
@@ -173,7 +173,7 @@ class Trials:
         return self._first.sent(self._bench, photo)[0]
 
     def _crop(self, photo: Image.Image, box: PixelBox) -> tuple[VisualTokens, int]:
-        return self._way.sent(self._bench, photo.crop(box))
+        return self._encoding.sent(self._bench, photo.crop(box))
 
     def _random_box(self, item: Item, question: str, found: Found) -> PixelBox:
         key = f"{item.image_id} {question}".encode()
@@ -231,32 +231,32 @@ def touched_cells(box: PixelBox, photo_size: tuple[int, int], rows: int, columns
 
 @dataclass(frozen=True)
 class CropTrial:
-    """One way of sending crops of true regions: mean payload, share of right answers."""
+    """One encoding tried on crops of true regions: mean payload, share of right answers."""
 
-    way: CropWay
+    encoding: CropEncoding
     payload_bytes: float
     accuracy: float
     plates: int
 
 
-def try_ways(
+def try_encodings(
     trials: Trials,
     bench: Bench,
-    ways: Iterable[CropWay],
+    encodings: Iterable[CropEncoding],
     plates: Sequence[tuple[Image.Image, QuestionRecord, PixelBox]],
 ) -> list[CropTrial]:
-    """Each way on the same crops.
+    """Try each encoding on the same crops.
 
     Args:
         trials: for the first stage.
         bench: both ends.
-        ways: to compare.
+        encodings: to compare.
         plates: photo, question and the box to crop.
     """
     first = [trials.tokens_of(photo) for photo, _, _ in plates]
     found = []
-    for way in ways:
-        sent = [way.sent(bench, photo.crop(box)) for photo, _, box in plates]
+    for encoding in encodings:
+        sent = [encoding.sent(bench, photo.crop(box)) for photo, _, box in plates]
         asked = [
             (record.question, [tokens, crop])
             for (_, record, _), tokens, (crop, _) in zip(plates, first, sent, strict=True)
@@ -264,11 +264,11 @@ def try_ways(
         answers = bench.model.answer_many(asked, max_new_tokens=SHORT_ANSWER_TOKENS)
         right = [score(record, answer.text) for (_, record, _), answer in zip(plates, answers, strict=True)]
         mean_bytes = float(np.mean([size for _, size in sent]))
-        found.append(CropTrial(way, mean_bytes, float(np.mean(right)), len(plates)))
+        found.append(CropTrial(encoding, mean_bytes, float(np.mean(right)), len(plates)))
     return found
 
 
 def cheapest_good(tried: Sequence[CropTrial], slack: float) -> CropTrial:
-    """The way of fewest bytes whose accuracy is within ``slack`` of the best."""
+    """The encoding of fewest bytes whose accuracy is within ``slack`` of the best."""
     best = max(one.accuracy for one in tried)
     return min((one for one in tried if one.accuracy >= best - slack), key=lambda one: one.payload_bytes)

@@ -16,7 +16,8 @@ from math import inf
 from heliograph.codec.calibration import Calibration
 from heliograph.controllers.base import EXPECTATION, Controller, Enough, More
 from heliograph.controllers.bounds import controller_for
-from heliograph.controllers.region.policies import MAX_LOOKS, Price
+from heliograph.controllers.region import MAX_LOOKS
+from heliograph.controllers.region.policies import Price
 from heliograph.errors import HeliographError, TimedOutError, TooManyRegionsError
 from heliograph.protocol.events import CropAnnounced, ImageAnnounced, QuestionAsked, SegmentReceived
 from heliograph.question import ALWAYS

@@ -34,7 +34,7 @@ from heliograph.reasons import FileFault
 from heliograph.serving.access_log import AccessLog, token_label
 from heliograph.serving.admission.door import address_of, is_loopback
 from heliograph.serving.cloud import Cloud
-from heliograph.serving.shared import Limits
+from heliograph.serving.limits import Limits
 from heliograph.serving.web.accepting import MAX_HEAD_BYTES, Acceptor, HttpProtocol, WebsocketProtocol
 from heliograph.serving.web.application import CloudApplication
 from heliograph.serving.web.gate import checked_host, checked_origin

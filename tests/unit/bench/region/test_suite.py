@@ -17,8 +17,8 @@ from heliograph.bench.region.policies import Questions, kept, play, play_refined
 from heliograph.bench.region.setting import plates_of
 from heliograph.bench.region.trials import (
     SMALL_PRINT,
+    CropEncoding,
     CropTrial,
-    CropWay,
     Second,
     Trial,
     Trials,
@@ -154,7 +154,7 @@ def test_rows_and_tables_cover_every_policy_and_task(trials):
 
 def test_the_cheapest_way_that_is_good_enough():
     tried = [
-        CropTrial(CropWay("meta", str(size)), size, accuracy, 40)
+        CropTrial(CropEncoding("meta", str(size)), size, accuracy, 40)
         for size, accuracy in ((90, 0.90), (130, 0.97), (200, 0.98), (400, 0.97))
     ]
     assert cheapest_good(tried, 0.02).payload_bytes == 130
@@ -214,12 +214,12 @@ def test_one_photo_through_the_whole_line(reference_pair):
     records = tuple(
         QuestionRecord("scene-8000003", "shape", text, "star") for text in ("how many objects?", "read it.")
     )
-    runner = Trials(bench, looker, CropWay(codec, "max_bytes=90"), codec, 120)
+    runner = Trials(bench, looker, CropEncoding(codec, "max_bytes=90"), codec, 120)
     made = runner.of(Item("scene-8000003", photo, records))
     tokens = runner.tokens_of(photo)
     for record, one in zip(records, made, strict=True):
         assert one.first.answer.text == bench.model.answer(record.question, [tokens], max_new_tokens=8).text
-        crop, size = CropWay(codec, "max_bytes=90").sent(bench, photo.crop(one.found.box))
+        crop, size = CropEncoding(codec, "max_bytes=90").sent(bench, photo.crop(one.found.box))
         looked = bench.model.answer(record.question, [tokens, crop], max_new_tokens=8)
         assert (one.looked.answer.text, one.looked.payload_bytes) == (looked.text, size)
         assert 0 < one.first.payload_bytes <= 120
