@@ -74,10 +74,10 @@ def _destination(arguments: argparse.Namespace) -> tuple[str, Pairing | None]:
     """
     from heliograph.edge.pairing import load_pairing
 
-    named = arguments.server or os.environ.get(SERVER_VARIABLE)
+    named = arguments.server if arguments.server is not None else os.environ.get(SERVER_VARIABLE) or None
     says_itself = any((arguments.token_file, arguments.tls_ca, arguments.tls_client_cert))
-    pairing = None if named and says_itself else load_pairing()
-    server = named or default_server("" if pairing is None else pairing.server)
+    pairing = None if named is not None and says_itself else load_pairing()
+    server = default_server("" if pairing is None else pairing.server) if named is None else named
     fits = pairing is not None and pairing.server == server and not says_itself
     return server, pairing if fits else None
 

@@ -33,7 +33,7 @@ from heliograph.registry import Registry
 COMMANDS = {
     "ask": "ask a cloud about a photo, over as few bytes as its answer needs",
     "serve": "answer questions of devices: the cloud",
-    "pair": "let this device use a server that heliograph serve --public runs elsewhere",
+    "pair": "make this device use a server of serve --public",
     "demo": "a cloud, a thin link and every strategy on one photo",
     "samples": "write a few photos to try it with, and questions that fit them",
     "encode": "write a photo as a .hgs stream file",
