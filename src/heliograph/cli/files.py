@@ -36,7 +36,7 @@ def read_file(path: Path, most_bytes: int = MAX_STREAM_FILE_BYTES) -> bytes:
     Raises:
         FileUnreadableError: no such file, a folder or device, or over ``most_bytes``.
     """
-    return read_bytes(path, most=most_bytes, pipes=True)
+    return read_bytes(path, max_bytes=most_bytes, pipes=True)
 
 
 def write_file(path: Path, data: bytes) -> None:

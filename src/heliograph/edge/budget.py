@@ -35,12 +35,12 @@ class PayloadAccount:
         self.spent_bytes += size
         self._on_connection += size
 
-    def refund(self, never_left: int) -> None:
+    def refund(self, unsent: int) -> None:
         """The connection broke with so many payload bytes still here, those of earlier questions included.
 
         What was handed over last is what stayed, so this question gets back at most what it handed over there.
         """
-        back = min(never_left, self._on_connection)
+        back = min(unsent, self._on_connection)
         self.spent_bytes -= back
         self._on_connection -= back
 

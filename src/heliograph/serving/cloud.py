@@ -36,7 +36,7 @@ from heliograph.types import Answer, EncodedImage, Grid, VisualTokens, tokens_ma
 
 if TYPE_CHECKING:
     from heliograph.codec.bundle import Bundle
-    from heliograph.vlm.contract import AnsweringModel, RegionLooker
+    from heliograph.vlm.contract import AnsweringModel, RegionFinder
 
 log = logging.getLogger("heliograph.serving")
 
@@ -61,7 +61,7 @@ class Cloud:
         codecs: Mapping[str, Codec] = MappingProxyType({}),
         bundle_hash: bytes = b"",
         calibration: Calibration | None = None,
-        finder: RegionLooker | None = None,
+        finder: RegionFinder | None = None,
         grids: Collection[Grid] = (),
     ) -> None:
         self.model = model

@@ -96,7 +96,7 @@ class Desk:
         return any(len(photo) for photo in self.photos.values())
 
     @property
-    def owes_an_answer(self) -> bool:
+    def has_pending_answer(self) -> bool:
         """Whether it is the device that waits."""
         return any(question.decided for question in self.questions.values())
 
