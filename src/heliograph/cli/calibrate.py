@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from heliograph.training.calibration.collect import AskedPhoto, PrefixAnswers
 
 SCENES, SEED_START = 400, 8_010_000
-"""Of the dev split, behind the scenes that pixel settings are chosen on."""
+"""Scenes of the dev split, behind those that pixel settings are chosen on."""
 
 REFERENCE = "reference"
 

@@ -82,7 +82,7 @@ def make_folder(path: Path) -> Path:
 
 @contextlib.contextmanager
 def empty_folders_removed() -> Iterator[None]:
-    """Of the folders that :func:`make_folder` makes within, those without content go again where the work fails."""
+    """A context that removes empty folders made by :func:`make_folder` again where the work fails."""
     _made.clear()
     try:
         yield

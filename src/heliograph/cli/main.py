@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(argv)
     except HeliographError as error:
-        return _fail(error.name, _told(error, argv), EXIT_ERROR, error)
+        return _fail(error.name, _explained(error, argv), EXIT_ERROR, error)
     except ModuleNotFoundError as error:
         extra = _EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])
         if extra is None:
@@ -116,7 +116,7 @@ def _chosen(argv: Sequence[str]) -> str:
     return next((word for word in argv if not word.startswith("-")), "")
 
 
-def _told(error: HeliographError, argv: Sequence[str]) -> str:
+def _explained(error: HeliographError, argv: Sequence[str]) -> str:
     """What is wrong, then the notes; of arguments that cannot be used the notes alone, where they say which."""
     notes = [*map(printable, getattr(error, "__notes__", ()))]
     if not isinstance(error, UsageError) or isinstance(error, ArgumentError):

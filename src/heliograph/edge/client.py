@@ -131,8 +131,9 @@ class DeviceClient:
         return self._session.usable
 
     def held(self, photo: PhotoSource, settings: Iterable[tuple[str, Setting]]) -> list[tuple[str, Setting]]:
-        """Of some strategies with their settings those in which the cloud holds the whole photo: a question about it
-        sends none of it. None of them while no connection is open, since only the next one tells what was kept.
+        """Strategies and settings in which the cloud holds the whole photo: a question about it sends none of it.
+
+        None of them while no connection is open, since only the next one tells what was kept.
 
         Raises:
             UnknownNameError, UsageError: a strategy or a knob that there is not.

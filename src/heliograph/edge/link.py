@@ -26,7 +26,7 @@ from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Connection
 from heliograph.transport.liveness import LOOK_AFTER_S, LivenessWatch, Sight, Verdict
 
 _CLOSE_TIMEOUT_S = 2.0
-"""For saying goodbye: nothing is lost with it, so nobody waits longer, however slow the link is."""
+"""Time limit of the closing handshake: nothing is lost with it, so nobody waits longer, however slow the link is."""
 
 
 class DeviceLink:

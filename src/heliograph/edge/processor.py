@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ANY, VNNI, ARM = "any", "vnni", "arm"
 PROFILES = (ANY, VNNI, ARM)
-"""Of encoders in eight bits: for every processor; for x86 with VNNI; for Arm."""
+"""Profiles of encoders in eight bits: for every processor; for x86 with VNNI; for Arm."""
 
 PARITY = "parity.json"
 """The file of a bundle that says how its encoder was made."""
