@@ -39,9 +39,14 @@ def default_server() -> str:
     return os.environ.get(SERVER_VARIABLE) or f"ws://{DEFAULT_HOST}:{DEFAULT_PORT}"
 
 
+def named_model() -> str | None:
+    """Model that ``$HELIOGRAPH_MODEL`` names."""
+    return os.environ.get(MODEL_VARIABLE) or None
+
+
 def default_model() -> str:
     """Model that the cloud loads: ``$HELIOGRAPH_MODEL``, else the one that ships with the package."""
-    return os.environ.get(MODEL_VARIABLE) or "reference"
+    return named_model() or "reference"
 
 
 def default_bundle() -> Path | None:

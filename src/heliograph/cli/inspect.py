@@ -96,7 +96,7 @@ def _check_grid(encoded: EncodedImage, bundle: Bundle) -> None:
     Raises:
         ShapeError: see above.
     """
-    from heliograph.serving.cloud import device_grids
+    from heliograph.edge.preprocessing.frames import device_grids
 
     found = _codec(encoded, bundle)
     known = device_grids(bundle) or {bundle.grid}

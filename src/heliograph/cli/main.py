@@ -34,6 +34,7 @@ COMMANDS = {
     "ask": "ask a cloud about a photo, over as few bytes as its answer needs",
     "serve": "answer questions of devices: the cloud",
     "demo": "a cloud, a thin link and every strategy on one photo",
+    "samples": "write a few photos to try it with, and questions that fit them",
     "encode": "write a photo as a .hgs stream file",
     "answer": "answer a question about a .hgs file, whole or cut",
     "inspect": "show a .hgs file: header, segments, quality of each prefix",

@@ -19,7 +19,7 @@ from heliograph.errors import StreamForgedError, UsageError
 from heliograph.reasons import ForgedFault
 
 TAG_BYTES = 4
-"""Length of tags in seals and in frames from the cloud: a guess hits once in 2**32, and a wrong one ends the session."""
+"""Length of tags of seals and frames from the cloud: a guess hits once in 2**32, and a wrong one ends the session."""
 HELLO_TAG_BYTES = 8
 NONCE_BYTES = 8
 MIN_KEY_BYTES, MAX_KEY_BYTES = 16, 64

@@ -35,7 +35,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--link", metavar="LINK", default=DEFAULT_LINK, help=f"rate, round trip, or a trace (default: {DEFAULT_LINK})"
     )
-    parser.add_argument("--photo", metavar="PHOTO", type=Path, help="another photo than the shipped one")
+    parser.add_argument(
+        "--photo",
+        metavar="PHOTO",
+        type=Path,
+        help="another photo than the shipped one; heliograph samples writes a few",
+    )
     parser.add_argument("--question", metavar="TEXT", default=DEMO_QUESTION, help=f"(default: {DEMO_QUESTION!r})")
     parser.add_argument(
         "--repeat", metavar="N", type=positive_int, default=3, help="show the median of N exchanges (default: 3)"

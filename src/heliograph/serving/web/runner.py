@@ -20,6 +20,7 @@ from websockets.exceptions import InvalidState
 
 from heliograph.config import read_access_tokens, read_keys
 from heliograph.controllers.region.find import RegionSetting
+from heliograph.edge.preprocessing.frames import device_grids
 from heliograph.errors import (
     ModelUnsupportedError,
     TlsFilesError,
@@ -32,7 +33,7 @@ from heliograph.reading.files import check_regular
 from heliograph.reasons import FileFault
 from heliograph.serving.access_log import AccessLog, token_label
 from heliograph.serving.admission.door import address_of, is_loopback
-from heliograph.serving.cloud import Cloud, device_grids
+from heliograph.serving.cloud import Cloud
 from heliograph.serving.limits import Limits
 from heliograph.serving.web.accepting import MAX_HEAD_BYTES, Acceptor, HttpProtocol, WebsocketProtocol
 from heliograph.serving.web.application import CloudApplication
