@@ -30,13 +30,13 @@ def stream_named(path: Path) -> Iterator[None]:
         raise
 
 
-def read_file(path: Path, most_bytes: int = MAX_STREAM_FILE_BYTES) -> bytes:
+def read_file(path: Path, max_bytes: int = MAX_STREAM_FILE_BYTES) -> bytes:
     """The content of a file or, as a shell's ``<(...)`` gives one, of a pipe.
 
     Raises:
-        FileUnreadableError: no such file, a folder or device, or over ``most_bytes``.
+        FileUnreadableError: no such file, a folder or device, or over ``max_bytes``.
     """
-    return read_bytes(path, max_bytes=most_bytes, pipes=True)
+    return read_bytes(path, max_bytes=max_bytes, pipes=True)
 
 
 def write_file(path: Path, data: bytes) -> None:

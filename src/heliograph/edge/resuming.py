@@ -42,7 +42,7 @@ class Counters(NamedTuple):
     Attributes:
         up_bytes: that left.
         down_bytes: that came.
-        payload_never_left_bytes: payload handed to connections that broke before it left.
+        payload_unsent_bytes: payload handed to connections that broke before it left.
     """
 
     up_bytes: int = 0

@@ -195,7 +195,7 @@ def refined(
     box: PixelBox,
     photo_size: tuple[int, int],
     bits: int,
-    most_bytes: int | None = None,
+    max_bytes: int | None = None,
 ) -> tuple[VisualTokens, int]:
     """The restored tokens with the true ones inside a box, coded with so many bits a value; and bytes.
 
@@ -207,13 +207,13 @@ def refined(
         box: of the photo.
         photo_size: width and height.
         bits: 4 or 8 a value.
-        most_bytes: only so many tokens, at least one, nearest to the box's centre; None for all that it touches.
+        max_bytes: only so many tokens, at least one, nearest to the box's centre; None for all that it touches.
     """
     grid, values = restored.grid, restored.values.copy()
     places = touched_cells(box, photo_size, grid.rows, grid.columns)
     size = record_bytes(values.shape[1], bits)
-    if most_bytes is not None:
-        places = places[: max(1, most_bytes // size)]
+    if max_bytes is not None:
+        places = places[: max(1, max_bytes // size)]
     records = token_records(true_tokens.values[places], bits)
     rows: FloatArray = read_records(records, values.shape[1], len(places), bits)
     values[places] = rows
