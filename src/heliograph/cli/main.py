@@ -39,13 +39,13 @@ COMMANDS = {
     "answer": "answer a question about a .hgs file, whole or cut",
     "inspect": "show a .hgs file: header, segments, quality of each prefix",
     "trace": "draw an exchange from the files that --trace wrote, or answer from them again",
-    "bench": "measure strategies against one another",
-    "calibrate": "fit how sure an answer from a prefix is, and report it",
+    "bench": "compare strategies on a suite of tasks",
+    "calibrate": "fit and report the confidence of answers from prefixes",
     "fit": "fit a codec to any model, from photos without labels",
     "train": "train the reference model, or fit the codec",
-    "sizes": "weigh a model's visual tokens on your photos, beside picture files",
+    "sizes": "compare the bytes of a model's visual tokens with picture files",
     "export": "write the bundle that a device needs",
-    "doctor": "say what works here and what is missing",
+    "doctor": "check what works here and what is missing",
 }
 _ROOMS = {"demo": "demo.command", "trace": "trace.command"}
 """Modules of the commands that have a room of their own."""
