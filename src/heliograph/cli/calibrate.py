@@ -179,8 +179,8 @@ COMMAND = Command(
     add_arguments=_add_arguments,
     run=_run,
     description=(
-        "Ask questions about scenes of the dev split, or photos, from every prefix of their streams, fit the confidence\n"
-        "of answers, and report how well it separates right from wrong ones. Writes calibration.json, which the\n"
+        "Ask questions about scenes of the dev split, or photos, from every prefix of their streams, fit the\n"
+        "confidence of answers, and report how well it separates right from wrong ones. Writes calibration.json, which the\n"
         "cloud's stop policies read, report.json and pictures; the answers are kept, so that a second run only fits."
     ),
     examples=(

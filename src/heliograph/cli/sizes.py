@@ -23,7 +23,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         type=folder_or_hub_id,
         action="append",
         default=[],
-        help="codec folder of fit, or a hub id; may be repeated, once per kind (default: fit klt on half of the photos)",
+        help="codec folder of fit, or a hub id; may be repeated, one per kind (default: fit klt on half the photos)",
     )
     parser.add_argument(
         "--most", metavar="N", type=positive_int, default=40, help="maximum number of photos (default: 40)"
@@ -62,9 +62,9 @@ COMMAND = Command(
     add_arguments=_add_arguments,
     run=_run,
     description=(
-        "Measure the bytes of the visual tokens that a model makes of photos: raw, and coded at several errors (length\n"
-        "of the error over that of the tokens), beside JPEG, WebP and AVIF of the same photos at as many pixels as the\n"
-        "model reads and at full size; and the seconds that they take on three links. Answers are not evaluated."
+        "Measure the bytes of a model's visual tokens: raw, and coded at several errors (length of the error over that\n"
+        "of the tokens), beside JPEG, WebP and AVIF of the same photos at as many pixels as the model reads and at\n"
+        "full size; and the seconds that they take on three links. Answers are not evaluated."
     ),
     examples=(
         "heliograph sizes --vlm 'HuggingFaceTB/SmolVLM-256M-Instruct#one-frame' --photos photos",
