@@ -180,8 +180,9 @@ COMMAND = Command(
     run=_run,
     description=(
         "Ask questions about scenes of the dev split, or photos, from every prefix of their streams, fit the\n"
-        "confidence of answers, and report how well it separates right from wrong ones. Writes calibration.json, which\n"
-        "the cloud's stop policies read, report.json and pictures; the answers are kept, so that a second run only fits."
+        "confidence of answers, and report how well it separates right from wrong ones. Writes\n"
+        "calibration.json, which the cloud's stop policies read, report.json and pictures; the answers are kept, so\n"
+        "that a second run only fits."
     ),
     examples=(
         "heliograph calibrate --out runs/calibrate",

@@ -63,8 +63,8 @@ COMMAND = Command(
     run=_run,
     description=(
         "Measure the bytes of a model's visual tokens: raw, and coded at several errors (length of the error over\n"
-        "that of the tokens), beside JPEG, WebP and AVIF of the same photos at as many pixels as the model reads and at\n"
-        "full size; and the seconds that they take on three links. Answers are not evaluated."
+        "that of the tokens), beside JPEG, WebP and AVIF of the same photos at as many pixels as the model reads and\n"
+        "at full size; and the seconds that they take on three links. Answers are not evaluated."
     ),
     examples=(
         "heliograph sizes --vlm 'HuggingFaceTB/SmolVLM-256M-Instruct#one-frame' --photos photos",
