@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from heliograph.errors import KeyFileError, TokenFileError
+from heliograph.errors import KeyFileError, OutputUnwritableError, TokenFileError
 from heliograph.reading.files import read_text
 from heliograph.reading.toml_values import read_toml
 from heliograph.reasons import FileFault
@@ -34,9 +36,10 @@ _MAX_CONFIG_FILE_BYTES = 1 << 18
 _SHORTEST_KEY_BYTES, _LONGEST_KEY_BYTES = 16, 64
 
 
-def default_server() -> str:
-    """Address that ``ask`` connects to: ``$HELIOGRAPH_SERVER``, else the default port on this machine."""
-    return os.environ.get(SERVER_VARIABLE) or f"ws://{DEFAULT_HOST}:{DEFAULT_PORT}"
+def default_server(paired: str = "") -> str:
+    """Address that ``ask`` connects to: ``$HELIOGRAPH_SERVER``, else the server that this device is ``paired`` with,
+    else the default port on this machine."""
+    return os.environ.get(SERVER_VARIABLE) or paired or f"ws://{DEFAULT_HOST}:{DEFAULT_PORT}"
 
 
 def named_model() -> str | None:
@@ -53,6 +56,43 @@ def default_bundle() -> Path | None:
     """Bundle folder from ``$HELIOGRAPH_BUNDLE``; None stands for the one that ships with the package."""
     named = os.environ.get(BUNDLE_VARIABLE)
     return Path(named) if named else None
+
+
+def state_folder() -> Path:
+    """Folder for what has to outlive a command and is nobody else's business: ``$HELIOGRAPH_STATE``, else
+    ``heliograph`` in ``$XDG_STATE_HOME`` or ``~/.local/state``."""
+    usual = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "heliograph"
+    return Path(os.environ.get(STATE_VARIABLE) or usual)
+
+
+def write_private(path: Path, text: str, *, replace: bool = True) -> None:
+    """Write a file that its user alone can read (mode 0600), as a whole or not at all; folders are made, for the user
+    alone too.
+
+    Args:
+        path: of the file.
+        text: its content, in UTF-8.
+        replace: whether a file that is there gives way; otherwise it stays as it is.
+
+    Raises:
+        OutputUnwritableError: the disk or the system refuses.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            if replace:
+                os.replace(fresh, path)
+            else:
+                with contextlib.suppress(FileExistsError):
+                    os.link(fresh, path)  # whoever came first has made it
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(fresh)
+    except OSError as error:
+        raise OutputUnwritableError().noted(f"{path}: {error.strerror}.") from error
 
 
 def config_path(named: Path | None = None) -> Path | None:

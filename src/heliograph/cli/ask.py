@@ -16,7 +16,7 @@ from heliograph.cli.options.stopping import add_length_option, add_stop_options,
 from heliograph.cli.options.trace import DEVICE, add_trace_options, trace_sink
 from heliograph.cli.planning import add_planning_options, ask_by_plan, is_planned, plan_data
 from heliograph.cli.text import answer_text, byte_count, milliseconds
-from heliograph.config import SERVER_VARIABLE, default_server
+from heliograph.config import SERVER_VARIABLE
 from heliograph.question import DEFAULT_TIMEOUT_S, Question
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--server",
         metavar="URL",
-        default=default_server(),
-        help=f"ws://host:port or wss://host:port (default: ${SERVER_VARIABLE}, else ws://127.0.0.1:8765)",
+        help=f"ws://host:port or wss://host:port (default: ${SERVER_VARIABLE}, else the one that heliograph pair has "
+        "paired this device with, else ws://127.0.0.1:8765)",
     )
     add_stop_options(parser)
     add_planning_options(parser)

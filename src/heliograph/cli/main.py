@@ -33,6 +33,7 @@ from heliograph.registry import Registry
 COMMANDS = {
     "ask": "ask a cloud about a photo, over as few bytes as its answer needs",
     "serve": "answer questions of devices: the cloud",
+    "pair": "make this device use a server of serve --public",
     "demo": "a cloud, a thin link and every strategy on one photo",
     "samples": "write a few photos to try it with, and questions that fit them",
     "encode": "write a photo as a .hgs stream file",
@@ -54,7 +55,7 @@ REGISTRY = Registry("command", {name: f"heliograph.cli.{_ROOMS.get(name, name)}:
 
 _EXTRA_OF_MODULE = {
     **dict.fromkeys(("PIL", "onnxruntime", "websockets", "tokenizers", "rich", "huggingface_hub", "pyvips"), "edge"),
-    **dict.fromkeys(("torch", "transformers", "starlette", "uvicorn", "jinja2", "num2words"), "cloud"),
+    **dict.fromkeys(("torch", "transformers", "starlette", "uvicorn", "jinja2", "num2words", "cryptography"), "cloud"),
     **dict.fromkeys(("matplotlib", "ai_edge_litert"), "bench"),
     **dict.fromkeys(("onnx", "sklearn"), "train"),
 }
