@@ -28,7 +28,7 @@ from heliograph.training.calibration.stopping import DraftTable
 from heliograph.training.meta.error_head import auroc
 
 SHARES = (0.95, 0.98, B99_SHARE)
-"""Of the uncompressed accuracy."""
+"""Shares of the uncompressed accuracy."""
 
 AGREEMENTS = (0.85, 0.9, 0.93)
 _BYTES_BOUNDS, _AUROC_BOUNDS = (0.8, 0.6), (0.05, 0.1)

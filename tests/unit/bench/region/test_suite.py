@@ -44,7 +44,7 @@ from heliograph.reference.render import render_scene
 from heliograph.registry import REGION_POLICIES, STRATEGIES
 from heliograph.training.calibration.region_choice import Tried
 from heliograph.types import Answer, Grid, QuestionRecord, VisualTokens
-from heliograph.vlm.attention import Looker
+from heliograph.vlm.attention import AttentionFinder
 from heliograph.vlm.model import VisionLanguageModel
 
 BOX, PLATE = PixelBox(0, 0, 128, 128), PixelBox(10, 10, 60, 30)
@@ -205,12 +205,12 @@ def test_the_plan_is_for_strategies_that_there_are_and_keeps_splits_apart():
 def test_one_photo_through_the_whole_line(reference_pair):
     bench = open_bench(VisionLanguageModel.load(str(reference_pair.model)), Bundle.load(reference_pair.bundle))
     codec = bench.bundle.preferred_codec
-    looker = Looker(bench.model, RegionSetting(2))
+    region_finder = AttentionFinder(bench.model, RegionSetting(2))
     photo = render_scene(8_000_003).image
     records = tuple(
         QuestionRecord("scene-8000003", "shape", text, "star") for text in ("how many objects?", "read it.")
     )
-    runner = Trials(bench, looker, CropEncoding(codec, "max_bytes=90"), codec, 120)
+    runner = Trials(bench, region_finder, CropEncoding(codec, "max_bytes=90"), codec, 120)
     made = runner.of(Item("scene-8000003", photo, records))
     tokens = runner.tokens_of(photo)
     for record, one in zip(records, made, strict=True):
