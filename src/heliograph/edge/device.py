@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from heliograph.codec.fallback import stated_likelihood, written_by
+from heliograph.controllers.confidence import Draft, Signals, shown_confidence, signals_of
 from heliograph.edge.encoder import open_encoder
 from heliograph.edge.preprocessing.frames import AnyPreprocessor, open_preprocessor
 from heliograph.edge.processor import unsuited
@@ -19,7 +20,7 @@ from heliograph.errors import BundleDamagedError
 from heliograph.reasons import BundlePart, FileFault
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting
-from heliograph.types import EncodedImage, VisualTokens
+from heliograph.types import Answer, EncodedImage, VisualTokens
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -81,6 +82,30 @@ class Device:
     def likelihood(self, encoded: EncodedImage) -> float | None:
         """Chance, 0 to 1, that a photo is of the kind that its stream's codec was fitted on; None where unknown."""
         return None if self._bundle is None else stated_likelihood(encoded, self._bundle.familiarity)
+
+    def signals(self, encoded: EncodedImage, question: str, answer: Answer) -> Signals:
+        """What is known of an answer from a prefix, where no earlier draft is.
+
+        Raises:
+            HeliographError: the prefix is none of the codec's.
+        """
+        kind, header = written_by(encoded)
+        codec = None if self._bundle is None or kind not in self._bundle.codec_kinds else self._bundle.codec(kind)
+        return signals_of(
+            [Draft(answer, encoded.payload_bytes)],
+            question=question,
+            expectation=None if codec is None else codec.expect(header, encoded.segments, question),
+            retained_energy=None if codec is None else codec.retained_energy(header, encoded.segments),
+        )
+
+    def confidence(self, encoded: EncodedImage, question: str, answer: Answer) -> float:
+        """The chance, 0 to 1, that an answer from a prefix is right, as the cloud would tell it.
+
+        Raises:
+            HeliographError: the prefix is none of the codec's.
+        """
+        signals = self.signals(encoded, question, answer)
+        return shown_confidence(answer, signals, self.calibration, self.likelihood(encoded))
 
     @property
     def preferred_strategy(self) -> str:
@@ -148,7 +173,7 @@ class Device:
             UnknownNameError: no such strategy.
             UsageError: a knob is unknown or out of range.
         """
-        way = STRATEGIES.load(strategy)()
-        encoded: EncodedImage = way.encode(photo, self, setting or {})
+        sender = STRATEGIES.load(strategy)()
+        encoded: EncodedImage = sender.encode(photo, self, setting or {})
         _LOG.info("%s: %d bytes of payload in %d segments", strategy, encoded.payload_bytes, len(encoded.segments))
-        return replace(encoded, bundle_hash=self.bundle_hash) if way.needs_bundle else encoded
+        return replace(encoded, bundle_hash=self.bundle_hash) if sender.needs_bundle else encoded

@@ -26,6 +26,7 @@ from heliograph.bench.tasks import Item, scene_items
 from heliograph.codec.bundle import Bundle
 from heliograph.codec.fallback import CLOSED_FORM, LEARNED
 from heliograph.codec.familiarity import UNFAMILIAR_BELOW, prefix_misfit
+from heliograph.controllers.confidence import shown_confidence
 from heliograph.edge.device import Device
 from heliograph.edge.photos.file import load_photo
 from heliograph.errors import BundleDamagedError
@@ -77,11 +78,10 @@ class Shown:
 
 @dataclass(frozen=True)
 class Sides:
-    """Device, cloud with the fitted ranges, and the same cloud without them."""
+    """Device and cloud around one bundle."""
 
     device: Device
     cloud: Cloud
-    plain: Cloud
 
     def stream(self, tokens: VisualTokens) -> EncodedImage:
         """What is sent of a photo."""
@@ -92,8 +92,10 @@ class Sides:
         made = self.cloud.model.answer(
             record.question, [self.cloud.restore(stream)], max_new_tokens=SHORT_ANSWER_TOKENS
         )
-        with_it, without = (one.confidence(stream, record.question, made) for one in (self.cloud, self.plain))
-        return Shown(photo, with_it, without, made.confidence, score(record, made.text) if right else np.nan)
+        signals = self.device.signals(stream, record.question, made)
+        without = shown_confidence(made, signals, self.device.calibration)
+        shown = self.device.confidence(stream, record.question, made)
+        return Shown(photo, shown, without, made.confidence, score(record, made.text) if right else np.nan)
 
 
 def run(say: Any = print) -> SuiteResult:
@@ -107,11 +109,7 @@ def run(say: Any = print) -> SuiteResult:
     if bundle.familiarity is None:
         raise BundleDamagedError(BundlePart.FAMILIARITY, BundleFault.UNNAMED)
     model = VisionLanguageModel.load(REFERENCE)
-    clouds = [
-        Cloud(model, bundle.codecs, bundle.hash, bundle.calibration, familiarity=one)
-        for one in (bundle.familiarity, None)
-    ]
-    sides = Sides(Device(bundle), *clouds)
+    sides = Sides(Device(bundle), Cloud(model, bundle.codecs, bundle.hash))
     scenes = list(scene_items(TEST_START, SCENES, descriptions=False))
     say("encoding")
     tokens = {
@@ -126,7 +124,7 @@ def run(say: Any = print) -> SuiteResult:
     figures += street_figures(street_answers(sides, street, tokens["street"]))
     figures += scene_figures(scene_answers(sides, scenes, tokens["scenes"]))
     streams = [sides.stream(one) for one in tokens["scenes"]]
-    flagged = [float((sides.cloud.likelihood(one) or 1.0) < UNFAMILIAR_BELOW) for one in streams]
+    flagged = [float((sides.device.likelihood(one) or 1.0) < UNFAMILIAR_BELOW) for one in streams]
     figures.append(Figure("scenes called unfamiliar, share", float(np.mean(flagged)), _interval(flagged), 0.01, 0.0))
     return SuiteResult(SUITE, provenance, rows=(), b99={}, figures=tuple(figures), notes=NOTES)
 
