@@ -42,6 +42,7 @@ class FakeDevice(Device):
     encodings: int = 0
     bundle_hash: bytes = b""  # type: ignore[assignment]
     calibration: Calibration | None = None  # type: ignore[assignment]
+    _bundle = None
     before: Callable[[], object] = lambda: None
 
     def encode(self, photo: Image.Image, strategy: str, setting: Setting | None = None) -> EncodedImage:

@@ -40,6 +40,7 @@ class FakeDevice(Device):
     calibration: Calibration | None = None  # type: ignore[assignment]
     bundle_hash: bytes = b""  # type: ignore[assignment]
     encoded: list[tuple[tuple[int, int], str]] = field(default_factory=list)
+    _bundle = None
 
     def encode(self, photo: Image.Image, strategy: str, setting: Setting | None = None) -> EncodedImage:
         self.encoded.append((photo.size, strategy))
