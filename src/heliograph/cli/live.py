@@ -134,5 +134,6 @@ class DraftDisplay:
         from rich.text import Text  # plain text: an answer is no markup
 
         written = written_for(self._stream, line)
-        cut = "ellipsis" if written_for(self._stream, _ELLIPSIS) == _ELLIPSIS else "crop"
-        return Text(written, style=style, no_wrap=True, overflow=cut)
+        if written_for(self._stream, _ELLIPSIS) == _ELLIPSIS:
+            return Text(written, style=style, no_wrap=True, overflow="ellipsis")
+        return Text(written, style=style, no_wrap=True, overflow="crop")

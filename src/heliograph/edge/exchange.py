@@ -101,7 +101,7 @@ class Exchange:
         self._unsent_bytes = JUDGED_MESSAGE_BYTES if judged else DEFAULT_QUEUE_BYTES
         self.drafts: list[Draft] = []
         self._regions_sent = set[WireBox]()
-        self._never_left: Callable[[], int] = lambda: 0
+        self._unsent: Callable[[], int] = lambda: 0
 
     @property
     def regions_sent(self) -> int:
@@ -111,7 +111,7 @@ class Exchange:
     @property
     def left_bytes(self) -> int:
         """Payload of the photo that has left this machine, over all connections."""
-        return self._stream.sent_bytes - self._never_left()
+        return self._stream.sent_bytes - self._unsent()
 
     @property
     def total_bytes(self) -> int | None:
@@ -121,7 +121,7 @@ class Exchange:
             return None
         return self._stream.payload_bytes(self._account.segments_within(self._stream, encoded))
 
-    def would_go_further(self) -> bool:
+    def can_use_more(self) -> bool:
         """Whether this question may have more of a photo that was cut short for an earlier one, and could want it."""
         stream, encoded = self._stream, self._stream.encoded
         if encoded is None or not stream.cut:
@@ -143,23 +143,23 @@ class Exchange:
             HeliographError: of the photo, the cloud or the connection. After any error the question is cancelled.
         """
         self._link, self._question_id = link, question_id
-        self._never_left = lambda: link.payload_never_left
+        self._unsent = lambda: link.payload_unsent
         self._account.enter_connection()
         session = link.session
         session.ask(question_id, self._stream.image_id, self._question)
         if encoding is None or not encoding.done():
             link.flush()  # otherwise the photo goes out in the same message
         sending = asyncio.create_task(self._send(encoding))
-        hearing = asyncio.create_task(self._hear(sending))
+        listening = asyncio.create_task(self._listen(sending))
         try:
-            await asyncio.wait((sending, hearing), return_when=asyncio.FIRST_EXCEPTION)
+            await asyncio.wait((sending, listening), return_when=asyncio.FIRST_EXCEPTION)
             if sending.done() and not sending.cancelled() and not session.closed:
                 sending.result()  # raises what went wrong with the photo
-            return await hearing  # where the session is closed, this one knows why
+            return await listening  # where the session is closed, this one knows why
         finally:
             sending.cancel()
-            hearing.cancel()
-            await asyncio.gather(sending, hearing, return_exceptions=True)
+            listening.cancel()
+            await asyncio.gather(sending, listening, return_exceptions=True)
             if not session.closed:
                 session.cancel(question_id)  # says nothing where the answer is there
                 link.flush()
@@ -225,7 +225,7 @@ class Exchange:
                 await stream.resumed.wait()
             elif pause_at is not None and stream.sent >= pause_at:
                 pause_at = None
-                await self._grace()
+                await self._wait_grace()
             else:
                 end = min(total, stream.allowed, pause_at or total)
                 self._queue_message(stream, encoded, end)
@@ -235,7 +235,7 @@ class Exchange:
                 self._link.flush()
                 await self._link.room(self._unsent_bytes)
 
-    async def _grace(self) -> None:
+    async def _wait_grace(self) -> None:
         self._stream.resumed.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stream.resumed.wait(), max(STOP_GRACE_S, self._link.opening_s))
@@ -273,7 +273,7 @@ class Exchange:
         self._link.flush()
 
     # ---- from the cloud --------------------------------------------------------------------------------
-    async def _hear(self, sending: asyncio.Task[None]) -> Draft:
+    async def _listen(self, sending: asyncio.Task[None]) -> Draft:
         region: asyncio.Task[None] | None = None
         try:
             while True:
