@@ -1,4 +1,4 @@
-"""What the cloud foretells of an answer beside what came true, prefix by prefix.
+"""What the cloud predicts of an answer beside what came true, prefix by prefix.
 
 ``python -m heliograph.bench.reference.foresight OUT`` cuts the streams of scenes of the test split at even distances,
 answers their questions from every prefix, and sets the error head's expectation beside the token error, answer
@@ -50,11 +50,11 @@ class Foreseen:
         bytes: mean payload.
         answers: how many.
         agreement, consistency: means of what was found; consistency None without the extra ``sc``.
-        predicted_agreement: mean of what was foretold.
-        agreement_correlation, consistency_correlation: Pearson's, of the foretold chance of the same answer and what
+        predicted_agreement: mean of the predictions.
+        agreement_correlation, consistency_correlation: Pearson's, of the predicted chance of the same answer and what
             was found; None where one of them does not vary.
         consistency_floor: consistency of unrelated answers of these questions, the same for every prefix.
-        error_correlation: of the logarithms of foretold and real token error, over photos.
+        error_correlation: of the logarithms of predicted and real token error, over photos.
     """
 
     bytes: float
@@ -133,14 +133,14 @@ def _foreseen(samples: Double, photos: Double, floor: float | None) -> Foreseen:
 
 
 def plot(found: Sequence[Foreseen], path: Path) -> None:
-    """Two panels by bytes: what was foretold and found, and how the two go together from photo to photo."""
+    """Two panels by bytes: what was predicted and found, and how the two go together from photo to photo."""
     figure, (left, right) = new_figure(rows=1, columns=2)
     _curves(
         left,
         found,
         (
             ("agreement", "answer agreement, found", _AGREES, "o"),
-            ("predicted_agreement", "answer agreement, foretold", _PREDICTED, "s"),
+            ("predicted_agreement", "answer agreement, predicted", _PREDICTED, "s"),
             ("consistency", "semantic consistency, found", _SC, "^"),
             ("consistency_floor", "semantic consistency of unrelated answers", _GREY, "."),
         ),
@@ -150,9 +150,9 @@ def plot(found: Sequence[Foreseen], path: Path) -> None:
         right,
         found,
         (
-            ("agreement_correlation", "foretold chance and agreement", _AGREES, "o"),
-            ("consistency_correlation", "foretold chance and SC", _SC, "^"),
-            ("error_correlation", "foretold and real token error (logarithms)", _GREY, "D"),
+            ("agreement_correlation", "predicted chance and agreement", _AGREES, "o"),
+            ("consistency_correlation", "predicted chance and SC", _SC, "^"),
+            ("error_correlation", "predicted and real token error (logarithms)", _GREY, "D"),
         ),
     )
     right.set_title("correlation within one prefix length", fontsize=10, loc="left")
