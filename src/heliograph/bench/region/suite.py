@@ -24,7 +24,7 @@ from heliograph.bench.region.figures import (
     settings_table,
 )
 from heliograph.bench.region.plan import RegionPlan, region_plan
-from heliograph.bench.region.plots import ShownPhoto, draw_photos, draw_policies
+from heliograph.bench.region.plots import PICTURES, ShownPhoto, draw_photos
 from heliograph.bench.region.policies import Chance, Questions, Tuned, play, play_refined, tuned
 from heliograph.bench.region.setting import Plate, chosen_setting, plates_of
 from heliograph.bench.region.trials import (
@@ -158,11 +158,8 @@ class _Run:
                 settings_table(self.tried),
             ),
             peak_memory_mb={"bench with the model": peak_memory_mb()},
-            drawings={
-                "photos.png": lambda path: draw_photos(shown, path),
-                "policies.png": lambda path: draw_policies(found, plays.every, path),
-            },
-            usual_plots=False,
+            pictures=PICTURES,
+            drawings={"photos.png": lambda path: draw_photos(shown, path)},
         )
 
     def _plays(self, found: Questions) -> Plays:

@@ -12,7 +12,7 @@ from PIL import Image
 from heliograph.bench.region import suite as region_suite
 from heliograph.bench.region.figures import Plays, figures_of, hits_table, policies_table, prices_table, rows_of
 from heliograph.bench.region.plan import region_plan
-from heliograph.bench.region.plots import ShownPhoto, draw_photos, draw_policies
+from heliograph.bench.region.plots import ShownPhoto, draw_photos
 from heliograph.bench.region.policies import Questions, kept, play, play_refined, spoiled, tuned
 from heliograph.bench.region.setting import plates_of
 from heliograph.bench.region.trials import (
@@ -184,15 +184,11 @@ def test_refined_tokens_come_near_inside_the_box_and_stay_outside():
 
 
 def test_pictures_are_drawn(trials, tmp_path):
-    found = Questions(trials)
-    plays = [play(policy, trials, chance) for policy in (Never(), Always(), Calibrated(0.5))]
-    draw_policies(found, plays, tmp_path / "policies.png")
     photo = Image.new("RGB", (512, 512), (90, 120, 60))
     relative = np.random.default_rng(0).random((8, 8))
     draw_photos([ShownPhoto(photo, relative, one) for one in trials[:2]], tmp_path / "photos.png")
-    for name in ("policies.png", "photos.png"):
-        with Image.open(tmp_path / name) as drawn:
-            assert min(drawn.size) > 300
+    with Image.open(tmp_path / "photos.png") as drawn:
+        assert min(drawn.size) > 300
 
 
 def test_the_plan_is_for_strategies_that_there_are_and_keeps_splits_apart():
