@@ -120,7 +120,7 @@ def series_of(rows: Sequence[Row], place: Place) -> dict[str, Points]:
 
 
 def upper_edge(points: Points) -> Points:
-    """Those settings that are better than every cheaper one."""
+    """The settings that are better than every cheaper one."""
     kept: list[tuple[float, float, tuple[float, float] | None]] = []
     for point in sorted(points, key=lambda one: (one[0], -one[1])):
         if not kept or point[1] > kept[-1][1]:
