@@ -261,8 +261,10 @@ def write_bundle(
     Args:
         folder: made if absent; files of the same names are replaced.
         codecs: saved into the folder, at least one, of different kinds.
-        grid, hidden_size: of the visual tokens.
-        model, model_name: of the checkpoint that the codecs were fitted on, as :class:`Bundle` has them.
+        grid: of the visual tokens.
+        hidden_size: D of the visual tokens.
+        model: fingerprint of the checkpoint that the codecs were fitted on, as :class:`Bundle` has it.
+        model_name: of that checkpoint, as :class:`Bundle` has it.
         preprocessing: JSON values.
         encoder: ONNX file, stored as ``encoder.onnx``.
         extra_files: stored under their own names; ``language_model.onnx`` among them makes the local model.
