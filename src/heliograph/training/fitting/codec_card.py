@@ -74,9 +74,9 @@ def licence_section(model: str) -> str:
     """The card's last section. No licence is named: a codec is made from a model and from photos that are not ours."""
     return f"""## Licence
 
-None is stated here. The files were computed from `{model}` and from photos; what the licences of these ask of what is made
-from them is for whoever gives the files away to find out and to state, here and in the head of this card. Heliograph
-itself, under Apache-2.0, asks nothing for them.
+None is stated here. The files were computed from `{model}` and from photos; what the licences of these ask of what is
+made from them is for whoever gives the files away to find out and to state, here and in the head of this card.
+Heliograph itself, under Apache-2.0, asks nothing for them.
 """
 
 
