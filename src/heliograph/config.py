@@ -112,17 +112,17 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         FileUnreadableError: no such file, not text, no TOML, or over 256 KiB.
     """
-    return read_toml(path, most=_MAX_CONFIG_FILE_BYTES)
+    return read_toml(path, max_bytes=_MAX_CONFIG_FILE_BYTES)
 
 
-def read_access_tokens(path: Path, most_bytes: int = _MAX_TOKEN_FILE_BYTES) -> tuple[str, ...]:
+def read_access_tokens(path: Path, max_bytes: int = _MAX_TOKEN_FILE_BYTES) -> tuple[str, ...]:
     """Access tokens from a file, one a line; blank lines and lines that begin with ``#`` are left out.
 
     Raises:
-        TokenFileError: no such file, not text, over ``most_bytes``, or no token in it. An empty file must not become
+        TokenFileError: no such file, not text, over ``max_bytes``, or no token in it. An empty file must not become
             a server that lets everybody in.
     """
-    text = read_text(path, most=most_bytes, error=TokenFileError, pipes=True)
+    text = read_text(path, max_bytes=max_bytes, error=TokenFileError, pipes=True)
     lines = [line.strip() for line in text.splitlines()]
     tokens = tuple(line for line in lines if line and not line.startswith("#"))
     if not tokens:
@@ -138,7 +138,7 @@ def read_keys(path: Path) -> tuple[bytes, ...]:
         KeyFileError: no such file, over 64 KiB, a line that is no such key, or no key in it: what is meant to be
             authenticated must not go out without.
     """
-    text = read_text(path, most=_MAX_KEY_FILE_BYTES, error=KeyFileError, pipes=True)
+    text = read_text(path, max_bytes=_MAX_KEY_FILE_BYTES, error=KeyFileError, pipes=True)
     lines = [line.strip() for line in text.splitlines()]
     try:
         keys = tuple(bytes.fromhex(line) for line in lines if line and not line.startswith("#"))

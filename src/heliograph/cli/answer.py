@@ -32,7 +32,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=64,
         help="longest answer, 1 to 1024 tokens (default: 64)",
     )
-    add_key_option(parser, "keys in hex, one a line: answer only from what one of them authenticates")
+    add_key_option(parser, "keys in hex, one per line: answer only from data that one of them authenticates")
     parser.add_argument(
         "--with",
         dest="runtime",

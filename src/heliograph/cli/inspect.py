@@ -30,7 +30,7 @@ _AUTHENTICATION = {
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help=".hgs file, whole or cut")
-    add_key_option(parser, "keys in hex, one a line: show only what one of them authenticates")
+    add_key_option(parser, "keys in hex, one per line: show only data that one of them authenticates")
     add_bundle_option(parser)
 
 

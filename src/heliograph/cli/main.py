@@ -41,13 +41,13 @@ COMMANDS = {
     "answer": "answer a question about a .hgs file, whole or cut",
     "inspect": "show a .hgs file: header, segments, quality of each prefix",
     "trace": "draw an exchange from the files that --trace wrote, or answer from them again",
-    "bench": "measure strategies against one another",
-    "calibrate": "fit how sure an answer from a prefix is, and report it",
+    "bench": "compare strategies on a suite of tasks",
+    "calibrate": "fit and report the confidence of answers from prefixes",
     "fit": "fit a codec to any model, from photos without labels",
     "train": "train the reference model, or fit the codec",
-    "sizes": "weigh a model's visual tokens on your photos, beside picture files",
+    "sizes": "compare the bytes of a model's visual tokens with picture files",
     "export": "write the bundle that a device needs",
-    "doctor": "say what works here and what is missing",
+    "doctor": "check what works here and what is missing",
     "completion": "complete commands and options in your shell",
 }
 _ROOMS = {"demo": "demo.command", "trace": "trace.command"}
@@ -56,7 +56,7 @@ _ROOMS = {"demo": "demo.command", "trace": "trace.command"}
 REGISTRY = Registry("command", {name: f"heliograph.cli.{_ROOMS.get(name, name)}:COMMAND" for name in COMMANDS})
 
 if TYPE_CHECKING:  # argparse has no public name for it
-    _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+    _Subparsers = argparse._SubParsersAction[Parser]
 
 _EXTRA_OF_MODULE = {
     **dict.fromkeys(("PIL", "onnxruntime", "websockets", "tokenizers", "rich", "huggingface_hub", "pyvips"), "edge"),
@@ -83,12 +83,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(argv)
     except HeliographError as error:
-        return _fail(error.name, _told(error, argv), EXIT_ERROR, error)
+        return _fail(error.name, _explained(error, argv), EXIT_ERROR, error)
     except ModuleNotFoundError as error:
         extra = _EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])
         if (error.name or "").startswith(_IN_THE_OTHER_WHEEL):
             missing = MissingExtraError().noted("It is in a wheel of its own: pip install heliograph-cloud.")
-            return _fail(missing.name, _told(missing, argv), EXIT_ERROR, error)
+            return _fail(missing.name, _explained(missing, argv), EXIT_ERROR, error)
         if extra is None:
             return _fail_internal(error)
         missing = MissingExtraError(extra)
@@ -130,7 +130,7 @@ def _chosen(argv: Sequence[str]) -> str:
     return next((word for word in argv if not word.startswith("-")), "")
 
 
-def _told(error: HeliographError, argv: Sequence[str]) -> str:
+def _explained(error: HeliographError, argv: Sequence[str]) -> str:
     """What is wrong, then the notes; of arguments that cannot be used the notes alone, where they say which."""
     notes = [*map(printable, getattr(error, "__notes__", ()))]
     if not isinstance(error, UsageError) or isinstance(error, ArgumentError):

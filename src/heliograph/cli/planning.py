@@ -49,13 +49,13 @@ def add_planning_options(parser: argparse.ArgumentParser) -> None:
         "--quality",
         metavar="SHARE",
         type=share,
-        help=f"let the device plan: share of answers as from the whole photo, 0 to 1 (default: {DEFAULT_QUALITY})",
+        help=f"let the device plan: share of answers equal to the whole photo's, 0 to 1 (default: {DEFAULT_QUALITY})",
     )
     parser.add_argument(
         "--deadline", metavar="TIME", type=duration, help="let the device plan: answer within 2s, 500ms, 1.5"
     )
     parser.add_argument(
-        "--explain", action="store_true", help=f"plan (for {DEFAULT_QUALITY:g} by default), and say why so"
+        "--explain", action="store_true", help=f"plan (for {DEFAULT_QUALITY:g} by default), and explain the decision"
     )
 
 

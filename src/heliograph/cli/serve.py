@@ -40,9 +40,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_option(parser)
     add_bundle_option(parser, "--codec")
     parser.add_argument(
-        "--token-file", metavar="FILE", type=Path, help="access tokens that devices must show, one a line"
+        "--token-file", metavar="FILE", type=Path, help="access tokens, one per line, of which devices must show one"
     )
-    add_key_option(parser, "keys of which devices must hold one, in hex, one a line: every session is authenticated")
+    add_key_option(parser, "keys in hex, one per line, of which devices must hold one: every session is authenticated")
     parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="certificate chain (PEM); needs --tls-key")
     parser.add_argument("--tls-key", metavar="FILE", type=Path, help="private key (PEM)")
     parser.add_argument(

@@ -145,7 +145,7 @@ def load_pairing() -> Pairing | None:
     """
     if not pairing_path().exists():
         return None
-    data: dict[str, Any] = read_json_object(pairing_path(), most=_MAX_FILE_BYTES)
+    data: dict[str, Any] = read_json_object(pairing_path(), max_bytes=_MAX_FILE_BYTES)
     values = [data.get(name) for name in ("server", "token", "certificate")]
     texts = [value for value in values if isinstance(value, str)]
     if data.get("format") != _FORMAT or len(texts) != len(values):

@@ -126,7 +126,7 @@ class HeldPhotos:
         stream = self._streams[key] = PhotoStream(self.next_id(), source)
         return stream
 
-    def begin_again(self, stream: PhotoStream, session: DeviceSession) -> None:
+    def restart_stream(self, stream: PhotoStream, session: DeviceSession) -> None:
         """Have a stream that was cut sent from the start, because a question may have more of it."""
         session.forget_image(stream.image_id)
         stream.lose(self.next_id())

@@ -25,7 +25,7 @@ from heliograph.strategies.restoring import StreamRestorer
 from heliograph.types import Answer, EncodedImage, Grid, VisualTokens
 
 if TYPE_CHECKING:
-    from heliograph.vlm.contract import AnsweringModel, RegionLooker
+    from heliograph.vlm.contract import AnsweringModel, RegionFinder
 
 log = logging.getLogger("heliograph.serving")
 
@@ -48,7 +48,7 @@ class Cloud(StreamRestorer["AnsweringModel"]):
         codecs: Mapping[str, Codec] = MappingProxyType({}),
         bundle_hash: bytes = b"",
         calibration: Calibration | None = None,
-        finder: RegionLooker | None = None,
+        finder: RegionFinder | None = None,
         grids: Collection[Grid] = (),
     ) -> None:
         super().__init__(model, codecs, grids)

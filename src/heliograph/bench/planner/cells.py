@@ -117,10 +117,10 @@ def replay_all(
         world, opening = World(candidates, plan, profile, factor), handshake(profile)
         asked = moments_of(plan, name, len(candidates.found.records))
         moments = [world.moment(start_s, question) for start_s, question in asked]
-        dumb = [moment.without(candidates.place[LOCAL]) for moment in moments]
+        without_own_model = [moment.without(candidates.place[LOCAL]) for moment in moments]
         for goal in plan.goals:
             cells.append(_cell(Place(name, share, factor, True), goal, moments, opening, curves, candidates))
-            cells.append(_cell(Place(name, share, factor, False), goal, dumb, opening, curves, candidates))
+            cells.append(_cell(Place(name, share, factor, False), goal, without_own_model, opening, curves, candidates))
         advance(1)
     keys = dict.fromkeys((cell.share, cell.own_model, cell.goal) for cell in cells)
     fixed = {key: best_fixed([c for c in cells if (c.share, c.own_model, c.goal) == key], candidates) for key in keys}

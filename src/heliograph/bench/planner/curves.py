@@ -36,7 +36,7 @@ from heliograph.strategies.selection import LOCAL, strategies_with, strategy_cla
 from heliograph.vlm.model import VisionLanguageModel
 
 USUAL_ANSWER_MS = {"tokens": 20.0, "picture": 33.0, "region": 40.0, "local": 20.0}
-"""Of the reference model, where a suite's result does not say: medians of suite ``planner``'s machine."""
+"""The reference model's times, where a suite's result does not say: medians of suite ``planner``'s machine."""
 
 _SHOWN = 0.5
 """What a planner chooses from; the other strategies of the suites are opponents that it never should take."""

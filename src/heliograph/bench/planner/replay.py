@@ -30,7 +30,7 @@ from heliograph.transport.links import LinkDirection, LinkProfile
 Array = npt.NDArray[np.float64]
 
 WINDOW_S = 300.0
-"""So much of the trace is seen from a moment; what takes longer sees it again from there."""
+"""Length of the trace that is seen from a moment; what takes longer sees it again from there."""
 
 _FRAMES_BYTES = 24
 """IMAGE, segment heads and end of a region's stream."""

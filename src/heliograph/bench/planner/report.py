@@ -1,4 +1,4 @@
-"""What the suite ``planner`` reports: figures, rows, tables, and the seconds that its picture shows."""
+"""What the suite ``planner`` reports: figures, rows and tables."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from heliograph.bench.metrics import ALL
 from heliograph.bench.planner.cells import FIXED, FORESIGHT, ORACLE, PLANNER, Cell, Replayed
-from heliograph.bench.planner.plot import draw_times
-from heliograph.bench.planner.replay import Array, CandidateTable
+from heliograph.bench.planner.plot import PICTURES, TARGETS_TABLE
+from heliograph.bench.planner.replay import CandidateTable
 from heliograph.bench.results import Figure, Provenance, Row, SuiteResult, Table
 from heliograph.controllers.curves import Curves
 from heliograph.controllers.planner import Goal, duration_text
@@ -22,7 +22,7 @@ _BOUNDS = (1.15, 1.05)  # must, aim
 
 
 def result_of(replayed: Replayed, curves: Curves, provenance: Provenance, seed_start: int) -> SuiteResult:
-    """Figures, rows, tables and the picture."""
+    """Figures, rows and tables."""
     return SuiteResult(
         suite=SUITE,
         provenance=provenance,
@@ -36,8 +36,7 @@ def result_of(replayed: Replayed, curves: Curves, provenance: Provenance, seed_s
             _kinds_table(replayed),
             _fixed_table(replayed),
         ),
-        drawings={"times.png": lambda path: draw_times(_curves_of_times(replayed), path)},
-        usual_plots=False,
+        pictures=PICTURES,
     )
 
 
@@ -139,7 +138,7 @@ def _targets_table(replayed: Replayed, share: float) -> Table:
     ]
     head = ("target", "device", "own model", "planner, median ms", "oracle", "foresight", "best fixed")
     more = ("planner / oracle", "planner good %", "foresight good %", "fixed good %", "planner good and in time %")
-    title = f"Targets and devices, {_rate(share)} (times modelled, answers measured)"
+    title = f"{TARGETS_TABLE}, {_rate(share)} (times modelled, answers measured)"
     return Table(title, (*head, *more, "planner chose"), tuple(body))
 
 
@@ -230,18 +229,6 @@ def _favourites(candidates: CandidateTable, places: Sequence[int]) -> str:
     return ", ".join(
         f"{candidates.names[place]} ({count / len(places):.0%})" for place, count in Counter(places).most_common(3)
     )
-
-
-def _curves_of_times(replayed: Replayed) -> dict[str, dict[str, Array]]:
-    """Seconds per device without a model of its own and contestant, over all traces and targets."""
-    share = replayed.plan.rate_shares[0]
-    return {
-        _speed(factor): {
-            who: replayed.pooled(_of(replayed, factor=factor, own_model=False, share=share), who)[0]
-            for who in (ORACLE, FORESIGHT, PLANNER, FIXED)
-        }
-        for factor in replayed.plan.device_factors
-    }
 
 
 def _goal_text(goal: Goal) -> str:

@@ -24,7 +24,7 @@ from heliograph.bench.region.figures import (
     settings_table,
 )
 from heliograph.bench.region.plan import RegionPlan, region_plan
-from heliograph.bench.region.plots import ShownPhoto, draw_photos, draw_policies
+from heliograph.bench.region.plots import PICTURES, ShownPhoto, draw_photos
 from heliograph.bench.region.policies import Chance, Questions, Tuned, play, play_refined, tuned
 from heliograph.bench.region.setting import Plate, chosen_setting, plates_of
 from heliograph.bench.region.trials import (
@@ -49,7 +49,7 @@ from heliograph.controllers.region.random_box import RandomBox
 from heliograph.reference.render import render_plan
 from heliograph.reference.scenes import plan_scene
 from heliograph.training.calibration.fit import fit_curves
-from heliograph.vlm.attention import Looker
+from heliograph.vlm.attention import AttentionFinder
 from heliograph.vlm.model import VisionLanguageModel
 
 MIN_SCENES = 40
@@ -104,7 +104,7 @@ class _Run:
         bench, plan, progress = self.bench, self.plan, self.progress
         self.best, self.tried = chosen_setting(bench.model, bench.bundle, plan, progress)
         warmed_up(bench, [render_plan(plan_scene(plan.look_seed_start)).image])
-        self.looker = Looker(bench.model, self.best.setting)
+        self.region_finder = AttentionFinder(bench.model, self.best.setting)
         self.crop_trials, self.best_crop = self._choose_encoding()
         trials = self._trials(plan.tuning_seed_start, plan.tuning_scenes, None, "policies on dev")
         self.chance = _chance_of(bench, trials)
@@ -118,16 +118,18 @@ class _Run:
         ]
         start = plan.tuning_seed_start
         plates: list[Plate] = []
-        finder = Trials(self.bench, self.looker, encodings[0], plan.strategy, plan.first_bytes)
+        finder = Trials(self.bench, self.region_finder, encodings[0], plan.strategy, plan.first_bytes)
         for photo, record, region in plates_of(range(start, start + plan.tuning_scenes)):
-            box = self.looker.find(record.question, finder.tokens_of(photo), photo.size).box
+            box = self.region_finder.find(record.question, finder.tokens_of(photo), photo.size).box
             if holds(box, region) and len(plates) < plan.crop_plates:
                 plates.append((photo, record, box))
         tried = try_encodings(finder, self.bench, self.progress.over(encodings, "crop encodings on dev"), plates)
         return tried, cheapest_good(tried, plan.crop_slack)
 
     def _trials(self, seed_start: int, scenes: int, limit: int | None, text: str) -> list[Trial]:
-        trials = Trials(self.bench, self.looker, self.best_crop.encoding, self.plan.strategy, self.plan.first_bytes)
+        trials = Trials(
+            self.bench, self.region_finder, self.best_crop.encoding, self.plan.strategy, self.plan.first_bytes
+        )
         advance, made = self.progress.bar(scenes, text), []
         for item in scene_items(seed_start, scenes, descriptions=False, limit=limit):
             made += trials.of(item)
@@ -156,11 +158,8 @@ class _Run:
                 settings_table(self.tried),
             ),
             peak_memory_mb={"bench with the model": peak_memory_mb()},
-            drawings={
-                "photos.png": lambda path: draw_photos(shown, path),
-                "policies.png": lambda path: draw_policies(found, plays.every, path),
-            },
-            usual_plots=False,
+            pictures=PICTURES,
+            drawings={"photos.png": lambda path: draw_photos(shown, path)},
         )
 
     def _plays(self, found: Questions) -> Plays:
@@ -184,11 +183,13 @@ class _Run:
         small = [t for t in found.trials if t.record.task == SMALL_PRINT]
         missed = [t for t in small if not t.hit][:1]
         chosen = [*[t for t in small if t.hit][: self.plan.shown_photos - len(missed)], *missed]
-        trials = Trials(self.bench, self.looker, self.best_crop.encoding, self.plan.strategy, self.plan.first_bytes)
+        trials = Trials(
+            self.bench, self.region_finder, self.best_crop.encoding, self.plan.strategy, self.plan.first_bytes
+        )
         shown = []
         for trial in chosen:
             photo = render_plan(plan_scene(int(trial.record.image_id.removeprefix("scene-")))).image
-            relative = self.looker.relative(trial.record.question, trials.tokens_of(photo))
+            relative = self.region_finder.relative(trial.record.question, trials.tokens_of(photo))
             shown.append(ShownPhoto(photo, relative, trial))
         return shown
 

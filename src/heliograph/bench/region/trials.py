@@ -31,7 +31,7 @@ from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Strategy, label, parse_setting
 from heliograph.strategies.token_bytes import read_records, record_bytes, token_records
 from heliograph.types import Answer, FloatArray, QuestionRecord, VisualTokens
-from heliograph.vlm.attention import Looker
+from heliograph.vlm.attention import AttentionFinder
 
 SMALL_PRINT = "small-print"
 _EQUAL_BITS, _WHOLE_BITS = 4, 8
@@ -109,13 +109,15 @@ class Trials:
 
     Args:
         bench: both ends and the model.
-        looker: with the setting that was chosen.
+        region_finder: with the setting that was chosen.
         encoding: how crops travel.
         strategy, first_bytes: the first stage.
     """
 
-    def __init__(self, bench: Bench, looker: Looker, encoding: CropEncoding, strategy: str, first_bytes: int) -> None:
-        self._bench, self._looker, self._encoding = bench, looker, encoding
+    def __init__(
+        self, bench: Bench, region_finder: AttentionFinder, encoding: CropEncoding, strategy: str, first_bytes: int
+    ) -> None:
+        self._bench, self._region_finder, self._encoding = bench, region_finder, encoding
         self._first = CropEncoding(strategy, label({"max_bytes": first_bytes}))
 
     def of(self, item: Item) -> list[Trial]:
@@ -127,7 +129,7 @@ class Trials:
         tokens, true_tokens = bench.cloud.restore(stream), bench.device.prepare(photo)
         asked = [record.question for record in item.records]
         firsts = self._answers([(question, [tokens]) for question in asked])
-        found = [self._looker.find(question, tokens, photo.size) for question in asked]
+        found = [self._region_finder.find(question, tokens, photo.size) for question in asked]
         boxes = [self._random_box(item, *pair) for pair in zip(asked, found, strict=True)]
         crops = [self._crop(photo, one.box) for one in found]
         randoms = [self._crop(photo, box) for box in boxes]
@@ -193,7 +195,7 @@ def refined(
     box: PixelBox,
     photo_size: tuple[int, int],
     bits: int,
-    most_bytes: int | None = None,
+    max_bytes: int | None = None,
 ) -> tuple[VisualTokens, int]:
     """The restored tokens with the true ones inside a box, coded with so many bits a value; and bytes.
 
@@ -205,13 +207,13 @@ def refined(
         box: of the photo.
         photo_size: width and height.
         bits: 4 or 8 a value.
-        most_bytes: only so many tokens, at least one, nearest to the box's centre; None for all that it touches.
+        max_bytes: only so many tokens, at least one, nearest to the box's centre; None for all that it touches.
     """
     grid, values = restored.grid, restored.values.copy()
     places = touched_cells(box, photo_size, grid.rows, grid.columns)
     size = record_bytes(values.shape[1], bits)
-    if most_bytes is not None:
-        places = places[: max(1, most_bytes // size)]
+    if max_bytes is not None:
+        places = places[: max(1, max_bytes // size)]
     records = token_records(true_tokens.values[places], bits)
     rows: FloatArray = read_records(records, values.shape[1], len(places), bits)
     values[places] = rows

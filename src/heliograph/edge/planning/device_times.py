@@ -102,7 +102,7 @@ def _key(name: str) -> str:
 
 def _read(path: Path) -> Iterator[tuple[str, float]]:
     try:
-        data = read_json_object(path, most=_MAX_FILE_BYTES)
+        data = read_json_object(path, max_bytes=_MAX_FILE_BYTES)
         if data["format"] == _FORMAT:
             for name, seconds in list(data["ways"].items())[:_MAX_CANDIDATES]:
                 for one in seconds[-_KEPT:]:

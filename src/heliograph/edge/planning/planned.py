@@ -56,7 +56,7 @@ _TOKENS, _PICTURES, _ANSWER = "tokens", "pictures", "answer"
 """What is loaded when it is first used: the tower, the learned codec, Pillow's encoders; and the own language model."""
 
 _MIN_PROBE_S = 5.0
-"""For one probe; more on a link on which opening took long, and the longer the pauses between probes have become."""
+"""Time limit of one probe; more where opening took long, and the longer the pauses between probes have become."""
 
 _PATIENCE = 2.0
 """The cloud gets at least so many times the expected time before the device begins an answer of its own."""

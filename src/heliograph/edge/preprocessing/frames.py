@@ -83,7 +83,7 @@ class Frame:
         return self.grid.photo_width, self.grid.photo_height
 
     def to_config(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The description as JSON values."""
         return {
             "size": list(self.size),
             "grid": [self.grid.rows, self.grid.columns, self.grid.tiles],
@@ -132,7 +132,7 @@ class FramePreprocessor:
             raise BundleDamagedError(BundlePart.PREPROCESSING, FileFault.CONTENT) from error
 
     def to_config(self) -> dict[str, Any]:
-        """As JSON values; :meth:`from_config` gives the same floats back."""
+        """The description as JSON values; :meth:`from_config` gives the same floats back."""
         return {
             "resample": self.resample,
             "tables": self.tables.astype(np.float64).tolist(),

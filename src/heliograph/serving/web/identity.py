@@ -58,7 +58,7 @@ class Identity:
         Raises:
             TlsFilesError, TokenFileError: a file was damaged.
         """
-        text = read_text(self.pem_file, most=_MAX_FILE_BYTES, error=TlsFilesError)
+        text = read_text(self.pem_file, max_bytes=_MAX_FILE_BYTES, error=TlsFilesError)
         begin = text.find("-----BEGIN CERTIFICATE-----")
         try:
             certificate = ssl.PEM_cert_to_DER_cert(text[max(begin, 0) :].strip())

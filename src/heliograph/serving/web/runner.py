@@ -215,8 +215,8 @@ def with_bundle(model: AnsweringModel, model_name: str, bundle: Bundle) -> Cloud
         )
     model.expect_photos_like(bundle.grid)
     setting = RegionSetting.of(bundle)
-    looker = None if setting is None else model.looker(setting)
-    return Cloud(model, bundle.codecs, bundle.hash, bundle.calibration, looker, device_grids(bundle))
+    region_finder = None if setting is None else model.region_finder(setting)
+    return Cloud(model, bundle.codecs, bundle.hash, bundle.calibration, region_finder, device_grids(bundle))
 
 
 def read_tokens(path: Path) -> frozenset[str]:

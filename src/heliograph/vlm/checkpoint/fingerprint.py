@@ -18,7 +18,7 @@ from heliograph.vlm.checkpoint.files import check_folder
 from heliograph.vlm.checkpoint.names import ModelName, checkpoint_folder
 
 _PIECE = 1 << 22  # bytes hashed at a time: a large weight is never held whole
-_MOST_HEADER_BYTES, _MOST_TENSORS, _MOST_BYTES = 100_000_000, 1 << 20, 1 << 50
+_MAX_HEADER_BYTES, _MAX_TENSORS, _MAX_BYTES = 100_000_000, 1 << 20, 1 << 50
 
 _DTYPES = {
     **{f"F{8 * size}": (f"torch.float{8 * size}", size) for size in (2, 4, 8)},
@@ -74,9 +74,9 @@ def _places(path: Path) -> dict[str, TensorPlace]:
     return read_header(
         path.resolve(),
         item_bytes={stored: size for stored, (_, size) in _DTYPES.items()},
-        most_header_bytes=_MOST_HEADER_BYTES,
-        most_tensors=_MOST_TENSORS,
-        most_bytes=_MOST_BYTES,
+        max_header_bytes=_MAX_HEADER_BYTES,
+        max_tensors=_MAX_TENSORS,
+        max_bytes=_MAX_BYTES,
     )
 
 

@@ -22,7 +22,7 @@ from heliograph.bench.planner.plan import PlannerPlan, planner_plan
 from heliograph.bench.planner.replay import CandidateTable, Moment, candidates_of, slowed, window
 from heliograph.bench.planner.report import result_of
 from heliograph.bench.progress import Progress
-from heliograph.bench.report import markdown
+from heliograph.bench.report import draw_pictures, markdown
 from heliograph.bench.results import Provenance
 from heliograph.bench.runner import Outcome, PhotoOutcome
 from heliograph.codec.bundle import Bundle
@@ -183,7 +183,7 @@ def test_a_replay_reports_what_it_found(plan: PlannerPlan, trace: Path, tmp_path
     assert result.figures[0].value is not None
     assert "Targets and devices" in text
     assert "Fixed ways" in text
-    result.drawings["times.png"](tmp_path / "times.png")
+    assert draw_pictures(result, tmp_path) == [tmp_path / "times.png"]
     assert (tmp_path / "times.png").stat().st_size > 1000
     assert json.loads(json.dumps(result.to_json()))["tables"][0]["head"][0] == "target"
 
