@@ -71,7 +71,10 @@ class LocalModel:
         """
         path = bundle.local_model_path
         if path is None:
-            raise BundleDamagedError(BundlePart.LOCAL_MODEL, BundleFault.UNNAMED).noted(f"{bundle.folder}.")
+            raise BundleDamagedError(BundlePart.LOCAL_MODEL, BundleFault.UNNAMED).noted(
+                f"{bundle.folder}: it answers no question by itself. That of the reference model is in the wheel "
+                "heliograph-cloud."
+            )
         return cls(path, LocalPrompt.load(path.parent), threads)
 
     def answer(self, question: str, tokens: VisualTokens, *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS) -> Answer:
