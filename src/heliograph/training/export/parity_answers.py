@@ -170,6 +170,8 @@ class _Keeper:
         if same == len(wanted.token_ids) and (not ends or best[same] in self._model.end_ids):
             return True
         begun = self._text([*wanted.token_ids[:same], best[same]])
+        if best[same] in self._model.end_ids:
+            return begun == wanted.text
         if not wanted.text.startswith(begun):
             return False
         answer = self._model.answer(question, [tokens], max_new_tokens=_ANSWER_TOKENS)  # the same words by other tokens
