@@ -6,7 +6,6 @@ import doctest
 import re
 import shlex
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ import pytest
 from heliograph.cli.main import COMMANDS, build_parser, main
 from heliograph.cli.readme_table import END, START, fill, load_results
 from heliograph.reference.assets import demo_photo_path
+from processes import run, tracked_files
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -65,7 +65,7 @@ def test_console_examples_run_and_show_what_they_show(
             assert main(words[1:]) == 0, command
             shown = capsys.readouterr().out
         else:
-            shown = subprocess.run(command, shell=True, check=True, capture_output=True, text=True).stdout
+            shown = run(command).stdout
         if expected:
             assert doctest.OutputChecker().check_output(expected, shown, doctest.ELLIPSIS), (command, shown)
 
@@ -136,7 +136,7 @@ def test_every_path_of_the_readme_tree_exists() -> None:
 
 
 def test_the_readme_tree_shows_every_folder_that_matters() -> None:
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    listed = tracked_files(ROOT)
     folders = {f"{path.split('/')[0]}/" for path in listed if "/" in path} - {"src/"}
     folders |= {f"{'/'.join(path.split('/')[:2])}/" for path in listed if re.match(r"docs/\w+/|src/\w+/", path)}
     folders |= {f"{'/'.join(path.split('/')[:3])}/" for path in listed if re.match(r"src/heliograph/\w+/", path)}
@@ -160,7 +160,7 @@ def test_changelog_has_the_version() -> None:
 
 def test_no_file_names_a_machine() -> None:
     """Absolute paths of somebody's machine have no place in a committed text."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    listed = tracked_files(ROOT)
     told = re.compile(r"(?<![\w.$~])/(?:home|root|Users)/\w")
     texts = [ROOT / path for path in listed if path.endswith((".md", ".py", ".toml", ".json", ".yaml", ".cff"))]
     assert [path.name for path in texts if path.is_file() and told.search(path.read_text(encoding="utf-8"))] == []

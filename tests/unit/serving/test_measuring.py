@@ -195,8 +195,29 @@ def test_a_photo_that_is_complete_by_the_time_its_turn_comes_is_not_measured_any
                 device.say()
                 await asyncio.sleep(1)
             final = await asyncio.wait_for(device.hear(FinalReceived), 30)
+            assert spent.measured == []
+            await stream(device, 1, 0.1, segments=2, forget=False)  # and the session's next photo is
             await device.gone()
             return final.segments_used
 
     assert fake.run(whole()) == 1
+    assert [segments for _, segments in spent.measured] == [1, 2]
+
+
+def test_what_needs_no_measuring_waits_for_no_other_sessions_turn(fake, costly):
+    cloud, spent = costly
+
+    async def whole():
+        async with fake.serving(cloud, draft_patience=1.0) as shared:
+            device = fake.Device(shared)
+            async with shared.measuring:
+                device.session.ask(0, 0, Question("what", controller="fixed", target=1))
+                device.session.announce_image(0, "klt", b"")
+                device.session.send_segment(0, b"x" * 1024)
+                device.say()
+                enough = await asyncio.wait_for(device.hear(EnoughReceived), 30)
+            await device.gone()
+            return enough.image_id
+
+    assert fake.run(whole()) == 0
     assert spent.measured == []
