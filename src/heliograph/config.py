@@ -16,7 +16,7 @@ SERVER_VARIABLE = "HELIOGRAPH_SERVER"
 BUNDLE_VARIABLE = "HELIOGRAPH_BUNDLE"
 MODEL_VARIABLE = "HELIOGRAPH_MODEL"
 
-_MOST_TOKEN_FILE_BYTES = _MOST_KEY_FILE_BYTES = 65_536
+_MAX_TOKEN_FILE_BYTES = _MAX_KEY_FILE_BYTES = 65_536
 _SHORTEST_KEY_BYTES, _LONGEST_KEY_BYTES = 16, 64
 
 
@@ -36,7 +36,7 @@ def default_bundle() -> Path | None:
     return Path(named) if named else None
 
 
-def read_access_tokens(path: Path, most_bytes: int = _MOST_TOKEN_FILE_BYTES) -> tuple[str, ...]:
+def read_access_tokens(path: Path, most_bytes: int = _MAX_TOKEN_FILE_BYTES) -> tuple[str, ...]:
     """Access tokens from a file, one a line; blank lines and lines that begin with ``#`` are left out.
 
     Raises:
@@ -59,7 +59,7 @@ def read_keys(path: Path) -> tuple[bytes, ...]:
         KeyFileError: no such file, over 64 KiB, a line that is no such key, or no key in it: what is meant to be
             authenticated must not go out without.
     """
-    text = read_text(path, most=_MOST_KEY_FILE_BYTES, error=KeyFileError, pipes=True)
+    text = read_text(path, most=_MAX_KEY_FILE_BYTES, error=KeyFileError, pipes=True)
     lines = [line.strip() for line in text.splitlines()]
     try:
         keys = tuple(bytes.fromhex(line) for line in lines if line and not line.startswith("#"))

@@ -15,7 +15,7 @@ from heliograph.protocol.limits import MAX_ANSWER_TOKENS
 
 EXIT_DONE, EXIT_BROKEN, EXIT_ERROR, EXIT_INTERNAL, EXIT_INTERRUPTED = 0, 1, 2, 70, 130
 
-_MOST_SHOWN = 100
+_MAX_SHOWN = 100
 _DAY_S = 86_400
 _LARGEST = (1 << 63) - 1
 """What seeds and counts of the libraries below can hold."""
@@ -97,7 +97,7 @@ def _number(text: str, read: Callable[[str], Any], fits: Callable[[Any], bool], 
     with contextlib.suppress(ValueError):
         if fits(value := read(text)):
             return value
-    raise argparse.ArgumentTypeError(f"{shortened(text, _MOST_SHOWN)!r} is not {form}")
+    raise argparse.ArgumentTypeError(f"{shortened(text, _MAX_SHOWN)!r} is not {form}")
 
 
 def positive_int(text: str) -> int:

@@ -194,11 +194,11 @@ def check_encoder(bundle_folder: Path | None) -> Check:
     """Whether the bundle's encoder was made for processors like this one."""
     try:
         bundle = open_bundle(bundle_folder)
-        said, profile = unsuited(bundle), encoder_profile(bundle)
+        warning, profile = unsuited(bundle), encoder_profile(bundle)
     except HeliographError as error:
         return Check("encoder", BROKEN, False, str(error))
     made = "in float32" if profile is None else f"in eight bits, made for {profile}"
-    return Check("encoder", BROKEN if said else OK, False, said or f"{made}: suits this processor")
+    return Check("encoder", BROKEN if warning else OK, False, warning or f"{made}: suits this processor")
 
 
 def check_images() -> Check:

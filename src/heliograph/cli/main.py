@@ -23,6 +23,7 @@ from heliograph.cli.command import (
     Parser,
 )
 from heliograph.cli.files import empty_folders_removed
+from heliograph.cli.options.logs import add_log_options, set_up_logging
 from heliograph.cli.text import printable
 from heliograph.errors import HeliographError, MissingExtraError, UsageError
 from heliograph.registry import Registry
@@ -96,6 +97,7 @@ def _run(argv: list[str]) -> int:
         return EXIT_DONE
     arguments = parser.parse_args(argv)
     assert command is not None  # argparse has refused everything else
+    set_up_logging(arguments)
     _look_up(arguments)
     with empty_folders_removed():
         code = command.run(arguments)
@@ -162,6 +164,7 @@ def build_parser(chosen: str) -> tuple[argparse.ArgumentParser, Command | None]:
         )
         found.add_arguments(detailed)
         detailed.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+        add_log_options(detailed)
     return parser, found
 
 

@@ -18,6 +18,7 @@ from typing import Self
 
 from heliograph.clock import now_s
 from heliograph.registry import CONTROLLERS, REGION_POLICIES, STRATEGIES
+from heliograph.serving.access_log import AccessLog
 from heliograph.serving.admission.guest import Guest
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.connection import DeviceConnection
@@ -49,6 +50,7 @@ class CloudService:
         clock: seconds, ascending.
         trace: takes the events of all sessions, such as :meth:`heliograph.tracing.writing.TraceWriter.record`; None for
             no trace.
+        access_log: takes the end of every question.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class CloudService:
         metrics: Metrics | None = None,
         clock: Callable[[], float] = now_s,
         trace: TraceSink | None = None,
+        access_log: AccessLog | None = None,
     ) -> None:
         limits, metrics = limits or Limits(), metrics or Metrics()
         self._observer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heliograph-observer")
@@ -77,6 +80,7 @@ class CloudService:
             clock=clock,
             keys=keys,
             trace=None if trace is None else CloudTrace(trace, cloud.calibration),
+            access_log=access_log or AccessLog(),
         )
         self._working: list[asyncio.Task[None]] = []
         _look_at_plug_ins()

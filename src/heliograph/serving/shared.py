@@ -8,8 +8,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from heliograph.clock import now_s
-from heliograph.controllers.region.policies import MOST_LOOKS
+from heliograph.controllers.region.policies import MAX_LOOKS
 from heliograph.protocol.authentication import Nonces
+from heliograph.serving.access_log import AccessLog
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.holding import Holdings
 from heliograph.serving.kept import KeptSessions
@@ -61,7 +62,7 @@ class Limits:
     idle_timeout_s: float = 300.0
     send_timeout_s: float = 120.0
     draft_patience: float = DRAFT_PATIENCE
-    max_regions: int = MOST_LOOKS
+    max_regions: int = MAX_LOOKS
     region_timeout_s: float = 20.0
     keep_s: float = 120.0
     max_kept_sessions: int = 64
@@ -86,6 +87,7 @@ class Shared:
         measuring_turns: as ``turns``, for measuring.
         clock: seconds, ascending.
         trace: of the server; None where nobody wants one.
+        access_log: takes the end of every question.
     """
 
     cloud: Cloud
@@ -104,3 +106,4 @@ class Shared:
     nonces: Nonces = field(default_factory=Nonces)
     measuring_turns: Turns = field(default_factory=Turns.for_measuring)
     trace: CloudTrace | None = None
+    access_log: AccessLog = field(default_factory=AccessLog)

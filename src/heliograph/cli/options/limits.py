@@ -119,5 +119,5 @@ def chosen_limits(arguments: argparse.Namespace) -> Limits:
     """The bounds that were said, the server's own for the rest."""
     from heliograph.serving.shared import Limits
 
-    said = {option.field: getattr(arguments, option.field) for options in GROUPS.values() for option in options}
-    return Limits(**{field: value for field, value in said.items() if value is not None})
+    given = {option.field: getattr(arguments, option.field) for options in GROUPS.values() for option in options}
+    return Limits(**{field: value for field, value in given.items() if value is not None})

@@ -28,7 +28,7 @@ CASES = (("one photo", 1, False), ("two photos", 2, False), ("two photos of diff
 _ANSWER_TOKENS = 4
 _FIRST_WORD = 64  # ids below are special to one family or another
 _SPREAD = 0.05
-_MOST_REASON = 160
+_MAX_REASON = 160
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def check_family(kind: str) -> Verdict:
             if outcome != EXACT:
                 return Verdict(kind, name, f"{case}: {outcome}", tokens)
     except Exception as error:  # foreign code may fail in any way
-        text = " ".join(str(error).split())[:_MOST_REASON]
+        text = " ".join(str(error).split())[:_MAX_REASON]
         return Verdict(kind, name, f"{type(error).__name__}: {text}")
     return Verdict(kind, name, EXACT, tokens)
 
