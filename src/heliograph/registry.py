@@ -297,7 +297,7 @@ TRANSPORTS = Registry(
     },
     group="heliograph.transports",
 )
-"""By scheme of the cloud's address; each is called as ``open_websocket``."""
+"""Transports by scheme of the cloud's address; each is called as ``open_websocket``."""
 
 MODELS = Registry("model", {}, group="heliograph.models")
 """What makes a model that ``--vlm`` names: called with name and device, it gives a

@@ -245,7 +245,8 @@ def check_plug_ins() -> Iterator[Check]:
 
 def check_data(name: str) -> Check:
     """Whether the bench finds a folder of third-party data."""
-    from heliograph.bench.data import DATA_VARIABLE, data_folder
+    from heliograph.bench.data import data_folder
+    from heliograph.config import DATA_VARIABLE
 
     try:
         return Check(f"data {name}", OK, False, str(data_folder(name)))

@@ -22,38 +22,40 @@ from heliograph.cli.command import (
     Command,
     Parser,
 )
+from heliograph.cli.config_file import ConfigFile, add_config_option
 from heliograph.cli.files import empty_folders_removed
 from heliograph.cli.options.logs import add_log_options, set_up_logging
 from heliograph.cli.text import printable
+from heliograph.config import DEBUG_VARIABLE
 from heliograph.errors import HeliographError, MissingExtraError, UsageError
 from heliograph.registry import Registry
 
 COMMANDS = {
     "ask": "ask a cloud about a photo, over as few bytes as its answer needs",
     "serve": "answer questions of devices: the cloud",
+    "pair": "make this device use a server of serve --public",
     "demo": "a cloud, a thin link and every strategy on one photo",
+    "samples": "write a few photos to try it with, and questions that fit them",
     "encode": "write a photo as a .hgs stream file",
     "answer": "answer a question about a .hgs file, whole or cut",
     "inspect": "show a .hgs file: header, segments, quality of each prefix",
     "trace": "draw an exchange from the files that --trace wrote, or answer from them again",
-    "bench": "measure strategies against one another",
-    "calibrate": "fit how sure an answer from a prefix is, and report it",
+    "bench": "compare strategies on a suite of tasks",
+    "calibrate": "fit and report the confidence of answers from prefixes",
     "fit": "fit a codec to any model, from photos without labels",
     "train": "train the reference model, or fit the codec",
-    "sizes": "weigh a model's visual tokens on your photos, beside picture files",
+    "sizes": "compare the bytes of a model's visual tokens with picture files",
     "export": "write the bundle that a device needs",
-    "doctor": "say what works here and what is missing",
+    "doctor": "check what works here and what is missing",
 }
 _ROOMS = {"demo": "demo.command", "trace": "trace.command"}
 """Modules of the commands that have a room of their own."""
 
 REGISTRY = Registry("command", {name: f"heliograph.cli.{_ROOMS.get(name, name)}:COMMAND" for name in COMMANDS})
 
-DEBUG_VARIABLE = "HELIOGRAPH_DEBUG"
-
 _EXTRA_OF_MODULE = {
     **dict.fromkeys(("PIL", "onnxruntime", "websockets", "tokenizers", "rich", "huggingface_hub", "pyvips"), "edge"),
-    **dict.fromkeys(("torch", "transformers", "starlette", "uvicorn", "jinja2", "num2words"), "cloud"),
+    **dict.fromkeys(("torch", "transformers", "starlette", "uvicorn", "jinja2", "num2words", "cryptography"), "cloud"),
     **dict.fromkeys(("matplotlib", "ai_edge_litert"), "bench"),
     **dict.fromkeys(("onnx", "sklearn"), "train"),
 }
@@ -72,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(argv)
     except HeliographError as error:
-        return _fail(error.name, _told(error, argv), EXIT_ERROR, error)
+        return _fail(error.name, _explained(error, argv), EXIT_ERROR, error)
     except ModuleNotFoundError as error:
         extra = _EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])
         if extra is None:
@@ -91,7 +93,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    parser, command = build_parser(_chosen(argv))
+    chosen = _chosen(argv)
+    config = ConfigFile.find(argv, COMMANDS)
+    parser, command = build_parser(chosen, config)
     if not argv:
         parser.print_help()
         return EXIT_DONE
@@ -99,8 +103,12 @@ def _run(argv: list[str]) -> int:
     assert command is not None  # argparse has refused everything else
     set_up_logging(arguments)
     _look_up(arguments)
-    with empty_folders_removed():
-        code = command.run(arguments)
+    try:
+        with empty_folders_removed():
+            code = command.run(arguments)
+    except UsageError as error:
+        config.explain(error, chosen)
+        raise
     sys.stdout.flush()
     return code
 
@@ -110,7 +118,7 @@ def _chosen(argv: Sequence[str]) -> str:
     return next((word for word in argv if not word.startswith("-")), "")
 
 
-def _told(error: HeliographError, argv: Sequence[str]) -> str:
+def _explained(error: HeliographError, argv: Sequence[str]) -> str:
     """What is wrong, then the notes; of arguments that cannot be used the notes alone, where they say which."""
     notes = [*map(printable, getattr(error, "__notes__", ()))]
     if not isinstance(error, UsageError) or isinstance(error, ArgumentError):
@@ -139,8 +147,16 @@ def _look_up(arguments: argparse.Namespace) -> None:
         ModelName.parse(model).locate()
 
 
-def build_parser(chosen: str) -> tuple[argparse.ArgumentParser, Command | None]:
-    """The parser with every command named and the chosen one complete, and that command."""
+def build_parser(chosen: str, config: ConfigFile | None = None) -> tuple[argparse.ArgumentParser, Command | None]:
+    """The parser with every command named and the chosen one complete, and that command.
+
+    Args:
+        chosen: name of the command.
+        config: gives its options their defaults; None for their own.
+
+    Raises:
+        UsageError: the config file says something that the command does not know.
+    """
     parser = Parser(
         prog="heliograph",
         description="Answers of a large vision-language model over a thin uplink, for the fewest bytes.",
@@ -165,6 +181,9 @@ def build_parser(chosen: str) -> tuple[argparse.ArgumentParser, Command | None]:
         found.add_arguments(detailed)
         detailed.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
         add_log_options(detailed)
+        add_config_option(detailed)
+        if config is not None:
+            config.apply(detailed, name)
     return parser, found
 
 

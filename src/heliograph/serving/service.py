@@ -24,11 +24,12 @@ from heliograph.serving.cloud import Cloud
 from heliograph.serving.connection import DeviceConnection
 from heliograph.serving.holding import Holdings
 from heliograph.serving.kept import KeptSessions
+from heliograph.serving.limits import Limits
 from heliograph.serving.metrics import Metrics
 from heliograph.serving.patience import DraftPatience
 from heliograph.serving.retention import Retention
 from heliograph.serving.scheduler import Scheduler
-from heliograph.serving.shared import Limits, Shared
+from heliograph.serving.shared import Shared
 from heliograph.serving.tracing import CloudTrace
 from heliograph.serving.turns import Allowance, Turns
 from heliograph.tracing.table import TraceSink

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from heliograph.boxes import PixelBox
+from heliograph.controllers.region import MAX_LOOKS
 from heliograph.controllers.region.find import Found
 from heliograph.errors import UsageError
-
-MAX_LOOKS = 32
-"""Regions that one session may ask for."""
 
 WORTH_S = 8.0
 """Seconds of waiting that a right answer in place of a wrong one is worth."""

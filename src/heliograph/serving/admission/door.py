@@ -16,8 +16,8 @@ from enum import Enum
 from functools import partial
 
 from heliograph.errors import ServerBusyError
+from heliograph.serving.limits import Limits
 from heliograph.serving.metrics import Metrics
-from heliograph.serving.shared import Limits
 
 VISIT = "heliograph_visit"
 """Where the ASGI state of a connection holds its :class:`Visit`."""

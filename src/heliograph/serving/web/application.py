@@ -21,9 +21,9 @@ from heliograph.serving.admission.door import VISIT, Door, Visit, address_of
 from heliograph.serving.admission.guest import GuestAtDoor
 from heliograph.serving.admission.refusals import Refusals
 from heliograph.serving.cloud import Cloud
+from heliograph.serving.limits import Limits
 from heliograph.serving.metrics import Metrics
 from heliograph.serving.service import CloudService
-from heliograph.serving.shared import Limits
 from heliograph.serving.web.asgi_connection import AsgiConnection
 from heliograph.serving.web.gate import Gate, checked_host, checked_origin
 from heliograph.tracing.table import TraceSink
