@@ -22,6 +22,7 @@ SKIPS = {
     "support/data_at_hand.py": "data beside the checkout",
     "support/processes.py": "openssl, a program",
     "unit/reference/test_easy_vqa.py": "data beside the checkout",
+    "unit/cli/test_completion.py": "bash, a program",
     "unit/cli/test_wrong_arguments.py": "certificates of the system",
     "unit/serving/web/test_listening.py": "IPv6 and a second address of loopback",
     "unit/vlm/test_opening.py": "torchvision, which is installed nowhere here",
