@@ -135,9 +135,13 @@ def test_inspect_counts_bytes_and_predicts_quality(run: Run, tmp_path: Path) -> 
     assert prefixes[0]["payload_bytes"] == len(shown["header"]) // 2
     for before, after in itertools.pairwise(prefixes):
         assert after["payload_bytes"] == before["payload_bytes"] + after["segment_bytes"]
-        assert after["predicted_quality"] >= before["predicted_quality"]
+        assert after["typical_quality"] >= before["typical_quality"]
+        assert after["predicted_quality"] is None  # what held-out photos retained is not told as if it were this one's
     assert prefixes[-1]["payload_bytes"] == written["payload_bytes"] == shown["payload_bytes"]
-    assert prefixes[-1]["predicted_quality"] == pytest.approx(written["predicted_quality"], abs=1e-4)
+    assert prefixes[-1]["typical_quality"] == pytest.approx(written["typical_quality"], abs=1e-4)
+    assert shown["restored"] == written["restored"]
+    assert 0.7 < shown["restored"] < 0.95  # a scene, which meta leaves 0.1 to 0.25 of
+    assert not shown["unfamiliar"]
     assert shown["grid"]["tokens"] == 64
 
 
@@ -146,7 +150,7 @@ def test_inspect_needs_no_bundle_for_pictures(run: Run, tmp_path: Path, monkeypa
     run("encode", PHOTO, "-o", path, "--strategy", "webp", "--setting", "size=64,quality=20")
     shown = run("inspect", path)
     assert (shown["strategy"], shown["bundle"], shown["grid"]) == ("webp", None, None)
-    assert all(one["predicted_quality"] is None for one in shown["prefixes"])
+    assert all(one["predicted_quality"] is one["typical_quality"] is None for one in shown["prefixes"])
 
 
 def test_budget_picks_the_largest_picture_that_fits(run: Run, fail: Callable[..., str]) -> None:

@@ -9,7 +9,8 @@ from heliograph.cli.command import EXIT_DONE, Command, note, say
 from heliograph.cli.files import write_file
 from heliograph.cli.options.key import add_key_option, first_key
 from heliograph.cli.options.photo import add_photo_options, choose_setting, open_device, photo_named
-from heliograph.cli.text import byte_count
+from heliograph.cli.quality import quality_facts
+from heliograph.cli.text import UNFAMILIAR_NOTE, byte_count
 from heliograph.errors import UsageError
 
 
@@ -21,6 +22,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from heliograph.codec.container import write_stream
+    from heliograph.codec.familiarity import UNFAMILIAR_BELOW
     from heliograph.edge.photos.file import read_photo
     from heliograph.strategies.base import Kind, label
     from heliograph.strategies.selection import kind_of
@@ -43,6 +45,9 @@ def _run(arguments: argparse.Namespace) -> int:
         f"{strategy.name} ({label(setting)}): {byte_count(encoded.payload_bytes)} payload in "
         f"{len(encoded.segments)} segments, {byte_count(len(data))} in the file"
     )
+    likelihood = device.likelihood(encoded)
+    if likelihood is not None and likelihood < UNFAMILIAR_BELOW:
+        note(arguments, UNFAMILIAR_NOTE)
     facts = {
         "strategy": strategy.name,
         "setting": setting,
@@ -50,7 +55,7 @@ def _run(arguments: argparse.Namespace) -> int:
         "segments": len(encoded.segments),
         "file_bytes": len(data),
         "authenticated": key != b"",
-        "predicted_quality": encoded.predicted_quality[-1] if encoded.predicted_quality else None,
+        **quality_facts(encoded, None if not encoded.bundle_hash else device.bundle),
         "photo_notes": photo.notes,
     }
     say(arguments, text, facts)

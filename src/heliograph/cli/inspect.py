@@ -12,7 +12,8 @@ from heliograph.cli.command import EXIT_DONE, Command, say
 from heliograph.cli.files import read_file, stream_named
 from heliograph.cli.options.key import add_key_option, all_keys
 from heliograph.cli.options.photo import add_bundle_option
-from heliograph.cli.text import byte_count, table
+from heliograph.cli.quality import quality_facts
+from heliograph.cli.text import UNFAMILIAR_NOTE, byte_count, table
 from heliograph.errors import BundleDamagedError, BundleMismatchError, ShapeError
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from heliograph.codec.container import carries_tags, read_stream
+    from heliograph.codec.fallback import stated_likelihood
+    from heliograph.codec.familiarity import UNFAMILIAR_BELOW
 
     keys = all_keys(arguments)
     data = read_file(arguments.file)
@@ -59,6 +62,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if bundle is not None:
         _check_grid(encoded, bundle)
     facts["grid"] = _grid(encoded, bundle)
+    facts["restored"] = quality_facts(encoded, bundle)["restored"]
+    facts["likelihood"] = None if bundle is None else stated_likelihood(encoded, bundle.familiarity)
+    facts["unfamiliar"] = facts["likelihood"] is not None and facts["likelihood"] < UNFAMILIAR_BELOW
     facts["prefixes"] = prefixes(encoded, bundle)
     say(arguments, _text(facts), facts)
     return EXIT_DONE
@@ -78,16 +84,16 @@ def prefixes(encoded: EncodedImage, bundle: Bundle | None) -> list[dict[str, Any
             "segments": count,
             "segment_bytes": sizes[count - 1] if count else 0,
             "payload_bytes": ends[count],
-            "predicted_quality": _quality(encoded.prefix(count), bundle),
+            **_quality(encoded.prefix(count), bundle),
             "answer_differs": answer_differs(encoded.prefix(count), bundle),
         }
         for count in range(len(sizes) + 1)
     ]
 
 
-def _quality(prefix: EncodedImage, bundle: Bundle | None) -> float | None:
-    found = _codec(prefix, bundle)
-    return None if found is None else round(found[0].retained_energy(found[1], prefix.segments), 4)
+def _quality(prefix: EncodedImage, bundle: Bundle | None) -> dict[str, float | None]:
+    facts = quality_facts(prefix, bundle)
+    return {name: facts[name] for name in ("predicted_quality", "typical_quality")}
 
 
 def _check_grid(encoded: EncodedImage, bundle: Bundle) -> None:
@@ -135,17 +141,23 @@ def _text(facts: dict[str, Any]) -> str:
     if facts["grid"]:
         grid = facts["grid"]
         lines.append(f"grid      {grid['tiles']} x {grid['rows']} x {grid['columns']} = {grid['tokens']} visual tokens")
+    if facts["restored"] is not None:
+        lines.append(f"restored  {facts['restored']:.0%} of what this photo's tokens vary, by the whole stream")
+    if facts["unfamiliar"]:
+        lines.append(f"caution   {UNFAMILIAR_NOTE}")
+    typical = any(one["typical_quality"] is not None for one in facts["prefixes"])
+    quality = "typical_quality" if typical else "predicted_quality"
     rows = [
         [
             str(one["segments"]),
             f"{one['segment_bytes']:,}",
             f"{one['payload_bytes']:,}",
-            "" if one["predicted_quality"] is None else f"{one['predicted_quality']:.3f}",
+            "" if one[quality] is None else f"{one[quality]:.3f}",
             "" if one["answer_differs"] is None else f"{one['answer_differs']:.0%}",
         ]
         for one in facts["prefixes"]
     ]
-    head = ["segments", "bytes of the last", "payload bytes", "predicted quality", "answer differs"]
+    head = ["segments", "bytes of the last", "payload bytes", quality.replace("_", " "), "answer differs"]
     return "\n".join([*lines, "", table(head, rows, left=())])
 
 
@@ -154,7 +166,8 @@ COMMAND = Command(
     run=_run,
     description=(
         "Show the header of a .hgs file and, for each prefix, its bytes and its predicted quality: the share of token\n"
-        "energy that it restores, 0 to 1, as the receiver knows it. meta also tells how likely an answer from it is\n"
+        "energy that it restores, 0 to 1, as the receiver knows it. meta has its typical quality instead, that of\n"
+        "held-out photos, with what the whole stream restores of this photo, and how likely an answer from a prefix is\n"
         "not the one that the uncompressed tokens would give."
     ),
     examples=("heliograph inspect out.hgs", "heliograph inspect out.hgs --json"),

@@ -30,6 +30,9 @@ class Codec(Protocol):
     learned: ClassVar[bool]
     """Trained, so that a bundle that holds it and a closed form prefers it."""
 
+    energy_of_photo: ClassVar[bool]
+    """Its retained energy is computed from the photo itself, not from what held-out photos retained on average."""
+
     fitted: FittedRange | None
     """Misfit of photos like those it was fitted on, from its bundle; None where nobody has measured it."""
 

@@ -39,12 +39,18 @@ def stated_likelihood(encoded: EncodedImage, ranges: FittedRanges | None) -> flo
 
     None where nothing is known: no fitted range of this codec, or a device that did not measure.
     """
+    fitted = None if ranges is None else ranges.ranges.get(written_by(encoded)[0])
+    found = photo_misfit(encoded)
+    return None if fitted is None or found is None else fitted.likelihood(found)
+
+
+def photo_misfit(encoded: EncodedImage) -> float | None:
+    """The misfit that a stream's header states; None where it states none, as of familiar photos in ``klt``."""
     kind, header = written_by(encoded)
-    fitted = None if ranges is None else ranges.ranges.get(kind)
-    if fitted is None or len(header) < 2:
+    if kind not in (LEARNED, CLOSED_FORM) or len(header) < 2:
         return None
     code = header[1] if kind == LEARNED else stated_misfit(header)
-    return fitted.likelihood(misfit_of(code)) if code else None
+    return misfit_of(code) if code else None
 
 
 def nearer_stream(learned: EncodedImage, tokens: VisualTokens, codec: Callable[[str], Codec]) -> EncodedImage:

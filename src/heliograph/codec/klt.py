@@ -119,6 +119,7 @@ class KltCodec:
 
     kind: ClassVar[str] = "klt"
     learned: ClassVar[bool] = False
+    energy_of_photo: ClassVar[bool] = True
     files: ClassVar[tuple[str, ...]] = file_names(_STEM)
 
     def __init__(

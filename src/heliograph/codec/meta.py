@@ -99,6 +99,7 @@ class MetaCodec:
 
     kind: ClassVar[str] = "meta"
     learned: ClassVar[bool] = True
+    energy_of_photo: ClassVar[bool] = False
     files: ClassVar[tuple[str, ...]] = (*file_names(_STEM), *_NETWORKS)
 
     def __init__(self, tables: MetaTables, folder: Path) -> None:

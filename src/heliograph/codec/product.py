@@ -104,6 +104,7 @@ class ProductCodec:
 
     kind: ClassVar[str] = "pq"
     learned: ClassVar[bool] = False
+    energy_of_photo: ClassVar[bool] = False
     files: ClassVar[tuple[str, ...]] = file_names(_STEM)
 
     def __init__(self, tables: ProductTables) -> None:

@@ -11,7 +11,6 @@ from heliograph.protocol.wire_ids import CONFIDENCE_WIRE_IDS, CONTROLLER_WIRE_ID
 from heliograph.question import (
     COMBINED,
     DEFAULT_ANSWER_TOKENS,
-    ENERGY,
     FIXED,
     MAX_ANSWER_TOKENS,
     NO_LIMIT,
@@ -75,8 +74,6 @@ def question_from(arguments: argparse.Namespace) -> Question:
                     f"--budget {arguments.budget} says when the stream ends: leave out --{option}."
                 )
         controller, target = FIXED, NO_LIMIT
-    elif target is not None:
-        controller = controller or ENERGY
     return Question(
         arguments.question,
         controller=controller,
