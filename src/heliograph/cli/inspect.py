@@ -167,8 +167,8 @@ COMMAND = Command(
     description=(
         "Show the header of a .hgs file and, for each prefix, its bytes and its predicted quality: the share of token\n"
         "energy that it restores, 0 to 1, as the receiver knows it. meta has its typical quality instead, that of\n"
-        "held-out photos, with what the whole stream restores of this photo, and how likely an answer from a prefix is\n"
-        "not the one that the uncompressed tokens would give."
+        "held-out photos, with what the whole stream restores of this photo, and how likely an answer from a prefix\n"
+        "is not the one that the uncompressed tokens would give."
     ),
     examples=("heliograph inspect out.hgs", "heliograph inspect out.hgs --json"),
 )

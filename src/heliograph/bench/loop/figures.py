@@ -23,7 +23,7 @@ from heliograph.bench.metrics import B99_SHARE
 from heliograph.bench.results import Figure, Table
 from heliograph.bench.stats import DoubleArray
 from heliograph.codec.calibration import COMBINED, Calibration
-from heliograph.training.calibration.measures import separation
+from heliograph.training.calibration.measures import expected_calibration_error, separation
 from heliograph.training.calibration.stopping import DraftTable
 from heliograph.training.meta.error_head import auroc
 
@@ -32,7 +32,9 @@ SHARES = (0.95, 0.98, B99_SHARE)
 
 AGREEMENTS = (0.85, 0.9, 0.93)
 _BYTES_BOUNDS, _AUROC_BOUNDS = (0.8, 0.6), (0.05, 0.1)
+_SHOWN_BOUNDS, _OVERSTATED_BOUNDS = (0.03, 0.015), (0.02, 0.01)
 _AUROC_RESAMPLES = 200
+EARLY_SHARE, SURE = 0.25, 0.9
 
 
 def bytes_figures(curves: Mapping[str, Curve], whole_right: DoubleArray, questions: Questions) -> list[Figure]:
@@ -133,6 +135,28 @@ def _auroc_gain(
     interval = difference_interval(gain, count, _AUROC_RESAMPLES)
     must, aim = _AUROC_BOUNDS if bounded else (None, None)
     return Figure(name, gain(np.ones(count)), interval, must, aim, at_least=True)
+
+
+def shown_figures(table: DraftTable, calibration: Calibration) -> list[Figure]:
+    """How far the confidence that is shown of each draft can be trusted, all questions, a draft at every prefix."""
+    shown, right = table.scores(calibration.rights[COMBINED]), table.column(table.answers.right)
+    sizes = table.column(table.answers.payload_bytes)
+    early_wrong = (right <= 0.5) & (sizes < EARLY_SHARE * sizes[:, -1:])
+    overstated = float((shown[early_wrong] > SURE).mean()) if early_wrong.any() else None
+    return [
+        Figure(
+            "calibration error of the confidence shown, drafts at every prefix",
+            expected_calibration_error(shown.ravel(), right.ravel()),
+            None,
+            *_SHOWN_BOUNDS,
+        ),
+        Figure(
+            f"wrong drafts before {EARLY_SHARE:.0%} of the stream that are shown above {SURE:.0%}, share",
+            overstated,
+            None,
+            *_OVERSTATED_BOUNDS,
+        ),
+    ]
 
 
 def separation_table(table: DraftTable, calibration: Calibration) -> Table:

@@ -19,6 +19,7 @@ from heliograph.bench.loop.figures import (
     bytes_figures,
     policy_table,
     separation_table,
+    shown_figures,
     stride_figures,
 )
 from heliograph.bench.loop.plots import PICTURES, UNCOMPRESSED_NOTE
@@ -162,6 +163,7 @@ def _result(
         *bytes_figures(curves, whole_right, data.questions),
         *stride_figures(strided, curves[FIXED], data.accuracy),
         *auroc_figures(table, data.calibration),
+        *shown_figures(table, data.calibration),
         *verification,
     ]
     crossings = {policy: curve.sampled_bytes_at(ACCURACY, B99_SHARE * samples) for policy, curve in curves.items()}
