@@ -81,7 +81,8 @@ def test_stream_and_file_give_the_same_answer(run: Run, tmp_path: Path) -> None:
     assert asked["payload_bytes"] == written["payload_bytes"]
     answered = run("answer", path, QUESTION)
     assert answered["answer"] == asked["answer"]
-    assert answered["confidence"] == pytest.approx(asked["confidence"], abs=1 / 255)
+    # drafts on the way that said the same are evidence, which an answer from a file goes without
+    assert 0 < answered["confidence"] <= asked["confidence"] + 1 / 255
 
 
 def test_cut_file_answers_from_its_whole_segments(run: Run, fail: Callable[..., str], tmp_path: Path) -> None:
@@ -161,8 +162,8 @@ def test_budget_picks_the_largest_picture_that_fits(run: Run, fail: Callable[...
 
 
 def test_target_sends_no_more_than_it_needs(run: Run) -> None:
-    less = run("ask", PHOTO, QUESTION, "--target", "0.3")
-    more = run("ask", PHOTO, QUESTION, "--target", "0.8")
+    less = run("ask", PHOTO, QUESTION, "--controller", "energy", "--target", "0.3")
+    more = run("ask", PHOTO, QUESTION, "--controller", "energy", "--target", "0.8")
     assert 0 < less["payload_bytes"] < more["payload_bytes"]
     assert less["stopped_early"]
 
