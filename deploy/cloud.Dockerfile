@@ -11,8 +11,9 @@ RUN python -m pip install "${TORCH}"
 WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./
 COPY benchmarks benchmarks
+COPY packages packages
 COPY src src
-RUN python -m pip install ".[cloud]" && rm -rf /build
+RUN python -m pip install ".[cloud]" ./packages/heliograph-cloud
 
 RUN useradd --system --create-home --home-dir /var/lib/heliograph heliograph
 USER heliograph

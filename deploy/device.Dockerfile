@@ -6,9 +6,8 @@ FROM python:3.11-slim
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /build
 COPY pyproject.toml README.md LICENSE ./
-COPY benchmarks benchmarks
 COPY src src
-RUN python -m pip install ".[edge]" && rm -rf /build
+RUN python -m pip install ".[edge]"
 
 RUN useradd --system --create-home --home-dir /var/lib/heliograph heliograph
 USER heliograph

@@ -17,6 +17,7 @@ from heliograph.cli.main import build_parser
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
 IMAGES = ("cloud", "device")
+CLOUD_WHEEL = ROOT / "packages" / "heliograph-cloud"
 
 
 def instructions(image: str) -> list[tuple[str, str]]:
@@ -35,12 +36,14 @@ def test_what_an_image_copies_is_there_and_let_through(image: str) -> None:
     let_through = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert let_through[0] == "*"
     copied = [path for kind, rest in instructions(image) if kind == "COPY" for path in rest.split()[:-1]]
-    assert {"pyproject.toml", "src"} <= set(copied)
     assert [path for path in copied if not (ROOT / path).exists() or f"!{path}" not in let_through] == []
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    needed = {project["project"]["readme"], *project["project"]["license-files"], *wheel["force-include"]}
-    assert needed <= set(copied)  # what the wheel is built from
+    needed = {"README.md", "LICENSE", "src"}  # what the wheel is built from
+    if image == "cloud":
+        wheel = tomllib.loads((CLOUD_WHEEL / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
+        sources = wheel["targets"]["wheel"]["force-include"]
+        needed |= {source.removeprefix("../../").partition("/")[0] for source in sources} | {"packages"}
+        assert "./packages/heliograph-cloud" in " ".join(rest for kind, rest in instructions(image) if kind == "RUN")
+    assert needed | {"pyproject.toml"} == set(copied)
 
 
 @pytest.mark.parametrize("image", IMAGES)
