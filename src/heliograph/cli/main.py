@@ -1,6 +1,6 @@
 """``heliograph``: finds the command, runs it, and turns whatever happens into an exit code and at most one line.
 
-Exit codes: 0 done; 1 ``doctor`` found something broken; 2 a named error or a wrong command line; 70 a bug; 130 Ctrl-C.
+The exit codes are those of :class:`heliograph.exit_codes.ExitCode`.
 Only the module of the chosen command is imported, and it imports its rooms when it runs.
 """
 
@@ -11,20 +11,14 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from heliograph import __version__
-from heliograph.cli.command import (
-    EXIT_DONE,
-    EXIT_ERROR,
-    EXIT_INTERNAL,
-    EXIT_INTERRUPTED,
-    ArgumentError,
-    Command,
-    Parser,
-)
+from heliograph.cli.command import EXIT_DONE, Command, Parser
+from heliograph.cli.failures import Failure, failure_of
 from heliograph.cli.files import empty_folders_removed
-from heliograph.cli.text import printable
-from heliograph.errors import HeliographError, MissingExtraError, UsageError
+from heliograph.errors import HeliographError, MissingExtraError
+from heliograph.exit_codes import ExitCode, exit_code_lines
 from heliograph.registry import Registry
 
 COMMANDS = {
@@ -68,33 +62,49 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.suppress(AttributeError, ValueError, OSError):  # not every stream can be reconfigured
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     argv = list(sys.argv[1:] if argv is None else argv)
+    line = _CommandLine(_chosen(argv), _wants_json(argv))
     try:
-        return _run(argv)
+        return _run(argv, line)
     except HeliographError as error:
-        return _fail(error.name, _told(error, argv), EXIT_ERROR, error)
+        return _fail(line, failure_of(error, line.command, line.arguments), error)
     except ModuleNotFoundError as error:
         extra = _EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])
         if extra is None:
-            return _fail_internal(error)
-        missing = MissingExtraError(extra)
-        return _fail(missing.name, str(missing), EXIT_ERROR, error)
+            return _fail(line, _bug(error), error)
+        return _fail(line, failure_of(MissingExtraError(extra), line.command), error)
     except KeyboardInterrupt:
-        return _fail("interrupted", "Stopped by Ctrl-C.", EXIT_INTERRUPTED)
+        return _fail(line, Failure("interrupted", "Stopped by Ctrl-C.", ExitCode.INTERRUPTED))
     except BrokenPipeError:
         _drop_stdout()  # the reader (head, less) has seen enough
         return EXIT_DONE
     except SystemExit as leaving:  # argparse after --help and --version
         return leaving.code if isinstance(leaving.code, int) else EXIT_DONE
     except Exception as error:  # a bug: still one line, and a way to see more
-        return _fail_internal(error)
+        return _fail(line, _bug(error), error)
 
 
-def _run(argv: list[str]) -> int:
-    parser, command = build_parser(_chosen(argv))
+@dataclass
+class _CommandLine:
+    """What is known of a command line before and after it is parsed.
+
+    Attributes:
+        command: the word where its name belongs.
+        as_json: --json was given to a command.
+        arguments: parsed; None where they cannot be.
+    """
+
+    command: str
+    as_json: bool
+    arguments: argparse.Namespace | None = None
+
+
+def _run(argv: list[str], line: _CommandLine) -> int:
+    parser, command = build_parser(line.command)
     if not argv:
         parser.print_help()
         return EXIT_DONE
-    arguments = parser.parse_args(argv)
+    line.arguments = arguments = parser.parse_args(argv)
+    line.as_json = arguments.json
     assert command is not None  # argparse has refused everything else
     _look_up(arguments)
     with empty_folders_removed():
@@ -108,15 +118,10 @@ def _chosen(argv: Sequence[str]) -> str:
     return next((word for word in argv if not word.startswith("-")), "")
 
 
-def _told(error: HeliographError, argv: Sequence[str]) -> str:
-    """What is wrong, then the notes; of arguments that cannot be used the notes alone, where they say which."""
-    notes = [*map(printable, getattr(error, "__notes__", ()))]
-    if not isinstance(error, UsageError) or isinstance(error, ArgumentError):
-        return " ".join([str(error), *notes])
-    help_line = f"heliograph {_chosen(argv)} --help"
-    if not notes:
-        return str(error).replace("--help", help_line)
-    return f"{' '.join(notes).removesuffix('.')}; see {help_line}."
+def _wants_json(argv: Sequence[str]) -> bool:
+    """Whether a command was asked for JSON, as far as that can be told of a line that may not be one."""
+    options = argv[: argv.index("--")] if "--" in argv else argv
+    return _chosen(argv) in COMMANDS and "--json" in options
 
 
 def _look_up(arguments: argparse.Namespace) -> None:
@@ -142,7 +147,9 @@ def build_parser(chosen: str) -> tuple[argparse.ArgumentParser, Command | None]:
     parser = Parser(
         prog="heliograph",
         description="Answers of a large vision-language model over a thin uplink, for the fewest bytes.",
-        epilog="heliograph COMMAND --help shows options and examples of one command.",
+        epilog="heliograph COMMAND --help shows options and examples of one command.\n\nexit codes:\n"
+        + "\n".join(f"  {line}" for line in exit_code_lines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"heliograph {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands", parser_class=Parser)
@@ -165,15 +172,14 @@ def build_parser(chosen: str) -> tuple[argparse.ArgumentParser, Command | None]:
     return parser, found
 
 
-def _fail(name: str, text: str, code: int, error: BaseException | None = None) -> int:
+def _fail(line: _CommandLine, failure: Failure, error: BaseException | None = None) -> int:
     _show_traceback(error)
-    print(f"heliograph: {name}: {text}", file=sys.stderr, flush=True)
-    return code
+    return failure.show(as_json=line.as_json)
 
 
-def _fail_internal(error: Exception) -> int:
+def _bug(error: Exception) -> Failure:
     text = f"This is a bug ({type(error).__name__}); set {DEBUG_VARIABLE}=1 to see where."
-    return _fail("internal-error", text, EXIT_INTERNAL, error)
+    return Failure("internal-error", text, ExitCode.BUG)
 
 
 def _show_traceback(error: BaseException | None) -> None:

@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 
 from heliograph.cli.command import EXIT_DONE, Command, needs, port, warn
+from heliograph.cli.model_note import is_reference_bundle, is_reference_model, note_model
 from heliograph.cli.options.key import add_key_option, warn_of_exposed_key
 from heliograph.cli.options.limits import add_limit_options, chosen_limits
 from heliograph.cli.options.photo import add_bundle_option
@@ -75,7 +76,8 @@ def _run(arguments: argparse.Namespace) -> int:
     logging.basicConfig(format="heliograph: %(name)s: %(message)s", level=logging.WARNING)
 
     def on_ready(url: str) -> None:
-        facts = {"url": url, "model": arguments.model}
+        is_reference = is_reference_model(arguments.model) or is_reference_bundle(arguments.bundle)
+        facts = {"url": url, "model": arguments.model, **note_model(arguments, is_reference=is_reference)}
         ready = f"heliograph: {printable(arguments.model)} listens on {url} (Ctrl-C ends it)"
         print(json.dumps(facts) if arguments.json else ready, flush=True)
 
