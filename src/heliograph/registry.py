@@ -176,7 +176,8 @@ class Registry:
             try:
                 found = _imported(found)
             except (Exception, SystemExit) as error:  # whatever its module does must not end this program
-                refused = self._refused(one, f"{type(error).__name__}: {str(error)[:_MOST_SHOWN]}")
+                said = str(error)[:_MOST_SHOWN]
+                refused = self._refused(one, f"it cannot be imported: {said}" if said else "it cannot be imported")
                 refused.__cause__ = error
                 return refused
         missing = [name for name in self._needed if not hasattr(found, name)]

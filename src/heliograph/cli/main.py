@@ -37,7 +37,7 @@ COMMANDS = {
     "export": "write the bundle that a device needs",
     "doctor": "say what works here and what is missing",
 }
-_ROOMS = {"demo": "demo.command", "trace": "trace.command"}
+_ROOMS = {"demo": "demo.command", "doctor": "doctor.command", "trace": "trace.command"}
 """Modules of the commands that have a room of their own."""
 
 REGISTRY = Registry("command", {name: f"heliograph.cli.{_ROOMS.get(name, name)}:COMMAND" for name in COMMANDS})
