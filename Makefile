@@ -63,6 +63,7 @@ results: $(STAMP)  ## Run the published suites (hours) and fill docs/results and
 	OMP_NUM_THREADS=1 $(BIN)/python -m heliograph.bench.reference.precision runs/int8 docs/results/precision.json
 	$(BIN)/python -m heliograph.bench.reference.error_head_plot src/heliograph/reference/bundle/meta.training.json docs/results/error-head.png
 	$(BIN)/python -m heliograph.cli.readme_table README.md docs/results
+	$(BIN)/python -m heliograph.cli.readme_table docs/results/README.md docs/results
 
 docs: $(STAMP)  ## Redraw the data flow and run every documentation example.
 	$(BIN)/python docs/draw_dataflow.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from heliograph.reference import assets
+
+# What the person who runs the tests has configured is nobody's business here.
+os.environ["HELIOGRAPH_CONFIG"] = os.devnull
 
 # How long a busy machine takes to make an example is no property of the code.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

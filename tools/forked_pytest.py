@@ -83,7 +83,7 @@ def _become_pytest(arguments: list[str], imported: str | None) -> None:
 
 
 def _installed_modules() -> list[str]:
-    """In the order of their import."""
+    """Modules in the order of their import."""
     return [
         name
         for name, module in list(sys.modules.items())

@@ -29,7 +29,7 @@ from mutation_operators import Mutant, mutants_of
 from mutation_verdicts import Tally, Verdicts, state_of_the_code
 
 EQUIVALENT = ROOT / "tools" / "equivalent_mutants.json"
-_LEAST_S, _FACTOR = 30.0, 6.0
+_MIN_S, _FACTOR = 30.0, 6.0
 _NO_SUCH_TEST, _NO_TESTS = 4, 5
 
 ROOMS = (
@@ -153,10 +153,10 @@ def _is_killed(mutant: Mutant, facts: Facts, copy: Copy) -> bool:
     """Whether a test fails, or takes far longer than usual, with the mutant in place."""
     tests = facts.tests_for(mutant)
     with copy.changed(mutant):
-        code = copy.run(["-x", *tests], _LEAST_S + _FACTOR * facts.usual_s(tests))
+        code = copy.run(["-x", *tests], _MIN_S + _FACTOR * facts.usual_s(tests))
         if code in (_NO_SUCH_TEST, _NO_TESTS):  # a table that names the tests has changed, which alone proves nothing
             files = list(dict.fromkeys(test.split("::")[0] for test in tests))
-            code = copy.run(["-x", *files], _LEAST_S + _FACTOR * facts.usual_s(list(facts.seconds)))
+            code = copy.run(["-x", *files], _MIN_S + _FACTOR * facts.usual_s(list(facts.seconds)))
     return code not in (0, _NO_TESTS)
 
 

@@ -20,7 +20,7 @@ PACKAGE = "src/heliograph"
 
 @functools.cache
 def tracked_files() -> tuple[str, ...]:
-    """Below the root."""
+    """Paths below the root of every file that git tracks."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return tuple(name for name in listed.split("\0") if name and (ROOT / name).is_file())
 

@@ -36,12 +36,12 @@ class Room:
     tests: tuple[str, ...]
 
     def files(self) -> list[str]:
-        """Its source files, below the root."""
+        """The room's source files, below the root."""
         found = [path for pattern in self.sources for path in (ROOT / PACKAGE).glob(pattern)]
         return sorted(path.relative_to(ROOT).as_posix() for path in found)
 
     def test_files(self) -> list[str]:
-        """Its test files, below the root."""
+        """The room's test files, below the root."""
         return [
             name
             for name in tracked_files()
@@ -52,7 +52,7 @@ class Room:
 
 @dataclass
 class Facts:
-    """Of some tests.
+    """Facts about some tests.
 
     Attributes:
         seconds: per test.
@@ -65,7 +65,7 @@ class Facts:
     shared: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, other: Facts) -> None:
-        """Those of further tests."""
+        """Add the facts about further tests."""
         self.seconds.update(other.seconds)
         for path, lines in other.reaching.items():
             mine = self.reaching.setdefault(path, {})
@@ -75,7 +75,7 @@ class Facts:
             self.shared[path] = sorted({*self.shared.get(path, ()), *numbers})
 
     def of_file(self, test_file: str) -> Facts:
-        """Those of one file's tests."""
+        """Facts about one file's tests."""
         mine: Callable[[str], bool] = lambda test: test.split("::")[0] == test_file  # noqa: E731
         return Facts(
             {test: seconds for test, seconds in self.seconds.items() if mine(test)},
@@ -87,7 +87,7 @@ class Facts:
         )
 
     def tests_for(self, mutant: Mutant) -> list[str]:
-        """Those that may notice it: the ones that reach its line first, and of these the fastest first."""
+        """Tests that may notice a mutant: those that reach its line first, and of these the fastest first."""
         found = set(self.reaching.get(mutant.path, {}).get(str(mutant.line), ()))
         first = sorted(found, key=self._usual)
         if found and mutant.line not in self.shared.get(mutant.path, ()):

@@ -80,7 +80,7 @@ class _Finder(ast.NodeVisitor):
 
     # ---- places in the text --------------------------------------------------------------------------
     def _offset(self, line: int, column: int) -> int:
-        """Of a position as the syntax tree gives it: its columns count UTF-8 bytes."""
+        """Offset of a position as the syntax tree gives it: its columns count UTF-8 bytes."""
         before = self._lines[line - 1].encode()[:column].decode()
         return self._starts[line - 1] + len(before)
 
@@ -199,13 +199,13 @@ class _Finder(ast.NodeVisitor):
             self.visit(node.value)
 
     def visit_Import(self, node: ast.Import) -> None:
-        """Left alone."""
+        """Leave imports alone."""
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        """Left alone."""
+        """Leave imports alone."""
 
     def visit_Assert(self, node: ast.Assert) -> None:
-        """Left alone: it says what the code takes for granted."""
+        """Leave assertions alone: they state what the code takes for granted."""
 
 
 def _defaults(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.expr]:

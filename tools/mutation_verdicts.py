@@ -55,17 +55,17 @@ class Verdicts:
                 self._killed[Mutant(**found)] = killed
 
     def open(self, chosen: Sequence[Mutant]) -> list[Mutant]:
-        """Those that have none yet."""
+        """Mutants that have no verdict yet."""
         return [mutant for mutant in chosen if mutant not in self._killed]
 
     def add(self, mutant: Mutant, *, killed: bool) -> None:
-        """Also into the file, at once."""
+        """Add a verdict, and write it to the file at once."""
         self._killed[mutant] = killed
         with self._path.open("a", encoding="utf-8") as file:
             print(json.dumps({**dataclasses.asdict(mutant), "killed": killed}), file=file)
 
     def tally(self, chosen: Sequence[Mutant]) -> Tally:
-        """Over these; every one of them has its verdict."""
+        """Count the verdicts of these mutants; every one of them has its verdict."""
         survivors = tuple(mutant for mutant in chosen if not self._killed[mutant])
         return Tally(len(chosen) - len(survivors), survivors)
 

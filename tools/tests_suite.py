@@ -66,7 +66,7 @@ def suite_result(tallies: Mapping[str, Tally], seed: int, decisions: Path | None
 
 
 def whole_of(tallies: Mapping[str, Tally]) -> Tally:
-    """Over all rooms."""
+    """The whole over all rooms."""
     parts = tallies.values()
     return Tally(sum(t.killed for t in parts), tuple(mutant for t in parts for mutant in t.survivors))
 

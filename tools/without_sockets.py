@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 _NETWORK = (socket.AF_INET, socket.AF_INET6)
-_LOOKED_AT_EVERY_S, _MOST_WAITING_S = 0.25, 0.5
+_LOOKED_AT_EVERY_S, _MAX_WAITING_S = 0.25, 0.5
 
 
 class SocketForbidden(BaseException):
@@ -64,7 +64,7 @@ class _Failed:
         return result
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Also where a set-up or a tear-down fails."""
+        """Report a test that failed, also in its set-up or tear-down."""
         if report.failed:
             self._names.add(report.nodeid)
 
@@ -74,7 +74,7 @@ class _Failed:
 
 
 def _look(_number: int, _frame: object) -> None:
-    if _Watch.refused_s is not None and time.monotonic() - _Watch.refused_s > _MOST_WAITING_S:
+    if _Watch.refused_s is not None and time.monotonic() - _Watch.refused_s > _MAX_WAITING_S:
         raise SocketForbidden
 
 

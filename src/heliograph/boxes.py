@@ -11,7 +11,7 @@ REGION_SCALE = 1024
 
 
 class PixelBox(NamedTuple):
-    """In pixels of one photo; right and bottom are outside."""
+    """A box in pixels of one photo; right and bottom are outside."""
 
     left: int
     top: int
@@ -20,7 +20,7 @@ class PixelBox(NamedTuple):
 
 
 class WireBox(NamedTuple):
-    """In 1/1024 of a photo's width and height; right and bottom are outside."""
+    """A box in 1/1024 of a photo's width and height; right and bottom are outside."""
 
     left: int
     top: int

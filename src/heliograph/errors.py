@@ -229,8 +229,8 @@ class ServerUnreachableError(LinkError):
         self.proxied = proxied
 
     def __str__(self) -> str:
-        said = " The environment names a proxy: mend it, or list the host in NO_PROXY."
-        return self.text + (said if self.proxied else "")
+        hint = " The environment names a proxy: mend it, or list the host in NO_PROXY."
+        return self.text + (hint if self.proxied else "")
 
 
 class ConnectionLostError(LinkError):

@@ -31,7 +31,7 @@ PATIENCE_S = 5.0
 
 _HUB_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}")
 _CONFIGS = ("config.json", "manifest.json")
-_MOST_SHOWN = 200
+_MAX_SHOWN = 200
 _NO_MODEL = "there is no such folder, and the hub has no such model, or it is private: log in with: hf auth login"
 
 
@@ -56,7 +56,7 @@ class Found:
 
 
 class NotFoundHere(Exception):
-    """Neither folder nor model of a hub; the text is for the person at the command line, without the name."""
+    """Neither folder nor model of a hub has this name; the text is for the command line, without the name."""
 
 
 def is_hub_id(name: str) -> bool:
@@ -83,7 +83,7 @@ def locate(name: str, revision: str | None, error: Callable[[], HeliographError]
     try:
         return _located(name, revision)
     except NotFoundHere as why:
-        raise error().noted(f"{name[:_MOST_SHOWN]!r}: {why}.") from why.__cause__
+        raise error().noted(f"{name[:_MAX_SHOWN]!r}: {why}.") from why.__cause__
 
 
 def _located(name: str, revision: str | None) -> Found:

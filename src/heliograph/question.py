@@ -98,7 +98,7 @@ class Question:
         return DEFAULT_TARGETS.get(self.effective_controller, 0) if self.target is None else self.target
 
     def completed(self, *, calibrated: bool = False) -> Question:
-        """With a controller and a target.
+        """The question with a controller and a target.
 
         Args:
             calibrated: the device can tell how likely an answer is right.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-_MOST_SHOWN = 60
+_MAX_SHOWN = 60
 
 
 class Fault(Enum):
@@ -55,7 +55,7 @@ class BundleFault(Fault):
 
 
 class BundlePart(Enum):
-    """Which part of a bundle it is about."""
+    """The part of a bundle that a reason is about."""
 
     BUNDLE = "the bundle"
     MANIFEST = "the manifest (manifest.json or config.json)"
@@ -149,4 +149,4 @@ def shown(value: object) -> str:
         text = repr(value)
     except ValueError:  # an integer with more digits than Python writes out
         return "a number of thousands of digits"
-    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 1]}…"

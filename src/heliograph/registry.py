@@ -20,7 +20,7 @@ from heliograph.errors import PlugInError, UnknownNameError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _TARGET = re.compile(r"[\w.]+:\w+")
-_MOST_SHOWN = 200
+_MAX_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class Registry:
             try:
                 found = _imported(found)
             except (Exception, SystemExit) as error:  # whatever its module does must not end this program
-                said = str(error)[:_MOST_SHOWN]
+                said = str(error)[:_MAX_SHOWN]
                 refused = self._refused(one, f"it cannot be imported: {said}" if said else "it cannot be imported")
                 refused.__cause__ = error
                 return refused
@@ -186,7 +186,7 @@ class Registry:
         if not self.private:
             return found
         if found.name != one.name:
-            return self._refused(one, f"its class says name = {str(found.name)[:_MOST_SHOWN]!r}: make them equal")
+            return self._refused(one, f"its class says name = {str(found.name)[:_MAX_SHOWN]!r}: make them equal")
         number = getattr(found, "wire_id", None)
         if not isinstance(number, int) or number not in self.private:
             first, last = self.private[0], self.private[-1]
@@ -195,7 +195,7 @@ class Registry:
 
     def _refused(self, one: PlugIn, why: str) -> PlugInError:
         origin = f" of {one.package}" if one.package else ""
-        return PlugInError().noted(f"{self.kind} {one.name[:_MOST_SHOWN]}{origin}: {why}")
+        return PlugInError().noted(f"{self.kind} {one.name[:_MAX_SHOWN]}{origin}: {why}")
 
 
 def _imported(target: str) -> Any:

@@ -1,4 +1,4 @@
-"""For tests of plug-ins: the shipped model as a cloud, and a device with the shipped bundle, in one process."""
+"""Helps tests of plug-ins: the shipped model as a cloud, and a device with the shipped bundle, in one process."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ Between two norms a number meets three weights at most (gate, up and down projec
 it below 2**12 each, makes 2**56, whose square, summed over 2**16 channels, float32 still holds.
 """
 
-MOST_SURE_OF_NOTHING = 0.01
+MAX_EMPTY_CONFIDENCE = 0.01
 """The confidence that an empty answer has at most."""
 
 LARGEST_LOGIT = 2.0**16
@@ -145,7 +145,7 @@ def confidence_of(text: str, min_entropy_bits: float) -> float:
     model was of its end: at most one in a hundred.
     """
     confidence: float = 2.0**-min_entropy_bits
-    return min(confidence, MOST_SURE_OF_NOTHING) if says_nothing(text) else confidence
+    return min(confidence, MAX_EMPTY_CONFIDENCE) if says_nothing(text) else confidence
 
 
 def says_nothing(text: str) -> bool:

@@ -24,7 +24,7 @@ from heliograph.protocol.buffer import FrameBuffer
 from heliograph.protocol.frames import ImageFrame, SegmentFrame
 from heliograph.question import Question
 from heliograph.serving.cloud import Cloud
-from heliograph.serving.shared import Limits
+from heliograph.serving.limits import Limits
 from heliograph.serving.web.application import CloudApplication
 from heliograph.serving.web.runner import BackgroundServer, load_cloud
 from heliograph.transport.base import Connection, Delivery

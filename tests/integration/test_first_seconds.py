@@ -23,7 +23,7 @@ from heliograph.errors import ServerBusyError, ServerUnreachableError
 from heliograph.protocol.session import DeviceSession
 from heliograph.question import Question
 from heliograph.serving.cloud import Cloud
-from heliograph.serving.shared import Limits
+from heliograph.serving.limits import Limits
 from heliograph.serving.web.application import CloudApplication
 from heliograph.serving.web.runner import BackgroundServer, load_cloud
 from heliograph.transport.base import Connection

@@ -124,8 +124,8 @@ def test_a_region_of_the_original_is_looked_at(url: str, loaded: tuple[Cloud, De
         crop = item.photo.crop(pixel_box(box, *item.photo.size))
         local = cloud.restore(device.encode(crop, sending.strategy, sending.setting))
         second = cloud.model.answer(question, [whole, local], max_new_tokens=LIMIT)
-        surer = second if second.confidence > first.confidence else first
-        assert (report.answer, report.looked) == (surer.text, surer is second)
+        more_confident = second if second.confidence > first.confidence else first
+        assert (report.answer, report.looked) == (more_confident.text, more_confident is second)
 
 
 def test_a_region_may_travel_as_tokens(url: str, loaded: tuple[Cloud, Device]) -> None:

@@ -1,8 +1,9 @@
-"""Documentation is true: its examples run, its links lead somewhere, and the README's tree is the tree."""
+"""Documentation is true: its examples run, its links lead somewhere, and the file tree that they draw is the tree."""
 
 from __future__ import annotations
 
 import doctest
+import os
 import re
 import shlex
 import shutil
@@ -117,9 +118,13 @@ def test_readme_names_every_command() -> None:
     assert [name for name in COMMANDS if f"heliograph {name}" not in text and f"`{name}`" not in text] == []
 
 
-def tree_of_readme() -> list[str]:
+# A page that begins its file tree with the first folder is held against the tree; developing.md is one of them.
+TREES = [path for path in DOCUMENTS if "```text\n.ci/" in path.read_text(encoding="utf-8")]
+
+
+def tree_of(page: Path) -> list[str]:
     """Paths of the file tree, from the indentation."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8").split("```text\n")[1].split("```")[0]
+    text = page.read_text(encoding="utf-8").split("```text\n")[1].split("```")[0]
     paths: list[str] = []
     parents: list[str] = []
     for line in text.splitlines():
@@ -129,25 +134,46 @@ def tree_of_readme() -> list[str]:
     return paths
 
 
-def test_every_path_of_the_readme_tree_exists() -> None:
-    paths = tree_of_readme()
+def test_a_page_shows_the_file_tree() -> None:
+    assert ROOT / "docs" / "developing.md" in TREES
+
+
+@pytest.mark.parametrize("page", TREES, ids=lambda page: page.name)
+def test_every_path_of_the_file_tree_exists(page: Path) -> None:
+    paths = tree_of(page)
     assert len(paths) > 15
     assert [path for path in paths if not (ROOT / path).is_dir()] == []
 
 
-def test_the_readme_tree_shows_every_folder_that_matters() -> None:
+@pytest.mark.parametrize("page", TREES, ids=lambda page: page.name)
+def test_the_file_tree_shows_every_folder_that_matters(page: Path) -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     folders = {f"{path.split('/')[0]}/" for path in listed if "/" in path} - {"src/"}
     folders |= {f"{'/'.join(path.split('/')[:2])}/" for path in listed if re.match(r"docs/\w+/|src/\w+/", path)}
     folders |= {f"{'/'.join(path.split('/')[:3])}/" for path in listed if re.match(r"src/heliograph/\w+/", path)}
-    assert folders - set(tree_of_readme()) == set()
+    assert folders - set(tree_of(page)) == set()
 
 
-def test_the_readmes_results_are_the_published_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+RESULTS = ROOT / "docs" / "results"
+
+
+FILLED = [path for path in DOCUMENTS if START in path.read_text(encoding="utf-8")]
+
+
+def test_the_results_page_is_filled_from_the_published_suites() -> None:
+    assert RESULTS / "README.md" in FILLED
+
+
+@pytest.mark.parametrize("page", FILLED, ids=lambda page: page.parent.name)
+def test_a_pages_results_are_the_published_ones(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
     assert text.count(START) == text.count(END) == 1
-    assert fill(text, load_results(Path("docs/results"))) == text
+    assert fill(text, load_results(RESULTS), os.path.relpath(RESULTS, page.parent), page.parent) == text
+
+
+def test_every_published_plot_is_on_a_page() -> None:
+    shown = {(path.parent / found).resolve() for path in DOCUMENTS for found in LINK.findall(path.read_text("utf-8"))}
+    assert sorted({path.resolve() for path in RESULTS.glob("*.png")} - shown) == []
 
 
 def test_changelog_has_the_version() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 SPEED = 10.0
-_MOST_S = 4000.0
+_MAX_S = 4000.0
 
 _T = TypeVar("_T")
 
@@ -39,6 +39,6 @@ def run(scenario: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     """What a scenario gives on the fast loop."""
     loop = FastLoop()
     try:
-        return loop.run_until_complete(asyncio.wait_for(scenario(), _MOST_S))
+        return loop.run_until_complete(asyncio.wait_for(scenario(), _MAX_S))
     finally:
         loop.close()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from heliograph.config import DATA_VARIABLE
 from heliograph.errors import DataMissingError
-
-DATA_VARIABLE = "HELIOGRAPH_DATA"
 
 
 def data_folder(name: str) -> Path:

@@ -23,7 +23,7 @@ class Link:
 
     @property
     def profile(self) -> LinkProfile:
-        """For the link model and the shaped connection: this rate up and down."""
+        """The link's profile for the link model and the shaped connection: this rate up and down."""
         return parse_link(f"{self.mbit:g}mbit,{self.rtt_ms:g}ms")
 
 

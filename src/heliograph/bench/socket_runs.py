@@ -96,7 +96,7 @@ def measured_rows(
 
 
 def cheapest_good_settings(scores: Sequence[Scores], uncompressed: Scores) -> dict[str, Scores]:
-    """Per strategy the setting with the fewest bytes that reaches 99 % of the uncompressed accuracy, else its best."""
+    """Each strategy's cheapest setting with 99 % of the uncompressed accuracy, else its most accurate one."""
     target = B99_SHARE * uncompressed.accuracy().value
     chosen: dict[str, tuple[tuple[bool, float], Scores]] = {}
     for one in scores:

@@ -74,7 +74,7 @@ class BenchDevice:
 
 @dataclass(frozen=True)
 class Bench:
-    """Both ends and the model between questions and answers."""
+    """A device, a cloud and the model between questions and answers."""
 
     model: VisionLanguageModel
     bundle: Bundle
@@ -83,7 +83,7 @@ class Bench:
 
 
 def open_bench(model: VisionLanguageModel, bundle: Bundle) -> Bench:
-    """Both ends around one model and one bundle."""
+    """Open device and cloud around one model and one bundle."""
     return Bench(model, bundle, BenchDevice(Device(bundle)), Cloud(model, bundle.codecs, bundle.hash))
 
 

@@ -133,13 +133,13 @@ def summary(report: AskReport) -> str:
 
 def _remarks(report: AskReport) -> str:
     """What the cloud said about the answer, and what happened on the way."""
-    said = (
+    remarks = (
         (report.looked, "looked at a region"),
         (report.region_missed, "a region did not come"),
         (report.controller_failed, "the controller failed: the answer that was there"),
         (report.reconnections > 0, f"went on over {report.reconnections} further connection(s)"),
     )
-    return "".join(f", {text}" for true, text in said if true)
+    return "".join(f", {text}" for true, text in remarks if true)
 
 
 def report_data(report: AskReport) -> dict[str, Any]:

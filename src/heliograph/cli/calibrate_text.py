@@ -50,7 +50,7 @@ def _per_task(tasks: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _transfer(name: str, rates: Mapping[str, Any], wanted: float) -> str:
-    """Of wrong answers and of right ones, the shares that a threshold lets pass, by the task it was chosen on."""
+    """Shares of wrong and of right answers that a threshold lets pass, by the task that it was chosen on."""
     tasks: Sequence[str] = rates["tasks"]
     head = [f"{name}: chosen on (row), tried on", *tasks]
     rows = []

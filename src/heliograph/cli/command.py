@@ -16,7 +16,7 @@ from heliograph.protocol.limits import MAX_ANSWER_TOKENS
 
 EXIT_DONE = int(ExitCode.DONE)
 
-_MOST_SHOWN = 100
+_MAX_SHOWN = 100
 _DAY_S = 86_400
 _LARGEST = (1 << 63) - 1
 """What seeds and counts of the libraries below can hold."""
@@ -98,7 +98,7 @@ def _number(text: str, read: Callable[[str], Any], fits: Callable[[Any], bool], 
     with contextlib.suppress(ValueError):
         if fits(value := read(text)):
             return value
-    raise argparse.ArgumentTypeError(f"{shortened(text, _MOST_SHOWN)!r} is not {form}")
+    raise argparse.ArgumentTypeError(f"{shortened(text, _MAX_SHOWN)!r} is not {form}")
 
 
 def positive_int(text: str) -> int:

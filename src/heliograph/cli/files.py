@@ -119,8 +119,8 @@ def _write_in_place(path: Path, data: bytes) -> None:
 
 def _unwritable(path: Path, error: OSError | ValueError) -> OutputUnwritableError:
     """The error with the path and the system's reason, which stay on this terminal."""
-    said = getattr(error, "strerror", None)
-    return OutputUnwritableError().noted(f"{path}: {said}." if said else f"{path}.")
+    reason = getattr(error, "strerror", None)
+    return OutputUnwritableError().noted(f"{path}: {reason}." if reason else f"{path}.")
 
 
 def _umask() -> int:

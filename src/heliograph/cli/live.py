@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from heliograph.edge.report import Draft
 
 _BAR_CELLS = 10
-_MOST_CHARACTERS = 400
+_MAX_CHARACTERS = 400
 
 
 def draft_line(draft: Draft) -> str:
     """Time, bytes so far, confidence as a bar and in percent, answer."""
     cells = round(draft.confidence * _BAR_CELLS)
     bar = "█" * cells + "░" * (_BAR_CELLS - cells)
-    said = shortened(answer_text(draft.text, draft.photo_seen), _MOST_CHARACTERS)
+    text = shortened(answer_text(draft.text, draft.photo_seen), _MAX_CHARACTERS)
     return (
-        f"{milliseconds(draft.t_ms):>9}  {byte_count(draft.payload_bytes):>10}  {bar} {draft.confidence:4.0%}  {said}"
+        f"{milliseconds(draft.t_ms):>9}  {byte_count(draft.payload_bytes):>10}  {bar} {draft.confidence:4.0%}  {text}"
     )
 
 

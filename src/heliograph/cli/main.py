@@ -15,9 +15,12 @@ from dataclasses import dataclass
 
 from heliograph import __version__
 from heliograph.cli.command import EXIT_DONE, Command, Parser
+from heliograph.cli.config_file import ConfigFile, add_config_option
 from heliograph.cli.failures import Failure, failure_of
 from heliograph.cli.files import empty_folders_removed
-from heliograph.errors import HeliographError, MissingExtraError
+from heliograph.cli.options.logs import add_log_options, set_up_logging
+from heliograph.config import DEBUG_VARIABLE
+from heliograph.errors import HeliographError, MissingExtraError, UsageError
 from heliograph.exit_codes import ExitCode, exit_code_lines
 from heliograph.registry import Registry
 
@@ -41,8 +44,6 @@ _ROOMS = {"demo": "demo.command", "doctor": "doctor.command", "trace": "trace.co
 """Modules of the commands that have a room of their own."""
 
 REGISTRY = Registry("command", {name: f"heliograph.cli.{_ROOMS.get(name, name)}:COMMAND" for name in COMMANDS})
-
-DEBUG_VARIABLE = "HELIOGRAPH_DEBUG"
 
 _EXTRA_OF_MODULE = {
     **dict.fromkeys(("PIL", "onnxruntime", "websockets", "tokenizers", "rich", "huggingface_hub", "pyvips"), "edge"),
@@ -99,16 +100,22 @@ class _CommandLine:
 
 
 def _run(argv: list[str], line: _CommandLine) -> int:
-    parser, command = build_parser(line.command)
+    config = ConfigFile.find(argv, COMMANDS)
+    parser, command = build_parser(line.command, config)
     if not argv:
         parser.print_help()
         return EXIT_DONE
     line.arguments = arguments = parser.parse_args(argv)
     line.as_json = arguments.json
     assert command is not None  # argparse has refused everything else
+    set_up_logging(arguments)
     _look_up(arguments)
-    with empty_folders_removed():
-        code = command.run(arguments)
+    try:
+        with empty_folders_removed():
+            code = command.run(arguments)
+    except UsageError as error:
+        config.explain(error, line.command)
+        raise
     sys.stdout.flush()
     return code
 
@@ -142,8 +149,16 @@ def _look_up(arguments: argparse.Namespace) -> None:
         ModelName.parse(model).locate()
 
 
-def build_parser(chosen: str) -> tuple[argparse.ArgumentParser, Command | None]:
-    """The parser with every command named and the chosen one complete, and that command."""
+def build_parser(chosen: str, config: ConfigFile | None = None) -> tuple[argparse.ArgumentParser, Command | None]:
+    """The parser with every command named and the chosen one complete, and that command.
+
+    Args:
+        chosen: name of the command.
+        config: gives its options their defaults; None for their own.
+
+    Raises:
+        UsageError: the config file says something that the command does not know.
+    """
     parser = Parser(
         prog="heliograph",
         description="Answers of a large vision-language model over a thin uplink, for the fewest bytes.",
@@ -169,6 +184,10 @@ def build_parser(chosen: str) -> tuple[argparse.ArgumentParser, Command | None]:
         )
         found.add_arguments(detailed)
         detailed.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+        add_log_options(detailed)
+        add_config_option(detailed)
+        if config is not None:
+            config.apply(detailed, name)
     return parser, found
 
 

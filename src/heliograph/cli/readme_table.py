@@ -1,4 +1,4 @@
-"""Fills the README's results section: ``python -m heliograph.cli.readme_table README.md docs/results``.
+"""Fills a page's results section: ``python -m heliograph.cli.readme_table docs/results/README.md docs/results``.
 
 Only what a suite wrote gets in; the section says which day, machine and commit the figures come from.
 """
@@ -6,6 +6,7 @@ Only what a suite wrote gets in; the section says which day, machine and commit 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,13 +25,14 @@ _TITLES = {
 }
 
 
-def fill(readme: str, results: Sequence[dict[str, Any]], folder: str = "docs/results") -> str:
-    """The README with its results section replaced.
+def fill(readme: str, results: Sequence[dict[str, Any]], folder: str = "docs/results", here: Path = Path()) -> str:
+    """The page with its results section replaced.
 
     Args:
         readme: text that holds both markers once.
         results: parsed ``SUITE.json`` files.
-        folder: where tables and plots lie, as the README links to them.
+        folder: where tables and plots lie, as the page links to them: ``.`` is the page's own folder.
+        here: the page's folder; plots that are not below it are left out.
 
     Raises:
         ValueError: the markers are not there, or in the wrong order.
@@ -39,7 +41,7 @@ def fill(readme: str, results: Sequence[dict[str, Any]], folder: str = "docs/res
     _, found_end, after = rest.partition(END)
     if not found_start or not found_end:
         raise ValueError(f"the README needs {START} before {END}")
-    body = "\n\n".join(_suite(result, folder) for result in results) or NOTHING_YET
+    body = "\n\n".join(_suite(result, folder, here) for result in results) or NOTHING_YET
     return f"{before}{START}\n{body}\n{END}{after}"
 
 
@@ -51,24 +53,24 @@ def load_results(folder: Path) -> list[dict[str, Any]]:
     return sorted(found, key=lambda r: order.index(r["suite"]) if r["suite"] in order else len(order))
 
 
-def _suite(result: dict[str, Any], folder: str) -> str:
-    name = result["suite"]
-    parts = [f"### {_TITLES.get(name, f'Suite `{name}`')}", _provenance(result, folder)]
+def _suite(result: dict[str, Any], folder: str, here: Path) -> str:
+    name, prefix = result["suite"], "" if folder == "." else f"{folder}/"
+    parts = [f"### {_TITLES.get(name, f'Suite `{name}`')}", _provenance(result, prefix)]
     if result["b99"]:
         parts += ["B99: mean payload bytes that keep 99 % of the uncompressed path's accuracy.", _b99(result)]
     if result.get("figures"):
         parts.append(_figures(result["figures"]))
-    if (Path(folder) / f"{name}-rate_accuracy.png").exists():
-        parts.append(f"![accuracy against bytes, suite {name}]({folder}/{name}-rate_accuracy.png)")
+    if (here / folder / f"{name}-rate_accuracy.png").exists():
+        parts.append(f"![accuracy against bytes, suite {name}]({prefix}{name}-rate_accuracy.png)")
     return "\n\n".join(parts)
 
 
-def _provenance(result: dict[str, Any], folder: str) -> str:
+def _provenance(result: dict[str, Any], prefix: str) -> str:
     name, commit = result["suite"], result["commit"]
     asked = max((row["questions"] for row in result["rows"] if row["task"] in ("all", "top1")), default=0)
     source = f"{result['date']}, {result['machine']}, commit {commit}"
     counted = f"{asked:,} questions or photos; " if asked else ""
-    return f"{counted}{source}. All rows: [{name}.md]({folder}/{name}.md)."
+    return f"{counted}{source}. All rows: [{name}.md]({prefix}{name}.md)."
 
 
 def _b99(result: dict[str, Any]) -> str:
@@ -123,10 +125,11 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def main(readme: Path, results: Path) -> None:
+def main(page: Path, results: Path) -> None:
     """Rewrite the file."""
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(fill(text, load_results(results), results.as_posix()), encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    folder = Path(os.path.relpath(results, page.parent)).as_posix()
+    page.write_text(fill(text, load_results(results), folder, page.parent), encoding="utf-8")
 
 
 if __name__ == "__main__":

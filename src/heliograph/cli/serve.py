@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 from pathlib import Path
 
 from heliograph.cli.command import EXIT_DONE, Command, needs, port, warn
@@ -15,6 +14,7 @@ from heliograph.cli.options.photo import add_bundle_option
 from heliograph.cli.options.trace import CLOUD, add_trace_options, trace_sink
 from heliograph.cli.text import printable
 from heliograph.config import DEFAULT_HOST, DEFAULT_PORT, MODEL_VARIABLE, default_model
+from heliograph.errors import UsageError
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +51,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the server is also known by this name; may be repeated (default: localhost, --host and every address; "
         "with TLS any name)",
     )
+    parser.add_argument(
+        "--log-questions",
+        action="store_true",
+        help="with -v: write questions and answers into the access log too; photos never are in it",
+    )
     add_limit_options(parser)
     add_trace_options(parser)
 
@@ -71,9 +76,9 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     for option, other in (("--tls-cert", "--tls-key"), ("--tls-key", "--tls-cert"), ("--tls-client-ca", "--tls-cert")):
         needs(arguments, option, other)
+    if arguments.log_questions and arguments.log_level not in ("debug", "info"):
+        raise UsageError().noted("--log-questions needs -v (or --log-level info): the access log is of that level.")
     from heliograph.serving.web.runner import run_server
-
-    logging.basicConfig(format="heliograph: %(name)s: %(message)s", level=logging.WARNING)
 
     def on_ready(url: str) -> None:
         is_reference = is_reference_model(arguments.model) or is_reference_bundle(arguments.bundle)
@@ -99,6 +104,7 @@ def _run(arguments: argparse.Namespace) -> int:
             limits=chosen_limits(arguments),
             key_file=arguments.key_file,
             trace=trace,
+            log_texts=arguments.log_questions,
         )
     return EXIT_DONE
 
@@ -114,6 +120,7 @@ COMMAND = Command(
         "heliograph serve",
         "heliograph serve --host 0.0.0.0 --token-file tokens.txt --tls-cert cert.pem --tls-key key.pem",
         "heliograph serve --allow-host cloud.local --max-sessions 200 --idle-timeout 60",
+        "heliograph serve -v --log-json",
         "heliograph serve --vlm path/to/checkpoint --codec codec",
         "heliograph serve --trace cloud.trace --trace-without-content",
     ),

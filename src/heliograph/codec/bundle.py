@@ -57,7 +57,7 @@ from heliograph.registry import CODECS
 from heliograph.types import Grid
 
 _MAX_PREPROCESSING_BYTES = 1 << 20
-_MOST_SHOWN = 60
+_MAX_SHOWN = 60
 
 _manifest_damaged = partial(BundleDamagedError, BundlePart.MANIFEST)
 _file_damaged = partial(BundleDamagedError, BundlePart.FILE)
@@ -179,7 +179,7 @@ class Bundle:
                 self._codecs[kind] = CODECS.load(kind).load(self.folder)
             except UnknownNameError as error:
                 raise _manifest_damaged(BundleFault.UNKNOWN).noted(
-                    f"{self.folder}: the codec {kind[:_MOST_SHOWN]!r}."
+                    f"{self.folder}: the codec {kind[:_MAX_SHOWN]!r}."
                 ) from error
             except BundleDamagedError as error:
                 error.add_note(f"{self.folder}: the codec {kind}.")
@@ -203,7 +203,7 @@ class Bundle:
 
     @property
     def file_names(self) -> frozenset[str]:
-        """Of every file that the manifest names."""
+        """Names of every file in the manifest."""
         return frozenset(self._files)
 
     def file(self, name: str) -> Path:

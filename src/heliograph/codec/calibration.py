@@ -44,8 +44,8 @@ WITHOUT_CODEC = "without-codec"
 _FALLBACKS = (WITHOUT_CODEC, "min-entropy")
 _FORMAT = 1
 _MAX_BYTES, _MAX_VALUE, _MAX_STEPS = 1 << 18, 1e6, 64
-_MOST_LOGIT = 30.0
-_LEAST_CHANCE = 1e-6
+_MAX_LOGIT = 30.0
+_MIN_CHANCE = 1e-6
 
 _damaged = partial(BundleDamagedError, BundlePart.CALIBRATION)
 
@@ -83,19 +83,19 @@ class Signals:
 
     @property
     def says_nothing(self) -> bool:
-        """Of an answer that was made and is empty: never sure, however sure the model was of its end."""
+        """Whether the answer was made and is empty: never confident, however sure the model was of its end."""
         return self.answer_tokens == 0 and not math.isnan(self.min_entropy_bits)
 
 
 def _logit(chance: float) -> float:
     if not math.isfinite(chance):
         return math.nan
-    clipped = min(max(chance, _LEAST_CHANCE), 1 - _LEAST_CHANCE)
+    clipped = min(max(chance, _MIN_CHANCE), 1 - _MIN_CHANCE)
     return math.log(clipped / (1 - clipped))
 
 
 def _log(value: float) -> float:
-    return math.log(max(value, _LEAST_CHANCE)) if math.isfinite(value) else math.nan
+    return math.log(max(value, _MIN_CHANCE)) if math.isfinite(value) else math.nan
 
 
 def _logit_of_bits(bits: float) -> float:
@@ -158,7 +158,7 @@ class Curve:
             odds = odds + products_of(values) @ np.asarray(self.products)
         if self.words:
             odds = odds + word_values(signals) @ np.asarray(self.words)
-        found = 1 / (1 + np.exp(-np.clip(odds, -_MOST_LOGIT, _MOST_LOGIT)))
+        found = 1 / (1 + np.exp(-np.clip(odds, -_MAX_LOGIT, _MAX_LOGIT)))
         return np.asarray(np.where([one.says_nothing for one in signals], 0.0, found))
 
     def to_json(self) -> dict[str, Any]:
@@ -386,7 +386,7 @@ def _steps(data: Any) -> Steps:
 
 
 def _numbers(data: Any, lengths: tuple[int, ...]) -> tuple[float, ...]:
-    """As many finite numbers as one of ``lengths``."""
+    """A list of finite numbers whose length is one of ``lengths``."""
     if not isinstance(data, list) or len(data) not in lengths:
         raise _damaged(BundleFault.SHAPE)
     if not all(type(value) in (int, float) for value in data):

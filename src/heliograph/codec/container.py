@@ -79,9 +79,9 @@ def write_stream(encoded: EncodedImage, key: bytes = b"") -> bytes:
         return bytes(prologue) + b"".join(parts)
     data, chain, at = bytearray(), Chain(key, FILE), 0
     for end in _tag_places(sizes):
-        said = (b"" if at else bytes(prologue)) + b"".join(parts[at:end])
-        chain.update(said)
-        data += said + chain.tag()
+        covered = (b"" if at else bytes(prologue)) + b"".join(parts[at:end])
+        chain.update(covered)
+        data += covered + chain.tag()
         at = end
     return bytes(data)
 
@@ -158,7 +158,7 @@ def carries_tags(data: bytes) -> bool:
 
 
 def _tag_places(sizes: Sequence[int]) -> list[int]:
-    """After how many segments a tag stands, given the segments' lengths: half of the bytes, and all of them."""
+    """The counts of segments after which a tag stands, given the segments' lengths: half of the bytes, and all."""
     ends = list(accumulate(sizes, initial=0))
     half = next(count for count, end in enumerate(ends) if 2 * end >= ends[-1])
     return [half, len(sizes)] if 0 < half < len(sizes) else [len(sizes)]

@@ -29,9 +29,9 @@ from heliograph.types import FloatArray
 
 WORD_BUCKETS = 64
 _SHARES = 3
-_MOST_WORDS = 64
-_MOST_HIDDEN = 4096
-_MOST_LOGIT = 30.0
+_MAX_WORDS = 64
+_MAX_HIDDEN = 4096
+_MAX_LOGIT = 30.0
 
 Int = npt.NDArray[np.int64]
 
@@ -74,7 +74,7 @@ class ErrorHead:
             BundleDamagedError: shapes do not fit ``latents`` (K), or a weight is no number or absurdly large.
         """
         arrays = [getattr(self, name) for name in self.ARRAYS]
-        if self.hidden_bias.ndim != 1 or not 1 <= len(self.hidden_bias) <= _MOST_HIDDEN:
+        if self.hidden_bias.ndim != 1 or not 1 <= len(self.hidden_bias) <= _MAX_HIDDEN:
             raise BundleDamagedError(BundlePart.ERROR_HEAD, BundleFault.SHAPE)
         hidden = len(self.hidden_bias)
         wanted = [(feature_count(latents), hidden), (hidden,), (hidden, 2), (2,)]
@@ -94,7 +94,7 @@ class ErrorHead:
             made = hidden @ self.out_weights + self.out_bias
         if not np.all(np.isfinite(made)):
             raise AnsweringFailedError
-        error, odds = np.clip(made, -_MOST_LOGIT, _MOST_LOGIT).tolist()
+        error, odds = np.clip(made, -_MAX_LOGIT, _MAX_LOGIT).tolist()
         return Expectation(exp(error), 1 / (1 + exp(-odds)))
 
 
@@ -120,6 +120,6 @@ def prefix_features(latents: Int, count: int) -> FloatArray:
 def question_features(question: str) -> FloatArray:
     """(64,) float32: hashed words of unit length together; zeros for no question."""
     counted = np.zeros(WORD_BUCKETS, np.float32)
-    for word in re.findall(r"\w+", question.lower())[:_MOST_WORDS]:
+    for word in re.findall(r"\w+", question.lower())[:_MAX_WORDS]:
         counted[zlib.crc32(word.encode()) % WORD_BUCKETS] += 1
     return np.asarray(counted / max(float(np.linalg.norm(counted)), 1.0), dtype=np.float32)

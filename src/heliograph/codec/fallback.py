@@ -16,7 +16,7 @@ from heliograph.codec.header import marked_as_fallback, unmarked
 from heliograph.types import EncodedImage, VisualTokens
 
 LEARNED, CLOSED_FORM = "meta", "klt"
-MOST_WORSE = 1.1
+MAX_ERROR_RATIO = 1.1
 """The learned codec's squared error may be so many times that of the closed form at equal bytes."""
 
 
@@ -45,7 +45,7 @@ def nearer_stream(learned: EncodedImage, tokens: VisualTokens, codec: Callable[[
     for (kind, header), one in (((LEARNED, learned.header), learned), (written_by(closed), closed)):
         restored = codec(kind).decode(header, one.segments).values
         errors.append(float(np.square(restored - tokens.values).sum()))
-    return learned if errors[0] <= MOST_WORSE * errors[1] else closed
+    return learned if errors[0] <= MAX_ERROR_RATIO * errors[1] else closed
 
 
 def closed_form_stream(tokens: VisualTokens, codec: Callable[[str], Codec], max_bytes: int | None) -> EncodedImage:

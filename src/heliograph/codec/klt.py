@@ -212,7 +212,7 @@ class KltCodec:
         return np.where(state.restored < 0, -state.known, state.known).reshape(state.shape)
 
     def expect(self, header: bytes, segments: Sequence[bytes], question: str = "") -> None:
-        """None: it has no error head."""
+        """Always None: the codec has no error head."""
 
     def retained_energy(self, header: bytes, segments: Sequence[bytes]) -> float:
         """Restored over total weighted energy; equals the sender's ``predicted_quality`` of the same prefix."""

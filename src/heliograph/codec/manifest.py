@@ -66,7 +66,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
-    """As JSON with sorted keys, so that equal manifests are equal files.
+    """Write the manifest as JSON with sorted keys, so that equal manifests are equal files.
 
     Raises:
         OSError: the disk refuses.

@@ -102,7 +102,7 @@ class MetaCodec:
 
     @property
     def grid(self) -> Grid:
-        """Of the photos it was trained on."""
+        """The grid of the photos it was trained on."""
         return self.tables.grid
 
     @property
@@ -262,7 +262,7 @@ class MetaCodec:
 
 
 def _run(session: onnxruntime.InferenceSession, given: dict[str, npt.NDArray[Any]], outputs: int) -> list[FloatArray]:
-    """So many outputs of a network.
+    """The outputs of a network, checked to be as many as expected.
 
     Raises:
         BundleDamagedError: it does not take these inputs, or has other outputs.

@@ -102,7 +102,7 @@ def _walked(path: Path) -> _Walk:
 
 
 class _Walk:
-    """Through one file; every message is visited once, so the work is bounded by the file's size."""
+    """A walk through one file; every message is visited once, so the work is bounded by the file's size."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self._data = data

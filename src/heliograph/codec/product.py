@@ -110,7 +110,7 @@ class ProductCodec:
 
     @property
     def grid(self) -> Grid:
-        """Of the photos it was fitted on."""
+        """The grid of the photos it was fitted on."""
         return self.tables.grid
 
     @property
@@ -119,7 +119,7 @@ class ProductCodec:
         return int(self.tables.forward.shape[0])
 
     def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
-        """By the finest quantiser that fits into ``max_bytes``; by the coarsest, cut after a row, where none does.
+        """Encode with the finest quantiser that fits into ``max_bytes``; else with the coarsest, cut after a row.
 
         Raises:
             ShapeError: N, D or the grid do not fit, or a value is not finite.
@@ -132,7 +132,7 @@ class ProductCodec:
         return encoded.prefix(int(np.searchsorted(ends, max_bytes - header, side="right")))
 
     def encode_at(self, tokens: VisualTokens, token_bytes: int) -> EncodedImage:
-        """By the finest quantiser of at most ``token_bytes`` per token, by the coarsest where there is none.
+        """Encode with the finest quantiser of at most ``token_bytes`` per token, else with the coarsest.
 
         Raises:
             ShapeError: N, D or the grid do not fit, or a value is not finite.
@@ -183,7 +183,7 @@ class ProductCodec:
         return float(self.tables.retained[which]) * min(came, 1.0)
 
     def expect(self, header: bytes, segments: Sequence[bytes], question: str = "") -> Expectation | None:
-        """None: it has no error head."""
+        """Always None: the codec has no error head."""
         return None
 
     def _features(self, values: FloatArray, tiles: int) -> FloatArray:

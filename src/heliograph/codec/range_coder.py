@@ -225,7 +225,7 @@ class RunEncoder:
         return words + value.to_bytes(TOP_BITS // 8, "big")[: TOP_BITS // 8 - tail]
 
     def certain_bytes(self, codeword: bytes) -> tuple[IntArray, IntArray]:
-        """For each step: (items known after it, bytes of the codeword after which the decoder is certain of it)."""
+        """Per step: (items known after it, bytes of the codeword after which the decoder is certain of it)."""
         if not self._steps:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         items, words, lows, widths = np.array(self._steps, dtype=np.int64).T

@@ -21,7 +21,7 @@ from heliograph.codec.checks import check_bounds, check_shape
 from heliograph.reasons import BundlePart
 from heliograph.types import FloatArray
 
-MOST_COMPONENTS = 96  # leading components that are looked at and corrected; bounds the tables for large models
+MAX_COMPONENTS = 96  # leading components that are looked at and corrected; bounds the tables for large models
 VIEWS = 3  # the token itself, its eight neighbours' mean, the photo's mean
 _PHOTO_GAIN = 2.0  # a mean over many tokens is small beside one token
 _LARGEST = 1e6
@@ -80,13 +80,13 @@ class Restoration:
 
     @classmethod
     def from_stored(cls, arrays: dict[str, npt.NDArray[Any]], components: int, planes: int) -> Restoration:
-        """Back from disk.
+        """Rebuild the tables from the arrays on disk.
 
         Raises:
             BundleDamagedError: shapes or values do not fit the codec.
         """
         made = cls(*(arrays[name].astype(np.float32) for name in cls.ARRAYS))
-        looked_at = min(components, MOST_COMPONENTS)
+        looked_at = min(components, MAX_COMPONENTS)
         size, count = VIEWS * looked_at, made.phase.size
         shapes = ((size, count), (count,), (planes, size + count, looked_at))
         for name, shape in zip(cls.ARRAYS, shapes, strict=True):
@@ -118,5 +118,5 @@ def random_features(seen: FloatArray, projection: FloatArray, phase: FloatArray)
 
 
 def as_stored(values: npt.NDArray[Any]) -> FloatArray:
-    """Rounded to what the file keeps, so that a fitted codec equals the one loaded from disk."""
+    """The tables rounded to what the file keeps, so that a fitted codec equals the one loaded from disk."""
     return np.asarray(values.astype(np.float16).astype(np.float32))

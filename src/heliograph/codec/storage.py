@@ -33,7 +33,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 def file_names(stem: str) -> tuple[str]:
-    """Of the file that ``write_arrays`` writes."""
+    """Name of the file that ``write_arrays`` writes."""
     return (f"{stem}.safetensors",)
 
 

@@ -125,7 +125,7 @@ class Controller(ABC):
 
     @abstractmethod
     def decide(self, observation: Observation) -> Decision:
-        """Enough, more or wait. A finished image is always enough: nothing more can come."""
+        """Decide: enough, more or wait. A finished image is always enough: nothing more can come."""
 
 
 def checked_target(target: int) -> int:

@@ -30,7 +30,7 @@ class BoundedController(Controller):
 
     @classmethod
     def from_target(cls, target: int) -> Self:
-        """Not one that a question can name.
+        """Always refused: a question cannot name this controller.
 
         Raises:
             UsageError: always.
@@ -38,11 +38,11 @@ class BoundedController(Controller):
         raise UsageError().noted("bounded wraps another controller and cannot be chosen by name.")
 
     def reads(self) -> frozenset[str]:
-        """As ``inner``."""
+        """The same as ``inner`` reads."""
         return self.inner.reads()
 
     def decide(self, observation: Observation) -> Decision:
-        """As ``inner``; enough at the budget, and when an answer begun later would come too late."""
+        """Decide like ``inner``; enough at the budget, and when an answer begun later would come too late."""
         decided = self.inner.decide(observation)
         if isinstance(decided, Enough):
             return decided

@@ -33,7 +33,7 @@ SIGHTS = ("tokens", "picture", "region", "local")
 
 _MAX_FILE_BYTES = 1 << 20
 _MAX_CURVES, _MAX_POINTS, _MAX_KNOBS, _MAX_TEXT = 64, 256, 8, 200
-_MOST = 1e12
+_MAX_VALUE = 1e12
 _STRATEGY = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 _damaged = partial(BundleDamagedError, BundlePart.CURVES)
@@ -117,7 +117,7 @@ class Curves:
     kinds: QuestionKinds = field(default_factory=lambda: QuestionKinds({}, {}))
 
     def expected_quality(self, point: Point, shares: Mapping[str, float]) -> float:
-        """Of one point for a question whose kind is known as ``shares``; ``all`` where nothing is known."""
+        """Quality of one point for a question of the kinds in ``shares``; that of ``all`` where nothing is known."""
         if not shares:
             return _quality(point, ALL)
         return sum(share * _quality(point, kind) for kind, share in shares.items())
@@ -253,7 +253,7 @@ def _setting(data: Any) -> Setting:
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _damaged(FileFault.CONTENT)
-    if not 0 <= value <= _MOST:  # NaN fails too
+    if not 0 <= value <= _MAX_VALUE:  # NaN fails too
         raise _damaged(BundleFault.RANGE)
     return float(value)
 

@@ -22,7 +22,7 @@ from heliograph.controllers.base import (
 
 @dataclass(frozen=True)
 class EnergyController(Controller):
-    """Enough as soon as the prefix retains ``share`` of the token energy, or when the image is finished."""
+    """Stops when the prefix retains ``share`` of the token energy, or when the image is finished."""
 
     share: float
     name: ClassVar[str] = "energy"
@@ -33,11 +33,11 @@ class EnergyController(Controller):
         return cls(checked_target(target) / 255)
 
     def reads(self) -> frozenset[str]:
-        """Energy."""
+        """The retained energy."""
         return frozenset({ENERGY})
 
     def decide(self, observation: Observation) -> Decision:
-        """Enough at the target. Where energy is unknown (pixels), only the end of the image is enough."""
+        """Decide: enough at the target. Where energy is unknown (pixels), only the end of the image is enough."""
         energy = observation.retained_energy
         reached = energy is not None and energy >= self.share
         return Enough() if reached or observation.image_finished else Wait()

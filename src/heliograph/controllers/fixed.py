@@ -11,7 +11,7 @@ from heliograph.protocol.codes import bytes_of_code
 
 @dataclass(frozen=True)
 class FixedController(Controller):
-    """Enough as soon as ``byte_budget`` payload bytes have arrived; with None only when the image is finished."""
+    """Stops when ``byte_budget`` payload bytes have arrived; with None only when the image is finished."""
 
     byte_budget: int | None
     name: ClassVar[str] = "fixed"
@@ -22,6 +22,6 @@ class FixedController(Controller):
         return cls(bytes_of_code(target))
 
     def decide(self, observation: Observation) -> Decision:
-        """Enough at the budget or at the end of the image."""
+        """Decide: enough at the budget or at the end of the image."""
         reached = self.byte_budget is not None and self.byte_budget <= observation.received_bytes
         return Enough() if reached or observation.image_finished else Wait()

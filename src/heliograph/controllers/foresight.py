@@ -8,7 +8,7 @@ from heliograph.codec.calibration import Signals
 from heliograph.codec.expectation import Expectation
 
 
-def foretold_signals(expectation: Expectation, received_bytes: int, question: str) -> Signals:
+def predicted_signals(expectation: Expectation, received_bytes: int, question: str) -> Signals:
     """The signals of an answer that nobody has made: all that belongs to an answer is unknown."""
     return Signals(
         min_entropy_bits=nan,

@@ -1,4 +1,4 @@
-"""Which way to send a photo, before anything is sent: pixels, progressive tokens, a region behind them, or nothing.
+"""The planner: how to send a photo, decided before anything is sent: pixels, progressive tokens, a region, or nothing.
 
 One drawing of a plan::
 
@@ -141,7 +141,7 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """As one line."""
+        """The candidate as one line."""
         return way_name(self.strategy, self.setting, self.crop, self.crop_setting)
 
     @property

@@ -35,7 +35,7 @@ def chunk_segments(total_segments: int) -> int:
 
 @dataclass(frozen=True)
 class PullController(Controller):
-    """Enough as soon as the error head expects ``quality``, or when the image is finished; looks at whole chunks.
+    """Stops when the error head expects ``quality``, or when the image is finished; looks at whole chunks.
 
     Attributes:
         quality: chance that the answer is the one from uncompressed tokens, 0 to 1. Where no error head is known it
@@ -55,7 +55,7 @@ class PullController(Controller):
 
     @classmethod
     def from_question(cls, question: Question, calibration: Calibration | None) -> Controller:
-        """With the cloud's calibration, where it holds one."""
+        """A controller with the cloud's calibration, where it holds one."""
         return cls(question.effective_target / MAX_TARGET, calibration)
 
     def reads(self) -> frozenset[str]:
@@ -63,7 +63,7 @@ class PullController(Controller):
         return frozenset({EXPECTATION, ENERGY})
 
     def decide(self, observation: Observation) -> Decision:
-        """At the end of every chunk that was asked for: enough, or a request for the next one."""
+        """Decide at the end of every requested chunk: enough, or a request for the next one."""
         if observation.image_finished:
             return Enough()
         chunk = chunk_segments(observation.total_segments)

@@ -31,7 +31,7 @@ ERROR_HEAD = "error-head"
 
 @dataclass(frozen=True)
 class PushController(Controller):
-    """Enough as soon as the chance reaches what ``quality`` asks for, or when the image is finished.
+    """Stops when the chance reaches what ``quality`` asks for, or when the image is finished.
 
     Attributes:
         quality: share of answers that are to be those from uncompressed tokens, 0 to 1.
@@ -52,7 +52,7 @@ class PushController(Controller):
 
     @classmethod
     def from_question(cls, question: Question, calibration: Calibration | None) -> Controller:
-        """With the cloud's calibration; without one the retained energy decides, which every codec knows."""
+        """A controller with the cloud's calibration; without one by retained energy, which every codec knows."""
         if calibration is None:
             return EnergyController.from_target(DEFAULT_TARGETS[ENERGY_CONTROLLER])
         return cls(question.effective_target / MAX_TARGET, question.confidence, calibration)
@@ -62,13 +62,13 @@ class PushController(Controller):
         return frozenset({EXPECTATION} if self.confidence == ERROR_HEAD else ())
 
     def decide(self, observation: Observation) -> Decision:
-        """Enough with the draft that was likely enough; the error head needs none and stops at the newest prefix."""
+        """Decide: enough with a likely enough draft; the error head needs none, and stops at the newest prefix."""
         if observation.image_finished:
             return Enough()
-        foretold = self.confidence == ERROR_HEAD
-        signals = observation.arrived if foretold else observation.draft
-        if self.calibration is None or signals is None or (foretold and signals.answer_differs is None):
+        predicted = self.confidence == ERROR_HEAD
+        signals = observation.arrived if predicted else observation.draft
+        if self.calibration is None or signals is None or (predicted and signals.answer_differs is None):
             return Wait()
         if not self.calibration.enough(self.confidence, signals, self.quality):
             return Wait()
-        return Enough(take_draft=not foretold)
+        return Enough(take_draft=not predicted)

@@ -40,7 +40,7 @@ class QuestionKinds:
 
     @classmethod
     def counted(cls, asked: Iterable[tuple[str, str]]) -> Self:
-        """From (kind, question) pairs."""
+        """Counts made from (kind, question) pairs."""
         questions: dict[str, int] = {}
         words: dict[str, dict[str, int]] = {}
         for kind, question in asked:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 _FIRST_S, _LONGEST_S = 0.25, 4.0
 _FIRST_BUSY_S, _LONGEST_BUSY_S = 1.0, 15.0
-_LEAST_SHARE = 0.5
+_MIN_SHARE = 0.5
 
 
 class Backoff:
@@ -46,4 +46,4 @@ class Backoff:
         return self._shortened(min(_LONGEST_S, _FIRST_S * 2 ** min(self._lost - 2, 16)))
 
     def _shortened(self, pause_s: float) -> float:
-        return pause_s * (_LEAST_SHARE + (1 - _LEAST_SHARE) * self._jitter())
+        return pause_s * (_MIN_SHARE + (1 - _MIN_SHARE) * self._jitter())

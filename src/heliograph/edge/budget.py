@@ -31,7 +31,7 @@ class PayloadAccount:
         self._on_connection = 0
 
     def spend(self, size: int) -> None:
-        """So much was handed to the connection."""
+        """Count bytes that were handed to the connection."""
         self.spent_bytes += size
         self._on_connection += size
 

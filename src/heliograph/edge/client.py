@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     PhotoSource = Path | str | Image
 
 
-_MOST_IN_VAIN = 8
+_MAX_IN_VAIN = 8
 """Connections in a row that may break without a segment more in the cloud: it may be the question that breaks them."""
 
 
@@ -322,7 +322,7 @@ class DeviceClient:
                     self._session.restart_backoff()
                 elif isinstance(error, ConnectionLostError):
                     in_vain += 1
-                if in_vain >= _MOST_IN_VAIN:
+                if in_vain >= _MAX_IN_VAIN:
                     raise
             else:
                 self._session.restart_backoff()

@@ -20,7 +20,7 @@ class Departures:
         self._messages: deque[tuple[int, int, int]] = deque()  # bytes accepted before it and with it, payload in it
 
     def queue(self, payload_bytes: int) -> None:
-        """So much payload goes into the next message."""
+        """Count payload bytes that go into the next message."""
         self._queued += payload_bytes
 
     def begin(self, before: Delivery) -> None:

@@ -109,8 +109,8 @@ class Device:
     def _encoder(self) -> Callable[[Image], VisualTokens]:
         """Preprocessing and vision tower."""
         bundle = self.bundle
-        if said := unsuited(bundle):
-            _LOG.warning("%s", said)
+        if warning := unsuited(bundle):
+            _LOG.warning("%s", warning)
         return open_encoder(bundle.file, self.preprocessor, bundle.grid, bundle.hidden_size, self._threads)
 
     @cached_property
@@ -146,4 +146,5 @@ class Device:
         """
         way = STRATEGIES.load(strategy)()
         encoded: EncodedImage = way.encode(photo, self, setting or {})
+        _LOG.info("%s: %d bytes of payload in %d segments", strategy, encoded.payload_bytes, len(encoded.segments))
         return replace(encoded, bundle_hash=self.bundle_hash) if way.needs_bundle else encoded

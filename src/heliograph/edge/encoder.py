@@ -105,7 +105,7 @@ class FrameEncoder:
 def open_encoder(
     find: Find, preprocessor: AnyPreprocessor, grid: Grid, hidden_size: int, threads: int = 1
 ) -> Callable[[Image], VisualTokens]:
-    """From photos to visual tokens, for either format of preprocessing.
+    """Open the encoder from photos to visual tokens, for either format of preprocessing.
 
     Args:
         find: path of a file of the bundle by its name, such as a folder's ``joinpath``.

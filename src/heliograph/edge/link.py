@@ -78,7 +78,7 @@ class DeviceLink:
 
     @property
     def session_token(self) -> bytes:
-        """With which the session can go on over another connection; empty where it cannot, or not yet."""
+        """Token with which the session can go on over another connection; empty where it cannot, or not yet."""
         return self._welcome.session_token if self._welcome is not None else b""
 
     @property
@@ -104,7 +104,7 @@ class DeviceLink:
         self._stirred.set()
 
     def queue_payload(self, payload_bytes: int) -> None:
-        """So much of what is queued in the session is payload."""
+        """Count payload bytes among those queued in the session."""
         self._departures.queue(payload_bytes)
 
     @property

@@ -32,8 +32,8 @@ _X86 = ("x86_64", "amd64", "i686", "i386")
 _VNNI_FLAGS = frozenset({"avx512_vnni", "avx512vnni", "avx_vnni", "avxvnni", "avx_vnni_int8"})
 _ARM_FLAGS = frozenset({"asimddp", "i8mm"})
 _CPUINFO = Path("/proc/cpuinfo")
-_MOST_BYTES = 1 << 20
-_MOST_CPUINFO_BYTES = 1 << 24
+_MAX_BYTES = 1 << 20
+_MAX_CPUINFO_BYTES = 1 << 24
 
 _damaged = partial(BundleDamagedError, BundlePart.PARITY)
 
@@ -57,7 +57,7 @@ class Processor:
 
     @property
     def text(self) -> str:
-        """For people."""
+        """A line for people."""
         if self.machine not in _X86:
             found = ", ".join(sorted(self.features or ())) or "no dot products known of"
             return f"{self.machine} ({found}): sums of eight-bit products are exact"
@@ -69,16 +69,16 @@ class Processor:
 
 @lru_cache(maxsize=1)
 def this_processor() -> Processor:
-    """Of this machine."""
+    """The processor of this machine."""
     try:
-        text = read_bytes(_CPUINFO, most=_MOST_CPUINFO_BYTES).decode("utf-8", "replace")
+        text = read_bytes(_CPUINFO, most=_MAX_CPUINFO_BYTES).decode("utf-8", "replace")
     except FileUnreadableError:
         return Processor(platform.machine().lower(), None)
     return described(platform.machine().lower(), text)
 
 
 def described(machine: str, cpuinfo: str) -> Processor:
-    """From what Linux says; a feature counts that every core has.
+    """Read Linux's description; a feature counts if every core has it.
 
     Args:
         machine: architecture.
@@ -93,7 +93,7 @@ def described(machine: str, cpuinfo: str) -> Processor:
 
 
 def encoder_profile(bundle: Bundle) -> str | None:
-    """For which processors a bundle's encoder was made; None for one in float32, or where the bundle does not say.
+    """The processors that a bundle's encoder was made for; None for float32, or where the bundle does not say.
 
     Raises:
         BundleDamagedError: it says nonsense.
@@ -101,7 +101,7 @@ def encoder_profile(bundle: Bundle) -> str | None:
     if PARITY not in bundle.file_names:
         return None
     try:
-        stated = read_json_object(bundle.file(PARITY), most=_MOST_BYTES, error=_damaged)
+        stated = read_json_object(bundle.file(PARITY), most=_MAX_BYTES, error=_damaged)
         if not str(stated["encoder"]).endswith("int8"):
             return None
         profile = stated.get("profile", VNNI)  # of bundles from before there were profiles

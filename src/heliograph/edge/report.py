@@ -80,5 +80,5 @@ class AskReport:
 
     @property
     def wire_bytes(self) -> int:
-        """Both directions."""
+        """Wire bytes of both directions."""
         return self.wire_bytes_up + self.wire_bytes_down

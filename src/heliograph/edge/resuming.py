@@ -4,6 +4,7 @@ none to take up."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
@@ -24,11 +25,13 @@ from heliograph.protocol.session import DeviceSession
 from heliograph.transport.base import Connection
 from heliograph.transport.liveness import OPENINGS
 
-_LEAST_OPENING_S = 10.0
+_MIN_OPENING_S = 10.0
 _OPENING_SHARE = 0.5
 """Opening the first connection may take so much of the question's time: what is slower leaves none for an answer. A
 later one may take :data:`OPENINGS` times what the slowest has taken, and twice as long after every attempt that took
 longer."""
+
+log = logging.getLogger(__name__)
 
 _TRANSIENT = (ConnectionLostError, ServerBusyError, ServerUnreachableError, TimedOutError)
 
@@ -101,7 +104,7 @@ class DeviceSessionKeeper:
 
     @property
     def session(self) -> DeviceSession | None:
-        """Of the open link."""
+        """The session of the open link."""
         return self._link.session if self._link is not None else None
 
     @property
@@ -111,7 +114,7 @@ class DeviceSessionKeeper:
 
     @property
     def counters(self) -> Counters:
-        """Of all connections that were open."""
+        """Counters over all connections that were open."""
         return self._earlier if self._link is None else self._with(self._link)
 
     def flush(self) -> None:
@@ -199,6 +202,7 @@ class DeviceSessionKeeper:
                 await self._abandon()
             if self._trace is not None:
                 self._trace.retry(last, pause_s, busy=busy)
+            log.info("trying again in %.1f s: %s", pause_s, last)
             await asyncio.sleep(pause_s)
             try:
                 if not self.usable:
@@ -243,8 +247,8 @@ class DeviceSessionKeeper:
 
     def _opening_limit_s(self, left_s: float) -> float:
         if self._slowest_opening_s is None:
-            return max(_LEAST_OPENING_S, _OPENING_SHARE * left_s)
-        usual_s = max(_LEAST_OPENING_S, OPENINGS * self._slowest_opening_s)
+            return max(_MIN_OPENING_S, _OPENING_SHARE * left_s)
+        usual_s = max(_MIN_OPENING_S, OPENINGS * self._slowest_opening_s)
         return usual_s * 2.0 ** min(self._late_openings, 16)
 
     def _is_hopeless(self, error: HeliographError) -> bool:

@@ -13,7 +13,7 @@ from heliograph.codec.calibration import Calibration
 from heliograph.codec.expectation import Expectation
 from heliograph.controllers.base import EXPECTATION, Enough, Observation
 from heliograph.controllers.bounds import controller_for
-from heliograph.controllers.foresight import foretold_signals
+from heliograph.controllers.foresight import predicted_signals
 from heliograph.controllers.pull import chunk_segments
 from heliograph.question import Question
 from heliograph.registry import CONTROLLERS
@@ -56,7 +56,7 @@ def expected_segments(
             count,
             energy,
             image_finished=count == total,
-            arrived=None if expectation is None else foretold_signals(expectation, received_bytes, question.text),
+            arrived=None if expectation is None else predicted_signals(expectation, received_bytes, question.text),
             total_segments=total,
             asked_segments=total,
         )

@@ -43,8 +43,8 @@ class DeviceTrace:
 
     def closed(self, error: HeliographError | None) -> None:
         """The connection is let go, because of an error or in order."""
-        said = {} if error is None else {"error": error.name}
-        self._sink("connection:closed", self._on_connection() | said)
+        fields = {} if error is None else {"error": error.name}
+        self._sink("connection:closed", self._on_connection() | fields)
 
     def retry(self, cause: HeliographError, pause_s: float, *, busy: bool) -> None:
         """Another attempt follows after a pause."""
@@ -67,7 +67,7 @@ class DeviceTrace:
 
     def asked(self, question: Question, strategy: str) -> None:
         """Somebody asks."""
-        said: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "text": question.text,
             "strategy": strategy,
             "controller": question.effective_controller,
@@ -77,10 +77,10 @@ class DeviceTrace:
             "max_answer_tokens": question.max_answer_tokens,
         }
         if question.byte_budget is not None:
-            said["budget_bytes"] = question.byte_budget
+            fields["budget_bytes"] = question.byte_budget
         if question.answer_within_s is not None:
-            said["answer_within_ms"] = question.answer_within_s * _MS_PER_S
-        self._sink("question:asked", said)
+            fields["answer_within_ms"] = question.answer_within_s * _MS_PER_S
+        self._sink("question:asked", fields)
 
     def answered(self, report: AskReport) -> None:
         """The final answer is there."""
@@ -89,7 +89,7 @@ class DeviceTrace:
             "region-missed": report.region_missed,
             "controller-failed": report.controller_failed,
         }
-        said = {
+        fields = {
             "text": report.answer,
             "confidence": report.confidence,
             "strategy": report.strategy,
@@ -102,7 +102,7 @@ class DeviceTrace:
             "reconnections": report.reconnections,
             "flags": [name for name, is_set in flags.items() if is_set],
         }
-        self._sink("question:answered", said)
+        self._sink("question:answered", fields)
 
     def failed(self, error: BaseException) -> None:
         """A question ends without an answer."""
@@ -112,14 +112,14 @@ class DeviceTrace:
     # ---- decisions -------------------------------------------------------------------------------------
     def encoded(self, encoded: EncodedImage, encode_ms: float) -> None:
         """The photo's stream is ready; from any thread."""
-        said = {
+        fields = {
             "strategy": encoded.strategy,
             "segments": len(encoded.segments),
             "payload_bytes": encoded.payload_bytes,
             "ms": encode_ms,
             "bundle_hash": encoded.bundle_hash.hex(),
         }
-        self._sink("photo:encoded", said)
+        self._sink("photo:encoded", fields)
 
     def stop_expected(
         self, image_id: int, question: Question, encoded: EncodedImage, expected: int | None, within: int
@@ -134,8 +134,8 @@ class DeviceTrace:
             within: segments that the byte budget leaves room for.
         """
         if expected is not None:
-            said = self._prefix(image_id, encoded, expected) | {"controller": question.effective_controller}
-            self._sink("device:stop_expected", said)
+            fields = self._prefix(image_id, encoded, expected) | {"controller": question.effective_controller}
+            self._sink("device:stop_expected", fields)
         if question.byte_budget is not None:
             bounded = self._prefix(image_id, encoded, within) | {"budget_bytes": question.byte_budget}
             self._sink("device:budget", bounded)
@@ -151,7 +151,7 @@ class DeviceTrace:
     def planned(self, plan: Plan) -> None:
         """The device has planned what to send."""
         chosen, goal = plan.chosen, plan.goal
-        said: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "name": chosen.name,
             "reason": plan.rule,
             "quality": goal.quality,
@@ -164,8 +164,8 @@ class DeviceTrace:
             ],
         }
         if goal.answer_within_s is not None:
-            said["answer_within_ms"] = goal.answer_within_s * _MS_PER_S
-        self._sink("plan:made", said)
+            fields["answer_within_ms"] = goal.answer_within_s * _MS_PER_S
+        self._sink("plan:made", fields)
 
     def plan_failed(self, reason: str) -> None:
         """A plan did not do what it should, and another one takes its place."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 
 class AccessTokens:
-    """Those of which a device must show one; none lets every device in."""
+    """Accepted access tokens, of which a device must show one; with none, every device is let in."""
 
     def __init__(self, tokens: Iterable[str]) -> None:
         self._tokens = tuple(token.encode("utf-8", "replace") for token in tokens)

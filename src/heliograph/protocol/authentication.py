@@ -77,11 +77,11 @@ def chain_of_hello(keys: Iterable[bytes], hello: bytes) -> tuple[bytes, Chain]:
     Raises:
         StreamForgedError: the tag fits none of them.
     """
-    said, tag = hello[:-HELLO_TAG_BYTES], hello[-HELLO_TAG_BYTES:]
+    body, tag = hello[:-HELLO_TAG_BYTES], hello[-HELLO_TAG_BYTES:]
     found: tuple[bytes, Chain] | None = None
     for key in keys:  # all of them, so that the time does not tell which one it was
         chain = Chain(key, FROM_DEVICE)
-        chain.update(said)
+        chain.update(body)
         if hmac.compare_digest(chain.tag(HELLO_TAG_BYTES), tag):
             found = key, chain
     if found is None:
@@ -90,7 +90,7 @@ def chain_of_hello(keys: Iterable[bytes], hello: bytes) -> tuple[bytes, Chain]:
 
 
 class Nonces:
-    """Those of the latest greetings, so that a recorded session cannot be played again while one of them is known.
+    """Nonces of recent greetings, so that a recorded session cannot be replayed while they are remembered.
 
     Args:
         most: how many are remembered.

@@ -27,7 +27,7 @@ class FrameBuffer:
 
     @property
     def missing_bytes(self) -> int:
-        """So many more bytes complete the frame that has begun; 0 where that is not known yet."""
+        """Bytes that complete the frame that has begun; 0 where that is not known yet."""
         return self._missing_bytes
 
     @property

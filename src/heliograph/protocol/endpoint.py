@@ -63,7 +63,7 @@ class Endpoint(ABC):
 
     @property
     def missing_bytes(self) -> int:
-        """So many more bytes complete the frame that has begun to arrive; 0 where there is none, or not known yet."""
+        """Bytes that complete the frame that has begun to arrive; 0 where there is none, or not known yet."""
         return self._buffer.missing_bytes
 
     @property
@@ -85,7 +85,7 @@ class Endpoint(ABC):
         return list(self.events_of(data, now))
 
     def events_of(self, data: bytes, now: float) -> Iterator[Event]:
-        """As :meth:`receive`, one event at a time; to be taken to the end before the next data.
+        """Like :meth:`receive`, one event at a time; to be exhausted before the next data.
 
         For a server: a hostile message of a megabyte can hold a million empty segments, and this way their
         events never exist together.

@@ -67,7 +67,7 @@ class FieldReader:
         return self.take(1)[0]
 
     def take(self, count: int) -> bytes:
-        """Exactly ``count`` bytes."""
+        """Read exactly ``count`` bytes."""
         end = self._position + count
         if end > len(self._body):
             raise FrameDamagedError
@@ -88,6 +88,6 @@ class FieldReader:
         return self.take(len(self._body) - self._position)
 
     def end(self) -> None:
-        """Nothing may be left."""
+        """Check that nothing is left."""
         if self._position != len(self._body):
             raise FrameDamagedError

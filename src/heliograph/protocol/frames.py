@@ -326,8 +326,8 @@ def _question_fields(frame: QuestionFrame) -> bytes:
         (ANSWER_WITHIN_FOLLOWS, options.answer_within_code),
         (REGION_FOLLOWS, options.region_id),
     )
-    said = options.confidence_id | sum(bit for bit, value in given if value)
-    return fields + bytes([said, *(value for _, value in given if value)])
+    mode = options.confidence_id | sum(bit for bit, value in given if value)
+    return fields + bytes([mode, *(value for _, value in given if value)])
 
 
 def _encode_hello(frame: HelloFrame) -> bytes:

@@ -154,12 +154,12 @@ def _parse_image(read: FieldReader, small: int) -> ImageFrame:
 
 def _parse_answer(read: FieldReader, small: int, *, final: bool) -> AnswerFrame:
     question_id = _read_id(read, small)
-    said = read.varint(most=FLAGS_FOLLOW | MAX_SEGMENTS_PER_IMAGE)
-    segments_used, confidence = said & ~FLAGS_FOLLOW, read.byte()
+    flagged = read.varint(most=FLAGS_FOLLOW | MAX_SEGMENTS_PER_IMAGE)
+    segments_used, confidence = flagged & ~FLAGS_FOLLOW, read.byte()
     if segments_used > MAX_SEGMENTS_PER_IMAGE:
         raise FrameDamagedError
     flags = NO_FLAGS
-    if said & FLAGS_FOLLOW:
+    if flagged & FLAGS_FOLLOW:
         flags = AnswerFlag(_bits(read.byte(), _ALL_FLAGS))
         if not flags:
             raise FrameDamagedError
@@ -185,13 +185,13 @@ def _parse_question(read: FieldReader, small: int) -> QuestionFrame:
 
 
 def _parse_options(read: FieldReader) -> QuestionOptions:
-    said = _bits(read.byte(), CONFIDENCE_MASK | BUDGET_FOLLOWS | ANSWER_WITHIN_FOLLOWS | REGION_FOLLOWS)
-    if said == 0:
+    mode = _bits(read.byte(), CONFIDENCE_MASK | BUDGET_FOLLOWS | ANSWER_WITHIN_FOLLOWS | REGION_FOLLOWS)
+    if mode == 0:
         raise FrameDamagedError
     budget, answer_within, region = (
-        _not_zero(read.byte()) if said & bit else 0 for bit in (BUDGET_FOLLOWS, ANSWER_WITHIN_FOLLOWS, REGION_FOLLOWS)
+        _not_zero(read.byte()) if mode & bit else 0 for bit in (BUDGET_FOLLOWS, ANSWER_WITHIN_FOLLOWS, REGION_FOLLOWS)
     )
-    return QuestionOptions(said & CONFIDENCE_MASK, budget, answer_within, region)
+    return QuestionOptions(mode & CONFIDENCE_MASK, budget, answer_within, region)
 
 
 def _not_zero(byte: int) -> int:
@@ -261,8 +261,8 @@ def _parse_welcome(read: FieldReader, small: int) -> WelcomeFrame:
 def _read_held(read: FieldReader) -> tuple[HeldImage, ...]:
     held = []
     for _ in range(read.varint(most=MAX_IMAGES)):
-        image_id, said = read.varint(), read.varint(most=MAX_SEGMENTS_PER_IMAGE << 1 | 1)
-        held.append(HeldImage(image_id, said >> 1, bool(said & 1)))
+        image_id, state = read.varint(), read.varint(most=MAX_SEGMENTS_PER_IMAGE << 1 | 1)
+        held.append(HeldImage(image_id, state >> 1, bool(state & 1)))
     if any(later.image_id <= earlier.image_id for earlier, later in pairwise(held)):
         raise FrameDamagedError
     return tuple(held)

@@ -29,7 +29,7 @@ class SealedFrameBuffer(FrameBuffer):
         self._passed = 0  # behind the last seal whose frames are out
 
     def require_seals(self, chain: Chain) -> None:
-        """From now on every frame waits for its seal; called between two frames.
+        """Hold every later frame until its seal has come; called between two frames.
 
         Args:
             chain: has taken in everything before.

@@ -59,9 +59,9 @@ class DeviceSeals:
         """HELLO as it goes out, and the buffer for what the cloud says."""
         if self._chain is None:
             return encode_frame(hello), FrameBuffer()
-        said = encode_frame(replace(hello, nonce=self._nonce, tag=bytes(HELLO_TAG_BYTES)))[:-HELLO_TAG_BYTES]
-        self._chain.update(said)
-        whole = said + self._chain.tag(HELLO_TAG_BYTES)
+        unsigned = encode_frame(replace(hello, nonce=self._nonce, tag=bytes(HELLO_TAG_BYTES)))[:-HELLO_TAG_BYTES]
+        self._chain.update(unsigned)
+        whole = unsigned + self._chain.tag(HELLO_TAG_BYTES)
         heard = Chain(self._key, FROM_CLOUD)
         heard.update(whole)
         return whole, TaggedFrameBuffer(heard)

@@ -49,7 +49,7 @@ def open_regular(path: Path, *, error: MakeError = FileUnreadableError, links: b
 
 
 def check_regular(*paths: Path, error: MakeError = FileUnreadableError) -> None:
-    """Before a library opens files by their names, and would wait for a pipe.
+    """Refuse pipes and devices before a library opens files by name and waits for them.
 
     Raises:
         error: one of them is no regular file, or cannot be read.
@@ -101,8 +101,8 @@ def read_text(
 
 def _about(path: Path, error: MakeError, cause: OSError | ValueError) -> HeliographError:
     """The error with the path and the system's reason, which the command line alone shows."""
-    said = getattr(cause, "strerror", None)
-    return error(_fault(cause)).noted(f"{path}: {said}." if said else f"{path}.")
+    reason = getattr(cause, "strerror", None)
+    return error(_fault(cause)).noted(f"{path}: {reason}." if reason else f"{path}.")
 
 
 def _fault(cause: OSError | ValueError) -> FileFault:
@@ -128,7 +128,7 @@ def _descriptor(path: Path, error: MakeError, links: bool, pipes: bool) -> int:
 
 
 def _content(descriptor: int, most: int) -> bytes:
-    """Up to ``most`` bytes."""
+    """The content, up to ``most`` bytes."""
     parts: list[bytes] = []
     left = most
     while left:

@@ -16,16 +16,16 @@ from heliograph.errors import FileUnreadableError, HeliographError
 from heliograph.reading.files import MakeError, read_bytes
 from heliograph.reasons import FileFault
 
-MOST_DEPTH = 32
+MAX_DEPTH = 32
 _LARGEST_WHOLE = 1 << 64
-_MOST_DIGITS = 20
+_MAX_DIGITS = 20
 # A string is passed over as a whole, one that never ends up to the end of the text: the search stays linear.
 _BRACKETS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[{]|[\]}]', re.DOTALL)
 _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_json(
-    path: Path, *, most: int, error: MakeError = FileUnreadableError, links: bool = True, depth: int = MOST_DEPTH
+    path: Path, *, most: int, error: MakeError = FileUnreadableError, links: bool = True, depth: int = MAX_DEPTH
 ) -> Any:
     """The value in a JSON file.
 
@@ -49,14 +49,14 @@ def read_json(
 def read_json_object(
     path: Path, *, most: int, error: MakeError = FileUnreadableError, links: bool = True
 ) -> dict[str, Any]:
-    """As :func:`read_json`; ``error`` also where the value is no object."""
+    """Like :func:`read_json`; ``error`` also where the value is no object."""
     found = read_json(path, most=most, error=error, links=links)
     if not isinstance(found, dict):
         raise error(FileFault.CONTENT).noted(f"{path}.")
     return found
 
 
-def parse_lenient_json(data: bytes, *, error: MakeError = FileUnreadableError, depth: int = MOST_DEPTH) -> Any:
+def parse_lenient_json(data: bytes, *, error: MakeError = FileUnreadableError, depth: int = MAX_DEPTH) -> Any:
     """What Python's own parser makes of JSON whose depth is bounded: for the configurations of other programs, which do
     write down infinities and equal keys.
 
@@ -71,7 +71,7 @@ def parse_lenient_json(data: bytes, *, error: MakeError = FileUnreadableError, d
         raise error(FileFault.NOT_JSON) from cause
 
 
-def parse_json(data: bytes, *, error: MakeError = FileUnreadableError, depth: int = MOST_DEPTH) -> Any:
+def parse_json(data: bytes, *, error: MakeError = FileUnreadableError, depth: int = MAX_DEPTH) -> Any:
     """The value that ``data`` writes down in UTF-8: every number is finite, whole ones lie within +-2**64.
 
     Raises:
@@ -118,7 +118,7 @@ def _finite(text: str) -> float:
 
 
 def _whole(text: str) -> int:
-    if len(text) > _MOST_DIGITS + 1:
+    if len(text) > _MAX_DIGITS + 1:
         raise ValueError
     value = int(text)
     if abs(value) > _LARGEST_WHOLE:

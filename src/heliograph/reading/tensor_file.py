@@ -23,8 +23,8 @@ from heliograph.reasons import FileFault
 
 METADATA = "__metadata__"
 LENGTH_BYTES = 8
-_MOST_DIMENSIONS = 8
-_MOST_SIDE = 1 << 40
+_MAX_DIMENSIONS = 8
+_MAX_SIDE = 1 << 40
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ def read_header(
 
 def _place(entry: Any, start: int, item_bytes: Mapping[str, int]) -> TensorPlace:
     shape, (begin, end) = entry["shape"], entry["data_offsets"]
-    if len(shape) > _MOST_DIMENSIONS or any(type(number) is not int for number in (*shape, begin, end)):
+    if len(shape) > _MAX_DIMENSIONS or any(type(number) is not int for number in (*shape, begin, end)):
         raise ValueError
-    if not all(0 <= side <= _MOST_SIDE for side in shape):
+    if not all(0 <= side <= _MAX_SIDE for side in shape):
         raise ValueError
     if begin < 0 or end - begin != math.prod(shape) * item_bytes[entry["dtype"]]:
         raise ValueError

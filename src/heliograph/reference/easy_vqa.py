@@ -14,6 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from heliograph.config import DATA_VARIABLE
 from heliograph.errors import DataMissingError
 from heliograph.types import QuestionRecord
 
@@ -30,7 +31,7 @@ class EasyVqa:
 
 def data_folder() -> Path:
     """The folder of third-party data: ``$HELIOGRAPH_DATA``, else ``shared/data`` beside the checkout."""
-    chosen = os.environ.get("HELIOGRAPH_DATA")
+    chosen = os.environ.get(DATA_VARIABLE)
     return Path(chosen) if chosen else Path(__file__).parents[4] / "shared" / "data"
 
 

@@ -28,7 +28,7 @@ IGNORE = -100
 NOTHING = 0
 CHARACTERS = PLATE_LETTERS + PLATE_DIGITS
 _COLOUR_NAMES = tuple(COLOURS)
-_LEAST_SHARE = 0.125
+_MIN_SHARE = 0.125
 
 Labels = npt.NDArray[np.int16]
 
@@ -106,7 +106,7 @@ def dense_labels(
             out.centre[cell] = 1
     for cell in range(cells):
         best = int(cover[cell].argmax())
-        if cover[cell, best] >= _LEAST_SHARE * side_x * side_y:
+        if cover[cell, best] >= _MIN_SHARE * side_x * side_y:
             _write(out, cell, things[best], scale=(right - left) / SCENE_SIZE, origin=(left, top))
     return out
 

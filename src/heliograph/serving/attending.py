@@ -24,11 +24,12 @@ from heliograph.protocol.events import (
 )
 from heliograph.protocol.limits import MAX_SEGMENTS_PER_IMAGE
 from heliograph.protocol.session import CloudSession
+from heliograph.serving.access_log import ABANDONED, ANSWERED, Visitor
 from heliograph.serving.alarm import Alarm
 from heliograph.serving.desk.book import Step
 from heliograph.serving.desk.desk import Desk
 from heliograph.serving.desk.question import OpenQuestion
-from heliograph.serving.desk.states import Effect
+from heliograph.serving.desk.states import Effect, QuestionState
 from heliograph.serving.jobs import AnswerJob, Outcome, Purpose
 from heliograph.serving.observing import Observer
 from heliograph.serving.shared import Shared
@@ -40,7 +41,7 @@ class Outlet(Protocol):
 
     @property
     def full(self) -> bool:
-        """Nothing more is to be made for a device that does not take what there is."""
+        """Whether to make nothing more for a device that does not take what there is."""
 
     def wake(self) -> None:
         """Something was queued."""
@@ -59,6 +60,7 @@ class Attendant:
         desk: photos and questions.
         observer: measures photos; somebody runs it.
         trace: is told of the model's work and of photos that go; None for nobody.
+        visitor: the device, as the access log names it.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Attendant:
         self._session, self._shared, self._outlet, self._on_change = session, shared, outlet, on_change
         self._metrics, self._clock = shared.metrics, shared.clock
         self.trace: SessionTrace | None = None
+        self.visitor = Visitor()
         self.desk = self._empty_desk()
         self.observer = Observer(self, shared)
         self._due = Alarm(self._clock, self._on_time)
@@ -81,6 +84,8 @@ class Attendant:
         self._due.stop()
         self._draft_due.stop()
         self._shared.scheduler.remove(self)
+        for question in self.desk.questions.values():
+            self._log_end(question, ABANDONED)
         desk, self.desk = self.desk, self._empty_desk()
         return desk
 
@@ -121,6 +126,7 @@ class Attendant:
             self.desk.ask(asked, now, self._shared.patience.usual_s)
         except HeliographError as error:
             self._send_error(asked.question_id, error)
+            self._shared.access_log.question_ended(self.visitor, asked, error.name, 0.0)
 
     # ---- time --------------------------------------------------------------------------------------
     def _on_time(self) -> None:
@@ -183,6 +189,8 @@ class Attendant:
                 for effect in step.effects:
                     if not self._session.closed:
                         self._do(effect, step)
+                if step.question.state is QuestionState.DONE:
+                    self._log_end(step.question, self._outcome(step))
             self._due.set(book.due_s)
             self._outlet.wake()
         if book.watchlist:
@@ -201,6 +209,24 @@ class Attendant:
                     self.desk.lose_region(step.question_id)
             case _:
                 pass  # the desk's own, or of all questions about a photo together
+
+    def _outcome(self, step: Step) -> str:
+        """How a question has ended, as the access log says it."""
+        if self._session.closed:
+            return ABANDONED
+        if Effect.SEND_ERROR in step.effects:
+            return str(step.facts["error"].name)
+        return ANSWERED if Effect.SEND_FINAL in step.effects else step.event.name.lower()
+
+    def _log_end(self, question: OpenQuestion, outcome: str) -> None:
+        self._shared.access_log.question_ended(
+            self.visitor,
+            question.asked,
+            outcome,
+            self._clock() - question.asked_s,
+            self.desk.photos.get(question.asked.image_id),
+            question.draft.text if outcome == ANSWERED and question.draft is not None else None,
+        )
 
     def _send_draft(self, question: OpenQuestion, used: int) -> None:
         answer = question.draft

@@ -19,7 +19,7 @@ from heliograph.errors import ServerUnreachableError, TimedOutError
 
 START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 10.0
-_MOST_LINE_BYTES = 65_536
+_MAX_LINE_BYTES = 65_536
 
 
 class CloudProcess:
@@ -63,8 +63,8 @@ class CloudProcess:
             while not line.endswith(b"\n"):
                 if not selector.select(deadline_s - now_s()):
                     raise TimedOutError
-                read = os.read(process.stdout.fileno(), _MOST_LINE_BYTES)
-                if not read or len(line) > _MOST_LINE_BYTES:
+                read = os.read(process.stdout.fileno(), _MAX_LINE_BYTES)
+                if not read or len(line) > _MAX_LINE_BYTES:
                     raise ServerUnreachableError
                 line += read
         return line

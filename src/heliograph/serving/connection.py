@@ -23,6 +23,7 @@ from heliograph.protocol.events import Event, HelloReceived, SessionClosed
 from heliograph.protocol.images import SessionMemory
 from heliograph.protocol.limits import SESSION_TOKEN_BYTES
 from heliograph.protocol.session import CloudSession
+from heliograph.serving.access_log import Visitor, token_label
 from heliograph.serving.admission.guest import Guest
 from heliograph.serving.attending import Attendant
 from heliograph.serving.holding import SESSION_BYTES, Account
@@ -220,6 +221,9 @@ class DeviceConnection:
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, HelloReceived):
+            token = token_label(self._session.owner) if self._shared.access_tokens else ""
+            self._attendant.visitor = Visitor(self._connection.address, token)
+            log.debug("session of %s begins", self._connection.address or "-")
             if event.resumable:
                 self._memory = self._session.memory
                 self._shared.kept.serve(self._token, self, self._owner())

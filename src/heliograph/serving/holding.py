@@ -71,7 +71,7 @@ class Holdings:
         self._tenants[tenant] = None
 
     def move_out(self, tenant: Tenant) -> None:
-        """It is served no longer."""
+        """Stop serving the session."""
         self._tenants.pop(tenant, None)
 
     @property

@@ -19,7 +19,7 @@ from heliograph.serving.holding import KEPT_SESSION_BYTES, Account
 
 @dataclass(frozen=True)
 class Owner:
-    """Whose session it is.
+    """The owner of a session.
 
     Attributes:
         digest: of the access token that it was begun with; another one does not take it up.
@@ -117,7 +117,7 @@ class KeptSessions:
         self._served.pop(_key(token), None)
 
     def keep(self, token: bytes, session: KeptSession, owner: Owner) -> None:
-        """Its connection broke. One that holds nothing of a photo is not kept: going on would save no byte."""
+        """Keep a session whose connection broke. One that holds nothing of a photo is not: it would save no byte."""
         key = _key(token)
         self._served.pop(key, None)
         self.drop_expired()
@@ -152,7 +152,7 @@ class KeptSessions:
         return True
 
     def _share(self, keys: list[bytes]) -> float:
-        """Of the number of sessions or of their memory, whichever is more."""
+        """Share of the allowed sessions or of their memory, whichever is larger."""
         held = sum(self._waiting[key].session.account.held_bytes for key in keys)
         return max(len(keys) / max(self._max_sessions, 1), held / max(self._max_bytes, 1))
 

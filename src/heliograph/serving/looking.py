@@ -55,5 +55,5 @@ def region_of(finder: RegionLooker, first: FirstAnswer, calibration: Calibration
 
 
 def _photo_size(grid: Grid) -> tuple[int, int]:
-    """In pixels where the tokens tell it; else the photo counts as square, as it was squashed for the model."""
+    """Size in pixels where the tokens tell it; else the photo counts as square, as it was squashed for the model."""
     return grid.photo_width or REGION_SCALE, grid.photo_height or REGION_SCALE

@@ -20,7 +20,7 @@ _Made = TypeVar("_Made")
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one prefix.
+    """Measurements of one prefix.
 
     Attributes:
         energy: retained share; None where it was not wanted, or the strategy cannot know it.
@@ -51,7 +51,7 @@ class Measuring:
 
     @property
     def texts(self) -> dict[int, str]:
-        """Of the questions, by id."""
+        """Texts of the questions, by id."""
         return {question_id: question.asked.question.text for question_id, question in self.questions.items()}
 
 
@@ -70,8 +70,8 @@ def measure(cloud: Cloud, encoded: EncodedImage, reads: frozenset[str], question
     energy = cloud.retained_energy(encoded) if ENERGY in reads else None
     if EXPECTATION not in reads:
         return Measured(energy)
-    foretold = {question_id: cloud.expect(encoded, text) for question_id, text in questions.items()}
-    return Measured(energy, {question_id: one for question_id, one in foretold.items() if one is not None})
+    predicted = {question_id: cloud.expect(encoded, text) for question_id, text in questions.items()}
+    return Measured(energy, {question_id: one for question_id, one in predicted.items() if one is not None})
 
 
 class Meter:

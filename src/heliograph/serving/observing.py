@@ -49,7 +49,7 @@ class Observer:
         self._rest = Alarm(shared.clock, self._resume)
 
     def wake(self) -> None:
-        """There is something on the watchlist."""
+        """Note that there is something on the watchlist."""
         self._wake.set()
 
     async def run(self) -> None:

@@ -15,7 +15,7 @@ class Client(Protocol):
     """A session, as the scheduler sees it."""
 
     def next_job(self) -> AnswerJob | None:
-        """Its most urgent work now, from the newest prefix; None where there is none."""
+        """The most urgent job now, from the newest prefix; None where there is none."""
 
     def deliver(self, job: AnswerJob, outcome: Outcome) -> None:
         """Take the result of a job."""

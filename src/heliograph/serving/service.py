@@ -18,16 +18,18 @@ from typing import Self
 
 from heliograph.clock import now_s
 from heliograph.registry import CONTROLLERS, REGION_POLICIES, STRATEGIES
+from heliograph.serving.access_log import AccessLog
 from heliograph.serving.admission.guest import Guest
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.connection import DeviceConnection
 from heliograph.serving.holding import Holdings
 from heliograph.serving.kept import KeptSessions
+from heliograph.serving.limits import Limits
 from heliograph.serving.metrics import Metrics
 from heliograph.serving.patience import DraftPatience
 from heliograph.serving.retention import Retention
 from heliograph.serving.scheduler import Scheduler
-from heliograph.serving.shared import Limits, Shared
+from heliograph.serving.shared import Shared
 from heliograph.serving.tracing import CloudTrace
 from heliograph.serving.turns import Allowance, Turns
 from heliograph.tracing.table import TraceSink
@@ -49,6 +51,7 @@ class CloudService:
         clock: seconds, ascending.
         trace: takes the events of all sessions, such as :meth:`heliograph.tracing.writing.TraceWriter.record`; None for
             no trace.
+        access_log: takes the end of every question.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class CloudService:
         metrics: Metrics | None = None,
         clock: Callable[[], float] = now_s,
         trace: TraceSink | None = None,
+        access_log: AccessLog | None = None,
     ) -> None:
         limits, metrics = limits or Limits(), metrics or Metrics()
         self._observer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heliograph-observer")
@@ -77,6 +81,7 @@ class CloudService:
             clock=clock,
             keys=keys,
             trace=None if trace is None else CloudTrace(trace, cloud.calibration),
+            access_log=access_log or AccessLog(),
         )
         self._working: list[asyncio.Task[None]] = []
         _look_at_plug_ins()

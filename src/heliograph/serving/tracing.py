@@ -55,7 +55,7 @@ class SessionTrace:
 
     @property
     def number(self) -> int:
-        """Of the session."""
+        """Number of the session."""
         return self._frames.session
 
     def resume(self, number: int, book: QuestionBook) -> None:
@@ -65,8 +65,8 @@ class SessionTrace:
 
     def closed(self, error: type[HeliographError] | None) -> None:
         """The connection has ended."""
-        said = {} if error is None else {"error": error.name}
-        self._sink("connection:closed", {"connection": self._connection, "session": self.number} | said)
+        fields = {} if error is None else {"error": error.name}
+        self._sink("connection:closed", {"connection": self._connection, "session": self.number} | fields)
 
     # ---- questions -------------------------------------------------------------------------------------
     def _on_step(self, step: Step) -> None:
@@ -74,12 +74,12 @@ class SessionTrace:
         if "observation" in facts:
             self._decided(step, facts["observation"], facts["decision"])
         if question.state is not step.before:
-            said = {"before": step.before.value, "state": question.state.value, "event": step.event.value}
-            self._sink("question:changed", self._about(step.question_id) | said)
+            fields = {"before": step.before.value, "state": question.state.value, "event": step.event.value}
+            self._sink("question:changed", self._about(step.question_id) | fields)
 
     def _decided(self, step: Step, seen: Observation, decision: Decision) -> None:
         asked = step.question.asked
-        said = {
+        fields = {
             "image_id": asked.image_id,
             "controller": asked.question.effective_controller,
             "target": asked.question.effective_target,
@@ -87,11 +87,11 @@ class SessionTrace:
             "decision": type(decision).__name__.lower(),
         }
         if isinstance(decision, More):
-            said["more"] = decision.segments
+            fields["more"] = decision.segments
         elif getattr(decision, "take_draft", False):
-            said["take_draft"] = True
+            fields["take_draft"] = True
         chances = self._chances(asked.question, seen)
-        self._sink("controller:decided", self._about(step.question_id) | said | chances | _seen(seen))
+        self._sink("controller:decided", self._about(step.question_id) | fields | chances | _seen(seen))
 
     def _chances(self, question: Question, seen: Observation) -> dict[str, float]:
         """What ``push`` and ``pull`` compare, from the calibration that they read."""
@@ -113,10 +113,10 @@ class SessionTrace:
     # ---- the model -------------------------------------------------------------------------------------
     def job_started(self, job: AnswerJob) -> None:
         """The model begins a piece of work."""
-        said = self._job(job) | {"payload_bytes": job.encoded.payload_bytes}
+        fields = self._job(job) | {"payload_bytes": job.encoded.payload_bytes}
         if job.purpose is Purpose.LOOK:
             price = job.price
-            said |= {
+            fields |= {
                 "region": job.question.region,
                 "rate_bit_s": price.rate_bit_s,
                 "region_bytes": price.region_bytes,
@@ -124,15 +124,15 @@ class SessionTrace:
                 "most_looks": price.most_looks,
             }
             if price.budget_bytes is not None:
-                said["budget_bytes"] = price.budget_bytes
-        self._sink("model:job_started", said)
+                fields["budget_bytes"] = price.budget_bytes
+        self._sink("model:job_started", fields)
 
     def job_ended(self, job: AnswerJob, outcome: Outcome) -> None:
         """The model has done it, well or not."""
-        said = self._job(job) | {"ms": outcome.seconds * _MS_PER_S}
+        fields = self._job(job) | {"ms": outcome.seconds * _MS_PER_S}
         if outcome.answer is not None:
             answer = outcome.answer
-            said |= {
+            fields |= {
                 "text": answer.text,
                 "confidence": answer.confidence,
                 "min_entropy_bits": answer.min_entropy_bits,
@@ -142,18 +142,18 @@ class SessionTrace:
                 "kept_tokens": outcome.kept_tokens,
             }
         if outcome.expectation is not None:
-            said["answer_differs"] = outcome.expectation.answer_differs
+            fields["answer_differs"] = outcome.expectation.answer_differs
         if outcome.energy is not None:
-            said["retained_energy"] = outcome.energy
+            fields["retained_energy"] = outcome.energy
         if outcome.box is not None:
-            said["box"] = outcome.box
+            fields["box"] = outcome.box
         if outcome.error is not None:
-            said["error"] = outcome.error.name
-        self._sink("model:job_ended", said)
+            fields["error"] = outcome.error.name
+        self._sink("model:job_ended", fields)
 
     def _job(self, job: AnswerJob) -> dict[str, Any]:
-        said = {"image_id": job.image_id, "purpose": job.purpose.value, "segments": len(job.encoded.segments)}
-        return self._about(job.question_id) | said
+        fields = {"image_id": job.image_id, "purpose": job.purpose.value, "segments": len(job.encoded.segments)}
+        return self._about(job.question_id) | fields
 
     # ---- memory ----------------------------------------------------------------------------------------
     def photo_dropped(self, image_id: int) -> None:
@@ -165,13 +165,13 @@ class SessionTrace:
         self._sink("memory:tokens_dropped", {"session": self.number})
 
     def evicted(self, error: type[HeliographError]) -> None:
-        """There is no room for the session."""
+        """Record that there is no room for the session."""
         self._sink("memory:session_evicted", {"session": self.number, "error": error.name})
 
 
 def _seen(seen: Observation) -> dict[str, Any]:
     """What a controller saw; what nobody knows is left out."""
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "received_bytes": seen.received_bytes,
         "segments": seen.segments,
         "image_finished": seen.image_finished,
@@ -185,5 +185,5 @@ def _seen(seen: Observation) -> dict[str, Any]:
     }
     if seen.draft is not None:
         drafted = {"answer_differs": seen.draft.answer_differs, "stable_drafts": seen.draft.stable_drafts}
-        said |= drafted | {"draft_segments": seen.draft_segments}
-    return {name: value for name, value in said.items() if value is not None}
+        fields |= drafted | {"draft_segments": seen.draft_segments}
+    return {name: value for name, value in fields.items() if value is not None}

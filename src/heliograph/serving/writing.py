@@ -44,7 +44,7 @@ class Writer:
 
     @property
     def full(self) -> bool:
-        """Nothing more is to be queued for a device that does not take what there is."""
+        """Whether to queue nothing more for a device that does not take what there is."""
         return self.held_bytes > self._most_bytes
 
     def wake(self) -> None:

@@ -28,8 +28,8 @@ Setting = dict[str, int | float | str]
 _SLICE_BYTES = 1024
 """Slice of a picture file: 0.4 s on a 20 kbit/s link, and one percent or less of frame overhead."""
 
-_MOST_SLICES = 2048
-_MOST_SHOWN = 100
+_MAX_SLICES = 2048
+_MAX_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def int_knob(setting: Setting, knob: str, lowest: int, highest: int) -> int:
 
 
 def _refused(knob: str, value: object, why: str) -> UsageError:
-    return UsageError().noted(f"Setting {f'{knob}={value}'[:_MOST_SHOWN]}: {why}.")
+    return UsageError().noted(f"Setting {f'{knob}={value}'[:_MAX_SHOWN]}: {why}.")
 
 
 def _known(defaults: Setting) -> str:
@@ -211,7 +211,7 @@ def _known(defaults: Setting) -> str:
 
 def sliced(data: bytes) -> tuple[bytes, ...]:
     """A file in equal slices of 1024 bytes (longer where there would be over 2048 of them), the last one shorter."""
-    step = max(_SLICE_BYTES, -(-len(data) // _MOST_SLICES))
+    step = max(_SLICE_BYTES, -(-len(data) // _MAX_SLICES))
     return tuple(data[start : start + step] for start in range(0, len(data), step))
 
 

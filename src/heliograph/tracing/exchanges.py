@@ -33,7 +33,7 @@ class TracedPhoto:
     segments: list[bytes | None] = field(default_factory=list)
 
     def payload_bytes(self, segments: int) -> int:
-        """Of the header and the first segments."""
+        """Bytes of the header and the first segments."""
         return self.header_bytes + sum(self.sizes[:segments])
 
 
@@ -55,7 +55,7 @@ class TracedQuestion:
     Attributes:
         session, question_id: of the trace and within the session.
         asked_ms: when its frame was sent or came.
-        said: the fields of its frame.
+        fields: the fields of its frame.
         photo: None where its beginning is not in the trace.
         crop: the region that was looked at; None for none.
         welcome: fields of the cloud's greeting, such as ``model`` and ``bundle_hash``.
@@ -68,7 +68,7 @@ class TracedQuestion:
     session: int
     question_id: int
     asked_ms: float
-    said: Mapping[str, Any]
+    fields: Mapping[str, Any]
     photo: TracedPhoto | None = None
     crop: TracedPhoto | None = None
     welcome: Mapping[str, Any] = field(default_factory=dict)
@@ -80,14 +80,14 @@ class TracedQuestion:
 
     @property
     def text(self) -> str | None:
-        """As it was asked."""
-        return self.said.get("text")
+        """The question as it was asked."""
+        return self.fields.get("text")
 
     @property
     def token_ids(self) -> tuple[int, ...] | None:
-        """Of the final answer, from a cloud's trace; None where they are not known."""
-        said = [one for one in self.answers if self.final is not None and one.get("text") == self.final.text]
-        ids = said[-1].get("token_ids") if said and said[-1].get("text") is not None else None
+        """Token ids of the final answer, from a cloud's trace; None where they are not known."""
+        matching = [one for one in self.answers if self.final is not None and one.get("text") == self.final.text]
+        ids = matching[-1].get("token_ids") if matching and matching[-1].get("text") is not None else None
         return None if ids is None else tuple(ids)
 
 

@@ -35,7 +35,7 @@ from heliograph.protocol.wire_ids import (
 )
 from heliograph.tracing.table import FRAME_RECEIVED, FRAME_SENT, TraceSink
 
-_MOST_KEPT = 256
+_MAX_KEPT = 256
 """Photos, or drafts, that are remembered: more than a session may hold, however many a stranger names."""
 
 _Value = TypeVar("_Value")
@@ -103,7 +103,7 @@ class FrameRecorder:
                 return {"error": error} | ({} if frame.question_id is None else {"question_id": frame.question_id})
 
     def _hello_fields(self, frame: HelloFrame) -> dict[str, Any]:
-        """Neither access token nor session token, nonce or tag."""
+        """Fields of HELLO without access token, session token, nonce and tag."""
         return {
             "protocol_version": frame.version,
             "bundle_hash": frame.bundle_hash.hex(),
@@ -113,17 +113,17 @@ class FrameRecorder:
         }
 
     def _welcome_fields(self, frame: WelcomeFrame) -> dict[str, Any]:
-        said = {
+        fields = {
             "model": frame.model_name,
             "bundle_hash": frame.bundle_hash.hex(),
             "resumes": frame.held is not None,
             "resumable": frame.held is not None or bool(frame.session_token),
         }
         if frame.held is None:
-            return said
+            return fields
         self._segments = {image.image_id: image.segments for image in frame.held}
         self._last_image_id = max(self._segments, default=-1)
-        return said | {"held": [[image.image_id, image.segments, image.finished] for image in frame.held]}
+        return fields | {"held": [[image.image_id, image.segments, image.finished] for image in frame.held]}
 
     def _image_fields(self, frame: ImageFrame) -> dict[str, Any]:
         self._last_image_id = frame.image_id
@@ -151,17 +151,17 @@ class FrameRecorder:
         data = self._drafts.pop(frame.question_id, b"")[: frame.shared] + frame.rest
         if not frame.final:
             _keep(self._drafts, frame.question_id, data)
-        said = {
+        fields = {
             "question_id": frame.question_id,
             "text": data.decode("utf-8", "replace"),
             "confidence": frame.confidence / 255,
             "segments_used": frame.segments_used,
         }
-        return said | ({"flags": flag_names(frame.flags)} if frame.final else {})
+        return fields | ({"flags": flag_names(frame.flags)} if frame.final else {})
 
 
 def _frame_bytes(frame: Frame) -> int:
-    """Without what authenticates it, so that both ends say the same."""
+    """Bytes of the frame without its authentication, so that both ends record the same."""
     match frame:
         case LastImageEndFrame():
             return 0
@@ -182,7 +182,7 @@ def flag_names(flags: AnswerFlag) -> list[str]:
 
 def _question_fields(frame: QuestionFrame) -> dict[str, Any]:
     options = frame.options
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "question_id": frame.question_id,
         "image_id": frame.image_id,
         "text": frame.text.decode("utf-8", "replace"),
@@ -193,16 +193,16 @@ def _question_fields(frame: QuestionFrame) -> dict[str, Any]:
         "max_answer_tokens": frame.max_answer_tokens,
     }
     if options.byte_budget_code:
-        said["budget_bytes"] = bytes_of_code(options.byte_budget_code)
+        fields["budget_bytes"] = bytes_of_code(options.byte_budget_code)
     if options.answer_within_code:
-        said["answer_within_ms"] = milliseconds_of_code(options.answer_within_code)
-    return said
+        fields["answer_within_ms"] = milliseconds_of_code(options.answer_within_code)
+    return fields
 
 
 def _keep(book: dict[int, _Value], key: int, value: _Value) -> None:
     """Remember something; the oldest goes where there is too much."""
     book[key] = value
-    while len(book) > _MOST_KEPT:
+    while len(book) > _MAX_KEPT:
         del book[next(iter(book))]
 
 

@@ -124,14 +124,14 @@ def _frames(steps: Sequence[Step]) -> _Frames:
 def _match(device: list[Step], cloud: list[Step]) -> dict[int, int]:
     """The cloud's connection for each of the device's: what one end heard is how the other end's saying began."""
     ours, theirs = _frames(device), _frames(cloud)
-    names = {number: _said(cloud, frames) for number, frames in theirs.items()}
+    names = {number: _by_direction(cloud, frames) for number, frames in theirs.items()}
     found: dict[int, int] = {}
     for number, frames in ours.items():
-        said = _said(device, frames)
+        sent = _by_direction(device, frames)
         fits = {
-            other: len(heard[UP]) + len(said[DOWN])
+            other: len(heard[UP]) + len(sent[DOWN])
             for other, heard in names.items()
-            if other not in found.values() and _begins(said[UP], heard[UP]) and _begins(heard[DOWN], said[DOWN])
+            if other not in found.values() and _begins(sent[UP], heard[UP]) and _begins(heard[DOWN], sent[DOWN])
         }
         best = max(fits, key=lambda other: fits[other], default=None)
         if best is not None and fits[best]:
@@ -140,7 +140,7 @@ def _match(device: list[Step], cloud: list[Step]) -> dict[int, int]:
 
 
 def _of_connections(steps: list[Step], connections: set[int]) -> list[Step]:
-    """Without what a server did for others."""
+    """Steps of these connections, without what a server did for others."""
     sessions = {step.event.data.get("session") for step in steps if step.event.data.get("connection") in connections}
     return [
         step
@@ -150,7 +150,7 @@ def _of_connections(steps: list[Step], connections: set[int]) -> list[Step]:
     ]
 
 
-def _said(steps: Sequence[Step], frames: dict[str, list[int]]) -> dict[str, list[tuple[Any, ...]]]:
+def _by_direction(steps: Sequence[Step], frames: dict[str, list[int]]) -> dict[str, list[tuple[Any, ...]]]:
     return {
         direction: [tuple(str(steps[place].event.data.get(name)) for name in _SAME) for place in places]
         for direction, places in frames.items()
@@ -190,7 +190,7 @@ def _offset(device: list[Step], cloud: list[Step], pairs: dict[int, int]) -> tup
 
 
 def _wall_offset(device: Trace, cloud: Trace) -> float:
-    """From the headers' wall clocks, where no frame is known at both ends."""
+    """Offset from the headers' wall clocks, where no frame is known at both ends."""
     try:
         ours, theirs = (datetime.fromisoformat(str(one.header["reference_time"])) for one in (device, cloud))
         return (theirs - ours).total_seconds() * _MS_PER_S
@@ -200,7 +200,7 @@ def _wall_offset(device: Trace, cloud: Trace) -> float:
 
 # ---- one order -----------------------------------------------------------------------------------------
 def _ordered(device: list[Step], cloud: list[Step], pairs: dict[int, int]) -> list[Step]:
-    """By time, except that no frame is received before it was sent."""
+    """Steps by time, except that no frame is received before it was sent."""
     back = {theirs: ours for ours, theirs in pairs.items()}
     places: dict[tuple[str, int], int] = {}
     steps: list[Step] = []
@@ -223,7 +223,7 @@ def _ordered(device: list[Step], cloud: list[Step], pairs: dict[int, int]) -> li
 
 
 def uninterrupted(steps: Sequence[Step]) -> list[bool]:
-    """Of every step: it is a frame between whose leaving and coming nothing but frames of its direction happened."""
+    """Per step: it is a frame between whose sending and arrival only frames of its direction were exchanged."""
     others = {
         direction: list(accumulate((step.direction != direction for step in steps), initial=0))
         for direction in (UP, DOWN)

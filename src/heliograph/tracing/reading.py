@@ -24,8 +24,8 @@ from heliograph.tracing.table import (
 )
 from heliograph.tracing.writing import EARLIER
 
-_MOST_EVENTS = 2_000_000
-_MOST_DEPTH = 8
+_MAX_EVENTS = 2_000_000
+_MAX_DEPTH = 8
 _LARGEST_TIME_MS = 1e12
 _NAME = re.compile(r"[a-z_]{1,40}:[a-z_]{1,40}", re.ASCII)
 
@@ -100,8 +100,8 @@ def parse_trace(data: bytes) -> Trace:
     Raises:
         TraceDamagedError: with the number of the line that is wrong.
     """
-    if data.count(b"\n") > _MOST_EVENTS:
-        raise _damaged(_MOST_EVENTS, "there are more lines than this")
+    if data.count(b"\n") > _MAX_EVENTS:
+        raise _damaged(_MAX_EVENTS, "there are more lines than this")
     lines = data.split(b"\n")
     cut = lines.pop() != b""
     if not lines:
@@ -154,7 +154,7 @@ def _object(number: int, line: bytes) -> dict[str, Any]:
     if len(line) > MAX_LINE_BYTES:
         raise _damaged(number, "it is too long")
     try:
-        found = parse_json(line, error=lambda _: TraceDamagedError(), depth=_MOST_DEPTH)
+        found = parse_json(line, error=lambda _: TraceDamagedError(), depth=_MAX_DEPTH)
     except TraceDamagedError as error:
         raise _damaged(number, "it is no JSON") from error
     if not isinstance(found, dict):

@@ -21,7 +21,7 @@ class ReplayedModel(Protocol):
 
     @property
     def name(self) -> str:
-        """As it was loaded."""
+        """The name it was loaded by."""
 
     def answer(self, question: str, images: list[VisualTokens], *, max_new_tokens: int) -> Answer:
         """The greedy answer."""
@@ -92,7 +92,7 @@ def replay(trace: Trace, cloud: ReplayingCloud, question_id: int | None = None) 
     looked = _LOOKED in final.flags and asked.crop is not None
     crop = _stream(asked.crop, len(asked.crop.segments), cloud, hash_then) if looked and asked.crop else None
     images = [cloud.restore(one) for one in (prefix, crop) if one is not None]
-    most = asked.said.get("max_answer_tokens") or _USUAL_TOKENS
+    most = asked.fields.get("max_answer_tokens") or _USUAL_TOKENS
     answer = cloud.model.answer(asked.text, images, max_new_tokens=most)
     ids = asked.token_ids
     return Replay(

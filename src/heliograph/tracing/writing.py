@@ -27,8 +27,8 @@ EARLIER = ".1"
 _MODE = 0o600  # photos and questions are in it
 _PAUSE_S = 0.05
 _CLOSE_S = 5.0
-_MOST_WAITING = 20_000
-_MOST_WAITING_BYTES = 16 << 20
+_MAX_WAITING = 20_000
+_MAX_WAITING_BYTES = 16 << 20
 _OPENING = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _BEGINNING = f'{{"format":"{FORMAT}"'.encode()
 
@@ -104,7 +104,7 @@ class TraceWriter:
         with self._lock:
             if self._ended:
                 return
-            if len(self._waiting) >= _MOST_WAITING or self._waiting_bytes + size > _MOST_WAITING_BYTES:
+            if len(self._waiting) >= _MAX_WAITING or self._waiting_bytes + size > _MAX_WAITING_BYTES:
                 self._lost += 1
                 return
             self._waiting.append((self._clock(), name, data))

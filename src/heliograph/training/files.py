@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def refusals_named() -> Iterator[None]:
-    """For writers that choose their own file names: a disk that refuses raises OutputUnwritableError."""
+    """A context for writers that choose their own file names: a disk that refuses raises OutputUnwritableError."""
     try:
         yield
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from ssl import SSLContext
 
@@ -12,7 +13,9 @@ from heliograph.transport.base import Connection
 from heliograph.transport.opening_errors import check_address
 from heliograph.transport.websocket_client import open_websocket
 
-_MOST_SHOWN = 200
+_MAX_SHOWN = 200
+
+log = logging.getLogger(__name__)
 
 
 async def open_connection(url: str, access_token: str = "", ssl: SSLContext | None = None) -> Connection:
@@ -28,6 +31,7 @@ async def open_connection(url: str, access_token: str = "", ssl: SSLContext | No
         PlugInError: the scheme is that of a plug-in that cannot be used.
         HeliographError: whatever the transport says; see :func:`heliograph.transport.websocket_client.open_websocket`.
     """
+    log.info("connecting to %s", without_secrets(url)[:_MAX_SHOWN])
     connection: Connection = await _transport(url)(url, access_token, ssl)
     return connection
 
@@ -48,6 +52,6 @@ def _transport(url: str) -> Callable[..., Awaitable[Connection]]:
     if "://" in url and scheme in TRANSPORTS.names():
         found: Callable[..., Awaitable[Connection]] = TRANSPORTS.load(scheme)
         return found
-    shown = without_secrets(url)[:_MOST_SHOWN]
+    shown = without_secrets(url)[:_MAX_SHOWN]
     added = "".join(f" or {name}://..." for name in TRANSPORTS.plug_in_names())
     raise UsageError().noted(f"{shown or 'Nothing'}: an address is ws://host:port or wss://host:port{added}.")

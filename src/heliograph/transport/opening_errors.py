@@ -22,7 +22,7 @@ from heliograph.errors import (
 )
 from heliograph.transport.addresses import without_secrets
 
-_MOST_SHOWN = 200
+_MAX_SHOWN = 200
 _BUSY_STATUSES = (429, 502, 503, 504)
 _FORBIDDEN_STATUSES = (401, 403)
 _HALF_WAY = "It closed the connection before it answered: if it speaks TLS, use wss://."
@@ -41,7 +41,7 @@ def check_address(url: str) -> None:
     try:
         parse_uri(url)
     except (InvalidURI, ValueError) as error:
-        shown = without_secrets(url)[:_MOST_SHOWN]
+        shown = without_secrets(url)[:_MAX_SHOWN]
         raise UsageError().noted(f"{shown or 'Nothing'}: an address is ws://host:port or wss://host:port.") from error
 
 

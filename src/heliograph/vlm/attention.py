@@ -63,7 +63,7 @@ def head_counts(torch_model: nn.Module) -> tuple[int, ...]:
 
 @contextmanager
 def watching(torch_model: nn.Module, layer: int, rows: int = 1) -> Iterator[WatchedPass]:
-    """Within the context, forward passes over one whole sequence leave the attention of ``layer`` behind.
+    """A context in which forward passes over one whole sequence leave the attention of ``layer`` behind.
 
     Args:
         torch_model: a vision-language model of transformers; nothing of it changes.
@@ -302,7 +302,7 @@ def _visible(rows: int, scores: Tensor, window: int | None) -> Tensor:
 
 @contextmanager
 def _watched_layer(layer: Any, keep: Callable[..., None]) -> Iterator[None]:
-    """Within the context, that layer's queries and keys are shown to ``keep`` before its own attention takes them."""
+    """A context in which that layer's queries and keys are shown to ``keep`` before its own attention takes them."""
     config, entered = layer.config, list[str]()
 
     def enter(module: nn.Module, args: tuple[Any, ...]) -> None:

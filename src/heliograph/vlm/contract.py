@@ -64,7 +64,7 @@ class AnsweringModel(Protocol):
 
     @property
     def name(self) -> str:
-        """As it was loaded: ``reference``, a folder or a hub id."""
+        """The name it was loaded by: ``reference``, a folder or a hub id."""
 
     @property
     def hidden_size(self) -> int:
@@ -157,7 +157,7 @@ class TorchModel(AnsweringModel, Protocol):
 
     @property
     def processor(self) -> Any:
-        """Its processor, with ``image_processor`` and ``tokenizer``."""
+        """The processor, with ``image_processor`` and ``tokenizer``."""
 
     @property
     def end_ids(self) -> frozenset[int]:

@@ -143,7 +143,7 @@ class Decoder:
         return finite(made.logits)
 
     def greedy(self, logits: Tensor, cache: DynamicCache, limit: int, rules: RowRules | None = None) -> Iterator[Step]:
-        """At most ``limit`` greedy steps of one row from ``logits`` (V,); the end token is given, then it stops.
+        """Yield at most ``limit`` greedy steps of one row from ``logits`` (V,), up to and with the end token.
 
         Args:
             logits: of the prompt's last position.
@@ -173,8 +173,8 @@ def finite(logits: Tensor) -> Tensor:
 
 def next_steps(logits: Tensor, rules: Sequence[RowRules | None]) -> list[Step]:
     """The next step of each row, from ``logits`` (B, V) and the rules of each; of one model, all have rules or none."""
-    said = [row.choose(own) for row, own in zip(rules, logits, strict=True) if row is not None]
-    return steps_of(logits, said) if said else best_steps(logits)
+    chosen = [row.choose(own) for row, own in zip(rules, logits, strict=True) if row is not None]
+    return steps_of(logits, chosen) if chosen else best_steps(logits)
 
 
 def best_steps(logits: Tensor) -> list[Step]:
@@ -182,21 +182,21 @@ def best_steps(logits: Tensor) -> list[Step]:
     return _steps(logits, None)
 
 
-def steps_of(logits: Tensor, said: Sequence[int]) -> list[Step]:
-    """Per row of ``logits`` (B, V): the token that was said there, with how likely it was."""
-    return _steps(logits, torch.tensor(list(said), device=logits.device))
+def steps_of(logits: Tensor, chosen: Sequence[int]) -> list[Step]:
+    """Per row of ``logits`` (B, V): the chosen token, with how likely it was."""
+    return _steps(logits, torch.tensor(list(chosen), device=logits.device))
 
 
-def _steps(logits: Tensor, said: Tensor | None) -> list[Step]:
+def _steps(logits: Tensor, chosen: Tensor | None) -> list[Step]:
     log_p = torch.log_softmax(logits.float(), dim=-1)  # (B, V)
     top, ids = log_p.max(dim=-1)  # of equal ones the first, as in generate; topk does not promise that
     p = log_p.exp()
     best_two = p.topk(min(2, p.shape[-1]), dim=-1).values  # (B, 2)
     margin = best_two[:, 0] - best_two[:, 1:].sum(dim=-1)
-    if said is not None:
-        own = log_p.gather(1, said[:, None])[:, 0]
-        margin = torch.where(said == ids, margin, own.exp() - best_two[:, 0])
-        top, ids = own, said
+    if chosen is not None:
+        own = log_p.gather(1, chosen[:, None])[:, 0]
+        margin = torch.where(chosen == ids, margin, own.exp() - best_two[:, 0])
+        top, ids = own, chosen
     entropy = -torch.xlogy(p, p).sum(dim=-1)
     columns = (ids, top / -_NATS_PER_BIT, entropy / _NATS_PER_BIT, margin)
     return [Step(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
@@ -213,15 +213,15 @@ def to_answer(steps: Iterable[Step], end_ids: frozenset[int], text: str) -> Answ
     every = list(steps)
     if not every or not all(math.isfinite(number) for step in every for number in step.numbers):
         raise AnsweringFailedError
-    said = [step for step in every if step.token_id not in end_ids]
-    counted = said or every
+    content = [step for step in every if step.token_id not in end_ids]
+    counted = content or every
     token_bits = tuple(max(0.0, step.bits) for step in counted)  # rounding may leave a certain token at -0.0
     mean_bits = _mean(token_bits)
     return Answer(
         text,
         confidence_of(text, mean_bits),
         mean_bits,
-        tuple(step.token_id for step in said),
+        tuple(step.token_id for step in content),
         _mean([max(0.0, step.entropy_bits) for step in counted]),
         _mean([step.margin for step in counted]),
         token_bits,

@@ -41,7 +41,7 @@ def _takes_pixels(method: Callable[..., Any]) -> bool:
 
 @contextmanager
 def feed_image_features(model: nn.Module, features: Sequence[Tensor | None]) -> Iterator[None]:
-    """Within the context, this thread's forward passes with pixels get ``features`` in place of encoded pixels.
+    """A context in which this thread's forward passes with pixels get ``features`` in place of encoded pixels.
 
     Args:
         model: an Idefics3 or SmolVLM model, with or without language-model head.

@@ -38,7 +38,7 @@ from heliograph.question import check_text
 from heliograph.reasons import StreamFault
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.attention import Looker
-from heliograph.vlm.causes import said_of
+from heliograph.vlm.causes import reason_of
 from heliograph.vlm.checkpoint.weights import WeightCheck
 from heliograph.vlm.contract import Verification
 from heliograph.vlm.decoding import finite, steps_of, to_answer
@@ -100,7 +100,7 @@ class GeneralModel:
             layout, self.grid = self._opened()
         except Exception as error:  # a foreign processor can fail in any way on its first photo
             raise ModelUnsupportedError().noted(
-                f"its processor or tower fails on a first photo: {said_of(error)}."
+                f"its processor or tower fails on a first photo: {reason_of(error)}."
             ) from error
         self.hidden_size = layout.width
         self._weights = WeightCheck(model)
@@ -108,7 +108,7 @@ class GeneralModel:
             self._check_placeholders(layout)
         except Exception as error:  # foreign code, where prompt and tokens do not fit
             raise ModelUnsupportedError().noted(
-                f"its forward fails on a first prompt with a photo of {layout.rows} tokens: {said_of(error)}."
+                f"its forward fails on a first prompt with a photo of {layout.rows} tokens: {reason_of(error)}."
             ) from error
 
     def _opened(self) -> tuple[FeatureLayout, Grid]:
@@ -188,7 +188,7 @@ class GeneralModel:
         return int(made["pixel_values"].numel()) // 3
 
     def square_encoder(self) -> None:
-        """None: tokens come from ``get_image_features`` alone."""
+        """Always None: tokens come from ``get_image_features`` alone."""
 
     def looker(self, setting: RegionSetting) -> Looker:
         """What finds regions by its attention.
@@ -307,7 +307,7 @@ class GeneralModel:
             made = self._in_one(asked, pictures) if self._in_one_call else self._in_two(asked, pictures)
         except Exception as error:  # foreign code: too long and thin, too small, and whatever else it refuses
             raise ShapeError().noted(
-                f"the processor takes no photos of these sizes: {[one.size for one in photos]}; {said_of(error)}."
+                f"the processor takes no photos of these sizes: {[one.size for one in photos]}; {reason_of(error)}."
             ) from error
         model = self.torch_model
         return {
@@ -355,14 +355,14 @@ class GeneralModel:
             output_logits=True,
             return_dict_in_generate=True,
         )
-        ids, logits = _said(out)
+        ids, logits = _generated_ids(out)
         steps = steps_of(finite(logits), ids)
-        said = [token for token in ids if token not in self.end_ids]
-        text = self.processor.tokenizer.decode(said, skip_special_tokens=True).strip()
+        content = [token for token in ids if token not in self.end_ids]
+        text = self.processor.tokenizer.decode(content, skip_special_tokens=True).strip()
         return to_answer(steps, self.end_ids, str(text))
 
 
-def _said(out: Any) -> tuple[list[int], Tensor]:
+def _generated_ids(out: Any) -> tuple[list[int], Tensor]:
     """Generated ids, and the logits (T, V) at each, from what ``generate`` returns.
 
     With beams every step has a row for each, and the answer went along one path through them.

@@ -31,7 +31,7 @@ from transformers.generation import (
 )
 
 from heliograph.errors import ModelUnsupportedError
-from heliograph.vlm.causes import said_of
+from heliograph.vlm.causes import reason_of
 
 _PROBE_TOKENS = 1024
 _KNOWN_ENDS = (EosTokenCriteria, MaxLengthCriteria)
@@ -141,7 +141,7 @@ class GenerationRules:
             )
         except Exception as error:  # settings that contradict each other, or want more than these arguments
             raise ModelUnsupportedError().noted(
-                f"its generation_config.json cannot be followed: {said_of(error)}."
+                f"its generation_config.json cannot be followed: {reason_of(error)}."
             ) from error
         return made
 

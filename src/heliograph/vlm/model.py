@@ -197,7 +197,7 @@ class VisionLanguageModel:
     def stream(self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = 64) -> Iterator[str]:
         """The same answer in pieces as they are generated; joined (and stripped) they are ``answer().text``."""
         ids: list[int] = []
-        said = ""
+        yielded = ""
         steps = self._steps(question, images, max_new_tokens)
         while True:
             with torch.inference_mode():  # not held while the consumer runs
@@ -206,12 +206,12 @@ class VisionLanguageModel:
                 break
             ids.append(step.token_id)
             text = self.prompts.decode(ids)
-            if text.startswith(said) and text != said and not text.endswith("\ufffd"):
-                yield text[len(said) :]
-                said = text
+            if text.startswith(yielded) and text != yielded and not text.endswith("\ufffd"):
+                yield text[len(yielded) :]
+                yielded = text
         text = self.prompts.decode(ids)
-        if text != said:
-            yield text[len(said) :]
+        if text != yielded:
+            yield text[len(yielded) :]
 
     @torch.inference_mode()
     def answer_many(
@@ -315,8 +315,8 @@ class VisionLanguageModel:
         return self.decoder.greedy(logits[0, -1], cache, limit, self.decoder.rules.row(ids, limit))
 
     def _answer(self, steps: Sequence[Step]) -> Answer:
-        said = [step.token_id for step in steps if step.token_id not in self.decoder.end_ids]
-        return to_answer(steps, self.decoder.end_ids, self.prompts.decode(said))
+        kept = [step.token_id for step in steps if step.token_id not in self.decoder.end_ids]
+        return to_answer(steps, self.decoder.end_ids, self.prompts.decode(kept))
 
 
 def _one_frame_per_photo(model: Any, processor: Any) -> bool:

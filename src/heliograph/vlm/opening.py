@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliograph.errors import ModelUnsupportedError
 from heliograph.registry import MODELS
-from heliograph.vlm.causes import said_of
+from heliograph.vlm.causes import reason_of
 from heliograph.vlm.checkpoint.loading import load_pretrained, naming
 from heliograph.vlm.contract import TorchModel
 from heliograph.vlm.general import GeneralModel
@@ -34,4 +34,4 @@ def open_model(name: str, device: str = "cpu") -> TorchModel:
         except ModelUnsupportedError:
             raise
         except Exception as cause:  # foreign code, on its first prompt; the reason goes to the command line
-            raise ModelUnsupportedError().noted(f"{said_of(cause)}.") from cause
+            raise ModelUnsupportedError().noted(f"{reason_of(cause)}.") from cause

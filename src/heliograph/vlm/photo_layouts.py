@@ -29,14 +29,14 @@ GREY = (128, 128, 128)
 
 Size = tuple[int, int]
 
-_MOST_CLAIMED_PIXELS = 1 << 20
+_MAX_CLAIMED_PIXELS = 1 << 20
 """Of a photo whose size a stream states, unless larger ones are expected; grey ones cost tens of milliseconds."""
 
-MOST_PIXELS = 1 << 22
+MAX_PIXELS = 1 << 22
 """Of any photo: some families make ever more tokens of more pixels, and a picture of one colour has few bytes."""
 
-_MOST_GRIDS = 1024
-_MOST_LAYOUTS = 64
+_MAX_GRIDS = 1024
+_MAX_LAYOUTS = 64
 
 
 class PhotoLayouts:
@@ -57,14 +57,14 @@ class PhotoLayouts:
         positions: int | None,
     ) -> None:
         self._process, self._features = process, features
-        self._most_claimed = _MOST_CLAIMED_PIXELS
+        self._most_claimed = _MAX_CLAIMED_PIXELS
         self._placeholder, self._positions = placeholder, positions
         self._one_at_a_time = threading.Lock()  # grids are asked for beside the model's thread
-        self._kept = lru_cache(maxsize=_MOST_LAYOUTS)(self._make)
-        self._grids = lru_cache(maxsize=_MOST_GRIDS)(self._make_grid)
+        self._kept = lru_cache(maxsize=_MAX_LAYOUTS)(self._make)
+        self._grids = lru_cache(maxsize=_MAX_GRIDS)(self._make_grid)
 
     def first(self, size: Size) -> tuple[FeatureLayout, Grid]:
-        """Of photos of a usual size; tells whether placeholders are tokens in this family, too.
+        """The layout of photos of a usual size; tells whether placeholders are tokens in this family, too.
 
         Raises:
             Exception: whatever goes wrong inside foreign code on its first photo.
@@ -76,7 +76,7 @@ class PhotoLayouts:
         return layout, _grid(layout.rows, size, made)
 
     def of(self, sizes: tuple[Size, ...]) -> FeatureLayout:
-        """Of photos of these sizes, together.
+        """The layouts of photos of these sizes, together.
 
         Raises:
             ShapeError: a size that the processor does not take, or of too many pixels.
@@ -87,7 +87,7 @@ class PhotoLayouts:
         return self._kept(sizes)
 
     def grid(self, size: Size) -> Grid:
-        """Of one photo of a size.
+        """The grid of one photo of a size.
 
         Raises:
             ShapeError: a size that the processor does not take.
@@ -97,7 +97,7 @@ class PhotoLayouts:
     def expect(self, grid: Grid) -> None:
         """Let streams state photos of about this one's size, or smaller; of other shapes some have twice the pixels."""
         pixels = 2 * grid.photo_width * grid.photo_height
-        self._most_claimed = min(max(self._most_claimed, pixels), MOST_PIXELS)
+        self._most_claimed = min(max(self._most_claimed, pixels), MAX_PIXELS)
 
     def check(self, grid: Grid) -> None:
         """Refuse a stated grid that no photo of the stated size has, before anything is made for it.
@@ -138,10 +138,10 @@ def check_pixels(size: Size) -> None:
     """Bound what a photo may cost.
 
     Raises:
-        ShapeError: more than :data:`MOST_PIXELS`.
+        ShapeError: more than :data:`MAX_PIXELS`.
     """
-    if size[0] * size[1] > MOST_PIXELS:
-        raise ShapeError().noted(f"a photo of {size[0]}x{size[1]} pixels has over {MOST_PIXELS} of them.")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise ShapeError().noted(f"a photo of {size[0]}x{size[1]} pixels has over {MAX_PIXELS} of them.")
 
 
 def photo_size(grid: Grid) -> Size:

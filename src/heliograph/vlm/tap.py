@@ -51,7 +51,7 @@ def _forward_source(module: nn.Module) -> str:
 
 @contextmanager
 def intercepted(owner: nn.Module, handler: Handler) -> Iterator[None]:
-    """Within the context, this thread's calls of ``owner.get_image_features`` go to ``handler``.
+    """A context in which this thread's calls of ``owner.get_image_features`` go to ``handler``.
 
     Other threads see the model as it was; contexts may be nested, the innermost one counts; leaving always
     restores the instance, also after an exception.
@@ -66,7 +66,7 @@ def intercepted(owner: nn.Module, handler: Handler) -> Iterator[None]:
 
 @contextmanager
 def feed_output(owner: nn.Module, output: Any) -> Iterator[None]:
-    """Within the context, this thread's forward passes with pixels get ``output`` in place of encoded pixels."""
+    """A context in which this thread's forward passes with pixels get ``output`` in place of encoded pixels."""
     with intercepted(owner, lambda original, *args, **kwargs: output):
         yield
 

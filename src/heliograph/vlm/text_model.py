@@ -21,7 +21,7 @@ from heliograph.vlm.prompt import PromptBuilder
 
 @dataclass(frozen=True)
 class TextModel:
-    """Of the Idefics3 family: one run of placeholders in a prompt for the tokens of each photo.
+    """A text model of the Idefics3 family: one run of placeholders in a prompt for the tokens of each photo.
 
     Attributes:
         torch_model: the whole model, with ``model.text_model`` and ``lm_head``.

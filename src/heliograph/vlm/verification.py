@@ -69,12 +69,12 @@ class _Rest:
     def after(self, token: int) -> Sequence[int]:
         """At most so many ids as are tried at once: what follows if ``token`` stands in the place of another one; where
         the last try failed, what followed it at its nearest place in the draft."""
-        places = [] if self._came_true else [i for i, said in enumerate(self._draft) if said == token]
+        places = [] if self._came_true else [i for i, drafted in enumerate(self._draft) if drafted == token]
         self._place = 1 + min(places, key=lambda i: abs(i - self._place), default=self._place)
         return self._draft[self._place : self._place + _TRIED]
 
     def agreed(self, count: int) -> None:
-        """So many of them came true."""
+        """Note that so many of them came true."""
         self._place += count
         self._came_true = count > 0
 
@@ -109,16 +109,16 @@ def _chosen(logits: Tensor, guess: Sequence[int], rules: RowRules | None) -> lis
     depend on what was said, no further than to the first token that is another one."""
     if rules is None:
         return best_steps(logits)
-    said: list[int] = []
+    chosen: list[int] = []
     for place, own in enumerate(logits):
-        said.append(rules.choose(own))
-        if place < len(guess) and said[place] != guess[place]:
+        chosen.append(rules.choose(own))
+        if place < len(guess) and chosen[place] != guess[place]:
             break
-    return steps_of(logits[: len(said)], said)
+    return steps_of(logits[: len(chosen)], chosen)
 
 
 def _agreement(guess: Sequence[int], chosen: Sequence[int]) -> int:
-    for position, (said, now) in enumerate(zip(guess, chosen, strict=False)):
-        if said != now:
+    for position, (guessed, now) in enumerate(zip(guess, chosen, strict=False)):
+        if guessed != now:
             return position
     return len(guess)

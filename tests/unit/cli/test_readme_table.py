@@ -85,6 +85,16 @@ def test_files_reference_first(tmp_path: Path) -> None:
     assert readme.read_text().count("### ") == 3
 
 
+def test_a_page_beside_the_results_links_to_its_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "reference.json").write_text(json.dumps(result()))
+    (tmp_path / "reference-rate_accuracy.png").touch()
+    for page, prefix in ((tmp_path / "README.md", ""), (tmp_path.parent / "page.md", f"{tmp_path.name}/")):
+        page.write_text(README)
+        main(page, tmp_path)
+        assert f"[reference.md]({prefix}reference.md)" in page.read_text()
+        assert f"]({prefix}reference-rate_accuracy.png)" in page.read_text()
+
+
 def test_other_files_beside_the_suites_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "reference.json").write_text(json.dumps(result()))
     (tmp_path / "foresight.json").write_text('{"prefixes": []}')

@@ -118,14 +118,14 @@ def file_of(*tail: bytes, head: bytes = b"abc", strategy: int = 1, number: int |
     return prologue + zlib.crc32(prologue).to_bytes(4, "little")
 
 
-MOST_SEGMENTS = b"\x80\x80\x04"  # 65,536
-MOST_BYTES = b"\x80\x80\x80\x08"  # 16,777,216
+MAX_SEGMENTS = b"\x80\x80\x04"  # 65,536
+MAX_BYTES = b"\x80\x80\x80\x08"  # 16,777,216
 
 
 def test_files_at_their_bounds() -> None:
     assert read_stream(file_of(b"\0", head=bytes(16))).header == bytes(16)
-    assert read_stream(file_of(MOST_SEGMENTS, b"\0" * 65536)).segments == ()
-    assert read_stream(file_of(b"\x01", MOST_BYTES)).segments == ()
+    assert read_stream(file_of(MAX_SEGMENTS, b"\0" * 65536)).segments == ()
+    assert read_stream(file_of(b"\x01", MAX_BYTES)).segments == ()
     one = file_of(b"\x01", b"\x01") + b"x" + bytes((crc8_of(b"\0x"),))
     assert read_stream(one).segments == (b"x",)
     assert write_stream(read_stream(one)) == one

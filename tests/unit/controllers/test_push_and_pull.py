@@ -11,7 +11,7 @@ from heliograph.codec.expectation import Expectation
 from heliograph.controllers.base import Enough, More, Observation, Wait, share_code
 from heliograph.controllers.bounds import controller_for
 from heliograph.controllers.energy import EnergyController
-from heliograph.controllers.foresight import foretold_signals
+from heliograph.controllers.foresight import predicted_signals
 from heliograph.controllers.pull import PullController, chunk_segments
 from heliograph.controllers.push import PushController
 from heliograph.errors import UnknownNameError
@@ -31,8 +31,8 @@ def drafted(bits: float) -> Signals:
     return Signals(bits, bits, 0.1, 0.9, 2, 1, None, None, None, 50)
 
 
-def foretold(differs: float) -> Signals:
-    return foretold_signals(Expectation(0.3, differs), 50, "what?")
+def predicted(differs: float) -> Signals:
+    return predicted_signals(Expectation(0.3, differs), 50, "what?")
 
 
 def push(confidence: str = "min-entropy", quality: float = 0.9) -> PushController:
@@ -50,8 +50,8 @@ def test_push_takes_the_first_draft_that_is_likely_enough() -> None:
 def test_push_by_the_error_head_needs_no_draft_and_answers_from_what_is_there() -> None:
     controller = push("error-head")
     assert controller.decide(replace(SEEN, draft=drafted(0.0))) == Wait()
-    assert controller.decide(replace(SEEN, arrived=foretold(0.2))) == Wait()
-    assert controller.decide(replace(SEEN, arrived=foretold(0.05))) == Enough()
+    assert controller.decide(replace(SEEN, arrived=predicted(0.2))) == Wait()
+    assert controller.decide(replace(SEEN, arrived=predicted(0.05))) == Enough()
 
 
 def test_push_stops_where_the_share_was_reached_not_at_the_chance_itself() -> None:
@@ -67,16 +67,16 @@ def test_push_without_calibration_is_energy_as_ever() -> None:
 
 def test_pull_asks_for_one_quarter_after_the_other() -> None:
     controller = PullController.from_target(share_code(0.9))
-    doubtful = replace(SEEN, arrived=foretold(0.3))
+    doubtful = replace(SEEN, arrived=predicted(0.3))
     assert controller.decide(replace(doubtful, segments=4)) == Wait()  # the first quarter comes by itself
     assert controller.decide(doubtful) == More(5)
     assert controller.decide(replace(doubtful, asked_segments=10)) == Wait()
     assert controller.decide(replace(doubtful, segments=10, asked_segments=10)) == More(5)
-    assert controller.decide(replace(doubtful, segments=10, asked_segments=10, arrived=foretold(0.05))) == Enough()
+    assert controller.decide(replace(doubtful, segments=10, asked_segments=10, arrived=predicted(0.05))) == Enough()
 
 
 def test_pull_looks_at_whole_chunks_only() -> None:
-    sure = replace(SEEN, segments=7, asked_segments=10, arrived=foretold(0.0))
+    sure = replace(SEEN, segments=7, asked_segments=10, arrived=predicted(0.0))
     assert PullController.from_target(128).decide(sure) == Wait()
 
 
@@ -88,8 +88,8 @@ def test_pull_without_error_head_goes_by_energy() -> None:
 
 def test_pull_corrects_the_error_head_where_it_can() -> None:
     corrected = controller_for(Question("what?", "pull", share_code(0.6)), calibration())
-    assert corrected.decide(replace(SEEN, arrived=foretold(0.45))) == More(5)
-    assert corrected.decide(replace(SEEN, arrived=foretold(0.3))) == Enough()
+    assert corrected.decide(replace(SEEN, arrived=predicted(0.45))) == More(5)
+    assert corrected.decide(replace(SEEN, arrived=predicted(0.3))) == Enough()
 
 
 @pytest.mark.parametrize(("total", "chunk"), [(0, 1), (1, 1), (4, 1), (17, 5), (20, 5)])
@@ -115,7 +115,7 @@ def test_a_time_to_answer_in_leaves_time_for_the_answer() -> None:
 def test_bounds_keep_what_is_read_and_what_is_decided_within_them() -> None:
     bounded = controller_for(Question("what?", "push", share_code(0.9), "error-head", byte_budget=255), calibration())
     assert bounded.reads() == push("error-head").reads()
-    assert bounded.decide(replace(SEEN, arrived=foretold(0.01))) == Enough()
+    assert bounded.decide(replace(SEEN, arrived=predicted(0.01))) == Enough()
 
 
 def test_an_unknown_controller_is_named() -> None:

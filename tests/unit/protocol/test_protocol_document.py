@@ -20,7 +20,7 @@ from heliograph.protocol.frames import FrameType
 from heliograph.protocol.session import CloudSession, DeviceSession
 from heliograph.protocol.states import CLOUD_RECEIVES, CLOUD_SENDS, DEVICE_RECEIVES, DEVICE_SENDS, State, Table
 from heliograph.registry import CONTROLLERS, REGION_POLICIES, STRATEGIES
-from heliograph.serving.shared import Limits
+from heliograph.serving.limits import Limits
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "protocol.md"
 HASH = bytes(range(8))

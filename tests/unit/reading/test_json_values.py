@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.errors import FileUnreadableError, KeyFileError
-from heliograph.reading.json_values import MOST_DEPTH, parse_json, read_json, read_json_object
+from heliograph.reading.json_values import MAX_DEPTH, parse_json, read_json, read_json_object
 from heliograph.reasons import FileFault
 
 WHOLE = st.integers(-(2**64), 2**64)
@@ -60,7 +60,7 @@ def test_the_rest_is_refused_by_name(text: bytes) -> None:
 @pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}"), (b'[{"b":[', b"]}]")])
 def test_depth_is_bounded(opening: bytes, closing: bytes) -> None:
     levels = opening.count(b"[") + opening.count(b"{")
-    allowed = MOST_DEPTH // levels
+    allowed = MAX_DEPTH // levels
     parse_json(opening * allowed + b"1" + closing * allowed)
     for count in (allowed + 1, 100_000):
         with pytest.raises(FileUnreadableError):

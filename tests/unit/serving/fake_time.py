@@ -11,10 +11,11 @@ from heliograph.serving.admission.guest import Guest
 from heliograph.serving.connection import DeviceConnection
 from heliograph.serving.holding import Holdings
 from heliograph.serving.kept import KeptSessions
+from heliograph.serving.limits import Limits
 from heliograph.serving.metrics import Metrics
 from heliograph.serving.patience import DraftPatience
 from heliograph.serving.scheduler import Scheduler
-from heliograph.serving.shared import Limits, Shared
+from heliograph.serving.shared import Shared
 from heliograph.serving.turns import Turns
 from heliograph.transport.base import NORMAL_CLOSURE
 from made_up_time import MadeUpTimeLoop

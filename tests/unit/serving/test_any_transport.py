@@ -19,8 +19,8 @@ from heliograph.errors import (
 from heliograph.protocol.events import FinalReceived, SessionClosed, WelcomeReceived
 from heliograph.protocol.session import DeviceSession
 from heliograph.question import Question
+from heliograph.serving.limits import Limits
 from heliograph.serving.service import CloudService
-from heliograph.serving.shared import Limits
 from heliograph.serving.turns import ALLOWANCE, Allowance, Turns
 from heliograph.serving.web.asgi_connection import AsgiConnection
 from heliograph.transport.memory import memory_pair

@@ -236,13 +236,13 @@ def test_the_model_is_asked_to_forget(cloud, model):
 def test_nothing_is_measured_but_what_is_read(calibrated, monkeypatch):
     asked = []
     monkeypatch.setattr(calibrated, "retained_energy", lambda encoded: asked.append("energy") or 0.5)
-    foretold = Expectation(0.1, 0.25)
-    answers = {"a": foretold, "b": None}
+    expectation = Expectation(0.1, 0.25)
+    answers = {"a": expectation, "b": None}
     monkeypatch.setattr(calibrated, "expect", lambda encoded, text: asked.append(text) or answers[text])
     encoded, questions = job().encoded, {4: "a", 5: "b"}
     assert measure(calibrated, encoded, frozenset({ENERGY}), questions) == Measured(0.5, {})
     assert asked == ["energy"]
-    assert measure(calibrated, encoded, frozenset({EXPECTATION}), questions) == Measured(None, {4: foretold})
+    assert measure(calibrated, encoded, frozenset({EXPECTATION}), questions) == Measured(None, {4: expectation})
     assert asked == ["energy", "a", "b"]
     assert measure(calibrated, encoded, frozenset(), questions) == Measured(None, {})
     assert len(asked) == 3

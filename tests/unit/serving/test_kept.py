@@ -19,8 +19,8 @@ from heliograph.serving.desk.states import QuestionEvent
 from heliograph.serving.holding import Account
 from heliograph.serving.jobs import Outcome
 from heliograph.serving.kept import KeptSession, KeptSessions, Owner
+from heliograph.serving.limits import Limits
 from heliograph.serving.metrics import Metrics
-from heliograph.serving.shared import Limits
 from heliograph.serving.web.application import CloudApplication
 from heliograph.serving.web.runner import BackgroundServer
 from heliograph.transport.websocket_client import open_websocket

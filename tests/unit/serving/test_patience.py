@@ -8,8 +8,8 @@ from heliograph.protocol.events import ImageAnnounced, QuestionAsked, SegmentRec
 from heliograph.question import Question
 from heliograph.serving.cloud import Outcome
 from heliograph.serving.desk.desk import Desk
+from heliograph.serving.limits import Limits
 from heliograph.serving.patience import DRAFT_PATIENCE, DraftPatience
-from heliograph.serving.shared import Limits
 from heliograph.types import Answer
 
 

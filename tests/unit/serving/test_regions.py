@@ -10,7 +10,7 @@ from heliograph.errors import FrameDamagedError, TooManyError, TooManyRegionsErr
 from heliograph.protocol.events import FinalReceived
 from heliograph.protocol.frames import AnswerFlag
 from heliograph.serving.cloud import Cloud
-from heliograph.serving.shared import Limits
+from heliograph.serving.limits import Limits
 
 
 class CornerFinder:

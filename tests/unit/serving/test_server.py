@@ -17,7 +17,7 @@ from heliograph.errors import (
     UnauthorizedError,
 )
 from heliograph.protocol.events import FinalReceived
-from heliograph.serving.shared import Limits
+from heliograph.serving.limits import Limits
 from heliograph.serving.web.application import CloudApplication
 from heliograph.serving.web.runner import BackgroundServer
 from heliograph.transport.websocket_client import open_websocket

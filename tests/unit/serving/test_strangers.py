@@ -12,7 +12,7 @@ import pytest
 
 from heliograph.errors import UnauthorizedError
 from heliograph.protocol.events import FinalReceived
-from heliograph.serving.shared import Limits
+from heliograph.serving.limits import Limits
 from heliograph.transport.websocket_client import open_websocket
 
 NEVER_S = 3600.0

@@ -90,7 +90,7 @@ def test_nobody_knows_is_a_value():
 
 
 def test_too_many_lines_are_not_even_split(monkeypatch):
-    monkeypatch.setattr(reading, "_MOST_EVENTS", 3)
+    monkeypatch.setattr(reading, "_MAX_EVENTS", 3)
     assert len(parse_trace(HEADER + event() * 2).events) == 2
     with pytest.raises(TraceDamagedError):
         parse_trace(HEADER + event() * 3)

@@ -137,7 +137,7 @@ def test_a_value_that_nobody_can_write_costs_the_trace_alone(tmp_path):
 
 
 def test_what_the_disk_cannot_take_is_counted(tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "_MOST_WAITING", 10)
+    monkeypatch.setattr(writing, "_MAX_WAITING", 10)
     path = tmp_path / "it.trace"
     gate = threading.Event()
     original = TraceWriter._write
@@ -161,7 +161,7 @@ def test_what_the_disk_cannot_take_is_counted(tmp_path, monkeypatch):
 
 
 def test_waiting_payload_is_bounded_in_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "_MOST_WAITING_BYTES", 1000)
+    monkeypatch.setattr(writing, "_MAX_WAITING_BYTES", 1000)
     gate = threading.Event()
     monkeypatch.setattr(TraceWriter, "_write", lambda self, events, lost: gate.wait(10))
     trace = TraceWriter(tmp_path / "it.trace", "cloud")

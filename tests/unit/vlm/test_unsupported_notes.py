@@ -11,7 +11,7 @@ from torch import nn
 from heliograph.edge.preprocessing.square import Preprocessor
 from heliograph.errors import ModelUnsupportedError
 from heliograph.vlm.attention import _rows_of
-from heliograph.vlm.causes import said_of
+from heliograph.vlm.causes import reason_of
 from heliograph.vlm.frame_tap import find_tap
 from heliograph.vlm.image_features import layout_of
 from heliograph.vlm.tap import find_owner
@@ -47,12 +47,12 @@ def test_the_note_names_what_does_not_fit(call: Callable[[], object], note: str)
 
 
 def test_what_foreign_code_says_is_one_bounded_line() -> None:
-    assert said_of(ValueError("\nwrong size\nmore")) == "ValueError: wrong size"
-    assert said_of(KeyError()) == "KeyError"
-    assert len(said_of(ValueError("x" * 10_000))) < 300
+    assert reason_of(ValueError("\nwrong size\nmore")) == "ValueError: wrong size"
+    assert reason_of(KeyError()) == "KeyError"
+    assert len(reason_of(ValueError("x" * 10_000))) < 300
     outer = ModelUnsupportedError()
     outer.__cause__ = ModelUnsupportedError().noted("its tower fails.")
-    assert said_of(outer) == "its tower fails"
+    assert reason_of(outer) == "its tower fails"
     outer.__cause__ = OSError("no space")
-    assert said_of(outer) == "OSError: no space"
-    assert said_of(outer.noted("its processor fails.")) == "its processor fails"
+    assert reason_of(outer) == "OSError: no space"
+    assert reason_of(outer.noted("its processor fails.")) == "its processor fails"

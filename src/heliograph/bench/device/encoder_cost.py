@@ -79,7 +79,7 @@ print(peak_memory_mb())
 
 @dataclass(frozen=True)
 class Latency:
-    """Of one contestant with one number of threads.
+    """Latencies of one contestant with one number of threads.
 
     Attributes:
         name, threads: which.

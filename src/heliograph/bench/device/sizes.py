@@ -41,7 +41,7 @@ ERRORS = (0.5, 0.3, 0.2, 0.1)
 _MAX_RESULT_BYTES = 16 << 20
 _RAW = {"float32": 4, "float16": 2, "int8": 1}
 _OWN_WEIGHTS = "the checkpoint's"
-_LEAST_FITTED = 8
+_MIN_FITTED = 8
 _PAGE = """# What visual tokens weigh
 
 Written by `python -m heliograph.bench.device.sizes` from what `heliograph sizes --vlm MODEL --photos DIR --out OUT`
@@ -135,7 +135,7 @@ def measure_sizes(
     fitted_on = 0
     if not codecs:
         fitted_on = len(photos) // 2
-        if fitted_on < _LEAST_FITTED:
+        if fitted_on < _MIN_FITTED:
             raise CodecNotFittedError
         progress(f"fitting klt on {fitted_on} of them")
         codecs = [fit_klt(tokens[:fitted_on])]
@@ -189,7 +189,7 @@ def _codec_rows(codec: Codec, measured: Sequence[VisualTokens], weights: str) ->
 
 
 def _bytes_at(codec: Codec, tokens: VisualTokens) -> list[float | None]:
-    """Of the shortest prefix with each relative error, None where there is none; and of the whole stream."""
+    """Bytes of the shortest prefix with each relative error, None where there is none; and of the whole stream."""
     encoded = codec.encode(tokens)
     length = max(float(np.linalg.norm(tokens.values)), 1e-30)
 
@@ -260,7 +260,7 @@ def cells(row: SizeRow) -> list[str]:
 
 
 def facts(sizes: Sizes) -> dict[str, Any]:
-    """For ``--json``."""
+    """The measurements as JSON values, for ``--json``."""
     return asdict(sizes)
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
-_MOST_S = 600.0
+_MAX_S = 600.0
 
 
 def run_module(module: str, *arguments: str) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def run_module(module: str, *arguments: str) -> dict[str, Any]:
         [sys.executable, "-m", module, *arguments],
         stdout=subprocess.PIPE,
         text=True,
-        timeout=_MOST_S,
+        timeout=_MAX_S,
         check=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )

@@ -41,7 +41,7 @@ class ClaimedSize:
 
 
 def measure_claimed_size() -> ClaimedSize:
-    """In a fresh process.
+    """Measure in a fresh process.
 
     Raises:
         DataMissingError: Qwen3-VL's processor files are not at hand.

@@ -44,7 +44,7 @@ class ForgottenFlow:
     same_answer: bool
 
     def data(self) -> dict[str, float | int | bool]:
-        """As JSON values."""
+        """The measurement as JSON values."""
         return asdict(self)
 
 

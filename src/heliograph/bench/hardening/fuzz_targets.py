@@ -56,7 +56,7 @@ _PORTION_BYTES = 64 << 10
 _PICTURE_SIZE = 64
 _TILED_SIDE = 256
 _QUESTION = "what colour is it?"
-_MOST_JSON_BYTES = 1 << 20
+_MAX_JSON_BYTES = 1 << 20
 _HEADER_BYTES = 2048
 
 Run = Callable[[random.Random], str | None]
@@ -165,7 +165,7 @@ def _json_files(bundle: Bundle, folder: Path) -> Run:
         CALIBRATION: Calibration.load,
         CURVES: Curves.load,
         REGION: RegionSetting.load,
-        PREPROCESSING: lambda path: open_preprocessor(read_json_object(path, most=_MOST_JSON_BYTES)),
+        PREPROCESSING: lambda path: open_preprocessor(read_json_object(path, most=_MAX_JSON_BYTES)),
         "local_prompt.json": PromptPieces.load,
     }
     values = {name: json.loads(bundle.file(name).read_bytes()) for name in loaders if name in bundle.file_names}

@@ -34,7 +34,7 @@ RUNS = 1_000_000
 SEED = 1
 _SAMPLED = 500
 _BATCH = 200
-_MOST_FAILURES = 20
+_MAX_FAILURES = 20
 MAX_GROWTH_MB = 256.0
 MAX_CASE_MB = 64.0
 
@@ -63,7 +63,7 @@ class TargetResult:
 
     @property
     def passed(self) -> bool:
-        """Only named errors, and memory within its bounds."""
+        """Whether only named errors were raised, and memory stayed within its bounds."""
         return not self.failures and self.growth_mb <= MAX_GROWTH_MB and self.case_mb <= MAX_CASE_MB
 
 
@@ -109,7 +109,7 @@ def _one(target: Target, seed: int, number: int, result: TargetResult) -> None:
         named = error.name
     except Exception as error:  # this is what is looked for
         named = None
-        if len(result.failures) < _MOST_FAILURES:
+        if len(result.failures) < _MAX_FAILURES:
             result.failures.append((number, f"{type(error).__name__}: {error}"[:200]))
     if named:
         result.named += 1
@@ -132,7 +132,7 @@ def run_all(targets: Sequence[Target], runs: int, seed: int, progress: Progress)
 
 
 def report(found: Mapping[str, TargetResult], seed: int, provenance: Provenance) -> dict[str, Any]:
-    """As JSON values."""
+    """The result as JSON values."""
     return {
         "provenance": asdict(provenance),
         "seed": seed,

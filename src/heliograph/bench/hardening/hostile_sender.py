@@ -55,12 +55,12 @@ class Compared:
 
     @property
     def health_ratio(self) -> float:
-        """Of the 99th percentiles of ``GET /health``."""
+        """Ratio of the 99th percentiles of ``GET /health``."""
         return self.beside.health_p99_ms / self.without.health_p99_ms
 
     @property
     def welcome_ratio(self) -> float:
-        """Of the 99th percentiles of the greeting."""
+        """Ratio of the 99th percentiles of the greeting."""
         return self.beside.welcome_p99_ms / self.without.welcome_p99_ms
 
 

@@ -29,10 +29,11 @@ from heliograph.serving.cloud import Cloud
 from heliograph.serving.connection import DeviceConnection
 from heliograph.serving.holding import Holdings
 from heliograph.serving.kept import KeptSessions
+from heliograph.serving.limits import Limits
 from heliograph.serving.metrics import Metrics
 from heliograph.serving.patience import DraftPatience
 from heliograph.serving.scheduler import Scheduler
-from heliograph.serving.shared import Limits, Shared
+from heliograph.serving.shared import Shared
 from heliograph.serving.turns import Turns
 from heliograph.transport.base import NORMAL_CLOSURE
 from heliograph.types import Answer, Grid, VisualTokens
@@ -44,7 +45,7 @@ _ROOM_BYTES = 1 << 40
 
 @dataclass(frozen=True)
 class Growth:
-    """Of one shape.
+    """Growth of memory with one shape of session.
 
     Attributes:
         open_bytes, kept_bytes: memory that the open and then the kept sessions have taken, measured.
@@ -83,7 +84,7 @@ def _photos(segment: bytes, count: int = _PHOTOS) -> bytes:
 
 
 def _questions() -> bytes:
-    """As long as they may be, each with a draft as long as it may be."""
+    """The longest questions allowed, each with the longest draft allowed."""
     texts = [f"{n:08d}".ljust(MAX_QUESTION_CHARACTERS, "\U0001f600").encode() for n in range(MAX_OPEN_QUESTIONS)]
     return _image(0) + b"\x81x" + b"".join(_question(n, 0, text, "fixed") for n, text in enumerate(texts))
 
@@ -124,14 +125,14 @@ class _Line:
         raise ConnectionLostError
 
     async def send(self, data: bytes) -> None:
-        """Taken."""
+        """Accept the message and drop it."""
 
     async def close(self, code: int = NORMAL_CLOSURE) -> None:
-        """Nothing to do."""
+        """Do nothing: there is no socket."""
 
 
 class _Model:
-    """As large answers and tokens as a small model makes, at once."""
+    """A model that gives answers and tokens as large as a small model's, at once."""
 
     name, grid, hidden_size = "model", Grid(8, 8), 576
 
@@ -139,7 +140,7 @@ class _Model:
         """Every grid is its own."""
 
     def forget_questions(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: no question is kept."""
 
     def answer(self, question: str, images: list[VisualTokens], *, max_new_tokens: int) -> Answer:
         """A long one, of objects of its own."""
@@ -148,7 +149,7 @@ class _Model:
         return Answer("\U0001f600" * 3990 + question[:8], 0.5, 1.0, ids, token_bits=tuple(n / 7 for n in range(count)))
 
     def verify_draft(self, question: str, images: list[VisualTokens], draft: Answer, *, max_new_tokens: int) -> Any:
-        """As from scratch."""
+        """Answer from scratch."""
         return SimpleNamespace(answer=self.answer(question, images, max_new_tokens=max_new_tokens), kept_tokens=0)
 
 
@@ -158,7 +159,7 @@ class _Codec:
     kind = "klt"
 
     def stated_grid(self, header: bytes) -> Grid:
-        """That of the model."""
+        """The model's own grid."""
         return _Model.grid
 
     def decode(self, header: bytes, segments: Sequence[bytes]) -> VisualTokens:

@@ -16,7 +16,7 @@ from heliograph.bench.tools import Bench
 from heliograph.codec.expectation import Expectation
 from heliograph.controllers.base import Enough, Observation, share_code
 from heliograph.controllers.bounds import controller_for
-from heliograph.controllers.foresight import foretold_signals
+from heliograph.controllers.foresight import predicted_signals
 from heliograph.controllers.push import ERROR_HEAD
 from heliograph.edge.stop import chunk_end, expected_segments
 from heliograph.question import PULL, PUSH, Question
@@ -48,7 +48,7 @@ class Ends:
 
 
 # ---- where policies end --------------------------------------------------------------------------------
-class Foretold:
+class Predictions:
     """What the error head says of every prefix of one stream, for one question; each is asked once."""
 
     def __init__(self, bench: Bench, question: str) -> None:
@@ -56,14 +56,14 @@ class Foretold:
         self._known: dict[int, Expectation | None] = {}
 
     def __call__(self, prefix: EncodedImage) -> Expectation | None:
-        """Of one prefix."""
+        """What the codec predicts from one prefix."""
         segments = len(prefix.segments)
         if segments not in self._known:
             self._known[segments] = self._bench.cloud.expect(prefix, self._question)
         return self._known[segments]
 
 
-def pull_end(bench: Bench, encoded: EncodedImage, question: str, target: int, foresee: Foretold) -> int:
+def pull_end(bench: Bench, encoded: EncodedImage, question: str, target: int, foresee: Predictions) -> int:
     """Segments after which ``pull`` has enough, by the controller itself."""
     controller = controller_for(Question(question, PULL, target), bench.bundle.calibration)
     total, sent = len(encoded.segments), 0
@@ -71,7 +71,7 @@ def pull_end(bench: Bench, encoded: EncodedImage, question: str, target: int, fo
         sent = chunk_end(encoded, sent)
         prefix = encoded.prefix(sent)
         expectation = foresee(prefix)
-        signals = None if expectation is None else foretold_signals(expectation, prefix.payload_bytes, question)
+        signals = None if expectation is None else predicted_signals(expectation, prefix.payload_bytes, question)
         seen = Observation(
             prefix.payload_bytes,
             sent,
@@ -85,7 +85,7 @@ def pull_end(bench: Bench, encoded: EncodedImage, question: str, target: int, fo
             return sent
 
 
-def push_end(bench: Bench, encoded: EncodedImage, question: str, target: int, foresee: Foretold) -> int:
+def push_end(bench: Bench, encoded: EncodedImage, question: str, target: int, foresee: Predictions) -> int:
     """Segments after which ``push`` has enough by the error head, as the device foresees it."""
     asked = Question(question, PUSH, target, ERROR_HEAD)
     return expected_segments(encoded, asked, bench.bundle.calibration, foresee)
@@ -113,10 +113,10 @@ def make_cases(
         if item.image_id not in streams:
             streams[item.image_id] = bench.device.encode(strategy, item.photo, {}).stream
     say(f"{len(asked)} questions about {len(streams)} photos")
-    foretold = [Foretold(bench, record.question) for _, record in asked]
+    predictions = [Predictions(bench, record.question) for _, record in asked]
     ends = []
     for quality in qualities:
-        target, every = share_code(quality), [*zip(asked, foretold, strict=True)]
+        target, every = share_code(quality), [*zip(asked, predictions, strict=True)]
         pull = [pull_end(bench, streams[i.image_id], r.question, target, known) for (i, r), known in every]
         push = [push_end(bench, streams[i.image_id], r.question, target, known) for (i, r), known in every]
         ends.append(Ends(quality, pull, push))

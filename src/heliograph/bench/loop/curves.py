@@ -55,7 +55,7 @@ class Questions:
 
     @property
     def mean_tasks(self) -> tuple[str, ...]:
-        """Those that make up "all"."""
+        """The tasks that make up "all"."""
         return tuple(name for name in self.tasks if tasks()[name].in_mean)
 
     def count(self, chosen: Sequence[str]) -> int:
@@ -97,11 +97,11 @@ class Curve:
         }
 
     def values(self, kind: Kind) -> list[float]:
-        """Per setting."""
+        """The value of each setting."""
         return [value for value, _ in self._means[kind]]
 
     def intervals(self, kind: Kind) -> list[Interval | None]:
-        """Per setting, 95 %."""
+        """The 95 % interval of each setting."""
         return [percentile_interval(samples) for _, samples in self._means[kind]]
 
     def bytes_at(self, kind: Kind, target: float) -> float | None:
@@ -127,7 +127,7 @@ class Ratio:
 
 
 def bytes_ratio(above: Curve, below: Curve, kind: Kind, target: float, targets: DoubleArray) -> Ratio:
-    """Of ``above`` over ``below``; resamples are paired.
+    """Ratio of the bytes of ``above`` to those of ``below``; resamples are paired.
 
     Args:
         target: the quality that both are to reach.

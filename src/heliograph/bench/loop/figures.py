@@ -118,7 +118,7 @@ def auroc_figures(table: DraftTable, calibration: Calibration) -> list[Figure]:
 def _auroc_gain(
     name: str, table: DraftTable, calibration: Calibration, chosen: DoubleArray, places: DoubleArray, bounded: bool
 ) -> Figure:
-    """Of the chosen questions at the chosen places; interval over resampled photos."""
+    """Gain in AUROC on the chosen questions at the chosen places; interval over resampled photos."""
     photos = np.unique(table.answers.photo[chosen], return_inverse=True)[1]
     truth = table.column(table.answers.right)[chosen][:, places]
     scores = [table.scores(calibration.rights[one])[chosen][:, places] for one in (COMBINED, "min-entropy")]

@@ -69,7 +69,7 @@ class FrozenTail:
         return [[(question, (c,)) for question in questions] for c, questions in zip(classes, asked, strict=True)]
 
     def pack(self, asked: Sequence[Sequence[OwnAnswer]], grids: Sequence[Grid]) -> None:
-        """Nothing: every picture is asked the same."""
+        """Do nothing: every picture is asked the same."""
 
     def logits(self, features: Tensor) -> Tensor:
         """(B, 49, 320) to (B, 1001), without the file's rounding of activations, which has no gradient."""

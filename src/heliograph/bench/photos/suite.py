@@ -87,11 +87,11 @@ class PhotoTools:
     hidden_size: int = CHANNELS
 
     def codec(self, kind: str) -> Codec:
-        """Never asked for: codecs here are none of a bundle."""
+        """Never called: codecs here belong to no bundle."""
         raise NotImplementedError
 
     def encode_tokens(self, photo: Image.Image) -> VisualTokens:
-        """Never asked for: features here come from the network's own interpreter."""
+        """Never called: features here come from the network's own interpreter."""
         raise NotImplementedError
 
 

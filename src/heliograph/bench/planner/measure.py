@@ -70,7 +70,7 @@ class Measured:
     cloud_ms: dict[str, float] = field(default_factory=dict)
 
     def messages(self, outcome: Outcome, record: QuestionRecord) -> Messages:
-        """Of one exchange; the photo's first question stands for all of them, which differ by a few letters."""
+        """Messages of one exchange; the photo's first question stands for all, which differ by a few letters."""
         return outcome.messages[record.image_id]
 
 
@@ -140,9 +140,9 @@ def _measure_region(
         )
     for way, good, score in zip(found.regions, found.region_good, found.region_score, strict=True):
         seen = [shown[way.base.strategy, way.base.label], crops[way.crop.strategy, way.crop.label]]
-        said = bench.model.answer(record.question, seen, max_new_tokens=SHORT_ANSWER_TOKENS)
-        good.append(agrees(said.text, answer.text))
-        score.append(score_of(record, said.text))
+        reply = bench.model.answer(record.question, seen, max_new_tokens=SHORT_ANSWER_TOKENS)
+        good.append(agrees(reply.text, answer.text))
+        score.append(score_of(record, reply.text))
 
 
 def _seen(restored: Restored) -> ImageInput:

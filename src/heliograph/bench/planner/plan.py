@@ -23,12 +23,12 @@ class RegionWay:
 
     @property
     def strategy(self) -> str:
-        """Both names, as rows and curves write them."""
+        """Names of both strategies, as rows and curves write them."""
         return f"{self.base.strategy}+{self.crop.strategy}"
 
     @property
     def label(self) -> str:
-        """Both settings."""
+        """Settings of both strategies."""
         return f"{self.base.label}+{self.crop.label}"
 
 

@@ -282,5 +282,5 @@ def _crop_ms(found: Measured, crop: str) -> tuple[float, float]:
 
 
 def _mean_bytes(found: Measured, crop: str) -> int:
-    """Of a region that nobody measured, because the question needs none."""
+    """Mean bytes of a region that was not measured, because the question needs none."""
     return round(np.mean([cost.payload_bytes for (name, _), cost in found.crops.items() if name == crop]))

@@ -93,7 +93,7 @@ def _of(replayed: Replayed, **wanted: object) -> list[Cell]:
 
 
 def _rows(replayed: Replayed) -> list[Row]:
-    """At the traces' own rates: per target and device over all traces; per trace over all targets and devices."""
+    """Rows at the traces' own rates: per target and device over all traces; per trace over all targets and devices."""
     plan = replayed.plan
     contestants = (PLANNER, ORACLE, FORESIGHT, FIXED)
     rows = []
@@ -199,9 +199,9 @@ def _kinds_table(replayed: Replayed) -> Table:
         if not chosen:
             continue
         good = np.mean([ways.good[c.moment.question, c.way] for c in chosen])
-        said = np.mean([c.plan.chosen.quality for c in chosen])
+        expected = np.mean([c.plan.chosen.quality for c in chosen])
         median = f"{1000 * np.median([c.time_s for c in chosen]):.0f}"
-        row = (task, str(len(chosen)), f"{100 * said:.1f}", f"{100 * good:.1f}", median)
+        row = (task, str(len(chosen)), f"{100 * expected:.1f}", f"{100 * good:.1f}", median)
         found.append((*row, _favourites(ways, [c.way for c in chosen])))
     head = ("kind of question", "n", "good expected %", "good found %", "median ms", "planner chose")
     return Table("Kinds of questions (the planner, all cells)", head, tuple(found))

@@ -32,10 +32,10 @@ def plot_error_head(trust: dict[str, Any], path: Path) -> None:
 
 
 def _reliability(axes: Any, trust: dict[str, Any]) -> None:
-    said, found, samples = zip(*trust["reliability"], strict=True)
+    predicted, found, samples = zip(*trust["reliability"], strict=True)
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle="--")
-    axes.plot(said, found, color=_OURS, marker="o")
-    for x, y, count in zip(said, found, samples, strict=True):
+    axes.plot(predicted, found, color=_OURS, marker="o")
+    for x, y, count in zip(predicted, found, samples, strict=True):
         axes.annotate(f"{count:,}", (x, y), textcoords="offset points", xytext=(6, -10), fontsize=8, color=_GREY)
     axes.set_xlabel("predicted chance that the answer differs")
     axes.set_ylabel("share that differed")

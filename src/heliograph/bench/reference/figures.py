@@ -112,7 +112,7 @@ def _quarter(found: Findings) -> Figure:
 
 
 def _largest_fall(found: Findings, kind: str, prefixes: int) -> Figure:
-    """In points, over evenly spaced ones of the budgets."""
+    """The largest fall in points, over evenly spaced budgets."""
     settings = found.groups.get(kind, [])
     accuracies = [settings[i - 1].accuracy().value for i in evenly_spaced(len(settings), prefixes)]
     fall = 100 * largest_fall(accuracies) if accuracies else None
@@ -135,7 +135,7 @@ def _time_ratio(found: Findings, kind: str, link: Link, bounds: Bounds) -> Figur
 
 
 def _codec_ms(found: Findings, kind: str, bounds: Bounds) -> Figure:
-    """Without the tower, at the cheapest budget that keeps 99 % of the accuracy (the largest where none does)."""
+    """Codec time without the tower, at the cheapest budget that keeps 99 % of the accuracy (else at the largest)."""
     name = f"{kind} codec encode + decode of one photo at that accuracy, processor ms"
     settings = found.groups.get(kind, [])
     if not settings:

@@ -37,7 +37,7 @@ from heliograph.vlm.model import VisionLanguageModel
 
 TEST_START = 8_100_000
 SCENES, PREFIXES = 160, 12
-_AGREES, _SC, _SAID, _GREY = "#5B2C8F", "#E69F00", "#0072B2", "#7F7F7F"
+_AGREES, _SC, _PREDICTED, _GREY = "#5B2C8F", "#E69F00", "#0072B2", "#7F7F7F"
 
 Double = npt.NDArray[np.float64]
 
@@ -115,7 +115,7 @@ def _answers(model: VisionLanguageModel, tokens: VisualTokens, asked: Sequence[s
 
 
 def _foreseen(samples: Double, photos: Double, floor: float | None) -> Foreseen:
-    """From (answers, 4) bytes, agreement, SC, chance and (photos, 2) token errors, found and foretold."""
+    """Statistics of (answers, 4) bytes, agreement, SC, chance and (photos, 2) token errors, found and predicted."""
     size, same, sc, chance = samples.T
     known = bool(np.isfinite(sc).all())
     errors = np.log(np.maximum(photos, 1e-12)).T
@@ -140,7 +140,7 @@ def plot(found: Sequence[Foreseen], path: Path) -> None:
         found,
         (
             ("agreement", "answer agreement, found", _AGREES, "o"),
-            ("predicted_agreement", "answer agreement, foretold", _SAID, "s"),
+            ("predicted_agreement", "answer agreement, foretold", _PREDICTED, "s"),
             ("consistency", "semantic consistency, found", _SC, "^"),
             ("consistency_floor", "semantic consistency of unrelated answers", _GREY, "."),
         ),

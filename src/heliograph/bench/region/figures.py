@@ -20,7 +20,7 @@ from heliograph.training.calibration.region_choice import Tried
 
 GAIN_BOUNDS, BYTES_BOUNDS, HIT_BOUNDS = (35.0, 45.0), (0.7, 0.5), (80.0, 92.0)  # must, aim
 WITHIN_POINTS = 1.0
-_MOST_TRIED = 12
+_MAX_TRIED = 12
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def settings_table(tried: Sequence[Tried]) -> Table:
     best: dict[tuple[int, bool], Tried] = {}
     for one in tried:
         best.setdefault((one.setting.layer, bool(one.setting.own)), one)
-    shown = [*tried[:_MOST_TRIED], *(one for one in best.values() if one not in tried[:_MOST_TRIED])]
+    shown = [*tried[:_MAX_TRIED], *(one for one in best.values() if one not in tried[:_MAX_TRIED])]
     body = [
         (
             str(one.setting.layer),

@@ -44,7 +44,7 @@ from heliograph.training.calibration.fit import fit_curves
 from heliograph.vlm.attention import Looker
 from heliograph.vlm.model import VisionLanguageModel
 
-LEAST_SCENES = 40
+MIN_SCENES = 40
 """Dev scenes at least, however few questions were asked for: nothing can be fitted on fewer."""
 
 
@@ -73,7 +73,7 @@ class RegionSuite:
         provenance, plan = Provenance.now(), region_plan()
         plan = replace(plan, seed_start=plan.seed_start if seed_start is None else seed_start)
         if limit is not None:
-            tuning, looks = min(LEAST_SCENES, plan.tuning_scenes), min(2 * LEAST_SCENES, plan.look_scenes)
+            tuning, looks = min(MIN_SCENES, plan.tuning_scenes), min(2 * MIN_SCENES, plan.look_scenes)
             plan = replace(plan, look_scenes=looks, tuning_scenes=tuning, crop_plates=4)
         with Progress(quiet) as progress:
             progress.say("loading the model and its bundle")

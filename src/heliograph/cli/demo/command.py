@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from heliograph.edge.report import Draft
 
 DEFAULT_LINK = "1mbit,50ms"
-_MOST_SHOWN = 60
+_MAX_SHOWN = 60
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,7 +124,7 @@ def rows_table(rows: Sequence[Row]) -> str:
 
 def _answer_width() -> int:
     """Answers are cut on a terminal; a file gets them whole."""
-    return _MOST_SHOWN if sys.stdout.isatty() else 10_000
+    return _MAX_SHOWN if sys.stdout.isatty() else 10_000
 
 
 COMMAND = Command(

@@ -190,11 +190,11 @@ def check_encoder(bundle_folder: Path | None) -> Check:
     """Whether the bundle's encoder was made for processors like this one."""
     try:
         bundle = open_bundle(bundle_folder)
-        said, profile = unsuited(bundle), encoder_profile(bundle)
+        warning, profile = unsuited(bundle), encoder_profile(bundle)
     except HeliographError as error:
         return Check("encoder", BROKEN, False, failure_of(error, "doctor").message)
     made = "in float32" if profile is None else f"in eight bits, made for {profile}"
-    return Check("encoder", BROKEN if said else OK, False, said or f"{made}: suits this processor")
+    return Check("encoder", BROKEN if warning else OK, False, warning or f"{made}: suits this processor")
 
 
 def check_images() -> Check:
@@ -241,7 +241,8 @@ def check_plug_ins() -> Iterator[Check]:
 
 def check_data(name: str) -> Check:
     """Whether the bench finds a folder of third-party data."""
-    from heliograph.bench.data import DATA_VARIABLE, data_folder
+    from heliograph.bench.data import data_folder
+    from heliograph.config import DATA_VARIABLE
 
     try:
         return Check(f"data {name}", OK, False, str(data_folder(name)))

@@ -12,6 +12,7 @@ from heliograph.cli.doctor.checks import OK, Check, checks_of_care, checks_of_us
 from heliograph.cli.doctor.server import DEFAULT_TIMEOUT_S, reach
 from heliograph.cli.links import add_connection_options
 from heliograph.cli.options.key import add_key_option
+from heliograph.cli.options.logs import is_verbose
 from heliograph.cli.options.photo import add_bundle_option
 from heliograph.cli.text import printable, table
 from heliograph.config import DEFAULT_PORT, SERVER_VARIABLE
@@ -36,9 +37,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_TIMEOUT_S,
         help=f"for reaching the server (default: {DEFAULT_TIMEOUT_S:g})",
     )
-    parser.add_argument("--verbose", action="store_true", help="also list all that was looked at, for maintainers")
     parser.add_argument(
-        "--port", type=port, default=DEFAULT_PORT, help=f"with --verbose: port to look at (default: {DEFAULT_PORT})"
+        "--port", type=port, default=DEFAULT_PORT, help=f"with -v: port to look at (default: {DEFAULT_PORT})"
     )
     parser.add_argument("--vlms", action="store_true", help="list the model families that the tap fits, and no more")
     parser.set_defaults(link=None)
@@ -54,14 +54,14 @@ def _run(arguments: argparse.Namespace) -> int:
     server = reach(arguments)
     abilities.insert(abilities.index(_named(abilities, ENCODE)) + 1, server.ability)
     healthy = all(check.status == OK for check in checks if check.needed)
-    if arguments.verbose or arguments.json:
+    if is_verbose(arguments) or arguments.json:
         checks += checks_of_care(arguments.bundle, arguments.port)
     facts = {
         "healthy": healthy,
         "abilities": [asdict(ability) for ability in abilities],
         "checks": [asdict(check) for check in checks],
     }
-    shown = checks if arguments.verbose else []
+    shown = checks if is_verbose(arguments) else []
     say(arguments, _text(abilities, shown, healthy=healthy, reached=server.exit_code == EXIT_DONE), facts)
     if not healthy:
         return int(ExitCode.INTERNAL)
@@ -106,7 +106,8 @@ COMMAND = Command(
     description=(
         "Say what this machine can do (encode a photo, reach a server, answer by itself, serve, train, measure), and\n"
         "what is missing for what it cannot. One photo is encoded for it. Exit code 1 if something that a device\n"
-        "needs does not work; else that of what keeps it from the server which --server names, 4 in most cases."
+        "needs does not work; else that of what keeps it from the server which --server names, 4 in most cases.\n"
+        "With --verbose all that was looked at is listed too."
     ),
     examples=(
         "heliograph doctor",

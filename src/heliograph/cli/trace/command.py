@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from heliograph.tracing.reading import Trace
     from heliograph.tracing.replaying import Replay
 
-_MOST_SHOWN = 200
+_MAX_SHOWN = 200
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -89,18 +89,18 @@ def _replayed(arguments: argparse.Namespace, trace: Trace) -> Replay:
 # ---- in words and numbers ------------------------------------------------------------------------------
 def replay_text(found: Replay) -> str:
     """The two answers, and what they were made from."""
-    asked = shortened(printable(found.question.text or ""), _MOST_SHOWN)
+    asked = shortened(printable(found.question.text or ""), _MAX_SHOWN)
     lines = [
         f"question  {found.question.question_id}: {asked}",
         f"prefix    {found.prefix.strategy}, {len(found.prefix.segments)} segments, {found.prefix.payload_bytes:,} B"
         + (f", and a region of {found.crop.payload_bytes:,} B" if found.crop is not None else ""),
-        f"traced    {shortened(printable(found.recorded), _MOST_SHOWN)}",
-        f"replayed  {shortened(printable(found.answer.text), _MOST_SHOWN)} (confidence {found.answer.confidence:.0%})",
+        f"traced    {shortened(printable(found.recorded), _MAX_SHOWN)}",
+        f"replayed  {shortened(printable(found.answer.text), _MAX_SHOWN)} (confidence {found.answer.confidence:.0%})",
     ]
-    said = "the same answer" if found.same else "ANOTHER answer"
+    verdict = "the same answer" if found.same else "ANOTHER answer"
     if found.same_tokens is not None:
-        said += ", the same tokens" if found.same_tokens else ", other tokens"
-    return "\n".join([*lines, f"          {said}" + ("" if found.same_model else ", from a model of another name")])
+        verdict += ", the same tokens" if found.same_tokens else ", other tokens"
+    return "\n".join([*lines, f"          {verdict}" + ("" if found.same_model else ", from a model of another name")])
 
 
 def replay_data(found: Replay) -> dict[str, Any]:
@@ -168,8 +168,8 @@ def _questions(trace: Trace) -> list[dict[str, Any]]:
             "question_id": one.question_id,
             "question": one.text,
             "strategy": one.photo.strategy if one.photo is not None else None,
-            "controller": one.said.get("controller"),
-            "target": one.said.get("target"),
+            "controller": one.fields.get("controller"),
+            "target": one.fields.get("target"),
             "drafts": len(one.drafts),
             "decisions": one.decisions,
             "answer": one.final.text if one.final is not None else None,

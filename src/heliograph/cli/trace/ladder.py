@@ -20,7 +20,7 @@ from heliograph.tracing.table import DEVICE
 
 _TIME, _SIDE, _LINK = 9, 27, 32
 _INDENT = "  "
-_MOST_LINES = 6
+_MAX_LINES = 6
 _LOST_END, _OPEN_END = "✕", " "
 
 
@@ -54,7 +54,7 @@ class Arrow:
 
     @property
     def label(self) -> str:
-        """On the arrow."""
+        """The text on the arrow."""
         return frame_label(self.step.event.data, self.count, self.payload_bytes)
 
 
@@ -157,11 +157,11 @@ def _lines(time_ms: float, device: str, link: str, cloud: str, indent: str = "")
 
 
 def _wrapped(text: str, indent: str) -> Sequence[str]:
-    """In a column of its own; wide characters count twice, so a line with them is wrapped earlier."""
+    """Text wrapped into a column of its own; wide characters count twice, so a line with them is wrapped earlier."""
     if not text:
         return []
     wide = display_width(text) > len(text)
     lines = wrap(
         text, _SIDE // 2 if wide else _SIDE, initial_indent=indent, subsequent_indent=indent + _INDENT, max_lines=99
     )
-    return lines if len(lines) <= _MOST_LINES else [*lines[: _MOST_LINES - 1], f"{indent}{_INDENT}…"]
+    return lines if len(lines) <= _MAX_LINES else [*lines[: _MAX_LINES - 1], f"{indent}{_INDENT}…"]

@@ -31,8 +31,8 @@ _COLOURS = {
 }
 _OTHER, _LIFELINE, _DECISION = "#7F7F7F", "#444444", "#5B2C8F"
 _ENDINGS = (".png", ".svg")
-_ROW_INCHES, _LEAST_INCHES, _MOST_INCHES = 0.17, 5.0, 40.0
-_MOST_LABEL, _MOST_NOTES = 62, 400
+_ROW_INCHES, _MIN_INCHES, _MAX_INCHES = 0.17, 5.0, 40.0
+_MAX_LABEL_CHARACTERS, _MAX_NOTES = 62, 400
 _LABEL_INCHES = 0.135
 
 
@@ -53,7 +53,7 @@ def draw(merged: Merged, path: Path) -> None:
         raise MissingExtraError("bench") from missing
     merged = _from_zero(merged)
     items = arrows_and_events(merged)
-    height = min(max(_LEAST_INCHES, _ROW_INCHES * min(len(items), _MOST_NOTES)), _MOST_INCHES)
+    height = min(max(_MIN_INCHES, _ROW_INCHES * min(len(items), _MAX_NOTES)), _MAX_INCHES)
     figure = Figure(figsize=(12, height), layout="constrained")
     FigureCanvasAgg(figure)
     rungs, curves = figure.subplots(1, 2, sharey=True, width_ratios=(3.4, 1))
@@ -164,9 +164,11 @@ def _draw_curves(axes: Any, merged: Merged) -> None:
     axes.set_xlabel("payload bytes", color=_COLOURS["SEGMENT"])
     sure = axes.twiny()
     for kind in ("DRAFT", "FINAL"):
-        said = [step for step in frames if step.event.data.get("frame") == kind]
-        chances = [100 * (step.event.data.get("confidence") or 0.0) for step in said]
-        sure.scatter(chances, [step.time_ms for step in said], color=_COLOURS[kind], s=22, label=kind.lower(), zorder=3)
+        answers = [step for step in frames if step.event.data.get("frame") == kind]
+        chances = [100 * (step.event.data.get("confidence") or 0.0) for step in answers]
+        sure.scatter(
+            chances, [step.time_ms for step in answers], color=_COLOURS[kind], s=22, label=kind.lower(), zorder=3
+        )
     sure.set_xlim(-3, 103)
     sure.set_xlabel("confidence (%)")
     sure.legend(frameon=False, fontsize=8, loc="lower left")
@@ -176,6 +178,6 @@ def _draw_curves(axes: Any, merged: Merged) -> None:
 
 
 def _plain(text: str) -> str:
-    """No formulas in strangers' text, and no more of it than fits."""
-    cut = text if len(text) <= _MOST_LABEL else text[: _MOST_LABEL - 1] + "…"
+    """The text without formulas, and cut to what fits."""
+    cut = text if len(text) <= _MAX_LABEL_CHARACTERS else text[: _MAX_LABEL_CHARACTERS - 1] + "…"
     return cut.replace("$", r"\$")

@@ -42,8 +42,8 @@ def frame_notes(data: Data) -> tuple[str, str]:
     """What to say of a frame beside its arrow: where it left, and where it came."""
     match data.get("frame"):
         case "QUESTION":
-            said = f"question {_whole(data, 'question_id')}{_quoted(data)}: {_how(data)}"
-            return said, ""
+            asked = f"question {_whole(data, 'question_id')}{_quoted(data)}: {_how(data)}"
+            return asked, ""
         case "IMAGE":
             return f"photo {_whole(data, 'image_id')}: {printable(str(data.get('strategy')))}", ""
         case "DRAFT" | "FINAL":
@@ -162,15 +162,15 @@ def _job_started(data: Data) -> str:
 
 
 def _job_ended(data: Data) -> str:
-    said = f"{printable(str(data.get('purpose')))} done in {_ms(data, 'ms')}"
+    done = f"{printable(str(data.get('purpose')))} done in {_ms(data, 'ms')}"
     if data.get("error") is not None:
-        return f"{said}: {printable(str(data['error']))}"
+        return f"{done}: {printable(str(data['error']))}"
     if data.get("box") is not None:
-        return f"{said}: region {_box(data)}"
+        return f"{done}: region {_box(data)}"
     if data.get("confidence") is None:
-        return f"{said}: nothing"
+        return f"{done}: nothing"
     kept = f", kept {_plural(data['kept_tokens'], 'token')}" if data.get("kept_tokens") else ""
-    return f"{said}:{_quoted(data)} {_share(data, 'confidence')}{kept}"
+    return f"{done}:{_quoted(data)} {_share(data, 'confidence')}{kept}"
 
 
 def _lost(data: Data) -> str:

@@ -20,7 +20,7 @@ from heliograph.errors import CodecNotFittedError, ShapeError
 from heliograph.reasons import shown
 from heliograph.types import FloatArray, Grid, VisualTokens
 
-_LEAST_SETS = 8
+_MIN_SETS = 8
 _TRIAL_COEFFICIENTS = 1 << 20
 _FINAL_COEFFICIENTS = 1 << 22
 _HELD_OUT = 24
@@ -28,7 +28,7 @@ _ACTIVITY_MUST_SAVE = 0.02
 _TRIAL_SHARES = 2.0 ** (np.arange(-10, 1) / 2)  # of a photo's whole stream
 # A mode is judged where streams are used: answers become those of the uncompressed tokens when about a seventh of the
 # weighted energy is left. What wins on shorter prefixes may lose there (docs/experiments.md).
-_MOST_LEFT = 0.25
+_MAX_RESIDUAL = 0.25
 
 
 def fit_klt(
@@ -66,8 +66,8 @@ def fit_klt(
         raise ShapeError().noted(f"max_components must be 1 or more, not {max_components}.")
     if not modes or not set(modes) <= set(MODES):
         raise ShapeError().noted(f"modes must be at least one of {', '.join(MODES)}, not {shown(modes)}.")
-    if len(token_sets) < _LEAST_SETS:
-        raise CodecNotFittedError().noted(f"{len(token_sets)} photos are here, and at least {_LEAST_SETS} are needed.")
+    if len(token_sets) < _MIN_SETS:
+        raise CodecNotFittedError().noted(f"{len(token_sets)} photos are here, and at least {_MIN_SETS} are needed.")
     known = [tokens.grid for tokens in token_sets] if grids is None else grids
     grid, size = common_grid(known), int(token_sets[0].values.shape[-1])
     metric = make_metric(size, (grid.rows, grid.columns), sensitivity, grid_sensitivity)
@@ -111,7 +111,7 @@ class _Fitter:
         """Mode and use of activity contexts with the smallest rate at equal distortion on held-out photos."""
         held = min(_HELD_OUT, max(2, len(self.tokens) // 8))
         training = len(self.tokens) - held
-        most = _MOST_LEFT * float(np.mean([self.metric.energy(photo - self.mean) for photo in self.tokens[-held:]]))
+        most = _MAX_RESIDUAL * float(np.mean([self.metric.energy(photo - self.mean) for photo in self.tokens[-held:]]))
         best_mode, best_curve = modes[0], None
         for mode in modes:
             curve = self._curve(self.codec(mode, True, training, _TRIAL_COEFFICIENTS), held)

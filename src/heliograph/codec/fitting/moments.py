@@ -19,12 +19,12 @@ from heliograph.codec.transform import DoubleArray, dct_matrix
 from heliograph.errors import CodecNotFittedError, ShapeError
 from heliograph.types import FloatArray, Grid, VisualTokens
 
-MOST_SAMPLED = 1 << 26  # values in the sample: 256 MB
+MAX_SAMPLED = 1 << 26  # values in the sample: 256 MB
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Of all tiles.
+    """Moments of all tiles.
 
     Attributes:
         grid: the common one; photo size 0 where photos differ.
@@ -121,7 +121,7 @@ class _Sums:
         self._sum = np.zeros((positions, size))
         self._second = np.zeros((size, size))
         self._sample: list[FloatArray] = []
-        self._total, self._kept = total, min(total, max(1, MOST_SAMPLED // first.size))
+        self._total, self._kept = total, min(total, max(1, MAX_SAMPLED // first.size))
         self.count = 0
 
     def add(self, tile: FloatArray) -> None:

@@ -11,7 +11,7 @@ from heliograph.codec.klt import KltCodec
 from heliograph.codec.planes import PlaneState
 from heliograph.codec.quantize import dequantize, quantize
 from heliograph.codec.restoration import (
-    MOST_COMPONENTS,
+    MAX_COMPONENTS,
     VIEWS,
     Restoration,
     as_stored,
@@ -27,7 +27,7 @@ _RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _HELD_OUT_SHARE = 8  # one photo in so many chooses the ridge
 _SEED = 0
 _CHUNK_TILES = 64
-_MOST_COEFFICIENTS = 1 << 23  # bounds the memory for large models
+_MAX_COEFFICIENTS = 1 << 23  # bounds the memory for large models
 
 
 def fit_restoration(codec: KltCodec, tokens: FloatArray) -> Restoration:
@@ -38,7 +38,7 @@ def fit_restoration(codec: KltCodec, tokens: FloatArray) -> Restoration:
         tokens: (I, P, D) f32; the last eighth only chooses the ridges, then joins the fit.
     """
     size = tokens.shape[0] * tokens.shape[1] * codec.components
-    tokens = tokens[:: -(-size // _MOST_COEFFICIENTS)]
+    tokens = tokens[:: -(-size // _MAX_COEFFICIENTS)]
     one = Grid(codec.grid.rows, codec.grid.columns, len(tokens))
     exact = codec.transform.channels(tokens)  # (I, P, R)
     coefficients = codec.transform.analyse(tokens.reshape(-1, tokens.shape[2]), one, fitted=True)
@@ -72,7 +72,7 @@ class _Lens:
     def draw(cls, codec: KltCodec, exact: FloatArray) -> _Lens:
         """Random projections that fit the size of (I, P, R) channel coefficients."""
         sides = (codec.grid.rows, codec.grid.columns)
-        looked_at = min(codec.components, MOST_COMPONENTS)
+        looked_at = min(codec.components, MAX_COMPONENTS)
         length = float(np.sqrt((views(exact, sides, looked_at).astype(np.float64) ** 2).sum(axis=1).mean()))
         generator = np.random.default_rng(_SEED)
         size = VIEWS * looked_at

@@ -29,7 +29,7 @@ from heliograph.types import FloatArray
 _FIRST_PASS_CHANCE = 0.1
 _FIRST_PASS_LEAST = 64.0  # decisions per tile below which a plane is coded in one pass: each costs half a millisecond
 _PRIOR_COUNT = 8.0
-_LEAST_CHANCE = 2e-4
+_MIN_CHANCE = 2e-4
 _WEIGHT_SAMPLE = 150_000
 _RATIO_CAP = 8 * 256
 
@@ -142,7 +142,7 @@ def _fit_costs(tables: Tables, items: PassItems, bits: Int) -> None:
     ones = np.bincount(items.classes, bits, CLASSES)
     count = np.bincount(items.classes, minlength=CLASSES)
     chance = (ones + _PRIOR_COUNT * _laplace_chances()) / (count + _PRIOR_COUNT)
-    chance = np.clip(chance, _LEAST_CHANCE, 0.96)
+    chance = np.clip(chance, _MIN_CHANCE, 0.96)
     costs = np.rint(-np.log2(1 - chance) * COST_UNIT)
     tables.cost[plane, part] = np.clip(costs, 1, MAX_COST).astype(np.int64)
     entropy = -chance * np.log2(chance) - (1 - chance) * np.log2(1 - chance)

@@ -15,5 +15,5 @@ class Always(RegionPolicy):
     name: ClassVar[str] = "always"
 
     def wants(self, first: FirstLook) -> bool:
-        """Yes."""
+        """Always true."""
         return True

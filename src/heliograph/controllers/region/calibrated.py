@@ -23,6 +23,6 @@ class Calibrated(RegionPolicy):
     name: ClassVar[str] = "calibrated"
 
     def wants(self, first: FirstLook) -> bool:
-        """Doubtful enough for its price."""
+        """Whether the answer is doubtful enough for the price of a look."""
         chance = 2.0**-first.min_entropy_bits if first.right is None else first.right
         return chance < min(self.most, least_chance(first.price))

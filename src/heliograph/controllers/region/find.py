@@ -33,13 +33,13 @@ STEPS_PER_CELL = 8
 WINDOWS = (0.25,)
 """Sides of the windows as shares of the photo's shorter side."""
 
-LEAST_SIDE = 32
+MIN_SIDE = 32
 """A box has at least so many pixels a side, where the photo does: less shows a model nothing new."""
 
-_MOST_ASPECT = 4.0
-_MOST_CELLS, _MOST_SIDE, _MOST_WINDOWS = 1 << 16, 1 << 20, 16
-_MOST_LAYERS, _MOST_EXPONENTS, _MOST_EXPONENT, _MOST_LETTERS = 1024, 4096, 64.0, 400
-_MOST_FILE_BYTES = 1 << 18
+_MAX_ASPECT = 4.0
+_MAX_CELLS, _MAX_SIDE, _MAX_WINDOWS = 1 << 16, 1 << 20, 16
+_MAX_LAYERS, _MAX_EXPONENTS, _MAX_EXPONENT, _MAX_CHARACTERS = 1024, 4096, 64.0, 400
+_MAX_FILE_BYTES = 1 << 18
 _FLAT = 1e-12
 
 _damaged = partial(BundleDamagedError, BundlePart.REGION)
@@ -129,7 +129,7 @@ class RegionSetting:
         Raises:
             ShapeError, UsageError: as this.
         """
-        least_side = max(LEAST_SIDE, round(self.least_share * min(photo_size)))
+        least_side = max(MIN_SIDE, round(self.least_share * min(photo_size)))
         return find_box(relative, photo_size, windows=self.windows, least_side=least_side)
 
     def to_json(self) -> dict[str, Any]:
@@ -152,7 +152,7 @@ class RegionSetting:
         Raises:
             BundleDamagedError: not there, too large, or not what :meth:`to_json` gives.
         """
-        return cls.from_json(read_json_object(path, most=_MOST_FILE_BYTES, error=_damaged, links=False))
+        return cls.from_json(read_json_object(path, most=_MAX_FILE_BYTES, error=_damaged, links=False))
 
     @classmethod
     def of(cls, bundle: Bundle) -> Self | None:
@@ -172,7 +172,7 @@ class RegionSetting:
         """
         try:
             made = cls(
-                layer=_whole(data["layer"], 0, _MOST_LAYERS),
+                layer=_whole(data["layer"], 0, _MAX_LAYERS),
                 generic_question=_text(data["generic_question"]),
                 floor=_number(data["floor"], 1e-9, 1e9),
                 prompt_rows=_whole(data["prompt_rows"], 1, 64),
@@ -183,7 +183,7 @@ class RegionSetting:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise _damaged(FileFault.CONTENT) from error
-        if not 1 <= len(made.windows) <= _MOST_WINDOWS:
+        if not 1 <= len(made.windows) <= _MAX_WINDOWS:
             raise _damaged(BundleFault.TOO_MANY if made.windows else FileFault.EMPTY)
         if len(made.own) % made.prompt_rows or (made.generic and not (made.own and made.generic_question)):
             raise _damaged(BundleFault.SHAPE)
@@ -191,7 +191,7 @@ class RegionSetting:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > _MOST_LETTERS:
+    if not isinstance(value, str) or len(value) > _MAX_CHARACTERS:
         raise _damaged(FileFault.CONTENT)
     return value
 
@@ -215,9 +215,9 @@ def _number(value: Any, least: float, most: float) -> float:
 def _powers(data: Any) -> tuple[float, ...]:
     if not isinstance(data, list):
         raise _damaged(FileFault.CONTENT)
-    if len(data) > _MOST_EXPONENTS:
+    if len(data) > _MAX_EXPONENTS:
         raise _damaged(BundleFault.TOO_MANY)
-    return tuple(_number(value, -_MOST_EXPONENT, _MOST_EXPONENT) for value in data)
+    return tuple(_number(value, -_MAX_EXPONENT, _MAX_EXPONENT) for value in data)
 
 
 def log_map(values: Map, floor: float) -> npt.NDArray[np.float64]:
@@ -261,7 +261,7 @@ def find_box(
     *,
     windows: Sequence[float] = WINDOWS,
     covered: tuple[float, float] = (1.0, 1.0),
-    least_side: int = LEAST_SIDE,
+    least_side: int = MIN_SIDE,
 ) -> Found:
     """The window with the highest contrast, in photo pixels.
 
@@ -281,9 +281,9 @@ def find_box(
     """
     fine = _fine_map(checked_map(attention), covered)
     width, height = _checked_size(photo_size)
-    if not 1 <= len(windows) <= _MOST_WINDOWS or not all(0 < share <= 1 for share in windows):
+    if not 1 <= len(windows) <= _MAX_WINDOWS or not all(0 < share <= 1 for share in windows):
         raise UsageError.of_argument(
-            "windows", f"1 to {_MOST_WINDOWS} shares above 0, up to 1", tuple(windows[:_MOST_WINDOWS])
+            "windows", f"1 to {_MAX_WINDOWS} shares above 0, up to 1", tuple(windows[:_MAX_WINDOWS])
         )
     if least_side < 1:
         raise UsageError.of_argument("least_side", "1 pixel or more", least_side)
@@ -304,7 +304,7 @@ def grown(box: PixelBox, photo_size: tuple[int, int], side: int) -> PixelBox:
     width, height = _checked_size(photo_size)
     left, top, right, bottom = box
     wide, high = max(right - left, side, 1), max(bottom - top, side, 1)
-    wide, high = max(wide, round(high / _MOST_ASPECT)), max(high, round(wide / _MOST_ASPECT))
+    wide, high = max(wide, round(high / _MAX_ASPECT)), max(high, round(wide / _MAX_ASPECT))
     x, across = _placed((left + right) / 2, wide, width)
     y, down = _placed((top + bottom) / 2, high, height)
     return PixelBox(x, y, x + across, y + down)
@@ -329,8 +329,8 @@ def checked_map(values: Map) -> npt.NDArray[np.float64]:
         ShapeError: wrong dimensions, too large, nothing in it, or values that are negative or not finite.
     """
     found = np.asarray(values, dtype=np.float64)
-    if found.ndim != 2 or not 1 <= found.size <= _MOST_CELLS:
-        raise ShapeError().noted(f"a map has two axes and 1 to {_MOST_CELLS} cells; this one is {found.shape}.")
+    if found.ndim != 2 or not 1 <= found.size <= _MAX_CELLS:
+        raise ShapeError().noted(f"a map has two axes and 1 to {_MAX_CELLS} cells; this one is {found.shape}.")
     if not np.all(np.isfinite(found)) or found.min() < 0:
         raise ShapeError().noted("a map's values must be finite and not negative.")
     return found
@@ -338,8 +338,8 @@ def checked_map(values: Map) -> npt.NDArray[np.float64]:
 
 def _checked_size(photo_size: tuple[int, int]) -> tuple[int, int]:
     width, height = photo_size
-    if not (1 <= width <= _MOST_SIDE and 1 <= height <= _MOST_SIDE):
-        raise UsageError.of_argument("photo_size", f"1 to {_MOST_SIDE} pixels a side", photo_size)
+    if not (1 <= width <= _MAX_SIDE and 1 <= height <= _MAX_SIDE):
+        raise UsageError.of_argument("photo_size", f"1 to {_MAX_SIDE} pixels a side", photo_size)
     return int(width), int(height)
 
 

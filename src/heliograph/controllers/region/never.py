@@ -15,5 +15,5 @@ class Never(RegionPolicy):
     name: ClassVar[str] = "never"
 
     def wants(self, first: FirstLook) -> bool:
-        """No."""
+        """Always false."""
         return False

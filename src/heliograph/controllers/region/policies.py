@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from heliograph.boxes import PixelBox
+from heliograph.controllers.region import MAX_LOOKS
 from heliograph.controllers.region.find import Found
 from heliograph.errors import UsageError
-
-MOST_LOOKS = 32
-"""Regions that one session may ask for."""
 
 WORTH_S = 8.0
 """Seconds of waiting that a right answer in place of a wrong one is worth."""
@@ -45,7 +43,7 @@ class Price:
     region_bytes: int = 0
     budget_bytes: int | None = None
     looks: int = 0
-    most_looks: int = MOST_LOOKS
+    most_looks: int = MAX_LOOKS
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ class RegionPolicy(ABC):
         """Whether to ask for a region."""
 
     def box(self, first: FirstLook) -> PixelBox:
-        """Which one: where attention points."""
+        """The box to ask for: where attention points."""
         return first.found.box
 
     def decide(self, first: FirstLook) -> PixelBox | None:

@@ -16,5 +16,5 @@ class Random(RegionPolicy):
     name: ClassVar[str] = "random"
 
     def wants(self, first: FirstLook) -> bool:
-        """Drawn from the key."""
+        """A decision drawn from the key."""
         return drawn(first.key, b"rate") < self.rate

@@ -16,11 +16,11 @@ class RandomBox(RegionPolicy):
     name: ClassVar[str] = "random-box"
 
     def wants(self, first: FirstLook) -> bool:
-        """Yes."""
+        """Always true."""
         return True
 
     def box(self, first: FirstLook) -> PixelBox:
-        """Drawn from the key, evenly over all places."""
+        """A box drawn from the key, evenly over all places."""
         left, top, right, bottom = first.found.box
         wide, high = right - left, bottom - top
         x = int(drawn(first.key, b"x") * (first.photo_size[0] - wide + 1))

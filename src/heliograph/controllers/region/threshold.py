@@ -20,5 +20,5 @@ class Threshold(RegionPolicy):
     name: ClassVar[str] = "threshold"
 
     def wants(self, first: FirstLook) -> bool:
-        """Above the threshold."""
+        """Whether the mean min-entropy is above the threshold."""
         return first.min_entropy_bits > self.bits

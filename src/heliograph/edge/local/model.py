@@ -97,20 +97,20 @@ class LocalModel:
         wanted = ids.count(pieces.image_token_id), self._no_features.shape[1]
         if tokens.values.shape != wanted:
             raise ShapeError().noted(f"the local model takes tokens of shape {wanted}, not {tokens.values.shape}.")
-        said: list[int] = []
+        generated: list[int] = []
         bits: list[float] = []
         for token_id, token_bits in self._greedy(ids, tokens.values, max_new_tokens):
             if token_id not in pieces.end_ids:
-                said.append(token_id)
+                generated.append(token_id)
                 bits.append(token_bits)
-            elif not said:
+            elif not generated:
                 bits.append(token_bits)  # of an empty answer the end token is all there is
         mean_bits = max(0.0, sum(bits) / len(bits))
-        text = self._prompt.text(said)
-        return Answer(text, confidence_of(text, mean_bits), mean_bits, tuple(said))
+        text = self._prompt.text(generated)
+        return Answer(text, confidence_of(text, mean_bits), mean_bits, tuple(generated))
 
     def _greedy(self, ids: tuple[int, ...], features: FloatArray, limit: int) -> Iterator[tuple[int, float]]:
-        """At most ``limit`` ids with -log2 of their probability; the end id is given, then it stops."""
+        """Yield at most ``limit`` ids with -log2 of their probability; the end id is yielded, then it stops."""
         keys = values = self._empty_cache
         new = np.asarray([ids], np.int64)
         for _ in range(limit):

@@ -93,7 +93,7 @@ class LocalPrompt:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """From ``tokenizer.json`` and ``local_prompt.json`` in ``folder``.
+        """Load ``tokenizer.json`` and ``local_prompt.json`` from ``folder``.
 
         Raises:
             BundleDamagedError: one of them is missing or damaged.

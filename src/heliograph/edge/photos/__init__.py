@@ -1,1 +1,1 @@
-"""From a photo file that a person named to upright 8-bit sRGB pixels, with bounded memory."""
+"""Photo files as upright 8-bit sRGB pixels, read with bounded memory."""

@@ -13,11 +13,11 @@ from typing import BinaryIO
 
 from heliograph.errors import PhotoTooLargeError
 
-MOST_EXTRA_BYTES = 12_000_000
-MOST_FILE_BYTES = 64_000_000
+MAX_EXTRA_BYTES = 12_000_000
+MAX_FILE_BYTES = 64_000_000
 """Of formats whose readers take the file in as a whole: WebP, AVIF, HEIC, GIF. Larger ones decode to more than fits."""
 
-_MOST_PARTS = 1 << 16
+_MAX_PARTS = 1 << 16
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _TIFF_ORDERS = {b"II*\0": "<", b"MM\0*": ">", b"II+\0": "<", b"MM\0+": ">"}
 _WHOLE = (b"RIFF", b"GIF8")
@@ -50,7 +50,7 @@ def check_extras(file: BinaryIO, file_bytes: int) -> None:
     """
     head = file.read(12)
     if head[:4] in _WHOLE or head[4:8] == b"ftyp":
-        too_large = file_bytes > MOST_FILE_BYTES
+        too_large = file_bytes > MAX_FILE_BYTES
     elif head.startswith(_JPEG):
         too_large = _too_much(_jpeg_segments(file))
     elif head.startswith(_PNG):
@@ -68,7 +68,7 @@ def _too_much(lengths: Iterator[int]) -> bool:
     total = 0
     for count, length in enumerate(lengths):
         total += length
-        if total > MOST_EXTRA_BYTES or count > _MOST_PARTS:
+        if total > MAX_EXTRA_BYTES or count > _MAX_PARTS:
             return True
     return False
 
@@ -113,7 +113,7 @@ def _tiff_values(file: BinaryIO, order: str, *, big: bool) -> Iterator[int]:
     while (offset := _number(file, offset_form)) and offset not in seen:
         seen.add(offset)
         file.seek(offset)
-        for _ in range(min(_number(file, count_form), _MOST_PARTS)):
+        for _ in range(min(_number(file, count_form), _MAX_PARTS)):
             entry = file.read(struct.calcsize(entry_form))
             if len(entry) < struct.calcsize(entry_form):
                 return

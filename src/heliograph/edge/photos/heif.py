@@ -11,7 +11,7 @@ _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 _HEIF_BRANDS = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"mif2", b"msf1")
 )
-_MOST_BRANDS_BYTES = 256
+_MAX_BRANDS_BYTES = 256
 
 _BYTES_PER_PIXEL = 7
 """Planes and packed levels at once inside libheif; measured with ``heliograph.bench.hardening.photo_memory``."""
@@ -27,7 +27,7 @@ def is_heif(head: bytes) -> bool:
     """
     if head[4:8] != b"ftyp":
         return False
-    end = min(int.from_bytes(head[:4], "big"), _MOST_BRANDS_BYTES, len(head))
+    end = min(int.from_bytes(head[:4], "big"), _MAX_BRANDS_BYTES, len(head))
     brands = {head[8:12], *(head[place : place + 4] for place in range(16, end - 3, 4))}
     return not brands & _AVIF_BRANDS and bool(brands & _HEIF_BRANDS)
 

@@ -23,7 +23,7 @@ MAX_JPEG_PIXELS = 250_000_000
 """A bound on time: the largest photos of phones today have 200 megapixels."""
 
 _DIVISORS = (1, 2, 4, 8)
-_LEAST_SHARE = 0.25
+_MIN_SHARE = 0.25
 """Of the picture's rows: with fewer there is no photo to speak of."""
 
 _END_OF_IMAGE = b"\xff\xd9"
@@ -57,7 +57,7 @@ def jpeg_rows(file: BinaryIO) -> tuple[Rows, float | None]:
     source.may_end = True
     image.load()
     missing = _missing_share(image) if source.ended else None
-    if missing is not None and missing > 1 - _LEAST_SHARE:
+    if missing is not None and missing > 1 - _MIN_SHARE:
         raise PhotoUnreadableError
     profile = image.info.get("icc_profile")
     rows = Rows(image.size, cutter(image), _picture_bytes(image, 1), orientation, profile, image)
@@ -72,7 +72,7 @@ def missing_note(share: float) -> str:
 
 
 def _divisor(image: JpegImageFile, coefficient_bytes: int, plain: bool) -> int:
-    """By how much both edges shrink, so that decoding and what follows fit."""
+    """The divisor of both edges with which decoding and what follows fit."""
     for divisor in _DIVISORS:
         decoded = _picture_bytes(image, divisor)
         photo = -(-image.width // divisor) * -(-image.height // divisor) * RGB_BYTES

@@ -20,7 +20,7 @@ PICTURE_FORMATS = ("PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "PPM")
 
 Not in it: formats whose readers call other programs, such as EPS."""
 
-_MOST_PAGES = 100
+_MAX_PAGES = 100
 _THUMBNAIL_FACTOR = 2
 """A first page with so many times fewer pixels than a later one is its thumbnail."""
 
@@ -74,7 +74,7 @@ def _fits(image: ImageFile, file: BinaryIO, file_bytes: int, orientation: int) -
 def _turn_to_largest_page(image: ImageFile) -> None:
     """Leave the first page where it is no more than a thumbnail of another one."""
     sizes: list[tuple[int, bool]] = []
-    for page in range(_MOST_PAGES):
+    for page in range(_MAX_PAGES):
         try:
             image.seek(page)
         except EOFError:

@@ -1,4 +1,4 @@
-"""From decoded rows of any kind to an upright 8-bit sRGB photo, with as few bytes held as can be.
+"""Turns decoded rows of any kind into an upright 8-bit sRGB photo, holding as few bytes as possible.
 
 A decoder's rows are turned into RGB, laid over white, converted to sRGB, reduced and turned in strips, so that nothing
 but the decoded picture and the photo are held at once.
@@ -27,7 +27,7 @@ DECODING_BYTES = 104_000_000
 PHOTO_BYTES = 64_000_000
 """Most that a photo may hold once it is read: 16 megapixels."""
 
-LEAST_PIXELS = 1_000_000
+MIN_PIXELS = 1_000_000
 """A photo that would have to shrink below this is refused: it would not show any more what its owner sees."""
 
 RGB_BYTES = 4
@@ -88,7 +88,7 @@ def fits(photo_bytes: int) -> bool:
 
 def shows_enough(pixels: float, factor: float) -> bool:
     """Whether a photo that shrank by ``factor`` to so many pixels is still worth sending."""
-    return factor == 1 or pixels >= LEAST_PIXELS
+    return factor == 1 or pixels >= MIN_PIXELS
 
 
 def reduction(size: tuple[int, int], held_bytes: int) -> int:

@@ -15,20 +15,19 @@ from pathlib import Path
 from statistics import median
 from typing import Self
 
+from heliograph.config import STATE_VARIABLE
 from heliograph.controllers.curves import Curves, way_name
 from heliograph.errors import FileUnreadableError
 from heliograph.reading.json_values import read_json_object
 from heliograph.strategies.base import Kind
 from heliograph.strategies.selection import strategies_with
 
-STATE_VARIABLE = "HELIOGRAPH_STATE"
-
 _FORMAT = 1
 _KEPT = 9
 _MAX_WAYS = 256
 _MAX_NAME = 200
 _MAX_FILE_BYTES = 1 << 18
-_MOST_S = 3600.0
+_MAX_S = 3600.0
 """Their encoding hardly depends on where the stream is cut: one history serves all cuts."""
 
 
@@ -54,7 +53,7 @@ class DeviceTimes:
     def note(self, name: str, seconds: float) -> None:
         """One encoding by :func:`heliograph.controllers.curves.way_name` took so long. Nonsense is left out."""
         key = _key(name)
-        if not 0 < seconds <= _MOST_S or len(key) > _MAX_NAME:
+        if not 0 < seconds <= _MAX_S or len(key) > _MAX_NAME:
             return
         if key not in self._seconds and len(self._seconds) >= _MAX_WAYS:
             del self._seconds[next(iter(self._seconds))]

@@ -30,7 +30,7 @@ _RECENT, _MEMORY_S, _FEW = 12, 60.0, 2
 _TELLING_S, _TELLING_BYTES = 0.002, 200
 """A difference of less says nothing about the rate."""
 _STALL_S = 0.2
-_LEAST_RATE, _MOST_RATE = 100.0, 1e10
+_MIN_RATE, _MAX_RATE = 100.0, 1e10
 _LOSS_MEMORY = 0.05
 _BITS = 8
 
@@ -94,7 +94,7 @@ class LinkEstimator:
         every = [*self._handshakes, *answers]
         if not every:
             return LinkEstimate(PRIOR_RATE_BIT_S, PRIOR_ROUND_TRIP_S)
-        rate = min(max(self._rate(answers), _LEAST_RATE), _MOST_RATE)
+        rate = min(max(self._rate(answers), _MIN_RATE), _MAX_RATE)
         round_trip_s = min(_unsent_s(seen, rate) for seen in every)
         waiting_s = median([max(0.0, _unsent_s(seen, rate) - round_trip_s) for seen in answers] or [0.0])
         samples = self._count + len(self._handshakes)

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 _TOKENS, _PICTURES, _ANSWER = "tokens", "pictures", "answer"
 """What is loaded when it is first used: the tower, the learned codec, Pillow's encoders; and the own language model."""
 
-_LEAST_PROBE_S = 5.0
+_MIN_PROBE_S = 5.0
 """For one probe; more on a link on which opening took long, and the longer the pauses between probes have become."""
 
 _PATIENCE = 2.0
@@ -271,7 +271,7 @@ class PlannedClient:
         return report
 
     def _held_of(self, photo: PhotoSource) -> frozenset[str]:
-        """In which ways the cloud holds the photo; the client that sends it knows."""
+        """Names of the candidates whose photo the cloud holds; the client that sends it knows."""
         sent = [curve for curve in self._curves.curves if curve.strategy in self._usable - {LOCAL}]
         ways = [(curve.strategy, point.setting) for curve in sent for point in curve.points]
         return frozenset(way_name(*way) for way in self._client.held(photo, ways))
@@ -339,7 +339,7 @@ class PlannedClient:
     async def _probe(self) -> None:
         """Opening a connection, some 300 bytes, and closing it."""
         try:
-            async with asyncio.timeout(max(_LEAST_PROBE_S, OPENINGS * self._opening_s, self._watch.wait_s)):
+            async with asyncio.timeout(max(_MIN_PROBE_S, OPENINGS * self._opening_s, self._watch.wait_s)):
                 connection = await self._open_inner()
             self._watch.probed(self._clock())
             await connection.close()

@@ -31,22 +31,22 @@ class WatchedConnection:
 
     @property
     def sent_bytes(self) -> int:
-        """Of the inner connection."""
+        """The count of the inner connection."""
         return self._inner.sent_bytes
 
     @property
     def received_bytes(self) -> int:
-        """Of the inner connection."""
+        """The count of the inner connection."""
         return self._inner.received_bytes
 
     async def send(self, data: bytes) -> None:
-        """As the inner connection."""
+        """Send over the inner connection."""
         if data:
             self._sent.append((self._clock(), client_message_bytes(len(data))))
         await self._inner.send(data)
 
     async def receive(self) -> bytes:
-        """As the inner connection."""
+        """Receive from the inner connection."""
         data = await self._inner.receive()
         self._last_reply_s = self._clock()
         if self._first_reply_s is None:
@@ -54,27 +54,27 @@ class WatchedConnection:
         return data
 
     def backlog_bytes(self) -> int:
-        """Of the inner connection."""
+        """The backlog of the inner connection."""
         return self._inner.backlog_bytes()
 
     def delivery(self) -> Delivery:
-        """Of the inner connection."""
+        """The delivery of the inner connection."""
         return self._inner.delivery()
 
     async def ping(self) -> None:
-        """As the inner connection."""
+        """Ping over the inner connection."""
         await self._inner.ping()
 
     async def drain(self, limit_bytes: int = DEFAULT_QUEUE_BYTES) -> None:
-        """As the inner connection."""
+        """Drain the inner connection."""
         await self._inner.drain(limit_bytes)
 
     async def close(self) -> None:
-        """As the inner connection."""
+        """Close the inner connection."""
         await self._inner.close()
 
     def abort(self) -> None:
-        """As the inner connection."""
+        """Abort the inner connection."""
         self._inner.abort()
 
     def begin(self) -> None:

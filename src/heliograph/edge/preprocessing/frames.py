@@ -42,7 +42,7 @@ MAX_FRAMES, MAX_SOURCES, MAX_TABLES = 16, 4, 16
 LEVELS, CHANNELS = 256, 3
 _ENCODER_NAME = re.compile(r"encoder(-[0-9]{1,2})?\.onnx")
 _COUNTS = range(1, 1 << 14)
-_MOST = 1e6  # of a pixel's number
+_MAX_VALUE = 1e6  # of a pixel's number
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class FramePreprocessor:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """From the content of ``preprocessing.json``.
+        """Read the content of ``preprocessing.json``.
 
         Raises:
             BundleDamagedError: a value is missing or out of range.
@@ -187,7 +187,7 @@ def _table(channels: Any) -> list[list[float]]:
     if len(channels) != CHANNELS or any(len(levels) != LEVELS for levels in channels):
         raise ValueError("not three channels of 256 levels")
     table = [[finite(level) for level in levels] for levels in channels]
-    if any(abs(level) > _MOST for levels in table for level in levels):
+    if any(abs(level) > _MAX_VALUE for levels in table for level in levels):
         raise ValueError("no normalised pixel")
     return table
 

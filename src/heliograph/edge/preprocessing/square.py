@@ -51,7 +51,7 @@ class Preprocessor:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
-        """From the content of a checkpoint's ``preprocessor_config.json``.
+        """Read the content of a checkpoint's ``preprocessor_config.json``.
 
         Raises:
             ModelUnsupportedError: the checkpoint splits photos into tiles or leaves out a step.

@@ -16,8 +16,8 @@ from enum import Enum
 from functools import partial
 
 from heliograph.errors import ServerBusyError
+from heliograph.serving.limits import Limits
 from heliograph.serving.metrics import Metrics
-from heliograph.serving.shared import Limits
 
 VISIT = "heliograph_visit"
 """Where the ASGI state of a connection holds its :class:`Visit`."""
@@ -110,14 +110,14 @@ class Door:
         return visit
 
     def await_hello(self, visit: Visit) -> None:
-        """It became a websocket: from now on it has the time limit of a greeting, and then that of a last word.
+        """Note that it became a websocket: it has the time limit of a greeting, and then that of a last word.
 
         Whoever serves it says "timed out" after the first; a connection that does not even take that is ended here.
         """
         self._go_to(visit, Stage.GREETING, self._limits.hello_timeout_s + self._limits.send_timeout_s)
 
     def admit(self, visit: Visit, *, inherits: bool = False) -> None:
-        """It said HELLO, with a valid token where one is needed: it gets one of the places of sessions.
+        """Note its HELLO, with a valid token where one is needed: it gets one of the places of sessions.
 
         Args:
             visit: what said so.
@@ -138,11 +138,11 @@ class Door:
         self._metrics.sessions_total += 1
 
     def refuse(self, visit: Visit, delay_s: float) -> None:
-        """It showed a wrong token and is told so after a delay; of all who wait, such ones are dropped first."""
+        """Note a wrong token: it is answered after a delay, and dropped first of all who wait."""
         self._go_to(visit, Stage.REFUSED, delay_s + self._limits.send_timeout_s)
 
     def over(self, visit: Visit) -> None:
-        """Its session has ended, or it never had one: it has the time of one last message."""
+        """Note that its session has ended, or that it never had one: it has the time of one last message."""
         self._go_to(visit, Stage.CLOSING, self._limits.send_timeout_s)
 
     def leave(self, visit: Visit) -> None:

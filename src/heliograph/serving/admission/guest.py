@@ -14,17 +14,17 @@ class Guest:
     """One connection; this one stands at no door, and everything is allowed."""
 
     def admit(self, inherits: bool) -> None:
-        """It said HELLO with a valid token; ``inherits`` where it takes a session over from another connection.
+        """Note its HELLO with a valid token; ``inherits`` where it takes a session over from another connection.
 
         Raises:
             ServerBusyError: every place is taken.
         """
 
     async def refuse(self) -> None:
-        """It showed no token or a wrong one; returns when that may be answered, or when the connection is gone."""
+        """Note a missing or wrong token; returns when that may be answered, or when the connection is gone."""
 
     def over(self) -> None:
-        """Its session has ended, or there was none."""
+        """Note that its session has ended, or that there was none."""
 
 
 class GuestAtDoor(Guest):

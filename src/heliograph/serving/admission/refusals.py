@@ -22,7 +22,7 @@ OTHERS = "other addresses"
 @dataclass(slots=True)
 class _Record:
     recent: int = 0  # since the address was last quiet for long
-    unsaid: int = 0  # since the last line in the log
+    unreported: int = 0  # since the last line in the log
     last_s: float = 0.0
     next_line_s: float = 0.0
 
@@ -39,7 +39,7 @@ class Refusals:
     def __init__(self, longest_delay_s: float, clock: Callable[[], float], say: Callable[[str, int], None]) -> None:
         self._longest_delay_s, self._clock, self._say = longest_delay_s, clock, say
         self._records: OrderedDict[str, _Record] = OrderedDict()
-        self._minute_s, self._lines, self._unsaid_of_others = clock(), 0, 0
+        self._minute_s, self._lines, self._unreported_of_others = clock(), 0, 0
 
     def note(self, address: str) -> float:
         """One more wrong token.
@@ -52,7 +52,7 @@ class Refusals:
         self._records[address] = record  # the newest is last
         if now - record.last_s > _FORGET_AFTER_S:
             record.recent = 0
-        record.recent, record.unsaid, record.last_s = record.recent + 1, record.unsaid + 1, now
+        record.recent, record.unreported, record.last_s = record.recent + 1, record.unreported + 1, now
         if now >= record.next_line_s:
             self._tell(address, record)
         while len(self._records) > _MAX_ADDRESSES:
@@ -65,7 +65,7 @@ class Refusals:
         now = self._clock()
         self._begin_minute(now)
         for address, record in list(self._records.items()):
-            if record.unsaid and now >= record.next_line_s:
+            if record.unreported and now >= record.next_line_s:
                 self._tell(address, record)
             if now - record.last_s > _FORGET_AFTER_S:
                 self._forget(address)
@@ -75,18 +75,18 @@ class Refusals:
         self._begin_minute(now)
         if self._lines < _MAX_LINES:
             self._lines += 1
-            self._say(address, record.unsaid)
+            self._say(address, record.unreported)
         else:
-            self._unsaid_of_others += record.unsaid
-        record.unsaid, record.next_line_s = 0, now + LOG_EVERY_S
+            self._unreported_of_others += record.unreported
+        record.unreported, record.next_line_s = 0, now + LOG_EVERY_S
 
     def _begin_minute(self, now: float) -> None:
         if now - self._minute_s < LOG_EVERY_S:
             return
         self._minute_s, self._lines = now, 0
-        if self._unsaid_of_others:
-            self._say(OTHERS, self._unsaid_of_others)
-            self._unsaid_of_others = 0
+        if self._unreported_of_others:
+            self._say(OTHERS, self._unreported_of_others)
+            self._unreported_of_others = 0
 
     def _forget(self, address: str) -> None:
-        self._unsaid_of_others += self._records.pop(address).unsaid
+        self._unreported_of_others += self._records.pop(address).unreported

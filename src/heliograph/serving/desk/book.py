@@ -44,7 +44,7 @@ class Step:
 
     @property
     def question_id(self) -> int:
-        """Within its session."""
+        """Number of the question within its session."""
         return self.question.asked.question_id
 
 
@@ -53,7 +53,7 @@ Watcher = Callable[[Step], None]
 
 
 def nobody(step: Step) -> None:
-    """No watcher."""
+    """A watcher that ignores every step."""
 
 
 class QuestionBook:
@@ -116,15 +116,15 @@ class QuestionBook:
         return sum(question.held_bytes for question in (*self.open.values(), *self.interrupted.values()))
 
     def about(self, image_id: int) -> list[OpenQuestion]:
-        """Those about a photo."""
+        """Questions about a photo."""
         return [question for question in self.open.values() if question.asked.image_id == image_id]
 
     def undecided(self, image_id: int) -> list[OpenQuestion]:
-        """Those about a photo that do not have enough of it."""
+        """Questions about a photo that do not have enough of it."""
         return [question for question in self.about(image_id) if not question.decided]
 
     def looking_at(self, crop_id: int) -> list[OpenQuestion]:
-        """Those whose region a photo shows."""
+        """Questions whose region a photo shows."""
         return [question for question in self.open.values() if question.crop_id == crop_id]
 
     # ---- time --------------------------------------------------------------------------------------

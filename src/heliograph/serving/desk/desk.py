@@ -16,7 +16,8 @@ from math import inf
 from heliograph.codec.calibration import Calibration
 from heliograph.controllers.base import EXPECTATION, Controller, Enough, More
 from heliograph.controllers.bounds import controller_for
-from heliograph.controllers.region.policies import MOST_LOOKS, Price
+from heliograph.controllers.region import MAX_LOOKS
+from heliograph.controllers.region.policies import Price
 from heliograph.errors import HeliographError, TimedOutError, TooManyRegionsError
 from heliograph.protocol.events import CropAnnounced, ImageAnnounced, QuestionAsked, SegmentReceived
 from heliograph.question import ALWAYS
@@ -31,7 +32,7 @@ from heliograph.serving.measuring import Measured, Measuring
 REGION_TIMEOUT_S = 20.0
 
 _USUAL_REGION_BYTES = 1500
-_MOST_MEASURED = 8  # questions whose expectation is measured in one turn: each decodes the prefix
+_MAX_MEASURED = 8  # questions whose expectation is measured in one turn: each decodes the prefix
 
 log = logging.getLogger("heliograph.serving")
 
@@ -69,7 +70,7 @@ class Desk:
     def __init__(
         self,
         calibration: Calibration | None = None,
-        max_regions: int = MOST_LOOKS,
+        max_regions: int = MAX_LOOKS,
         region_timeout_s: float = REGION_TIMEOUT_S,
     ) -> None:
         self.photos: dict[int, Photo] = {}
@@ -147,7 +148,7 @@ class Desk:
         self.book.watchlist.add(received.image_id)
 
     def finish(self, image_id: int) -> None:
-        """Nothing more follows of a held photo."""
+        """Note that nothing more follows of a held photo."""
         self.photos[image_id].finished = True
         self.book.watchlist.add(image_id)
         for question in self.book.looking_at(image_id):
@@ -208,7 +209,7 @@ class Desk:
         if not reads or not asking:
             return None
         asking.sort(key=lambda question: question.measured_segments)
-        most = _MOST_MEASURED if EXPECTATION in reads else len(asking)
+        most = _MAX_MEASURED if EXPECTATION in reads else len(asking)
         chosen = {question.asked.question_id: question for question in asking[:most]}
         return Measuring(photo, len(photo), reads, chosen, left=len(asking) > most)
 

@@ -15,7 +15,7 @@ from heliograph.codec.calibration import Signals
 from heliograph.codec.expectation import Expectation
 from heliograph.controllers.base import Controller, Decision, Observation
 from heliograph.controllers.confidence import Draft, signals_of
-from heliograph.controllers.foresight import foretold_signals
+from heliograph.controllers.foresight import predicted_signals
 from heliograph.protocol.events import QuestionAsked
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
 from heliograph.question import NO_REGION
@@ -120,7 +120,7 @@ class OpenQuestion:
             retained_energy=photo.energy if measured else None,
             image_finished=photo.finished,
             draft_confidence=self.draft.confidence if self.draft else None,
-            arrived=self._foretold(photo.prefix_bytes(segments)),
+            arrived=self._predicted(photo.prefix_bytes(segments)),
             draft=self.signals,
             draft_segments=self.draft_segments,
             total_segments=photo.total_segments,
@@ -129,9 +129,9 @@ class OpenQuestion:
             answer_s=answer_s,
         )
 
-    def _foretold(self, received_bytes: int) -> Signals | None:
+    def _predicted(self, received_bytes: int) -> Signals | None:
         expectation = self.expectation
-        return None if expectation is None else foretold_signals(expectation, received_bytes, self.asked.question.text)
+        return None if expectation is None else predicted_signals(expectation, received_bytes, self.asked.question.text)
 
     # ---- answers -----------------------------------------------------------------------------------
     def note_draft(self, outcome: Outcome, segments: int, photo: Photo | None, *, calibrated: bool) -> None:

@@ -29,7 +29,7 @@ class Watchlist:
         return image_id
 
     def put_off(self, image_id: int) -> None:
-        """It is to be measured later; until then nothing but a change brings it back."""
+        """Measure the photo later; until then nothing but a change brings it back."""
         self._put_off[image_id] = None
 
     def resume(self) -> None:
@@ -43,5 +43,5 @@ class Watchlist:
         self._changed.pop(image_id, None)
 
     def clear(self) -> None:
-        """None is to be looked at."""
+        """Look at no photo."""
         self._changed, self._put_off = {}, {}

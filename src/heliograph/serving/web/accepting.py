@@ -36,12 +36,12 @@ class HttpProtocol(H11Protocol):
     """uvicorn's, told to the door."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """From now on the connection can be ended by its transport."""
+        """Note the transport, which can end the connection from now on."""
         _visit(self.app_state).end = transport.abort
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
+        """Note that the connection is gone."""
         _visit(self.app_state).leave()
         super().connection_lost(exc)
 
@@ -55,7 +55,7 @@ class WebsocketProtocol(SteadyWebSocket):
         super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
+        """Note that the connection is gone."""
         _visit(self.app_state).leave()
         super().connection_lost(exc)
 

@@ -16,13 +16,14 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from heliograph.clock import now_s
+from heliograph.serving.access_log import AccessLog
 from heliograph.serving.admission.door import VISIT, Door, Visit, address_of
 from heliograph.serving.admission.guest import GuestAtDoor
 from heliograph.serving.admission.refusals import Refusals
 from heliograph.serving.cloud import Cloud
+from heliograph.serving.limits import Limits
 from heliograph.serving.metrics import Metrics
 from heliograph.serving.service import CloudService
-from heliograph.serving.shared import Limits
 from heliograph.serving.web.asgi_connection import AsgiConnection
 from heliograph.serving.web.gate import Gate, checked_host, checked_origin
 from heliograph.tracing.table import TraceSink
@@ -43,6 +44,7 @@ class CloudApplication:
         hosts: names by which it is known, besides localhost and addresses; None for all.
         keys: of which a device must hold one; its sessions are authenticated then. Empty for sessions without.
         trace: takes the events of all sessions; None for no trace.
+        access_log: takes the end of every question.
 
     Raises:
         UsageError: an origin or host that is none.
@@ -58,8 +60,9 @@ class CloudApplication:
         hosts: Iterable[str] | None = (),
         keys: tuple[bytes, ...] = (),
         trace: TraceSink | None = None,
+        access_log: AccessLog | None = None,
     ) -> None:
-        self.cloud, self._trace = cloud, trace
+        self.cloud, self._trace, self._access_log = cloud, trace, access_log
         self.metrics = Metrics()
         self._access_tokens, self._keys = access_tokens, keys
         self.limits = limits or Limits()
@@ -86,7 +89,13 @@ class CloudApplication:
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         service = CloudService(
-            self.cloud, self._access_tokens, self.limits, keys=self._keys, metrics=self.metrics, trace=self._trace
+            self.cloud,
+            self._access_tokens,
+            self.limits,
+            keys=self._keys,
+            metrics=self.metrics,
+            trace=self._trace,
+            access_log=self._access_log,
         )
         async with service:
             self._service, self._started_s = service, now_s()

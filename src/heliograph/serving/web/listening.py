@@ -37,7 +37,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def bind_all(host: str, port: int) -> tuple[socket.socket, ...]:
-    """As :func:`bind`, for every address of the host: ``localhost`` is 127.0.0.1 and ::1, and a device may try either.
+    """Like :func:`bind`, for every address of the host: ``localhost`` is 127.0.0.1 and ::1; a device may try either.
 
     Addresses that this machine does not have are passed over as long as there is another one. Port 0 takes one that is
     free on all of them.

@@ -26,12 +26,14 @@ from heliograph.errors import (
     TokenFileError,
     UsageError,
 )
+from heliograph.protocol.access import owner_of
 from heliograph.protocol.limits import MAX_ACCESS_TOKEN_BYTES, MAX_MESSAGE_BYTES
 from heliograph.reading.files import check_regular
 from heliograph.reasons import FileFault
+from heliograph.serving.access_log import AccessLog, token_label
 from heliograph.serving.admission.door import address_of, is_loopback
 from heliograph.serving.cloud import Cloud, device_grids
-from heliograph.serving.shared import Limits
+from heliograph.serving.limits import Limits
 from heliograph.serving.web.accepting import MAX_HEAD_BYTES, Acceptor, HttpProtocol, WebsocketProtocol
 from heliograph.serving.web.application import CloudApplication
 from heliograph.serving.web.gate import checked_host, checked_origin
@@ -41,6 +43,8 @@ from heliograph.tracing.table import TraceSink
 if TYPE_CHECKING:
     from heliograph.codec.bundle import Bundle
     from heliograph.vlm.contract import AnsweringModel
+
+log = logging.getLogger("heliograph.serving")
 
 _MAX_TOKEN_FILE_BYTES = 1 << 20
 _SHUTDOWN_S = 3
@@ -66,6 +70,7 @@ def run_server(
     limits: Limits | None = None,
     key_file: Path | None = None,
     trace: TraceSink | None = None,
+    log_texts: bool = False,
 ) -> None:
     """Serve until interrupted.
 
@@ -87,6 +92,7 @@ def run_server(
         limits: bounds of this server.
         key_file: keys of which a device must hold one, for authenticated sessions; None for sessions without.
         trace: takes the events of all sessions; None for no trace.
+        log_texts: questions and answers are to be in the access log.
 
     Raises:
         PortBusyError: the address cannot be bound.
@@ -107,8 +113,18 @@ def run_server(
             on_warning(text)
         limits = fit_to_open_files(limits or Limits(), on_warning)
         with turning_away(listening):
+            log.info("loading model %s", model_name)
             cloud = load_cloud(model_name, bundle_folder)
-        application = CloudApplication(cloud, tokens, limits, origins=origins, hosts=known, keys=keys, trace=trace)
+        application = CloudApplication(
+            cloud,
+            tokens,
+            limits,
+            origins=origins,
+            hosts=known,
+            keys=keys,
+            trace=trace,
+            access_log=AccessLog(with_texts=log_texts),
+        )
         _Server(application, tls, listening, lambda: on_ready(_url(listening[0], host, tls))).run()
     finally:
         for one in listening:
@@ -147,7 +163,7 @@ def exposure(bound: Iterable[socket.socket], is_closed: bool, is_encrypted: bool
 
 
 def fit_to_open_files(limits: Limits, on_warning: Callable[[str], None]) -> Limits:
-    """As many connections as the system lets this process hold open; says so where they are fewer."""
+    """Limit connections to what the system lets this process hold open; says so where they are fewer."""
     wanted = limits.max_sessions + limits.max_ungreeted
     possible = allow_open_files(wanted)
     if possible >= wanted:
@@ -208,10 +224,12 @@ def read_tokens(path: Path) -> frozenset[str]:
     Raises:
         TokenFileError: unreadable, no token at all (which would let everybody in), or one of over 256 bytes.
     """
-    tokens = frozenset(read_access_tokens(path, _MAX_TOKEN_FILE_BYTES))
+    tokens = read_access_tokens(path, _MAX_TOKEN_FILE_BYTES)
     if any(len(token.encode()) > MAX_ACCESS_TOKEN_BYTES for token in tokens):
         raise TokenFileError(FileFault.CONTENT).noted(f"{path}: a token has over {MAX_ACCESS_TOKEN_BYTES} bytes.")
-    return tokens
+    for number, token in enumerate(tokens, 1):
+        log.info("access token %d is %s in the access log", number, token_label(owner_of(token)))
+    return frozenset(tokens)
 
 
 def tls_context(cert: Path | None, key: Path | None, client_ca: Path | None = None) -> ssl.SSLContext | None:
@@ -282,7 +300,7 @@ class _Server(uvicorn.Server):
         return HttpProtocol(self.config, self.server_state, {**self.lifespan.state, **state})
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's, which raises where a websocket is half way through its own closing: then again, soon after."""
+        """Shut down like uvicorn, which raises where a websocket is in its own closing: then again, soon after."""
         if self._acceptor is not None:
             await self._acceptor.close()
         for _ in range(_SHUTDOWN_ATTEMPTS):
@@ -308,6 +326,7 @@ def _configuration(application: CloudApplication) -> uvicorn.Config:
         ws_per_message_deflate=False,  # payload is entropy coded already
         ws_ping_interval=None,  # behind a full uplink a pong is late: the idle limit of the session counts instead
         lifespan="on",
+        log_config=None,  # lines of its own go where ours go
         log_level="error",  # a warning for every bad request would let anybody fill the disk
         access_log=False,
         proxy_headers=False,  # an address that a header claims is nobody's address

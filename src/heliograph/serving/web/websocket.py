@@ -77,7 +77,7 @@ class SteadyWebSocket(WebSocketsSansIOProtocol):
         self._pause_or_resume()
 
     def handle_connect(self, event: Request) -> None:
-        """As uvicorn's; the application draws on the same allowance."""
+        """Like uvicorn's; the application draws on the same allowance."""
         super().handle_connect(event)
         if not self.close_sent:
             extensions: dict[str, Any] = self.scope["extensions"]
@@ -91,7 +91,7 @@ class SteadyWebSocket(WebSocketsSansIOProtocol):
         return message
 
     def handle_cont(self, event: Frame) -> None:
-        """As uvicorn's, with a bound on the number of fragments."""
+        """Like uvicorn's, with a bound on the number of fragments."""
         if len(self.frames) >= MAX_FRAGMENTS:
             self.conn.fail(CloseCode.MESSAGE_TOO_BIG)
             self.handle_parser_exception()
@@ -100,18 +100,18 @@ class SteadyWebSocket(WebSocketsSansIOProtocol):
 
     # ---- out -------------------------------------------------------------------------------------------
     async def send(self, message: Any) -> None:
-        """As uvicorn's; after a close the peer's own is still read."""
+        """Like uvicorn's; after a close the peer's own is still read."""
         await super().send(message)
         if self.close_sent and not self.disconnected:
             self._go_on()
 
     def pause_writing(self) -> None:
-        """As uvicorn's; a peer that does not read its pongs is not heard either, or they would pile up."""
+        """Like uvicorn's; a peer that does not read its pongs is not heard either, or they would pile up."""
         super().pause_writing()
         self._pause_or_resume()
 
     def resume_writing(self) -> None:
-        """As uvicorn's."""
+        """Like uvicorn's."""
         super().resume_writing()
         self._go_on()
 
@@ -123,7 +123,7 @@ class SteadyWebSocket(WebSocketsSansIOProtocol):
             self._abort = self.loop.call_later(_CLOSE_S, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """As uvicorn's."""
+        """Like uvicorn's."""
         for timer in (self._next_slice, self._abort):
             if timer is not None:
                 timer.cancel()

@@ -14,7 +14,7 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
 _ALONE = frozenset((0x01, *range(0xD0, 0xD9)))
 _BLOCK, _BLOCK_BYTES = 8, 64 * 2
-_MOST_MARKERS = 10_000
+_MAX_MARKERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _read(file: BinaryIO) -> JpegHeader:
         raise ValueError("no JPEG")
     frame: bytes | None = None
     progressive = False
-    for _ in range(_MOST_MARKERS):
+    for _ in range(_MAX_MARKERS):
         marker = _next_marker(file)
         if marker in _ALONE:
             continue

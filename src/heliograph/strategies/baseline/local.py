@@ -42,7 +42,7 @@ class LocalStrategy(Strategy):
         return EncodedImage(strategy=self.name, header=b"", segments=())
 
     def restore(self, encoded: EncodedImage, tools: CloudTools) -> Restored:
-        """Never possible.
+        """Always refused: nothing travels.
 
         Raises:
             UsageError: always; nothing was sent.

@@ -44,7 +44,7 @@ _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 
 
 class _PictureStrategy(Strategy):
-    """No header; the file in slices. Knobs: ``size``, longest edge in pixels; ``quality``, the encoder's 1 to 100."""
+    """A picture file in slices, without a header. Knobs: ``size``, longest edge in pixels; ``quality``, 1 to 100."""
 
     picture_format: ClassVar[str]
     kind: ClassVar[Kind] = Kind.PICTURE
@@ -154,7 +154,7 @@ class AvifStrategy(_PictureStrategy):
 
 
 def progressive_prefix(data: bytes) -> bytes:
-    """As much of a cut progressive JPEG as ends in a scan's data, and not in the tables between two scans.
+    """The longest prefix of a cut progressive JPEG that ends in a scan's data, not in the tables between two scans.
 
     Raises:
         StreamTruncatedError: not progressive, or the cut comes before the first scan's data.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from heliograph.codec.meta import MetaCodec
 
-_MOST_BYTES = 2**24
+_MAX_BYTES = 2**24
 
 
 class LatentStrategy(Strategy):
@@ -52,7 +52,7 @@ class LatentStrategy(Strategy):
         Raises:
             BudgetTooSmallError: the header alone is longer than ``max_bytes``.
         """
-        limit = int_knob(self.complete_setting(setting), "max_bytes", 0, _MOST_BYTES)
+        limit = int_knob(self.complete_setting(setting), "max_bytes", 0, _MAX_BYTES)
         tools.codec(self.name)  # before the tower runs: a bundle without this codec is refused at once
         encoded = self._encoded(tools.encode_tokens(photo), tools, limit or None)
         if 0 < limit < len(encoded.header):

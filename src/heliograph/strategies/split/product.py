@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from heliograph.codec.product import ProductCodec
 
-_MOST_BYTES = 64
+_MAX_BYTES = 64
 
 
 class ProductStrategy(Strategy):
@@ -39,12 +39,12 @@ class ProductStrategy(Strategy):
     family: ClassVar[Family] = Family.SPLIT
 
     def settings(self) -> tuple[Setting, ...]:
-        """From one byte a token to eight."""
+        """Settings from one byte a token to eight."""
         return tuple({"token_bytes": count} for count in (1, 2, 4, 8))
 
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
         """All tokens by one quantiser."""
-        per_token = int_knob(self.complete_setting(setting), "token_bytes", 1, _MOST_BYTES)
+        per_token = int_knob(self.complete_setting(setting), "token_bytes", 1, _MAX_BYTES)
         codec = tools.codec(self.name)  # before the tower runs: a bundle without this codec is refused at once
         encoded = cast("ProductCodec", codec).encode_at(tools.encode_tokens(photo), per_token)
         return replace(encoded, strategy=self.name)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class UniformStrategy(Strategy):
-    """No header; one segment per token, first token first."""
+    """Tokens in a few bits, without a header; one segment per token, first token first."""
 
     bits: ClassVar[int]
     default_setting: ClassVar[Setting] = {}

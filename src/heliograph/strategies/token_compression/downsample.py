@@ -24,7 +24,7 @@ from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_MOST_SIDE = 255
+_MAX_SIDE = 255
 
 
 class DownsampleStrategy(Strategy):
@@ -40,12 +40,12 @@ class DownsampleStrategy(Strategy):
     family: ClassVar[Family] = Family.TOKEN_COMPRESSION
 
     def settings(self) -> tuple[Setting, ...]:
-        """From one averaged token per tile to 8 x 8."""
+        """Settings from one averaged token per tile to 8 x 8."""
         return tuple({"side": side} for side in (1, 2, 3, 4, 5, 6, 7, 8))
 
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
         """Area averages of the token grid."""
-        side = int_knob(self.complete_setting(setting), "side", 1, _MOST_SIDE)
+        side = int_knob(self.complete_setting(setting), "side", 1, _MAX_SIDE)
         tokens = tools.encode_tokens(photo)
         grid = tokens.grid
         rows, columns = _small_size(side, grid)

@@ -28,7 +28,7 @@ from heliograph.types import EncodedImage, VisualTokens
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_MOST_TOKENS = 2**16
+_MAX_TOKENS = 2**16
 _WORD = 2**64 - 1
 
 
@@ -46,13 +46,13 @@ class RandomDropStrategy(Strategy):
     family: ClassVar[Family] = Family.TOKEN_COMPRESSION
 
     def settings(self) -> tuple[Setting, ...]:
-        """From one token to forty-eight."""
+        """Settings from one token to forty-eight."""
         return tuple({"keep": keep, "seed": 0} for keep in (1, 2, 4, 8, 12, 16, 24, 32, 48))
 
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
         """The first ``keep`` tokens of the shuffled order (all of them where the model has fewer)."""
         completed = self.complete_setting(setting)
-        keep = int_knob(completed, "keep", 1, _MOST_TOKENS)
+        keep = int_knob(completed, "keep", 1, _MAX_TOKENS)
         seed = (int_knob(completed, "seed", 0, 2**16 - 1) + zlib.crc32(photo.tobytes())) % 2**16
         tokens = tools.encode_tokens(photo)
         kept = shuffled(tokens.grid.tokens, seed)[:keep]

@@ -112,11 +112,11 @@ class PrefixAnswers:
         return int(self.payload_bytes.shape[1])
 
     def where(self, chosen: npt.NDArray[Any]) -> PrefixAnswers:
-        """Some of the questions, by index or mask."""
+        """A selection of the questions, by index or mask."""
         return PrefixAnswers(*(getattr(self, one.name)[chosen] for one in fields(self)))
 
     def signals(self, question: int, drafted: Sequence[int]) -> list[Signals]:
-        """Of each draft of one question where drafts were made at these prefixes, in order."""
+        """Signals of each draft of one question where drafts were made at these prefixes, in order."""
         found: list[Signals] = []
         first = 0  # of the drafts in a row that say the same
         for place, prefix in enumerate(drafted):
@@ -239,8 +239,8 @@ def _collected(
         made = [[next(answers) for _ in item.records] for _ in range(1 + len(counts))]
         parts = [_Part.of(codec, stream, count) for count in counts]
         for number, record in enumerate(item.records):
-            said = [one[number] for one in made]
-            rows.append({"photo": first + place, **_row(codec, record, said[0], said[1:], parts, judge)})
+            collected = [one[number] for one in made]
+            rows.append({"photo": first + place, **_row(codec, record, collected[0], collected[1:], parts, judge)})
     return rows
 
 
@@ -263,7 +263,7 @@ class _Part:
 
 
 def _row(
-    codec: Codec, record: QuestionRecord, whole: Answer, said: list[Answer], parts: list[_Part], judge: Judge
+    codec: Codec, record: QuestionRecord, whole: Answer, answers: list[Answer], parts: list[_Part], judge: Judge
 ) -> dict[str, Any]:
     """What one question gave."""
     known = {whole.token_ids: _UNCOMPRESSED}
@@ -273,14 +273,14 @@ def _row(
         "question": record.question,
         "whole_right": judge.right(record, whole.text),
         "payload_bytes": [part.payload_bytes for part in parts],
-        "answer": [known.setdefault(one.token_ids, len(known)) for one in said],
-        "agrees": [judge.same(one.text, whole.text) for one in said],
-        "right": [judge.right(record, one.text) for one in said],
-        "min_entropy_bits": [one.min_entropy_bits for one in said],
-        "first_bits": [one.token_bits[0] if one.token_bits else one.min_entropy_bits for one in said],
-        "entropy_bits": [one.entropy_bits for one in said],
-        "margin": [one.margin for one in said],
-        "answer_tokens": [len(one.token_ids) if one.text.strip() else 0 for one in said],
+        "answer": [known.setdefault(one.token_ids, len(known)) for one in answers],
+        "agrees": [judge.same(one.text, whole.text) for one in answers],
+        "right": [judge.right(record, one.text) for one in answers],
+        "min_entropy_bits": [one.min_entropy_bits for one in answers],
+        "first_bits": [one.token_bits[0] if one.token_bits else one.min_entropy_bits for one in answers],
+        "entropy_bits": [one.entropy_bits for one in answers],
+        "margin": [one.margin for one in answers],
+        "answer_tokens": [len(one.token_ids) if one.text.strip() else 0 for one in answers],
         "token_error": [one.token_error for one in expected],
         "answer_differs": [one.answer_differs for one in expected],
         "retained_energy": [part.energy for part in parts],
@@ -288,7 +288,7 @@ def _row(
 
 
 def cut_places(segments: int, prefixes: int) -> list[int]:
-    """Up to ``prefixes`` counts of segments, from one to all: every one, or growing by equal factors."""
+    """Counts of segments, from one to all, ``prefixes`` at most: every one, or growing by equal factors."""
     if segments <= prefixes:
         return list(range(1, segments + 1)) or [0]
     factor = segments ** (1 / (prefixes - 1))

@@ -147,5 +147,5 @@ def _fit_curve(inputs: tuple[str, ...], values: Truth, truth: Truth, words: Trut
 
 
 def _short(values: Truth) -> tuple[float, ...]:
-    """With so many digits as matter, so that the file stays small."""
+    """The numbers with as many digits as matter, so that the file stays small."""
     return tuple(float(f"{value:.5g}") for value in values)

@@ -17,8 +17,8 @@ BINS = 20
 PAPER_OVERLAP, PAPER_DISTANCE = 0.47, 0.33
 """Of min-entropy in arXiv 2512.16349, Table II."""
 
-_LEAST_COEFFICIENT = 1e-9
-_LEAST_CHANCE = 1e-6
+_MIN_COEFFICIENT = 1e-9
+_MIN_CHANCE = 1e-6
 
 Values = npt.NDArray[np.float64]
 
@@ -59,7 +59,7 @@ class CalibrationErrors:
 
 
 def separation(scores: Values, truth: Values) -> Separation:
-    """Of (S,) scores, higher for surer, and (S,) 1 for right answers; None where one kind is missing."""
+    """Separation of (S,) scores, higher for more confident, by (S,) 1 for right; None where one kind is missing."""
     right = truth > 0.5
     counts = int(right.sum()), int((~right).sum())
     if not all(counts):
@@ -68,19 +68,20 @@ def separation(scores: Values, truth: Values) -> Separation:
     bins = np.searchsorted(edges[1:-1], scores, side="right")
     shares = [np.bincount(bins[one], minlength=BINS) / one.sum() for one in (right, ~right)]
     coefficient = float(np.sqrt(shares[0] * shares[1]).sum())
-    distance = -float(np.log(max(coefficient, _LEAST_COEFFICIENT)))
+    distance = -float(np.log(max(coefficient, _MIN_COEFFICIENT)))
     return Separation(*counts, float(np.minimum(*shares).sum()), distance, auroc(scores, truth))
 
 
 def expected_calibration_error(chances: Values, truth: Values) -> float:
     """Mean distance of predicted chance and share found over tenths of the chance, weighted by answers."""
-    return sum(samples * abs(said - found) for said, found, samples in reliability(chances, truth)) / len(truth)
+    gaps = (samples * abs(predicted - found) for predicted, found, samples in reliability(chances, truth))
+    return sum(gaps) / len(truth)
 
 
 def calibration_errors(
     raw: tuple[Values, Values] | None, truth: tuple[Values, Values], curve: Values
 ) -> CalibrationErrors:
-    """Before and after scaling.
+    """Calibration errors before and after scaling.
 
     Args:
         raw: confidences as they are, 0 to 1, of answers to fit on and of answers to measure on.
@@ -116,7 +117,7 @@ def _by_isotonic(raw: tuple[Values, Values], truth: Values) -> Values:
 
 
 def _log_odds(chance: Values) -> Values:
-    clipped = np.clip(chance, _LEAST_CHANCE, 1 - _LEAST_CHANCE)
+    clipped = np.clip(chance, _MIN_CHANCE, 1 - _MIN_CHANCE)
     return np.asarray(np.log(clipped / (1 - clipped)))
 
 

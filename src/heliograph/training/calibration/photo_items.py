@@ -19,7 +19,7 @@ from heliograph.training.fitting.photo_sources import photo_files, readable_phot
 from heliograph.types import QuestionRecord, Reporter
 from heliograph.vlm.contract import TorchModel
 
-_LEAST_SIDE = 16
+_MIN_SIDE = 16
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ def photo_items(source: Path, most: int) -> Iterator[PhotoItem]:
         if given >= most:
             return
         photo = readable_photo(content)
-        if photo is None or min(photo.size) < _LEAST_SIDE:
+        if photo is None or min(photo.size) < _MIN_SIDE:
             continue
         given += 1
         yield PhotoItem(
             photo, tuple(QuestionRecord(name, f"photo-{i}", q, "") for i, q in enumerate(GENERIC_QUESTIONS))
         )
     if not given:
-        raise DataMissingError().noted(f"{source}: no photo of at least {_LEAST_SIDE} pixels a side can be read in it.")
+        raise DataMissingError().noted(f"{source}: no photo of at least {_MIN_SIDE} pixels a side can be read in it.")
 
 
 def unknown_right(record: QuestionRecord, answer: str) -> float:

@@ -36,7 +36,7 @@ WINDOWS = ((0.25,), (0.1875, 0.25), (0.125, 0.1875, 0.25))
 _EXPONENT_FLOOR = 0.01
 _RIDGE = 1e-3
 _STEPS = 200
-_LEAST_SAMPLES = 20
+_MIN_SAMPLES = 20
 
 Double = npt.NDArray[np.float64]
 
@@ -115,8 +115,8 @@ def choose_region_setting(samples: Sequence[LookSample], *, least_share: float) 
     Raises:
         CodecNotFittedError: fewer than 20 samples.
     """
-    if len(samples) < _LEAST_SAMPLES:
-        raise CodecNotFittedError().noted(f"{len(samples)} samples are here, and at least {_LEAST_SAMPLES} are needed.")
+    if len(samples) < _MIN_SAMPLES:
+        raise CodecNotFittedError().noted(f"{len(samples)} samples are here, and at least {_MIN_SAMPLES} are needed.")
     known = [sample for sample in samples if sample.box is not None]
     layers = range(samples[0].own.shape[0])
     questions = ("", *samples[0].generic)

@@ -72,7 +72,7 @@ def targets_of(answers: PrefixAnswers) -> tuple[str, ...]:
 
 
 def draft_scores(tables: tuple[DraftTable, DraftTable], target: str) -> dict[str, Values]:
-    """Per confidence, (Q, P') chances on the second table by curves fitted on the first."""
+    """By confidence, (Q, P') chances on the second table by curves fitted on the first."""
     truth = _truth(tables[0], target).ravel() > 0.5
     curves = fit_curves(tables[0].signals, truth)
     return {name: tables[1].scores(curves[name]) for name in CONFIDENCES if name in curves}

@@ -17,7 +17,7 @@ from heliograph.training.calibration.collect import PrefixAnswers
 
 Double = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
-_MOST_THRESHOLDS = 240
+_MAX_THRESHOLDS = 240
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def at(values: Double, places: Index) -> Double:
 
 def thresholds_of(scores: Double) -> Double:
     """Thresholds worth trying, rising: quantiles of the scores, finer towards the top, and one that nothing reaches."""
-    even = np.linspace(0, 1, _MOST_THRESHOLDS // 2)
-    top = 1 - np.geomspace(1, 1 / max(scores.size, 2), _MOST_THRESHOLDS // 2)
+    even = np.linspace(0, 1, _MAX_THRESHOLDS // 2)
+    top = 1 - np.geomspace(1, 1 / max(scores.size, 2), _MAX_THRESHOLDS // 2)
     return np.append(np.unique(np.quantile(scores, np.concatenate([even, top]))), np.inf)
 
 

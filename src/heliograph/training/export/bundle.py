@@ -36,7 +36,7 @@ from heliograph.vlm.contract import TorchModel
 from heliograph.vlm.opening import open_model
 from heliograph.vlm.text_model import TextModel
 
-_MOST_LOCAL = 50_000_000  # parameters of a model that answers on a device without being asked for
+_MAX_LOCAL_PARAMETERS = 50_000_000  # parameters of a model that answers on a device without being asked for
 
 Size = tuple[int, int]
 
@@ -124,7 +124,7 @@ def _local_text(model: TorchModel, wanted: bool | None, progress: Reporter) -> T
         if wanted:
             raise UsageError().noted("the language model of this family cannot go along: leave out --local.")
         return None
-    small = sum(parameter.numel() for parameter in model.torch_model.parameters()) <= _MOST_LOCAL
+    small = sum(parameter.numel() for parameter in model.torch_model.parameters()) <= _MAX_LOCAL_PARAMETERS
     if not (small if wanted is None else wanted):
         return None
     if text.says_likeliest:

@@ -40,7 +40,7 @@ from heliograph.training.export.frame_sizes import OwnProcessor
 from heliograph.training.export.onnx_graphs import trace_square
 from heliograph.training.export.pixel_reading import PixelReading
 from heliograph.types import FloatArray, Grid
-from heliograph.vlm.causes import said_of
+from heliograph.vlm.causes import reason_of
 from heliograph.vlm.contract import TorchModel
 
 MAX_ERROR = 1e-3
@@ -220,7 +220,7 @@ def _traced(own: OwnProcessor, reading: PixelReading, path: Path) -> Mapping[str
     except HeliographError:
         raise
     except Exception as error:  # foreign code in a foreign exporter
-        raise EncoderNotExportableError().noted(f"its vision tower cannot be traced: {said_of(error)}.") from error
+        raise EncoderNotExportableError().noted(f"its vision tower cannot be traced: {reason_of(error)}.") from error
     return weights_of(graph)
 
 

@@ -84,7 +84,7 @@ class _WithWeights(nn.Module):
 
 @contextmanager
 def _swapped(graph: nn.Module, weights: Sequence[Tensor]) -> Iterator[None]:
-    """Within the context, the graph's modules hold these in place of :func:`weights_of`, in the same order."""
+    """A context in which the graph's modules hold these in place of :func:`weights_of`, in the same order."""
     own = [*graph.parameters(), *graph.buffers()]
     tables: list[dict[str, Any]] = [held for one in graph.modules() for held in (one._parameters, one._buffers)]
     places = [(table, name) for table in tables for name, value in table.items() if value is not None]

@@ -70,7 +70,7 @@ def encoder_in_int8(
 
 
 def methods_for(graphs: Sequence[Path]) -> Sequence[str]:
-    """Those that are tried: smoothing makes every frame's weights different, so several frames do without it."""
+    """Methods to try: smoothing makes every frame's weights different, so several frames do without it."""
     return METHODS if len(graphs) == 1 else [name for name in METHODS if not name.startswith("smoothed")]
 
 

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save_file
 from torch import Tensor
 
-_LEAST_VALUES = 256  # smaller constants stay in the graph
+_MIN_VALUES = 256  # smaller constants stay in the graph
 _READABLE = 0o644
 _LENGTH_BYTES = 8  # a safetensors file begins with the length of its header
 _FLOAT_OF = ".float"
@@ -82,7 +82,7 @@ def _from_inputs(graph: Any, values: Mapping[str, Tensor], stored: dict[str, Ten
 
 def _parts(name: str, value: Tensor) -> tuple[dict[str, Tensor], list[Any]]:
     """What is stored of one weight, and how float32 is made of it."""
-    if value.dtype == torch.float32 and value.numel() >= _LEAST_VALUES:
+    if value.dtype == torch.float32 and value.numel() >= _MIN_VALUES:
         for smaller in (torch.float16, torch.bfloat16):
             halved = value.to(smaller)
             if torch.equal(halved.float(), value):
@@ -109,7 +109,7 @@ def _from_constants(graph: Any, stored: dict[str, Tensor]) -> dict[str, str]:
     for node in graph.node:
         value = node.attribute[0].t if node.op_type == "Constant" and node.attribute[0].name == "value" else None
         array = numpy_helper.to_array(value) if value is not None else None
-        if array is None or array.size < _LEAST_VALUES:
+        if array is None or array.size < _MIN_VALUES:
             kept.append(node)
             continue
         digest = sha256(f"{array.dtype} {array.shape}".encode() + array.tobytes()).hexdigest()

@@ -24,7 +24,7 @@ USUAL_SIZES = ((640, 480), (480, 640), (544, 544))
 
 _BICUBIC = 3
 _UNITS = (28, 32, 16, 14, 48, 56, 64)  # sides of a token in pixels, of families that say nothing of it
-_MOST_TILES = 40
+_MAX_TILES = 40
 
 _Size = tuple[int, int]
 
@@ -126,14 +126,14 @@ class OwnProcessor:
 
 
 def _from_pictures(shape: tuple[int, ...], size: _Size) -> Iterator[_Size]:
-    """Of (..., 3, height, width): the one picture, or what its tiles make together."""
+    """One picture from (..., 3, height, width): the only one, or what its tiles make together."""
     height, width = shape[-2:]
     tiles = math.prod(shape[:-3])
     yield width, height
     found = [
         (columns * width, rows * height)
         for count in (tiles - 1, tiles)
-        for columns in range(1, min(count, _MOST_TILES) + 1)
+        for columns in range(1, min(count, _MAX_TILES) + 1)
         for rows in [count // columns]
         if columns * rows == count
     ]

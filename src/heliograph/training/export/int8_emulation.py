@@ -19,7 +19,7 @@ from onnx import TensorProto, helper
 from heliograph.training.export.onnx_fusion import Graph
 
 PRODUCT = "MatMulIntegerToFloat"
-_LEAST, _MOST = -32768.0, 32767.0
+_MIN_VALUE, _MAX_VALUE = -32768.0, 32767.0
 
 
 def emulate(source: Path, out: Path, *, saturating: bool) -> None:
@@ -51,7 +51,7 @@ class _Written:
         self._weight = weight.astype(np.float32)  # (K, N)
 
     def nodes(self, saturating: bool) -> list[Any]:
-        """In order; the last one makes what the product made."""
+        """The nodes in order; the last one makes what the product made."""
         levels, _, scale, scales, zero, _, *bias = self._node.input
         given = self._cast(levels)
         product = self._in_pairs(given) if saturating else self._add("MatMul", given, self._constant(self._weight))
@@ -100,8 +100,8 @@ def _one_pair() -> Any:
     nodes = [
         helper.make_node("Transpose", ["pair"], ["turned"], perm=[1, 0]),
         helper.make_node("MatMul", ["turned", "weights"], ["sum"]),
-        helper.make_node("Constant", [], ["least"], value_float=_LEAST),
-        helper.make_node("Constant", [], ["most"], value_float=_MOST),
+        helper.make_node("Constant", [], ["least"], value_float=_MIN_VALUE),
+        helper.make_node("Constant", [], ["most"], value_float=_MAX_VALUE),
         helper.make_node("Clip", ["sum", "least", "most"], ["clipped"]),
         helper.make_node("Add", ["total", "clipped"], ["next"]),
     ]

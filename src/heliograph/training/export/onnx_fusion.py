@@ -145,7 +145,7 @@ def fold(source: Path, out: Path) -> None:
 
 
 def _shapes(model: Any) -> Shapes:
-    """Of every value that has a fixed one; 0 stands for a free length."""
+    """Shapes of every value that has a fixed one; 0 stands for a free length."""
     inferred = onnx.shape_inference.infer_shapes(model).graph
     known = [*inferred.value_info, *inferred.input, *inferred.output]
     return {value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim) for value in known}

@@ -51,7 +51,7 @@ METHODS = tuple(_METHODS)
 """Of equal errors the first wins. Without smoothing, equal weights of several graphs stay equal."""
 
 _CLEARLY = 0.98  # another method must have less than so much of the error
-_LEAST_SIDE = 16  # of a matrix worth quantising
+_MIN_SIDE = 16  # of a matrix worth quantising
 _TIMED_RUNS = 3
 _STEPS = 255
 _SMOOTHING = 0.5  # between the ranges of activations (1) and of weights (0)
@@ -94,11 +94,11 @@ class _Range:
     high: Values
 
     def over(self, factors: Values) -> _Range:
-        """After division by a positive factor per channel."""
+        """The range after division by a positive factor per channel."""
         return _Range(self.low / factors, self.high / factors)
 
     def joined(self, other: _Range) -> _Range:
-        """Of both."""
+        """The range that covers both."""
         return _Range(np.minimum(self.low, other.low), np.maximum(self.high, other.high))
 
     @property
@@ -270,9 +270,9 @@ def _products(graph: Graph) -> list[_Product]:
 
 
 def _product(graph: Graph, node: Any) -> _Product | None:
-    """None where there is no constant matrix, or a small one, or more than a product and a bias."""
+    """The product of a node; None where it has no constant matrix, a small one, or more than a product and a bias."""
     given, weight = node.input[0], graph.weight(node.input[1])
-    if graph.weight(given) is not None or weight is None or weight.ndim != 2 or min(weight.shape) < _LEAST_SIDE:
+    if graph.weight(given) is not None or weight is None or weight.ndim != 2 or min(weight.shape) < _MIN_SIDE:
         return None
     if node.op_type == "Gemm":
         return _gemm(graph, node, weight)

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 Values = npt.NDArray[Any]
 
-_LEAST_VALUES = 256  # smaller ones stay as they are
+_MIN_VALUES = 256  # smaller ones stay as they are
 _LEVELS = 127
 _READABLE = 0o644  # as every other file of a codec; safetensors would keep it to its owner
 _LENGTH_BYTES = 8  # a safetensors file begins with the length of its header
@@ -44,7 +44,7 @@ def compact_weights(path: Path) -> None:
 
 def _stored(name: str, values: Values) -> tuple[list[Any], list[Any]]:
     """Initializers and restoring nodes; nothing where only float32 does."""
-    if values.dtype != np.float32 or values.size < _LEAST_VALUES:
+    if values.dtype != np.float32 or values.size < _MIN_VALUES:
         return [], []
     for axis in range(values.ndim if values.ndim == 2 else 0):
         levels, scale = _levels(values, axis)
@@ -105,7 +105,7 @@ def share_weights(graphs: Sequence[Path], weights: Path) -> None:
 
 
 def _is_large(weight: Any) -> bool:
-    return bool(np.prod(weight.dims) >= _LEAST_VALUES)
+    return bool(np.prod(weight.dims) >= _MIN_VALUES)
 
 
 def _places(weights: Path) -> dict[str, tuple[int, int]]:

@@ -85,7 +85,7 @@ class Parity:
         return [f"made for {self.profile}: on average {found}"]
 
     def write(self, path: Path) -> Path:
-        """As JSON.
+        """Write the report as JSON.
 
         Raises:
             ValueError: a number is not finite, which no report that passed holds.

@@ -46,7 +46,7 @@ class AnswerRow:
 
     @property
     def text(self) -> str:
-        """In one line."""
+        """The comparison in one line."""
         size = "" if self.payload_bytes is None else f", {self.payload_bytes:.0f} bytes"
         return f"{self.sent}{size}: {self.own:.1%} of answers kept, by a device's tokens {self.device:.1%}"
 

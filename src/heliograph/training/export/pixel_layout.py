@@ -23,7 +23,7 @@ from heliograph.types import FloatArray
 
 Index = npt.NDArray[np.int64]
 
-_MOST_STRETCHES = 64
+_MAX_RUNS = 64
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class PixelLayout:
         ends = np.cumsum(self.sizes)
         owners = np.searchsorted(ends, self.index, side="right")
         borders = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(owners)]
-        if len(borders) > _MOST_STRETCHES or owners.max() >= len(self.sizes):
+        if len(borders) > _MAX_RUNS or owners.max() >= len(self.sizes):
             return None
         stretches = []
         for begin, end in pairwise(borders):

@@ -29,8 +29,8 @@ Process = Callable[[Image.Image], Mapping[str, Any]]
 
 _PROBES, _OBSERVED = 12, 4
 _SEED = 20_260
-_MOST_OFF = 0.05  # of a level, by float32's rounding
-_LEAST_SIDE = 8
+_MAX_DEVIATION = 0.05  # of a level, by float32's rounding
+_MIN_SIDE = 8
 
 Keys = npt.NDArray[np.uint64]
 Levels = npt.NDArray[np.uint8]
@@ -125,7 +125,7 @@ def _probed(
 
 
 def _layout(shape: tuple[int, ...], places: tuple[int, ...], found: _Found, one: _Range) -> PixelLayout:
-    """With the constants that remain put behind the pictures."""
+    """The layout with the constants that remain put behind the pictures."""
     index, areas = found.index.copy(), _areas(found.sizes)
     fixed, inverse = np.unique(one.black[index < 0], return_inverse=True)
     index[index < 0] = sum(areas) + inverse
@@ -190,7 +190,7 @@ def _levels(numbers: FloatArray, one: _Range) -> Keys:
         )
     exact = (numbers - one.black) / np.where(moving, one.white - one.black, np.float32(1)) * np.float32(LEVELS - 1)
     levels = np.rint(exact)
-    if np.abs(exact - levels).max() > _MOST_OFF or levels.min() < 0 or levels.max() >= LEVELS:
+    if np.abs(exact - levels).max() > _MAX_DEVIATION or levels.min() < 0 or levels.max() >= LEVELS:
         raise EncoderNotExportableError().noted(
             f"its processor makes numbers that are none of a pixel's {LEVELS} levels, as by resizing a photo."
         )
@@ -200,7 +200,7 @@ def _levels(numbers: FloatArray, one: _Range) -> Keys:
 def _smaller(shape: tuple[int, ...], size: Size) -> list[Size]:
     """Sizes of the whole photo that may lie beside its tiles."""
     tile = (shape[-1], shape[-2]) if len(shape) >= 4 else size
-    return [tile] if tile != size and min(tile) >= _LEAST_SIDE else []
+    return [tile] if tile != size and min(tile) >= _MIN_SIDE else []
 
 
 def _areas(sizes: Sequence[Size]) -> list[int]:

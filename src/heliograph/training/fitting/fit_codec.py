@@ -32,7 +32,7 @@ from heliograph.vlm.opening import open_model
 FIT_SEEDS_START = 7_900_000  # training seeds that no shard of the reference model's training reaches
 GENERIC_QUESTIONS = ("what is in the picture?", "describe the picture.", "what does the sign say?")
 _ENCODE_BATCH = 32
-_LEAST_PICTURES = 8
+_MIN_PICTURES = 8
 PICTURES = 400
 _KEPT_BACK, _KEPT_BACK_SHARE = 24, 10  # pictures that only report, one in ten at most
 
@@ -73,10 +73,8 @@ def fit_codec(
     """
     model = open_model(model_name)
     material = fitting_tokens(model, photos, scenes, FIT_SEEDS_START + seed, out / "tokens", progress, sizes)
-    if len(material) < _LEAST_PICTURES:
-        raise CodecNotFittedError().noted(
-            f"{len(material)} photos are here, and at least {_LEAST_PICTURES} are needed."
-        )
+    if len(material) < _MIN_PICTURES:
+        raise CodecNotFittedError().noted(f"{len(material)} photos are here, and at least {_MIN_PICTURES} are needed.")
     fitting, kept_back = material.split()
     sensitivity = working_sensitivity(model, fitting.tokens, fitting.asked, progress) if weighted else None
     progress("fitting")

@@ -21,8 +21,8 @@ from heliograph.vlm.opening import open_model
 
 SUBSPACES = (1, 2, 4, 8)
 PICTURES = 1600
-_MOST_FEATURES = 96  # as the learned codec: what lies below is next to nothing
-_MOST_ROUNDS = 60
+_MAX_FEATURES = 96  # as the learned codec: what lies below is next to nothing
+_MAX_ROUNDS = 60
 
 
 def fit_product(
@@ -95,7 +95,7 @@ def product_tables(
         raise ShapeError().noted(
             f"tokens must be whole tiles of {positions} rows with {hidden} numbers, as the klt codec was fitted for."
         )
-    forward, inverse = transform.forward[:, :_MOST_FEATURES], transform.inverse[:_MOST_FEATURES]
+    forward, inverse = transform.forward[:, :_MAX_FEATURES], transform.inverse[:_MAX_FEATURES]
     if max(subspaces) > forward.shape[1]:
         raise CodecNotFittedError().noted(
             f"{max(subspaces)} subspaces are asked for, and the klt codec keeps {forward.shape[1]} components."
@@ -138,7 +138,7 @@ def _codebook(features: FloatArray, owner: npt.NDArray[np.int64], seed: int) -> 
     lost = 0.0
     for subspace in range(int(owner.max()) + 1):
         columns = np.flatnonzero(owner == subspace)
-        means = KMeans(CENTROIDS, n_init=1, max_iter=_MOST_ROUNDS, random_state=seed).fit(features[:, columns])
+        means = KMeans(CENTROIDS, n_init=1, max_iter=_MAX_ROUNDS, random_state=seed).fit(features[:, columns])
         book[:, columns] = means.cluster_centers_
         lost += float(means.inertia_)
     return book, max(0.0, 1 - lost / max(float(np.square(features).sum()), 1e-30))

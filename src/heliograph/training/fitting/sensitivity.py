@@ -25,22 +25,24 @@ from heliograph.vlm.contract import TorchModel
 # A model that is sure has no gradient left: softened, its answers still show what they stand on. On the
 # reference model 1 gave 0.73 accuracy at 123 bytes and 4 gave 0.84 (docs/experiments.md).
 _TEMPERATURE = 4.0
-_FIRST_PICTURES, _MOST_PICTURES = 60, 300  # gradients cost most of the time; tables need more pictures than they do
-_MOST_QUICK = 50_000_000  # parameters of a model that answers many questions in no time
-_FIRST_SLOW, _MOST_SLOW = 24, 48  # pictures for larger ones
+_FIRST_PICTURES, _MAX_PICTURES = 60, 300  # gradients cost most of the time; tables need more pictures than they do
+_MAX_QUICK_PARAMETERS = 50_000_000  # parameters of a model that answers many questions in no time
+_FIRST_SLOW, _MAX_SLOW = 24, 48  # pictures for larger ones
 _WORKING_SHARE = 0.85  # of the weighted energy: near there the answers become those of the uncompressed tokens
-_MOST_CORRELATED = 4096  # channels up to which their correlations are kept; above, each channel's own weight alone
+_MAX_CORRELATED_CHANNELS = (
+    4096  # channels up to which their correlations are kept; above, each channel's own weight alone
+)
 
 
 def working_sensitivity(
     model: TorchModel, tokens: Sequence[VisualTokens], asked: Sequence[Sequence[str]], progress: Reporter
 ) -> FloatArray:
     """What the language model notices at the rates where the codec works; (D, D) or, for a large D, (D,) float32."""
-    first, most = (_FIRST_PICTURES, _MOST_PICTURES) if _is_quick(model) else (_FIRST_SLOW, _MOST_SLOW)
+    first, most = (_FIRST_PICTURES, _MAX_PICTURES) if _is_quick(model) else (_FIRST_SLOW, _MAX_SLOW)
     progress("measuring what the language model notices of uncompressed tokens")
     few, questions = tokens[:first], asked[:first]
     weights = measure_sensitivity(model, few, few, questions)
-    rough = fit_klt(tokens[:_MOST_PICTURES], sensitivity=weights, restore=False)
+    rough = fit_klt(tokens[:_MAX_PICTURES], sensitivity=weights, restore=False)
     progress("measuring what it notices of short prefixes")
     some, questions = tokens[:most], asked[:most]
     short = [_working_point(rough, one) for one in some]
@@ -50,7 +52,7 @@ def working_sensitivity(
 def _is_quick(model: TorchModel) -> bool:
     """Whether many questions about every picture cost little; else one each has to do."""
     size = sum(parameter.numel() for parameter in model.torch_model.parameters())
-    return model.batches and size <= _MOST_QUICK
+    return model.batches and size <= _MAX_QUICK_PARAMETERS
 
 
 def _working_point(codec: KltCodec, tokens: VisualTokens) -> VisualTokens:
@@ -84,7 +86,7 @@ def measure_sensitivity(
         CodecNotFittedError: no gradient, or one that is not finite.
     """
     size = model.hidden_size
-    correlated = size <= _MOST_CORRELATED
+    correlated = size <= _MAX_CORRELATED_CHANNELS
     total: npt.NDArray[np.float64] = np.zeros((size, size) if correlated else size)
     for gradient in _gradients(model, exact, seen, asked, answer_tokens):
         g = gradient.double().numpy()  # (N, D)

@@ -74,7 +74,7 @@ class Extraction:
 
     @property
     def text(self) -> str:
-        """In one line."""
+        """The result in one line."""
         named = f" ({', '.join(self.broken)}{', ...' if self.broken_count > len(self.broken) else ''})"
         skipped = f", {self.broken_count} skipped as unreadable{named}" if self.broken_count else ""
         return f"{self.made} photos encoded, {self.known} there already{skipped}"
@@ -209,7 +209,7 @@ class CachedTokens(Sequence[VisualTokens]):
 
     @property
     def grids(self) -> list[Grid]:
-        """Of each photo; nothing is read for it."""
+        """The grid of each photo; nothing is read for it."""
         return [photo.grid for photo in self._photos]
 
     def __len__(self) -> int:

@@ -70,7 +70,9 @@ def _text(facts: dict[str, Any]) -> str:
     last = facts["history"][-1] if facts["history"] else {}
     points = zip(last.get("curve", []), last.get("errors", []), strict=False)  # runs of old have no errors
     curve = "\n".join(f"| {size:.0f} | {error:.3f} | {agreement:.3f} |" for (size, agreement), error in points)
-    bins = "\n".join(f"| {said:.3f} | {found:.3f} | {count:,} |" for said, found, count in trust["reliability"])
+    bins = "\n".join(
+        f"| {predicted:.3f} | {found:.3f} | {count:,} |" for predicted, found, count in trust["reliability"]
+    )
     return f"""---
 license: apache-2.0
 library_name: heliograph

@@ -23,9 +23,9 @@ Material = Callable[[int, int], tuple[Sequence[VisualTokens], list[tuple[str, ..
 """(first, count) to tokens and questions of so many pictures."""
 
 _CHUNK = 250
-_DEV_SHARE, _MOST_DEV = 16, 320
-_LEAST_PICTURES = 2
-_MOST_AT_ONCE = 1 << 26
+_DEV_SHARE, _MAX_DEV = 16, 320
+_MIN_PICTURES = 2
+_MAX_AT_ONCE = 1 << 26
 
 Rows = npt.NDArray[np.int64]
 
@@ -64,7 +64,7 @@ class MetaData:
         return np.concatenate([np.zeros(1, np.int64), np.cumsum(self.tile_counts)])
 
     def rows_of(self, pictures: Rows) -> Rows:
-        """Which of ``tokens`` are the tiles of these pictures, in their order."""
+        """Rows of ``tokens`` that are the tiles of these pictures, in their order."""
         parts = [np.arange(self._first_rows[i], self._first_rows[i + 1]) for i in pictures]
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
@@ -73,7 +73,7 @@ class MetaData:
         return self.grid if self.grids is None else self.grids[picture]
 
     def grids_of(self, pictures: Rows) -> list[Grid]:
-        """Of each of these pictures."""
+        """The grid of each of these pictures."""
         return [self.grid_of(int(picture)) for picture in pictures]
 
     def picture(self, picture: int) -> VisualTokens:
@@ -83,11 +83,11 @@ class MetaData:
 
     def split(self) -> tuple[MetaData, MetaData]:
         """Training pictures, and the first sixteenth (1 to 320) to report on."""
-        at = min(max(1, len(self) // _DEV_SHARE), _MOST_DEV)
+        at = min(max(1, len(self) // _DEV_SHARE), _MAX_DEV)
         return self.part(at, len(self)), self.part(0, at)
 
     def followed_by(self, more: MetaData) -> MetaData:
-        """These pictures, then others of the same model."""
+        """These pictures followed by others of the same model."""
         grids = None
         if self.grids is not None or more.grids is not None:
             grids = tuple(data.grid_of(i) for data in (self, more) for i in range(len(data)))
@@ -103,7 +103,7 @@ class MetaData:
 
 def pictures_at_once(values: int, most: int = 256) -> int:
     """How many pictures or tiles of so many values each are worked on together: at most ``most``, and 256 MB."""
-    return max(1, min(most, _MOST_AT_ONCE // max(values, 1)))
+    return max(1, min(most, _MAX_AT_ONCE // max(values, 1)))
 
 
 def gather(teacher: Teacher, material: Material, count: int, cache: Path, key: str, progress: Reporter) -> MetaData:
@@ -135,7 +135,7 @@ def gather(teacher: Teacher, material: Material, count: int, cache: Path, key: s
             if len(saved["tokens"]):
                 values.append(saved["tokens"])
             asked += _unpacked(str(saved["asked"]))
-    if len(asked) < _LEAST_PICTURES or any(part.shape[1:] != values[0].shape[1:] for part in values):
+    if len(asked) < _MIN_PICTURES or any(part.shape[1:] != values[0].shape[1:] for part in values):
         raise CodecNotFittedError
     return MetaData(torch.from_numpy(np.concatenate(values)), asked, grid)
 

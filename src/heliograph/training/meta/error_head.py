@@ -53,7 +53,7 @@ class Judged:
     differs: Float
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> Judged:
-        """Some of the samples."""
+        """A selection of the samples."""
         return Judged(
             self.picture[chosen],
             self.count[chosen],

@@ -37,7 +37,7 @@ class RatePoint:
 
     @property
     def text(self) -> str:
-        """In a few words."""
+        """A summary in a few words."""
         diverging = "" if self.divergence is None else f" divergence {self.divergence:.3f}"
         return f"{self.bytes:.0f} B: error {self.error:.3f} agreement {self.agreement:.3f}{diverging}"
 
@@ -66,7 +66,7 @@ class Examination:
 
     @torch.no_grad()
     def points(self, budgets: Sequence[int], most: int, *, diverging: bool) -> list[RatePoint]:
-        """Of the first ``most`` pictures, cut at budgets in bytes per tile."""
+        """Rate points of the first ``most`` pictures, cut at budgets in bytes per tile."""
         pictures = np.arange(min(most, len(self._data)))
         tiles = float(self._data.tile_counts[pictures].mean())
         latents = self._latents(pictures)  # (tiles, K, c)
@@ -177,7 +177,7 @@ class Examination:
         return [a == b for own, new in zip(asked, again, strict=True) for a, b in zip(own, new, strict=True)]
 
     def _divergences(self, pictures: Rows, restored: Tensor) -> list[float]:
-        """Of each picture with questions."""
+        """Divergence of each picture with questions."""
         found = []
         parts = torch.split(restored, self._data.tile_counts[pictures].tolist())
         for picture, one in zip(pictures, parts, strict=True):

@@ -28,7 +28,7 @@ from heliograph.training.meta.general_teacher import GeneralTeacher
 from heliograph.training.meta.teacher import OwnAnswer
 from heliograph.types import Reporter
 
-LEAST_PHOTOS = 8
+MIN_PHOTOS = 8
 _ASKED = 500  # photos with answers, the first ones: every answer is a whole generation
 _CHUNK = 10
 
@@ -61,9 +61,9 @@ def photo_data(
     model = teacher.model
     kept = photo_cache(model, photos, most, tokens_folder, progress, frames)
     chosen = on_the_usual_grid(kept.photos[:most], progress)
-    if len(chosen) < LEAST_PHOTOS:
+    if len(chosen) < MIN_PHOTOS:
         raise CodecNotFittedError().noted(
-            f"{len(chosen)} photos have the usual grid, and at least {LEAST_PHOTOS} are needed."
+            f"{len(chosen)} photos have the usual grid, and at least {MIN_PHOTOS} are needed."
         )
     grids = tuple(photo.grid for photo in chosen)
     with refusals_named():
@@ -77,7 +77,7 @@ def photo_data(
 
 
 def on_the_usual_grid(photos: Sequence[CachedPhoto], progress: Reporter) -> list[CachedPhoto]:
-    """Those with the rows and columns that most of them have; of two the larger."""
+    """Photos with the rows and columns that most of them have; of two grids the larger."""
     fitting = [photo for photo in photos if photo.grid.tokens <= MAX_TOKENS]
     counts = Counter((photo.grid.rows, photo.grid.columns) for photo in fitting)
     if not counts:

@@ -35,7 +35,7 @@ _WHOLE_SHARE = 0.2  # of the pictures in a batch keep every latent
 _REPORT_BYTES = (48, 80, 112, 144, 400)  # of each tile
 _NOTICED_AT_ONCE = 256
 _WIDE = 1024  # channels from which on features are made once and kept: making them takes longer than a step
-_MOST_KEPT = 1 << 31  # values
+_MAX_KEPT = 1 << 31  # values
 _PREFIXES = ("log-uniform", "uniform")
 
 
@@ -45,7 +45,7 @@ class MetaRun:
     Args:
         teacher: the frozen model, on the accelerator's device.
         data: pictures; the first sixteenth only reports.
-        space: tokens to features, fixed; it moves to the accelerator's device until :meth:`come_home`.
+        space: tokens to features, fixed; it moves to the accelerator's device until :meth:`move_to_cpu`.
         sizes, recipe: the network and its losses.
         out: folder of ``checkpoint.pt``; a later run with the same sizes goes on from it.
         seed: of weights and batches.
@@ -94,12 +94,12 @@ class MetaRun:
 
     @property
     def encoder(self) -> MetaEncoder:
-        """Its encoder half."""
+        """The encoder half."""
         return self._modules.encoder
 
     @property
     def decoder(self) -> MetaDecoder:
-        """Its decoder half."""
+        """The decoder half."""
         return self._modules.decoder
 
     @property
@@ -141,7 +141,7 @@ class MetaRun:
         return 0 < self.recipe.patience <= self.state.stale
 
     def _agreed(self, value: float) -> float:
-        """As the first process has it."""
+        """The value that the first process has."""
         return of_the_first(self.accelerator, value)
 
     def step(self, share: float) -> dict[str, float]:
@@ -160,7 +160,7 @@ class MetaRun:
         return {name: float(value.detach()) for name, value in figures.items()}
 
     def _loss(self, part: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Of one batch; ``part`` counts those of one step, over all processes."""
+        """Loss of one batch; ``part`` counts those of one step, over all processes."""
         recipe, sizes, rng = self.recipe, self.sizes, self._rng(part)
         chosen, rows, owners = self._draw(rng)
         features = self._features(rows)  # (B, N, R)
@@ -208,7 +208,7 @@ class MetaRun:
     def _kept(self) -> Tensor | None:
         """(tiles, N, R) float16 of all training pictures; None where making them is cheap, or they are too many."""
         tiles, positions, width = self.train.tokens.shape
-        if width < _WIDE or tiles * positions * self.sizes.features > _MOST_KEPT:
+        if width < _WIDE or tiles * positions * self.sizes.features > _MAX_KEPT:
             return None
         return self._all_features(tiles).half()
 
@@ -218,7 +218,7 @@ class MetaRun:
         return torch.cat([self.space.features(part.float().to(self.device)).cpu() for part in parts])
 
     def _start_features(self) -> Tensor:
-        """Of the pictures that the linear paths are computed from."""
+        """Features of the pictures that the linear paths are computed from."""
         most = start_pictures(self.sizes)
         return self._all_features(most) if self._kept is None else self._kept[:most].float()
 
@@ -236,7 +236,7 @@ class MetaRun:
 
     @cached_property
     def _mean_noticed(self) -> float:
-        """Of the pictures with questions."""
+        """Mean of what is noticed, over the pictures with questions."""
         noticed = self.train.noticed
         assert noticed is not None
         parts = [part.float() ** (2 * self.recipe.noticed_power) for part in torch.split(noticed, _NOTICED_AT_ONCE)]
@@ -252,7 +252,7 @@ class MetaRun:
         return np.random.default_rng((self.state.seed, self.state.step, *([part] if part else [])))
 
     def _generator(self, part: int) -> torch.Generator:
-        """Of this batch alone, so that a run that was stopped and resumed repeats one that was not."""
+        """A generator for this batch alone, so that a resumed run repeats one that was never stopped."""
         return torch.Generator().manual_seed((part << 48) + (self.state.seed << 32) + self.state.step)
 
     def _prefixes(self, rng: np.random.Generator, batch: int) -> Tensor:
@@ -266,7 +266,7 @@ class MetaRun:
         return torch.arange(latents)[None] < torch.from_numpy(length)[:, None]
 
     def _answer_error(self, rng: np.random.Generator, chosen: Rows, rows: Rows, restored: Tensor) -> Tensor:
-        """Of the first pictures of a batch, given the (tiles, N, R) restored features of all."""
+        """Answer error of the first pictures of a batch, given the (tiles, N, R) restored features of all."""
         count = min(self.recipe.asked_batch, len(chosen))
         asked = []
         for index in chosen[:count]:
@@ -324,7 +324,7 @@ class MetaRun:
             other._modules.load_state_dict(self._modules.state_dict())
         return other
 
-    def come_home(self) -> None:
+    def move_to_cpu(self) -> None:
         """Bring networks and space to the CPU, for the export; the training is over."""
         self._modules.cpu()
         self.space.cpu()

@@ -30,14 +30,14 @@ from heliograph.types import Reporter
 Directions = tuple[Tensor, Tensor]
 """(D, R) analysis and (R, D) synthesis."""
 
-_MOST_FEATURES, _LEAST_FEATURES = 96, 8
-_MOST_PLACES = 1 << 16  # features of a whole tile: bounds the linear paths
+_MAX_FEATURES, _MIN_FEATURES = 96, 8
+_MAX_PLACES = 1 << 16  # features of a whole tile: bounds the linear paths
 _SUBSPACE = 1024
-_MOST_SAMPLED = 1 << 26  # values
-_MOST_NOTICED = 48  # photos
+_MAX_SAMPLED = 1 << 26  # values
+_MAX_NOTICED = 48  # photos
 _WORKING_SHARE = 0.85  # of the energy, as where the closed-form codec's gradients are taken
 _FLOOR = 0.01  # part of the mean weight that every direction keeps
-_LEAST_SHARE = 1e-7  # of the largest energy; what lies below is rounding
+_MIN_SHARE = 1e-7  # of the largest energy; what lies below is rounding
 
 
 def photo_space(
@@ -57,7 +57,7 @@ def photo_space(
         BundleDamagedError: it cannot be read.
     """
     mean = _mean(data.tokens)
-    most = max(_LEAST_FEATURES, min(_MOST_FEATURES, _MOST_PLACES // data.tokens.shape[1]))
+    most = max(_MIN_FEATURES, min(_MAX_FEATURES, _MAX_PLACES // data.tokens.shape[1]))
     if start is not None:
         forward, inverse = _of_codec(start, data.tokens.shape[2], most)
     else:
@@ -100,7 +100,7 @@ def _of_codec(folder: Path, width: int, most: int) -> Directions:
 def fitted_directions(
     gradient: Gradient, data: MetaData, mean: Tensor, device: torch.device, most: int, progress: Reporter
 ) -> Directions:
-    """At most so many directions, those of the largest energy in the metric first."""
+    """The directions of the largest energy in the metric, at most as many as asked for."""
     progress("looking for the tokens' leading directions")
     sample = _sample(data.tokens, mean)  # (S, D)
     basis = _basis(sample)  # (D, P)
@@ -109,7 +109,7 @@ def fitted_directions(
     progress("measuring what the language model notices")
     root, back = _roots(_noticed(gradient, data, mean, basis, covariance, device))
     values, vectors = torch.linalg.eigh(root @ covariance @ root)
-    kept = min(most, int((values > _LEAST_SHARE * values[-1]).sum()))
+    kept = min(most, int((values > _MIN_SHARE * values[-1]).sum()))
     chosen = vectors.flip(1)[:, :kept]  # (P, R)
     forward, inverse = basis.double() @ root @ chosen, chosen.T @ back @ basis.T.double()
     return forward.float().contiguous(), inverse.float().contiguous()
@@ -127,7 +127,7 @@ def _sample(tokens: Tensor, mean: Tensor) -> Tensor:
     """(S, D) centred tokens, evenly chosen from all."""
     tiles, positions, width = tokens.shape
     total = tiles * positions
-    count = min(total, max(2 * _SUBSPACE, _MOST_SAMPLED // width))
+    count = min(total, max(2 * _SUBSPACE, _MAX_SAMPLED // width))
     rows = torch.from_numpy(np.sort(np.random.default_rng(0).choice(total, size=count, replace=False)))
     return tokens.reshape(total, width)[rows].float() - mean[rows % positions]
 
@@ -151,7 +151,7 @@ def _noticed(
     shares = values.flip(0).clamp(min=0).cumsum(0) / values.clamp(min=0).sum().clamp(min=1e-30)
     rough = (basis.double() @ vectors.flip(1)[:, : int((shares < _WORKING_SHARE).sum()) + 1]).float()  # (D, r)
     total = torch.zeros(len(covariance), len(covariance), dtype=torch.float64)
-    asked = [picture for picture in range(len(data)) if data.asked[picture]][:_MOST_NOTICED]
+    asked = [picture for picture in range(len(data)) if data.asked[picture]][:_MAX_NOTICED]
     for turn, picture in enumerate(asked):
         own = data.asked[picture][turn % len(data.asked[picture])]
         exact = data.tokens[torch.from_numpy(data.rows_of(np.asarray([picture])))].float()  # (T, N, D)

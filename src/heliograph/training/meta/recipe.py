@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-_LEAST_SHARE = 0.2  # of the peak rate, at the end of a phase before another
+_MIN_SHARE = 0.2  # of the peak rate, at the end of a phase before another
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,10 @@ class MetaState:
 
 
 def learning_rate(recipe: MetaRecipe, share: float) -> float:
-    """At ``share`` of the run: half a cosine within each phase, to nothing (to a fifth where another phase follows)."""
+    """Learning rate at ``share`` of the run: half a cosine in each phase, to 0 (a fifth where another follows)."""
     if share < recipe.tokens_alone:
         fallen = 0.5 * (1 + math.cos(math.pi * share / recipe.tokens_alone))
-        least = _LEAST_SHARE if recipe.tokens_alone < 1 else 0.0
+        least = _MIN_SHARE if recipe.tokens_alone < 1 else 0.0
         return recipe.peak_rate * (least + (1 - least) * fallen)
     passed = (min(share, 1.0) - recipe.tokens_alone) / max(1 - recipe.tokens_alone, 1e-9)
     return recipe.answer_rate * 0.5 * (1 + math.cos(math.pi * passed))

@@ -15,11 +15,11 @@ from heliograph.codec.klt import KltCodec
 from heliograph.errors import ShapeError
 from heliograph.training.meta.network import MetaDecoder, MetaEncoder, MetaSizes, RateModel, TokenSpace
 
-_MOST_PICTURES = 25_000
-_WIDE, _MOST_WIDE_PICTURES = 1 << 13, 4096  # features of a whole picture, above which fewer pictures must do
+_MAX_PICTURES = 25_000
+_WIDE, _MAX_WIDE_PICTURES = 1 << 13, 4096  # features of a whole picture, above which fewer pictures must do
 _STEP_RANK = 0.1
 _CHUNK = 256
-_LEAST_SPREAD = 2e-3  # of the largest; what lies below is rounding noise of float32 products
+_MIN_SPREAD = 2e-3  # of the largest; what lies below is rounding noise of float32 products
 
 
 def token_space(codec: KltCodec, tokens: Tensor, most: int) -> TokenSpace:
@@ -48,7 +48,7 @@ def token_space(codec: KltCodec, tokens: Tensor, most: int) -> TokenSpace:
 
 def start_pictures(sizes: MetaSizes) -> int:
     """How many pictures at most the principal components are taken from; bounds time and memory."""
-    return _MOST_PICTURES if sizes.tokens * sizes.features <= _WIDE else _MOST_WIDE_PICTURES
+    return _MAX_PICTURES if sizes.tokens * sizes.features <= _WIDE else _MAX_WIDE_PICTURES
 
 
 @torch.no_grad()
@@ -77,7 +77,7 @@ def _components(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
     products = rows @ rows.T if few else rows.T @ rows
     values, vectors = torch.linalg.eigh(products.double() / len(rows))
     spread = values.flip(0).clamp(min=0).sqrt()[:count]  # (k,), largest first
-    kept = spread > _LEAST_SPREAD * spread[0]
+    kept = spread > _MIN_SPREAD * spread[0]
     directions = vectors.flip(1)[:, :count]
     if few:
         directions = rows.T.double() @ directions  # (N * R, k)

@@ -73,8 +73,8 @@ class Teacher:
 
     def _branch(self, question: str, answer: tuple[int, ...]) -> Branch:
         tail = list(self._text.prompts.build(question, 1).tail)
-        said = [token for token in answer if token not in self.model.end_ids]
-        return [*tail, *said, self._end], len(tail)
+        reply = [token for token in answer if token not in self.model.end_ids]
+        return [*tail, *reply, self._end], len(tail)
 
     def logits(self, batch: PackedBatch, tokens: Tensor) -> Tensor:
         """(answer tokens, V) float32 logits wherever the batch has a target, from (B, N, D) visual tokens."""

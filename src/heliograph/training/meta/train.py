@@ -70,9 +70,9 @@ _ASKED = 5000  # pictures with questions, the first ones; tokens alone are made 
 _JUDGED, _UNSEEN_AFTER = 1000, 80_000  # scenes for the error head, and how far behind the first their seeds begin
 _KLT_PICTURES = 1600
 _RENDER_CHUNK = 25
-_MOST_FEATURES = 96  # leading components of the channel transform; bounds the linear paths for large models
-_MOST_JUDGED = 60  # photos for the error head of a model that answers one question at a time
-_MOST_VALUES = 1 << 24  # of a tile's tokens, as the codec takes them
+_MAX_FEATURES = 96  # leading components of the channel transform; bounds the linear paths for large models
+_MAX_JUDGED = 60  # photos for the error head of a model that answers one question at a time
+_MAX_VALUES = 1 << 24  # of a tile's tokens, as the codec takes them
 GENERAL_RECIPE = MetaRecipe(tokens_alone=0.7, asked_batch=4, questions=1, patience=5, report_pictures=8)
 """For models that answer one question at a time: tokens alone first, then answers, until held-out photos gain nothing
 more. On the reference model asking has not paid in short runs (docs/experiments.md); of others nothing is known."""
@@ -158,7 +158,7 @@ def _finish(
     progress: Reporter,
 ) -> None:
     """Error head, networks, tables and card of a trained run."""
-    run.come_home()
+    run.move_to_cpu()
     space, teacher = run.space, run.teacher
     round_to_shipped(space, run.encoder, run.decoder)
     progress("learning what to expect of a prefix")
@@ -187,7 +187,7 @@ def open_run(
     """The run in ``out``, new or as it was left, and pictures that the error head learns from; arguments as
     :func:`train_meta`. ``accelerator`` says where; None takes what the machine has."""
     accelerator = open_accelerator() if accelerator is None else accelerator
-    told = progress if accelerator.is_main_process else _silence
+    reporter = progress if accelerator.is_main_process else _silence
     model = open_model(model_name, str(accelerator.device))
     wanted: Wanted = {
         "photos": photos,
@@ -195,7 +195,7 @@ def open_run(
         "pictures": pictures,
         "start": start,
         "seed": seed,
-        "progress": told,
+        "progress": reporter,
     }
     teacher: Teacher | GeneralTeacher
     with accelerator.main_process_first():  # the others find on disk what the first one has made
@@ -208,7 +208,7 @@ def open_run(
             teacher = GeneralTeacher(model)
             data, unseen, space = _general_material(teacher, out, recipe, accelerator.device, wanted)
     shape = MetaSizes(data.grid.rows, data.grid.columns, int(space.analysis.shape[1]), **(sizes or {}))
-    run = MetaRun(teacher, data, space, shape, recipe, out / "run", seed, told, accelerator)
+    run = MetaRun(teacher, data, space, shape, recipe, out / "run", seed, reporter, accelerator)
     return run, unseen
 
 
@@ -225,7 +225,7 @@ def _quick_material(
     token_sets = [VisualTokens(one.float().numpy(), data.grid) for one in data.tokens[:_KLT_PICTURES]]
     questions = [tuple(question for question, _ in picture) for picture in data.asked[:_KLT_PICTURES]]
     klt = channel_codec(model_name, teacher.model, token_sets, questions, wanted["start"], progress)
-    space = token_space(klt, data.tokens, _MOST_FEATURES)
+    space = token_space(klt, data.tokens, _MAX_FEATURES)
     if recipe.noticed_share:
         key = f"{model_name} {photos} {seed}"
         data = replace(data, noticed=importance(teacher, data, space, out / "run" / "noticed", key, progress))
@@ -235,7 +235,7 @@ def _quick_material(
 def _general_material(
     teacher: GeneralTeacher, out: Path, recipe: MetaRecipe, device: torch.device, wanted: Wanted
 ) -> tuple[MetaData, MetaData, TokenSpace]:
-    """For any other: the same, from photos alone; the error head learns from those that training only reports on."""
+    """Material for other models, from photos alone; the error head learns from photos that are only reported on."""
     if wanted["photos"] is None:
         raise UsageError().noted("the built-in scenes are for SmolVLM alone: name photos for this model (--photos).")
     if recipe.noticed_share or recipe.hidden_weight:
@@ -243,16 +243,16 @@ def _general_material(
     run = out / "run"
     photos, most, progress = wanted["photos"], wanted["pictures"], wanted["progress"]
     data = photo_data(teacher, photos, wanted["frames"], most, out / "tokens", run / "data", progress)
-    if data.grid.rows * data.grid.columns * data.tokens.shape[2] > _MOST_VALUES:
+    if data.grid.rows * data.grid.columns * data.tokens.shape[2] > _MAX_VALUES:
         raise ShapeError().noted(
-            f"{data.grid} of {data.tokens.shape[2]} numbers has over {_MOST_VALUES} values: photos must be smaller."
+            f"{data.grid} of {data.tokens.shape[2]} numbers has over {_MAX_VALUES} values: photos must be smaller."
         )
     held = data.split()[1]
 
     def make() -> TokenSpace:
         return photo_space(teacher.gradient, data, device, wanted["start"], progress)
 
-    return data, held.part(0, _MOST_JUDGED), kept_space(run / "space.pt", data.tokens, make)
+    return data, held.part(0, _MAX_JUDGED), kept_space(run / "space.pt", data.tokens, make)
 
 
 def _gathered(

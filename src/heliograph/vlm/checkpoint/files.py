@@ -16,7 +16,7 @@ from typing import Any
 from heliograph.errors import FileUnreadableError, ModelUnavailableError
 from heliograph.reading.files import read_bytes
 from heliograph.reading.json_values import parse_lenient_json
-from heliograph.vlm.causes import said_of
+from heliograph.vlm.causes import reason_of
 
 _CONFIG = "config.json"
 _CONFIGS = frozenset(
@@ -69,7 +69,7 @@ def check_checkpoint(source: str, revision: str | None = None, *, offline: bool 
 
 
 def check_folder(folder: Path) -> None:
-    """As :func:`check_checkpoint`, of a folder on the disk.
+    """Like :func:`check_checkpoint`, for a folder on the disk.
 
     Raises:
         ModelUnavailableError: something in it leads elsewhere, is no regular file, or is too large.
@@ -81,7 +81,7 @@ def check_folder(folder: Path) -> None:
             if path.name in _CONFIGS or path.name.endswith(_INDEX_SUFFIX):
                 _check_names(path.name, _config(path))
     except (OSError, ValueError, RuntimeError) as cause:  # RuntimeError: links in a circle
-        raise ModelUnavailableError().noted(f"{str(folder)!r}: {said_of(cause)}.") from cause
+        raise ModelUnavailableError().noted(f"{str(folder)!r}: {reason_of(cause)}.") from cause
 
 
 def _config(path: Path) -> Any:
@@ -108,7 +108,7 @@ def _fetched(name: str, revision: str | None, offline: bool) -> Path:
             ignore_patterns=[_IN_FOLDERS],
         )
     except Exception as cause:  # network, name and permissions fail in many ways of the library's own
-        raise ModelUnavailableError().noted(f"{name!r}: {said_of(cause)}.") from cause
+        raise ModelUnavailableError().noted(f"{name!r}: {reason_of(cause)}.") from cause
     return Path(found)
 
 

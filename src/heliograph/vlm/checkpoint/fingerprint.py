@@ -1,4 +1,4 @@
-"""Which weights these are: a codec or a cache of tokens belongs to one checkpoint, whatever its folder is called."""
+"""The fingerprint of weights: a codec or a cache of tokens belongs to one checkpoint, whatever its folder is called."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.errors import ModelUnavailableError
-from heliograph.vlm.causes import said_of
+from heliograph.vlm.causes import reason_of
 from heliograph.vlm.checkpoint.files import check_folder
 from heliograph.vlm.checkpoint.loading import ModelName, checkpoint_folder
 
@@ -48,7 +48,7 @@ def model_fingerprint(name: str) -> str:
                 digest.update(piece.contiguous().view(torch.uint8).numpy().tobytes())
     except (OSError, SafetensorError) as error:
         raise ModelUnavailableError().noted(
-            f"{folder}: a .safetensors file cannot be read: {said_of(error)}."
+            f"{folder}: a .safetensors file cannot be read: {reason_of(error)}."
         ) from error
     if not held:
         raise ModelUnavailableError().noted(f"{folder}: no .safetensors file holds a weight.")

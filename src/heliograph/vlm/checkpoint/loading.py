@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from heliograph.errors import HeliographError, ModelUnavailableError, ModelUnsupportedError
-from heliograph.vlm.causes import said_of
+from heliograph.vlm.causes import reason_of
 from heliograph.vlm.checkpoint.files import check_checkpoint
 from heliograph.vlm.checkpoint.names import REFERENCE, ModelName
 from heliograph.vlm.checkpoint.processors import load_processor
@@ -63,7 +63,7 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
             output_loading_info=True,
         )
     except Exception as cause:  # a foreign folder can fail in any way inside the loaders
-        raise ModelUnavailableError().noted(f"{name!r}: {said_of(cause)}") from cause
+        raise ModelUnavailableError().noted(f"{name!r}: {reason_of(cause)}") from cause
     if report["missing_keys"] or report["mismatched_keys"]:
         raise ModelUnavailableError().noted(
             f"{name!r}: weights are missing, or of other shapes than its config.json says."
@@ -94,7 +94,7 @@ def checkpoint_folder(name: str) -> Path:
     try:
         found = cached_file(where.source, "config.json", revision=where.revision, local_files_only=where.cached_only)
     except Exception as cause:  # network, name and permissions fail in many ways
-        raise ModelUnavailableError().noted(f"{name!r}: {said_of(cause)}") from cause
+        raise ModelUnavailableError().noted(f"{name!r}: {reason_of(cause)}") from cause
     if found is None:
         raise ModelUnavailableError().noted(f"{name!r}: there is no config.json.")
     return Path(found).parent
@@ -115,7 +115,7 @@ def naming(model: str) -> Iterator[None]:
     try:
         yield
     except HeliographError as error:
-        error.__notes__ = [f"{model!r}: {said_of(error)}."]
+        error.__notes__ = [f"{model!r}: {reason_of(error)}."]
         raise
 
 

@@ -91,7 +91,7 @@ def _photos_only(family: Any) -> Any:
     """The same class, but its half for videos may be a stand-in."""
 
     def check(self: Any, argument_name: str, argument: Any) -> Any:
-        """As the family's own, but for the part that is left out."""
+        """Check like the family's own class, but for the part that is left out."""
         if isinstance(argument, VideoNumbers):
             return VideoNumbers
         return family.check_argument_for_proper_class(self, argument_name, argument)

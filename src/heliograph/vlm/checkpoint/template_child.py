@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-MOST_SAID = 200
+MAX_REASON = 200
 MARK = "\ue000question\ue001"
 QUESTIONS = (
     "Is there a red circle?",
@@ -52,7 +52,7 @@ def main() -> None:
         try:
             frames[images] = frame(render, images)
         except jinja2.TemplateError as error:  # a template may refuse a number of photos
-            refused[images] = said(error)
+            refused[images] = reason_of(error)
     json.dump({"frames": frames, "refused": refused}, sys.stdout)
 
 
@@ -66,9 +66,9 @@ def frame(render: Any, images: int) -> tuple[str, str]:
     return before, after
 
 
-def said(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """Kind and first words of a refusal, in characters that can be written down."""
-    return f"{type(error).__name__}: {error}"[:MOST_SAID].encode("utf-8", "backslashreplace").decode("utf-8")
+    return f"{type(error).__name__}: {error}"[:MAX_REASON].encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def limit(processor_s: int, memory_bytes: int) -> None:

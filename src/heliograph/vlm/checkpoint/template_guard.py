@@ -99,7 +99,7 @@ def fixed_template(
 
 
 def _template_of(processor: Any) -> str | None:
-    """As the library chooses it: the processor's, else the tokenizer's, of several the one called default."""
+    """The template that the library chooses: the processor's, else the tokenizer's; of several, ``default``."""
     for owner in (processor, processor.tokenizer):
         found = getattr(owner, "chat_template", None)
         if isinstance(found, dict):
@@ -154,6 +154,6 @@ def _written(frames: Frames) -> str:
 
 
 def _quoted(text: str) -> str:
-    """As a string of the template language."""
+    """The text as a string of the template language."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
     return f'"{escaped}"'

@@ -39,7 +39,7 @@ class WeightCheck:
             )
 
     def require(self) -> None:
-        """Nothing where all is well.
+        """Raise unless all is well.
 
         Raises:
             AnsweringFailedError: a weight is damaged.

@@ -36,7 +36,7 @@ class PixelShapes:
 
     @classmethod
     def of(cls, config: Any) -> PixelShapes:
-        """From a family's configuration; its vision part first."""
+        """Shapes from a family's configuration; its vision part first."""
         vision = config
         for name in ("vision_config", "encoder", "vq_config"):
             if getattr(config, name, None) is not None:
@@ -150,7 +150,7 @@ def _merged(shapes: PixelShapes, photos: int, varied: bool, noise: Noise) -> Pix
 
 
 def _with_question(shapes: PixelShapes, photos: int, varied: bool, noise: Noise) -> Pixels:
-    """For families whose tokens depend on the question."""
+    """Inputs of families whose tokens depend on the question."""
     made = _plain(shapes, photos, varied, noise)
     ids = torch.tensor([QUESTION] * photos)
     return {**made, "qformer_input_ids": ids, "qformer_attention_mask": torch.ones_like(ids)}
@@ -170,7 +170,7 @@ def _one_strip(shapes: PixelShapes, photos: int, varied: bool, noise: Noise) -> 
 
 
 def _packed_flat(shapes: PixelShapes, photos: int, varied: bool, noise: Noise) -> Pixels:
-    """As ``_packed``, with grids of height and width."""
+    """Like ``_packed``, with grids of height and width."""
     made = _packed(shapes, photos, varied, noise)
     return {"pixel_values": made["pixel_values"], "image_grid_hw": made["image_grid_thw"][:, 1:]}
 

@@ -66,7 +66,7 @@ def test_positions_can_be_weighed() -> None:
 
 
 def test_the_sample_is_bounded_and_spread_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit_moments, "MOST_SAMPLED", 4 * 30)
+    monkeypatch.setattr(fit_moments, "MAX_SAMPLED", 4 * 30)
     sets = sets_of([Grid(2, 3)] * 16)
     found = gather_moments(sets, [one.grid for one in sets], None)
     assert [next(i for i, one in enumerate(sets) if (one.values == tile).all()) for tile in found.sample] == [

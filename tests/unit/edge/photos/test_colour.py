@@ -19,7 +19,7 @@ PHOTO = Image.fromarray(np.random.default_rng(5).integers(0, 256, (50, 60, 3), d
 
 @pytest.fixture(autouse=True)
 def small_photos_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photo_rows, "LEAST_PIXELS", 1)
+    monkeypatch.setattr(photo_rows, "MIN_PIXELS", 1)
 
 
 def png(image: Image.Image, profile: bytes) -> bytes:

@@ -45,7 +45,7 @@ def test_extras_are_counted_before_a_reader_opens_the_file(
     make: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert callable(make)
-    monkeypatch.setattr(photo_extras, "MOST_EXTRA_BYTES", 4000)
+    monkeypatch.setattr(photo_extras, "MAX_EXTRA_BYTES", 4000)
     little, much = make("a note"), make(TEXT)
     assert load_photo(little).size == PICTURE.size
     with pytest.raises(PhotoTooLargeError):
@@ -53,7 +53,7 @@ def test_extras_are_counted_before_a_reader_opens_the_file(
     (tmp_path / "photo").write_bytes(much)
     with pytest.raises(PhotoTooLargeError):
         load_photo(tmp_path / "photo")
-    monkeypatch.setattr(photo_extras, "MOST_EXTRA_BYTES", 8000)
+    monkeypatch.setattr(photo_extras, "MAX_EXTRA_BYTES", 8000)
     assert load_photo(much).size == PICTURE.size
 
 
@@ -62,7 +62,7 @@ def test_formats_that_are_read_whole_have_a_bound_on_the_file(form: str, monkeyp
     file = io.BytesIO()
     PICTURE.save(file, form)
     data = file.getvalue()
-    monkeypatch.setattr(photo_extras, "MOST_FILE_BYTES", len(data))
+    monkeypatch.setattr(photo_extras, "MAX_FILE_BYTES", len(data))
     assert load_photo(data).size == PICTURE.size
     with pytest.raises(PhotoTooLargeError):
         load_photo(data + b"\0")

@@ -19,7 +19,7 @@ from heliograph.strategies.baseline.jpeg_header import read_jpeg_header
 
 @pytest.fixture(autouse=True)
 def small_photos_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photo_rows, "LEAST_PIXELS", 1)
+    monkeypatch.setattr(photo_rows, "MIN_PIXELS", 1)
 
 
 def blotches(width: int, height: int, mode: str = "RGB") -> Image.Image:
@@ -117,7 +117,7 @@ def test_no_photo_shrinks_beyond_recognition(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(photo_jpeg, "DECODING_BYTES", 640 * 400 * 6 + 80 * 50 * 4)
     data = jpeg(blotches(640, 400), progressive=True, subsampling=0)
     assert load_photo(data).size == (80, 50)
-    monkeypatch.setattr(photo_rows, "LEAST_PIXELS", 80 * 50 + 1)
+    monkeypatch.setattr(photo_rows, "MIN_PIXELS", 80 * 50 + 1)
     with pytest.raises(PhotoTooLargeError):
         load_photo(data)
     assert load_photo(jpeg(blotches(16, 16))).size == (16, 16)

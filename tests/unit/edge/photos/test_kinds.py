@@ -34,7 +34,7 @@ RANDOM = np.random.default_rng(11)
 
 @pytest.fixture(autouse=True)
 def small_photos_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(photo_rows, "LEAST_PIXELS", 1)
+    monkeypatch.setattr(photo_rows, "MIN_PIXELS", 1)
 
 
 def saved(image: Image.Image, picture_format: str, **options: object) -> bytes:

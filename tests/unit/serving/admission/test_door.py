@@ -4,8 +4,8 @@ import pytest
 
 from heliograph.errors import ServerBusyError
 from heliograph.serving.admission.door import Door, Stage, address_of, is_loopback
+from heliograph.serving.limits import Limits
 from heliograph.serving.metrics import Metrics
-from heliograph.serving.shared import Limits
 
 
 class Street:

@@ -12,8 +12,8 @@ from heliograph.serving.desk.photo import NOTHING, Photo
 from heliograph.serving.holding import Account, Holdings
 from heliograph.serving.jobs import AnswerJob, Purpose
 from heliograph.serving.kept import KeptSessions, Owner
+from heliograph.serving.limits import Limits
 from heliograph.serving.metrics import Metrics
-from heliograph.serving.shared import Limits
 from heliograph.types import Answer, Grid, VisualTokens
 
 

@@ -295,8 +295,8 @@ def test_what_was_measured_goes_with_the_prefix_that_it_was_measured_of():
     talk.photo(segments=2, finish=False)
     wanted = talk.desk.to_measure(0)
     talk.segment(count=3)  # meanwhile
-    foretold = Expectation(0.1, 0.25)
-    talk.desk.note_measured(wanted, Measured(0.5, {1: foretold}))
+    expectation = Expectation(0.1, 0.25)
+    talk.desk.note_measured(wanted, Measured(0.5, {1: expectation}))
     talk.desk.decide(0)
     facts = {step.question_id: step.facts["observation"] for step in talk.steps() if "observation" in step.facts}
     assert [(seen.segments, seen.received_bytes) for seen in facts.values()] == [(2, 3), (2, 3)]

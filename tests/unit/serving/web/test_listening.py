@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from heliograph.errors import PortBusyError, UsageError
-from heliograph.serving.shared import Limits
+from heliograph.serving.limits import Limits
 from heliograph.serving.web.listening import allow_open_files, bind, bind_all, listen, turning_away
 from heliograph.serving.web.runner import fit_to_open_files, run_server
 

@@ -20,7 +20,7 @@ from heliograph.errors import (
     TokenFileError,
     UsageError,
 )
-from heliograph.serving.shared import Limits
+from heliograph.serving.limits import Limits
 from heliograph.serving.web.application import CloudApplication
 from heliograph.serving.web.listening import bind, listen
 from heliograph.serving.web.runner import BackgroundServer, exposure, load_cloud, read_tokens, run_server, tls_context
