@@ -35,17 +35,18 @@ def test_serve_and_ask_then_ctrl_c(reference_pair: Any) -> None:
             text=True,
         )
         server.send_signal(signal.SIGINT)
-        _, said = server.communicate(timeout=60)
-    assert (busy.returncode, busy.stdout) == (2, "")
+        ended, said = server.communicate(timeout=60)
+    assert (busy.returncode, busy.stdout) == (4, "")
     assert busy.stderr.startswith("heliograph: port-busy: ")
     assert (asked.returncode, asked.stderr) == (0, "")
     assert json.loads(asked.stdout)["payload_bytes"] > 0
     assert server.returncode == 130
-    assert said == b"heliograph: interrupted: Stopped by Ctrl-C.\n"
+    assert json.loads(ended) == {"error": "interrupted", "message": "Stopped by Ctrl-C.", "exit_code": 130}
+    assert said == b""
 
 
 def test_cloud_that_cannot_start_is_named(tmp_path: Path, capfd: Any) -> None:
-    assert main(["demo", "--out", str(tmp_path / "demo"), "--model", str(tmp_path), "--bundle", str(tmp_path)]) == 2
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--model", str(tmp_path), "--bundle", str(tmp_path)]) == 3
     said = capfd.readouterr().err
     assert said.startswith("heliograph: model-unavailable: ")
     assert str(tmp_path) in said

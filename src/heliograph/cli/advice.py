@@ -22,6 +22,7 @@ class Advice:
         step: what to do next, for every command.
         steps: what to do next where the command has this argument; the first that it has wins over ``step``.
         notes_say_all: leave the error's general text out where a note says what is wrong.
+        step_unless_reason: the error's reason says what helps, and an error that came over the wire has none.
         see_help: the command line is wrong; a note says why, and the command's help is the next step.
     """
 
@@ -30,6 +31,7 @@ class Advice:
     steps: Mapping[str, str] = field(default_factory=dict)
     notes_say_all: bool = False
     see_help: bool = False
+    step_unless_reason: bool = False
 
     def step_for(self, given: Mapping[str, object]) -> str:
         """The next step for a command with these arguments."""
@@ -63,9 +65,11 @@ ADVICE: dict[type[HeliographError], Advice] = {
     ),
     errors.StreamDamagedError: Advice(("file", "photo"), steps={"file": "Copy the file again."}, step="Try again."),
     errors.StreamVersionError: Advice(("file",), "Upgrade Heliograph, or write the file again with heliograph encode."),
-    errors.StreamForgedError: Advice(("file", "server", "key_file")),  # its reason says what helps
+    errors.StreamForgedError: Advice(
+        ("file", "server", "key_file"), "Give both ends the same key with --key-file.", step_unless_reason=True
+    ),
     errors.BundleMismatchError: Advice(("bundle",)),  # its text says what helps
-    errors.BundleDamagedError: Advice(("bundle",)),  # its reason says what helps
+    errors.BundleDamagedError: Advice(("bundle",), "Export it anew with heliograph export.", step_unless_reason=True),
     errors.ShapeError: Advice(("file", "photo", "bundle"), "Encode the photo with the bundle that it is read with."),
     errors.CodecNotFittedError: Advice(("photos", "codec")),  # its text says what helps
     errors.CodecMissingError: Advice(("strategy", "bundle"), "Choose another one with --strategy."),

@@ -82,9 +82,9 @@ def _message(error: HeliographError, command: str, given: Mapping[str, Any]) -> 
     wrong = notes if notes and _notes_say_all(error, advice) else [_text(error, given), *notes]
     said = " ".join(map(_sentence, filter(None, wrong)))
     subject = shortened(printable(error.subject or _subject(error, advice, given)), _MOST_SHOWN)
-    if subject and not _names(said, subject):
+    if subject and not _names(" ".join(notes), subject):
         said = f"{subject}: {said}"
-    step = advice.step_for(given) if error.next_step is None else printable(error.next_step)
+    step = _step(error, advice, given)
     return f"{said} {step}" if step and step not in said else said.replace("see --help", f"see {_help(command)}")
 
 
@@ -95,6 +95,12 @@ def _text(error: HeliographError, given: Mapping[str, Any]) -> str:
     near = get_close_matches(str(given[error.kind]), error.choices, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
     return f"there is no {error.kind} of this name.{hint} Choose one of: {', '.join(error.choices)}."
+
+
+def _step(error: HeliographError, advice: Advice, given: Mapping[str, Any]) -> str:
+    if error.next_step is not None:
+        return printable(error.next_step)
+    return "" if advice.step_unless_reason and error.reason else advice.step_for(given)
 
 
 def _names(said: str, subject: str) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from heliograph import __version__
-from heliograph.cli.command import EXIT_DONE, Command, Parser
+from heliograph.cli.command import EXIT_DONE, ArgumentError, Command, Parser
 from heliograph.cli.config_file import ConfigFile, add_config_option
 from heliograph.cli.failures import Failure, failure_of
 from heliograph.cli.files import empty_folders_removed
@@ -105,7 +105,10 @@ def _run(argv: list[str], line: _CommandLine) -> int:
     if not argv:
         parser.print_help()
         return EXIT_DONE
-    line.arguments = arguments = parser.parse_args(argv)
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        raise ArgumentError(f"unrecognized arguments: {' '.join(unknown)}; see heliograph {line.command} --help")
+    line.arguments = arguments
     line.as_json = arguments.json
     assert command is not None  # argparse has refused everything else
     set_up_logging(arguments)

@@ -27,6 +27,9 @@ _PARTS: dict[str, tuple[str, ...]] = {
 }
 """Which parts of the installation each one needs, the widest last: its extra brings the others."""
 
+_SILENT = ("heliograph", "webp", "avif", "reference model")
+"""Checks that a person hears of only where they fail; of plug-ins, which are the rest, also that they work."""
+
 
 @dataclass(frozen=True)
 class Ability:
@@ -58,8 +61,12 @@ def abilities_from(checks: Sequence[Check]) -> list[Ability]:
         _ability(BENCH, found, ()),
         _ability(HEIC, found, ()),
     ]
-    faulty = [check for check in checks if check.status == BROKEN and check.name not in _known(found)]
-    return answers + [Ability(f"use {check.name}", NO, check.detail) for check in faulty]
+    others = [check for check in checks if check.name not in _known(found)]
+    return answers + [
+        Ability(f"use {check.name}", check.status == OK, check.detail)
+        for check in others
+        if check.status == BROKEN or check.name not in _SILENT
+    ]
 
 
 def _ability(name: str, found: dict[str, Check], deciding: Sequence[str]) -> Ability:
