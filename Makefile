@@ -6,6 +6,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.docs-installed
 # Pinned and installed first: a plain "pip install torch" may bring a CUDA build of several gigabytes.
 TORCH ?= torch==2.13.0
 # Two processes, a test file to each: some files share a costly fixture. In their own order: the slowest come first.
@@ -14,10 +15,10 @@ PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help install demo check test mutants decisions bench-smoke results docs clean
+.PHONY: help install demo check test mutants decisions bench-smoke results redraw docs docs-serve docs-examples clean
 
 help:  ## Show this help.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP)  ## Install everything into .venv (done by the other targets when needed).
 
@@ -61,13 +62,27 @@ results: $(STAMP)  ## Run the published suites (hours) and fill docs/results and
 	OMP_NUM_THREADS=1 $(BIN)/python -m heliograph.bench.reference.foresight docs/results
 	$(BIN)/heliograph export --out runs/int8 --codec src/heliograph/reference/bundle --int8 --no-local
 	OMP_NUM_THREADS=1 $(BIN)/python -m heliograph.bench.reference.precision runs/int8 docs/results/precision.json
-	$(BIN)/python -m heliograph.bench.reference.error_head_plot src/heliograph/reference/bundle/meta.training.json docs/results/error-head.png
+	$(BIN)/python -m heliograph.bench.redraw docs/results
 	$(BIN)/python -m heliograph.cli.readme_table README.md docs/results
 	$(BIN)/python -m heliograph.cli.readme_table docs/results/README.md docs/results
 
-docs: $(STAMP)  ## Redraw the data flow and run every documentation example.
+redraw: $(STAMP)  ## Draw the published pictures and tables again from docs/results/*.json, measuring nothing.
+	$(BIN)/python -m heliograph.bench.redraw docs/results
+
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	@touch $(DOCS_STAMP)
+
+docs: $(DOCS_STAMP)  ## Redraw the data flow and build the documentation site into site/; a broken link is an error.
 	$(BIN)/python docs/draw_dataflow.py
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest tests/rules
+	$(BIN)/python tools/site_pages.py
+	$(BIN)/python -m zensical build --clean --strict
+
+docs-serve: $(DOCS_STAMP)  ## Show the documentation site on this machine and follow changes.
+	$(BIN)/python tools/site_pages.py --serve
+
+docs-examples: $(STAMP)  ## Run every example of the documentation, and the other rules about it.
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest tests/rules tests/integration/test_howtos.py
 
 clean:  ## Remove the virtual environment and caches; runs/ stays.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache build dist site

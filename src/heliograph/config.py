@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from heliograph.errors import KeyFileError, TokenFileError
+from heliograph.errors import KeyFileError, OutputUnwritableError, TokenFileError
 from heliograph.reading.files import read_text
 from heliograph.reading.toml_values import read_toml
 from heliograph.reasons import FileFault
@@ -34,20 +36,63 @@ _MAX_CONFIG_FILE_BYTES = 1 << 18
 _SHORTEST_KEY_BYTES, _LONGEST_KEY_BYTES = 16, 64
 
 
-def default_server() -> str:
-    """Address that ``ask`` connects to: ``$HELIOGRAPH_SERVER``, else the default port on this machine."""
-    return os.environ.get(SERVER_VARIABLE) or f"ws://{DEFAULT_HOST}:{DEFAULT_PORT}"
+def default_server(paired: str = "") -> str:
+    """Address that ``ask`` connects to: ``$HELIOGRAPH_SERVER``, else the server that this device is ``paired`` with,
+    else the default port on this machine."""
+    return os.environ.get(SERVER_VARIABLE) or paired or f"ws://{DEFAULT_HOST}:{DEFAULT_PORT}"
+
+
+def named_model() -> str | None:
+    """Model that ``$HELIOGRAPH_MODEL`` names."""
+    return os.environ.get(MODEL_VARIABLE) or None
 
 
 def default_model() -> str:
     """Model that the cloud loads: ``$HELIOGRAPH_MODEL``, else the one that ships with the package."""
-    return os.environ.get(MODEL_VARIABLE) or "reference"
+    return named_model() or "reference"
 
 
 def default_bundle() -> Path | None:
     """Bundle folder from ``$HELIOGRAPH_BUNDLE``; None stands for the one that ships with the package."""
     named = os.environ.get(BUNDLE_VARIABLE)
     return Path(named) if named else None
+
+
+def state_folder() -> Path:
+    """Folder for what has to outlive a command and is nobody else's business: ``$HELIOGRAPH_STATE``, else
+    ``heliograph`` in ``$XDG_STATE_HOME`` or ``~/.local/state``."""
+    usual = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "heliograph"
+    return Path(os.environ.get(STATE_VARIABLE) or usual)
+
+
+def write_private(path: Path, text: str, *, replace: bool = True) -> None:
+    """Write a file that its user alone can read (mode 0600), as a whole or not at all; folders are made, for the user
+    alone too.
+
+    Args:
+        path: of the file.
+        text: its content, in UTF-8.
+        replace: whether a file that is there gives way; otherwise it stays as it is.
+
+    Raises:
+        OutputUnwritableError: the disk or the system refuses.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            if replace:
+                os.replace(fresh, path)
+            else:
+                with contextlib.suppress(FileExistsError):
+                    os.link(fresh, path)  # whoever came first has made it
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(fresh)
+    except OSError as error:
+        raise OutputUnwritableError().noted(f"{path}: {error.strerror}.") from error
 
 
 def config_path(named: Path | None = None) -> Path | None:
@@ -67,17 +112,17 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         FileUnreadableError: no such file, not text, no TOML, or over 256 KiB.
     """
-    return read_toml(path, most=_MAX_CONFIG_FILE_BYTES)
+    return read_toml(path, max_bytes=_MAX_CONFIG_FILE_BYTES)
 
 
-def read_access_tokens(path: Path, most_bytes: int = _MAX_TOKEN_FILE_BYTES) -> tuple[str, ...]:
+def read_access_tokens(path: Path, max_bytes: int = _MAX_TOKEN_FILE_BYTES) -> tuple[str, ...]:
     """Access tokens from a file, one a line; blank lines and lines that begin with ``#`` are left out.
 
     Raises:
-        TokenFileError: no such file, not text, over ``most_bytes``, or no token in it. An empty file must not become
+        TokenFileError: no such file, not text, over ``max_bytes``, or no token in it. An empty file must not become
             a server that lets everybody in.
     """
-    text = read_text(path, most=most_bytes, error=TokenFileError, pipes=True)
+    text = read_text(path, max_bytes=max_bytes, error=TokenFileError, pipes=True)
     lines = [line.strip() for line in text.splitlines()]
     tokens = tuple(line for line in lines if line and not line.startswith("#"))
     if not tokens:
@@ -93,7 +138,7 @@ def read_keys(path: Path) -> tuple[bytes, ...]:
         KeyFileError: no such file, over 64 KiB, a line that is no such key, or no key in it: what is meant to be
             authenticated must not go out without.
     """
-    text = read_text(path, most=_MAX_KEY_FILE_BYTES, error=KeyFileError, pipes=True)
+    text = read_text(path, max_bytes=_MAX_KEY_FILE_BYTES, error=KeyFileError, pipes=True)
     lines = [line.strip() for line in text.splitlines()]
     try:
         keys = tuple(bytes.fromhex(line) for line in lines if line and not line.startswith("#"))

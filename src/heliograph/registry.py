@@ -201,8 +201,8 @@ def _import_fault(error: Exception | SystemExit) -> str:
     """What keeps a plug-in from being imported, for people."""
     if isinstance(error, SystemExit):
         return "it ends the program when it is imported"
-    said = str(error)[:_MAX_SHOWN]
-    return f"it cannot be imported: {said}" if said else "it cannot be imported"
+    reason = str(error)[:_MAX_SHOWN]
+    return f"it cannot be imported: {reason}" if reason else "it cannot be imported"
 
 
 def _imported(target: str) -> Any:
@@ -305,7 +305,7 @@ TRANSPORTS = Registry(
     },
     group="heliograph.transports",
 )
-"""By scheme of the cloud's address; each is called as ``open_websocket``."""
+"""Transports by scheme of the cloud's address; each is called as ``open_websocket``."""
 
 MODELS = Registry("model", {}, group="heliograph.models")
 """What makes a model that ``--vlm`` names: called with name and device, it gives a

@@ -54,7 +54,7 @@ def url(loaded: tuple[Cloud, Device]) -> Iterator[str]:
 
 
 def finder_of(cloud: Cloud, setting: RegionSetting) -> Any:
-    return cloud.model.looker(setting)
+    return cloud.model.region_finder(setting)
 
 
 def questions() -> list[tuple[Item, str]]:
@@ -155,7 +155,7 @@ def test_a_cloud_finds_regions_with_what_its_bundle_says(loaded: tuple[Cloud, De
     (tmp_path / REGION).write_text(json.dumps(RegionSetting(layer=1).to_json()), encoding="utf-8")
     setting = RegionSetting.of(bundle)  # type: ignore[arg-type]
     assert setting == RegionSetting(layer=1)
-    finder = cloud.model.looker(setting)
+    finder = cloud.model.region_finder(setting)
     item, question = questions()[0]
     tokens = cloud.model.encode_image(item.photo)
     assert finder.find(question, tokens, (512, 512)).box[2] <= 512

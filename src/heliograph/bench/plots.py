@@ -1,226 +1,216 @@
-"""The two pictures: quality against bytes and against time. Colours: Okabe and Ito's palette."""
+"""The two pictures that most suites have: quality against bytes, and quality against time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
-from math import hypot, log10
+from collections.abc import Callable, Collection, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
-from heliograph.bench.metrics import ALL, envelope
+from heliograph.bench.labels import label_series
+from heliograph.bench.metrics import ALL, B99_SHARE, cost_at
 from heliograph.bench.results import Row, SuiteResult
-from heliograph.errors import MissingExtraError
+from heliograph.bench.style import MOST_SERIES, Points, curve, in_order, log_axis, picture, reference_line
+from heliograph.strategies.selection import strategies_with
 
-# Strategy -> colour, marker; the order here is the order of drawing and of labels.
-STYLES: dict[str, tuple[str, str]] = {
-    "klt": ("#0072B2", "o"),
-    "meta": ("#5B2C8F", "p"),
-    "jpeg": ("#D55E00", "s"),
-    "webp": ("#E69F00", "^"),
-    "avif": ("#CC79A7", "D"),
-    "downsample": ("#009E73", "v"),
-    "random-drop": ("#56B4E9", "P"),
-    "pq": ("#8C510A", "d"),
-    "int8": ("#000000", "X"),
-    "int4": ("#000000", "P"),
-    "rgb": ("#7F7F7F", "*"),
-    "local": ("#B8A800", "h"),
-    # Stop policies of the suite loop.
-    "fixed": ("#000000", "s"),
-    "energy": ("#7F7F7F", "D"),
-    "min-entropy": ("#D55E00", "^"),
-    "margin": ("#CC79A7", "v"),
-    "error-head": ("#009E73", "P"),
-    "stability": ("#56B4E9", "d"),
-    "combined": ("#5B2C8F", "o"),
-    "oracle": ("#B8A800", "*"),
-}
-_OTHER = ("#444444", ".")
-_LETTER_WIDTH = 0.0155  # of an axis, at font size 9
-_DISTANCES = (0.03, 0.06, 0.1, 0.15)  # of a label from its point
-_DIRECTIONS = ((1, 0), (-1, 0), (0.7, 0.7), (0.7, -0.7), (-0.7, 0.7), (-0.7, -0.7), (0, 1), (0, -1))
+UNCOMPRESSED = "uncompressed"
+_MATERIAL = {"photos": "{:,} real photos, MobileNetV2 split after its last bottleneck"}
+_GENERATED = "generated scenes, {:,} questions"
+
+Place = Callable[[Row], float | None]
 
 
 def plot_rate_accuracy(result: SuiteResult, path: Path) -> bool:
     """Quality against mean payload bytes (log), one line per strategy. False where there is nothing to draw."""
-    rows = [r for r in _headline(result) if r.link_mbit is None and r.payload_bytes]
-    if not rows:
+    rows = [r for r in headline_rows(result) if r.link_mbit is None and r.payload_bytes]
+    curves = series_of(rows, lambda r: r.payload_bytes)
+    if not curves:
         return False
-    figure, (axes,) = new_figure()
-    quality, name = _quality_of(rows)
-    curves = _curves(rows, lambda r: r.payload_bytes, quality)
-    _draw_curves(axes, curves)
-    _finish_rate_axes(axes, name, result)
-    _label_curves(axes, curves)
-    save(figure, path)
+    chosen = _most_settings(curves)
+    facts = f"{material(result)}; bands: 95 % intervals{_left_out(curves, chosen)}"
+    with picture(path, _rate_message(result), facts) as (axes,):
+        draw_rates(axes, chosen, result)
     return True
+
+
+def draw_rates(
+    axes: Any,
+    curves: Mapping[str, Points],
+    result: SuiteResult,
+    names: Mapping[str, str] | None = None,
+    *,
+    place: float = 0.01,
+) -> None:
+    """The panel of quality against bytes, with its reference lines (named at ``place``) and direct labels."""
+    for name, points in curves.items():
+        curve(axes, points, name)
+    log_axis(axes.xaxis)
+    axes.set_xlabel("mean payload per photo (bytes)")
+    axes.set_ylabel(quality_name(result))
+    whole = uncompressed_accuracy(result)
+    if whole is not None:
+        axes.set_ylim(top=100 * whole + 3)
+        reference_line(axes, 100 * whole, f"uncompressed, {100 * whole:.1f} %", place=place)
+        reference_line(axes, 100 * B99_SHARE * whole, "", place=place)
+        below = {"fontsize": 8, "color": "#7A7A7A", "va": "top", "transform": axes.get_yaxis_transform()}
+        axes.text(place, 100 * B99_SHARE * whole - 0.4, "99 % of it", **below)
+    label_series(axes, {name: [(x, y) for x, y, _ in points] for name, points in curves.items()}, names)
 
 
 def plot_time_accuracy(result: SuiteResult, path: Path) -> bool:
     """Quality against mean time to the final answer (log), one panel per link. False where no times are known."""
-    rows = [r for r in _headline(result) if r.link_mbit is not None and r.final_ms and r.source == "modelled"]
+    rows = [r for r in headline_rows(result) if r.link_mbit is not None and r.final_ms and r.source == "modelled"]
     links = sorted({(r.link_mbit or 0.0, r.rtt_ms or 0.0) for r in rows})
     if not links:
         return False
-    quality, name = _quality_of(rows)
+    whole = uncompressed_accuracy(result)
+    every = {link: series_of([r for r in rows if (r.link_mbit, r.rtt_ms) == link], _final_ms) for link in links}
+    shown = _quickest(every, whole)
     columns = min(2, len(links))
-    figure, panels = new_figure(rows=-(-len(links) // columns), columns=columns)
-    for axes, (mbit, rtt) in zip(panels, links, strict=False):
-        here = [r for r in rows if (r.link_mbit, r.rtt_ms) == (mbit, rtt)]
-        curves = _curves(here, lambda r: r.final_ms, quality)
-        _draw_curves(axes, curves)
-        axes.set_xscale("log")
-        axes.set_title(f"{mbit:g} Mbit/s up, {rtt:g} ms round trip", fontsize=10, loc="left")
-        axes.set_xlabel("mean time to the final answer (ms, modelled)")
-        axes.set_ylabel(name)
-        _plain_log_ticks(axes)
-        _label_curves(axes, curves)
-    for axes in panels[len(links) :]:
-        axes.set_visible(False)
-    save(figure, path)
+    lines = -(-len(links) // columns)
+    facts = (
+        f"{material(result)}; each line the best settings, bands: 95 % intervals; times from the link model; "
+        "99 %: of the uncompressed accuracy"
+        f"{_left_out(every[links[0]], shown)}"
+    )
+    size = (5.6 * columns, 3.4 * lines)
+    with picture(path, _time_message(every, whole), facts, rows=lines, columns=columns, size=size) as panels:
+        for axes, link in zip(panels, links, strict=False):
+            _draw_times(axes, {name: every[link][name] for name in shown if name in every[link]}, link, result)
+        for axes in panels[len(links) :]:
+            axes.set_visible(False)
     return True
 
 
-Curve = list[tuple[float, float]]
+def _draw_times(axes: Any, curves: Mapping[str, Points], link: tuple[float, float], result: SuiteResult) -> None:
+    best = {name: upper_edge(points) for name, points in curves.items()}
+    for name, points in best.items():
+        curve(axes, points, name, markers=False)
+    log_axis(axes.xaxis)
+    whole = uncompressed_accuracy(result)
+    if whole is not None:
+        reference_line(axes, 100 * B99_SHARE * whole, "99 %", place=1.0)
+    axes.set_title(f"{link[0]:g} Mbit/s up, {link[1]:g} ms round trip")
+    axes.set_xlabel("mean time to the final answer (ms)")
+    axes.set_ylabel(quality_name(result))
+    label_series(axes, {name: [(x, y) for x, y, _ in points] for name, points in best.items()})
 
 
-def _headline(result: SuiteResult) -> list[Row]:
+def _final_ms(row: Row) -> float | None:
+    return row.final_ms
+
+
+def headline_rows(result: SuiteResult) -> list[Row]:
+    """Rows of the mean over tasks, or all where there is only one task; without the uncompressed path's own."""
     has_all = any(r.task == ALL for r in result.rows)
-    return [r for r in result.rows if not has_all or r.task == ALL]
+    return [r for r in result.rows if (not has_all or r.task == ALL) and r.strategy != UNCOMPRESSED]
 
 
-def _quality_of(rows: Sequence[Row]) -> tuple[Callable[[Row], float | None], str]:
-    if any(r.accuracy is not None for r in rows):
-        return lambda r: r.accuracy, "accuracy, mean over tasks (%)"
-    return lambda r: r.agreement, "top-1 agreement with the unsplit network (%)"
-
-
-def _curves(
-    rows: Sequence[Row], place: Callable[[Row], float | None], quality: Callable[[Row], float | None]
-) -> dict[str, Curve]:
-    curves: dict[str, Curve] = {}
+def series_of(rows: Sequence[Row], place: Place) -> dict[str, Points]:
+    """(x, quality in percent, its interval) of every setting, by strategy, in the order of the style sheet."""
+    by_accuracy = any(r.accuracy is not None for r in rows)
+    found: dict[str, list[tuple[float, float, tuple[float, float] | None]]] = {}
     for row in rows:
-        x, y = place(row), quality(row)
+        x, y = place(row), row.accuracy if by_accuracy else row.agreement
+        interval = row.accuracy_ci if by_accuracy else row.agreement_ci
         if x and y is not None:
-            curves.setdefault(row.strategy, []).append((x, 100 * y))
-    known = [s for s in STYLES if s in curves]
-    return {s: sorted(curves[s]) for s in known + [s for s in curves if s not in STYLES]}
+            bounds = None if interval is None else (100 * interval[0], 100 * interval[1])
+            found.setdefault(row.strategy, []).append((x, 100 * y, bounds))
+    return {name: upper_edge(found[name]) for name in in_order(list(found))}
 
 
-def _draw_curves(axes: Any, curves: dict[str, Curve]) -> None:
-    for strategy, points in curves.items():
-        colour, marker = STYLES.get(strategy, _OTHER)
-        best = envelope(points)
-        axes.plot([x for x, _ in best], [y for _, y in best], color=colour, linewidth=1.6, zorder=2)
-        axes.margins(0.07)
-        axes.scatter([x for x, _ in points], [y for _, y in points], color=colour, marker=marker, s=22, zorder=3)
+def upper_edge(points: Points) -> Points:
+    """Those settings that are better than every cheaper one."""
+    kept: list[tuple[float, float, tuple[float, float] | None]] = []
+    for point in sorted(points, key=lambda one: (one[0], -one[1])):
+        if not kept or point[1] > kept[-1][1]:
+            kept.append(point)
+    return kept
 
 
-def _finish_rate_axes(axes: Any, name: str, result: SuiteResult) -> None:
-    axes.set_xscale("log")
-    axes.set_xlabel("mean payload per photo (bytes)")
-    axes.set_ylabel(name)
-    axes.set_title(f"Suite {result.suite}: what each byte buys", fontsize=11, loc="left")
-    _plain_log_ticks(axes)
+def quality_name(result: SuiteResult) -> str:
+    """Label of the axis of quality."""
+    if any(r.accuracy is not None for r in result.rows):
+        return "accuracy, mean over tasks (%)"
+    return "same class as the unsplit network (%)"
 
 
-def _plain_log_ticks(axes: Any) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if _decades(axes) < 2.5 else (1,)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}" if x >= 1 else f"{x:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.grid(True, which="major", color="#DDDDDD", linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+def uncompressed_accuracy(result: SuiteResult) -> float | None:
+    """Accuracy of the path without any loss; None where the suite has not measured it."""
+    return next((r.accuracy for r in result.rows if r.strategy == UNCOMPRESSED and r.task == ALL), None)
 
 
-def _decades(axes: Any) -> float:
-    low, high = axes.get_xlim()
-    return log10(high / low) if low > 0 else 9.0
+def material(result: SuiteResult) -> str:
+    """What the answers are about, and how many: "generated scenes, 2,091 questions"."""
+    count = max((r.questions for r in headline_rows(result)), default=0)
+    return _MATERIAL.get(result.suite, _GENERATED).format(count)
 
 
-def _label_curves(axes: Any, curves: dict[str, Curve]) -> None:
-    """Each strategy's name in its colour near one of its own points, where it is clearest of everything else.
-
-    A thin line ties the name to its point, so that crowded curves stay told apart.
-    """
-    low_x, high_x = (log10(float(x)) for x in axes.get_xlim())
-    low_y, high_y = (float(y) for y in axes.get_ylim())
-
-    def on_axes(point: Spot) -> Spot:
-        return (log10(point[0]) - low_x) / (high_x - low_x), (point[1] - low_y) / (high_y - low_y)
-
-    spots = {strategy: [on_axes(point) for point in points] for strategy, points in curves.items()}
-    ink = {strategy: _along(points) for strategy, points in spots.items()}
-    taken: list[Spot] = []
-    for strategy in sorted(curves, key=lambda s: len(curves[s])):
-        width = _LETTER_WIDTH * len(strategy)
-        others = [spot for name, line in ink.items() if name != strategy for spot in line] + taken
-        x, y, px, py = max(
-            (
-                (px + dx * (distance + width / 2), py + dy * distance, px, py)
-                for px, py in spots[strategy]
-                for distance in _DISTANCES
-                for dx, dy in _DIRECTIONS
-            ),
-            key=lambda found: _merit(found, width, others, others + ink[strategy]),
-        )
-        colour = STYLES.get(strategy, _OTHER)[0]
-        axes.text(x, y, strategy, transform=axes.transAxes, color=colour, fontsize=9, ha="center", va="center")
-        end = min(max(px, x - width / 2), x + width / 2)  # the nearest end of the name
-        axes.plot(
-            [px, end], [py, y - 0.02 * ((y > py) - (y < py))], color=colour, linewidth=0.6, transform=axes.transAxes
-        )
-        taken += [(x + part * width / 2, y) for part in (-1, -0.5, 0, 0.5, 1)] + _along([(px, py), (end, y)])
+def _most_settings(curves: Mapping[str, Points]) -> dict[str, Points]:
+    """The series that are lines rather than points, the first of the style sheet's order."""
+    lines = [name for name, points in curves.items() if len(points) > 1] or list(curves)
+    return {name: curves[name] for name in lines[:MOST_SERIES]}
 
 
-Spot = tuple[float, float]
-"""A place in shares of the axes, from the lower left."""
+def _quickest(every: Mapping[tuple[float, float], Mapping[str, Points]], whole: float | None) -> list[str]:
+    """Six series: the pictures' codecs, and those that come first to 99 % of the accuracy on any link."""
+    places: dict[str, int] = {}
+    for curves in every.values():
+        times = {name: _reached(points, whole) for name, points in curves.items()}
+        for place, name in enumerate(sorted(times, key=lambda one: times[one])):
+            places[name] = min(place, places.get(name, place))
+    pictures = [name for name in strategies_with(tuned=True) if name in places]
+    others = sorted((name for name in places if name not in pictures), key=lambda name: places[name])
+    return in_order([*pictures, *others][:MOST_SERIES])
 
 
-def _merit(
-    place: tuple[float, float, float, float], width: float, others: Sequence[Spot], ink: Sequence[Spot]
-) -> float:
-    """How good a label's centre (x, y) for the point (px, py) is: inside, clear, its line crossing nothing, near."""
-    x, y, px, py = place
-    inside = width / 2 <= x <= 1.02 - width / 2 and 0.03 <= y <= 0.98
-    nearest = min((hypot(max(abs(ix - x) - width / 2, 0.0), 1.3 * (iy - y)) for ix, iy in ink), default=1.0)
-    line = _along([(px, py), (min(max(px, x - width / 2), x + width / 2), y)])[1:]
-    crossed = min((hypot(ix - lx, iy - ly) for lx, ly in line for ix, iy in others), default=1.0)
-    return 2.0 * inside + 10 * min(nearest, 0.045) + 10 * min(crossed, 0.015) - hypot(x - px, y - py)
+def _reached(points: Points, whole: float | None) -> float:
+    """Milliseconds to 99 % of the uncompressed accuracy; without end where that is unknown or never reached."""
+    found = None if whole is None else cost_at([(x, y) for x, y, _ in points], 100 * B99_SHARE * whole)
+    return inf if found is None else found
 
 
-def _along(points: Sequence[Spot]) -> list[Spot]:
-    """Spots on the straight lines between points, close enough that no label slips between them."""
-    found = list(points)
-    for (x0, y0), (x1, y1) in pairwise(points):
-        steps = max(1, int(hypot(x1 - x0, y1 - y0) / 0.02))
-        found += [(x0 + (x1 - x0) * k / steps, y0 + (y1 - y0) * k / steps) for k in range(1, steps)]
-    return found
+def _left_out(curves: Mapping[str, Points], shown: Collection[str]) -> str:
+    missing = [name for name in curves if name not in shown]
+    return f"; in the table alone: {', '.join(missing)}" if missing else ""
 
 
-def new_figure(rows: int = 1, columns: int = 1) -> tuple[Any, list[Any]]:
-    """A figure and its panels, row by row.
+def _rate_message(result: SuiteResult) -> str:
+    """The cheapest coded stream beside the cheapest picture file, at 99 % or, where a suite has it, at 0.85."""
+    pictures = set(strategies_with(tuned=True))
+    costs = {name: value for name, value in result.b99.items() if value}
+    level = "99 % of the accuracy"
+    if not pictures & set(costs):
+        rows = [r for r in headline_rows(result) if r.link_mbit is None and r.payload_bytes]
+        level = "85 % agreement"
+        curves = series_of(rows, lambda r: r.payload_bytes)
+        found = {name: cost_at([(x, y) for x, y, _ in points], 85.0) for name, points in curves.items()}
+        costs = {name: value for name, value in found.items() if value is not None}
+    ours = {name: value for name, value in costs.items() if name not in pictures}
+    theirs = {name: value for name, value in costs.items() if name in pictures}
+    if not ours or not theirs:
+        return f"Suite {result.suite}: what each byte buys"
+    best, rival = min(ours, key=lambda name: ours[name]), min(theirs, key=lambda name: theirs[name])
+    return f"{level}: {best} needs {ours[best]:,.0f} bytes, {rival} {theirs[rival]:,.0f}"
 
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as missing:
-        raise MissingExtraError("bench") from missing
-    figure = Figure(figsize=(7.2 * columns if columns == 1 else 6.2 * columns, 4.6 if rows == 1 else 4.0 * rows))
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(rows, columns, squeeze=False)
-    flat = [axes for line in panels for axes in line]
-    return figure, flat
+
+def _time_message(every: Mapping[tuple[float, float], Mapping[str, Points]], whole: float | None) -> str:
+    """Who is first to 99 % of the accuracy on the slowest and on the fastest link."""
+    if whole is None:
+        return "What each millisecond buys"
+    firsts = []
+    for link in (min(every), max(every)):
+        times = {name: _reached(points, whole) for name, points in every[link].items()}
+        first = min(times, key=lambda name: times[name])
+        if times[first] < inf:
+            firsts.append(f"{first} on {link[0]:g} Mbit/s ({times[first]:,.0f} ms)")
+    return (
+        f"First to 99 % of the accuracy: {', '.join(dict.fromkeys(firsts))}" if firsts else "What each millisecond buys"
+    )
 
 
-def save(figure: Any, path: Path) -> None:
-    """Write a PNG that is the same wherever it is drawn."""
-    figure.tight_layout()
-    figure.savefig(path, dpi=150, bbox_inches="tight", metadata={"Software": None})
+USUAL_PICTURES: Mapping[str, Callable[[SuiteResult, Path], bool]] = {
+    "rate_accuracy.png": plot_rate_accuracy,
+    "time_accuracy.png": plot_time_accuracy,
+}
+"""Of suites without pictures of their own."""

@@ -1,4 +1,4 @@
-"""Writes what a suite found: ``results.json``, ``results.md`` and the two plots; and publishes them under ``docs``."""
+"""Writes what a suite found: ``results.json``, ``results.md`` and its pictures; and publishes them under ``docs``."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from heliograph.bench.metrics import ALL
-from heliograph.bench.plots import plot_rate_accuracy, plot_time_accuracy
+from heliograph.bench.numbers import cell_text, interval_text, number_text
+from heliograph.bench.plots import USUAL_PICTURES
 from heliograph.bench.results import Figure, Row, SuiteResult
 from heliograph.bench.stats import Interval
 
-RATE_PLOT = "rate_accuracy.png"
-TIME_PLOT = "time_accuracy.png"
-
 
 def write_results(result: SuiteResult, folder: Path) -> tuple[Path, ...]:
-    """``results.json``, ``results.md``, ``rate_accuracy.png`` and, where times are known, ``time_accuracy.png``."""
+    """``results.json``, ``results.md`` and the suite's pictures."""
     return _write(result, folder, json_name="results.json", table_name="results.md", plot_prefix="")
 
 
@@ -29,17 +27,23 @@ def _write(result: SuiteResult, folder: Path, *, json_name: str, table_name: str
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / json_name, folder / table_name]
     result.write_json(written[0])
-    plots: list[Path] = []
-    usual = ((RATE_PLOT, plot_rate_accuracy), (TIME_PLOT, plot_time_accuracy)) if result.usual_plots else ()
-    for name, draw in usual:
-        path = folder / f"{plot_prefix}{name}"
-        if draw(result, path):
-            plots.append(path)
+    plots = draw_pictures(result, folder, plot_prefix)
     for name, draw_into in result.drawings.items():
         plots.append(folder / f"{plot_prefix}{name}")
         draw_into(plots[-1])
     written[1].write_text(markdown(result, [p.name for p in plots]), encoding="utf-8")
     return (*written, *plots)
+
+
+def draw_pictures(result: SuiteResult, folder: Path, prefix: str = "") -> list[Path]:
+    """Every picture that the result alone is enough for; what was written.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    pictures = USUAL_PICTURES if result.pictures is None else result.pictures
+    paths = {folder / f"{prefix}{name}": draw for name, draw in pictures.items()}
+    return [path for path, draw in paths.items() if draw(result, path)]
 
 
 def markdown(result: SuiteResult, plots: Sequence[str] = ()) -> str:
@@ -63,7 +67,7 @@ def markdown(result: SuiteResult, plots: Sequence[str] = ()) -> str:
     if timed:
         parts += ["## Times", times_table(timed)]
     if result.peak_memory_mb:
-        memory = [[name, f"{value:.0f} MB"] for name, value in result.peak_memory_mb.items()]
+        memory = [[name, f"{value:,.0f} MB"] for name, value in result.peak_memory_mb.items()]
         parts += ["## Peak memory (measured)", _table(["process", "peak resident memory"], memory)]
     if result.notes:
         parts += ["## Notes", "\n".join(f"- {note}" for note in result.notes)]
@@ -75,7 +79,7 @@ def figures_table(figures: Sequence[Figure]) -> str:
     rows = [
         [
             f.name,
-            _with_interval(f.value, f.interval, "{:.4g}"),
+            interval_text(f.value, f.interval),
             _bound(f, f.must),
             _bound(f, f.aim),
             _verdict(f),
@@ -92,7 +96,7 @@ def rates_table(rows: Sequence[Row], consistency_floor: float | None = None) -> 
         [
             r.strategy,
             r.setting,
-            str(r.questions),
+            f"{r.questions:,}",
             _percent(r.accuracy, r.accuracy_ci),
             _percent(r.agreement, r.agreement_ci),
             "" if r.consistency is None else f"{r.consistency:.3f}",
@@ -120,7 +124,7 @@ def task_table(rows: Sequence[Row]) -> str:
     for row in plain:
         cells.setdefault((row.strategy, row.setting), {})[row.task] = row
     body = [[*key, *(_percent(found[t].accuracy) if t in found else "" for t in tasks)] for key, found in cells.items()]
-    return _table(["strategy", "setting", *(f"{t} (n={counts[t]})" for t in tasks)], body)
+    return _table(["strategy", "setting", *(f"{t} (n={counts[t]:,})" for t in tasks)], body)
 
 
 def times_table(rows: Sequence[Row]) -> str:
@@ -130,11 +134,11 @@ def times_table(rows: Sequence[Row]) -> str:
             f"{r.link_mbit:g} Mbit/s, {r.rtt_ms:g} ms",
             r.strategy,
             r.setting,
-            str(r.questions),
+            f"{r.questions:,}",
             _percent(r.accuracy),
             _number(r.wire_bytes),
-            _with_interval(r.draft_ms, r.draft_ms_ci, "{:.0f}"),
-            _with_interval(r.final_ms, r.final_ms_ci, "{:.0f}"),
+            _with_interval(r.draft_ms, r.draft_ms_ci, "{:,.0f}"),
+            _with_interval(r.final_ms, r.final_ms_ci, "{:,.0f}"),
             r.source,
         ]
         for r in rows
@@ -151,7 +155,7 @@ def _headline_tasks(result: SuiteResult) -> set[str]:
 def _b99_table(result: SuiteResult) -> str:
     reached = sorted((v, name) for name, v in result.b99.items() if v is not None)
     never = [name for name, v in result.b99.items() if v is None]
-    body = [[name, _with_interval(value, result.b99_ci.get(name), "{:.0f}")] for value, name in reached]
+    body = [[name, _with_interval(value, result.b99_ci.get(name), "{:,.0f}")] for value, name in reached]
     return _table(["strategy", "B99, bytes [95 % interval]"], body + [[name, "not reached"] for name in never])
 
 
@@ -168,7 +172,7 @@ def _within(figure: Figure, value: float, bound: float) -> bool:
 
 
 def _bound(figure: Figure, value: float | None) -> str:
-    return "" if value is None else f"{'>=' if figure.at_least else '<='} {value:g}"
+    return "" if value is None else f"{'≥' if figure.at_least else '≤'} {number_text(value)}"
 
 
 def _number(value: float | None, digits: int = 0) -> str:
@@ -191,4 +195,5 @@ def _with_interval(value: float | None, interval: Interval | None, form: str) ->
 
 def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     line: Callable[[Sequence[str]], str] = lambda cells: "| " + " | ".join(cells) + " |"  # noqa: E731
-    return "\n".join([line(head), line(["---"] * len(head)), *(line(row) for row in body)])
+    rows = [[cell_text(cell) for cell in row] for row in body]
+    return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)])

@@ -115,9 +115,10 @@ class SuiteResult:
     """Everything that one run of a suite found.
 
     Attributes:
-        drawings: further pictures by file name, each drawn into a path; none of them is in the JSON.
+        pictures: by file name; each is drawn from this result alone into a path, or says False and leaves no file. None
+            means quality against bytes and against time.
+        drawings: by file name, what needs more than the JSON holds; each is drawn into a path.
         tables: of the suite's own, below its figures.
-        usual_plots: whether quality is drawn against bytes and time.
         consistency_floor: semantic consistency of unrelated answers, below which it says nothing; None where it was
             not measured.
     """
@@ -130,9 +131,9 @@ class SuiteResult:
     figures: tuple[Figure, ...] = ()
     notes: tuple[str, ...] = ()
     peak_memory_mb: dict[str, float] = field(default_factory=dict)
+    pictures: Mapping[str, Callable[[SuiteResult, Path], bool]] | None = None
     drawings: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
     tables: tuple[Table, ...] = ()
-    usual_plots: bool = True
     consistency_floor: float | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -153,6 +154,36 @@ class SuiteResult:
             "tables": [{"title": t.title, "head": list(t.head), "body": list(map(list, t.body))} for t in self.tables],
         }
 
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> SuiteResult:
+        """What :meth:`to_json` gave, without pictures and drawings, floats to six digits."""
+        return cls(
+            suite=facts["suite"],
+            provenance=Provenance(facts["machine"], facts["commit"], facts["date"]),
+            rows=tuple(Row(**_restored(row)) for row in facts["rows"]),
+            b99=dict(facts["b99"]),
+            b99_ci={name: value and (value[0], value[1]) for name, value in facts["b99_ci"].items()},
+            figures=tuple(Figure(**_restored(figure)) for figure in facts["figures"]),
+            notes=tuple(facts["notes"]),
+            peak_memory_mb=dict(facts["peak_memory_mb"]),
+            tables=tuple(
+                Table(one["title"], tuple(one["head"]), tuple(map(tuple, one["body"])))
+                for one in facts.get("tables", ())
+            ),
+            consistency_floor=facts.get("consistency_floor"),
+        )
+
+    def table(self, title_start: str) -> Table:
+        """The suite's own table whose title begins so.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for one in self.tables:
+            if one.title.startswith(title_start):
+                return one
+        raise KeyError(title_start)
+
     def write_json(self, path: Path) -> None:
         """Writes ``results.json``."""
         path.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
@@ -160,6 +191,10 @@ class SuiteResult:
 
 def _rounded(item: Row | Figure) -> dict[str, Any]:
     return {f.name: _round(getattr(item, f.name)) for f in fields(item)}
+
+
+def _restored(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
 
 
 def _round(value: Any) -> Any:

@@ -12,13 +12,15 @@ from heliograph.cli.files import read_file, stream_named
 from heliograph.cli.model_note import is_reference_model, note_model
 from heliograph.cli.options.key import add_key_option, all_keys
 from heliograph.cli.options.photo import add_bundle_option, open_bundle
-from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import byte_count
-from heliograph.errors import BundleMismatchError
+from heliograph.config import MODEL_VARIABLE, default_model, named_model
+from heliograph.errors import BundleDamagedError, BundleMismatchError, UsageError
 
 if TYPE_CHECKING:
     from heliograph.codec.bundle import Bundle
-    from heliograph.types import EncodedImage
+    from heliograph.types import Answer, EncodedImage
+
+ONNX, TORCH = "onnx", "torch"
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +34,23 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         default=64,
         help="longest answer, 1 to 1024 tokens (default: 64)",
     )
-    add_key_option(parser, "keys in hex, one a line: answer only from what one of them authenticates")
-    add_model_option(parser)
+    add_key_option(parser, "keys in hex, one per line: answer only from data that one of them authenticates")
+    parser.add_argument(
+        "--with",
+        dest="runtime",
+        choices=(ONNX, TORCH),
+        help="onnx: ONNX Runtime runs the bundle's own language model, without torch; torch: PyTorch runs the "
+        "checkpoint (default: onnx where the bundle holds the language model of that checkpoint)",
+    )
+    parser.add_argument(
+        "--vlm",
+        "--model",
+        dest="model",
+        metavar="MODEL",
+        default=named_model(),
+        help="reference, a checkpoint folder or a hub id, as for serve "
+        f"(default: ${MODEL_VARIABLE}, else the bundle's own language model, else reference)",
+    )
     add_bundle_option(parser)
 
 
@@ -48,14 +65,15 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.segments is not None:
         encoded = encoded.prefix(arguments.segments)
     bundle = matching_bundle(encoded, arguments.bundle)
-    from heliograph.serving.cloud import Cloud
-    from heliograph.serving.web.runner import with_bundle
-    from heliograph.vlm.opening import open_model  # after what is cheap to refuse
+    answering = _answering_bundle(arguments, encoded, bundle)
+    if answering is None:
+        answer = _answer_with_torch(arguments, encoded, bundle)
+    else:
+        from heliograph.edge.local.answering import answer_stream
 
-    model = open_model(arguments.model)
-    cloud = Cloud(model) if bundle is None else with_bundle(model, arguments.model, bundle)
-    answer = model.answer(arguments.question, [cloud.restore(encoded)], max_new_tokens=arguments.max_tokens)
-    model_note = note_model(arguments, is_reference=is_reference_model(arguments.model, bundle))
+        answer = answer_stream(answering, encoded, arguments.question, max_new_tokens=arguments.max_tokens)
+    model = arguments.model or ("" if answering is not None else default_model())
+    model_note = note_model(arguments, is_reference=is_reference_model(model, answering or bundle))
     note(
         arguments,
         f"{encoded.strategy}: {byte_count(encoded.payload_bytes)} payload, {len(encoded.segments)} segments, "
@@ -70,10 +88,68 @@ def _run(arguments: argparse.Namespace) -> int:
         "payload_bytes": encoded.payload_bytes,
         "segments": len(encoded.segments),
         "answer_differs": answer_differs(encoded, bundle, arguments.question),
+        "runtime": TORCH if answering is None else ONNX,
         **model_note,
     }
     say_answer(arguments, answer.text, facts, photo_seen=photo_seen)
     return EXIT_DONE
+
+
+def _answering_bundle(arguments: argparse.Namespace, encoded: EncodedImage, bundle: Bundle | None) -> Bundle | None:
+    """The bundle whose own language model answers, in ONNX Runtime; None where PyTorch has to.
+
+    Raises:
+        UsageError: ONNX Runtime is asked for, and the bundle holds no language model.
+        CodecModelMismatchError: it is asked for, and the bundle's language model is not that of the checkpoint.
+        ModelUnavailableError: the named checkpoint is gone.
+    """
+    if arguments.runtime == TORCH:
+        return None
+    from heliograph.edge.local.answering import answers_alike
+
+    wanted = arguments.runtime == ONNX
+    try:
+        found = bundle or open_bundle(arguments.bundle)  # a picture needs none, and is answered by the one at hand
+    except BundleDamagedError:
+        if wanted or arguments.bundle is not None:
+            raise
+        return None
+    if wanted and found.local_model_path is None:
+        raise UsageError().noted(
+            f"--with onnx: {found.folder} holds no language model: export one with --local, or take --with torch."
+        )
+    if not (wanted or answers_alike(found, encoded)):
+        return None
+    return found if _is_of(found, arguments.model, wanted) else None
+
+
+def _is_of(bundle: Bundle, model: str | None, needed: bool) -> bool:
+    """Whether a bundle's language model is that of a checkpoint.
+
+    Raises:
+        CodecModelMismatchError: it is not, and is needed.
+        ModelUnavailableError: the checkpoint is gone.
+    """
+    from heliograph.vlm.checkpoint.fingerprint import model_fingerprint
+    from heliograph.vlm.codec_folder import check_fitted_on
+
+    if model is None:
+        return True
+    if needed:
+        check_fitted_on(bundle, model)
+        return True
+    return bundle.model == model_fingerprint(model)
+
+
+def _answer_with_torch(arguments: argparse.Namespace, encoded: EncodedImage, bundle: Bundle | None) -> Answer:
+    from heliograph.serving.cloud import Cloud
+    from heliograph.serving.web.runner import with_bundle
+    from heliograph.vlm.opening import open_model  # after what is cheap to refuse
+
+    name = arguments.model or default_model()
+    model = open_model(name)
+    cloud = Cloud(model) if bundle is None else with_bundle(model, name, bundle)
+    return model.answer(arguments.question, [cloud.restore(encoded)], max_new_tokens=arguments.max_tokens)
 
 
 def answer_differs(prefix: EncodedImage, bundle: Bundle | None, question: str = "") -> float | None:
@@ -108,7 +184,7 @@ COMMAND = Command(
     run=_run,
     description=(
         "Answer a question about a .hgs file in this process, without a server. A file that was cut answers from the\n"
-        "segments that are whole."
+        "segments that are whole. Where the bundle holds its language model, nothing but ONNX Runtime is loaded."
     ),
     examples=(
         'heliograph answer out.hgs "how many objects are there?"',

@@ -18,7 +18,7 @@ from heliograph.cli.options.stopping import add_length_option, add_stop_options,
 from heliograph.cli.options.trace import DEVICE, add_trace_options, trace_sink
 from heliograph.cli.planning import add_planning_options, ask_by_plan, is_planned, plan_data
 from heliograph.cli.text import byte_count, milliseconds
-from heliograph.config import SERVER_VARIABLE, default_server
+from heliograph.config import SERVER_VARIABLE
 from heliograph.question import DEFAULT_TIMEOUT_S, Question
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--server",
         metavar="URL",
-        default=default_server(),
-        help=f"ws://host:port or wss://host:port (default: ${SERVER_VARIABLE}, else ws://127.0.0.1:8765)",
+        help=f"ws://host:port or wss://host:port (default: ${SERVER_VARIABLE}, else the one that heliograph pair has "
+        "paired this device with, else ws://127.0.0.1:8765)",
     )
     add_stop_options(parser)
     add_planning_options(parser)
@@ -45,13 +45,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="imitate a link: 1mbit,50ms (rate, round trip) or a trace file",
     )
     add_connection_options(parser)
-    add_key_option(parser, "key that the server holds too, in hex: question, photo and answer are authenticated")
+    add_key_option(parser, "key shared with the server, in hex: authenticates question, photo and answer")
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=seconds,
         default=DEFAULT_TIMEOUT_S,
-        help=f"for everything together (default: {DEFAULT_TIMEOUT_S:g})",
+        help=f"time limit of the whole exchange (default: {DEFAULT_TIMEOUT_S:g})",
     )
     add_length_option(parser)
     add_trace_options(parser)
@@ -135,8 +135,8 @@ def _remarks(report: AskReport) -> str:
     """What the cloud said about the answer, and what happened on the way."""
     remarks = (
         (report.looked, "looked at a region"),
-        (report.region_missed, "a region did not come"),
-        (report.controller_failed, "the controller failed: the answer that was there"),
+        (report.region_missed, "a region did not arrive"),
+        (report.controller_failed, "the controller failed: answered from what had arrived"),
         (report.reconnections > 0, f"went on over {report.reconnections} further connection(s)"),
     )
     return "".join(f", {text}" for true, text in remarks if true)

@@ -20,7 +20,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="for results.json, results.md and plots (default: runs/bench/NAME)",
     )
-    parser.add_argument("--limit", metavar="N", type=positive_int, help="stop after so many questions or photos")
+    parser.add_argument("--limit", metavar="N", type=positive_int, help="stop after N questions or photos")
     parser.add_argument(
         "--seed-start", metavar="N", type=whole_number, help="seed of the first scene (default: the suite's split)"
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from heliograph.training.calibration.collect import AskedPhoto, PrefixAnswers
 
 SCENES, SEED_START = 400, 8_010_000
-"""Of the dev split, behind the scenes that pixel settings are chosen on."""
+"""Scenes of the dev split, behind those that pixel settings are chosen on."""
 
 REFERENCE = "reference"
 
@@ -43,17 +43,23 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scenes", "--most", dest="scenes", metavar="N", type=positive_int, default=SCENES, help=f"default: {SCENES}"
     )
     parser.add_argument(
-        "--seed", metavar="N", type=whole_number, default=SEED_START, help=f"of the first scene (default: {SEED_START})"
+        "--seed",
+        metavar="N",
+        type=whole_number,
+        default=SEED_START,
+        help=f"seed of the first scene (default: {SEED_START})",
     )
     parser.add_argument(
         "--out", metavar="DIR", type=Path, default=Path("runs/calibrate"), help="default: runs/calibrate"
     )
     parser.add_argument("--install", action="store_true", help="put calibration.json into the codec folder too")
     parser.add_argument(
-        "--regions", action="store_true", help="with --install: also choose where the model is to look (region.json)"
+        "--regions", action="store_true", help="with --install: also choose how regions are found (region.json)"
     )
     parser.add_argument(
-        "--curves", action="store_true", help="with --install: also measure what every way gives (curves.json)"
+        "--curves",
+        action="store_true",
+        help="with --install: also measure quality and cost of every strategy (curves.json)",
     )
 
 
@@ -173,9 +179,10 @@ COMMAND = Command(
     add_arguments=_add_arguments,
     run=_run,
     description=(
-        "Ask questions about scenes of the dev split, or photos, from every prefix of their streams, fit how sure\n"
-        "each answer is, and say how well right answers are told from wrong ones. Writes calibration.json, which the\n"
-        "cloud's stop policies read, report.json and pictures; the answers are kept, so that a second run only fits."
+        "Ask questions about scenes of the dev split, or photos, from every prefix of their streams, fit the\n"
+        "confidence of answers, and report how well it separates right from wrong ones. Writes\n"
+        "calibration.json, which the cloud's stop policies read, report.json and pictures; the answers are kept, so\n"
+        "that a second run only fits."
     ),
     examples=(
         "heliograph calibrate --out runs/calibrate",

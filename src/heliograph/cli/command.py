@@ -111,6 +111,15 @@ def whole_number(text: str) -> int:
     return int(_number(text, int, lambda value: 0 <= value <= _LARGEST, "a whole number from 0 to 2^63 - 1"))
 
 
+def bounded_count(most: int) -> Callable[[str], int]:
+    """Argument type: a whole number from 1 to ``most``."""
+
+    def read(text: str) -> int:
+        return int(_number(text, int, lambda value: 1 <= value <= most, f"a whole number from 1 to {most}"))
+
+    return read
+
+
 def answer_tokens(text: str) -> int:
     """Argument type: how many tokens an answer may have, as the protocol bounds it."""
     form = f"a number of tokens from 1 to {MAX_ANSWER_TOKENS}"

@@ -22,7 +22,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         type=folder_or_hub_id,
         action="append",
         default=[],
-        help="codec folder of fit, or a hub id; once for each kind (default: fit klt on scenes)",
+        help="codec folder written by fit, or a hub id; may be repeated, once per kind (default: fit klt on scenes)",
     )
     add_model_option(parser)
     parser.add_argument(
@@ -33,7 +33,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pixels of a frame that photos are sent in, the nearest shape of several; for models that take many sizes "
         "(default: 640x480, 480x640 and a square, or the model's one size)",
     )
-    parser.add_argument("--int8", action="store_true", help="the encoder's products in eight bits: smaller, quicker")
+    parser.add_argument(
+        "--int8", action="store_true", help="matrix products of the encoder in eight bits: smaller and faster"
+    )
     parser.add_argument(
         "--device-profile",
         choices=PROFILES,

@@ -26,8 +26,8 @@ from heliograph.errors import (
 from heliograph.reasons import BundlePart, FileFault, StreamFault
 from heliograph.transport.addresses import without_secrets
 
-_MOST_SHOWN = 200
-_LEAST_TELLING = 4
+_MAX_SHOWN = 200
+_MIN_TELLING = 4
 """Characters of a value that does not stand in a sentence by chance."""
 _POSITIONAL = ("photo", "file", "other")
 _NO_ARGUMENTS: Mapping[str, Any] = MappingProxyType({})
@@ -80,12 +80,14 @@ def _message(error: HeliographError, command: str, given: Mapping[str, Any]) -> 
     if advice.see_help and notes:
         return f"{' '.join(notes).removesuffix('.')}; see {_help(command)}."
     wrong = notes if notes and _notes_say_all(error, advice) else [_text(error, given), *notes]
-    said = " ".join(map(_sentence, filter(None, wrong)))
-    subject = shortened(printable(error.subject or _subject(error, advice, given)), _MOST_SHOWN)
+    message = " ".join(map(_sentence, filter(None, wrong)))
+    subject = shortened(printable(error.subject or _subject(error, advice, given)), _MAX_SHOWN)
     if subject and not _names(" ".join(notes), subject):
-        said = f"{subject}: {said}"
+        message = f"{subject}: {message}"
     step = _step(error, advice, given)
-    return f"{said} {step}" if step and step not in said else said.replace("see --help", f"see {_help(command)}")
+    return (
+        f"{message} {step}" if step and step not in message else message.replace("see --help", f"see {_help(command)}")
+    )
 
 
 def _text(error: HeliographError, given: Mapping[str, Any]) -> str:
@@ -103,10 +105,10 @@ def _step(error: HeliographError, advice: Advice, given: Mapping[str, Any]) -> s
     return "" if advice.step_unless_reason and error.reason else advice.step_for(given)
 
 
-def _names(said: str, subject: str) -> bool:
-    """Whether what is said names the subject already: an option's value may stand there by itself."""
+def _names(notes: str, subject: str) -> bool:
+    """Whether the notes name the subject already: an option's value may stand there by itself."""
     value = subject.partition(" ")[2] if subject.startswith("--") else subject
-    return subject in said or (len(value) >= _LEAST_TELLING and value in said)
+    return subject in notes or (len(value) >= _MIN_TELLING and value in notes)
 
 
 def _notes_say_all(error: HeliographError, advice: Advice) -> bool:

@@ -46,13 +46,13 @@ def stream_named(path: Path, data: bytes) -> Iterator[None]:
         raise
 
 
-def read_file(path: Path, most_bytes: int = MAX_STREAM_FILE_BYTES) -> bytes:
+def read_file(path: Path, max_bytes: int = MAX_STREAM_FILE_BYTES) -> bytes:
     """The content of a file or, as a shell's ``<(...)`` gives one, of a pipe.
 
     Raises:
-        FileUnreadableError: no such file, a folder or device, or over ``most_bytes``.
+        FileUnreadableError: no such file, a folder or device, or over ``max_bytes``.
     """
-    return read_bytes(path, most=most_bytes, pipes=True)
+    return read_bytes(path, max_bytes=max_bytes, pipes=True)
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -98,7 +98,7 @@ def make_folder(path: Path) -> Path:
 
 @contextlib.contextmanager
 def empty_folders_removed() -> Iterator[None]:
-    """Of the folders that :func:`make_folder` makes within, those without content go again where the work fails."""
+    """A context that removes empty folders made by :func:`make_folder` again where the work fails."""
     _made.clear()
     try:
         yield

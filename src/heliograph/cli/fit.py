@@ -24,8 +24,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="klt, meta: pixels of a frame that photos will be sent in, as for export (default: the usual ones)",
     )
-    parser.add_argument("--minutes", metavar="M", type=positive_minutes, default=60.0, help="meta: of training")
-    parser.add_argument("--seed", metavar="N", type=whole_number, help="of all that is drawn at random")
+    parser.add_argument("--minutes", metavar="M", type=positive_minutes, default=60.0, help="meta: training time")
+    parser.add_argument("--seed", metavar="N", type=whole_number, help="seed of everything drawn at random")
 
 
 def add_fit_options(parser: argparse._ActionsContainer, kind_option: str) -> None:
@@ -46,7 +46,7 @@ def add_fit_options(parser: argparse._ActionsContainer, kind_option: str) -> Non
         dest="scenes",
         metavar="N",
         type=positive_int,
-        help="pictures at most (default: 400 for klt, 25000 for meta, 1600 for pq)",
+        help="maximum number of pictures (default: 400 for klt, 25000 for meta, 1600 for pq)",
     )
     parser.add_argument(
         "--start",

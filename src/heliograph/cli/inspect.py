@@ -30,7 +30,7 @@ _AUTHENTICATION = {
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help=".hgs file, whole or cut")
-    add_key_option(parser, "keys in hex, one a line: show only what one of them authenticates")
+    add_key_option(parser, "keys in hex, one per line: show only data that one of them authenticates")
     add_bundle_option(parser)
 
 
@@ -96,7 +96,7 @@ def _check_grid(encoded: EncodedImage, bundle: Bundle) -> None:
     Raises:
         ShapeError: see above.
     """
-    from heliograph.serving.cloud import device_grids
+    from heliograph.edge.preprocessing.frames import device_grids
 
     found = _codec(encoded, bundle)
     known = device_grids(bundle) or {bundle.grid}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import os
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,12 +13,13 @@ from urllib.parse import urlsplit
 
 from heliograph.cli.command import needs, note, warn
 from heliograph.cli.text import printable
-from heliograph.config import read_access_tokens
+from heliograph.config import SERVER_VARIABLE, default_server, read_access_tokens
 from heliograph.errors import FileUnreadableError, HeliographError, TlsFilesError, TokenFileError, UsageError
 from heliograph.reading.files import check_regular
 from heliograph.reasons import FileFault
 
 if TYPE_CHECKING:
+    from heliograph.edge.pairing import Pairing
     from heliograph.transport.base import Connection
     from heliograph.transport.links import LinkProfile
 
@@ -44,20 +46,40 @@ def opener_of(arguments: argparse.Namespace) -> tuple[Callable[[], Awaitable[Con
 
     link = parse_link(arguments.link) if arguments.link else None
     token = read_access_tokens(arguments.token_file)[0] if arguments.token_file else ""
-    check_transport(arguments.server)
+    server, pairing = _destination(arguments)
+    check_transport(server)
     needs(arguments, "--tls-client-cert", "--tls-client-key")
     needs(arguments, "--tls-client-key", "--tls-client-cert")
     context = tls_context(arguments.tls_ca, arguments.tls_client_cert, arguments.tls_client_key)
-    if context is not None and not _is_encrypted(arguments.server):
+    if pairing is not None and context is None:
+        return connection_opener(server, pairing.token, pairing.tls, link), pairing.token
+    if context is not None and not _is_encrypted(server):
         option = "--tls-ca" if arguments.tls_client_cert is None else "--tls-client-cert"
-        raise UsageError().noted(f"{option} is for wss:// alone, and --server is {arguments.server}.")
+        raise UsageError().noted(f"{option} is for wss:// alone, and --server is {server}.")
     if not (token.isascii() and token.isprintable()):
         raise TokenFileError(FileFault.CONTENT).noted(
             f"{arguments.token_file}: only printable ASCII in a device's token."
         )
-    if token and is_in_the_clear(arguments.server):
+    if token and is_in_the_clear(server):
         warn("the access token travels unencrypted, and whoever sees it can use it: prefer wss://")
-    return connection_opener(arguments.server, token, context, link), token
+    return connection_opener(server, token, context, link), token
+
+
+def _destination(arguments: argparse.Namespace) -> tuple[str, Pairing | None]:
+    """Where to connect to, and the pairing with that server; None where the options say themselves what to show and
+    trust there.
+
+    Raises:
+        FileUnreadableError: the pairing is wanted, and its file is damaged.
+    """
+    from heliograph.edge.pairing import load_pairing
+
+    named = arguments.server if arguments.server is not None else os.environ.get(SERVER_VARIABLE) or None
+    says_itself = any((arguments.token_file, arguments.tls_ca, arguments.tls_client_cert))
+    pairing = None if named is not None and says_itself else load_pairing()
+    server = default_server("" if pairing is None else pairing.server) if named is None else named
+    fits = pairing is not None and pairing.server == server and not says_itself
+    return server, pairing if fits else None
 
 
 def retry_notes(arguments: argparse.Namespace) -> Callable[[HeliographError], None]:

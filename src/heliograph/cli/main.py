@@ -27,18 +27,20 @@ from heliograph.registry import Registry
 COMMANDS = {
     "ask": "ask a cloud about a photo, over as few bytes as its answer needs",
     "serve": "answer questions of devices: the cloud",
+    "pair": "make this device use a server of serve --public",
     "demo": "a cloud, a thin link and every strategy on one photo",
+    "samples": "write a few photos to try it with, and questions that fit them",
     "encode": "write a photo as a .hgs stream file",
     "answer": "answer a question about a .hgs file, whole or cut",
     "inspect": "show a .hgs file: header, segments, quality of each prefix",
     "trace": "draw an exchange from the files that --trace wrote, or answer from them again",
-    "bench": "measure strategies against one another",
-    "calibrate": "fit how sure an answer from a prefix is, and report it",
+    "bench": "compare strategies on a suite of tasks",
+    "calibrate": "fit and report the confidence of answers from prefixes",
     "fit": "fit a codec to any model, from photos without labels",
     "train": "train the reference model, or fit the codec",
-    "sizes": "weigh a model's visual tokens on your photos, beside picture files",
+    "sizes": "compare the bytes of a model's visual tokens with picture files",
     "export": "write the bundle that a device needs",
-    "doctor": "say what works here and what is missing",
+    "doctor": "check what works here and what is missing",
 }
 _ROOMS = {"demo": "demo.command", "doctor": "doctor.command", "trace": "trace.command"}
 """Modules of the commands that have a room of their own."""
@@ -47,7 +49,7 @@ REGISTRY = Registry("command", {name: f"heliograph.cli.{_ROOMS.get(name, name)}:
 
 _EXTRA_OF_MODULE = {
     **dict.fromkeys(("PIL", "onnxruntime", "websockets", "tokenizers", "rich", "huggingface_hub", "pyvips"), "edge"),
-    **dict.fromkeys(("torch", "transformers", "starlette", "uvicorn", "jinja2", "num2words"), "cloud"),
+    **dict.fromkeys(("torch", "transformers", "starlette", "uvicorn", "jinja2", "num2words", "cryptography"), "cloud"),
     **dict.fromkeys(("matplotlib", "ai_edge_litert"), "bench"),
     **dict.fromkeys(("onnx", "sklearn"), "train"),
 }

@@ -49,13 +49,13 @@ def add_planning_options(parser: argparse.ArgumentParser) -> None:
         "--quality",
         metavar="SHARE",
         type=share,
-        help=f"let the device plan: share of answers as from the whole photo, 0 to 1 (default: {DEFAULT_QUALITY})",
+        help=f"let the device plan: share of answers equal to the whole photo's, 0 to 1 (default: {DEFAULT_QUALITY})",
     )
     parser.add_argument(
         "--deadline", metavar="TIME", type=duration, help="let the device plan: answer within 2s, 500ms, 1.5"
     )
     parser.add_argument(
-        "--explain", action="store_true", help=f"plan (for {DEFAULT_QUALITY:g} by default), and say why so"
+        "--explain", action="store_true", help=f"plan (for {DEFAULT_QUALITY:g} by default), and explain the decision"
     )
 
 
@@ -115,13 +115,13 @@ async def ask_by_plan(
 
 
 def explanation(plan: Plan) -> str:
-    """A plan for people: what it rests on, the best way of every strategy, and what was decided."""
+    """A plan for people: what it rests on, the best candidate of every strategy, and what was decided."""
     from heliograph.controllers.planner import duration_text
 
     limit = "" if plan.goal.answer_within_s is None else f" within {duration_text(plan.goal.answer_within_s)}"
     head = [f"plan for {plan.goal.quality:.0%}{limit}", *(f"  {line}" for line in plan.notes)]
     shown = representatives(plan)
-    columns = ("way", "quality", "bytes", "open", "encode", "send", "travel", "cloud", "total", "")
+    columns = ("candidate", "quality", "bytes", "open", "encode", "send", "travel", "cloud", "total", "")
     rows = [_cells(candidate) for candidate in shown]
     left = len(plan.candidates) - len(shown)
     tail = [f"  ({left} further settings)"] if left > 0 else []
@@ -131,7 +131,7 @@ def explanation(plan: Plan) -> str:
 
 
 def representatives(plan: Plan) -> list[Candidate]:
-    """The chosen way, then one of every other strategy: the quickest that is good enough, else the best; by time."""
+    """The chosen candidate, then one of each other strategy: the quickest good enough one, else the best; by time."""
     groups: dict[tuple[str, str], list[Candidate]] = {}
     for candidate in plan.candidates:
         groups.setdefault((candidate.strategy, candidate.crop), []).append(candidate)

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from heliograph.bench.numbers import interval_text, number_text
+
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 NOTHING_YET = "No suite has been published yet; `make results` runs them and fills this section."
 _TITLES = {
@@ -76,7 +78,7 @@ def _provenance(result: dict[str, Any], prefix: str) -> str:
 def _b99(result: dict[str, Any]) -> str:
     intervals = result.get("b99_ci", {})
     reached = sorted((v, name) for name, v in result["b99"].items() if v is not None)
-    rows = [[f"`{name}`", _with_interval(value, intervals.get(name), "{:,.0f}")] for value, name in reached]
+    rows = [[f"`{name}`", interval_text(round(value), intervals.get(name))] for value, name in reached]
     rows += [[f"`{name}`", "not reached at any setting"] for name, v in result["b99"].items() if v is None]
     return _markdown(["strategy", "B99, bytes [95 % interval]"], rows)
 
@@ -85,7 +87,7 @@ def _figures(figures: Sequence[dict[str, Any]]) -> str:
     rows = [
         [
             figure["name"],
-            _with_interval(figure["value"], figure["interval"], "{:.4g}"),
+            interval_text(figure["value"], figure["interval"]),
             _bound(figure, figure["must"]),
             _bound(figure, figure["aim"]),
             _verdict(figure),
@@ -110,14 +112,7 @@ def _within(figure: dict[str, Any], value: float, bound: float) -> bool:
 
 
 def _bound(figure: dict[str, Any], value: float | None) -> str:
-    return "" if value is None else f"{'≥' if figure.get('at_least') else '≤'} {value:g}"
-
-
-def _with_interval(value: float | None, interval: Sequence[float] | None, form: str) -> str:
-    if value is None:
-        return "not reached"
-    shown = form.format(value)
-    return f"{shown} [{form.format(interval[0])}, {form.format(interval[1])}]" if interval else shown
+    return "" if value is None else f"{'≥' if figure.get('at_least') else '≤'} {number_text(value)}"
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -4,30 +4,46 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from heliograph.cli.command import EXIT_DONE, Command, needs, port, warn
+from heliograph.cli.command import EXIT_DONE, Command, needs, note, port, warn
 from heliograph.cli.model_note import is_reference_bundle, is_reference_model, note_model
 from heliograph.cli.options.key import add_key_option, warn_of_exposed_key
 from heliograph.cli.options.limits import add_limit_options, chosen_limits
 from heliograph.cli.options.photo import add_bundle_option
 from heliograph.cli.options.trace import CLOUD, add_trace_options, trace_sink
 from heliograph.cli.text import printable
-from heliograph.config import DEFAULT_HOST, DEFAULT_PORT, MODEL_VARIABLE, default_model
+from heliograph.config import DEFAULT_HOST, DEFAULT_PORT, MODEL_VARIABLE, default_model, write_private
 from heliograph.errors import UsageError
+
+if TYPE_CHECKING:
+    from heliograph.serving.web.identity import Identity
+
+EVERY_ADDRESS = "0.0.0.0"
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", default=DEFAULT_HOST, help=f"address to listen on (default: {DEFAULT_HOST})")
+    parser.add_argument(
+        "--public",
+        action="store_true",
+        help="let other machines in: makes an access token and a certificate once, listens on every address, and shows "
+        "the line that heliograph pair wants on a device",
+    )
+    parser.add_argument(
+        "--host",
+        help=f"address to listen on (default: {DEFAULT_HOST}; with --public every IPv4 address)",
+    )
     parser.add_argument(
         "--port", type=port, default=DEFAULT_PORT, help=f"port; 0 takes a free one (default: {DEFAULT_PORT})"
     )
     add_model_option(parser)
     add_bundle_option(parser, "--codec")
     parser.add_argument(
-        "--token-file", metavar="FILE", type=Path, help="access tokens that devices must show, one a line"
+        "--token-file", metavar="FILE", type=Path, help="access tokens, one per line, of which devices must show one"
     )
-    add_key_option(parser, "keys of which devices must hold one, in hex, one a line: every session is authenticated")
+    add_key_option(parser, "keys in hex, one per line, of which devices must hold one: every session is authenticated")
     parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="certificate chain (PEM); needs --tls-key")
     parser.add_argument("--tls-key", metavar="FILE", type=Path, help="private key (PEM)")
     parser.add_argument(
@@ -83,10 +99,14 @@ def _run(arguments: argparse.Namespace) -> int:
     def on_ready(url: str) -> None:
         is_reference = is_reference_model(arguments.model) or is_reference_bundle(arguments.bundle)
         facts = {"url": url, "model": arguments.model, **note_model(arguments, is_reference=is_reference)}
+        if identity is not None:
+            facts["pairing_file"] = str(_write_code(arguments, identity, url))
         ready = f"heliograph: {printable(arguments.model)} listens on {url} (Ctrl-C ends it)"
         print(json.dumps(facts) if arguments.json else ready, flush=True)
 
     warn_of_exposed_key(arguments)
+    identity = _make_public(arguments) if arguments.public else None
+    arguments.host = arguments.host or (DEFAULT_HOST if identity is None else EVERY_ADDRESS)
     with trace_sink(arguments, CLOUD) as trace:
         run_server(
             arguments.host,
@@ -109,6 +129,38 @@ def _run(arguments: argparse.Namespace) -> int:
     return EXIT_DONE
 
 
+def _make_public(arguments: argparse.Namespace) -> Identity:
+    """Fill in what ``--public`` stands for.
+
+    Raises:
+        UsageError: an option says something else.
+        OutputUnwritableError: token and certificate cannot be kept.
+    """
+    from heliograph.serving.web.identity import open_identity
+
+    for option in ("--token-file", "--tls-cert", "--tls-key"):
+        if getattr(arguments, option[2:].replace("-", "_")) is not None:
+            raise UsageError().noted(f"--public makes its own token and certificate: leave out {option} or --public.")
+    identity = open_identity(warn)
+    arguments.token_file, arguments.tls_cert, arguments.tls_key = identity.files
+    return identity
+
+
+def _write_code(arguments: argparse.Namespace, identity: Identity, url: str) -> Path:
+    """The pairing code in its file, and on the screen where somebody sits at a terminal. It is a secret: a log or a
+    journal is told the name of the file alone."""
+    from heliograph.serving.web.identity import reachable_host
+
+    host, port = reachable_host(arguments.host, arguments.allow_host), int(url.rpartition(":")[2])
+    code = str(identity.code(host, port))
+    write_private(identity.code_file, f"{code}\n")
+    if sys.stderr.isatty():
+        note(arguments, f"On the device run  heliograph pair  and paste this line (it is a secret):\n\n{code}\n")
+    else:
+        note(arguments, f"heliograph: the line that heliograph pair wants on a device is in {identity.code_file}")
+    return identity.code_file
+
+
 COMMAND = Command(
     add_arguments=_add_arguments,
     run=_run,
@@ -118,6 +170,7 @@ COMMAND = Command(
     ),
     examples=(
         "heliograph serve",
+        "heliograph serve --public",
         "heliograph serve --host 0.0.0.0 --token-file tokens.txt --tls-cert cert.pem --tls-key key.pem",
         "heliograph serve --allow-host cloud.local --max-sessions 200 --idle-timeout 60",
         "heliograph serve -v --log-json",

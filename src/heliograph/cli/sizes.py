@@ -1,4 +1,4 @@
-"""``heliograph sizes``: what a model's visual tokens weigh on your photos, beside picture files."""
+"""``heliograph sizes``: bytes of a model's visual tokens on your photos, beside picture files."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         type=folder_or_hub_id,
         action="append",
         default=[],
-        help="codec folder of fit, or a hub id; once for each kind (default: fit klt on half of the photos)",
+        help="codec folder of fit, or a hub id; may be repeated, one per kind (default: fit klt on half the photos)",
     )
-    parser.add_argument("--most", metavar="N", type=positive_int, default=40, help="photos at most (default: 40)")
+    parser.add_argument(
+        "--most", metavar="N", type=positive_int, default=40, help="maximum number of photos (default: 40)"
+    )
     parser.add_argument("--out", metavar="DIR", type=Path, help="also write sizes.json and sizes.md into this folder")
 
 
@@ -60,9 +62,9 @@ COMMAND = Command(
     add_arguments=_add_arguments,
     run=_run,
     description=(
-        "Weigh the visual tokens that a model makes of photos: raw, and coded at several errors (length of the error\n"
-        "over that of the tokens), beside JPEG, WebP and AVIF of the same photos at as many pixels as the model reads\n"
-        "and at full size; and the seconds that they take on three links. Answers are not looked at."
+        "Measure the bytes of a model's visual tokens: raw, and coded at several errors (length of the error over\n"
+        "that of the tokens), beside JPEG, WebP and AVIF of the same photos at as many pixels as the model reads and\n"
+        "at full size; and the seconds that they take on three links. Answers are not evaluated."
     ),
     examples=(
         "heliograph sizes --vlm 'HuggingFaceTB/SmolVLM-256M-Instruct#one-frame' --photos photos",

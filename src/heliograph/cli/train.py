@@ -19,17 +19,19 @@ REFERENCE, CODEC = "reference", "codec"
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", metavar="WHAT", choices=(REFERENCE, CODEC), help="reference or codec")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for checkpoints and result")
-    parser.add_argument("--seed", metavar="N", type=whole_number, help="of weights and batches, or of the first scene")
+    parser.add_argument(
+        "--seed", metavar="N", type=whole_number, help="seed of weights and batches, or of the first scene"
+    )
     model = parser.add_argument_group("reference")
     model.add_argument(
         "--minutes",
         metavar="M",
         type=positive_minutes,
         default=60.0,
-        help="of optimisation; codec meta too (default: 60)",
+        help="optimisation time; codec meta too (default: 60)",
     )
-    model.add_argument("--shards", metavar="N", type=positive_int, help="train on so many shards of 500 scenes")
-    model.add_argument("--fresh", action="store_true", help="begin anew where DIR holds a checkpoint")
+    model.add_argument("--shards", metavar="N", type=positive_int, help="number of shards of 500 scenes to train on")
+    model.add_argument("--fresh", action="store_true", help="start again even where DIR holds a checkpoint")
     codec = parser.add_argument_group("codec")
     add_model_option(parser)
     add_fit_options(codec, "--kind")

@@ -240,7 +240,7 @@ class Bundle:
         if PREPROCESSING not in self._files:
             raise _preprocessing_damaged(BundleFault.UNNAMED)
         path = self.folder / PREPROCESSING
-        return read_json_object(path, most=_MAX_PREPROCESSING_BYTES, error=_preprocessing_damaged, links=False)
+        return read_json_object(path, max_bytes=_MAX_PREPROCESSING_BYTES, error=_preprocessing_damaged, links=False)
 
 
 def write_bundle(

@@ -309,7 +309,7 @@ class Calibration:
         Raises:
             BundleDamagedError: it is missing, too large, or not one of these.
         """
-        return cls.from_json(read_json_object(path, most=_MAX_BYTES, error=_damaged, links=False))
+        return cls.from_json(read_json_object(path, max_bytes=_MAX_BYTES, error=_damaged, links=False))
 
     def save(self, path: Path) -> None:
         """Write it as JSON."""

@@ -55,15 +55,15 @@ def write_varint(value: int) -> bytes:
     return bytes(out)
 
 
-def read_varint(data: bytes, position: int, most_bytes: int) -> tuple[int, int]:
+def read_varint(data: bytes, position: int, max_bytes: int) -> tuple[int, int]:
     """(value, next position).
 
     Raises:
         StreamTruncatedError: the data end inside the number.
-        StreamDamagedError: more than ``most_bytes`` bytes, or a needless last zero byte.
+        StreamDamagedError: more than ``max_bytes``, or a needless last zero byte.
     """
     value = 0
-    for count in range(most_bytes):
+    for count in range(max_bytes):
         if position + count >= len(data):
             raise StreamTruncatedError().noted("It ends within a number of a header.")
         byte = data[position + count]

@@ -158,16 +158,16 @@ class KltCodec:
         state = PlaneState(self.model_for(grid), grid.tiles)
         encoder = RunEncoder()
         changes = [np.zeros(1, dtype=np.int64)]
-        most_bytes = None if budget is None else budget + _SPARE_BYTES
+        max_bytes = None if budget is None else budget + _SPARE_BYTES
         for plane, part in state.passes():
             items = state.items(plane, part)
             ones = ((magnitude[items.index] >> plane) & 1).nonzero()[0]
             minus = negative[items.index[ones]]
             chance = state.sign_chance(items, ones)
-            done = encoder.encode_pass(state.cost_runs(items), ones, chance.tolist(), minus.tolist(), most_bytes)
+            done = encoder.encode_pass(state.cost_runs(items), ones, chance.tolist(), minus.tolist(), max_bytes)
             coded = int(ones.searchsorted(done))
             changes.append(state.apply(items, ones[:coded], minus[:coded], done))
-            if most_bytes is not None and encoder.bytes_out > most_bytes:
+            if max_bytes is not None and encoder.bytes_out > max_bytes:
                 break
         data = encoder.finish()
         known, needed = encoder.certain_bytes(data)

@@ -58,7 +58,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         BundleDamagedError: missing, no JSON object, of another format, or it says what this version does not write.
     """
     try:
-        manifest = read_json_object(index_path(folder), most=_MAX_MANIFEST_BYTES, error=_manifest_damaged, links=False)
+        manifest = read_json_object(
+            index_path(folder), max_bytes=_MAX_MANIFEST_BYTES, error=_manifest_damaged, links=False
+        )
         _check_manifest(manifest)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _manifest_damaged(FileFault.CONTENT) from error

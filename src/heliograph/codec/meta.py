@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 ENCODER, DECODER = "meta_encoder.onnx", "meta_decoder.onnx"
 WEIGHTS = "meta.safetensors"
-"""Of both networks, which name it as their external data."""
+"""File of both networks' weights, which they name as their external data."""
 
 _NETWORKS = (ENCODER, DECODER, WEIGHTS)
 SHARE_ONE = 1 << 16  # retained shares are integers, this is all of the energy

@@ -137,7 +137,7 @@ class RunEncoder:
         ones: IntArray,
         sign_chance: list[int],
         negative: list[bool],
-        most_bytes: int | None = None,
+        max_bytes: int | None = None,
     ) -> int:
         """Code one pass; returns how many leading items are coded.
 
@@ -146,9 +146,9 @@ class RunEncoder:
             ones: ascending positions of the ones.
             sign_chance: for each one, 65536 * P(negative) in 1..65535, or 0 where no sign is sent.
             negative: for each one, its sign.
-            most_bytes: stop soon after so many bytes of the codeword; no pass may follow then.
+            max_bytes: stop soon after so many bytes of the codeword; no pass may follow then.
         """
-        most_words = 1 << 62 if most_bytes is None else (most_bytes + 1) // 2
+        max_words = 1 << 62 if max_bytes is None else (max_bytes + 1) // 2
         before, after = runs.around(ones)
         survival, steps, words, count = _SURVIVAL, self._steps, self._words, runs.count
         low, width = self._low, self._range
@@ -185,7 +185,7 @@ class RunEncoder:
                     width <<= 16
                 if start > target:
                     break
-            if words_out > most_words:
+            if words_out > max_words:
                 break
         self._low, self._range, self._items = low, width, first_item + start
         return start

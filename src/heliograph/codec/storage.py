@@ -59,9 +59,9 @@ def read_arrays(folder: Path, stem: str) -> tuple[dict[str, Any], Arrays]:
     read_header(
         path,
         item_bytes=_ITEM_BYTES,
-        most_header_bytes=_MAX_HEADER_BYTES,
-        most_tensors=_MAX_TENSORS,
-        most_bytes=_MAX_FILE_BYTES,
+        max_header_bytes=_MAX_HEADER_BYTES,
+        max_tensors=_MAX_TENSORS,
+        max_bytes=_MAX_FILE_BYTES,
         error=_damaged,
     )
     try:

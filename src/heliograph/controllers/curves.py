@@ -147,7 +147,7 @@ class Curves:
         Raises:
             BundleDamagedError: not there, too large, or not what :meth:`to_json` gives.
         """
-        return cls.from_json(read_json_object(path, most=_MAX_FILE_BYTES, error=_damaged, links=False))
+        return cls.from_json(read_json_object(path, max_bytes=_MAX_FILE_BYTES, error=_damaged, links=False))
 
     @classmethod
     def from_json(cls, data: Any) -> Self:
@@ -195,7 +195,7 @@ def made_monotone(points: Sequence[Point]) -> tuple[Point, ...]:
     )
 
 
-def way_name(strategy: str, setting: Setting, crop: str = "", crop_setting: Setting | None = None) -> str:
+def candidate_name(strategy: str, setting: Setting, crop: str = "", crop_setting: Setting | None = None) -> str:
     """One way of sending as one line: ``meta max_bytes=1024 + webp size=128,quality=35``."""
     first = f"{strategy} {label(setting)}" if setting else strategy
     return f"{first} + {crop} {label(crop_setting or {})}" if crop else first

@@ -3,11 +3,11 @@
 One drawing of a plan::
 
     curves (calibrated) --+
-    link, device, cloud --+--> every way: expected quality, expected time --rule--> chosen way, and why not the others
+    link, device, cloud --+--> candidates: expected quality, expected time --rule--> the chosen one, and why not others
     quality, time --------+
 
-The rule: among the ways that reach the quality in time the quickest to the final answer; where none reaches it, the
-best quality in time; where none is in time, the quickest. Expected times are pessimistic:
+The rule: among the candidates that reach the quality in time the quickest to the final answer; where none reaches it,
+the best quality in time; where none is in time, the quickest. Expected times are pessimistic:
 the rate is a low quantile of what was seen (:mod:`heliograph.edge.planning.link_estimate`). Pure: no clock, no socket.
 """
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from heliograph.controllers.curves import Curve, Curves, Point, way_name
+from heliograph.controllers.curves import Curve, Curves, Point, candidate_name
 from heliograph.errors import UsageError
 from heliograph.strategies.base import Kind, Setting
 from heliograph.strategies.selection import kind_of
@@ -89,13 +89,14 @@ class Situation:
         connected: False where a connection must be opened first.
         device_factor: how many times as slow as the curves' machine this device is.
         device_samples: encodings behind that; 0 where it is a guess.
-        encode_s: seconds that ways took on this device, by :func:`heliograph.controllers.curves.way_name`, or by
-            strategy alone; they go before what the curves say.
+        encode_s: seconds that candidates took on this device, by their name
+            (:func:`heliograph.controllers.curves.candidate_name`) or by strategy alone; they take precedence over the
+            curves.
         loading_s: seconds by strategy that its first use costs more than the next ones; left out where it was used.
         local_answer_s: what the device's own model takes for an answer; None where that was never measured.
         strategies: what this device can encode; None for everything.
         region: whether the cloud may be asked to look at a region.
-        held: ways whose photo the cloud holds already, by name: nothing is encoded or sent.
+        held: candidates whose photo the cloud holds already, by name: nothing is encoded or sent.
         kinds: how likely the question is of each kind.
     """
 
@@ -114,7 +115,7 @@ class Situation:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way, with what is expected of it; seconds.
+    """One candidate, with what is expected of it; seconds.
 
     Attributes:
         strategy, setting, crop, crop_setting: what to send first, and the region behind it (empty: none).
@@ -142,7 +143,7 @@ class Candidate:
     @property
     def name(self) -> str:
         """The candidate as one line."""
-        return way_name(self.strategy, self.setting, self.crop, self.crop_setting)
+        return candidate_name(self.strategy, self.setting, self.crop, self.crop_setting)
 
     @property
     def total_s(self) -> float:
@@ -155,8 +156,8 @@ class Plan:
     """A decision with everything it was made from.
 
     Attributes:
-        chosen: the way to take.
-        candidates: all ways, the chosen one first, then by time.
+        chosen: the candidate to take.
+        candidates: all candidates, the chosen one first, then by time.
         rule: which part of the rule decided, as a sentence.
         notes: what the numbers rest on, as sentences.
         goal, situation: what was asked and known.
@@ -174,7 +175,7 @@ def make_plan(curves: Curves, situation: Situation, goal: Goal) -> Plan:
     """The plan for one question.
 
     Raises:
-        UsageError: there is no way at all: no link, and the device cannot answer by itself.
+        UsageError: nothing can answer: no link, and the device cannot answer by itself.
     """
     every = candidates(curves, situation)
     if not every:
@@ -186,20 +187,20 @@ def make_plan(curves: Curves, situation: Situation, goal: Goal) -> Plan:
     limit = "" if goal.answer_within_s is None else f" within {duration_text(goal.answer_within_s)}"
     if reaching:
         chosen = min(reaching, key=lambda c: (c.total_s, -c.quality))
-        rule = f"{len(reaching)} of {len(every)} ways reach {goal.quality:.0%}{limit}; the quickest of them"
+        rule = f"{len(reaching)} of {len(every)} candidates reach {goal.quality:.0%}{limit}; the quickest of them"
     elif timely:
         chosen = max(timely, key=lambda c: (c.quality, -c.total_s))
-        rule = f"no way reaches {goal.quality:.0%}{limit}; the best quality{limit or ' there is'}"
+        rule = f"no candidate reaches {goal.quality:.0%}{limit}; the best quality{limit or ' there is'}"
     else:
         chosen = min(every, key=lambda c: (c.total_s, -c.quality))
-        rule = f"no way answers{limit}; the quickest"
+        rule = f"no candidate answers{limit}; the quickest"
     judged = [replace(c, verdict=_verdict(c, chosen, goal, bool(reaching))) for c in every]
     judged.sort(key=lambda c: (c.name != chosen.name, c.total_s))
     return Plan(judged[0], tuple(judged), rule, _notes(curves, situation), goal, situation)
 
 
 def candidates(curves: Curves, situation: Situation) -> list[Candidate]:
-    """Every way that is possible now, with what is expected of it; no verdicts yet."""
+    """Every candidate that is possible now, with what is expected of it; no verdicts yet."""
     link = situation.link
     reachable = link is not None and link.up
     usable = situation.strategies
@@ -221,7 +222,7 @@ def duration_text(seconds: float) -> str:
 
 
 def _candidate(curves: Curves, curve: Curve, point: Point, situation: Situation) -> Candidate:
-    name = way_name(curve.strategy, point.setting)
+    name = candidate_name(curve.strategy, point.setting)
     measured = situation.encode_s.get(name, situation.encode_s.get(curve.strategy))
     encode_s = situation.device_factor * point.encode_ms / 1000 if measured is None else measured
     encode_s += situation.loading_s.get(curve.strategy, 0.0)

@@ -17,11 +17,11 @@ class PayloadAccount:
     * what the cloud holds of the photo, whoever asked for it, with the region behind it. That is how the cloud counts.
 
     Attributes:
-        most_bytes: bound of either sum; None for none.
+        max_bytes: bound of either sum; None for none.
         spent_bytes: handed to connections so far, less what is known never to have left this machine.
     """
 
-    most_bytes: int | None = None
+    max_bytes: int | None = None
     spent_bytes: int = 0
     _on_connection: int = 0
 
@@ -35,41 +35,41 @@ class PayloadAccount:
         self.spent_bytes += size
         self._on_connection += size
 
-    def refund(self, never_left: int) -> None:
+    def refund(self, unsent: int) -> None:
         """The connection broke with so many payload bytes still here, those of earlier questions included.
 
         What was handed over last is what stayed, so this question gets back at most what it handed over there.
         """
-        back = min(never_left, self._on_connection)
+        back = min(unsent, self._on_connection)
         self.spent_bytes -= back
         self._on_connection -= back
 
     # ---- what may still be sent ------------------------------------------------------------------------
     def takes(self, stream: PhotoStream, encoded: EncodedImage) -> bool:
         """Whether the next segment of the photo, with its header where that was not sent, keeps within the bound."""
-        if self.most_bytes is None or stream.sent >= len(encoded.segments):
+        if self.max_bytes is None or stream.sent >= len(encoded.segments):
             return True
         size = len(encoded.segments[stream.sent]) + (0 if stream.announced else len(encoded.header))
-        return max(self.spent_bytes, stream.sent_bytes) + size <= self.most_bytes
+        return max(self.spent_bytes, stream.sent_bytes) + size <= self.max_bytes
 
     def takes_crop(self, crop: PhotoStream, encoded: EncodedImage, photo: PhotoStream) -> bool:
         """Whether all that is missing of a region's stream keeps within the bound: part of a picture is no use."""
-        if self.most_bytes is None:
+        if self.max_bytes is None:
             return True
         missing = encoded.payload_bytes - crop.sent_bytes
-        return max(self.spent_bytes, photo.sent_bytes) + missing <= self.most_bytes
+        return max(self.spent_bytes, photo.sent_bytes) + missing <= self.max_bytes
 
     def cloud_sees_limit(self, stream: PhotoStream) -> bool:
         """Whether the cloud, which counts what it holds of the photo, knows by itself that nothing follows."""
-        return self.most_bytes is not None and stream.sent_bytes >= self.most_bytes
+        return self.max_bytes is not None and stream.sent_bytes >= self.max_bytes
 
     def segments_within(self, stream: PhotoStream, encoded: EncodedImage) -> int:
         """How many segments of the photo there will be when the bound is reached, those that were sent included."""
-        if self.most_bytes is None:
+        if self.max_bytes is None:
             return len(encoded.segments)
         size = max(self.spent_bytes, stream.sent_bytes) + (0 if stream.announced else len(encoded.header))
         for count in range(stream.sent, len(encoded.segments)):
             size += len(encoded.segments[count])
-            if size > self.most_bytes:
+            if size > self.max_bytes:
                 return count
         return len(encoded.segments)

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     PhotoSource = Path | str | Image
 
 
-_MAX_IN_VAIN = 8
+_MAX_FAILED_ATTEMPTS = 8
 """Connections in a row that may break without a segment more in the cloud: it may be the question that breaks them."""
 
 
@@ -130,9 +130,10 @@ class DeviceClient:
         """Whether the next question finds an open connection."""
         return self._session.usable
 
-    def held(self, photo: PhotoSource, ways: Iterable[tuple[str, Setting]]) -> list[tuple[str, Setting]]:
-        """Of some strategies with their settings those in which the cloud holds the whole photo: a question about it
-        sends none of it. None of them while no connection is open, since only the next one tells what was kept.
+    def held(self, photo: PhotoSource, settings: Iterable[tuple[str, Setting]]) -> list[tuple[str, Setting]]:
+        """Strategies and settings in which the cloud holds the whole photo: a question about it sends none of it.
+
+        None of them while no connection is open, since only the next one tells what was kept.
 
         Raises:
             UnknownNameError, UsageError: a strategy or a knob that there is not.
@@ -142,7 +143,9 @@ class DeviceClient:
             return []
         identity = photo_identity(photo)
         return [
-            (name, setting) for name, setting in ways if self._photos.holds_whole(photo_key(identity, name, setting))
+            (name, setting)
+            for name, setting in settings
+            if self._photos.holds_whole(photo_key(identity, name, setting))
         ]
 
     async def ask(
@@ -213,7 +216,7 @@ class DeviceClient:
                     # The cloud had let go of the photo that it held; this client has by now, and sends it again.
                     return await self._ask_cloud(photo, strategy, completed, asked, side, turn, sending)
         except TimeoutError as error:
-            raise self._session.take_trouble() or TimedOutError() from error
+            raise self._session.take_failure() or TimedOutError() from error
 
     # ---- on the device ---------------------------------------------------------------------------------
     async def _ask_device(self, photo: PhotoSource, asked: Question, turn: Turn) -> AskReport:
@@ -264,8 +267,8 @@ class DeviceClient:
             link = await self._session.linked(turn.until_s)
             stream = self._photos.get(key) or self._photos.begin(key, photo, link.session)
             exchange = Exchange(asked, side, stream, turn.account, turn.elapsed_ms)
-            if exchange.would_go_further():
-                self._photos.begin_again(stream, link.session)
+            if exchange.can_use_more():
+                self._photos.restart_stream(stream, link.session)
             final = await self._answered(exchange, stream, encoding, turn)
         except BaseException:
             self._forget(key)  # whatever state it is in; the next question sends the photo anew
@@ -308,21 +311,21 @@ class DeviceClient:
         turn: Turn,
     ) -> Draft:
         """The final answer, over as many connections as it takes."""
-        in_vain, most_held = 0, 0
+        failed_attempts, max_held = 0, 0
         while True:
             link = await self._session.linked(turn.until_s)
-            never_left_before = self._session.counters.payload_never_left_bytes
+            unsent_before = self._session.counters.payload_unsent_bytes
             try:
                 final = await exchange.run(link, self._photos.next_id(), encoding)
             except (ConnectionLostError, ServerBusyError) as error:
                 await self._session.resume(error, turn.until_s)
-                turn.account.refund(self._session.counters.payload_never_left_bytes - never_left_before)
-                if stream.sent > most_held:
-                    in_vain, most_held = 0, stream.sent
+                turn.account.refund(self._session.counters.payload_unsent_bytes - unsent_before)
+                if stream.sent > max_held:
+                    failed_attempts, max_held = 0, stream.sent
                     self._session.restart_backoff()
                 elif isinstance(error, ConnectionLostError):
-                    in_vain += 1
-                if in_vain >= _MAX_IN_VAIN:
+                    failed_attempts += 1
+                if failed_attempts >= _MAX_FAILED_ATTEMPTS:
                     raise
             else:
                 self._session.restart_backoff()

@@ -36,7 +36,7 @@ class Departures:
         while self._messages and self._messages[0][1] <= after.departed_bytes:
             self._messages.popleft()
 
-    def never_left(self, now: Delivery) -> int:
+    def unsent(self, now: Delivery) -> int:
         """Payload bytes that are still here."""
         messages = [*self._messages]
         waiting = self._queued

@@ -144,7 +144,7 @@ class Device:
             UnknownNameError: no such strategy.
             UsageError: a knob is unknown or out of range.
         """
-        way = STRATEGIES.load(strategy)()
-        encoded: EncodedImage = way.encode(photo, self, setting or {})
+        sender = STRATEGIES.load(strategy)()
+        encoded: EncodedImage = sender.encode(photo, self, setting or {})
         _LOG.info("%s: %d bytes of payload in %d segments", strategy, encoded.payload_bytes, len(encoded.segments))
-        return replace(encoded, bundle_hash=self.bundle_hash) if way.needs_bundle else encoded
+        return replace(encoded, bundle_hash=self.bundle_hash) if sender.needs_bundle else encoded

@@ -104,7 +104,7 @@ class Exchange:
         """Crops that the cloud got, each counted once however many connections it took."""
         return len(self._regions_sent)
 
-    def would_go_further(self) -> bool:
+    def can_use_more(self) -> bool:
         """Whether this question may have more of a photo that was cut short for an earlier one, and could want it."""
         stream, encoded = self._stream, self._stream.encoded
         if encoded is None or not stream.cut:
@@ -132,16 +132,16 @@ class Exchange:
         if encoding is None or not encoding.done():
             link.flush()  # otherwise the photo goes out in the same message
         sending = asyncio.create_task(self._send(encoding))
-        hearing = asyncio.create_task(self._hear(sending))
+        listening = asyncio.create_task(self._listen(sending))
         try:
-            await asyncio.wait((sending, hearing), return_when=asyncio.FIRST_EXCEPTION)
+            await asyncio.wait((sending, listening), return_when=asyncio.FIRST_EXCEPTION)
             if sending.done() and not sending.cancelled() and not session.closed:
                 sending.result()  # raises what went wrong with the photo
-            return await hearing  # where the session is closed, this one knows why
+            return await listening  # where the session is closed, this one knows why
         finally:
             sending.cancel()
-            hearing.cancel()
-            await asyncio.gather(sending, hearing, return_exceptions=True)
+            listening.cancel()
+            await asyncio.gather(sending, listening, return_exceptions=True)
             if not session.closed:
                 session.cancel(question_id)  # says nothing where the answer is there
                 link.flush()
@@ -207,7 +207,7 @@ class Exchange:
                 await stream.resumed.wait()
             elif pause_at is not None and stream.sent >= pause_at:
                 pause_at = None
-                await self._grace()
+                await self._wait_grace()
             else:
                 end = min(total, stream.allowed, pause_at or total)
                 self._queue_message(stream, encoded, end)
@@ -217,7 +217,7 @@ class Exchange:
                 self._link.flush()
                 await self._link.room(self._unsent_bytes)
 
-    async def _grace(self) -> None:
+    async def _wait_grace(self) -> None:
         self._stream.resumed.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stream.resumed.wait(), max(STOP_GRACE_S, self._link.opening_s))
@@ -255,7 +255,7 @@ class Exchange:
         self._link.flush()
 
     # ---- from the cloud --------------------------------------------------------------------------------
-    async def _hear(self, sending: asyncio.Task[None]) -> Draft:
+    async def _listen(self, sending: asyncio.Task[None]) -> Draft:
         region: asyncio.Task[None] | None = None
         try:
             while True:

@@ -26,7 +26,7 @@ from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Connection
 from heliograph.transport.liveness import LOOK_AFTER_S, LivenessWatch, Sight, Verdict
 
 _CLOSE_TIMEOUT_S = 2.0
-"""For saying goodbye: nothing is lost with it, so nobody waits longer, however slow the link is."""
+"""Time limit of the closing handshake: nothing is lost with it, so nobody waits longer, however slow the link is."""
 
 
 class DeviceLink:
@@ -49,7 +49,7 @@ class DeviceLink:
         self._departures = Departures()
         self._pinging: asyncio.Task[None] | None = None
         self._ping_was_seen = False
-        self._stirred = asyncio.Event()
+        self._activity = asyncio.Event()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._to_write = asyncio.Event()
         self._written = asyncio.Event()
@@ -83,7 +83,7 @@ class DeviceLink:
 
     @property
     def cloud_bundle_hash(self) -> bytes:
-        """Of the bundle that the cloud holds; empty where it holds none, or has not greeted yet."""
+        """The hash of the bundle that the cloud holds; empty where it holds none, or has not greeted yet."""
         return self._welcome.bundle_hash if self._welcome is not None else b""
 
     async def welcome(self) -> WelcomeReceived:
@@ -101,16 +101,16 @@ class DeviceLink:
         """Let the writer carry what the session has queued, as one message."""
         self._written.clear()
         self._to_write.set()
-        self._stirred.set()
+        self._activity.set()
 
     def queue_payload(self, payload_bytes: int) -> None:
         """Count payload bytes among those queued in the session."""
         self._departures.queue(payload_bytes)
 
     @property
-    def payload_never_left(self) -> int:
+    def payload_unsent(self) -> int:
         """Payload bytes that were queued and are still on this machine."""
-        return self._departures.never_left(self.connection.delivery())
+        return self._departures.unsent(self.connection.delivery())
 
     async def room(self, unsent_bytes: int = DEFAULT_QUEUE_BYTES) -> None:
         """Wait until what was flushed is on its way, so that little is unsent when the cloud has enough.
@@ -207,8 +207,8 @@ class DeviceLink:
             if watch.is_waiting(sight) or not self._written.is_set():
                 await asyncio.sleep(LOOK_AFTER_S)
             else:
-                self._stirred.clear()
-                await self._stirred.wait()
+                self._activity.clear()
+                await self._activity.wait()
 
     def _sight(self) -> Sight:
         """A ping counts as on its way in one look at least: its answer may be here before the next, and be no byte."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ANY, VNNI, ARM = "any", "vnni", "arm"
 PROFILES = (ANY, VNNI, ARM)
-"""Of encoders in eight bits: for every processor; for x86 with VNNI; for Arm."""
+"""Profiles of encoders in eight bits: for every processor; for x86 with VNNI; for Arm."""
 
 PARITY = "parity.json"
 """The file of a bundle that says how its encoder was made."""
@@ -71,7 +71,7 @@ class Processor:
 def this_processor() -> Processor:
     """The processor of this machine."""
     try:
-        text = read_bytes(_CPUINFO, most=_MAX_CPUINFO_BYTES).decode("utf-8", "replace")
+        text = read_bytes(_CPUINFO, max_bytes=_MAX_CPUINFO_BYTES).decode("utf-8", "replace")
     except FileUnreadableError:
         return Processor(platform.machine().lower(), None)
     return described(platform.machine().lower(), text)
@@ -101,7 +101,7 @@ def encoder_profile(bundle: Bundle) -> str | None:
     if PARITY not in bundle.file_names:
         return None
     try:
-        stated = read_json_object(bundle.file(PARITY), most=_MAX_BYTES, error=_damaged)
+        stated = read_json_object(bundle.file(PARITY), max_bytes=_MAX_BYTES, error=_damaged)
         if not str(stated["encoder"]).endswith("int8"):
             return None
         profile = stated.get("profile", VNNI)  # of bundles from before there were profiles

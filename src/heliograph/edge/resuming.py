@@ -42,12 +42,12 @@ class Counters(NamedTuple):
     Attributes:
         up_bytes: that left.
         down_bytes: that came.
-        payload_never_left_bytes: payload handed to connections that broke before it left.
+        payload_unsent_bytes: payload handed to connections that broke before it left.
     """
 
     up_bytes: int = 0
     down_bytes: int = 0
-    payload_never_left_bytes: int = 0
+    payload_unsent_bytes: int = 0
 
 
 class DeviceSessionKeeper:
@@ -95,7 +95,7 @@ class DeviceSessionKeeper:
         self._slowest_opening_s: float | None = None
         self._late_openings = 0
         self.reconnections = 0
-        self._trouble: HeliographError | None = None
+        self._last_failure: HeliographError | None = None
 
     @property
     def usable(self) -> bool:
@@ -109,7 +109,7 @@ class DeviceSessionKeeper:
 
     @property
     def cloud_bundle_hash(self) -> bytes:
-        """Of the bundle of the cloud at the other end of the open link; empty where there is none."""
+        """The hash of the bundle of the cloud at the other end of the open link; empty where there is none."""
         return self._link.cloud_bundle_hash if self._link is not None else b""
 
     @property
@@ -124,7 +124,7 @@ class DeviceSessionKeeper:
 
     async def close(self) -> None:
         """Close the connection, if there is one; never waits longer than two seconds."""
-        link = self._let_go()
+        link = self._detach()
         self._token = b""
         self._photos.clear()
         if link is not None:
@@ -134,10 +134,10 @@ class DeviceSessionKeeper:
         """Something was achieved: the next failure is a first one again."""
         self._backoff.restart()
 
-    def take_trouble(self) -> HeliographError | None:
+    def take_failure(self) -> HeliographError | None:
         """What kept a question that was cancelled from having a link; None where it had one. Said once."""
-        trouble, self._trouble = self._trouble, None
-        return trouble
+        failure, self._last_failure = self._last_failure, None
+        return failure
 
     async def linked(self, until_s: float) -> DeviceLink:
         """The open link; a connection is opened where there is none, and a session that broke meanwhile goes on.
@@ -149,23 +149,23 @@ class DeviceSessionKeeper:
             ServerUnreachableError: no connection; at once where none was ever opened and none can be.
             ConnectionLostError, ServerBusyError: as :meth:`resume`.
         """
-        self._trouble = None
+        self._last_failure = None
         if self._link is not None and not self._link.usable:
             await self._abandon()
         if self._link is None:
-            await self._link_anew(until_s)
+            await self._reconnect(until_s)
         link = self._current()
         link.drop_events()
         return link
 
-    async def _link_anew(self, until_s: float) -> None:
+    async def _reconnect(self, until_s: float) -> None:
         if self._token and self._reconnect_s != 0:
             await self.resume(ConnectionLostError(), until_s)
             return
         try:
             self._link = self._greeting(*await self._opened(until_s))
         except _TRANSIENT as error:
-            if self._is_hopeless(error):
+            if self._never_connected(error):
                 raise
             await self.resume(error, until_s)
         else:
@@ -191,11 +191,11 @@ class DeviceSessionKeeper:
         last = cause
         while True:
             busy = isinstance(last, ServerBusyError)
-            trouble = last if busy else cause
+            failure = last if busy else cause
             pause_s = self._backoff.pause_s(busy=busy)
             if self._reconnect_s == 0 or self._clock() + pause_s >= until_s:
-                raise trouble
-            self._trouble = trouble
+                raise failure
+            self._last_failure = failure
             if self._backoff.failures > 1 and self._on_retry is not None:
                 self._on_retry(last)
             if not (busy and self.usable):
@@ -206,18 +206,18 @@ class DeviceSessionKeeper:
             await asyncio.sleep(pause_s)
             try:
                 if not self.usable:
-                    await self._take_up(until_s)
+                    await self._resume_session(until_s)
                     self.reconnections += 1
             except _TRANSIENT as error:
                 last = error
             except HeliographError:
-                self._trouble = None
+                self._last_failure = None
                 raise
             else:
-                self._trouble = None
+                self._last_failure = None
                 return
 
-    async def _take_up(self, until_s: float) -> None:
+    async def _resume_session(self, until_s: float) -> None:
         self._link = link = self._greeting(*await self._opened(until_s), self._token)
         link.flush()
         try:
@@ -251,7 +251,7 @@ class DeviceSessionKeeper:
         usual_s = max(_MIN_OPENING_S, OPENINGS * self._slowest_opening_s)
         return usual_s * 2.0 ** min(self._late_openings, 16)
 
-    def _is_hopeless(self, error: HeliographError) -> bool:
+    def _never_connected(self, error: HeliographError) -> bool:
         """Whether nobody is there: no connection was ever opened, and none was refused for want of room."""
         return self._slowest_opening_s is None and isinstance(error, ServerUnreachableError)
 
@@ -277,22 +277,22 @@ class DeviceSessionKeeper:
         return Counters(
             earlier.up_bytes + connection.sent_bytes,
             earlier.down_bytes + connection.received_bytes,
-            earlier.payload_never_left_bytes,
+            earlier.payload_unsent_bytes,
         )
 
-    def _let_go(self) -> DeviceLink | None:
+    def _detach(self) -> DeviceLink | None:
         link, self._link = self._link, None
         if link is not None:
             if self._trace is not None:
                 self._trace.closed(link.failure)
             counted = self._with(link)
-            lost = counted.payload_never_left_bytes + link.payload_never_left
-            self._earlier = counted._replace(payload_never_left_bytes=lost)
+            lost = counted.payload_unsent_bytes + link.payload_unsent
+            self._earlier = counted._replace(payload_unsent_bytes=lost)
             if link.greeted:
                 self._token = link.session_token
         return link
 
     async def _abandon(self) -> None:
-        link = self._let_go()
+        link = self._detach()
         if link is not None:
             await link.abandon()

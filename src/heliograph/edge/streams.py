@@ -87,8 +87,8 @@ def completed_setting(strategy: str, setting: Setting) -> Setting:
     Raises:
         UnknownNameError, UsageError: there is no such strategy or knob.
     """
-    way: Strategy = STRATEGIES.load(strategy)()
-    return way.complete_setting(setting)
+    sender: Strategy = STRATEGIES.load(strategy)()
+    return sender.complete_setting(setting)
 
 
 class HeldPhotos:
@@ -126,7 +126,7 @@ class HeldPhotos:
         stream = self._streams[key] = PhotoStream(self.next_id(), source)
         return stream
 
-    def begin_again(self, stream: PhotoStream, session: DeviceSession) -> None:
+    def restart_stream(self, stream: PhotoStream, session: DeviceSession) -> None:
         """Have a stream that was cut sent from the start, because a question may have more of it."""
         session.forget_image(stream.image_id)
         stream.lose(self.next_id())

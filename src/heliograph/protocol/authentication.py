@@ -19,7 +19,7 @@ from heliograph.errors import StreamForgedError, UsageError
 from heliograph.reasons import ForgedFault
 
 TAG_BYTES = 4
-"""Of a seal and of a frame from the cloud: a guess hits once in 2**32, and a wrong one ends the session."""
+"""Length of tags of seals and frames from the cloud: a guess hits once in 2**32, and a wrong one ends the session."""
 HELLO_TAG_BYTES = 8
 NONCE_BYTES = 8
 MIN_KEY_BYTES, MAX_KEY_BYTES = 16, 64
@@ -97,7 +97,7 @@ class Nonces:
     """
 
     def __init__(self, most: int = 1 << 14) -> None:
-        self._most = most
+        self._max_count = most
         self._seen: dict[bytes, None] = {}
 
     def is_new(self, nonce: bytes) -> bool:
@@ -105,6 +105,6 @@ class Nonces:
         if nonce in self._seen:
             return False
         self._seen[nonce] = None
-        if len(self._seen) > self._most:
+        if len(self._seen) > self._max_count:
             del self._seen[next(iter(self._seen))]
         return True

@@ -19,7 +19,7 @@ class FrameBuffer:
     """
 
     tag_bytes = 0
-    """At the end of every body, beyond what its type may hold."""
+    """Bytes at the end of every body, beyond what its type may hold."""
 
     def __init__(self) -> None:
         self._data = bytearray()

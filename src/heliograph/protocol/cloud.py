@@ -18,7 +18,7 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.protocol.access import AccessTokens, owner_of
-from heliograph.protocol.cloud_says import CloudSpeaker, OpenQuestion
+from heliograph.protocol.cloud_sender import CloudSender, OpenQuestion
 from heliograph.protocol.events import (
     CropAnnounced,
     Event,
@@ -56,7 +56,7 @@ from heliograph.protocol.sealing import CloudSeals
 from heliograph.protocol.wire_ids import STRATEGY_WIRE_IDS
 
 
-class CloudSession(CloudSpeaker):
+class CloudSession(CloudSender):
     """Hears questions and segments of one device, says drafts, final answers, enough, more, region, error.
 
     A failure that concerns one question answers with ERROR and its id, and the session lives; a damaged or

@@ -75,10 +75,10 @@ class FieldReader:
         self._position = end
         return taken
 
-    def varint(self, *, least: int = 0, most: int = MAX_ID) -> int:
-        """A varint within ``least`` and ``most``, both allowed."""
+    def varint(self, *, minimum: int = 0, maximum: int = MAX_ID) -> int:
+        """A varint within ``minimum`` and ``maximum``, both allowed."""
         found = read_varint(self._body, self._position)
-        if found is None or not least <= found[0] <= most:
+        if found is None or not minimum <= found[0] <= maximum:
             raise FrameDamagedError
         self._position = found[1]
         return found[0]

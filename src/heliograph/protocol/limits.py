@@ -11,7 +11,7 @@ PROTOCOL_VERSION = 2
 BUNDLE_HASH_BYTES = 8
 MAX_ACCESS_TOKEN_BYTES = 256
 SESSION_TOKEN_BYTES = 16
-"""Of a session that can be taken up again on another connection; nobody guesses 128 bits."""
+"""Length of the token that resumes a session on another connection; nobody guesses 128 bits."""
 MAX_MODEL_NAME_BYTES = 128
 
 MAX_ANSWER_CHARACTERS = 4000

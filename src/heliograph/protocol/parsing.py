@@ -123,7 +123,7 @@ def parse_body(type_number: int, small: int, body: bytes) -> Frame:
         case FrameType.IMAGE:
             return _parse_image(read, small)
         case FrameType.MORE:
-            more = MoreFrame(_read_id(read, small), read.varint(least=1, most=MAX_SEGMENTS_PER_IMAGE))
+            more = MoreFrame(_read_id(read, small), read.varint(minimum=1, maximum=MAX_SEGMENTS_PER_IMAGE))
             read.end()
             return more
         case FrameType.REGION:
@@ -137,7 +137,7 @@ def parse_body(type_number: int, small: int, body: bytes) -> Frame:
 
 
 def _read_id(read: FieldReader, small: int) -> int:
-    return small if small != ID_IN_BODY else read.varint(least=ID_IN_BODY)
+    return small if small != ID_IN_BODY else read.varint(minimum=ID_IN_BODY)
 
 
 def _at_most(data: bytes, most: int) -> bytes:
@@ -148,13 +148,13 @@ def _at_most(data: bytes, most: int) -> bytes:
 
 def _parse_image(read: FieldReader, small: int) -> ImageFrame:
     image_id, strategy = _read_id(read, small), read.byte()
-    total = read.varint(least=1, most=MAX_SEGMENTS_PER_IMAGE) if strategy & TOTAL_FOLLOWS else 0
+    total = read.varint(minimum=1, maximum=MAX_SEGMENTS_PER_IMAGE) if strategy & TOTAL_FOLLOWS else 0
     return ImageFrame(image_id, strategy & ~TOTAL_FOLLOWS, _at_most(read.rest(), MAX_IMAGE_HEADER_BYTES), total)
 
 
 def _parse_answer(read: FieldReader, small: int, *, final: bool) -> AnswerFrame:
     question_id = _read_id(read, small)
-    flagged = read.varint(most=FLAGS_FOLLOW | MAX_SEGMENTS_PER_IMAGE)
+    flagged = read.varint(maximum=FLAGS_FOLLOW | MAX_SEGMENTS_PER_IMAGE)
     segments_used, confidence = flagged & ~FLAGS_FOLLOW, read.byte()
     if segments_used > MAX_SEGMENTS_PER_IMAGE:
         raise FrameDamagedError
@@ -163,7 +163,7 @@ def _parse_answer(read: FieldReader, small: int, *, final: bool) -> AnswerFrame:
         flags = AnswerFlag(_bits(read.byte(), _ALL_FLAGS))
         if not flags:
             raise FrameDamagedError
-    shared = read.varint(most=_MAX_ANSWER_BYTES)
+    shared = read.varint(maximum=_MAX_ANSWER_BYTES)
     return AnswerFrame(question_id, segments_used, confidence, shared, read.rest(), final, flags)
 
 
@@ -178,7 +178,7 @@ def _parse_question(read: FieldReader, small: int) -> QuestionFrame:
     question_id, image_id = _read_id(read, small), read.varint()
     mode = _bits(read.byte(), CONTROLLER_MASK | IMAGE_FOLLOWS | OPTIONS_FOLLOW)
     target = read.byte()
-    max_answer_tokens = read.varint(least=1, most=MAX_ANSWER_TOKENS)
+    max_answer_tokens = read.varint(minimum=1, maximum=MAX_ANSWER_TOKENS)
     options = _parse_options(read) if mode & OPTIONS_FOLLOW else NO_OPTIONS
     follows, controller = bool(mode & IMAGE_FOLLOWS), mode & CONTROLLER_MASK
     return QuestionFrame(question_id, image_id, controller, target, max_answer_tokens, follows, read.rest(), options)
@@ -202,7 +202,7 @@ def _not_zero(byte: int) -> int:
 
 def _parse_region(read: FieldReader, small: int) -> RegionFrame:
     question_id = _read_id(read, small)
-    left, top, right, bottom = (read.varint(most=REGION_SCALE) for _ in range(4))
+    left, top, right, bottom = (read.varint(maximum=REGION_SCALE) for _ in range(4))
     read.end()
     if left >= right or top >= bottom:
         raise FrameDamagedError
@@ -260,8 +260,8 @@ def _parse_welcome(read: FieldReader, small: int) -> WelcomeFrame:
 
 def _read_held(read: FieldReader) -> tuple[HeldImage, ...]:
     held = []
-    for _ in range(read.varint(most=MAX_IMAGES)):
-        image_id, state = read.varint(), read.varint(most=MAX_SEGMENTS_PER_IMAGE << 1 | 1)
+    for _ in range(read.varint(maximum=MAX_IMAGES)):
+        image_id, state = read.varint(), read.varint(maximum=MAX_SEGMENTS_PER_IMAGE << 1 | 1)
         held.append(HeldImage(image_id, state >> 1, bool(state & 1)))
     if any(later.image_id <= earlier.image_id for earlier, later in pairwise(held)):
         raise FrameDamagedError

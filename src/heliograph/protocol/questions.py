@@ -13,7 +13,7 @@ from heliograph.question import Question
 
 _MS_PER_S = 1000
 _DECIMALS = 6
-"""Of milliseconds: what floating point adds to a number of them told in seconds is less."""
+"""Decimals of milliseconds: what floating point adds to a number of them told in seconds is less."""
 
 
 def question_frame(question_id: int, image_id: int, question: Question, *, image_follows: bool) -> QuestionFrame:

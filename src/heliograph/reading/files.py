@@ -60,39 +60,39 @@ def check_regular(*paths: Path, error: MakeError = FileUnreadableError) -> None:
 
 
 def read_bytes(
-    path: Path, *, most: int, error: MakeError = FileUnreadableError, links: bool = True, pipes: bool = False
+    path: Path, *, max_bytes: int, error: MakeError = FileUnreadableError, links: bool = True, pipes: bool = False
 ) -> bytes:
     """A whole file.
 
     Args:
         path: its name.
-        most: bytes that it may have.
+        max_bytes: bytes that it may have.
         error: makes what is raised of what is wrong.
         links: whether the last part of ``path`` may be a symbolic link.
         pipes: whether it may be a pipe, as a shell puts one in the place of a file that a person names. A pipe that
             nobody writes into is empty, and one whose writer says nothing for 30 s is given up.
 
     Raises:
-        error: not there, not readable, neither a regular file nor an allowed pipe, or over ``most`` bytes.
+        error: not there, not readable, neither a regular file nor an allowed pipe, or over ``max_bytes``.
     """
     try:
         descriptor = _descriptor(path, error, links, pipes)
         try:
-            data = _content(descriptor, most + 1)
+            data = _content(descriptor, max_bytes + 1)
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as cause:
         raise _about(path, error, cause) from cause
-    if len(data) > most:
-        raise error(FileFault.TOO_LARGE).noted(f"{path}: more than {most:,} bytes.")
+    if len(data) > max_bytes:
+        raise error(FileFault.TOO_LARGE).noted(f"{path}: more than {max_bytes:,} bytes.")
     return data
 
 
 def read_text(
-    path: Path, *, most: int, error: MakeError = FileUnreadableError, links: bool = True, pipes: bool = False
+    path: Path, *, max_bytes: int, error: MakeError = FileUnreadableError, links: bool = True, pipes: bool = False
 ) -> str:
     """A whole file as UTF-8; arguments and errors as :func:`read_bytes`, and ``error`` where it is not UTF-8."""
-    data = read_bytes(path, most=most, error=error, links=links, pipes=pipes)
+    data = read_bytes(path, max_bytes=max_bytes, error=error, links=links, pipes=pipes)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as cause:
@@ -127,10 +127,10 @@ def _descriptor(path: Path, error: MakeError, links: bool, pipes: bool) -> int:
     raise error(FileFault.NOT_REGULAR).noted(f"{path}.")
 
 
-def _content(descriptor: int, most: int) -> bytes:
-    """The content, up to ``most`` bytes."""
+def _content(descriptor: int, max_bytes: int) -> bytes:
+    """The content, up to ``max_bytes`` bytes."""
     parts: list[bytes] = []
-    left = most
+    left = max_bytes
     while left:
         try:
             part = os.read(descriptor, min(left, _CHUNK))

@@ -25,13 +25,13 @@ _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_json(
-    path: Path, *, most: int, error: MakeError = FileUnreadableError, links: bool = True, depth: int = MAX_DEPTH
+    path: Path, *, max_bytes: int, error: MakeError = FileUnreadableError, links: bool = True, depth: int = MAX_DEPTH
 ) -> Any:
     """The value in a JSON file.
 
     Args:
         path: its name.
-        most: bytes that it may have.
+        max_bytes: bytes that it may have.
         error: makes what is raised of what is wrong.
         links: whether the last part of ``path`` may be a symbolic link.
         depth: lists and objects within each other, at most.
@@ -43,14 +43,14 @@ def read_json(
     def about(fault: FileFault) -> HeliographError:
         return error(fault).noted(f"{path}.")
 
-    return parse_json(read_bytes(path, most=most, error=error, links=links), error=about, depth=depth)
+    return parse_json(read_bytes(path, max_bytes=max_bytes, error=error, links=links), error=about, depth=depth)
 
 
 def read_json_object(
-    path: Path, *, most: int, error: MakeError = FileUnreadableError, links: bool = True
+    path: Path, *, max_bytes: int, error: MakeError = FileUnreadableError, links: bool = True
 ) -> dict[str, Any]:
     """Like :func:`read_json`; ``error`` also where the value is no object."""
-    found = read_json(path, most=most, error=error, links=links)
+    found = read_json(path, max_bytes=max_bytes, error=error, links=links)
     if not isinstance(found, dict):
         raise error(FileFault.CONTENT).noted(f"{path}.")
     return found
@@ -95,15 +95,15 @@ def parse_json(data: bytes, *, error: MakeError = FileUnreadableError, depth: in
     return found
 
 
-def _depth(data: bytes, most: int) -> int:
-    """How deep it goes; counting ends beyond ``most``."""
+def _depth(data: bytes, max_depth: int) -> int:
+    """How deep it goes; counting ends beyond ``max_depth``."""
     deepest = now = 0
     for found in _BRACKETS.finditer(data):
         sign = found[0]
         if sign in b"[{":
             now += 1
             deepest = max(deepest, now)
-            if now > most:
+            if now > max_depth:
                 break
         elif sign in b"]}":
             now -= 1

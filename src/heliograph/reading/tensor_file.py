@@ -40,9 +40,9 @@ def read_header(
     path: Path,
     *,
     item_bytes: Mapping[str, int],
-    most_header_bytes: int,
-    most_tensors: int,
-    most_bytes: int,
+    max_header_bytes: int,
+    max_tensors: int,
+    max_bytes: int,
     error: MakeError = FileUnreadableError,
 ) -> dict[str, TensorPlace]:
     """Every tensor of a safetensors file by name.
@@ -50,8 +50,8 @@ def read_header(
     Args:
         path: its name; no symbolic link.
         item_bytes: bytes of a value, of each type that is allowed.
-        most_header_bytes, most_tensors: bounds of the header.
-        most_bytes: of the whole file.
+        max_header_bytes, max_tensors: bounds of the header.
+        max_bytes: of the whole file.
         error: makes what is raised of what is wrong.
 
     Raises:
@@ -61,7 +61,7 @@ def read_header(
         size = file.seek(0, 2)
         file.seek(0)
         length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-        if size > most_bytes or most_header_bytes < length <= size - LENGTH_BYTES:
+        if size > max_bytes or max_header_bytes < length <= size - LENGTH_BYTES:
             raise error(FileFault.TOO_LARGE).noted(f"{path}.")
         if not 2 <= length <= size - LENGTH_BYTES:
             raise error(FileFault.LENGTH).noted(f"{path}.")
@@ -69,7 +69,7 @@ def read_header(
     start = LENGTH_BYTES + length
     if not isinstance(header, dict):
         raise error(FileFault.CONTENT).noted(f"{path}.")
-    if len(header) > most_tensors + 1:
+    if len(header) > max_tensors + 1:
         raise error(FileFault.TOO_LARGE).noted(f"{path}.")
     header.pop(METADATA, None)
     try:

@@ -11,18 +11,18 @@ from heliograph.reading.files import MakeError, read_text
 from heliograph.reasons import FileFault
 
 
-def read_toml(path: Path, *, most: int, error: MakeError = FileUnreadableError) -> dict[str, Any]:
+def read_toml(path: Path, *, max_bytes: int, error: MakeError = FileUnreadableError) -> dict[str, Any]:
     """A whole TOML file.
 
     Args:
         path: its name; a pipe will do.
-        most: bytes that it may have.
+        max_bytes: bytes that it may have.
         error: makes what is raised of what is wrong.
 
     Raises:
-        error: not there, not readable, not text, over ``most`` bytes, or no TOML; a note says in which line.
+        error: not there, not readable, not text, over ``max_bytes``, or no TOML; a note says in which line.
     """
-    text = read_text(path, most=most, error=error, pipes=True)
+    text = read_text(path, max_bytes=max_bytes, error=error, pipes=True)
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as cause:

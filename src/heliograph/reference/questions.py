@@ -122,7 +122,7 @@ def _unique_name(plan: ScenePlan, thing: SceneObject, choose: SeededChoices) -> 
 
 
 def _ask_existence(plan: ScenePlan, choose: SeededChoices) -> QuestionRecord | None:
-    """Yes and no are equally likely, for full names and for bare shapes."""
+    """Ask for existence; yes and no are equally likely, for full names and for bare shapes."""
     bare = choose.chance(0.3)
     present = choose.chance(0.5)
     thing = choose.pick(plan.objects)

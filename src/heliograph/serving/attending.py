@@ -89,9 +89,9 @@ class Attendant:
         desk, self.desk = self.desk, self._empty_desk()
         return desk
 
-    def owes_an_answer(self) -> bool:
+    def has_pending_answer(self) -> bool:
         """Whether it is the device that waits."""
-        return self.desk.owes_an_answer
+        return self.desk.has_pending_answer
 
     # ---- what the device did -----------------------------------------------------------------------
     def on_event(self, event: Event) -> None:

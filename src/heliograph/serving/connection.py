@@ -209,7 +209,7 @@ class DeviceConnection:
             try:
                 data = await self._reader.message(self._hello_by_s, self._shared.limits.idle_timeout_s)
             except TimeoutError:
-                if not self._attendant.owes_an_answer():
+                if not self._attendant.has_pending_answer():
                     self._fail_session(TimedOutError())
                 continue
             except HeliographError as error:

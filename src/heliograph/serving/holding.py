@@ -12,9 +12,9 @@ from typing import Protocol
 from heliograph.serving.metrics import Metrics
 
 SESSION_BYTES = 32 << 10
-"""Of a session without photos and questions that somebody serves, its connection included; measured."""
+"""Memory of a served session without photos and questions, its connection included; measured."""
 KEPT_SESSION_BYTES = 4 << 10
-"""Of one that nobody serves; measured."""
+"""Memory of a session that is not served; measured."""
 
 
 class Account:

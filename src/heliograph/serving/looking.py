@@ -13,7 +13,7 @@ from heliograph.registry import REGION_POLICIES
 from heliograph.types import Answer, Grid, VisualTokens, says_nothing
 
 if TYPE_CHECKING:
-    from heliograph.vlm.contract import RegionLooker
+    from heliograph.vlm.contract import RegionFinder
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class FirstAnswer:
     price: Price
 
 
-def region_of(finder: RegionLooker, first: FirstAnswer, calibration: Calibration | None) -> WireBox | None:
+def region_of(finder: RegionFinder, first: FirstAnswer, calibration: Calibration | None) -> WireBox | None:
     """The box to ask for; None where the first answer stays.
 
     Raises:

@@ -66,7 +66,7 @@ class Observer:
 
     async def _look_at(self, image_id: int) -> None:
         if self._rest.is_set:
-            self._session.desk.book.watchlist.put_off(image_id)
+            self._session.desk.book.watchlist.postpone(image_id)
         else:
             await self._measure(image_id)
         self._session.decide(image_id)  # an answer may be due, whatever is known

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 
 ALLOWANCE = "heliograph.allowance"
-"""In the extensions of an ASGI scope: the connection's allowance, which its websocket already draws on."""
+"""Key in the extensions of an ASGI scope: the connection's allowance, which its websocket already draws on."""
 SLICE_S = 0.001
 """Processor seconds between two turns of the loop."""
 

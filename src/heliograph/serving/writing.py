@@ -18,7 +18,7 @@ class Writer:
         session: queues frames.
         metrics: counts bytes sent.
         timeout_s: longest time that one message may take.
-        most_bytes: above so many bytes that wait the writer is ``full``; whoever queues more heeds it.
+        max_bytes: above so many bytes that wait the writer is ``full``; whoever queues more heeds it.
         on_room: called when it is full no longer.
     """
 
@@ -28,11 +28,11 @@ class Writer:
         session: CloudSession,
         metrics: Metrics,
         timeout_s: float,
-        most_bytes: int,
+        max_bytes: int,
         on_room: Callable[[], None],
     ) -> None:
         self._connection, self._session, self._metrics = connection, session, metrics
-        self._timeout_s, self._most_bytes, self._on_room = timeout_s, most_bytes, on_room
+        self._timeout_s, self._max_bytes, self._on_room = timeout_s, max_bytes, on_room
         self._sending_bytes = 0
         self._wake, self._room = asyncio.Event(), asyncio.Event()
         self._room.set()
@@ -45,7 +45,7 @@ class Writer:
     @property
     def full(self) -> bool:
         """Whether to queue nothing more for a device that does not take what there is."""
-        return self.held_bytes > self._most_bytes
+        return self.held_bytes > self._max_bytes
 
     def wake(self) -> None:
         """Something was queued."""

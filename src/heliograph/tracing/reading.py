@@ -86,7 +86,7 @@ def read_trace(path: Path) -> Trace:
 
 
 def _read_part(path: Path) -> Trace:
-    data = read_bytes(path, most=MAX_TRACE_BYTES + MAX_LINE_BYTES)
+    data = read_bytes(path, max_bytes=MAX_TRACE_BYTES + MAX_LINE_BYTES)
     try:
         return parse_trace(data)
     except TraceDamagedError as error:

@@ -17,7 +17,7 @@ DEVICE, CLOUD = "device", "cloud"
 VANTAGE_POINTS = (DEVICE, CLOUD)
 
 MAX_TRACE_BYTES = 64 << 20
-"""Of one file. A longer trace goes on in a new one, and the file before it is kept under the name with ``.1``."""
+"""Bound of one file. A longer trace goes on in a new one, and the file before it is kept under the name with ``.1``."""
 
 MAX_LINE_BYTES = 4 << 20
 """Longer than the line of any event: a segment of 1 MiB takes 1.4 MiB in base64."""

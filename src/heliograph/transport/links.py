@@ -105,7 +105,7 @@ def read_trace(path: Path) -> LinkProfile:
 
 
 def _trace_lines(path: Path) -> list[str]:
-    text = read_text(path, most=MAX_TRACE_BYTES, error=LinkTraceError, pipes=True)
+    text = read_text(path, max_bytes=MAX_TRACE_BYTES, error=LinkTraceError, pipes=True)
     if not text.isascii():
         raise LinkTraceError(LinkFault.TRACE_LINE)
     return [line for line in text.splitlines() if line.strip()]

@@ -19,7 +19,7 @@ from enum import Enum, auto
 from heliograph.transport.base import Delivery
 
 STALL_S = 8.0
-"""So long nothing may show that the link is alive; TCP has sent again five times by then (0.2, 0.6, 1.4, 3.0, 6.2
+"""Time without any sign that the link is alive; TCP has sent again five times by then (0.2, 0.6, 1.4, 3.0, 6.2
 s)."""
 
 LOOK_AFTER_S = STALL_S / 16
@@ -35,14 +35,14 @@ each."""
 
 _PING_SHARE = 3 / 8
 _OPENING_BYTES = 400
-"""Of the stream, both directions: what says, where nothing better is known, how fast bytes cross."""
+"""Bytes of the stream, both directions, that say, where nothing better is known, how fast bytes cross."""
 
 
 class Verdict(Enum):
     """What to do about a link."""
 
     ALIVE = auto()
-    """As far as is known."""
+    """Alive as far as is known."""
     PING = auto()
     """An answer is late: ask for a sign of life."""
     DEAD = auto()

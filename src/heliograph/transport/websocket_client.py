@@ -37,15 +37,15 @@ from heliograph.transport.socket_queues import (
 )
 
 CLOSE_TIMEOUT_S = 2.0
-"""For the closing handshake: nothing is lost with it, so nobody waits longer, however slow the link is."""
+"""Time limit of the closing handshake: nothing is lost with it, so nobody waits longer, however slow the link is."""
 
 MAX_QUEUED_MESSAGES = 4
 SEND_BUFFER_BYTES = 4096
 """Unsent bytes that asyncio and the kernel may hold each before ``send`` waits."""
 
 PATIENCE_S = 10.0
-"""For proxy, TCP and TLS together, and then for a sign of life of the upgrade, at the first attempt; the upgrade of a
-slow link gets more by what TCP took, and each further attempt twice as long."""
+"""Time limit of proxy, TCP and TLS together, and then for a sign of life of the upgrade, at the first attempt; the
+upgrade of a slow link gets more by what TCP took, and each further attempt twice as long."""
 
 _DRAIN_POLL_S = 0.005
 _READ_BYTES = 4096

@@ -178,7 +178,7 @@ def attention_map(model: TorchModel, question: str, tokens: VisualTokens, *, lay
     return made
 
 
-class Looker:
+class AttentionFinder:
     """Finds the region that a question is about, with one setting; remembers the generic map of the last photo.
 
     Args:

@@ -8,8 +8,8 @@
 Where models differ they say so in an attribute or a method, and each has a meaning of its own: ``input_size`` tells
 whether there is one frame for all photos, ``batches`` whether many questions cost little more than one, ``text``
 whether prompts can be put together outside the processor, ``square_encoder`` whether there is a module from pixels to
-tokens, ``looker`` whether attention can be read. A class of another package that has these members is served, fitted
-and measured as the two here are: :class:`heliograph.vlm.model.VisionLanguageModel`, quick, of one family, and
+tokens, ``region_finder`` whether attention can be read. A class of another package that has these members is served,
+fitted and measured as the two here are: :class:`heliograph.vlm.model.VisionLanguageModel`, quick, of one family, and
 :class:`heliograph.vlm.general.GeneralModel`, of any.
 """
 
@@ -39,8 +39,8 @@ class Verification:
     kept_tokens: int
 
 
-class RegionLooker(Protocol):
-    """Tells where a question looks; :class:`heliograph.vlm.attention.Looker` reads it from attention."""
+class RegionFinder(Protocol):
+    """Tells where a question looks; :class:`heliograph.vlm.attention.AttentionFinder` reads it from attention."""
 
     def find(self, question: str, tokens: VisualTokens, photo_size: tuple[int, int]) -> Found:
         """The region that a question is about.
@@ -137,7 +137,7 @@ class AnsweringModel(Protocol):
             HeliographError: as :meth:`answer`.
         """
 
-    def looker(self, setting: RegionSetting) -> RegionLooker:
+    def region_finder(self, setting: RegionSetting) -> RegionFinder:
         """What finds regions by this model's attention, read with a setting.
 
         Raises:

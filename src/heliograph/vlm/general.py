@@ -37,7 +37,7 @@ from heliograph.prompt_text import neutralised
 from heliograph.question import check_text
 from heliograph.reasons import StreamFault
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
-from heliograph.vlm.attention import Looker
+from heliograph.vlm.attention import AttentionFinder
 from heliograph.vlm.causes import reason_of
 from heliograph.vlm.checkpoint.weights import WeightCheck
 from heliograph.vlm.contract import Verification
@@ -190,13 +190,13 @@ class GeneralModel:
     def square_encoder(self) -> None:
         """Always None: tokens come from ``get_image_features`` alone."""
 
-    def looker(self, setting: RegionSetting) -> Looker:
+    def region_finder(self, setting: RegionSetting) -> AttentionFinder:
         """What finds regions by its attention.
 
         Raises:
             ModelUnsupportedError: its attention cannot be read, or has no such layer or number of heads.
         """
-        return Looker(self, setting)
+        return AttentionFinder(self, setting)
 
     def _features(self, made: dict[str, Any]) -> Any:
         """What the model's own tower makes of processed photos."""

@@ -30,7 +30,7 @@ from heliograph.errors import (
 )
 from heliograph.reasons import StreamFault
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
-from heliograph.vlm.attention import Looker
+from heliograph.vlm.attention import AttentionFinder
 from heliograph.vlm.batching import answer_batch
 from heliograph.vlm.checkpoint.loading import load_pretrained
 from heliograph.vlm.contract import Verification
@@ -166,13 +166,13 @@ class VisionLanguageModel:
         """Tower and projector: pixels (1, 3, S, S) float32 to tokens (1, N, D) float32."""
         return SquareEncoder(self.torch_model)
 
-    def looker(self, setting: RegionSetting) -> Looker:
+    def region_finder(self, setting: RegionSetting) -> AttentionFinder:
         """What finds regions by its attention.
 
         Raises:
             ModelUnsupportedError: no such layer or number of heads.
         """
-        return Looker(self, setting)
+        return AttentionFinder(self, setting)
 
     def forget_questions(self) -> None:
         """Keep nothing of the questions that were asked; the next ones are tokenised anew."""

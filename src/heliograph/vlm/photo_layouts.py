@@ -25,15 +25,15 @@ from heliograph.types import Grid
 from heliograph.vlm.image_features import FeatureLayout, layout_of, without_values
 
 GREY = (128, 128, 128)
-"""Of the photos that stand in for others; some families take black ones for padding."""
+"""Colour of the photos that stand in for others; some families take black ones for padding."""
 
 Size = tuple[int, int]
 
 _MAX_CLAIMED_PIXELS = 1 << 20
-"""Of a photo whose size a stream states, unless larger ones are expected; grey ones cost tens of milliseconds."""
+"""Bound of a photo whose size a stream states, unless larger ones are expected; grey ones cost tens of milliseconds."""
 
 MAX_PIXELS = 1 << 22
-"""Of any photo: some families make ever more tokens of more pixels, and a picture of one colour has few bytes."""
+"""Bound of any photo: some families make ever more tokens of more pixels, and a picture of one colour has few bytes."""
 
 _MAX_GRIDS = 1024
 _MAX_LAYOUTS = 64

@@ -42,7 +42,7 @@ def _result() -> SuiteResult:
     )
     b99 = {"klt": 120.5, "jpeg": 2400.0, "rgb": None}
     origin = Provenance("m", "c", "2026-11-21")
-    return SuiteResult("tiny", origin, tuple(rows), b99, {"klt": (110.0, 130.0)}, figures, ("a note",))
+    return SuiteResult("smoke", origin, tuple(rows), b99, {"klt": (110.0, 130.0)}, figures, ("a note",))
 
 
 def test_json_has_the_agreed_shape(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_table_tells_what_is_met_and_what_is_not() -> None:
     assert "| aim |" in lines["ratio met"]
     assert "| must |" in lines["ratio between"]
     assert "| no |" in lines["ratio missed"]
-    assert "not reached | <= 0.25 | <= 0.1 | no |" in lines["ratio not reached"]
+    assert "not reached | ≤ 0.25 | ≤ 0.1 | no |" in lines["ratio not reached"]
     assert "| klt | 120 [110, 130] |" in text
     assert "| rgb | not reached |" in text
     assert "50.0 [45.0, 55.0]" in text
@@ -97,10 +97,10 @@ def test_plots_are_pictures_of_some_content(tmp_path: Path) -> None:
 def test_published_results_carry_the_name_of_the_suite(tmp_path: Path) -> None:
     written = publish(_result(), tmp_path / "results")
     assert {p.name for p in written} == {
-        "tiny.json",
-        "tiny.md",
-        "tiny-rate_accuracy.png",
-        "tiny-time_accuracy.png",
+        "smoke.json",
+        "smoke.md",
+        "smoke-rate_accuracy.png",
+        "smoke-time_accuracy.png",
     }
 
 

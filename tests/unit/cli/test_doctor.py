@@ -99,7 +99,7 @@ def test_what_a_person_wants_fails_where_what_it_rests_on_fails() -> None:
     assert (able[ENCODE].works, able[ALONE].works) == (YES, NO)
     able = {one.name: one for one in abilities_from(found(onnxruntime=BROKEN))}
     assert able[ENCODE].found == "onnxruntime: of onnxruntime"
-    plug_in = [*found(), Check("strategy grey", OK, False, "grey 1.0")]
+    plug_in = [*found(), Check("strategy grey", OK, False, "grey 1.0", plug_in=True)]
     assert [one.found for one in abilities_from(plug_in) if one.name == "use strategy grey"] == ["grey 1.0"]
     faulty = [*found(webp=BROKEN), Check("strategy quince", BROKEN, False, "it cannot be imported")]
     assert {"use webp", "use strategy quince"} <= {one.name for one in abilities_from(faulty) if one.works is NO}

@@ -51,9 +51,9 @@ def test_unreadable(tmp_path: Path, name: str) -> None:
 
 def test_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     (tmp_path / "big").write_bytes(bytes(11))
-    assert len(read_file(tmp_path / "big", most_bytes=11)) == 11
+    assert len(read_file(tmp_path / "big", max_bytes=11)) == 11
     with pytest.raises(FileUnreadableError):
-        read_file(tmp_path / "big", most_bytes=10)
+        read_file(tmp_path / "big", max_bytes=10)
 
 
 def test_access_tokens(tmp_path: Path) -> None:

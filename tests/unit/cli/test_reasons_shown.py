@@ -11,7 +11,7 @@ from heliograph.cli.main import main
 from heliograph.reference.assets import demo_photo_path
 
 
-def said(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
+def message_of(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
     assert main([*map(str, argv)]) in (1, 2, 3)
     shown = capsys.readouterr()
     return shown.err or shown.out
@@ -20,7 +20,7 @@ def said(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
 def test_a_photo_is_no_stream(capsys: pytest.CaptureFixture[str]) -> None:
     photo = demo_photo_path()
     for argv in (("inspect", photo), ("answer", photo, "what?")):
-        assert said(capsys, *argv) == (
+        assert message_of(capsys, *argv) == (
             f"heliograph: stream-damaged: {photo} is no .hgs file but a JPEG picture. "
             f"heliograph encode {photo} -o out.hgs makes one.\n"
         )
@@ -29,11 +29,11 @@ def test_a_photo_is_no_stream(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_stream_is_no_photo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "photo.hgs"
     path.write_bytes(b"HGS\x01" + bytes(40))
-    line = said(capsys, "encode", path, "-o", tmp_path / "out.hgs")
+    line = message_of(capsys, "encode", path, "-o", tmp_path / "out.hgs")
     assert line.startswith(f"heliograph: photo-unreadable: {path}: ")
     assert "heliograph inspect read it" in line
     path.write_text("What is on the sign?")
-    assert "It is text. Give a picture." in said(capsys, "encode", path, "-o", tmp_path / "out.hgs")
+    assert "It is text. Give a picture." in message_of(capsys, "encode", path, "-o", tmp_path / "out.hgs")
 
 
 def test_a_stream_that_was_cut_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_a_stream_that_was_cut_is_named(capsys: pytest.CaptureFixture[str], tmp_
     assert main(["inspect", str(path)]) == 6
     assert capsys.readouterr().err.startswith(f"heliograph: stream-truncated: {path}: ")
     path.write_bytes(b"HGS\x02" + bytes(40))
-    assert said(capsys, "inspect", path).startswith("heliograph: stream-version: ")
+    assert message_of(capsys, "inspect", path).startswith("heliograph: stream-version: ")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_stream_that_was_cut_is_named(capsys: pytest.CaptureFixture[str], tmp_
     ],
 )
 def test_a_link_says_which_part_is_wrong(capsys: pytest.CaptureFixture[str], link: str, part: str, reason: str) -> None:
-    line = said(capsys, "ask", demo_photo_path(), "what?", "--link", link)
+    line = message_of(capsys, "ask", demo_photo_path(), "what?", "--link", link)
     assert line.startswith("heliograph: link-trace: ")
     assert part in line
     assert reason in line
@@ -80,25 +80,25 @@ def test_a_trace_says_what_is_wrong(
 ) -> None:
     path = tmp_path / "trace.txt"
     path.write_text(content)
-    assert reason in said(capsys, "ask", demo_photo_path(), "what?", "--link", path)
+    assert reason in message_of(capsys, "ask", demo_photo_path(), "what?", "--link", path)
 
 
 def test_an_output_says_where_and_why(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     out = tmp_path / "none" / "out.hgs"
-    line = said(capsys, "encode", demo_photo_path(), "-o", out)
+    line = message_of(capsys, "encode", demo_photo_path(), "-o", out)
     assert line.startswith("heliograph: output-unwritable: ")
     assert f"{out}: No such file or directory." in line
 
 
 def test_a_bundle_says_which_file_and_what_next(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     photo, out = demo_photo_path(), tmp_path / "out.hgs"
-    line = said(capsys, "encode", photo, "-o", out, "--bundle", tmp_path)
+    line = message_of(capsys, "encode", photo, "-o", out, "--bundle", tmp_path)
     assert line.startswith("heliograph: bundle-damaged: The bundle is incomplete or damaged: the manifest ")
     assert "is not there; copy the folder again." in line
     assert str(tmp_path) in line
     (tmp_path / "manifest.json").write_text("{")
-    assert "is not valid JSON" in said(capsys, "encode", photo, "-o", out, "--bundle", tmp_path)
+    assert "is not valid JSON" in message_of(capsys, "encode", photo, "-o", out, "--bundle", tmp_path)
     (tmp_path / "manifest.json").write_text(json.dumps({"format": 99}))
-    assert "upgrade Heliograph" in said(capsys, "encode", photo, "-o", out, "--bundle", tmp_path)
-    shown = said(capsys, "doctor", "--port", "0", "--bundle", tmp_path)
+    assert "upgrade Heliograph" in message_of(capsys, "encode", photo, "-o", out, "--bundle", tmp_path)
+    shown = message_of(capsys, "doctor", "--port", "0", "--bundle", tmp_path)
     assert "the manifest (manifest.json or config.json) has a format that this version does not read" in shown

@@ -149,7 +149,7 @@ def edited(name: str, *path: Any, new: Any) -> bytes:
 
 def region(bundle: Bundle) -> object:
     values = read_json_object(
-        bundle.file("region.json"), most=1 << 20, error=lambda fault: BundleDamagedError(BundlePart.REGION, fault)
+        bundle.file("region.json"), max_bytes=1 << 20, error=lambda fault: BundleDamagedError(BundlePart.REGION, fault)
     )
     return RegionSetting.from_json(values)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.controllers.curves import Curve, Curves, Origin, Point, made_monotone, way_name
+from heliograph.controllers.curves import Curve, Curves, Origin, Point, candidate_name, made_monotone
 from heliograph.controllers.question_kind import QuestionKinds
 from heliograph.errors import BundleDamagedError
 
@@ -134,6 +134,6 @@ def test_what_is_no_object_is_refused(data: Any) -> None:
 
 
 def test_names_of_ways() -> None:
-    assert way_name("meta", {"max_bytes": 60}) == "meta max_bytes=60"
-    assert way_name("local", {}, "webp", {"size": 32}) == "local + webp size=32"
-    assert way_name("meta", {}, "", {"size": 32}) == "meta"
+    assert candidate_name("meta", {"max_bytes": 60}) == "meta max_bytes=60"
+    assert candidate_name("local", {}, "webp", {"size": 32}) == "local + webp size=32"
+    assert candidate_name("meta", {}, "", {"size": 32}) == "meta"

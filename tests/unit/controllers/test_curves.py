@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.controllers.curves import Curve, Curves, Origin, Point, monotone, way_name
+from heliograph.controllers.curves import Curve, Curves, Origin, Point, candidate_name, monotone
 from heliograph.controllers.question_kind import QuestionKinds
 from heliograph.errors import BundleDamagedError
 
@@ -122,6 +122,6 @@ def test_kinds_are_told_from_words() -> None:
 
 
 def test_a_way_has_one_name() -> None:
-    assert way_name("local", {}) == "local"
-    both = way_name("meta", {"max_bytes": 150}, "webp", {"size": 128, "quality": 35})
+    assert candidate_name("local", {}) == "local"
+    both = candidate_name("meta", {"max_bytes": 150}, "webp", {"size": 128, "quality": 35})
     assert both == "meta max_bytes=150 + webp size=128,quality=35"

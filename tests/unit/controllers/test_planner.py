@@ -65,13 +65,13 @@ def test_the_quickest_way_that_is_good_enough_is_taken() -> None:
 def test_where_nothing_is_good_enough_the_best_in_time_is_taken() -> None:
     plan = make_plan(curves(local=False), Situation(FAST), Goal(0.999, 2.0))
     assert plan.chosen.quality == max(c.quality for c in plan.candidates)
-    assert "no way reaches" in plan.rule
+    assert "no candidate reaches" in plan.rule
 
 
 def test_where_nothing_is_in_time_the_quickest_is_taken() -> None:
     plan = make_plan(curves(), Situation(SLOW, device_factor=100.0), Goal(0.9, 0.01))
     assert plan.chosen.total_s == min(c.total_s for c in plan.candidates)
-    assert "no way answers within 10 ms" in plan.rule
+    assert "no candidate answers within 10 ms" in plan.rule
 
 
 def test_a_fast_device_answers_itself_and_a_slow_one_sends_what_is_quick_to_encode() -> None:
@@ -116,8 +116,8 @@ def test_opening_runs_beside_encoding() -> None:
         connected: {c.name: c.total_s for c in make_plan(curves(), s, Goal(0.5)).candidates}
         for connected, s in ((True, open_), (False, closed))
     }
-    way = "meta max_bytes=120"
-    assert times[False][way] - times[True][way] == pytest.approx(2 * FAST.round_trip_s - 0.015)
+    name = "meta max_bytes=120"
+    assert times[False][name] - times[True][name] == pytest.approx(2 * FAST.round_trip_s - 0.015)
     assert times[False]["local"] == times[True]["local"]
 
 

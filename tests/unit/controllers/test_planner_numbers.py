@@ -1,4 +1,4 @@
-"""The planner's times, worked out by hand: one row for each kind of way and each thing that changes its time.
+"""The planner's times, worked out by hand: one row for each kind of candidate and each thing that changes its time.
 
 The uplink carries 8,000 bit/s, that is 1,000 bytes a second, and a round trip takes 0.2 s. So with 24 bytes for the
 announcement of a photo, 24 for the answer and 4 % of framing, a photo of 100 bytes is 1.04 x 124 + 24 = 152.96 bytes
@@ -136,14 +136,14 @@ ROWS: dict[str, tuple[Situation, str, Times]] = {
 }
 
 
-def way(situation: Situation, name: str) -> Candidate:
+def candidate_of(situation: Situation, name: str) -> Candidate:
     return {c.name: c for c in candidates(CURVES, situation)}[name]
 
 
 @pytest.mark.parametrize("row", ROWS)
 def test_times_are_those_worked_out_by_hand(row: str) -> None:
     situation, name, expected = ROWS[row]
-    found = way(situation, name)
+    found = candidate_of(situation, name)
     for part, value in vars(expected).items():
         assert getattr(found, part) == pytest.approx(value, abs=2e-7), part
 
@@ -179,7 +179,7 @@ def test_the_ways_that_are_possible(situation: Situation, names: set[str]) -> No
 
 
 def curve_of(strategy: str, quality: float, payload: float) -> Curve:
-    """One way by tokens; payloads in bytes are milliseconds here, beside what every way takes."""
+    """One candidate by tokens; payloads in bytes are milliseconds here, beside what every candidate takes."""
     return Curve(strategy, "tokens", (Point({}, payload, 0.0, 0.0, {"all": quality}),))
 
 
@@ -199,14 +199,14 @@ def curve_of(strategy: str, quality: float, payload: float) -> Curve:
     ],
 )
 def test_the_rule(quality: float, answer_within_s: float | None, expected: str) -> None:
-    ways = {"small": (0.80, 100.0), "middle": (0.90, 400.0), "large": (0.95, 900.0)}
-    curves = replace(CURVES, curves=tuple(curve_of(name, *values) for name, values in ways.items()))
+    points = {"small": (0.80, 100.0), "middle": (0.90, 400.0), "large": (0.95, 900.0)}
+    curves = replace(CURVES, curves=tuple(curve_of(name, *values) for name, values in points.items()))
     assert make_plan(curves, PLAIN, Goal(quality, answer_within_s)).chosen.strategy == expected
 
 
 def test_equal_times_are_decided_by_quality_and_equal_qualities_by_time() -> None:
-    ways = (curve_of("worse", 0.90, 100.0), curve_of("better", 0.95, 100.0), curve_of("slower", 0.95, 200.0))
-    for order in (ways, ways[::-1]):
+    lines = (curve_of("worse", 0.90, 100.0), curve_of("better", 0.95, 100.0), curve_of("slower", 0.95, 200.0))
+    for order in (lines, lines[::-1]):
         curves = replace(CURVES, curves=order)
         assert make_plan(curves, PLAIN, Goal(0.5)).chosen.strategy == "better"
         assert make_plan(curves, PLAIN, Goal(0.99)).chosen.strategy == "better"

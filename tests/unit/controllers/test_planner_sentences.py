@@ -1,8 +1,8 @@
-"""What a plan says about itself: the rule, a verdict for every way, and what the numbers rest on, word by word.
+"""What a plan says about itself: the rule, a verdict for every candidate, and what the numbers rest on, word by word.
 
 The uplink carries 1,000 bytes a second and a round trip takes 0.2 s. A photo of 100 bytes is 152.96 bytes with its
 announcement, framing and answer, one of 400 bytes 464.96 and one of 900 bytes 984.96; the cloud's answer takes 20 ms.
-So the three ways below take 0.373, 0.685 and 1.205 s.
+So the three candidates below take 0.373, 0.685 and 1.205 s.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from heliograph.errors import UsageError
 
 LINK = LinkEstimate(8000.0, 0.2)
 SITUATION = Situation(LINK)
-WAYS = {"small": (0.80, 100.0), "middle": (0.90, 400.0), "large": (0.95, 900.0)}
+POINTS = {"small": (0.80, 100.0), "middle": (0.90, 400.0), "large": (0.95, 900.0)}
 CURVES_NOTE = "curves of 2026-11-22, 1,200 questions of suite planner"
 
 
-def curves(ways: dict[str, tuple[float, float]]) -> Curves:
+def curves(points: dict[str, tuple[float, float]]) -> Curves:
     made = [
         Curve(name, "tokens", (Point({}, payload, 0.0, 0.0, {"all": quality}),))
-        for name, (quality, payload) in ways.items()
+        for name, (quality, payload) in points.items()
     ]
     answer_ms = {"tokens": 20.0, "picture": 30.0, "region": 40.0, "local": 25.0}
     return Curves(Origin("2026-11-22", "planner", "a machine", "abc", 1200), tuple(made), answer_ms)
 
 
-def plan(goal: Goal, ways: dict[str, tuple[float, float]] = WAYS) -> Plan:
-    return make_plan(curves(ways), SITUATION, goal)
+def plan(goal: Goal, points: dict[str, tuple[float, float]] = POINTS) -> Plan:
+    return make_plan(curves(points), SITUATION, goal)
 
 
 @pytest.mark.parametrize(
@@ -48,38 +48,38 @@ def plan(goal: Goal, ways: dict[str, tuple[float, float]] = WAYS) -> Plan:
     [
         (
             Goal(0.9),
-            "2 of 3 ways reach 90%; the quickest of them",
+            "2 of 3 candidates reach 90%; the quickest of them",
             {"middle": "chosen", "small": "80.0% is not enough", "large": "520 ms slower"},
         ),
         (
             Goal(0.9, 0.8),
-            "1 of 3 ways reach 90% within 800 ms; the quickest of them",
+            "1 of 3 candidates reach 90% within 800 ms; the quickest of them",
             {"middle": "chosen", "small": "80.0% is not enough", "large": "1.2 s is too late"},
         ),
         (
             Goal(0.95, 0.8),
-            "no way reaches 95% within 800 ms; the best quality within 800 ms",
+            "no candidate reaches 95% within 800 ms; the best quality within 800 ms",
             {"middle": "chosen", "small": "80.0% is worse", "large": "1.2 s is too late"},
         ),
         (
             Goal(0.96),
-            "no way reaches 96%; the best quality there is",
+            "no candidate reaches 96%; the best quality there is",
             {"large": "chosen", "small": "80.0% is worse", "middle": "90.0% is worse"},
         ),
         (
             Goal(0.8, 0.3),
-            "no way answers within 300 ms; the quickest",
+            "no candidate answers within 300 ms; the quickest",
             {"small": "chosen", "middle": "685 ms is too late", "large": "1.2 s is too late"},
         ),
         (
             Goal(0.95),
-            "1 of 3 ways reach 95%; the quickest of them",
+            "1 of 3 candidates reach 95%; the quickest of them",
             {"large": "chosen", "small": "80.0% is not enough", "middle": "90.0% is not enough"},
         ),
     ],
 )
 def test_the_rule_and_the_verdicts(goal: Goal, rule: str, verdicts: dict[str, str]) -> None:
-    """The chosen way first, then by time: the order of the expected verdicts."""
+    """The chosen candidate first, then by time: the order of the expected verdicts."""
     found = plan(goal)
     assert found.rule == rule
     assert [(c.name, c.verdict) for c in found.candidates] == list(verdicts.items())
@@ -98,9 +98,9 @@ def test_rounding_does_not_miss_a_quality() -> None:
 
 
 def test_the_last_moment_is_in_time() -> None:
-    middle = candidates(curves(WAYS), SITUATION)[1]
-    assert plan(Goal(0.9, middle.total_s)).rule.startswith("1 of 3 ways reach 90%")
-    assert plan(Goal(0.9, middle.total_s - 1e-6)).rule.startswith("no way reaches")
+    middle = candidates(curves(POINTS), SITUATION)[1]
+    assert plan(Goal(0.9, middle.total_s)).rule.startswith("1 of 3 candidates reach 90%")
+    assert plan(Goal(0.9, middle.total_s - 1e-6)).rule.startswith("no candidate reaches")
 
 
 def test_goals_at_their_bounds() -> None:
@@ -165,7 +165,7 @@ DEVICE = "device: 1 times the time of the curves' machine (a guess, none was tim
     ],
 )
 def test_the_notes(situation: Situation, notes: tuple[str, ...]) -> None:
-    assert make_plan(curves(WAYS), situation, Goal(0.9)).notes == (CURVES_NOTE, *notes)
+    assert make_plan(curves(POINTS), situation, Goal(0.9)).notes == (CURVES_NOTE, *notes)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_the_notes(situation: Situation, notes: tuple[str, ...]) -> None:
     ],
 )
 def test_kinds_of_less_than_one_per_cent_are_not_named(kinds: dict[str, float], named: str) -> None:
-    notes = make_plan(curves(WAYS), replace(SITUATION, kinds=kinds), Goal(0.9)).notes
+    notes = make_plan(curves(POINTS), replace(SITUATION, kinds=kinds), Goal(0.9)).notes
     assert notes[-1] == f"kind of question: {named}"
 
 

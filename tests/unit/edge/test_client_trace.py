@@ -20,7 +20,7 @@ def sink_of(events: Events):  # type: ignore[no-untyped-def]
     return lambda name, data: events.append((name, data))
 
 
-def said(events: Events, name: str) -> list[Mapping[str, Any]]:
+def recorded(events: Events, name: str) -> list[Mapping[str, Any]]:
     return [data for what, data in events if what == name]
 
 
@@ -41,14 +41,14 @@ def asked(cloud: Cloud, question: str | Question = "what?", **client: Any) -> tu
 
 def test_payload_bytes_and_answers_are_those_of_the_report() -> None:
     events, report = asked(Cloud(final_at_the_end()))
-    sent = said(events, "session:frame_sent")
+    sent = recorded(events, "session:frame_sent")
     assert sum(one.get("payload_bytes", 0) for one in sent) == report.payload_bytes == 301
-    (answered,) = said(events, "question:answered")
+    (answered,) = recorded(events, "question:answered")
     assert (answered["text"], answered["payload_bytes"]) == (report.answer, report.payload_bytes)
     assert (answered["wire_bytes_up"], answered["wire_bytes_down"]) == (report.wire_bytes_up, report.wire_bytes_down)
     crossed = sum(one["bytes"] for one in sent)
     assert crossed == report.wire_bytes_up  # in memory there is no framing of messages
-    drafts = [one["text"] for one in said(events, "session:frame_received") if one["frame"] == "DRAFT"]
+    drafts = [one["text"] for one in recorded(events, "session:frame_received") if one["frame"] == "DRAFT"]
     assert drafts == [draft.text for draft in report.drafts]
 
 
@@ -63,12 +63,12 @@ def test_what_happens_is_told_in_order() -> None:
         "question:answered",
         "connection:closed",
     ]
-    question = said(events, "question:asked")[0]
-    frame = next(one for one in said(events, "session:frame_sent") if one["frame"] == "QUESTION")
+    question = recorded(events, "question:asked")[0]
+    frame = next(one for one in recorded(events, "session:frame_sent") if one["frame"] == "QUESTION")
     assert question["text"] == frame["text"] == "what?"
     assert question["budget_bytes"] == frame["budget_bytes"] <= 5000
     assert question["answer_within_ms"] == frame["answer_within_ms"] <= 2000
-    assert said(events, "photo:encoded")[0]["segments"] == 3
+    assert recorded(events, "photo:encoded")[0]["segments"] == 3
 
 
 def test_every_event_has_the_fields_that_are_documented() -> None:
@@ -95,11 +95,11 @@ def test_a_reconnection_is_told_with_its_cause_and_segments_are_counted_on() -> 
 
     events, report = asked(Cloud(behave), jitter=lambda: 0.0)
     assert report.reconnections == 1
-    closed, retry = said(events, "connection:closed"), said(events, "connection:retry")
+    closed, retry = recorded(events, "connection:closed"), recorded(events, "connection:retry")
     assert [one.get("error") for one in closed] == ["connection-lost", None]
     assert [one["cause"] for one in retry] == ["connection-lost"]
-    assert [one["connection"] for one in said(events, "connection:opened")] == [1, 2]
-    frames = said(events, "session:frame_sent")
+    assert [one["connection"] for one in recorded(events, "connection:opened")] == [1, 2]
+    frames = recorded(events, "session:frame_sent")
     assert {one["connection"] for one in frames} == {1, 2}
     indices = [one["index"] for one in frames if one["frame"] == "SEGMENT" and one["connection"] == 2]
     assert indices == [0, 1, 2]  # this cloud kept nothing
@@ -113,8 +113,8 @@ def test_a_question_that_fails_says_so(error: type[Exception]) -> None:
 
     events, raised = asked(Cloud(behave))
     assert isinstance(raised, error)
-    assert [one["error"] for one in said(events, "question:failed")] == [raised.name]
-    assert said(events, "question:answered") == []
+    assert [one["error"] for one in recorded(events, "question:failed")] == [raised.name]
+    assert recorded(events, "question:answered") == []
 
 
 def test_a_question_that_is_given_up_says_so() -> None:
@@ -133,7 +133,7 @@ def test_a_question_that_is_given_up_says_so() -> None:
             await asyncio.gather(asking, return_exceptions=True)
 
     run(whole)
-    assert [one["error"] for one in said(events, "question:failed")] == ["CancelledError"]
+    assert [one["error"] for one in recorded(events, "question:failed")] == ["CancelledError"]
 
 
 def test_no_secret_is_in_any_event() -> None:
@@ -144,8 +144,8 @@ def test_no_secret_is_in_any_event() -> None:
     text = repr(events)
     for secret in (token, session_token.decode(), session_token.hex()):
         assert secret not in text
-    hello = said(events, "session:frame_sent")[0]
-    welcome = said(events, "session:frame_received")[0]
+    hello = recorded(events, "session:frame_sent")[0]
+    welcome = recorded(events, "session:frame_received")[0]
     assert (hello["frame"], hello["resumable"], welcome["frame"], welcome["resumable"]) == (
         "HELLO",
         True,

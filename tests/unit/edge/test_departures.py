@@ -15,7 +15,7 @@ def test_everything_that_left_is_payload_that_left() -> None:
     out.queue(100)
     out.begin(at(200, 200))
     out.end(at(310, 310))
-    assert out.never_left(at(310, 310)) == 0
+    assert out.unsent(at(310, 310)) == 0
 
 
 def test_a_message_that_left_in_part() -> None:
@@ -24,27 +24,27 @@ def test_a_message_that_left_in_part() -> None:
         out.queue(100)
         out.begin(at(end - 110, 0))
         out.end(at(end, 0))
-    assert out.never_left(at(220, 0)) == 200
-    assert out.never_left(at(220, 60)) == 140  # what left may all have been payload, the 10 bytes of heads still here
-    assert out.never_left(at(220, 110)) == 100
-    assert out.never_left(at(220, 209)) == 1
-    assert out.never_left(at(220, 210)) == 0
-    assert out.never_left(at(220, 220)) == 0
+    assert out.unsent(at(220, 0)) == 200
+    assert out.unsent(at(220, 60)) == 140  # what left may all have been payload, the 10 bytes of heads still here
+    assert out.unsent(at(220, 110)) == 100
+    assert out.unsent(at(220, 209)) == 1
+    assert out.unsent(at(220, 210)) == 0
+    assert out.unsent(at(220, 220)) == 0
 
 
 def test_what_no_message_has_taken_and_what_is_being_sent() -> None:
     out = Departures()
     out.queue(30)
-    assert out.never_left(at(50, 50)) == 30
+    assert out.unsent(at(50, 50)) == 30
     out.begin(at(50, 50))
     out.queue(7)
-    assert out.never_left(at(50, 50)) == 37  # the connection has not taken it
-    assert out.never_left(at(90, 60)) == 27  # it has, and 10 bytes left
-    assert out.never_left(at(90, 90)) == 7
+    assert out.unsent(at(50, 50)) == 37  # the connection has not taken it
+    assert out.unsent(at(90, 60)) == 27  # it has, and 10 bytes left
+    assert out.unsent(at(90, 90)) == 7
 
 
 def test_messages_without_payload_do_not_count() -> None:
     out = Departures()
     out.begin(at(0, 0))
     out.end(at(500, 0))
-    assert out.never_left(at(500, 0)) == 0
+    assert out.unsent(at(500, 0)) == 0

@@ -60,9 +60,9 @@ def test_what_is_no_file_is_refused_at_once_with_the_reason(no_file: tuple[Path,
     path, reason = no_file
     before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else None
     with pytest.raises(KeyFileError) as keys:
-        read_bytes(path, most=100, error=KeyFileError)
+        read_bytes(path, max_bytes=100, error=KeyFileError)
     with pytest.raises(TokenFileError) as tokens:
-        read_text(path, most=100, error=TokenFileError)
+        read_text(path, max_bytes=100, error=TokenFileError)
     with pytest.raises(FileUnreadableError) as opened, open_regular(path):
         raise AssertionError("it was opened")
     for found in (keys, tokens, opened):
@@ -76,37 +76,37 @@ def test_what_is_no_file_is_refused_at_once_with_the_reason(no_file: tuple[Path,
 def test_a_file_up_to_its_bound(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(bytes(3 << 20))
-    assert len(read_bytes(path, most=3 << 20)) == 3 << 20
+    assert len(read_bytes(path, max_bytes=3 << 20)) == 3 << 20
     with pytest.raises(FileUnreadableError) as found:
-        read_bytes(path, most=(3 << 20) - 1)
+        read_bytes(path, max_bytes=(3 << 20) - 1)
     assert found.value.fault is FileFault.TOO_LARGE
     path.write_bytes(b"")
-    assert read_bytes(path, most=0) == b""
+    assert read_bytes(path, max_bytes=0) == b""
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(FileUnreadableError) as found:
-        read_text(path, most=10)
+        read_text(path, max_bytes=10)
     assert found.value.fault is FileFault.NOT_TEXT
 
 
 def test_links_only_where_they_are_allowed(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     (tmp_path / "link").symlink_to("file")
-    assert read_bytes(tmp_path / "link", most=1) == b"x"
+    assert read_bytes(tmp_path / "link", max_bytes=1) == b"x"
     with pytest.raises(FileUnreadableError) as found:
-        read_bytes(tmp_path / "link", most=1, links=False)
+        read_bytes(tmp_path / "link", max_bytes=1, links=False)
     assert found.value.fault is FileFault.LINK
 
 
 def test_a_pipe_that_a_person_names(tmp_path: Path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    assert read_bytes(path, most=10, pipes=True) == b""  # nobody writes
+    assert read_bytes(path, max_bytes=10, pipes=True) == b""  # nobody writes
 
     reading, writing = os.pipe()
     writer = threading.Thread(target=lambda: (os.write(writing, b"x" * 200_000), os.close(writing)))
     writer.start()
     try:
-        assert read_bytes(Path(f"/dev/fd/{reading}"), most=200_000, pipes=True) == b"x" * 200_000
+        assert read_bytes(Path(f"/dev/fd/{reading}"), max_bytes=200_000, pipes=True) == b"x" * 200_000
     finally:
         writer.join()
         os.close(reading)
@@ -117,7 +117,7 @@ def test_an_endless_pipe_ends_at_the_bound() -> None:
     os.write(writing, b"x" * 1000)  # and it stays open
     try:
         with pytest.raises(FileUnreadableError):
-            read_bytes(Path(f"/dev/fd/{reading}"), most=999, pipes=True)
+            read_bytes(Path(f"/dev/fd/{reading}"), max_bytes=999, pipes=True)
     finally:
         os.close(reading)
         os.close(writing)

@@ -82,17 +82,17 @@ def test_strings_that_do_not_end_are_passed_over_once() -> None:
 def test_from_files(tmp_path: Path) -> None:
     path = tmp_path / "it.json"
     path.write_text('{"a": 0.5}')
-    assert read_json(path, most=10) == read_json_object(path, most=10) == {"a": 0.5}
+    assert read_json(path, max_bytes=10) == read_json_object(path, max_bytes=10) == {"a": 0.5}
     with pytest.raises(FileUnreadableError) as found:
-        read_json(path, most=9)
+        read_json(path, max_bytes=9)
     assert found.value.fault is FileFault.TOO_LARGE
     path.write_text("[1e308, -0.0]")
-    assert math.isfinite(read_json(path, most=100)[0])
+    assert math.isfinite(read_json(path, max_bytes=100)[0])
     with pytest.raises(KeyFileError) as refused:
-        read_json_object(path, most=100, error=KeyFileError)
+        read_json_object(path, max_bytes=100, error=KeyFileError)
     assert refused.value.fault is FileFault.CONTENT
     path.write_text("{")
     with pytest.raises(KeyFileError) as refused:
-        read_json_object(path, most=100, error=KeyFileError)
+        read_json_object(path, max_bytes=100, error=KeyFileError)
     assert refused.value.fault is FileFault.NOT_JSON
     assert refused.value.__notes__ == [f"{path}."]

@@ -18,7 +18,7 @@ ITEM_BYTES = {"F32": 4, "U8": 1}
 
 
 def read(path: Path, **bounds: Any) -> Any:
-    limits = {"most_header_bytes": 1000, "most_tensors": 2, "most_bytes": 1000, **bounds}
+    limits = {"max_header_bytes": 1000, "max_tensors": 2, "max_bytes": 1000, **bounds}
     return read_header(path, item_bytes=ITEM_BYTES, **limits)
 
 
@@ -40,7 +40,7 @@ def test_as_the_library_writes_it(tmp_path: Path) -> None:
     assert {name: (one.dtype, one.shape) for name, one in found.items()} == {"a": ("F32", (2, 3)), "b": ("U8", (5,))}
     for name, one in found.items():
         assert data[slice(*one.place)] == arrays[name].tobytes()
-    for bound in ({"most_header_bytes": 50}, {"most_tensors": 0}, {"most_bytes": len(data) - 1}):
+    for bound in ({"max_header_bytes": 50}, {"max_tensors": 0}, {"max_bytes": len(data) - 1}):
         with pytest.raises(FileUnreadableError) as refused:
             read(tmp_path / "it", **bound)
         assert refused.value.fault is FileFault.TOO_LARGE

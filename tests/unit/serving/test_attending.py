@@ -313,8 +313,8 @@ def test_who_owes_an_answer_says_so(attended):
     def test(one):
         one.ask(0, 0, Enough())
         one.photo(0)
-        assert not one.attendant.owes_an_answer()
+        assert not one.attendant.has_pending_answer()
         one.attendant.decide(0)
-        assert one.attendant.owes_an_answer()
+        assert one.attendant.has_pending_answer()
 
     attended(test)

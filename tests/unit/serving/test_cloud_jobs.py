@@ -217,11 +217,11 @@ def test_nowhere_is_nowhere(noting):
 
 def test_a_look_is_the_finders_and_goes_by_the_questions_policy(cloud, model):
     corner = SimpleNamespace(find=lambda question, tokens, size: Found((0, 0, size[0] // 2, size[1] // 2), 0.7))
-    looker = Cloud(model, cloud._codecs, finder=corner)
-    outcome = looker.run(job(Purpose.LOOK, draft=DRAFT))
+    region_finder = Cloud(model, cloud._codecs, finder=corner)
+    outcome = region_finder.run(job(Purpose.LOOK, draft=DRAFT))
     assert (outcome.box, outcome.answer, outcome.tokens.values[0, 0]) == (BOX, None, 3)
     assert cloud.run(job(Purpose.LOOK, draft=DRAFT)).box is None  # no finder
-    assert looker.run(job(Purpose.LOOK)).box is None  # nothing to go by
+    assert region_finder.run(job(Purpose.LOOK)).box is None  # nothing to go by
     assert "always" in REGION_POLICIES.names()
 
 

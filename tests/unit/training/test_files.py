@@ -16,10 +16,10 @@ from heliograph.training.files import refusals_named, replacing
 
 
 @contextmanager
-def full_disk(most_bytes: int) -> Iterator[None]:
-    """No file may grow beyond ``most_bytes``: the nearest thing to a full disk that needs no privileges."""
+def full_disk(max_bytes: int) -> Iterator[None]:
+    """No file may grow beyond ``max_bytes``: the nearest thing to a full disk that needs no privileges."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, hard))
     try:
         yield
     finally:

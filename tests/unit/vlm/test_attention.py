@@ -12,7 +12,7 @@ from transformers import AutoModelForImageTextToText
 from heliograph.controllers.region.find import RegionSetting, relative_map
 from heliograph.errors import ModelUnsupportedError, ShapeError
 from heliograph.types import Grid, VisualTokens
-from heliograph.vlm.attention import Looker, attention_map, head_counts, head_maps, layer_maps, watching
+from heliograph.vlm.attention import AttentionFinder, attention_map, head_counts, head_maps, layer_maps, watching
 from heliograph.vlm.checkpoint.loading import load_pretrained
 from heliograph.vlm.families.shrink import tiny_config
 from heliograph.vlm.general import GeneralModel
@@ -164,10 +164,10 @@ def test_several_layers_and_prompt_positions_from_one_pass(vlm, tokens):
 
 def test_a_looker_divides_by_the_generic_prompt_of_the_same_photo(vlm, tokens):
     setting = RegionSetting(3, "describe the picture.", floor=0.1)
-    looker = Looker(vlm, setting)
+    region_finder = AttentionFinder(vlm, setting)
     for one in (tokens[0], tokens[1], tokens[0]):
         own, generic = (attention_map(vlm, text, one, layer=3) for text in (QUESTION, "describe the picture."))
-        np.testing.assert_allclose(looker.relative(QUESTION, one), relative_map(own, generic, 0.1), rtol=1e-5)
-    left, top, right, bottom = looker.find(QUESTION, tokens[0], (200, 150)).box
+        np.testing.assert_allclose(region_finder.relative(QUESTION, one), relative_map(own, generic, 0.1), rtol=1e-5)
+    left, top, right, bottom = region_finder.find(QUESTION, tokens[0], (200, 150)).box
     assert 0 <= left < right <= 200
     assert 0 <= top < bottom <= 150

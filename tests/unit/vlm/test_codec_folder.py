@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
+from heliograph.codec.bundle import Bundle
 from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.klt import KltCodec
 from heliograph.codec.product import ProductCodec
@@ -96,6 +100,24 @@ def test_shards_do_not_matter_and_values_do(models: tuple[Path, Path], tmp_path:
                 {name: weights[name] + change * (name == names[0]) for name in chosen}, copy / f"{part}.safetensors"
             )
         assert (model_fingerprint(str(copy)) == wanted) == (not change)
+
+
+def test_a_fingerprint_is_made_of_what_torch_says_of_each_weight(tmp_path: Path) -> None:
+    kinds = (torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)
+    kinds += (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.uint16, torch.bool, torch.complex64)
+    weights = {f"w{number}": torch.arange(6).reshape(2, 3).to(kind) for number, kind in enumerate(kinds)}
+    weights |= {"scalar": torch.tensor(2.5), "none": torch.zeros(0, 4)}
+    (tmp_path / "config.json").write_text("{}")
+    save_file(weights, tmp_path / "model.safetensors")
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(tensor.reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+    assert model_fingerprint(str(tmp_path)) == digest.hexdigest()
+
+
+def test_the_shipped_model_is_the_one_of_the_shipped_bundle(reference_pair: Any) -> None:
+    assert model_fingerprint(str(reference_pair.model)) == Bundle.load(reference_pair.bundle).model
 
 
 def test_folders_without_weights_are_named(tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def test_tokens_that_are_none_are_named(model: TorchModel, encoded: list[VisualT
     with pytest.raises(StreamDamagedError):
         model.answer(QUESTION, [VisualTokens(broken, tokens.grid)])
     with pytest.raises(StreamDamagedError):
-        model.looker(RegionSetting(0)).find(QUESTION, VisualTokens(broken, tokens.grid), (200, 150))
+        model.region_finder(RegionSetting(0)).find(QUESTION, VisualTokens(broken, tokens.grid), (200, 150))
 
 
 def test_a_region_comes_with_a_setting_for_this_model_alone(model: TorchModel, encoded: list[VisualTokens]) -> None:
@@ -196,7 +196,7 @@ def test_a_region_comes_with_a_setting_for_this_model_alone(model: TorchModel, e
         RegionSetting(layers - 1),
         RegionSetting(0, "Describe it.", own=(1.0,) * heads, generic=(-1.0,) * heads),
     ):
-        left, top, right, bottom = model.looker(setting).find(QUESTION, encoded[0], (200, 150)).box
+        left, top, right, bottom = model.region_finder(setting).find(QUESTION, encoded[0], (200, 150)).box
         assert 0 <= left < right <= 200
         assert 0 <= top < bottom <= 150
     for wrong in (
@@ -206,7 +206,7 @@ def test_a_region_comes_with_a_setting_for_this_model_alone(model: TorchModel, e
         RegionSetting(0, "Describe it.", own=(1.0,) * heads, generic=(1.0,) * (heads - 1)),
     ):
         with pytest.raises(ModelUnsupportedError):
-            model.looker(wrong)
+            model.region_finder(wrong)
 
 
 def test_questions_are_forgotten(model: TorchModel, encoded: list[VisualTokens]) -> None:
@@ -275,7 +275,7 @@ class Lookup:
         answer = self.answer(question, images, max_new_tokens=max_new_tokens)
         return Verification(answer, int(answer.token_ids == draft.token_ids))
 
-    def looker(self, setting: RegionSetting) -> Any:
+    def region_finder(self, setting: RegionSetting) -> Any:
         raise ModelUnsupportedError
 
     def forget_questions(self) -> None:

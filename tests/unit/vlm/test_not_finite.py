@@ -24,7 +24,7 @@ from heliograph.question import Question
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.jobs import AnswerJob, Purpose
 from heliograph.types import Answer, EncodedImage, VisualTokens
-from heliograph.vlm.attention import Looker, layer_maps
+from heliograph.vlm.attention import AttentionFinder, layer_maps
 from heliograph.vlm.decoding import Step, finite, to_answer
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.model import VisionLanguageModel
@@ -212,7 +212,7 @@ def job(encoded: EncodedImage, purpose: Purpose = Purpose.FINAL, draft: Answer |
 def test_the_cloud_says_so_for_every_job(vlm: VisionLanguageModel, photos: list[Image.Image]) -> None:
     codec = fit_klt(vlm.encode_images(photos * 2), modes=("dct",), restore=False)
     setting: Any = copy.copy(_setting())
-    cloud = Cloud(vlm, {"klt": codec}, finder=Looker(vlm, setting))
+    cloud = Cloud(vlm, {"klt": codec}, finder=AttentionFinder(vlm, setting))
     encoded = codec.encode(vlm.encode_image(photos[0]))
     draft = cloud.run(job(encoded)).answer
     assert draft is not None
@@ -231,7 +231,7 @@ def _setting() -> Any:
 
 
 def test_a_look_finds_something_where_all_is_well(vlm: VisionLanguageModel, photos: list[Image.Image]) -> None:
-    found = Looker(vlm, _setting()).find(QUESTION, vlm.encode_image(photos[0]), (200, 150))
+    found = AttentionFinder(vlm, _setting()).find(QUESTION, vlm.encode_image(photos[0]), (200, 150))
     assert isinstance(found, Found)
 
 

@@ -101,7 +101,7 @@ class Sizes:
         Raises:
             FileUnreadableError: no such file, or not one of these.
         """
-        values = read_json_object(path, most=_MAX_RESULT_BYTES)
+        values = read_json_object(path, max_bytes=_MAX_RESULT_BYTES)
         try:
             return cls(**{**values, "rows": tuple(SizeRow(**row) for row in values["rows"])})
         except (KeyError, TypeError) as error:

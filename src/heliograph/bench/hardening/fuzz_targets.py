@@ -165,7 +165,7 @@ def _json_files(bundle: Bundle, folder: Path) -> Run:
         CALIBRATION: Calibration.load,
         CURVES: Curves.load,
         REGION: RegionSetting.load,
-        PREPROCESSING: lambda path: open_preprocessor(read_json_object(path, most=_MAX_JSON_BYTES)),
+        PREPROCESSING: lambda path: open_preprocessor(read_json_object(path, max_bytes=_MAX_JSON_BYTES)),
         "local_prompt.json": PromptPieces.load,
     }
     values = {name: json.loads(bundle.file(name).read_bytes()) for name in loaders if name in bundle.file_names}

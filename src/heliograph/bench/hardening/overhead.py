@@ -36,7 +36,7 @@ class Overhead:
 
     plain: float
     authenticated: float
-    most_added: int
+    max_added: int
     exchanges: int
 
 

@@ -6,8 +6,8 @@ Waits are compared with those of the same run without a stranger: run it on a ma
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -24,7 +24,7 @@ from heliograph.bench.hardening.measured import Measured, Values
 from heliograph.bench.hardening.overhead import Overhead, measure_overhead
 from heliograph.bench.hardening.photo_files import SMALL, odd_photos
 from heliograph.bench.hardening.photo_memory import PhotoMemory, photo_memory, worst
-from heliograph.bench.hardening.plots import plot_photos, plot_waits
+from heliograph.bench.hardening.plots import PHOTOS_TABLE, PICTURES, WAITS_TABLE
 from heliograph.bench.hardening.session_memory import SHAPES as MEMORY_SHAPES
 from heliograph.bench.hardening.session_memory import Growth, measure_session_memory
 from heliograph.bench.progress import Progress
@@ -50,7 +50,6 @@ class Part:
     figures: tuple[Figure, ...]
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
-    drawings: Mapping[str, Callable[[Path], object]] = field(default_factory=dict)
 
 
 class HardeningSuite:
@@ -92,8 +91,7 @@ class HardeningSuite:
             figures=tuple(figure for part in parts for figure in part.figures),
             tables=tuple(table for part in parts for table in part.tables),
             notes=tuple(note for part in parts for note in part.notes),
-            drawings={name: draw for part in parts for name, draw in part.drawings.items()},
-            usual_plots=False,
+            pictures=PICTURES,
         )
 
 
@@ -186,9 +184,8 @@ def _hostile_senders(kept: Measured, limit: int | None, progress: Progress) -> P
             ),
             Figure("the slowest of these 99th percentiles, ms", slowest, None, None, 50),
         ),
-        (Table("Beside a hostile sender", head, body),),
+        (Table(WAITS_TABLE, head, body),),
         (f"The worst sender is {health} for /health and {welcome} for WELCOME.",),
-        {"waits.png": lambda path: plot_waits(found, path)},
     )
 
 
@@ -233,9 +230,8 @@ def _photos(kept: Measured, limit: int | None, progress: Progress) -> Part:
             Figure(f"{name}, MB", largest.peak_mb, None, 200),
             Figure(f"{name} / a 1-megapixel JPEG's", ratio, None, 1.7),
         ),
-        (Table("Odd photos", ("file", "peak MB", "read s", "used as"), tuple(map(_photo_row, found))),),
+        (Table(PHOTOS_TABLE, ("file", "peak MB", "read s", "used as"), tuple(map(_photo_row, found))),),
         (f"The photo with the largest peak is {largest.name}.",),
-        {"photos.png": lambda path: plot_photos(found, path)},
     )
 
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from heliograph.bench.plots import new_figure, save
+from heliograph.bench.style import OTHER, SECOND, picture
 from heliograph.training.calibration.collect import PrefixAnswers
 from heliograph.training.calibration.measures import Values, separation
 from heliograph.training.calibration.report import AGREES, RIGHT, draft_scores, halves, targets_of
 
 HISTOGRAMS = "confidence-{}.png"
-_RIGHT, _WRONG = "#0072B2", "#D55E00"
 _BINS = np.linspace(0, 1, 26)
 _COLUMNS = 3
 _WORDS = {AGREES: ("as uncompressed", "another answer"), RIGHT: ("right", "wrong")}
@@ -28,21 +27,25 @@ def plot_histograms(scores: Mapping[str, Values], truth: Values, target: str, pa
         target: "agrees" or "right".
         path: PNG to write.
     """
-    figure, panels = new_figure(rows=-(-len(scores) // _COLUMNS), columns=_COLUMNS)
-    for axes, (name, one) in zip(panels, scores.items(), strict=False):
-        flat, right = one.ravel(), truth.ravel() > 0.5
-        for kind, colour, words in ((right, _RIGHT, _WORDS[target][0]), (~right, _WRONG, _WORDS[target][1])):
-            shares = np.histogram(flat[kind], _BINS)[0] / max(int(kind.sum()), 1)
-            axes.stairs(shares, _BINS, color=colour, fill=True, alpha=0.45, label=f"{words} ({int(kind.sum()):,})")
-        apart = separation(flat, truth.ravel())
-        figures = "" if apart.auroc is None else f": AUROC {apart.auroc:.3f}, overlap {apart.overlap:.2f}"
-        axes.set_title(name + figures, fontsize=10, loc="left")
-        axes.set_xlabel(f"calibrated chance ({target})")
-        axes.set_ylabel("share of answers")
-        axes.legend(frameon=False, fontsize=8)
-    for axes in panels[len(scores) :]:
-        axes.set_visible(False)
-    save(figure, path)
+    yes, no = _WORDS[target]
+    counts = int((truth > 0.5).sum()), int((truth <= 0.5).sum())
+    facts = f"blue: {counts[0]:,} drafts, {yes}; orange: {counts[1]:,} drafts, {no}; each colour adds up to 1"
+    rows = -(-len(scores) // _COLUMNS)
+    size = (4.0 * _COLUMNS, 2.7 * rows)
+    message = "How well each confidence keeps the two kinds of answers apart"
+    with picture(path, message, facts, rows=rows, columns=_COLUMNS, size=size) as panels:
+        for axes, (name, one) in zip(panels, scores.items(), strict=False):
+            flat, right = one.ravel(), truth.ravel() > 0.5
+            for kind, colour in ((right, SECOND), (~right, OTHER)):
+                shares = np.histogram(flat[kind], _BINS)[0] / max(int(kind.sum()), 1)
+                axes.stairs(shares, _BINS, color=colour, fill=True, alpha=0.45)
+            apart = separation(flat, truth.ravel())
+            figures = "" if apart.auroc is None else f": AUROC {apart.auroc:.3f}, overlap {apart.overlap:.2f}"
+            axes.set_title(name + figures)
+            axes.set_xlabel(f"calibrated chance: {yes}")
+            axes.set_ylabel("share of drafts")
+        for axes in panels[len(scores) :]:
+            axes.set_visible(False)
 
 
 def plot_confidences(answers: PrefixAnswers, folder: Path) -> tuple[Path, ...]:

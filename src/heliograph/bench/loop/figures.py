@@ -17,6 +17,7 @@ from heliograph.bench.loop.curves import (
     bytes_ratio,
     difference_interval,
 )
+from heliograph.bench.loop.plots import AUROC_TABLE
 from heliograph.bench.loop.policies import FIXED, ORACLE
 from heliograph.bench.metrics import B99_SHARE
 from heliograph.bench.results import Figure, Table
@@ -27,7 +28,7 @@ from heliograph.training.calibration.stopping import DraftTable
 from heliograph.training.meta.error_head import auroc
 
 SHARES = (0.95, 0.98, B99_SHARE)
-"""Of the uncompressed accuracy."""
+"""Shares of the uncompressed accuracy."""
 
 AGREEMENTS = (0.85, 0.9, 0.93)
 _BYTES_BOUNDS, _AUROC_BOUNDS = (0.8, 0.6), (0.05, 0.1)
@@ -148,4 +149,4 @@ def separation_table(table: DraftTable, calibration: Calibration) -> Table:
                 cells.append(separation(scores[here].ravel(), truth[here].ravel()).auroc)
             body.append((target, name, *("" if cell is None else f"{cell:.3f}" for cell in cells)))
     head = ("chance", "confidence", "all prefixes and tasks", *names)
-    return Table("AUROC of confidences", head, tuple(body))
+    return Table(AUROC_TABLE, head, tuple(body))

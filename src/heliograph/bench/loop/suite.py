@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from heliograph.bench.loop.confidence_plots import HISTOGRAMS, plot_histograms
 from heliograph.bench.loop.curves import ACCURACY, AGREEMENT, BYTES, Curve, Questions, Stopped
 from heliograph.bench.loop.figures import (
     auroc_figures,
@@ -23,6 +21,7 @@ from heliograph.bench.loop.figures import (
     separation_table,
     stride_figures,
 )
+from heliograph.bench.loop.plots import PICTURES, UNCOMPRESSED_NOTE
 from heliograph.bench.loop.policies import FIXED, POLICIES, simulate
 from heliograph.bench.loop.verification import ANSWERS, measure_verification, verification_figures
 from heliograph.bench.metrics import ALL, B99_SHARE, agrees, score
@@ -31,12 +30,11 @@ from heliograph.bench.results import Figure, Provenance, Row, SuiteResult
 from heliograph.bench.stats import Interval, percentile_interval
 from heliograph.bench.tasks import Item, scene_items
 from heliograph.codec.bundle import Bundle
-from heliograph.codec.calibration import COMBINED, CONFIDENCES, Calibration
+from heliograph.codec.calibration import COMBINED, Calibration
 from heliograph.errors import BundleDamagedError
 from heliograph.reasons import BundleFault, BundlePart
 from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.training.calibration.collect import Judge, PrefixAnswers, collect, kept_or_collected
-from heliograph.training.calibration.report import AGREES, RIGHT
 from heliograph.training.calibration.stopping import DraftTable
 from heliograph.vlm.checkpoint.fingerprint import model_fingerprint
 from heliograph.vlm.checkpoint.loading import REFERENCE
@@ -174,19 +172,10 @@ def _result(
         b99={policy: curve.bytes_at(ACCURACY, B99_SHARE * data.accuracy) for policy, curve in curves.items()},
         b99_ci={policy: percentile_interval(found) for policy, found in crossings.items()},
         figures=tuple(figures),
-        notes=(*NOTES, f"Accuracy of uncompressed tokens, mean over tasks: {data.accuracy:.4f}."),
+        notes=(*NOTES, f"{UNCOMPRESSED_NOTE}{data.accuracy:.4f}."),
         tables=(policy_table(curves, data.accuracy), separation_table(table, data.calibration)),
-        drawings={
-            HISTOGRAMS.format(target): partial(_histograms, table, data.calibration, target)
-            for target in (RIGHT, AGREES)
-        },
+        pictures=PICTURES,
     )
-
-
-def _histograms(table: DraftTable, calibration: Calibration, target: str, path: Path) -> None:
-    curves = calibration.rights if target == RIGHT else calibration.agrees
-    scores = {name: table.scores(curves[name]) for name in CONFIDENCES if name in curves}
-    plot_histograms(scores, table.column(getattr(table.answers, target)), target, path)
 
 
 def _rows(curves: Mapping[str, Curve], data: LoopData) -> Iterator[Row]:

@@ -7,15 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from heliograph.bench.plots import new_figure, save
+from heliograph.bench.labels import label_series
+from heliograph.bench.style import GREY, OTHER, OURS, picture
 
-_COLOURS = {
-    "push, own stop": "#5B2C8F",
-    "push, same prefix": "#0072B2",
-    "pull": "#D55E00",
-    "pull, first chunk asked for": "#7F7F7F",
+_POLICIES = {
+    "push, own stop": ("push", OURS),
+    "pull": ("pull", OTHER),
+    "pull, first chunk asked for": ("pull from the start", GREY),
 }
 _QUALITY = 0.95  # the target that is drawn
+
+
+def link_words(link: str) -> str:
+    """``20kbit,100ms`` as people write it: ``20 kbit/s, 100 ms round trip``."""
+    rate, _, delay = link.partition(",")
+    rate = rate.replace("kbit", " kbit/s").replace("mbit", " Mbit/s")
+    return f"{rate}, {delay.replace('ms', ' ms')} round trip" if delay else rate
 
 
 def draw_time_to_final(result: dict[str, Any], path: Path) -> None:
@@ -26,15 +33,28 @@ def draw_time_to_final(result: dict[str, Any], path: Path) -> None:
         path: PNG to write.
     """
     links = list(dict.fromkeys(row["link"] for row in result["rows"]))
-    figure, panels = new_figure(rows=1, columns=len(links))
-    for axes, link in zip(panels, links, strict=True):
-        for policy, colour in _COLOURS.items():
-            times = np.sort(result["final_ms"][f"{link}|{_QUALITY}|{policy}"])
-            axes.step(times, np.arange(1, len(times) + 1) / len(times), where="post", color=colour, label=policy)
-        axes.set_ylim(0, 1)
-        axes.set_xlim(left=0)
-        axes.set_xlabel("ms to the final answer (modelled link)")
-        axes.set_title(f"{link}, quality {_QUALITY:g}, {result['questions']} questions", fontsize=10, loc="left")
-    panels[0].set_ylabel("share of questions")
-    panels[-1].legend(frameon=False, fontsize=9, loc="center")
-    save(figure, path)
+    medians = {
+        (row["link"], row["policy"]): row["median_final_ms"] for row in result["rows"] if row["quality"] == _QUALITY
+    }
+    worse = max(medians[link, "push, own stop"] / medians[link, "pull"] for link in links)
+    message = f"Sending without waiting for a round trip answers in {100 * worse:.0f} % of the median time or less"
+    facts = (
+        f"generated scenes, {result['questions']:,} questions, target quality {_QUALITY:g}; "
+        "times from the link model; push: the device keeps sending; pull: the cloud asks for every chunk after the "
+        "first, or for the first too"
+    )
+    with picture(path, message, facts, columns=len(links), size=(5.2 * len(links), 3.4)) as panels:
+        for axes, link in zip(panels, links, strict=True):
+            curves = {}
+            for policy, (_, colour) in _POLICIES.items():
+                times = np.sort(result["final_ms"][f"{link}|{_QUALITY}|{policy}"])
+                shares = 100 * np.arange(1, len(times) + 1) / len(times)
+                axes.step(times, shares, where="post", color=colour, zorder=3)
+                curves[policy] = list(zip(times.tolist(), shares.tolist(), strict=True))[:: max(1, len(times) // 20)]
+            axes.set_ylim(0, 102)
+            axes.set_xlim(left=0, right=1.2 * axes.get_xlim()[1])
+            axes.set_xlabel("time to the final answer (ms)")
+            axes.set_title(link_words(link))
+            axes.set_ylabel("questions answered (%)")
+            names, colours = ({policy: one[part] for policy, one in _POLICIES.items()} for part in (0, 1))
+            label_series(axes, curves, names, colours)

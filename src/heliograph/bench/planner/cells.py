@@ -13,9 +13,9 @@ from heliograph.bench.planner.oracle import Places, foresight, oracle
 from heliograph.bench.planner.plan import PlannerPlan
 from heliograph.bench.planner.replay import (
     Array,
+    CandidateTable,
     Choice,
     Moment,
-    Ways,
     World,
     handshake,
     moments_of,
@@ -44,7 +44,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """One trace, one device, one target: what was chosen at every moment, as columns of :class:`Ways`.
+    """One trace, one device, one target: what was chosen at every moment, as columns of :class:`CandidateTable`.
 
     Attributes:
         share: of the trace's rates.
@@ -65,14 +65,14 @@ class Cell:
     @property
     def planner(self) -> Places:
         """The planner's columns."""
-        return np.array([choice.way for choice in self.choices])
+        return np.array([choice.candidate for choice in self.choices])
 
     def times(self, places: Places) -> Array:
         """Seconds to the final answer of one choice per moment."""
         return np.array([m.times_s[p] for m, p in zip(self.moments, places, strict=True)])
 
     def of(self, values: Array, places: Places) -> Array:
-        """A (questions, ways) figure of one choice per moment."""
+        """A (questions, candidates) figure of one choice per moment."""
         return values[[m.question for m in self.moments], places]
 
     @property
@@ -83,9 +83,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Replayed:
-    """All cells of a run, and the fixed way that each target is compared with."""
+    """All cells of a run, and the fixed candidate that each target is compared with."""
 
-    ways: Ways
+    candidates: CandidateTable
     plan: PlannerPlan
     links: dict[str, LinkProfile]
     cells: tuple[Cell, ...]
@@ -100,11 +100,13 @@ class Replayed:
     def pooled(self, cells: Sequence[Cell], who: str) -> tuple[Array, Array]:
         """Seconds, and good (1) or not (0), over all moments of some cells."""
         chosen = [(cell, self.places(cell, who)) for cell in cells]
-        good = [cell.of(self.ways.good, places) for cell, places in chosen]
+        good = [cell.of(self.candidates.good, places) for cell, places in chosen]
         return np.concatenate([cell.times(places) for cell, places in chosen]), np.concatenate(good)
 
 
-def replay_all(plan: PlannerPlan, curves: Curves, ways: Ways, traces: Sequence[Path], progress: Progress) -> Replayed:
+def replay_all(
+    plan: PlannerPlan, curves: Curves, candidates: CandidateTable, traces: Sequence[Path], progress: Progress
+) -> Replayed:
     """Every cell of the plan."""
     links = {path.stem: parse_link(f"{path},{1000 * plan.round_trip_s(path.stem):g}ms") for path in traces}
     worlds = [(name, share, factor) for name in links for share in plan.rate_shares for factor in plan.device_factors]
@@ -112,17 +114,17 @@ def replay_all(plan: PlannerPlan, curves: Curves, ways: Ways, traces: Sequence[P
     cells: list[Cell] = []
     for name, share, factor in worlds:
         profile = slowed(links[name], share)
-        world, opening = World(ways, plan, profile, factor), handshake(profile)
-        asked = moments_of(plan, name, len(ways.found.records))
+        world, opening = World(candidates, plan, profile, factor), handshake(profile)
+        asked = moments_of(plan, name, len(candidates.found.records))
         moments = [world.moment(start_s, question) for start_s, question in asked]
-        dumb = [moment.without(ways.place[LOCAL]) for moment in moments]
+        without_own_model = [moment.without(candidates.place[LOCAL]) for moment in moments]
         for goal in plan.goals:
-            cells.append(_cell(Place(name, share, factor, True), goal, moments, opening, curves, ways))
-            cells.append(_cell(Place(name, share, factor, False), goal, dumb, opening, curves, ways))
+            cells.append(_cell(Place(name, share, factor, True), goal, moments, opening, curves, candidates))
+            cells.append(_cell(Place(name, share, factor, False), goal, without_own_model, opening, curves, candidates))
         advance(1)
     keys = dict.fromkeys((cell.share, cell.own_model, cell.goal) for cell in cells)
-    fixed = {key: best_fixed([c for c in cells if (c.share, c.own_model, c.goal) == key], ways) for key in keys}
-    return Replayed(ways, plan, links, tuple(cells), fixed)
+    fixed = {key: best_fixed([c for c in cells if (c.share, c.own_model, c.goal) == key], candidates) for key in keys}
+    return Replayed(candidates, plan, links, tuple(cells), fixed)
 
 
 def _cell(
@@ -131,23 +133,23 @@ def _cell(
     moments: Sequence[Moment],
     opening: Sequence[LinkObservation],
     curves: Curves,
-    ways: Ways,
+    candidates: CandidateTable,
 ) -> Cell:
-    choices = replay(curves, ways, moments, goal, opening, own_model=place.own_model)
-    good = sum(float(ways.good[c.moment.question, c.way]) for c in choices)
-    best = oracle(moments, ways, good)
-    return Cell(*place, goal, moments, choices, best, foresight(moments, ways, goal))
+    choices = replay(curves, candidates, moments, goal, opening, own_model=place.own_model)
+    good = sum(float(candidates.good[c.moment.question, c.candidate]) for c in choices)
+    best = oracle(moments, candidates, good)
+    return Cell(*place, goal, moments, choices, best, foresight(moments, candidates, goal))
 
 
-def best_fixed(cells: Sequence[Cell], ways: Ways) -> int:
-    """The one way that, taken always, is the quickest of those no worse than the planner (one point of slack).
+def best_fixed(cells: Sequence[Cell], candidates: CandidateTable) -> int:
+    """The one candidate that, taken always, is the quickest of those no worse than the planner (one point of slack).
 
     Where none is as good, the best one. Chosen on the replayed questions themselves, which favours it.
     """
-    enough = np.mean(np.concatenate([cell.of(ways.good, cell.planner) for cell in cells])) - _QUALITY_SLACK
+    enough = np.mean(np.concatenate([cell.of(candidates.good, cell.planner) for cell in cells])) - _QUALITY_SLACK
     questions = [m.question for cell in cells for m in cell.moments]
     medians = np.median(np.array([m.times_s for cell in cells for m in cell.moments]), axis=0)
-    quality = np.where(np.isfinite(medians), ways.good[questions].mean(axis=0), 0.0)
+    quality = np.where(np.isfinite(medians), candidates.good[questions].mean(axis=0), 0.0)
     if (quality >= enough).any():
         return int(np.where(quality >= enough, medians, np.inf).argmin())
     return int(quality.argmax())

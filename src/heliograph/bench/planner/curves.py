@@ -1,8 +1,9 @@
 """The planner's curves from what a suite measured, and the command that measures and stores them.
 
-``python -m heliograph.bench.planner.curves BUNDLE`` measures every way of the suite ``planner`` on calibration scenes
-(never those of a suite), writes ``curves.json`` beside the bundle's codecs and names it in the manifest; what both ends
-compare, the bundle's hash, stays as it is. ``--result results.json`` takes the rows of a finished suite instead.
+``python -m heliograph.bench.planner.curves BUNDLE`` measures every candidate of the suite ``planner`` on calibration
+scenes (never those of a suite), writes ``curves.json`` beside the bundle's codecs and names it in the manifest; the
+bundle's hash, which both ends compare, stays as it is. ``--result results.json`` takes the rows of a finished suite
+instead.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 
 from heliograph.bench.metrics import ALL
 from heliograph.bench.planner.measure import DETAIL_TASK, Measured, local_answer_ms, measure
-from heliograph.bench.planner.plan import PlannerPlan, RegionWay, planner_plan
+from heliograph.bench.planner.plan import PlannerPlan, RegionCandidate, planner_plan
 from heliograph.bench.progress import Progress
 from heliograph.bench.results import Provenance, Row
 from heliograph.bench.runner import Outcome
@@ -35,7 +36,7 @@ from heliograph.strategies.selection import LOCAL, strategies_with, strategy_cla
 from heliograph.vlm.model import VisionLanguageModel
 
 USUAL_ANSWER_MS = {"tokens": 20.0, "picture": 33.0, "region": 40.0, "local": 20.0}
-"""Of the reference model, where a suite's result does not say: medians of suite ``planner``'s machine."""
+"""The reference model's times, where a suite's result does not say: medians of suite ``planner``'s machine."""
 
 _SHOWN = 0.5
 """What a planner chooses from; the other strategies of the suites are opponents that it never should take."""
@@ -124,7 +125,7 @@ def _setting(strategy: str, text: str) -> Setting:
 def measured_curves(found: Measured, provenance: Provenance) -> Curves:
     """Curves from what :func:`heliograph.bench.planner.measure.measure` found."""
     rows = measured_rows(found)
-    regions = {(row.strategy, row.setting): _crop_means(found, way) for way, row in _region_rows(found)}
+    regions = {(row.strategy, row.setting): _crop_means(found, region) for region, row in _region_rows(found)}
     result = {
         "suite": "planner",
         "date": provenance.date,
@@ -139,9 +140,9 @@ def measured_curves(found: Measured, provenance: Provenance) -> Curves:
 
 
 def measured_rows(found: Measured) -> list[Row]:
-    """A row per way and kind of question, and one for ``all``: the mean over kinds that the whole photo shows."""
+    """A row per candidate and kind of question, and one for ``all``: the mean over kinds that the whole photo shows."""
     rows = [row for outcome in found.outcomes for row in _rows_of(outcome)]
-    return [*rows, *(row for way, whole in _region_rows(found) for row in _with_kinds(found, way, whole))]
+    return [*rows, *(row for region, whole in _region_rows(found) for row in _with_kinds(found, region, whole))]
 
 
 def _rows_of(outcome: Outcome) -> list[Row]:
@@ -169,25 +170,27 @@ def _rows_of(outcome: Outcome) -> list[Row]:
     return [Row(task=ALL, questions=sum(row.questions for row in kept), **whole, **common), *rows]
 
 
-def _region_rows(found: Measured) -> list[tuple[RegionWay, Row]]:
-    """Each way with a region, with its first photo's row for ``all``."""
+def _region_rows(found: Measured) -> list[tuple[RegionCandidate, Row]]:
+    """Each candidate with a region, with its first photo's row for ``all``."""
     bases = {(o.candidate.strategy, o.candidate.label): _rows_of(o)[0] for o in found.outcomes}
     pairs = []
-    for way in found.regions:
-        base = bases[way.base.strategy, way.base.label]
-        crop_bytes, crop_ms = _crop_means(found, way)
-        whole = vars(base) | {"strategy": way.strategy, "setting": way.label}
+    for region in found.regions:
+        base = bases[region.base.strategy, region.base.label]
+        crop_bytes, crop_ms = _crop_means(found, region)
+        whole = vars(base) | {"strategy": region.strategy, "setting": region.label}
         whole |= {"payload_bytes": (base.payload_bytes or 0) + crop_bytes, "encode_ms": (base.encode_ms or 0) + crop_ms}
-        pairs.append((way, Row(**whole)))
+        pairs.append((region, Row(**whole)))
     return pairs
 
 
-def _with_kinds(found: Measured, way: RegionWay, whole: Row) -> list[Row]:
+def _with_kinds(found: Measured, region: RegionCandidate, whole: Row) -> list[Row]:
     """The first photo's quality for every kind that it shows, the region's own for the kind that it does not."""
     outcome = next(
-        o for o in found.outcomes if (o.candidate.strategy, o.candidate.label) == (way.base.strategy, way.base.label)
+        o
+        for o in found.outcomes
+        if (o.candidate.strategy, o.candidate.label) == (region.base.strategy, region.base.label)
     )
-    place = found.regions.index(way)
+    place = found.regions.index(region)
     good, score = np.asarray(found.region_good[place]), np.asarray(found.region_score[place])
     tried = ~np.isnan(good)
     rows = [Row(**vars(row) | _cost(whole)) for row in _rows_of(outcome) if row.task not in (ALL, DETAIL_TASK)]
@@ -201,8 +204,8 @@ def _cost(row: Row) -> dict[str, Any]:
     return {name: getattr(row, name) for name in ("strategy", "setting", "payload_bytes", "encode_ms", "decode_ms")}
 
 
-def _crop_means(found: Measured, way: RegionWay) -> tuple[float, float]:
-    costs = [cost for (name, _), cost in found.crops.items() if name == f"{way.crop.strategy}+{way.crop.label}"]
+def _crop_means(found: Measured, region: RegionCandidate) -> tuple[float, float]:
+    costs = [cost for (name, _), cost in found.crops.items() if name == f"{region.crop.strategy}+{region.crop.label}"]
     if not costs:
         return 0.0, 0.0
     return float(np.mean([c.payload_bytes for c in costs])), float(np.median([c.encode_ms for c in costs]))
@@ -210,7 +213,7 @@ def _crop_means(found: Measured, way: RegionWay) -> tuple[float, float]:
 
 # ---- measured on calibration scenes --------------------------------------------------------------------
 def calibrated(bundle: Bundle, model: str, plan: PlannerPlan, progress: Progress) -> Curves:
-    """Measures every way of ``plan`` on its calibration scenes."""
+    """Measures every candidate of ``plan`` on its calibration scenes."""
     provenance = Provenance.now()
     bench = open_bench(VisionLanguageModel.load(model), bundle)
     items = list(scene_items(plan.calibration_seed_start, plan.calibration_scenes, descriptions=False))

@@ -17,7 +17,7 @@ from PIL import Image
 from heliograph.bench.exchange_model import Messages
 from heliograph.bench.metrics import agrees
 from heliograph.bench.metrics import score as score_of
-from heliograph.bench.planner.plan import PlannerPlan, RegionWay
+from heliograph.bench.planner.plan import PlannerPlan, RegionCandidate
 from heliograph.bench.progress import Progress
 from heliograph.bench.runner import CHUNK_PHOTOS, SHORT_ANSWER_TOKENS, Outcome, Runner
 from heliograph.bench.tasks import Item
@@ -53,8 +53,8 @@ class Measured:
 
     Attributes:
         records: all questions in order.
-        outcomes: of every whole-photo way, as the runner keeps them, good answers among its ``agreements``.
-        regions: ways that send a region too.
+        outcomes: of every whole-photo candidate, as the runner keeps them, good answers among its ``agreements``.
+        regions: candidates that send a region too.
         region_good, region_score: (regions, questions) f64; NaN where no region was tried.
         crops: by (crop's label with its strategy, question number).
         cloud_ms: processor milliseconds of one answer (``tokens``, ``picture``, ``region`` behind a photo), and of
@@ -62,7 +62,7 @@ class Measured:
     """
 
     outcomes: list[Outcome]
-    regions: tuple[RegionWay, ...]
+    regions: tuple[RegionCandidate, ...]
     records: list[QuestionRecord] = field(default_factory=list)
     region_good: list[list[float]] = field(default_factory=list)
     region_score: list[list[float]] = field(default_factory=list)
@@ -75,8 +75,8 @@ class Measured:
 
 
 def measure(bench: Bench, plan: PlannerPlan, items: Sequence[Item], progress: Progress, text: str) -> Measured:
-    """Runs every way of ``plan`` on ``items``."""
-    runner = Runner(bench, plan.ways, timed_photos=len(items))
+    """Runs every candidate of ``plan`` on ``items``."""
+    runner = Runner(bench, plan.candidates, timed_photos=len(items))
     runner.run(items, len(items), progress, text)
     found = Measured(runner.outcomes, plan.regions)
     found.region_good, found.region_score = [[] for _ in plan.regions], [[] for _ in plan.regions]
@@ -101,7 +101,7 @@ def region_of(item: Item, record: QuestionRecord) -> Image.Image:
 
 
 def _measure_regions(bench: Bench, found: Measured, item: Item) -> None:
-    bases = {(way.base.strategy, way.base.label): way.base for way in found.regions}
+    bases = {(region.base.strategy, region.base.label): region.base for region in found.regions}
     shown: dict[tuple[str, str], ImageInput] = {}
     if any(r.task == DETAIL_TASK for r in item.records):
         bench.device.prepare(item.photo)
@@ -138,8 +138,8 @@ def _measure_region(
         found.crops["+".join(key), number] = CropCost(
             made.stream.payload_bytes, made.encode_ms, 1000 * (processor_s() - started)
         )
-    for way, good, score in zip(found.regions, found.region_good, found.region_score, strict=True):
-        seen = [shown[way.base.strategy, way.base.label], crops[way.crop.strategy, way.crop.label]]
+    for sent, good, score in zip(found.regions, found.region_good, found.region_score, strict=True):
+        seen = [shown[sent.base.strategy, sent.base.label], crops[sent.crop.strategy, sent.crop.label]]
         reply = bench.model.answer(record.question, seen, max_new_tokens=SHORT_ANSWER_TOKENS)
         good.append(agrees(reply.text, answer.text))
         score.append(score_of(record, reply.text))

@@ -15,7 +15,7 @@ from heliograph.strategies.selection import LOCAL
 
 
 @dataclass(frozen=True)
-class RegionWay:
+class RegionCandidate:
     """A first photo, and a crop of the original behind it."""
 
     base: Candidate
@@ -67,18 +67,18 @@ class PlannerPlan:
     targets: list[dict[str, float]]
 
     @cached_property
-    def ways(self) -> tuple[Candidate, ...]:
+    def candidates(self) -> tuple[Candidate, ...]:
         """Every way of sending a whole photo, and ``local``."""
         cut = [Candidate(kind, {BUDGET_KNOB: limit}) for kind, limits in self.budgets.items() for limit in limits]
         pixels = [_candidate(name, text) for name, texts in self.pixels.items() for text in texts]
         return (*cut, *pixels, Candidate(LOCAL, {}))
 
     @cached_property
-    def regions(self) -> tuple[RegionWay, ...]:
+    def regions(self) -> tuple[RegionCandidate, ...]:
         """Every pair of a first photo and a crop."""
         bases = [_candidate(name, text) for name, text in self.region_bases.items()]
         crops = [_candidate(name, text) for name, texts in self.region_crops.items() for text in texts]
-        return tuple(RegionWay(base, crop) for base in bases for crop in crops)
+        return tuple(RegionCandidate(base, crop) for base in bases for crop in crops)
 
     @property
     def goals(self) -> tuple[Goal, ...]:

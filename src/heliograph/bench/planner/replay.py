@@ -1,4 +1,4 @@
-"""Questions replayed at moments of measured traces: what each way would have taken, and what the planner chose.
+"""Questions replayed at moments of measured traces: what each candidate would have taken, and what the planner chose.
 
 Nothing here answers anew: streams, answers and processor times were measured once
 (:mod:`heliograph.bench.planner.measure`); the arithmetic of the link says when each answer would have arrived.
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from heliograph.bench.exchange_model import Work, exchange_times
 from heliograph.bench.planner.measure import Measured, local_answer_ms
 from heliograph.bench.planner.plan import PlannerPlan
-from heliograph.controllers.curves import Curves, way_name
+from heliograph.controllers.curves import Curves, candidate_name
 from heliograph.controllers.planner import Goal, Plan, Situation, make_plan
 from heliograph.edge.planning.device_times import DeviceTimes
 from heliograph.edge.planning.link_estimate import LinkEstimator, LinkObservation
@@ -30,7 +30,7 @@ from heliograph.transport.links import LinkDirection, LinkProfile
 Array = npt.NDArray[np.float64]
 
 WINDOW_S = 300.0
-"""So much of the trace is seen from a moment; what takes longer sees it again from there."""
+"""Length of the trace that is seen from a moment; what takes longer sees it again from there."""
 
 _FRAMES_BYTES = 24
 """IMAGE, segment heads and end of a region's stream."""
@@ -38,12 +38,12 @@ _SEED = 20_261_122
 
 
 @dataclass(frozen=True)
-class Ways:
-    """All ways with what they gave on every question, in one order.
+class CandidateTable:
+    """All candidates with what they gave on every question, in one order.
 
     Attributes:
-        names: as :func:`heliograph.controllers.curves.way_name` writes them.
-        good: (questions, ways) f64, 1 where the answer equals the one of nothing compressed, else 0.
+        names: as :func:`heliograph.controllers.curves.candidate_name` writes them.
+        good: (questions, candidates) f64, 1 where the answer equals the one of nothing compressed, else 0.
         score: likewise, right answers.
         payload_bytes: likewise.
     """
@@ -72,8 +72,8 @@ class Moment:
     Attributes:
         start_s: from the trace's begin.
         question: number of the question.
-        times_s: (ways,) f64, seconds to the final answer had this way been taken.
-        encode_s: (ways,) f64.
+        times_s: (candidates,) f64, seconds to the final answer had this candidate been taken.
+        encode_s: (candidates,) f64.
     """
 
     start_s: float
@@ -81,10 +81,10 @@ class Moment:
     times_s: Array
     encode_s: Array
 
-    def without(self, way: int) -> Moment:
-        """The same where one way is not possible."""
+    def without(self, candidate: int) -> Moment:
+        """The same where one candidate is not possible."""
         times_s = self.times_s.copy()
-        times_s[way] = np.inf
+        times_s[candidate] = np.inf
         return replace(self, times_s=times_s)
 
 
@@ -93,29 +93,29 @@ class Choice:
     """What the planner did at one moment."""
 
     moment: Moment
-    way: int
+    candidate: int
     plan: Plan
 
     @property
     def time_s(self) -> float:
         """Seconds to the final answer."""
-        return float(self.moment.times_s[self.way])
+        return float(self.moment.times_s[self.candidate])
 
 
-def ways_of(found: Measured) -> Ways:
-    """The measured ways as matrices."""
+def candidates_of(found: Measured) -> CandidateTable:
+    """The measured candidates as matrices."""
     columns: list[tuple[str, list[float], list[float], list[float]]] = []
     for outcome in found.outcomes:
         candidate, keys = outcome.candidate, [(r.image_id, r.task) for r in found.records]
         good = [outcome.agreements[key][0] for key in keys]
         score = [outcome.scores[key][0] for key in keys]
         payload = [outcome.photos[image_id].payload_bytes for image_id, _ in keys]
-        columns.append((way_name(candidate.strategy, candidate.setting), good, score, payload))
+        columns.append((candidate_name(candidate.strategy, candidate.setting), good, score, payload))
     bases = {name: column for name, *column in columns}
-    for way, good, score in zip(found.regions, found.region_good, found.region_score, strict=True):
-        name = way_name(way.base.strategy, way.base.setting, way.crop.strategy, way.crop.setting)
-        base = bases[way_name(way.base.strategy, way.base.setting)]
-        crops = [found.crops.get((f"{way.crop.strategy}+{way.crop.label}", n)) for n in range(len(found.records))]
+    for region, good, score in zip(found.regions, found.region_good, found.region_score, strict=True):
+        name = candidate_name(region.base.strategy, region.base.setting, region.crop.strategy, region.crop.setting)
+        base = bases[candidate_name(region.base.strategy, region.base.setting)]
+        crops = [found.crops.get((f"{region.crop.strategy}+{region.crop.label}", n)) for n in range(len(found.records))]
         columns.append(  # for what the photo shows already, the first answer is kept: the surer of the two
             (
                 name,
@@ -126,22 +126,22 @@ def ways_of(found: Measured) -> Ways:
         )
     names = tuple(name for name, *_ in columns)
     good_, score_, payload_ = (np.array([column[k] for column in columns]).T for k in (1, 2, 3))
-    return Ways(found, names, good_, score_, payload_)
+    return CandidateTable(found, names, good_, score_, payload_)
 
 
 class World:
-    """True times of every way at every moment of one trace.
+    """True times of every candidate at every moment of one trace.
 
     Args:
-        ways: measured.
+        candidates: measured.
         plan: of the suite.
         profile: the trace, with its round trip.
         factor: how many times as slow as this machine the device is.
     """
 
-    def __init__(self, ways: Ways, plan: PlannerPlan, profile: LinkProfile, factor: float) -> None:
-        self._ways, self._profile, self._factor = ways, profile, factor
-        found = ways.found
+    def __init__(self, candidates: CandidateTable, plan: PlannerPlan, profile: LinkProfile, factor: float) -> None:
+        self._candidates, self._profile, self._factor = candidates, profile, factor
+        found = candidates.found
         self._encode_ms = [np.median([p.encode_ms for p in o.photos.values()]) for o in found.outcomes]
         self._restore_ms = [np.median([p.decode_ms for p in o.photos.values()]) for o in found.outcomes]
         self._column = {(o.candidate.strategy, o.candidate.label): n for n, o in enumerate(found.outcomes)}
@@ -150,20 +150,22 @@ class World:
         self._plan = plan
 
     def moment(self, start_s: float, question: int) -> Moment:
-        """What every way would take for one question at one time."""
+        """What every candidate would take for one question at one time."""
         profile = window(self._profile, start_s)
-        found = self._ways.found
+        found = self._candidates.found
         encode = np.array([self._factor * ms / 1000 for ms in self._encode_ms])
         times = [self._whole(profile, column, question) for column in range(len(found.outcomes))]
         crops = []
-        for way in found.regions:
-            column = self._column[way.base.strategy, way.base.label]
-            times.append(self._with_region(profile, times[column], f"{way.crop.strategy}+{way.crop.label}", question))
+        for region in found.regions:
+            column = self._column[region.base.strategy, region.base.label]
+            times.append(
+                self._with_region(profile, times[column], f"{region.crop.strategy}+{region.crop.label}", question)
+            )
             crops.append(encode[column])
         return Moment(start_s, question, np.array(times), np.concatenate([encode, crops]))
 
     def _whole(self, profile: LinkProfile, column: int, question: int) -> float:
-        found = self._ways.found
+        found = self._candidates.found
         outcome, record = found.outcomes[column], found.records[question]
         encode_s = self._factor * self._encode_ms[column] / 1000
         strategy = strategy_class(outcome.candidate.strategy)
@@ -176,13 +178,13 @@ class World:
 
     def _with_region(self, profile: LinkProfile, first_s: float, crop: str, question: int) -> float:
         """The wish for a region comes with the first answer; the region follows, then the second answer."""
-        cost = self._ways.found.crops.get((crop, question))
-        size = cost.payload_bytes if cost else _mean_bytes(self._ways.found, crop)
+        cost = self._candidates.found.crops.get((crop, question))
+        size = cost.payload_bytes if cost else _mean_bytes(self._candidates.found, crop)
         encode_ms, restore_ms = self._crop_ms[crop]
         up = LinkDirection(profile, up=True)
         asked_s = first_s + self._factor * encode_ms / 1000
         arrived_s = up.carry(asked_s, client_message_bytes(size + _FRAMES_BYTES)).arrives_s
-        answered_s = arrived_s + (restore_ms + self._ways.found.cloud_ms["region"]) / 1000
+        answered_s = arrived_s + (restore_ms + self._candidates.found.cloud_ms["region"]) / 1000
         return LinkDirection(profile, up=False).carry(answered_s, 24).arrives_s
 
 
@@ -232,7 +234,7 @@ def slowed(profile: LinkProfile, share: float) -> LinkProfile:
 
 def replay(
     curves: Curves,
-    ways: Ways,
+    candidates: CandidateTable,
     moments: Sequence[Moment],
     goal: Goal,
     handshake: Sequence[LinkObservation],
@@ -256,22 +258,22 @@ def replay(
             device_samples=samples,
             encode_s=times.encode_s,
             strategies=usable,
-            kinds=curves.kinds.shares(ways.found.records[moment.question].question),
+            kinds=curves.kinds.shares(candidates.found.records[moment.question].question),
         )
         plan = make_plan(curves, situation, goal)
-        choice = Choice(moment, ways.place[plan.chosen.name], plan)
+        choice = Choice(moment, candidates.place[plan.chosen.name], plan)
         choices.append(choice)
-        _learn(choice, ways, link, times)
+        _learn(choice, candidates, link, times)
     return choices
 
 
-def _learn(choice: Choice, ways: Ways, link: LinkEstimator, times: DeviceTimes) -> None:
+def _learn(choice: Choice, candidates: CandidateTable, link: LinkEstimator, times: DeviceTimes) -> None:
     chosen, moment = choice.plan.chosen, choice.moment
-    encode_s = float(moment.encode_s[choice.way])
-    times.note(way_name(chosen.strategy, chosen.setting), encode_s)
+    encode_s = float(moment.encode_s[choice.candidate])
+    times.note(candidate_name(chosen.strategy, chosen.setting), encode_s)
     if chosen.strategy == LOCAL or chosen.crop:
         return  # two crossings at once tell less than one
-    size = float(ways.payload_bytes[moment.question, choice.way])
+    size = float(candidates.payload_bytes[moment.question, choice.candidate])
     sent_s = moment.start_s + encode_s
     link.note(LinkObservation(size, sent_s, moment.start_s + choice.time_s, chosen.cloud_s))
 

@@ -1,4 +1,4 @@
-"""What the suite ``planner`` reports: figures, rows, tables, and the seconds that its picture shows."""
+"""What the suite ``planner`` reports: figures, rows and tables."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from heliograph.bench.metrics import ALL
 from heliograph.bench.planner.cells import FIXED, FORESIGHT, ORACLE, PLANNER, Cell, Replayed
-from heliograph.bench.planner.plot import draw_times
-from heliograph.bench.planner.replay import Array, Ways
+from heliograph.bench.planner.plot import PICTURES, TARGETS_TABLE
+from heliograph.bench.planner.replay import CandidateTable
 from heliograph.bench.results import Figure, Provenance, Row, SuiteResult, Table
 from heliograph.controllers.curves import Curves
 from heliograph.controllers.planner import Goal, duration_text
@@ -22,7 +22,7 @@ _BOUNDS = (1.15, 1.05)  # must, aim
 
 
 def result_of(replayed: Replayed, curves: Curves, provenance: Provenance, seed_start: int) -> SuiteResult:
-    """Figures, rows, tables and the picture."""
+    """Figures, rows and tables."""
     return SuiteResult(
         suite=SUITE,
         provenance=provenance,
@@ -36,8 +36,7 @@ def result_of(replayed: Replayed, curves: Curves, provenance: Provenance, seed_s
             _kinds_table(replayed),
             _fixed_table(replayed),
         ),
-        drawings={"times.png": lambda path: draw_times(_curves_of_times(replayed), path)},
-        usual_plots=False,
+        pictures=PICTURES,
     )
 
 
@@ -112,8 +111,8 @@ def _rows(replayed: Replayed) -> list[Row]:
 def _row(replayed: Replayed, who: str, cells: list[Cell], setting: str, link: LinkProfile | None = None) -> Row:
     times, good = replayed.pooled(cells, who)
     chosen = [(cell, replayed.places(cell, who)) for cell in cells]
-    score = np.concatenate([cell.of(replayed.ways.score, places) for cell, places in chosen])
-    payload = np.concatenate([cell.of(replayed.ways.payload_bytes, places) for cell, places in chosen])
+    score = np.concatenate([cell.of(replayed.candidates.score, places) for cell, places in chosen])
+    payload = np.concatenate([cell.of(replayed.candidates.payload_bytes, places) for cell, places in chosen])
     return Row(
         strategy=who,
         setting=setting,
@@ -139,7 +138,7 @@ def _targets_table(replayed: Replayed, share: float) -> Table:
     ]
     head = ("target", "device", "own model", "planner, median ms", "oracle", "foresight", "best fixed")
     more = ("planner / oracle", "planner good %", "foresight good %", "fixed good %", "planner good and in time %")
-    title = f"Targets and devices, {_rate(share)} (times modelled, answers measured)"
+    title = f"{TARGETS_TABLE}, {_rate(share)} (times modelled, answers measured)"
     return Table(title, (*head, *more, "planner chose"), tuple(body))
 
 
@@ -155,7 +154,7 @@ def _target_line(replayed: Replayed, cells: Sequence[Cell]) -> tuple[str, ...]:
         f"{np.mean([cell.ratio for cell in cells]):.3f}",
         *(f"{100 * found[who][1].mean():.1f}" for who in (PLANNER, FORESIGHT, FIXED)),
         f"{100 * np.mean((times <= (goal.answer_within_s or np.inf)) & (good > 0)):.1f}",
-        _favourites(replayed.ways, [int(place) for cell in cells for place in cell.planner]),
+        _favourites(replayed.candidates, [int(place) for cell in cells for place in cell.planner]),
     )
 
 
@@ -193,28 +192,28 @@ def _traces_table(replayed: Replayed) -> Table:
 
 
 def _kinds_table(replayed: Replayed) -> Table:
-    ways, found = replayed.ways, []
-    for task in dict.fromkeys(ways.tasks.tolist()):
-        chosen = [c for cell in replayed.cells for c in cell.choices if ways.tasks[c.moment.question] == task]
+    candidates, found = replayed.candidates, []
+    for task in dict.fromkeys(candidates.tasks.tolist()):
+        chosen = [c for cell in replayed.cells for c in cell.choices if candidates.tasks[c.moment.question] == task]
         if not chosen:
             continue
-        good = np.mean([ways.good[c.moment.question, c.way] for c in chosen])
+        good = np.mean([candidates.good[c.moment.question, c.candidate] for c in chosen])
         expected = np.mean([c.plan.chosen.quality for c in chosen])
         median = f"{1000 * np.median([c.time_s for c in chosen]):.0f}"
         row = (task, str(len(chosen)), f"{100 * expected:.1f}", f"{100 * good:.1f}", median)
-        found.append((*row, _favourites(ways, [c.way for c in chosen])))
+        found.append((*row, _favourites(candidates, [c.candidate for c in chosen])))
     head = ("kind of question", "n", "good expected %", "good found %", "median ms", "planner chose")
     return Table("Kinds of questions (the planner, all cells)", head, tuple(found))
 
 
 def _fixed_table(replayed: Replayed) -> Table:
-    ways, plan = replayed.ways, replayed.plan
+    candidates, plan = replayed.candidates, replayed.plan
     one_target = _of(replayed, goal=plan.goals[0], own_model=True, share=plan.rate_shares[0])
-    good = ways.good[[m.question for cell in one_target for m in cell.moments]]
+    good = candidates.good[[m.question for cell in one_target for m in cell.moments]]
     times = np.array([m.times_s for cell in one_target for m in cell.moments])
     speeds = np.array([cell.factor for cell in one_target for _ in cell.moments])
     body = []
-    for column, name in enumerate(ways.names):
+    for column, name in enumerate(candidates.names):
         medians = [f"{1000 * np.median(times[speeds == factor, column]):.0f}" for factor in plan.device_factors]
         met = [(times[:, column] <= (w.answer_within_s or np.inf)) & (good[:, column] > 0) for w in plan.goals]
         body.append((name, *medians, f"{100 * good[:, column].mean():.1f}", *(f"{100 * m.mean():.1f}" for m in met)))
@@ -226,22 +225,10 @@ def _fixed_table(replayed: Replayed) -> Table:
     )
 
 
-def _favourites(ways: Ways, places: Sequence[int]) -> str:
+def _favourites(candidates: CandidateTable, places: Sequence[int]) -> str:
     return ", ".join(
-        f"{ways.names[place]} ({count / len(places):.0%})" for place, count in Counter(places).most_common(3)
+        f"{candidates.names[place]} ({count / len(places):.0%})" for place, count in Counter(places).most_common(3)
     )
-
-
-def _curves_of_times(replayed: Replayed) -> dict[str, dict[str, Array]]:
-    """Seconds per device without a model of its own and contestant, over all traces and targets."""
-    share = replayed.plan.rate_shares[0]
-    return {
-        _speed(factor): {
-            who: replayed.pooled(_of(replayed, factor=factor, own_model=False, share=share), who)[0]
-            for who in (ORACLE, FORESIGHT, PLANNER, FIXED)
-        }
-        for factor in replayed.plan.device_factors
-    }
 
 
 def _goal_text(goal: Goal) -> str:
@@ -258,12 +245,12 @@ def _speed(factor: float) -> str:
 
 def _notes(replayed: Replayed, curves: Curves, seed_start: int) -> tuple[str, ...]:
     plan, fixed = replayed.plan, replayed.fixed
-    records = replayed.ways.found.records
+    records = replayed.candidates.found.records
     best = "; ".join(
-        f"{_goal_text(goal)}, {_OWN[own]}, {_rate(share)}: {replayed.ways.names[place]}"
+        f"{_goal_text(goal)}, {_OWN[own]}, {_rate(share)}: {replayed.candidates.names[place]}"
         for (share, own, goal), place in fixed.items()
     )
-    cloud = ", ".join(f"{name} {ms:.1f}" for name, ms in replayed.ways.found.cloud_ms.items())
+    cloud = ", ".join(f"{name} {ms:.1f}" for name, ms in replayed.candidates.found.cloud_ms.items())
     return (
         f"{len(records)} questions about {plan.scenes} scenes with seeds from {seed_start}; {plan.moments} moments per "
         f"trace, the same for every device and target; curves measured on other scenes ({curves.origin.date}, "

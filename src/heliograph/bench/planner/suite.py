@@ -12,7 +12,7 @@ from heliograph.bench.data import data_folder
 from heliograph.bench.planner.cells import replay_all
 from heliograph.bench.planner.measure import measure
 from heliograph.bench.planner.plan import planner_plan
-from heliograph.bench.planner.replay import ways_of
+from heliograph.bench.planner.replay import candidates_of
 from heliograph.bench.planner.report import SUITE, result_of
 from heliograph.bench.progress import Progress
 from heliograph.bench.results import Provenance, SuiteResult
@@ -56,6 +56,6 @@ class PlannerSuite:
             start = plan.seed_start if seed_start is None else seed_start
             items = list(scene_items(start, plan.scenes, descriptions=False, limit=limit))
             bench = warmed_up(bench, [items[0].photo])
-            ways = ways_of(measure(bench, plan, items, progress, "scenes"))
-            replayed = replay_all(plan, curves, ways, traces, progress)
+            candidates = candidates_of(measure(bench, plan, items, progress, "scenes"))
+            replayed = replay_all(plan, curves, candidates, traces, progress)
         return result_of(replayed, curves, provenance, start)

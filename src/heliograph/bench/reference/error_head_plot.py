@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from heliograph.bench.plots import new_figure, save
-
-_OURS, _OTHER, _GREY = "#5B2C8F", "#D55E00", "#7F7F7F"
+from heliograph.bench.labels import label_series
+from heliograph.bench.stats import wilson_interval
+from heliograph.bench.style import GREY, OTHER, OURS, picture
 
 
 def plot_error_head(trust: dict[str, Any], path: Path) -> None:
@@ -25,37 +26,46 @@ def plot_error_head(trust: dict[str, Any], path: Path) -> None:
         trust: ``error_head`` of a codec's ``meta.training.json``.
         path: PNG to write.
     """
-    figure, (left, right) = new_figure(rows=1, columns=2)
-    _reliability(left, trust)
-    _stretches(right, trust)
-    save(figure, path)
+    gap = max(abs(expected - found) for expected, found, _ in trust["reliability"])
+    auroc = trust["auroc"]
+    message = f"The expected chance of another answer is right within {100 * gap:.0f} points (AUROC {auroc:.2f})"
+    facts = f"generated scenes, {trust['samples']:,} answers about {trust['pictures']:,} pictures kept out of training"
+    with picture(path, message, facts, columns=2, size=(11.4, 3.8)) as (left, right):
+        _reliability(left, trust)
+        _stretches(right, trust)
 
 
 def _reliability(axes: Any, trust: dict[str, Any]) -> None:
-    predicted, found, samples = zip(*trust["reliability"], strict=True)
-    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle="--")
-    axes.plot(predicted, found, color=_OURS, marker="o")
-    for x, y, count in zip(predicted, found, samples, strict=True):
-        axes.annotate(f"{count:,}", (x, y), textcoords="offset points", xytext=(6, -10), fontsize=8, color=_GREY)
-    axes.set_xlabel("predicted chance that the answer differs")
+    expected, found, samples = zip(*trust["reliability"], strict=True)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
+    axes.errorbar(expected, found, yerr=_wilson_arms(found, samples), color=OURS, marker="o", elinewidth=1.2)
+    axes.set_xlabel("expected chance that the answer differs")
     axes.set_ylabel("share that differed")
-    title = f"{trust['samples']:,} answers, {trust['pictures']:,} pictures; AUROC {trust['auroc']:.3f}"
-    axes.set_title(title, fontsize=10, loc="left")
+    axes.set_title("dashed: expected = found; bars: 95 % intervals")
+
+
+def _wilson_arms(shares: Sequence[float], samples: Sequence[int]) -> tuple[list[float], list[float]]:
+    """Lengths of the error bars below and above."""
+    bounds = [wilson_interval(round(share * count), count) for share, count in zip(shares, samples, strict=True)]
+    pairs = list(zip(shares, bounds, strict=True))
+    return [max(share - low, 0.0) for share, (low, _) in pairs], [max(high - share, 0.0) for share, (_, high) in pairs]
 
 
 def _stretches(axes: Any, trust: dict[str, Any]) -> None:
     parts = trust["stretches"]
-    names = ["{} to {}".format(*part["latents"]) for part in parts]
-    for key, name, colour, marker in (
-        ("auroc", "AUROC of “will differ”", _OURS, "o"),
-        ("error_correlation", "correlation of token error", _OTHER, "s"),
-        ("differs", "share that differed", _GREY, "^"),
-    ):
-        axes.plot(names, [part[key] for part in parts], color=colour, marker=marker, label=name)
-    axes.set_ylim(0, 1)
+    series = {
+        "auroc": ("AUROC of “will differ”", OURS, "o"),
+        "error_correlation": ("correlation of token error", OTHER, "s"),
+        "differs": ("share that differed", GREY, "^"),
+    }
+    for key, (_, colour, marker) in series.items():
+        axes.plot(range(len(parts)), [part[key] for part in parts], color=colour, marker=marker)
+    axes.set_xticks(range(len(parts)), ["{} to {}".format(*part["latents"]) for part in parts])
+    axes.set_ylim(0, 1.03)
     axes.set_xlabel("latents received")
-    axes.set_title("within stretches of the stream", fontsize=10, loc="left")
-    axes.legend(frameon=False, fontsize=9)
+    axes.set_title("within stretches of the stream")
+    names, colours = ({key: one[part] for key, one in series.items()} for part in (0, 1))
+    label_series(axes, {key: [(x, part[key]) for x, part in enumerate(parts)] for key in series}, names, colours)
 
 
 def main() -> None:

@@ -14,14 +14,13 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from heliograph.bench.metrics import agrees, evenly_spaced
-from heliograph.bench.plots import new_figure, save
 from heliograph.bench.progress import Progress
+from heliograph.bench.reference.foresight_plot import plot_foresight
 from heliograph.bench.results import Provenance
 from heliograph.bench.runner import SHORT_ANSWER_TOKENS
 from heliograph.bench.semantic import SemanticConsistency
@@ -37,7 +36,6 @@ from heliograph.vlm.model import VisionLanguageModel
 
 TEST_START = 8_100_000
 SCENES, PREFIXES = 160, 12
-_AGREES, _SC, _PREDICTED, _GREY = "#5B2C8F", "#E69F00", "#0072B2", "#7F7F7F"
 
 Double = npt.NDArray[np.float64]
 
@@ -132,44 +130,6 @@ def _foreseen(samples: Double, photos: Double, floor: float | None) -> Foreseen:
     )
 
 
-def plot(found: Sequence[Foreseen], path: Path) -> None:
-    """Two panels by bytes: what was foretold and found, and how the two go together from photo to photo."""
-    figure, (left, right) = new_figure(rows=1, columns=2)
-    _curves(
-        left,
-        found,
-        (
-            ("agreement", "answer agreement, found", _AGREES, "o"),
-            ("predicted_agreement", "answer agreement, foretold", _PREDICTED, "s"),
-            ("consistency", "semantic consistency, found", _SC, "^"),
-            ("consistency_floor", "semantic consistency of unrelated answers", _GREY, "."),
-        ),
-    )
-    left.set_title("means over all answers", fontsize=10, loc="left")
-    _curves(
-        right,
-        found,
-        (
-            ("agreement_correlation", "foretold chance and agreement", _AGREES, "o"),
-            ("consistency_correlation", "foretold chance and SC", _SC, "^"),
-            ("error_correlation", "foretold and real token error (logarithms)", _GREY, "D"),
-        ),
-    )
-    right.set_title("correlation within one prefix length", fontsize=10, loc="left")
-    save(figure, path)
-
-
-def _curves(axes: Any, found: Sequence[Foreseen], lines: Sequence[tuple[str, str, str, str]]) -> None:
-    for key, name, colour, marker in lines:
-        points = [(one.bytes, getattr(one, key)) for one in found if getattr(one, key) is not None]
-        if points:
-            axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=name)
-    values = [getattr(one, key) for key, *_ in lines for one in found if getattr(one, key) is not None]
-    axes.set_ylim(min(0.0, *values) - 0.03, 1)
-    axes.set_xlabel("mean payload bytes")
-    axes.legend(frameon=False, fontsize=9)
-
-
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -186,7 +146,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     text = {"provenance": asdict(provenance), "scenes": arguments.scenes, "prefixes": [asdict(one) for one in found]}
     (arguments.out / "foresight.json").write_text(json.dumps(text, indent=1) + "\n", encoding="utf-8")
-    plot(found, arguments.out / "foresight.png")
+    plot_foresight(text, arguments.out / "foresight.png")
 
 
 if __name__ == "__main__":

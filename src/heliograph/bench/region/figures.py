@@ -180,16 +180,16 @@ def prices_table(questions: Questions, calibrated: Calibrated, chance: Chance, r
     return Table("The calibrated limit and what a look costs", head, tuple(body))
 
 
-def ways_table(tried: Sequence[CropTrial], chosen: CropTrial) -> Table:
+def encodings_table(tried: Sequence[CropTrial], chosen: CropTrial) -> Table:
     """Crops as pixels and as tokens, on dev."""
     body = [
         (
-            one.way.strategy,
-            one.way.setting,
+            one.encoding.strategy,
+            one.encoding.setting,
             str(one.plates),
             f"{one.payload_bytes:.0f}",
             _percent(one.accuracy),
-            "chosen" if one.way == chosen.way else "",
+            "chosen" if one.encoding == chosen.encoding else "",
         )
         for one in sorted(tried, key=lambda one: one.payload_bytes)
     ]

@@ -16,11 +16,11 @@ class RegionPlan:
         scenes, seed_start: test scenes.
         look_scenes, look_seed_start: dev scenes whose small print layer, heads and windows are chosen on.
         tuning_scenes, tuning_seed_start: dev scenes for the policies' thresholds.
-        crop_plates: of those, on which the way of sending a crop is chosen.
+        crop_plates: of those, on which the encoding of crops is chosen.
         strategy, first_bytes: the first stage.
         least_share: side of a box at least, as a share of the photo's.
-        crops: ways of sending a crop, settings by strategy.
-        crop_slack: a way is good enough within this accuracy of the best one; the one of fewest bytes is taken.
+        crops: encodings of a crop, settings by strategy.
+        crop_slack: an encoding is good enough within this accuracy of the best one; the one of fewest bytes is taken.
         shown_photos: in the picture.
     """
 

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from heliograph.bench.plots import new_figure, save
-from heliograph.bench.region.policies import Played, Questions
-from heliograph.bench.region.trials import SMALL_PRINT, Trial
+from heliograph.bench.labels import label_series
+from heliograph.bench.metrics import ALL
+from heliograph.bench.results import Row, SuiteResult
+from heliograph.bench.style import GREY, OTHER, OURS, SECOND, picture
 from heliograph.boxes import PixelBox
 
-_BOX, _REGION = "#0072B2", "#D55E00"
-_STYLES: dict[str, tuple[str, str]] = {
-    "never": ("#7F7F7F", "s"),
-    "always": ("#D55E00", "D"),
-    "random-box": ("#56B4E9", "v"),
-    "random": ("#E69F00", "^"),
-    "threshold": ("#009E73", "P"),
-    "calibrated": ("#5B2C8F", "o"),
-    "latent": ("#CC79A7", "X"),
-}
+if TYPE_CHECKING:
+    from heliograph.bench.region.trials import Trial
+
+SMALL_PRINT_TASK = "small-print"
+_BOX, _REGION = SECOND, OTHER
 _DARKEST = 0.62  # of what is not looked at
 
 
@@ -46,18 +42,15 @@ class ShownPhoto:
 
 def draw_photos(shown: Sequence[ShownPhoto], path: Path) -> None:
     """A column a photo: above, the photo lit where the model looks, found box and plate drawn in; below, the crop."""
-    figure, panels = new_figure(rows=2, columns=len(shown))
-    figure.set_size_inches(2.9 * len(shown), 6.6)
-    for column, one in enumerate(shown):
-        _draw_photo(panels[column], one)
-        _draw_crop(panels[len(shown) + column], one)
-    figure.suptitle(
-        "Lit: where the model looks. Blue: the box it finds and, below, the crop of it. Orange: the plate asked for.",
-        fontsize=11,
-        x=0.01,
-        ha="left",
+    message = "Where the model looks, and what the crop of it shows"
+    facts = (
+        "generated scenes; lit: where the model looks; blue: the box it finds and, below, the crop of it; "
+        "orange: the small sign asked for"
     )
-    save(figure, path)
+    with picture(path, message, facts, rows=2, columns=len(shown), size=(2.9 * len(shown), 6.6)) as panels:
+        for column, one in enumerate(shown):
+            _draw_photo(panels[column], one)
+            _draw_crop(panels[len(shown) + column], one)
 
 
 def _draw_photo(axes: Any, one: ShownPhoto) -> None:
@@ -108,21 +101,62 @@ def _bare(axes: Any, title: str) -> None:
         side.set_visible(False)
 
 
-def draw_policies(questions: Questions, plays: Sequence[Played], path: Path) -> None:
-    """Small-print accuracy, and accuracy over all questions, against second-stage bytes a question."""
-    figure, panels = new_figure(rows=1, columns=2)
-    for axes, task, title in zip(panels, (SMALL_PRINT, None), ("small-print questions", "all questions"), strict=True):
-        for played in plays:
-            colour, marker = _STYLES[played.name]
-            x, y = questions.mean(played.second_bytes)[0], 100 * questions.mean(played.right, task)[0]
-            label = played.name if not played.setting or played.name != "latent" else f"latent, {played.setting}"
-            axes.scatter([x], [y], color=colour, marker=marker, s=52, label=label, zorder=3)
-        axes.set_title(title, fontsize=10, loc="left")
-        axes.set_xlabel("second-stage payload, mean bytes a question")
-        axes.set_ylabel("accuracy (%)")
-        axes.grid(True, color="#DDDDDD", linewidth=0.6)
-        axes.set_axisbelow(True)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-    panels[0].legend(fontsize=8, frameon=False, loc="center right")
-    save(figure, path)
+POLICIES_TABLE = "Policies"
+_SHOWN = {
+    "never": ("never", GREY, "s"),
+    "random-box": ("a box at random", "#56B4E9", "v"),
+    "random": ("at random", "#E69F00", "^"),
+    "latent": ("finer tokens, no crop", "#CC79A7", "X"),
+    "always": ("always", OTHER, "D"),
+    "calibrated": ("where the first answer is doubtful", OURS, "o"),
+}
+_PANELS = ((SMALL_PRINT_TASK, "small-print questions"), (ALL, "all questions"))
+
+
+def plot_policies(result: SuiteResult, path: Path) -> bool:
+    """Accuracy against second-stage bytes a question, on small print and on everything; drawn from the suite's JSON."""
+    table = result.table(POLICIES_TABLE)
+    column = table.head.index("second-stage bytes")
+    second = {(row[0], row[1]): float(row[column].replace(",", "")) for row in table.body}
+    rows = {(row.strategy, row.setting, row.task): row for row in result.rows}
+    if ("always", "default") not in second or not any(name == "calibrated" for name, _ in second):
+        return False
+    ours = next(value for (name, _), value in second.items() if name == "calibrated")
+    share = 100 * ours / second["always", "default"]
+    read = {name: 100 * (row.accuracy or 0) for (name, _, task), row in rows.items() if task == SMALL_PRINT_TASK}
+    message = (
+        f"A second look where the first answer is doubtful: {share:.0f} % of the bytes of always looking, "
+        f"{read['calibrated']:.0f} % against {read['always']:.0f} % of small print read"
+    )
+    counts = {row.task: row.questions for row in result.rows}
+    left_out = ", ".join(f"{name} ({setting})" for name, setting in second if name not in _SHOWN)
+    facts = f"generated scenes; bars: 95 % intervals; in the table alone: {left_out or 'none'}"
+    with picture(path, message, facts, columns=2, size=(11.2, 3.6)) as panels:
+        for axes, (task, title) in zip(panels, _PANELS, strict=True):
+            _draw_policies(axes, second, rows, task)
+            axes.set_title(f"{title} (n = {counts.get(task, 0):,})")
+    return True
+
+
+def _draw_policies(
+    axes: Any, second: Mapping[tuple[str, str], float], rows: Mapping[tuple[str, str, str], Row], task: str
+) -> None:
+    curves: dict[str, list[tuple[float, float]]] = {}
+    for (name, setting), x in second.items():
+        row = rows.get((name, setting, task))
+        if name not in _SHOWN or row is None or row.accuracy is None:
+            continue
+        _, colour, marker = _SHOWN[name]
+        low, high = (100 * bound for bound in row.accuracy_ci or (row.accuracy, row.accuracy))
+        axes.vlines(x, low, high, color=colour, linewidth=1.2, zorder=2)
+        axes.scatter([x], [100 * row.accuracy], color=colour, marker=marker, s=46, zorder=3)
+        curves.setdefault(name, []).extend([(x, low), (x, 100 * row.accuracy), (x, high)])
+    axes.set_xlabel("payload of the second look, mean per question (bytes)")
+    axes.set_ylabel("accuracy (%)")
+    axes.margins(x=0.12, y=0.16)
+    axes.autoscale_view()
+    names, colours = ({name: one[part] for name, one in _SHOWN.items()} for part in (0, 1))
+    label_series(axes, curves, names, colours)
+
+
+PICTURES = {"policies.png": plot_policies}

@@ -15,19 +15,27 @@ from heliograph.bench.device.process import peak_memory_mb
 from heliograph.bench.progress import Progress
 from heliograph.bench.region.figures import (
     Plays,
+    encodings_table,
     figures_of,
     hits_table,
     policies_table,
     prices_table,
     rows_of,
     settings_table,
-    ways_table,
 )
 from heliograph.bench.region.plan import RegionPlan, region_plan
-from heliograph.bench.region.plots import ShownPhoto, draw_photos, draw_policies
+from heliograph.bench.region.plots import PICTURES, ShownPhoto, draw_photos
 from heliograph.bench.region.policies import Chance, Questions, Tuned, play, play_refined, tuned
 from heliograph.bench.region.setting import Plate, chosen_setting, plates_of
-from heliograph.bench.region.trials import SMALL_PRINT, CropTrial, CropWay, Trial, Trials, cheapest_good, try_ways
+from heliograph.bench.region.trials import (
+    SMALL_PRINT,
+    CropEncoding,
+    CropTrial,
+    Trial,
+    Trials,
+    cheapest_good,
+    try_encodings,
+)
 from heliograph.bench.results import Provenance, SuiteResult
 from heliograph.bench.tasks import scene_items
 from heliograph.bench.tools import Bench, open_bench, warmed_up
@@ -41,7 +49,7 @@ from heliograph.controllers.region.random_box import RandomBox
 from heliograph.reference.render import render_plan
 from heliograph.reference.scenes import plan_scene
 from heliograph.training.calibration.fit import fit_curves
-from heliograph.vlm.attention import Looker
+from heliograph.vlm.attention import AttentionFinder
 from heliograph.vlm.model import VisionLanguageModel
 
 MIN_SCENES = 40
@@ -92,32 +100,36 @@ class _Run:
 
     # ---- dev ---------------------------------------------------------------------------------------
     def choose(self) -> None:
-        """Layer and heads, way of sending crops, thresholds; on dev scenes alone."""
+        """Choose layer and heads, encoding of crops and thresholds, on dev scenes alone."""
         bench, plan, progress = self.bench, self.plan, self.progress
         self.best, self.tried = chosen_setting(bench.model, bench.bundle, plan, progress)
         warmed_up(bench, [render_plan(plan_scene(plan.look_seed_start)).image])
-        self.looker = Looker(bench.model, self.best.setting)
-        self.ways, self.way = self._choose_way()
+        self.region_finder = AttentionFinder(bench.model, self.best.setting)
+        self.crop_trials, self.best_crop = self._choose_encoding()
         trials = self._trials(plan.tuning_seed_start, plan.tuning_scenes, None, "policies on dev")
         self.chance = _chance_of(bench, trials)
         self.tuned: Tuned = tuned(trials, self.chance)
         self.rate = float(play(self.tuned.calibrated, trials, self.chance).looked.mean())
 
-    def _choose_way(self) -> tuple[list[CropTrial], CropTrial]:
+    def _choose_encoding(self) -> tuple[list[CropTrial], CropTrial]:
         plan = self.plan
-        ways = [CropWay(strategy, setting) for strategy, settings in plan.crops.items() for setting in settings]
+        encodings = [
+            CropEncoding(strategy, setting) for strategy, settings in plan.crops.items() for setting in settings
+        ]
         start = plan.tuning_seed_start
         plates: list[Plate] = []
-        finder = Trials(self.bench, self.looker, ways[0], plan.strategy, plan.first_bytes)
+        finder = Trials(self.bench, self.region_finder, encodings[0], plan.strategy, plan.first_bytes)
         for photo, record, region in plates_of(range(start, start + plan.tuning_scenes)):
-            box = self.looker.find(record.question, finder.tokens_of(photo), photo.size).box
+            box = self.region_finder.find(record.question, finder.tokens_of(photo), photo.size).box
             if holds(box, region) and len(plates) < plan.crop_plates:
                 plates.append((photo, record, box))
-        tried = try_ways(finder, self.bench, self.progress.over(ways, "ways of sending a crop on dev"), plates)
+        tried = try_encodings(finder, self.bench, self.progress.over(encodings, "crop encodings on dev"), plates)
         return tried, cheapest_good(tried, plan.crop_slack)
 
     def _trials(self, seed_start: int, scenes: int, limit: int | None, text: str) -> list[Trial]:
-        trials = Trials(self.bench, self.looker, self.way.way, self.plan.strategy, self.plan.first_bytes)
+        trials = Trials(
+            self.bench, self.region_finder, self.best_crop.encoding, self.plan.strategy, self.plan.first_bytes
+        )
         advance, made = self.progress.bar(scenes, text), []
         for item in scene_items(seed_start, scenes, descriptions=False, limit=limit):
             made += trials.of(item)
@@ -141,16 +153,13 @@ class _Run:
             tables=(
                 policies_table(found, plays.every),
                 hits_table(found),
-                prices_table(found, self.tuned.calibrated, self.chance, round(self.way.payload_bytes)),
-                ways_table(self.ways, self.way),
+                prices_table(found, self.tuned.calibrated, self.chance, round(self.best_crop.payload_bytes)),
+                encodings_table(self.crop_trials, self.best_crop),
                 settings_table(self.tried),
             ),
             peak_memory_mb={"bench with the model": peak_memory_mb()},
-            drawings={
-                "photos.png": lambda path: draw_photos(shown, path),
-                "policies.png": lambda path: draw_policies(found, plays.every, path),
-            },
-            usual_plots=False,
+            pictures=PICTURES,
+            drawings={"photos.png": lambda path: draw_photos(shown, path)},
         )
 
     def _plays(self, found: Questions) -> Plays:
@@ -174,11 +183,13 @@ class _Run:
         small = [t for t in found.trials if t.record.task == SMALL_PRINT]
         missed = [t for t in small if not t.hit][:1]
         chosen = [*[t for t in small if t.hit][: self.plan.shown_photos - len(missed)], *missed]
-        trials = Trials(self.bench, self.looker, self.way.way, self.plan.strategy, self.plan.first_bytes)
+        trials = Trials(
+            self.bench, self.region_finder, self.best_crop.encoding, self.plan.strategy, self.plan.first_bytes
+        )
         shown = []
         for trial in chosen:
             photo = render_plan(plan_scene(int(trial.record.image_id.removeprefix("scene-")))).image
-            relative = self.looker.relative(trial.record.question, trials.tokens_of(photo))
+            relative = self.region_finder.relative(trial.record.question, trials.tokens_of(photo))
             shown.append(ShownPhoto(photo, relative, trial))
         return shown
 
@@ -192,7 +203,7 @@ class _Run:
             f"Attention: layer {setting.layer} of {1 + max(t.setting.layer for t in self.tried)}, "
             f"{setting.prompt_rows} last prompt positions, generic prompt {setting.generic_question or 'none'!r}; on "
             f"dev {100 * (self.best.hit_rate or 0):.1f} % of boxes hold the plate.",
-            f"Crops travel as {self.way.way.strategy} ({self.way.way.setting}).",
+            f"Crops travel as {self.best_crop.encoding.strategy} ({self.best_crop.encoding.setting}).",
             "Chance that a first answer is right: "
             + ("combined, fitted on the tuning scenes." if self.bench.bundle.calibration is None else "the bundle's."),
             "The second answer is kept where its confidence (2 ** -mean min-entropy) is above the first one's.",

@@ -31,14 +31,14 @@ from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Strategy, label, parse_setting
 from heliograph.strategies.token_bytes import read_records, record_bytes, token_records
 from heliograph.types import Answer, FloatArray, QuestionRecord, VisualTokens
-from heliograph.vlm.attention import Looker
+from heliograph.vlm.attention import AttentionFinder
 
 SMALL_PRINT = "small-print"
 _EQUAL_BITS, _WHOLE_BITS = 4, 8
 
 
 @dataclass(frozen=True)
-class CropWay:
+class CropEncoding:
     """How a crop travels: a strategy and its setting as one word."""
 
     strategy: str
@@ -109,14 +109,16 @@ class Trials:
 
     Args:
         bench: both ends and the model.
-        looker: with the setting that was chosen.
-        way: how crops travel.
+        region_finder: with the setting that was chosen.
+        encoding: how crops travel.
         strategy, first_bytes: the first stage.
     """
 
-    def __init__(self, bench: Bench, looker: Looker, way: CropWay, strategy: str, first_bytes: int) -> None:
-        self._bench, self._looker, self._way = bench, looker, way
-        self._first = CropWay(strategy, label({"max_bytes": first_bytes}))
+    def __init__(
+        self, bench: Bench, region_finder: AttentionFinder, encoding: CropEncoding, strategy: str, first_bytes: int
+    ) -> None:
+        self._bench, self._region_finder, self._encoding = bench, region_finder, encoding
+        self._first = CropEncoding(strategy, label({"max_bytes": first_bytes}))
 
     def of(self, item: Item) -> list[Trial]:
         """All questions about one photo."""
@@ -127,7 +129,7 @@ class Trials:
         tokens, true_tokens = bench.cloud.restore(stream), bench.device.prepare(photo)
         asked = [record.question for record in item.records]
         firsts = self._answers([(question, [tokens]) for question in asked])
-        found = [self._looker.find(question, tokens, photo.size) for question in asked]
+        found = [self._region_finder.find(question, tokens, photo.size) for question in asked]
         boxes = [self._random_box(item, *pair) for pair in zip(asked, found, strict=True)]
         crops = [self._crop(photo, one.box) for one in found]
         randoms = [self._crop(photo, box) for box in boxes]
@@ -173,7 +175,7 @@ class Trials:
         return self._first.sent(self._bench, photo)[0]
 
     def _crop(self, photo: Image.Image, box: PixelBox) -> tuple[VisualTokens, int]:
-        return self._way.sent(self._bench, photo.crop(box))
+        return self._encoding.sent(self._bench, photo.crop(box))
 
     def _random_box(self, item: Item, question: str, found: Found) -> PixelBox:
         key = f"{item.image_id} {question}".encode()
@@ -193,7 +195,7 @@ def refined(
     box: PixelBox,
     photo_size: tuple[int, int],
     bits: int,
-    most_bytes: int | None = None,
+    max_bytes: int | None = None,
 ) -> tuple[VisualTokens, int]:
     """The restored tokens with the true ones inside a box, coded with so many bits a value; and bytes.
 
@@ -205,13 +207,13 @@ def refined(
         box: of the photo.
         photo_size: width and height.
         bits: 4 or 8 a value.
-        most_bytes: only so many tokens, at least one, nearest to the box's centre; None for all that it touches.
+        max_bytes: only so many tokens, at least one, nearest to the box's centre; None for all that it touches.
     """
     grid, values = restored.grid, restored.values.copy()
     places = touched_cells(box, photo_size, grid.rows, grid.columns)
     size = record_bytes(values.shape[1], bits)
-    if most_bytes is not None:
-        places = places[: max(1, most_bytes // size)]
+    if max_bytes is not None:
+        places = places[: max(1, max_bytes // size)]
     records = token_records(true_tokens.values[places], bits)
     rows: FloatArray = read_records(records, values.shape[1], len(places), bits)
     values[places] = rows
@@ -231,32 +233,32 @@ def touched_cells(box: PixelBox, photo_size: tuple[int, int], rows: int, columns
 
 @dataclass(frozen=True)
 class CropTrial:
-    """One way of sending crops of true regions: mean payload, share of right answers."""
+    """One encoding tried on crops of true regions: mean payload, share of right answers."""
 
-    way: CropWay
+    encoding: CropEncoding
     payload_bytes: float
     accuracy: float
     plates: int
 
 
-def try_ways(
+def try_encodings(
     trials: Trials,
     bench: Bench,
-    ways: Iterable[CropWay],
+    encodings: Iterable[CropEncoding],
     plates: Sequence[tuple[Image.Image, QuestionRecord, PixelBox]],
 ) -> list[CropTrial]:
-    """Each way on the same crops.
+    """Try each encoding on the same crops.
 
     Args:
         trials: for the first stage.
         bench: both ends.
-        ways: to compare.
+        encodings: to compare.
         plates: photo, question and the box to crop.
     """
     first = [trials.tokens_of(photo) for photo, _, _ in plates]
     found = []
-    for way in ways:
-        sent = [way.sent(bench, photo.crop(box)) for photo, _, box in plates]
+    for encoding in encodings:
+        sent = [encoding.sent(bench, photo.crop(box)) for photo, _, box in plates]
         asked = [
             (record.question, [tokens, crop])
             for (_, record, _), tokens, (crop, _) in zip(plates, first, sent, strict=True)
@@ -264,11 +266,11 @@ def try_ways(
         answers = bench.model.answer_many(asked, max_new_tokens=SHORT_ANSWER_TOKENS)
         right = [score(record, answer.text) for (_, record, _), answer in zip(plates, answers, strict=True)]
         mean_bytes = float(np.mean([size for _, size in sent]))
-        found.append(CropTrial(way, mean_bytes, float(np.mean(right)), len(plates)))
+        found.append(CropTrial(encoding, mean_bytes, float(np.mean(right)), len(plates)))
     return found
 
 
 def cheapest_good(tried: Sequence[CropTrial], slack: float) -> CropTrial:
-    """The way of fewest bytes whose accuracy is within ``slack`` of the best."""
+    """The encoding of fewest bytes whose accuracy is within ``slack`` of the best."""
     best = max(one.accuracy for one in tried)
     return min((one for one in tried if one.accuracy >= best - slack), key=lambda one: one.payload_bytes)

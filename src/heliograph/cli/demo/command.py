@@ -31,18 +31,23 @@ _MAX_SHOWN = 60
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, default=Path("runs/demo"), help="for its files (default: runs/demo)"
+        "--out", metavar="DIR", type=Path, default=Path("runs/demo"), help="folder for its files (default: runs/demo)"
     )
     parser.add_argument(
         "--link", metavar="LINK", default=DEFAULT_LINK, help=f"rate, round trip, or a trace (default: {DEFAULT_LINK})"
     )
-    parser.add_argument("--photo", metavar="PHOTO", type=Path, help="another photo than the shipped one")
+    parser.add_argument(
+        "--photo",
+        metavar="PHOTO",
+        type=Path,
+        help="photo to use instead of the shipped one; heliograph samples writes a few",
+    )
     parser.add_argument("--question", metavar="TEXT", default=DEMO_QUESTION, help=f"(default: {DEMO_QUESTION!r})")
     parser.add_argument(
         "--repeat", metavar="N", type=positive_int, default=3, help="show the median of N exchanges (default: 3)"
     )
     parser.add_argument(
-        "--timeout", metavar="SECONDS", type=seconds, default=120.0, help="for one exchange (default: 120)"
+        "--timeout", metavar="SECONDS", type=seconds, default=120.0, help="time limit of one exchange (default: 120)"
     )
     add_model_option(parser)
     add_bundle_option(parser)

@@ -27,9 +27,6 @@ _PARTS: dict[str, tuple[str, ...]] = {
 }
 """Which parts of the installation each one needs, the widest last: its extra brings the others."""
 
-_SILENT = ("heliograph", "webp", "avif", "reference model")
-"""Checks that a person hears of only where they fail; of plug-ins, which are the rest, also that they work."""
-
 
 @dataclass(frozen=True)
 class Ability:
@@ -65,7 +62,7 @@ def abilities_from(checks: Sequence[Check]) -> list[Ability]:
     return answers + [
         Ability(f"use {check.name}", check.status == OK, check.detail)
         for check in others
-        if check.status == BROKEN or check.name not in _SILENT
+        if check.status == BROKEN or check.plug_in
     ]
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 OK, ABSENT, BROKEN = "ok", "absent", "broken"
 _MEGABYTE = 2**20
-_MOST_SHOWN = 160
+_MAX_SHOWN = 160
 
 MODULES = {
     "base": ("numpy",),
@@ -50,12 +50,21 @@ _DATA_FOLDERS = ("easy-vqa", "kodak", "links", "mobilenet-v2", "qwen3-vl-process
 
 @dataclass(frozen=True)
 class Check:
-    """One line: what was looked at, ``ok``, ``absent`` or ``broken``, whether a device needs it, and what was found."""
+    """One line.
+
+    Attributes:
+        name: what was looked at.
+        status: ``ok``, ``absent`` or ``broken``.
+        needed: whether a device needs it.
+        detail: what was found.
+        plug_in: whether another package added it.
+    """
 
     name: str
     status: str
     needed: bool
     detail: str
+    plug_in: bool = False
 
 
 def checks_of_use(bundle_folder: Path | None) -> Iterator[Check]:
@@ -103,7 +112,7 @@ def check_module(module: str, part: str) -> Check:
 def _because(error: Exception) -> str:
     """What a foreign error says, in its first line, without its kind."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f": {shortened(printable(lines[0]), _MOST_SHOWN)}" if lines else ""
+    return f": {shortened(printable(lines[0]), _MAX_SHOWN)}" if lines else ""
 
 
 def _guarded(name: str, needed: bool, look: Callable[[], str]) -> Check:
@@ -236,7 +245,7 @@ def check_plug_ins() -> Iterator[Check]:
     for registry in OPEN:
         for one, fault in registry.faults():
             origin = one.package or "registered by this program"
-            yield Check(f"{registry.kind} {one.name}", BROKEN if fault else OK, False, fault or origin)
+            yield Check(f"{registry.kind} {one.name}", BROKEN if fault else OK, False, fault or origin, plug_in=True)
 
 
 def check_data(name: str) -> Check:

@@ -75,7 +75,7 @@ def _fit(ours: bytes, theirs: bytes) -> str:
 
 
 def _bundle_hash(arguments: argparse.Namespace) -> bytes:
-    """Of the device's bundle; none where it cannot be opened, which another line says."""
+    """The hash of the device's bundle; empty where it cannot be opened, which another line of the report says."""
     try:
         return open_bundle(arguments.bundle).hash
     except (BundleDamagedError, ImportError):

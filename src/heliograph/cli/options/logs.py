@@ -48,9 +48,9 @@ def add_log_options(parser: argparse.ArgumentParser) -> None:
         help="log more; -vv logs everything",
     )
     group.add_argument(
-        "--log-level", choices=LEVELS, default=_DEFAULT, help=f"the least that is logged (default: {_DEFAULT})"
+        "--log-level", choices=LEVELS, default=_DEFAULT, help=f"lowest level that is logged (default: {_DEFAULT})"
     )
-    group.add_argument("--log-json", action="store_true", help="log one JSON object a line")
+    group.add_argument("--log-json", action="store_true", help="log one JSON object per line")
 
 
 def is_verbose(arguments: argparse.Namespace) -> bool:

@@ -59,7 +59,7 @@ def add_photo_options(parser: argparse.ArgumentParser) -> None:
         "--budget",
         metavar="BYTES",
         type=positive_int,
-        help="send at most so many payload bytes; a strategy without such a knob takes its largest setting that fits",
+        help="send at most N payload bytes; a strategy without such a knob takes its largest setting that fits",
     )
     add_bundle_option(parser)
 

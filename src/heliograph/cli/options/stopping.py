@@ -31,10 +31,12 @@ def add_stop_options(parser: argparse.ArgumentParser) -> None:
         "--target",
         metavar="SHARE",
         type=share,
-        help="for energy the share of token energy to retain, for push and pull of answers as from the whole photo",
+        help="energy: share of token energy to retain; push, pull: share of answers equal to the whole photo's",
     )
     parser.add_argument(
-        "--confidence", choices=CONFIDENCE_WIRE_IDS.names(), help="what push judges an answer by (default: combined)"
+        "--confidence",
+        choices=CONFIDENCE_WIRE_IDS.names(),
+        help="confidence measure that push goes by (default: combined)",
     )
     parser.add_argument(
         "--region",

@@ -25,7 +25,7 @@ def add_trace_options(parser: argparse.ArgumentParser) -> None:
         "--trace",
         metavar="FILE",
         type=Path,
-        help="write down every event for heliograph trace; photos, questions and answers are in it",
+        help="record every event for heliograph trace, photos, questions and answers included",
     )
     parser.add_argument(
         "--trace-without-content",

@@ -30,7 +30,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--replay", action="store_true", help="answer a question of FILE again, with --vlm and --bundle, and compare"
     )
     parser.add_argument(
-        "--question", metavar="N", type=whole_number, help="which question to replay (default: the last one answered)"
+        "--question",
+        metavar="N",
+        type=whole_number,
+        help="number of the question to replay (default: the last one answered)",
     )
     parser.add_argument(
         "--session", metavar="N", type=whole_number, help="only this session of FILE, as a cloud's trace counts them"

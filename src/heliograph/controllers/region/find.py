@@ -152,7 +152,7 @@ class RegionSetting:
         Raises:
             BundleDamagedError: not there, too large, or not what :meth:`to_json` gives.
         """
-        return cls.from_json(read_json_object(path, most=_MAX_FILE_BYTES, error=_damaged, links=False))
+        return cls.from_json(read_json_object(path, max_bytes=_MAX_FILE_BYTES, error=_damaged, links=False))
 
     @classmethod
     def of(cls, bundle: Bundle) -> Self | None:

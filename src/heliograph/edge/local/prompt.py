@@ -61,7 +61,7 @@ class PromptPieces:
             BundleDamagedError: missing, or not what the exporter writes.
         """
         damaged = partial(BundleDamagedError, BundlePart.PROMPT)
-        found = read_json_object(path, most=_MAX_PROMPT_BYTES, error=damaged, links=False)
+        found = read_json_object(path, max_bytes=_MAX_PROMPT_BYTES, error=damaged, links=False)
         try:
             return cls(
                 head_ids=tuple(map(_token_id, found["head_ids"])),
@@ -105,7 +105,7 @@ class LocalPrompt:
         except ImportError as error:
             raise MissingExtraError("edge") from error
         damaged = partial(BundleDamagedError, BundlePart.TOKENIZER)
-        data = read_bytes(folder / "tokenizer.json", most=_MAX_TOKENIZER_BYTES, error=damaged, links=False)
+        data = read_bytes(folder / "tokenizer.json", max_bytes=_MAX_TOKENIZER_BYTES, error=damaged, links=False)
         try:
             return cls(Tokenizer.from_buffer(data), pieces)
         except Exception as error:  # the package raises bare Exception for a damaged file

@@ -15,7 +15,7 @@ from heliograph.errors import PhotoTooLargeError
 
 MAX_EXTRA_BYTES = 12_000_000
 MAX_FILE_BYTES = 64_000_000
-"""Of formats whose readers take the file in as a whole: WebP, AVIF, HEIC, GIF. Larger ones decode to more than fits."""
+"""Bound of formats whose readers take in the whole file (WebP, AVIF, HEIC, GIF); larger ones decode to too much."""
 
 _MAX_PARTS = 1 << 16
 _JPEG, _PNG = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"

@@ -24,7 +24,7 @@ MAX_JPEG_PIXELS = 250_000_000
 
 _DIVISORS = (1, 2, 4, 8)
 _MIN_SHARE = 0.25
-"""Of the picture's rows: with fewer there is no photo to speak of."""
+"""Share of the picture's rows below which there is no photo to speak of."""
 
 _END_OF_IMAGE = b"\xff\xd9"
 _STRIP_ROWS = 64

@@ -31,7 +31,7 @@ MIN_PIXELS = 1_000_000
 """A photo that would have to shrink below this is refused: it would not show any more what its owner sees."""
 
 RGB_BYTES = 4
-"""Per pixel of an RGB picture in memory."""
+"""Bytes per pixel of an RGB picture in memory."""
 
 _STRIP_PIXELS = 1 << 18
 _WIDE_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")

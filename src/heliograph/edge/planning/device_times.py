@@ -16,7 +16,7 @@ from statistics import median
 from typing import Self
 
 from heliograph.config import STATE_VARIABLE
-from heliograph.controllers.curves import Curves, way_name
+from heliograph.controllers.curves import Curves, candidate_name
 from heliograph.errors import FileUnreadableError
 from heliograph.reading.json_values import read_json_object
 from heliograph.strategies.base import Kind
@@ -24,7 +24,7 @@ from heliograph.strategies.selection import strategies_with
 
 _FORMAT = 1
 _KEPT = 9
-_MAX_WAYS = 256
+_MAX_CANDIDATES = 256
 _MAX_NAME = 200
 _MAX_FILE_BYTES = 1 << 18
 _MAX_S = 3600.0
@@ -32,7 +32,7 @@ _MAX_S = 3600.0
 
 
 class DeviceTimes:
-    """Recent encoding times by way.
+    """Recent encoding times by candidate.
 
     Args:
         path: file to keep them in; None keeps them in memory alone.
@@ -51,23 +51,23 @@ class DeviceTimes:
         return times
 
     def note(self, name: str, seconds: float) -> None:
-        """One encoding by :func:`heliograph.controllers.curves.way_name` took so long. Nonsense is left out."""
+        """One encoding by :func:`heliograph.controllers.curves.candidate_name` took so long. Nonsense is left out."""
         key = _key(name)
         if not 0 < seconds <= _MAX_S or len(key) > _MAX_NAME:
             return
-        if key not in self._seconds and len(self._seconds) >= _MAX_WAYS:
+        if key not in self._seconds and len(self._seconds) >= _MAX_CANDIDATES:
             del self._seconds[next(iter(self._seconds))]
         self._seconds.setdefault(key, deque(maxlen=_KEPT)).append(seconds)
 
     @property
     def encode_s(self) -> dict[str, float]:
-        """Median seconds by way, or by strategy for codecs."""
+        """Median seconds by candidate, or by strategy for codecs."""
         return {name: median(seconds) for name, seconds in self._seconds.items()}
 
     def factor(self, curves: Curves) -> tuple[float, int]:
         """How many times as slow as the curves' machine this device is, and from how many encodings; 1.0 from none."""
         wanted = {
-            _key(way_name(curve.strategy, point.setting)): point.encode_ms / 1000
+            _key(candidate_name(curve.strategy, point.setting)): point.encode_ms / 1000
             for curve in curves.curves
             if not curve.crop
             for point in curve.points
@@ -102,9 +102,9 @@ def _key(name: str) -> str:
 
 def _read(path: Path) -> Iterator[tuple[str, float]]:
     try:
-        data = read_json_object(path, most=_MAX_FILE_BYTES)
+        data = read_json_object(path, max_bytes=_MAX_FILE_BYTES)
         if data["format"] == _FORMAT:
-            for name, seconds in list(data["ways"].items())[:_MAX_WAYS]:
+            for name, seconds in list(data["ways"].items())[:_MAX_CANDIDATES]:
                 for one in seconds[-_KEPT:]:
                     yield str(name), float(one)
     except (FileUnreadableError, ValueError, KeyError, TypeError, AttributeError, OverflowError):

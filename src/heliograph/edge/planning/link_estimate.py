@@ -21,7 +21,7 @@ from heliograph.controllers.planner import LinkEstimate
 
 PRIOR_RATE_BIT_S = 1e6
 PRIOR_ROUND_TRIP_S = 0.06
-"""Before anything was sent: an ordinary mobile uplink (the rate of arXiv 2604.26508)."""
+"""The assumption before anything was sent: an ordinary mobile uplink (the rate of arXiv 2604.26508)."""
 
 CAUTION = 0.25
 """The rate that the planner counts on is this quantile of recent ones: a link gets worse more suddenly than better."""

@@ -2,9 +2,9 @@
 
 One question::
 
-    kinds, link, device --make_plan--> way --+-- local --------------------------------------> answer
-                                             +-- over the link --+-----------------------> first answer
-                                                                 +-- late or broken: local too --+
+    kinds, link, device --make_plan--> candidate --+-- local --------------------------------------> answer
+                                                   +-- over the link --+-----------------------> first answer
+                                                                       +-- late or broken: local too --+
     what it took --> DeviceTimes (kept on disk), LinkEstimator, LinkWatch --> the next plan
 """
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from heliograph.clock import now_s
 from heliograph.codec.manifest import CURVES
-from heliograph.controllers.curves import Curves, way_name
+from heliograph.controllers.curves import Curves, candidate_name
 from heliograph.controllers.planner import Candidate, Goal, Plan, Situation, duration_text, make_plan
 from heliograph.edge.client import DeviceClient
 from heliograph.edge.planning.device_times import DeviceTimes, state_path
@@ -56,7 +56,7 @@ _TOKENS, _PICTURES, _ANSWER = "tokens", "pictures", "answer"
 """What is loaded when it is first used: the tower, the learned codec, Pillow's encoders; and the own language model."""
 
 _MIN_PROBE_S = 5.0
-"""For one probe; more on a link on which opening took long, and the longer the pauses between probes have become."""
+"""Time limit of one probe; more where opening took long, and the longer the pauses between probes have become."""
 
 _PATIENCE = 2.0
 """The cloud gets at least so many times the expected time before the device begins an answer of its own."""
@@ -76,7 +76,7 @@ class PlannedClient:
         access_token: shown to the cloud.
         curves: in place of the bundle's.
         times: how long this device takes; None loads what was kept for this bundle.
-        region: policy by which the cloud asks for a region where the plan has one; None leaves such ways out.
+        region: policy by which the cloud asks for a region where the plan has one; None leaves such candidates out.
         only: names of the strategies to choose from; None for all.
         clock: seconds, ascending.
         key, on_retry, trace: as of :class:`heliograph.edge.client.DeviceClient`.
@@ -141,7 +141,7 @@ class PlannedClient:
         """What would be done now; ``alone`` without the link.
 
         Raises:
-            UsageError: there is no way at all.
+            UsageError: nothing can answer.
             HeliographError: of the photo, where the cloud holds others.
         """
         factor, samples = self._times.factor(self._curves)
@@ -220,9 +220,11 @@ class PlannedClient:
             await asyncio.gather(sending, return_exceptions=True)
 
     # ---- by itself -------------------------------------------------------------------------------------
-    async def _by_itself(self, photo: PhotoSource, question: Question, way: Candidate, timeout_s: float) -> AskReport:
+    async def _by_itself(
+        self, photo: PhotoSource, question: Question, candidate: Candidate, timeout_s: float
+    ) -> AskReport:
         report = await self._alone.ask(photo, question, strategy=LOCAL, timeout_s=timeout_s)
-        self._note_encoding(way, report.encode_ms / 1000)
+        self._note_encoding(candidate, report.encode_ms / 1000)
         self._note_answer((report.final_ms - report.encode_ms) / 1000)
         return report
 
@@ -242,7 +244,7 @@ class PlannedClient:
         self,
         photo: PhotoSource,
         question: Question,
-        way: Candidate,
+        candidate: Candidate,
         timeout_s: float,
         on_draft: Callable[[Draft], None] | None,
     ) -> AskReport:
@@ -250,31 +252,31 @@ class PlannedClient:
             self._watched.begin()
         asked = replace(question, controller=FIXED, target=NO_LIMIT, region=NO_REGION)
         sending: RegionSending | None = None
-        if way.crop and self._region is not None:
+        if candidate.crop and self._region is not None:
             asked = replace(asked, region=self._region)
-            sending = RegionSending(way.crop, way.crop_setting)
+            sending = RegionSending(candidate.crop, candidate.crop_setting)
         report = await self._client.ask(
             photo,
             asked,
-            strategy=way.strategy,
-            setting=way.setting,
+            strategy=candidate.strategy,
+            setting=candidate.setting,
             region_sending=sending,
             timeout_s=timeout_s,
             on_draft=on_draft,
         )
         self._watch.answered()
         if report.encode_ms > 0:
-            self._note_encoding(way, report.encode_ms / 1000)
-        if self._watched is not None and not way.crop:  # two crossings at once tell less than one
-            for seen in self._watched.observations(way.cloud_s):
+            self._note_encoding(candidate, report.encode_ms / 1000)
+        if self._watched is not None and not candidate.crop:  # two crossings at once tell less than one
+            for seen in self._watched.observations(candidate.cloud_s):
                 self._link.note(seen)
         return report
 
     def _held_of(self, photo: PhotoSource) -> frozenset[str]:
         """Names of the candidates whose photo the cloud holds; the client that sends it knows."""
         sent = [curve for curve in self._curves.curves if curve.strategy in self._usable - {LOCAL}]
-        ways = [(curve.strategy, point.setting) for curve in sent for point in curve.points]
-        return frozenset(way_name(*way) for way in self._client.held(photo, ways))
+        settings = [(curve.strategy, point.setting) for curve in sent for point in curve.points]
+        return frozenset(candidate_name(*one) for one in self._client.held(photo, settings))
 
     async def _open(self) -> Connection:
         asked_s = self._clock()
@@ -295,15 +297,15 @@ class PlannedClient:
         return min(timeout_s, max(_PATIENCE * plan.chosen.total_s, plan.goal.answer_within_s - min(local)))
 
     # ---- how long the device takes ---------------------------------------------------------------------
-    def _note_encoding(self, way: Candidate, seconds: float) -> None:
+    def _note_encoding(self, candidate: Candidate, seconds: float) -> None:
         """The first use in a process loads what it needs: what that cost is kept apart."""
-        name = way_name(way.strategy, way.setting)
-        missing = [engine for engine in _engines(way.strategy) if engine not in self._loaded]
+        name = candidate_name(candidate.strategy, candidate.setting)
+        missing = [engine for engine in _engines(candidate.strategy) if engine not in self._loaded]
         if not missing:
             self._times.note(name, seconds)
             return
         self._loaded.update(missing)
-        self._times.note(_loading(missing[0]), seconds - self._usual_s(way))
+        self._times.note(_loading(missing[0]), seconds - self._usual_s(candidate))
 
     def _note_answer(self, seconds: float) -> None:
         if _ANSWER in self._loaded:
@@ -313,13 +315,15 @@ class PlannedClient:
         factor, _ = self._times.factor(self._curves)
         self._times.note(_loading(_ANSWER), seconds - factor * self._curves.answer_ms[LOCAL] / 1000)
 
-    def _usual_s(self, way: Candidate) -> float:
+    def _usual_s(self, candidate: Candidate) -> float:
         """Encoding without loading, as it was measured or as the curves say."""
         known = self._times.encode_s
         factor, _ = self._times.factor(self._curves)
-        same = (p for c in self._curves.curves if c.strategy == way.strategy for p in c.points)
-        curve_s = next(p.encode_ms for p in same if p.setting == way.setting) / 1000
-        return known.get(way_name(way.strategy, way.setting), known.get(way.strategy, factor * curve_s))
+        same = (p for c in self._curves.curves if c.strategy == candidate.strategy for p in c.points)
+        curve_s = next(p.encode_ms for p in same if p.setting == candidate.setting) / 1000
+        return known.get(
+            candidate_name(candidate.strategy, candidate.setting), known.get(candidate.strategy, factor * curve_s)
+        )
 
     def _loading_s(self) -> dict[str, float]:
         known = self._times.encode_s
@@ -368,10 +372,10 @@ def _why(sending: asyncio.Task[AskReport]) -> str:
 
 
 def _engines(strategy: str) -> tuple[str, ...]:
-    way = strategy_class(strategy)
-    if way.kind is Kind.PICTURE:
+    sender = strategy_class(strategy)
+    if sender.kind is Kind.PICTURE:
         return (_PICTURES,)
-    return (_TOKENS, way.codec) if way.codec and CODECS.load(way.codec).learned else (_TOKENS,)
+    return (_TOKENS, sender.codec) if sender.codec and CODECS.load(sender.codec).learned else (_TOKENS,)
 
 
 def _loading(engine: str) -> str:

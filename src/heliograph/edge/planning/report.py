@@ -23,13 +23,13 @@ class PlannedReport:
     decisions: tuple[str, ...] = field(default=())
 
 
-def outcome_text(way: Candidate, report: AskReport) -> str:
+def outcome_text(candidate: Candidate, report: AskReport) -> str:
     """What came of a plan, beside what it expected, as one sentence."""
     found = (
-        f"answered after {duration_text(report.final_ms / 1000)} (expected {duration_text(way.total_s)}) "
-        f"from {report.payload_bytes:,} payload bytes (expected {way.payload_bytes:,.0f})"
+        f"answered after {duration_text(report.final_ms / 1000)} (expected {duration_text(candidate.total_s)}) "
+        f"from {report.payload_bytes:,} payload bytes (expected {candidate.payload_bytes:,.0f})"
     )
-    if not way.crop:
+    if not candidate.crop:
         return found
     kept = "the second answer is more confident" if report.looked else "the first answer stands"
     return f"{found}; {report.regions_sent} region sent, {kept}" if report.regions_sent else f"{found}; no region came"

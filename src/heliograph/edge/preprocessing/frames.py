@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from heliograph.codec.header import check_grid
+from heliograph.codec.manifest import PREPROCESSING
 from heliograph.edge.preprocessing.checks import RESAMPLERS, finite, side, whole
 from heliograph.edge.preprocessing.square import Preprocessor
 from heliograph.errors import BundleDamagedError, ShapeError
@@ -34,6 +35,8 @@ from heliograph.types import FloatArray, Grid
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+    from heliograph.codec.bundle import Bundle
 
 FRAMES = "frames"
 """The key that tells this format from the first one."""
@@ -80,7 +83,7 @@ class Frame:
         return self.grid.photo_width, self.grid.photo_height
 
     def to_config(self) -> dict[str, Any]:
-        """As JSON values."""
+        """The description as JSON values."""
         return {
             "size": list(self.size),
             "grid": [self.grid.rows, self.grid.columns, self.grid.tiles],
@@ -129,7 +132,7 @@ class FramePreprocessor:
             raise BundleDamagedError(BundlePart.PREPROCESSING, FileFault.CONTENT) from error
 
     def to_config(self) -> dict[str, Any]:
-        """As JSON values; :meth:`from_config` gives the same floats back."""
+        """The description as JSON values; :meth:`from_config` gives the same floats back."""
         return {
             "resample": self.resample,
             "tables": self.tables.astype(np.float64).tolist(),
@@ -175,6 +178,17 @@ def open_preprocessor(config: Mapping[str, Any]) -> AnyPreprocessor:
         ModelUnsupportedError: a checkpoint's configuration with steps that the device does not do.
     """
     return FramePreprocessor.from_config(config) if FRAMES in config else Preprocessor.from_config(config)
+
+
+def device_grids(bundle: Bundle) -> frozenset[Grid]:
+    """The grids that devices with a bundle send, photo sizes included; empty where it does not say.
+
+    Raises:
+        BundleDamagedError: its preprocessing cannot be read.
+    """
+    if PREPROCESSING not in bundle.file_names:
+        return frozenset()
+    return frozenset(frame.grid for frame in getattr(open_preprocessor(bundle.preprocessing), FRAMES, ()))
 
 
 def _few(values: Any, most: int) -> list[Any]:

@@ -52,7 +52,7 @@ Watcher = Callable[[Step], None]
 """Looks on: is told of every step before anything is sent for it."""
 
 
-def nobody(step: Step) -> None:
+def ignore_step(step: Step) -> None:
     """A watcher that ignores every step."""
 
 
@@ -69,7 +69,7 @@ class QuestionBook:
     def __init__(self) -> None:
         self.open: dict[int, OpenQuestion] = {}
         self.watchlist = Watchlist()
-        self.watcher: Watcher = nobody
+        self.watcher: Watcher = ignore_step
         self._steps: list[Step] = []
         self.interrupted: dict[tuple[int, str], OpenQuestion] = {}
         self._interrupted_s = 0.0
@@ -152,7 +152,7 @@ class QuestionBook:
         self.interrupted = {(q.asked.image_id, q.asked.question.text): q for q in questions if q.draft}
         self._interrupted_s = now
         self.watchlist.clear()
-        self._steps, self.watcher = [], nobody
+        self._steps, self.watcher = [], ignore_step
 
     def resume(self, question: OpenQuestion) -> None:
         """Give a question what is known of an equal one that was open when the connection broke."""

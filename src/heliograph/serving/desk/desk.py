@@ -76,7 +76,7 @@ class Desk:
         self.photos: dict[int, Photo] = {}
         self.book = QuestionBook()
         self._calibration, self._region_timeout_s = calibration, region_timeout_s
-        self._most_regions = self._regions_left = max_regions
+        self._max_regions = self._regions_left = max_regions
         self._region_bytes = _USUAL_REGION_BYTES
 
     @property
@@ -96,7 +96,7 @@ class Desk:
         return any(len(photo) for photo in self.photos.values())
 
     @property
-    def owes_an_answer(self) -> bool:
+    def has_pending_answer(self) -> bool:
         """Whether it is the device that waits."""
         return any(question.decided for question in self.questions.values())
 
@@ -360,8 +360,8 @@ class Desk:
             rate_bit_s=uplink_bit_s(photo),
             region_bytes=self._region_bytes,
             budget_bytes=None if budget is None else max(budget - photo.payload_bytes, 0),
-            looks=self._most_regions - self._regions_left,
-            most_looks=self._most_regions,
+            looks=self._max_regions - self._regions_left,
+            most_looks=self._max_regions,
         )
 
 

@@ -14,7 +14,7 @@ NOTHING = -1
 """Segments of a prefix that there is none of yet."""
 
 _PHOTO_BYTES = 700
-"""Of an empty photo with its place in both books of the session; measured."""
+"""Memory of an empty photo with its place in both books of the session; measured."""
 
 
 class Photo:

@@ -28,7 +28,7 @@ log = logging.getLogger("heliograph.serving")
 
 
 _QUESTION_BYTES = 2600
-"""Of an open question with its controller, signals and place in both books of the session; measured."""
+"""Memory of an open question with its controller, signals and place in both books of the session; measured."""
 _INTEGER_BYTES, _FLOAT_BYTES = 32, 24
 
 

@@ -28,7 +28,7 @@ class Watchlist:
         del self._changed[image_id]
         return image_id
 
-    def put_off(self, image_id: int) -> None:
+    def postpone(self, image_id: int) -> None:
         """Measure the photo later; until then nothing but a change brings it back."""
         self._put_off[image_id] = None
 

@@ -25,7 +25,7 @@ from heliograph.serving.web.websocket import SteadyWebSocket
 log = logging.getLogger("heliograph.serving")
 
 MAX_HEAD_BYTES = 16 << 10
-"""Of an HTTP request: line and header."""
+"""Bound of an HTTP request's line and header."""
 
 _TLS_CLOSE_S = 5.0
 _ACCEPTED_A_TURN = 16

@@ -20,6 +20,7 @@ from websockets.exceptions import InvalidState
 
 from heliograph.config import read_access_tokens, read_keys
 from heliograph.controllers.region.find import RegionSetting
+from heliograph.edge.preprocessing.frames import device_grids
 from heliograph.errors import (
     ModelUnsupportedError,
     TlsFilesError,
@@ -32,7 +33,7 @@ from heliograph.reading.files import check_regular
 from heliograph.reasons import FileFault
 from heliograph.serving.access_log import AccessLog, token_label
 from heliograph.serving.admission.door import address_of, is_loopback
-from heliograph.serving.cloud import Cloud, device_grids
+from heliograph.serving.cloud import Cloud
 from heliograph.serving.limits import Limits
 from heliograph.serving.web.accepting import MAX_HEAD_BYTES, Acceptor, HttpProtocol, WebsocketProtocol
 from heliograph.serving.web.application import CloudApplication
@@ -214,8 +215,8 @@ def with_bundle(model: AnsweringModel, model_name: str, bundle: Bundle) -> Cloud
         )
     model.expect_photos_like(bundle.grid)
     setting = RegionSetting.of(bundle)
-    looker = None if setting is None else model.looker(setting)
-    return Cloud(model, bundle.codecs, bundle.hash, bundle.calibration, looker, device_grids(bundle))
+    region_finder = None if setting is None else model.region_finder(setting)
+    return Cloud(model, bundle.codecs, bundle.hash, bundle.calibration, region_finder, device_grids(bundle))
 
 
 def read_tokens(path: Path) -> frozenset[str]:

@@ -20,7 +20,7 @@ from heliograph.clock import now_s, worked_s
 from heliograph.serving.turns import ALLOWANCE, SLICE_S, Allowance, Turns
 
 MAX_FRAGMENTS = 1024
-"""Of one message; each is kept until the last one, and empty ones do not count into the message's size."""
+"""Bound of one message's fragments; each is kept until the last one, and empty ones do not count into its size."""
 
 _PORTION_BYTES = 1 << 10
 _CLOSE_S = 10.0

@@ -24,7 +24,7 @@ MAX_DECODING_BYTES = 210_000_000
 """Held while a picture is decoded: what the largest one that a strategy writes takes, a WebP of 4096 x 4096 pixels."""
 
 MAX_PICTURE_BYTES = 64 * 2**20
-"""Above any picture of the largest side that a strategy writes (base64 RGB of 4096 x 4096 pixels)."""
+"""More than any picture of the largest side that a strategy writes (base64 RGB of 4096 x 4096 pixels)."""
 
 
 def to_rgb(image: Image) -> Image:

@@ -30,7 +30,7 @@ from heliograph.reasons import FileFault
 from heliograph.types import Answer, EncodedImage, QuestionRecord, Reporter, VisualTokens
 
 PREFIXES = 24
-"""At most so many of a stream; a stream of fewer segments is cut at every one."""
+"""Prefixes of a stream, at most; a stream of fewer segments is cut at every one."""
 
 _PHOTOS_AT_ONCE = 8
 _ANSWER_TOKENS = 12

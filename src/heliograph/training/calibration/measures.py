@@ -15,7 +15,7 @@ from heliograph.training.meta.error_head import auroc, reliability
 
 BINS = 20
 PAPER_OVERLAP, PAPER_DISTANCE = 0.47, 0.33
-"""Of min-entropy in arXiv 2512.16349, Table II."""
+"""Figures of min-entropy in arXiv 2512.16349, Table II."""
 
 _MIN_COEFFICIENT = 1e-9
 _MIN_CHANCE = 1e-6

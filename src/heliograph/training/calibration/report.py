@@ -28,7 +28,7 @@ from heliograph.training.calibration.stopping import DraftTable
 ALL = "all"
 AGREES, RIGHT = "agrees", "right"
 FALSE_ENOUGH = 0.1
-"""Of the answers that are wrong on the task a threshold is chosen on, so many reach it."""
+"""Share of wrong answers that reach a threshold, on the task that it is chosen on."""
 
 RAW: Mapping[str, Callable[[Signals], float]] = {
     "min-entropy": lambda s: 2.0**-s.min_entropy_bits,
@@ -72,7 +72,7 @@ def targets_of(answers: PrefixAnswers) -> tuple[str, ...]:
 
 
 def draft_scores(tables: tuple[DraftTable, DraftTable], target: str) -> dict[str, Values]:
-    """By confidence, (Q, P') chances on the second table by curves fitted on the first."""
+    """Per confidence, (Q, P') chances on the second table by curves fitted on the first."""
     truth = _truth(tables[0], target).ravel() > 0.5
     curves = fit_curves(tables[0].signals, truth)
     return {name: tables[1].scores(curves[name]) for name in CONFIDENCES if name in curves}

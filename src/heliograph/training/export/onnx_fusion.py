@@ -26,7 +26,7 @@ from heliograph.errors import FileUnreadableError
 from heliograph.reasons import FileFault
 
 DOMAIN = "com.microsoft"
-"""Of ONNX Runtime's own operators."""
+"""Domain of ONNX Runtime's own operators."""
 
 Values = npt.NDArray[Any]
 Shapes = dict[str, tuple[int, ...]]

@@ -48,7 +48,7 @@ _METHODS = {
     "smoothed static int8": (True, True),
 }  # (smoothed, static)
 METHODS = tuple(_METHODS)
-"""Of equal errors the first wins. Without smoothing, equal weights of several graphs stay equal."""
+"""Methods in order: of equal errors the first wins. Without smoothing, equal weights of several graphs stay equal."""
 
 _CLEARLY = 0.98  # another method must have less than so much of the error
 _MIN_SIDE = 16  # of a matrix worth quantising

@@ -20,7 +20,7 @@ from heliograph.vlm.contract import TorchModel
 
 UNCOMPRESSED = "uncompressed"
 KEPT = 0.99
-"""Of the answers that a whole stream of the model's own tokens keeps, the share that is kept at the rate called B99."""
+"""Share of the answers kept by a whole stream of the model's own tokens that the rate called B99 keeps."""
 
 _ANSWER_TOKENS = 16
 _RATES = (32, 64, 128, 256, 512, 1024, 2048, 4096)

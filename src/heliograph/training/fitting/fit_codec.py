@@ -126,8 +126,7 @@ def fitting_tokens(
     progress: Reporter,
     sizes: Sequence[Size] | None = None,
 ) -> Material:
-    """Of at most so many photos, see :func:`cached_photos`, or where there are none of so many scenes with seeds from
-    ``first_seed``.
+    """Tokens of photos, see :func:`cached_photos`, or where there are none of scenes with seeds from ``first_seed``.
 
     Raises:
         UsageError: no photos, and a model that does not have the scenes' fixed grid.

@@ -112,7 +112,7 @@ def _entry_content(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 
 
 def _of_list(path: Path) -> Iterator[PhotoFile]:
-    lines = read_text(path, most=_MAX_LIST_BYTES).splitlines()
+    lines = read_text(path, max_bytes=_MAX_LIST_BYTES).splitlines()
     for line in lines:
         name = line.strip()
         if name and not name.startswith("#"):
@@ -121,6 +121,6 @@ def _of_list(path: Path) -> Iterator[PhotoFile]:
 
 def _content(path: Path) -> bytes:
     try:
-        return read_bytes(path, most=MAX_FILE_BYTES)
+        return read_bytes(path, max_bytes=MAX_FILE_BYTES)
     except FileUnreadableError:
         return b""

@@ -21,7 +21,7 @@ import torch
 from heliograph.training.meta.loop import MetaRecipe, MetaRun
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
-"""Of the latents: the four rates."""
+"""Shares of the latents: the four rates."""
 
 _CURVE_POINTS = 14
 _RATE = 3e-4  # of AdamW: the networks are trained already

@@ -74,8 +74,9 @@ _MAX_FEATURES = 96  # leading components of the channel transform; bounds the li
 _MAX_JUDGED = 60  # photos for the error head of a model that answers one question at a time
 _MAX_VALUES = 1 << 24  # of a tile's tokens, as the codec takes them
 GENERAL_RECIPE = MetaRecipe(tokens_alone=0.7, asked_batch=4, questions=1, patience=5, report_pictures=8)
-"""For models that answer one question at a time: tokens alone first, then answers, until held-out photos gain nothing
-more. On the reference model asking has not paid in short runs (docs/experiments.md); of others nothing is known."""
+"""Recipe for models that answer one question at a time: tokens alone first, then answers, until held-out photos gain
+nothing more. On the reference model asking has not paid in short runs (docs/experiments.md); of others nothing is
+known."""
 
 
 def train_meta(

@@ -91,7 +91,7 @@ def _config(path: Path) -> Any:
         ValueError: no JSON, or too large or too deep.
     """
     try:
-        return parse_lenient_json(read_bytes(path, most=_MAX_CONFIG_BYTES), depth=_MAX_DEPTH)
+        return parse_lenient_json(read_bytes(path, max_bytes=_MAX_CONFIG_BYTES), depth=_MAX_DEPTH)
     except FileUnreadableError as error:
         raise ValueError(f"{path.name} {error.fault}") from error
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ import torch
 from heliograph.errors import HeliographError, ModelUnavailableError, ModelUnsupportedError
 from heliograph.vlm.causes import reason_of
 from heliograph.vlm.checkpoint.files import check_checkpoint
-from heliograph.vlm.checkpoint.names import REFERENCE, ModelName
+from heliograph.vlm.checkpoint.names import REFERENCE, ModelName, checkpoint_folder
 from heliograph.vlm.checkpoint.processors import load_processor
 from heliograph.vlm.checkpoint.template_guard import with_fixed_template
 from heliograph.vlm.prompt import MAX_IMAGES_PER_QUESTION
@@ -80,24 +79,6 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
     if (model.generation_config.num_return_sequences or 1) > 1:
         log.warning("%r: its generation_config.json asks for several answers (num_return_sequences); one is made", name)
     return model.to(device).eval().requires_grad_(False), processor
-
-
-def checkpoint_folder(name: str) -> Path:
-    """Where the files of a checkpoint lie, downloaded if need be.
-
-    Raises:
-        ModelUnavailableError: there is no such checkpoint.
-    """
-    from transformers.utils import cached_file
-
-    where = ModelName.parse(name).locate()
-    try:
-        found = cached_file(where.source, "config.json", revision=where.revision, local_files_only=where.cached_only)
-    except Exception as cause:  # network, name and permissions fail in many ways
-        raise ModelUnavailableError().noted(f"{name!r}: {reason_of(cause)}") from cause
-    if found is None:
-        raise ModelUnavailableError().noted(f"{name!r}: there is no config.json.")
-    return Path(found).parent
 
 
 def _with_fast_attention(load: Callable[..., Any], source: str, **options: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Self
 
 from heliograph.errors import ModelUnavailableError
 from heliograph.hub import Found, locate
+from heliograph.vlm.causes import reason_of
 
 REFERENCE = "reference"
 ONE_FRAME = "one-frame"
@@ -67,3 +68,23 @@ class ModelName:
                 f"{str(folder)!r}: the reference model is not there: install Heliograph anew."
             )
         return Found(str(folder))
+
+
+def checkpoint_folder(name: str) -> Path:
+    """Where the files of a checkpoint lie, downloaded if need be.
+
+    Raises:
+        ModelUnavailableError: there is no such checkpoint.
+    """
+    where = ModelName.parse(name).locate()
+    if where.is_folder:
+        return Path(where.source)
+    from transformers.utils import cached_file
+
+    try:
+        found = cached_file(where.source, _CONFIG, revision=where.revision, local_files_only=where.cached_only)
+    except Exception as cause:  # network, name and permissions fail in many ways
+        raise ModelUnavailableError().noted(f"{name!r}: {reason_of(cause)}") from cause
+    if found is None:
+        raise ModelUnavailableError().noted(f"{name!r}: there is no config.json.")
+    return Path(found).parent

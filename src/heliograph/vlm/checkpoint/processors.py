@@ -97,7 +97,7 @@ def _photos_only(family: Any) -> Any:
         return family.check_argument_for_proper_class(self, argument_name, argument)
 
     def to_dict(self: Any) -> dict[str, Any]:
-        """As the family's own, with the numbers of the part that is left out."""
+        """Like the family's own, with the numbers of the part that is left out."""
         made = family.to_dict(self)
         return {name: value.to_dict() if isinstance(value, VideoNumbers) else value for name, value in made.items()}
 
@@ -146,7 +146,7 @@ class VideoNumbers:
         return self._values.get(name)
 
     def to_dict(self) -> dict[str, Any]:
-        """As the checkpoint states them."""
+        """The values as the checkpoint states them."""
         return dict(self._values)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 WIDTH, HEADS, KEY_HEADS, LAYERS, VOCABULARY = 64, 4, 2, 2, 320
 PATCHES = 4
-"""Per side of a picture."""
+"""Patches per side of a picture."""
 
 _LAYER_COUNTS = frozenset(
     [

@@ -12,4 +12,4 @@ def test_authentication_fits_beside_the_smallest_streams() -> None:
     assert found.authenticated <= 76
     # One tag of the answer, one for the end of the photo (in place of IMAGE_END's two bytes), one half way; and a
     # message that grows beyond 125 bytes gets two more of websocket framing.
-    assert 7 <= found.most_added <= 4 + 3 + 5 + 2 * 2
+    assert 7 <= found.max_added <= 4 + 3 + 5 + 2 * 2

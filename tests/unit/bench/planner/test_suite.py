@@ -19,10 +19,10 @@ from heliograph.bench.planner.curves import curves_of, main, measured_curves
 from heliograph.bench.planner.measure import CropCost, Measured
 from heliograph.bench.planner.oracle import by_rule, foresight, oracle
 from heliograph.bench.planner.plan import PlannerPlan, planner_plan
-from heliograph.bench.planner.replay import Moment, Ways, slowed, ways_of, window
+from heliograph.bench.planner.replay import CandidateTable, Moment, candidates_of, slowed, window
 from heliograph.bench.planner.report import result_of
 from heliograph.bench.progress import Progress
-from heliograph.bench.report import markdown
+from heliograph.bench.report import draw_pictures, markdown
 from heliograph.bench.results import Provenance
 from heliograph.bench.runner import Outcome, PhotoOutcome
 from heliograph.codec.bundle import Bundle
@@ -54,7 +54,7 @@ def made_up(plan: PlannerPlan, seed: int) -> Measured:
         )
         for n in range(QUESTIONS)
     ]
-    outcomes = [Outcome(candidate) for candidate in plan.ways]
+    outcomes = [Outcome(candidate) for candidate in plan.candidates]
     found = Measured(outcomes, plan.regions, records)
     found.cloud_ms = {"tokens": 20.0, "picture": 33.0, "region": 40.0, "verify": 12.0}
     for place, outcome in enumerate(outcomes):
@@ -68,8 +68,8 @@ def made_up(plan: PlannerPlan, seed: int) -> Measured:
             outcome.photos[record.image_id] = PhotoOutcome(size, 12.0, 2.0)
             outcome.messages[record.image_id] = Messages(40, 60, (int(size) + 20,), 20, 8, 30)
     for number, record in enumerate(records):
-        for way in plan.regions if record.task == "small-print" else ():
-            found.crops[f"{way.crop.strategy}+{way.crop.label}", number] = CropCost(900, 2.0, 0.5)
+        for region in plan.regions if record.task == "small-print" else ():
+            found.crops[f"{region.crop.strategy}+{region.crop.label}", number] = CropCost(900, 2.0, 0.5)
     shown = [float("nan") if r.task == "colour" else 1.0 for r in records]
     found.region_good = found.region_score = [list(shown) for _ in plan.regions]
     return found
@@ -130,28 +130,28 @@ def test_a_slowed_trace_takes_longer(trace: Path) -> None:
     assert times[1] > 10 * times[0]
 
 
-def small_world(seed: int, questions: int = 7) -> tuple[list[Moment], Ways]:
+def small_world(seed: int, questions: int = 7) -> tuple[list[Moment], CandidateTable]:
     chance = np.random.default_rng(seed)
     good = (chance.random((questions, 3)) < 0.6).astype(float)
     names = ("a", "b", "c")
     found: Any = SimpleNamespace(records=[SimpleNamespace(task="t")] * questions)
-    ways = Ways(found, names, good, good, np.ones((questions, 3)))
-    return [Moment(0.0, q, chance.random(3), np.zeros(3)) for q in range(questions)], ways
+    candidates = CandidateTable(found, names, good, good, np.ones((questions, 3)))
+    return [Moment(0.0, q, chance.random(3), np.zeros(3)) for q in range(questions)], candidates
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_oracle_is_the_best_there_is(seed: int) -> None:
-    moments, ways = small_world(seed)
+    moments, candidates = small_world(seed)
     rows = range(len(moments))
     for wanted in (0.0, 3.0, 5.0):
-        chosen = oracle(moments, ways, wanted)
+        chosen = oracle(moments, candidates, wanted)
         total = sum(m.times_s[c] for m, c in zip(moments, chosen, strict=True))
-        reachable = min(wanted, ways.good.max(axis=1).sum())
-        assert ways.good[rows, chosen].sum() >= reachable
+        reachable = min(wanted, candidates.good.max(axis=1).sum())
+        assert candidates.good[rows, chosen].sum() >= reachable
         every = (
             sum(m.times_s[c] for m, c in zip(moments, choice, strict=True))
             for choice in itertools.product(range(3), repeat=len(moments))
-            if ways.good[rows, choice].sum() >= reachable
+            if candidates.good[rows, choice].sum() >= reachable
         )
         assert total == pytest.approx(min(every))
 
@@ -162,28 +162,28 @@ def test_foresight_follows_the_rule() -> None:
     assert by_rule(times, quality, Goal(0.9, 1.5)) == 1
     assert by_rule(times, quality, Goal(0.999, 5.0)) == 0
     assert by_rule(times, quality, Goal(0.9, 0.5)) == 1
-    moments, ways = small_world(3)
-    assert foresight(moments, ways, Goal(0.0)).tolist() == [int(m.times_s.argmin()) for m in moments]
+    moments, candidates = small_world(3)
+    assert foresight(moments, candidates, Goal(0.0)).tolist() == [int(m.times_s.argmin()) for m in moments]
 
 
 def test_a_replay_reports_what_it_found(plan: PlannerPlan, trace: Path, tmp_path: Path) -> None:
     curves = measured_curves(made_up(plan, 1), ORIGIN)
     with Progress(quiet=True) as progress:
-        replayed = replay_all(plan, curves, ways_of(made_up(plan, 2)), [trace], progress)
+        replayed = replay_all(plan, curves, candidates_of(made_up(plan, 2)), [trace], progress)
     assert len(replayed.cells) == 2 * 2 * 3
     for cell in replayed.cells:
-        good = cell.of(replayed.ways.good, cell.planner).sum()
-        assert cell.of(replayed.ways.good, cell.oracle).sum() >= good  # equal quality
+        good = cell.of(replayed.candidates.good, cell.planner).sum()
+        assert cell.of(replayed.candidates.good, cell.oracle).sum() >= good  # equal quality
         assert cell.times(cell.oracle).sum() <= cell.times(cell.planner).sum() + 1e-9
         if not cell.own_model:
-            assert replayed.ways.place["local"] not in {*cell.planner, *cell.oracle, *cell.foresight}
+            assert replayed.candidates.place["local"] not in {*cell.planner, *cell.oracle, *cell.foresight}
     result = result_of(replayed, curves, ORIGIN, 8_100_000)
     text = markdown(result)
     assert result.figures[0].must == 1.15
     assert result.figures[0].value is not None
     assert "Targets and devices" in text
     assert "Fixed ways" in text
-    result.drawings["times.png"](tmp_path / "times.png")
+    assert draw_pictures(result, tmp_path) == [tmp_path / "times.png"]
     assert (tmp_path / "times.png").stat().st_size > 1000
     assert json.loads(json.dumps(result.to_json()))["tables"][0]["head"][0] == "target"
 

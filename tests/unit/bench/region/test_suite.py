@@ -12,13 +12,13 @@ from PIL import Image
 from heliograph.bench.region import suite as region_suite
 from heliograph.bench.region.figures import Plays, figures_of, hits_table, policies_table, prices_table, rows_of
 from heliograph.bench.region.plan import region_plan
-from heliograph.bench.region.plots import ShownPhoto, draw_photos, draw_policies
+from heliograph.bench.region.plots import ShownPhoto, draw_photos
 from heliograph.bench.region.policies import Questions, kept, play, play_refined, spoiled, tuned
 from heliograph.bench.region.setting import plates_of
 from heliograph.bench.region.trials import (
     SMALL_PRINT,
+    CropEncoding,
     CropTrial,
-    CropWay,
     Second,
     Trial,
     Trials,
@@ -44,7 +44,7 @@ from heliograph.reference.render import render_scene
 from heliograph.registry import REGION_POLICIES, STRATEGIES
 from heliograph.training.calibration.region_choice import Tried
 from heliograph.types import Answer, Grid, QuestionRecord, VisualTokens
-from heliograph.vlm.attention import Looker
+from heliograph.vlm.attention import AttentionFinder
 from heliograph.vlm.model import VisionLanguageModel
 
 BOX, PLATE = PixelBox(0, 0, 128, 128), PixelBox(10, 10, 60, 30)
@@ -154,7 +154,7 @@ def test_rows_and_tables_cover_every_policy_and_task(trials):
 
 def test_the_cheapest_way_that_is_good_enough():
     tried = [
-        CropTrial(CropWay("meta", str(size)), size, accuracy, 40)
+        CropTrial(CropEncoding("meta", str(size)), size, accuracy, 40)
         for size, accuracy in ((90, 0.90), (130, 0.97), (200, 0.98), (400, 0.97))
     ]
     assert cheapest_good(tried, 0.02).payload_bytes == 130
@@ -184,15 +184,11 @@ def test_refined_tokens_come_near_inside_the_box_and_stay_outside():
 
 
 def test_pictures_are_drawn(trials, tmp_path):
-    found = Questions(trials)
-    plays = [play(policy, trials, chance) for policy in (Never(), Always(), Calibrated(0.5))]
-    draw_policies(found, plays, tmp_path / "policies.png")
     photo = Image.new("RGB", (512, 512), (90, 120, 60))
     relative = np.random.default_rng(0).random((8, 8))
     draw_photos([ShownPhoto(photo, relative, one) for one in trials[:2]], tmp_path / "photos.png")
-    for name in ("policies.png", "photos.png"):
-        with Image.open(tmp_path / name) as drawn:
-            assert min(drawn.size) > 300
+    with Image.open(tmp_path / "photos.png") as drawn:
+        assert min(drawn.size) > 300
 
 
 def test_the_plan_is_for_strategies_that_there_are_and_keeps_splits_apart():
@@ -209,17 +205,17 @@ def test_the_plan_is_for_strategies_that_there_are_and_keeps_splits_apart():
 def test_one_photo_through_the_whole_line(reference_pair):
     bench = open_bench(VisionLanguageModel.load(str(reference_pair.model)), Bundle.load(reference_pair.bundle))
     codec = bench.bundle.preferred_codec
-    looker = Looker(bench.model, RegionSetting(2))
+    region_finder = AttentionFinder(bench.model, RegionSetting(2))
     photo = render_scene(8_000_003).image
     records = tuple(
         QuestionRecord("scene-8000003", "shape", text, "star") for text in ("how many objects?", "read it.")
     )
-    runner = Trials(bench, looker, CropWay(codec, "max_bytes=90"), codec, 120)
+    runner = Trials(bench, region_finder, CropEncoding(codec, "max_bytes=90"), codec, 120)
     made = runner.of(Item("scene-8000003", photo, records))
     tokens = runner.tokens_of(photo)
     for record, one in zip(records, made, strict=True):
         assert one.first.answer.text == bench.model.answer(record.question, [tokens], max_new_tokens=8).text
-        crop, size = CropWay(codec, "max_bytes=90").sent(bench, photo.crop(one.found.box))
+        crop, size = CropEncoding(codec, "max_bytes=90").sent(bench, photo.crop(one.found.box))
         looked = bench.model.answer(record.question, [tokens, crop], max_new_tokens=8)
         assert (one.looked.answer.text, one.looked.payload_bytes) == (looked.text, size)
         assert 0 < one.first.payload_bytes <= 120

@@ -233,12 +233,12 @@ def test_the_device_waits_from_when_there_is_enough():
     talk = Talk()
     talk.scripted(0, 0, Enough())
     talk.photo(finish=False)
-    assert not talk.desk.owes_an_answer
+    assert not talk.desk.has_pending_answer
     talk.desk.decide(0)
-    assert talk.desk.owes_an_answer
+    assert talk.desk.has_pending_answer
     talk.answered(talk.job())
     talk.steps()
-    assert not talk.desk.owes_an_answer
+    assert not talk.desk.has_pending_answer
 
 
 # ---- what is measured --------------------------------------------------------------------------------

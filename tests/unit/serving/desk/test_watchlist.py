@@ -24,7 +24,7 @@ def test_every_photo_is_there_once_and_the_oldest_change_comes_first():
 def test_what_was_put_off_comes_back_first_and_before_what_has_changed_since():
     watchlist = Watchlist()
     for image_id in (1, 2):
-        watchlist.put_off(image_id)
+        watchlist.postpone(image_id)
     assert not watchlist
     watchlist.add(3)
     watchlist.resume()
@@ -35,7 +35,7 @@ def test_what_was_put_off_comes_back_first_and_before_what_has_changed_since():
 
 def test_a_change_takes_a_photo_out_of_those_put_off():
     watchlist = Watchlist()
-    watchlist.put_off(1)
+    watchlist.postpone(1)
     watchlist.add(1)
     assert taken(watchlist) == [1]
     watchlist.resume()
@@ -47,14 +47,14 @@ def test_a_photo_that_is_not_held_is_looked_at_no_more():
     for image_id in (1, 2):
         watchlist.add(image_id)
         watchlist.discard(1)
-    watchlist.put_off(4)
-    watchlist.put_off(5)
+    watchlist.postpone(4)
+    watchlist.postpone(5)
     watchlist.discard(4)
     watchlist.discard(9)
     watchlist.resume()
     assert taken(watchlist) == [5, 2]
     watchlist.add(1)
-    watchlist.put_off(2)
+    watchlist.postpone(2)
     watchlist.clear()
     watchlist.resume()
     assert not watchlist

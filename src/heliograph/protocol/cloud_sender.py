@@ -34,7 +34,7 @@ class OpenQuestion:
     crop_id: int | None = None
 
 
-class CloudSpeaker(Endpoint):
+class CloudSender(Endpoint):
     """The half of :class:`heliograph.protocol.cloud.CloudSession` that queues frames; it hears nothing."""
 
     _sends: ClassVar[Table] = CLOUD_SENDS

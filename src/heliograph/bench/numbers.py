@@ -1,0 +1,36 @@
+"""Numbers as every report writes them: thousands separators, the digits that matter, no exponents."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_WHOLE_FROM = 100
+_DIGITS = 3
+_LONG_WHOLE = re.compile(r"\d{4,}")
+
+
+def number_text(value: float) -> str:
+    """``15,430``, ``128``, ``99.8``, ``0.235``, ``0.00011``: whole numbers from 100 on, else three digits."""
+    if value == 0:
+        return "0"
+    if abs(value) >= _WHOLE_FROM or float(value).is_integer():
+        return f"{value:,.0f}"
+    text = f"{value:.{_DIGITS}g}"
+    if "e" in text:
+        text = f"{value:.7f}".rstrip("0")
+    return text
+
+
+def interval_text(value: float | None, interval: Sequence[float] | None) -> str:
+    """``0.235 [0.193, 0.325]``; "not reached" where there is no value."""
+    if value is None:
+        return "not reached"
+    if interval is None:
+        return number_text(value)
+    return f"{number_text(value)} [{number_text(interval[0])}, {number_text(interval[1])}]"
+
+
+def cell_text(cell: str) -> str:
+    """A printed cell, with thousands separators where it is one whole number of four digits and more."""
+    return f"{int(cell):,}" if _LONG_WHOLE.fullmatch(cell) else cell

@@ -1,0 +1,117 @@
+"""From any prefix of a stream back to visual tokens, wherever the model that answers runs.
+
+::
+
+    EncodedImage --whose codec?--> its stated grid, held against what the model and the bundle can have
+                 --Strategy.restore--> tokens, or a picture --the model's own encoder--> tokens (N, D) float32
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from heliograph.codec.base import Codec
+from heliograph.codec.fallback import written_by
+from heliograph.errors import AnsweringFailedError, BundleMismatchError, CodecMissingError, ShapeError
+from heliograph.registry import STRATEGIES
+from heliograph.types import EncodedImage, Grid, VisualTokens, tokens_make_sense
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class TokenModel(Protocol):
+    """What restoring needs of a model."""
+
+    @property
+    def hidden_size(self) -> int:
+        """D, channels of a visual token."""
+
+    @property
+    def grid(self) -> Grid:
+        """How the tokens of a photo lie."""
+
+    def check_grid(self, grid: Grid) -> None:
+        """Refuse a grid that this model's tokens never have.
+
+        Raises:
+            ShapeError: such a grid.
+        """
+
+    def encode_image(self, photo: Image) -> VisualTokens:
+        """Visual tokens (N, D) float32 of a photo, RGB of any size."""
+
+
+Model = TypeVar("Model", bound=TokenModel)
+
+
+class StreamRestorer(Generic[Model]):
+    """Restores visual tokens. Also the ``CloudTools`` that strategies restore with.
+
+    Args:
+        model: whose tokens they are.
+        codecs: of the bundle, by kind; without any it restores pictures alone.
+        grids: all that devices with this bundle send, photo sizes included; none where the bundle does not say.
+    """
+
+    def __init__(
+        self, model: Model, codecs: Mapping[str, Codec] = MappingProxyType({}), grids: Collection[Grid] = ()
+    ) -> None:
+        self.model = model
+        self.grid = model.grid
+        self.hidden_size = model.hidden_size
+        self._codecs = codecs
+        self._grids = frozenset(grids)
+
+    def codec(self, kind: str) -> Codec:
+        """The bundle's codec of one kind.
+
+        Raises:
+            BundleMismatchError: there is no bundle.
+            CodecMissingError: the bundle has none.
+        """
+        if not self._codecs:
+            raise BundleMismatchError
+        if kind not in self._codecs:
+            raise CodecMissingError
+        return self._codecs[kind]
+
+    def restore(self, encoded: EncodedImage) -> VisualTokens:
+        """Visual tokens of a prefix; a picture goes through the model's own encoder.
+
+        Raises:
+            StreamTruncatedError: the strategy needs more than this prefix.
+            ShapeError: its grid is none of this model's.
+            AnsweringFailedError: what was restored is not finite, or larger than any token is.
+            HeliographError: the prefix is damaged, or nothing can be restored from this strategy.
+        """
+        self.opened(encoded)
+        restored = STRATEGIES.load(encoded.strategy)().restore(encoded, self)
+        if restored.tokens is not None:
+            tokens: VisualTokens = restored.tokens
+            if not tokens_make_sense(tokens.values):
+                raise AnsweringFailedError
+            return tokens
+        return self.model.encode_image(restored.image)
+
+    def opened(self, encoded: EncodedImage) -> tuple[Codec | None, bytes]:
+        """The codec that wrote a stream, None where none did, and the header as it wrote it.
+
+        Every way from a stream to its contents leads through here, so that nothing is decoded onto a grid, which is a
+        stranger's word, before it was held against what the model and the bundle can have.
+
+        Raises:
+            ShapeError: its grid is none of this model's, or none that devices of this bundle send.
+            HeliographError: the header is damaged.
+        """
+        kind, header = written_by(encoded)
+        codec = self._codecs.get(kind)
+        if codec is not None:
+            grid = codec.stated_grid(header)
+            if not self._grids:
+                self.model.check_grid(grid)
+            elif grid not in self._grids:
+                raise ShapeError().noted(f"no device of this bundle makes this grid: {grid}.")
+        return codec, header
