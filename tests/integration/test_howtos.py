@@ -114,7 +114,7 @@ def test_a_strategy_in_one_file_and_one_line_works_on_the_command_line(tmp_path:
         timeout=600,
         check=True,
     )
-    assert "= 2" in without.stdout
+    assert "= 3" in without.stdout
     assert "stream-version" in without.stderr
 
 
