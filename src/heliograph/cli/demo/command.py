@@ -91,7 +91,7 @@ async def _perform(arguments: argparse.Namespace, show: Show) -> tuple[tuple[Dra
     await show.warm_up()
     with DraftDisplay(quiet=arguments.json, keep=True) as display:
         note(arguments, f"\n{printable(show.question)}  (the whole stream over {printable(arguments.link)})")
-        drafts = await show.stream(display.on_draft)
+        drafts = await show.stream(display.on_draft, display.on_progress)
         note(arguments, "\nthe same stream, cut after its first bytes:")
         cuts = await show.cuts(drafts[-1].payload_bytes, display.on_draft)
     note(arguments, f"\nevery strategy on the same photo, question and link, {arguments.repeat} times each ...")
