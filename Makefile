@@ -15,7 +15,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help install demo check test mutants decisions bench-smoke results redraw docs docs-serve docs-examples clean
+.PHONY: help install wheels demo check test mutants decisions bench-smoke results redraw docs docs-serve docs-examples clean
 
 help:  ## Show this help.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
 	@touch $(STAMP)
+
+wheels:  ## Build both wheels into dist/: heliograph for devices, heliograph-cloud for what only a cloud needs.
+	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist . ./packages/heliograph-cloud
+	@ls -l dist/*.whl
 
 demo: $(STAMP)  ## Start a cloud, send a photo over a 1 Mbit/s link, compare every strategy.
 	$(BIN)/heliograph demo --out runs/demo

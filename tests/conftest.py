@@ -6,11 +6,15 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from heliograph.reference import assets
+
+if TYPE_CHECKING:
+    from heliograph.serving.cloud import Cloud
 
 # What the person who runs the tests has configured is nobody's business here.
 os.environ["HELIOGRAPH_CONFIG"] = os.devnull
@@ -35,13 +39,20 @@ def reference_pair() -> ReferencePair:
 
 
 @pytest.fixture(scope="session")
-def cloud_url(reference_pair: ReferencePair) -> Iterator[str]:
+def shared_cloud(reference_pair: ReferencePair) -> Cloud:
+    """That model, loaded once."""
+    from heliograph.serving.web.runner import load_cloud
+
+    return load_cloud(str(reference_pair.model), reference_pair.bundle)
+
+
+@pytest.fixture(scope="session")
+def cloud_url(shared_cloud: Cloud) -> Iterator[str]:
     """A cloud with that model on a free port of this machine."""
     from heliograph.serving.web.application import CloudApplication
-    from heliograph.serving.web.runner import BackgroundServer, load_cloud
+    from heliograph.serving.web.runner import BackgroundServer
 
-    cloud = load_cloud(str(reference_pair.model), reference_pair.bundle)
-    with BackgroundServer(CloudApplication(cloud)) as server:
+    with BackgroundServer(CloudApplication(shared_cloud)) as server:
         yield server.url
 
 

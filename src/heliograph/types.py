@@ -122,7 +122,7 @@ class Answer:
         text: decoded answer.
         confidence: 0 to 1, see :func:`confidence_of`.
         min_entropy_bits: mean over output tokens of -log2 max p(y_t) (arXiv 2512.16349); of p(y_t) itself where the
-            checkpoint's generation config had another token than the most likely one said.
+            checkpoint's generation config had another token than the most likely one generated.
         token_ids: generated ids, for draft verification.
         entropy_bits: mean over output tokens of the Shannon entropy of all tokens' probabilities; NaN where unknown.
         margin: mean over output tokens of the largest probability less the second largest; NaN where unknown.

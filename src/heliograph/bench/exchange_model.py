@@ -42,7 +42,7 @@ class Messages:
         question: QUESTION.
         photo: IMAGE and segments, in order; the last one ends the photo.
         answer: a draft, or a final answer without a draft before it.
-        repeated: the final answer where a draft had said the same.
+        repeated: the final answer where a draft had been the same.
         text_bytes: of question and answer, which are no overhead.
     """
 

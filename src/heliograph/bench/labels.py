@@ -16,7 +16,7 @@ from heliograph.bench.style import look, plain
 _LETTER_INCHES, _LINE_INCHES = 0.083, 0.15  # of a label at its font size
 _FONT_SIZE = 9
 _DISTANCES = (0.03, 0.06, 0.1, 0.15, 0.22, 0.3)  # of a label from its point
-_MOST_POINTS = 16  # of a series that are tried
+_MAX_POINTS = 16  # of a series that are tried
 _DIRECTIONS = ((1, 0), (-1, 0), (0.7, 0.7), (0.7, -0.7), (-0.7, 0.7), (-0.7, -0.7), (0, 1), (0, -1))
 
 Array = npt.NDArray[np.float64]
@@ -56,7 +56,7 @@ def label_series(
         others = [spot for name, drawn in ink.items() if name != series for spot in drawn] + taken
         candidates = (
             (px + dx * (distance + width / 2), py + dy * (distance + line / 2), px, py)
-            for px, py in spots[series][:: -(-len(spots[series]) // _MOST_POINTS)]
+            for px, py in spots[series][:: -(-len(spots[series]) // _MAX_POINTS)]
             for distance in _DISTANCES
             for dx, dy in _DIRECTIONS
         )

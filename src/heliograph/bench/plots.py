@@ -10,7 +10,7 @@ from typing import Any
 from heliograph.bench.labels import label_series
 from heliograph.bench.metrics import ALL, B99_SHARE, cost_at
 from heliograph.bench.results import Row, SuiteResult
-from heliograph.bench.style import MOST_SERIES, Points, curve, in_order, log_axis, picture, reference_line
+from heliograph.bench.style import MAX_SERIES, Points, curve, in_order, log_axis, picture, reference_line
 from heliograph.strategies.selection import strategies_with
 
 UNCOMPRESSED = "uncompressed"
@@ -120,7 +120,7 @@ def series_of(rows: Sequence[Row], place: Place) -> dict[str, Points]:
 
 
 def upper_edge(points: Points) -> Points:
-    """Those settings that are better than every cheaper one."""
+    """The settings that are better than every cheaper one."""
     kept: list[tuple[float, float, tuple[float, float] | None]] = []
     for point in sorted(points, key=lambda one: (one[0], -one[1])):
         if not kept or point[1] > kept[-1][1]:
@@ -149,7 +149,7 @@ def material(result: SuiteResult) -> str:
 def _most_settings(curves: Mapping[str, Points]) -> dict[str, Points]:
     """The series that are lines rather than points, the first of the style sheet's order."""
     lines = [name for name, points in curves.items() if len(points) > 1] or list(curves)
-    return {name: curves[name] for name in lines[:MOST_SERIES]}
+    return {name: curves[name] for name in lines[:MAX_SERIES]}
 
 
 def _quickest(every: Mapping[tuple[float, float], Mapping[str, Points]], whole: float | None) -> list[str]:
@@ -161,7 +161,7 @@ def _quickest(every: Mapping[tuple[float, float], Mapping[str, Points]], whole: 
             places[name] = min(place, places.get(name, place))
     pictures = [name for name in strategies_with(tuned=True) if name in places]
     others = sorted((name for name in places if name not in pictures), key=lambda name: places[name])
-    return in_order([*pictures, *others][:MOST_SERIES])
+    return in_order([*pictures, *others][:MAX_SERIES])
 
 
 def _reached(points: Points, whole: float | None) -> float:

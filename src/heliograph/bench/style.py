@@ -14,7 +14,7 @@ from typing import Any
 
 from heliograph.errors import MissingExtraError
 
-MOST_SERIES = 6
+MAX_SERIES = 6
 """More lines than these cannot be told apart; the tables beside the pictures hold all of them."""
 
 INK, GREY, LIGHT = "#222222", "#7A7A7A", "#C9C9C9"

@@ -245,11 +245,14 @@ def check_plug_ins() -> Iterator[Check]:
 
 def check_data(name: str) -> Check:
     """Whether the bench finds a folder of third-party data."""
-    from heliograph.bench.data import data_folder
     from heliograph.config import DATA_VARIABLE
 
     try:
+        from heliograph.bench.data import data_folder
+
         return Check(f"data {name}", OK, False, str(data_folder(name)))
+    except ImportError:
+        return Check(f"data {name}", ABSENT, False, "pip install heliograph-cloud: the bench is there")
     except HeliographError:
         return Check(f"data {name}", ABSENT, False, f"set {DATA_VARIABLE} to the folder that holds it")
 

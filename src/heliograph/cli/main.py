@@ -11,6 +11,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from heliograph import __version__
 from heliograph.cli.command import (
@@ -47,18 +48,26 @@ COMMANDS = {
     "sizes": "compare the bytes of a model's visual tokens with picture files",
     "export": "write the bundle that a device needs",
     "doctor": "check what works here and what is missing",
+    "completion": "complete commands and options in your shell",
 }
 _ROOMS = {"demo": "demo.command", "trace": "trace.command"}
 """Modules of the commands that have a room of their own."""
 
 REGISTRY = Registry("command", {name: f"heliograph.cli.{_ROOMS.get(name, name)}:COMMAND" for name in COMMANDS})
 
+if TYPE_CHECKING:  # argparse has no public name for it
+    _Subparsers = argparse._SubParsersAction[Parser]
+
 _EXTRA_OF_MODULE = {
     **dict.fromkeys(("PIL", "onnxruntime", "websockets", "tokenizers", "rich", "huggingface_hub", "pyvips"), "edge"),
+    "shtab": "edge",
     **dict.fromkeys(("torch", "transformers", "starlette", "uvicorn", "jinja2", "num2words", "cryptography"), "cloud"),
     **dict.fromkeys(("matplotlib", "ai_edge_litert"), "bench"),
     **dict.fromkeys(("onnx", "sklearn"), "train"),
 }
+
+_IN_THE_OTHER_WHEEL = ("heliograph.bench", "heliograph.training")
+"""Rooms that the wheel for devices lacks (decision 0035)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,6 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error.name, _explained(error, argv), EXIT_ERROR, error)
     except ModuleNotFoundError as error:
         extra = _EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])
+        if (error.name or "").startswith(_IN_THE_OTHER_WHEEL):
+            missing = MissingExtraError().noted("It is in a wheel of its own: pip install heliograph-cloud.")
+            return _fail(missing.name, _explained(missing, argv), EXIT_ERROR, error)
         if extra is None:
             return _fail_internal(error)
         missing = MissingExtraError(extra)
@@ -157,6 +169,25 @@ def build_parser(chosen: str, config: ConfigFile | None = None) -> tuple[argpars
     Raises:
         UsageError: the config file says something that the command does not know.
     """
+    parser, commands = _program_parser()
+    found = None
+    for name, summary in COMMANDS.items():
+        if name != chosen:
+            commands.add_parser(name, help=summary)
+            continue
+        detailed, found = _add_command(commands, name)
+        if config is not None:
+            config.apply(detailed, name)
+    return parser, found
+
+
+def build_whole_parser() -> tuple[argparse.ArgumentParser, list[argparse.ArgumentParser]]:
+    """The parser with every command complete, and those of the commands; imports the modules of all of them."""
+    parser, commands = _program_parser()
+    return parser, [_add_command(commands, name)[0] for name in COMMANDS]
+
+
+def _program_parser() -> tuple[argparse.ArgumentParser, _Subparsers]:
     parser = Parser(
         prog="heliograph",
         description="Answers of a large vision-language model over a thin uplink, for the fewest bytes.",
@@ -164,27 +195,24 @@ def build_parser(chosen: str, config: ConfigFile | None = None) -> tuple[argpars
     )
     parser.add_argument("--version", action="version", version=f"heliograph {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands", parser_class=Parser)
-    found = None
-    for name, summary in COMMANDS.items():
-        if name != chosen:
-            commands.add_parser(name, help=summary)
-            continue
-        found = REGISTRY.load(name)
-        assert isinstance(found, Command)
-        detailed = commands.add_parser(
-            name,
-            help=summary,
-            description=found.description,
-            epilog=found.epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        found.add_arguments(detailed)
-        detailed.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-        add_log_options(detailed)
-        add_config_option(detailed)
-        if config is not None:
-            config.apply(detailed, name)
-    return parser, found
+    return parser, commands
+
+
+def _add_command(commands: _Subparsers, name: str) -> tuple[argparse.ArgumentParser, Command]:
+    found = REGISTRY.load(name)
+    assert isinstance(found, Command)
+    detailed = commands.add_parser(
+        name,
+        help=COMMANDS[name],
+        description=found.description,
+        epilog=found.epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    found.add_arguments(detailed)
+    detailed.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    add_log_options(detailed)
+    add_config_option(detailed)
+    return detailed, found
 
 
 def _fail(name: str, text: str, code: int, error: BaseException | None = None) -> int:

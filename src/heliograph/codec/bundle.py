@@ -7,7 +7,8 @@
 ``preprocessing.json``
     what the VLM's image processor does, as data.
 ``language_model.onnx`` and what it needs beside it
-    only where the device shall answer without the cloud.
+    only where the device shall answer without the cloud. It may be missing though the manifest names it: a small
+    installation leaves it out, and its device always asks.
 ``calibration.json``, ``curves.json``, ``region.json``
     where they were measured: how sure an answer from a prefix is (:mod:`heliograph.codec.calibration`), what every way
     of sending gives for how many bytes (:mod:`heliograph.controllers.curves`), how attention finds a region
@@ -57,6 +58,7 @@ from heliograph.registry import CODECS
 from heliograph.types import Grid
 
 _MAX_PREPROCESSING_BYTES = 1 << 20
+_MAY_BE_MISSING = (LOCAL_MODEL,)
 _MAX_SHOWN = 60
 
 _manifest_damaged = partial(BundleDamagedError, BundlePart.MANIFEST)
@@ -91,11 +93,14 @@ class Bundle:
         """Read the manifest and verify every file it names.
 
         Raises:
-            BundleDamagedError: a file is missing, no regular file, leaves the folder, or does not match its hash; a
-                network reads a file that the manifest does not name; the manifest has another format.
+            BundleDamagedError: a file other than the language model is missing; one is no regular file, leaves the
+                folder, or does not match its hash; a network reads a file that the manifest does not name; the manifest
+                has another format.
         """
         folder = Path(folder)
         manifest = read_manifest(folder)
+        for name in [name for name in _MAY_BE_MISSING if not (folder / name).exists()]:
+            manifest["files"].pop(name, None)
         for name, digest in manifest["files"].items():
             if file_digest(folder / name) != digest:
                 raise _file_damaged(BundleFault.HASH).noted(f"{folder / name}.")
@@ -261,8 +266,10 @@ def write_bundle(
     Args:
         folder: made if absent; files of the same names are replaced.
         codecs: saved into the folder, at least one, of different kinds.
-        grid, hidden_size: of the visual tokens.
-        model, model_name: of the checkpoint that the codecs were fitted on, as :class:`Bundle` has them.
+        grid: of the visual tokens.
+        hidden_size: D of the visual tokens.
+        model: fingerprint of the checkpoint that the codecs were fitted on, as :class:`Bundle` has it.
+        model_name: of that checkpoint, as :class:`Bundle` has it.
         preprocessing: JSON values.
         encoder: ONNX file, stored as ``encoder.onnx``.
         extra_files: stored under their own names; ``language_model.onnx`` among them makes the local model.

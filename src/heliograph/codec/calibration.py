@@ -39,7 +39,7 @@ Steps = tuple[tuple[float, float], ...]
 CALIBRATION = "calibration.json"
 CONFIDENCES = (COMBINED, "min-entropy", "entropy", "margin", "error-head", "stability")
 WITHOUT_CODEC = "without-codec"
-"""The combination for answers whose codec foretells nothing, such as those from pictures."""
+"""The combination for answers whose codec predicts nothing, such as those from pictures."""
 
 _FALLBACKS = (WITHOUT_CODEC, "min-entropy")
 _FORMAT = 1
@@ -59,12 +59,12 @@ class Signals:
         first_bits: that of the first token.
         entropy_bits: mean Shannon entropy.
         margin: mean of the largest probability less the second largest.
-        answer_tokens: how many tokens the answer has; 0 for one that says nothing, or that nobody made.
-        stable_drafts: how many drafts in a row said the same, this one included.
+        answer_tokens: how many tokens the answer has; 0 for an empty one, or one that was never made.
+        stable_drafts: how many drafts in a row were the same, this one included.
         token_error, answer_differs: of :class:`heliograph.codec.expectation.Expectation`; None without an error head.
         retained_energy: share of the token energy that the prefix restores; None where unknown.
         received_bytes: payload bytes of the prefix.
-        stable_bytes: payload bytes since the first of the drafts in a row that said the same.
+        stable_bytes: payload bytes since the first of the drafts in a row that were the same.
         question: its words tell how hard it is.
     """
 

@@ -1,7 +1,7 @@
 """The error head: what a prefix of ``meta`` lets its receiver expect, before any answer is made.
 
-After the cloud-side quality prediction of arXiv 2604.26508, which foretells the similarity of answers; this one
-foretells the error of the restored tokens and the chance that the answer is not that of uncompressed tokens. It sees
+After the cloud-side quality prediction of arXiv 2604.26508, which predicts the similarity of answers; this one
+predicts the error of the restored tokens and the chance that the answer is not that of uncompressed tokens. It sees
 the integers that have arrived and, where there is one, the words of the question: a photo with much in it is hard at
 any rate, and counting is harder than naming a colour.
 

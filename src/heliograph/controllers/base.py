@@ -30,13 +30,13 @@ class Observation:
         segments: whole segments that have arrived.
         retained_energy: share of the token energy that this prefix restores, 0 to 1; None where the strategy
             cannot know it (pixels).
-        image_finished: the device has said that nothing more follows.
+        image_finished: the device has announced that nothing more follows.
         draft_confidence: confidence of the newest draft answer, 0 to 1; None before the first draft.
-        arrived: what the codec foretells of all that has arrived (``token_error``, ``answer_differs``), without an
+        arrived: what the codec predicts of all that has arrived (``token_error``, ``answer_differs``), without an
             answer; None where the controller does not read it.
         draft: signals of the newest draft, which was made from the same or a shorter prefix; None before the first.
         draft_segments: segments of that prefix.
-        total_segments: of the whole stream; 0 where the device has not said.
+        total_segments: of the whole stream; 0 where the device has not stated it.
         asked_segments: up to which segment the cloud has asked the device to go on; 0 before it asked.
         elapsed_s: seconds since the question came.
         answer_s: seconds that an answer usually takes; 0 where unknown.

@@ -1,4 +1,4 @@
-"""What a codec foretells of a prefix, in the shape that calibrated chances are read from."""
+"""What a codec predicts of a prefix, in the shape that calibrated chances are read from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from heliograph.codec.expectation import Expectation
 
 
 def predicted_signals(expectation: Expectation, received_bytes: int, question: str) -> Signals:
-    """The signals of an answer that nobody has made: all that belongs to an answer is unknown."""
+    """The signals of an answer that was never made: all that belongs to an answer is unknown."""
     return Signals(
         min_entropy_bits=nan,
         first_bits=nan,

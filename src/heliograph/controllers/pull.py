@@ -59,7 +59,7 @@ class PullController(Controller):
         return cls(question.effective_target / MAX_TARGET, calibration)
 
     def reads(self) -> frozenset[str]:
-        """What the codec foretells, and the energy where it foretells nothing."""
+        """What the codec predicts, and the energy where it predicts nothing."""
         return frozenset({EXPECTATION, ENERGY})
 
     def decide(self, observation: Observation) -> Decision:

@@ -26,7 +26,7 @@ from heliograph.question import DEFAULT_TARGETS, Question
 from heliograph.question import ENERGY as ENERGY_CONTROLLER
 
 ERROR_HEAD = "error-head"
-"""The one confidence that needs no answer: it reads what the codec foretells of a prefix."""
+"""The one confidence that needs no answer: it reads what the codec predicts of a prefix."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class PushController(Controller):
         return cls(question.effective_target / MAX_TARGET, question.confidence, calibration)
 
     def reads(self) -> frozenset[str]:
-        """What the codec foretells, where no draft is needed."""
+        """What the codec predicts, where no draft is needed."""
         return frozenset({EXPECTATION} if self.confidence == ERROR_HEAD else ())
 
     def decide(self, observation: Observation) -> Decision:

@@ -1,4 +1,4 @@
-"""What kind of question this is, told from its words: multinomial naive Bayes on counts of a calibration split.
+"""What kind of question this is, recognised by its words: multinomial naive Bayes on counts of a calibration split.
 
 A device that knows that only small print is asked for can send a region at once, and one that is asked for a colour can
 stop early. Words that were never seen say nothing; a question of such words alone gets every kind's share of the split.

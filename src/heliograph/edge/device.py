@@ -68,7 +68,7 @@ class Device:
         return self._bundle.calibration if self._bundle is not None else None
 
     def foresee(self, prefix: EncodedImage, question: str) -> Expectation | None:
-        """What the bundle's codec foretells of an answer from a prefix; None where it has no error head.
+        """What the bundle's codec predicts of an answer from a prefix; None where it has no error head.
 
         Raises:
             HeliographError: the prefix is none of the codec's.

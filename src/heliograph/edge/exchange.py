@@ -54,7 +54,7 @@ class DeviceSide:
         on_draft: called with every draft.
         calibration, foresee: what the device knows of the cloud's decision beforehand.
         crop: makes the crop that the cloud asks for; None refuses.
-        trace: is told where the device means to stop; None for nobody.
+        trace: records where the device means to stop; None for nobody.
     """
 
     on_draft: Callable[[Draft], None] | None = None

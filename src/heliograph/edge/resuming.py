@@ -64,7 +64,7 @@ class DeviceSessionKeeper:
             long as the question has.
         key: shared with the cloud, to authenticate every session; empty for none.
         on_retry: called with what is wrong before every attempt but the first, since something was last achieved.
-        trace: is told of connections and attempts; None for nobody.
+        trace: records connections and attempts; None for nobody.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ from heliograph.registry import CONTROLLERS
 from heliograph.types import EncodedImage
 
 Foresight = Callable[[EncodedImage], Expectation | None]
-"""What the device's own codec foretells of a prefix and the question."""
+"""What the device's own codec predicts of a prefix and the question."""
 
 
 def expected_segments(
@@ -37,7 +37,7 @@ def expected_segments(
         encoded: the whole stream.
         question: as the cloud hears it.
         calibration: that the controller reads.
-        foresee: what the codec foretells of a prefix.
+        foresee: what the codec predicts of a prefix.
 
     Raises:
         UnknownNameError: no such controller.

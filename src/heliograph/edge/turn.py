@@ -18,7 +18,7 @@ class Turn:
         started_s, until_s: when it was asked, and when its time is over.
         counters_before, reconnections_before: of the session, when it was asked.
         account: of its payload bytes.
-        encode_ms, photo_notes, photo_changed: what encoding the photo took and told.
+        encode_ms, photo_notes, photo_changed: what encoding the photo took, and its notes.
         was_held: the photo was believed to lie in the cloud.
     """
 

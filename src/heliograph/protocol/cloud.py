@@ -65,8 +65,8 @@ class CloudSession(CloudSender):
     Args:
         bundle_hash: 8 bytes, or empty for a cloud that only takes pixels.
         access_tokens: tokens of which a device must show one; empty lets every device in.
-        model_name: told to the device in WELCOME, cut at 128 bytes of UTF-8.
-        session_token: 16 bytes that nobody can guess, told to a device that wants to be able to go on after its
+        model_name: sent to the device in WELCOME, cut at 128 bytes of UTF-8.
+        session_token: 16 bytes that nobody can guess, sent to a device that wants to be able to go on after its
             connection broke; empty where this cloud keeps nothing.
         keys: of which a device must hold one, 16 to 64 bytes each; then both directions are authenticated. Empty takes
             sessions without authentication alone.

@@ -86,7 +86,7 @@ class CloudSender(Endpoint):
         """Ask the device to stop this photo's segments; what is on its way still arrives, marked late.
 
         Returns:
-            False where nothing was queued: the photo is not held, or it was said before, or all is here.
+            False where nothing was queued: the photo is not held, or it was announced before, or all is here.
         """
         image = self._memory.images.get(image_id)
         if image is None or image.enough or image.finished:

@@ -119,7 +119,7 @@ class WelcomeFrame:
 @dataclass(frozen=True, slots=True)
 class QuestionOptions:
     """How a question is to be stopped besides its target: pinned numbers, codes of :mod:`heliograph.protocol.codes`;
-    0 where nothing is said."""
+    0 where nothing is stated."""
 
     confidence_id: int = 0
     byte_budget_code: int = 0

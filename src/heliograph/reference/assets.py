@@ -1,4 +1,8 @@
-"""Where the shipped reference model, its bundle and the demo photo lie inside the package. Standard library only."""
+"""Where the shipped reference model, its bundle and the demo photo lie inside the package. Standard library only.
+
+The wheel ``heliograph`` has what a device needs; the model's weights, and the bundle's language model, come from the
+wheel ``heliograph-cloud``, into the same folders.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +20,12 @@ def shipped_model_folder() -> Path:
     """Checkpoint folder of the reference model.
 
     Raises:
-        ModelUnavailableError: this copy of the package was built without it.
+        ModelUnavailableError: the wheel ``heliograph-cloud`` is not installed.
     """
     folder = _HERE / "model"
     if not (folder / "config.json").is_file():
         raise ModelUnavailableError().noted(
-            "this copy of Heliograph was built without its reference model: install it from a wheel."
+            "the reference model is in a wheel of its own, which devices do without: pip install heliograph-cloud."
         )
     return folder
 

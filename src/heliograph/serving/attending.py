@@ -59,7 +59,7 @@ class Attendant:
     Attributes:
         desk: photos and questions.
         observer: measures photos; somebody runs it.
-        trace: is told of the model's work and of photos that go; None for nobody.
+        trace: records the model's work and photos that go; None for nobody.
         visitor: the device, as the access log names it.
     """
 

@@ -30,7 +30,7 @@ class CloudProcess:
         bundle: bundle folder; None for the shipped one.
 
     Raises:
-        ServerUnreachableError: on entering, the process ended at once; it has said why on standard error.
+        ServerUnreachableError: on entering, the process ended at once; it has printed why on standard error.
         TimedOutError: on entering, it was not ready in three minutes.
     """
 

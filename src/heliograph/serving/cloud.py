@@ -67,7 +67,7 @@ class Cloud(StreamRestorer["AnsweringModel"]):
         return None if codec is None else codec.retained_energy(header, encoded.segments)
 
     def expect(self, encoded: EncodedImage, question: str) -> Expectation | None:
-        """What the codec foretells of an answer from a prefix; None where it has no error head.
+        """What the codec predicts of an answer from a prefix; None where it has no error head.
 
         Raises:
             ShapeError: its grid is none of this model's.

@@ -37,7 +37,7 @@ class TraceEvent:
     Attributes:
         time_ms: since the trace began.
         name: category and type; one of :data:`heliograph.tracing.table.EVENTS`, or of a newer program's.
-        data: fields by name; those of :data:`heliograph.tracing.table.FIELDS` are of the kind that is said there.
+        data: fields by name; those of :data:`heliograph.tracing.table.FIELDS` are of the kind that is stated there.
     """
 
     time_ms: float

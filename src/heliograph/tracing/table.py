@@ -167,7 +167,7 @@ FIELDS: dict[str, Field] = {
     "text": Field(Kind.TEXT, "of the question or the answer", content=True),
     "token_ids": Field(Kind.LIST, "of the answer", content=True),
     "total_s": _number("seconds that the plan expects"),
-    "total_segments": _whole("of the whole stream; 0 where the device has not said"),
+    "total_segments": _whole("of the whole stream; 0 where the device has not stated it"),
     "wire_bytes_down": _whole("everything that came over the connection meanwhile"),
     "wire_bytes_up": _whole("everything that went over the connection meanwhile"),
     "protocol_version": _whole("of the protocol"),

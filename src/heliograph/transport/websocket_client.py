@@ -244,7 +244,7 @@ async def open_websocket(
         ServerUnreachableError: refused, no such host, certificate refused, not a websocket server, or the proxy
             refused.
         ConnectionLostError: what was being opened broke half way.
-        ServerBusyError: the server or a proxy in front said to try again later (429, 502, 503, 504).
+        ServerBusyError: the server or a proxy in front asked to try again later (429, 502, 503, 504).
         TimedOutError: not open in time.
         UnauthorizedError: a proxy in front answered 401 or 403.
         HostRefusedError: the server is not known by the name in the address.

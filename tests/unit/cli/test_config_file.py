@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.cli.config_file import ConfigFile
+from heliograph.cli.links import _destination
 from heliograph.cli.main import COMMANDS, build_parser, main
 from heliograph.config import CONFIG_VARIABLE, config_path
 
@@ -73,7 +74,8 @@ def test_the_command_line_comes_first_then_the_environment_then_the_file(config,
     path = config('[ask]\nserver = "ws://file:1"\ntimeout = 5\n')
     assert parsed(path, ASK).server == "ws://file:1"
     monkeypatch.setenv("HELIOGRAPH_SERVER", "ws://environment:1")
-    assert parsed(path, ASK).server == "ws://environment:1"
+    assert parsed(path, ASK).server is None
+    assert _destination(parsed(path, ASK))[0] == "ws://environment:1"
     assert parsed(path, ASK).timeout == 5
     assert parsed(path, [*ASK, "--server", "ws://line:1", "--timeout", "6"]).server == "ws://line:1"
     assert parsed(path, [*ASK, "--timeout", "6"]).timeout == 6

@@ -53,7 +53,7 @@ def calibration() -> Calibration:
 
 
 @pytest.mark.parametrize("name", CONFIDENCES)
-def test_a_surer_answer_has_the_higher_chance(name: str) -> None:
+def test_a_more_confident_answer_has_the_higher_chance(name: str) -> None:
     for chance in (calibration().probability, calibration().right):
         sure, unsure = chance(name, SURE), chance(name, UNSURE)
         assert 0 <= unsure <= sure <= 1

@@ -34,7 +34,7 @@ CALIBRATION = Calibration({"min-entropy": CURVE, "error-head": CURVE}, {"min-ent
 
 @dataclass
 class FakeDevice(Device):
-    """Gives one prepared stream for every photo, and foretells a better answer with every segment."""
+    """Gives one prepared stream for every photo, and predicts a better answer with every segment."""
 
     segments: int = 12
     calibration: Calibration | None = None  # type: ignore[assignment]

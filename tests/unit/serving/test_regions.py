@@ -63,7 +63,7 @@ def test_the_answer_comes_from_photo_and_region_together(serve, looking, talk, e
     assert final.confidence == pytest.approx(0.75, abs=0.01)
 
 
-def test_the_first_answer_is_shown_and_stays_where_it_is_surer(serve, looking, model, talk, events):
+def test_the_first_answer_is_shown_and_stays_where_it_is_more_confident(serve, looking, model, talk, events):
     model.second_confidence = 0.25
 
     async def conversation(device):

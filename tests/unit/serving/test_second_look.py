@@ -49,7 +49,7 @@ def test_the_first_answer_is_shown_the_region_asked_for_and_both_pictures_answer
 
 
 @pytest.mark.parametrize(("second", "kept"), [(0.49, "red"), (0.5, "red"), (0.51, "blue")])
-def test_the_surer_answer_stays_and_the_first_one_of_two_that_are_as_sure(second, kept):
+def test_the_more_confident_answer_stays_and_the_first_one_of_two_that_are_as_sure(second, kept):
     talk = Talk()
     talk.region_asked(confidence=0.5)
     crop_comes(talk)

@@ -42,7 +42,7 @@ _MAX_RESULT_BYTES = 16 << 20
 _RAW = {"float32": 4, "float16": 2, "int8": 1}
 _OWN_WEIGHTS = "the checkpoint's"
 _MIN_FITTED = 8
-_PAGE = """# What visual tokens weigh
+_PAGE = """# Sizes of visual tokens
 
 Written by `python -m heliograph.bench.device.sizes` from what `heliograph sizes --vlm MODEL --photos DIR --out OUT`
 measured.

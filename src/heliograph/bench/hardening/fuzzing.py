@@ -76,7 +76,7 @@ def run_target(
         target: what is tried.
         runs: how many cases.
         seed: of all of them.
-        advance: is told how many more are done, now and then.
+        advance: gets how many more are done, now and then.
     """
     result = TargetResult()
     before_mb, started = peak_memory_mb(), time.monotonic()

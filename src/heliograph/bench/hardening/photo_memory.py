@@ -81,7 +81,7 @@ def photo_memory(
         photos: None for all.
         strategy: what the photo is encoded with.
         warm: read and encode the usual photo first, in the same process.
-        progress: told of every file that is made.
+        progress: called with every file that is made.
     """
     chosen = odd_photos() if photos is None else photos
     made = folder / SMALL

@@ -25,7 +25,7 @@ _NAMES = {
     "fixed": "fixed number of bytes",
     "min-entropy": "min-entropy",
 }
-_LEAST_ACCURACY = 60
+_MIN_ACCURACY = 60
 _TARGETS = {"right": "right answers from wrong ones", "agrees": "answers that stay from those that change"}
 
 
@@ -34,7 +34,7 @@ def plot_stopping(result: SuiteResult, path: Path) -> bool:
     whole = _with_uncompressed(result)
     rows = [r for r in headline_rows(whole) if r.strategy in _SHOWN]
     found = series_of(rows, lambda r: r.payload_bytes)
-    curves = {name: [p for p in found[name] if p[1] >= _LEAST_ACCURACY] for name in _SHOWN if name in found}
+    curves = {name: [p for p in found[name] if p[1] >= _MIN_ACCURACY] for name in _SHOWN if name in found}
     curves = {name: points for name, points in curves.items() if points}
     if not curves:
         return False
@@ -44,7 +44,7 @@ def plot_stopping(result: SuiteResult, path: Path) -> bool:
         message = f"Stopping when sure enough: 99 % of the accuracy for {ours:,.0f} bytes instead of {fixed:,.0f}"
     facts = f"{material(whole)}; a draft at every segment of the shipped meta stream; bands: 95 % intervals"
     with picture(path, message, facts) as (axes,):
-        axes.set_ylim(bottom=_LEAST_ACCURACY)
+        axes.set_ylim(bottom=_MIN_ACCURACY)
         draw_rates(axes, curves, whole, _NAMES, place=0.3)
         axes.set_xlabel("mean payload when the stream is stopped (bytes)")
     return True

@@ -57,7 +57,7 @@ NOTES = (
     "bits.",
     "oracle stops at the shortest prefix whose answer is that of the whole stream.",
     "AUROC is over drafts at every prefix, all prefixes together, tasks of the mean alone unless stated; small print "
-    "cannot be read from any prefix, and its questions are told by their words.",
+    "cannot be read from any prefix, and its questions are recognised by their words.",
 )
 
 

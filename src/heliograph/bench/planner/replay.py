@@ -116,7 +116,7 @@ def candidates_of(found: Measured) -> CandidateTable:
         name = candidate_name(region.base.strategy, region.base.setting, region.crop.strategy, region.crop.setting)
         base = bases[candidate_name(region.base.strategy, region.base.setting)]
         crops = [found.crops.get((f"{region.crop.strategy}+{region.crop.label}", n)) for n in range(len(found.records))]
-        columns.append(  # for what the photo shows already, the first answer is kept: the surer of the two
+        columns.append(  # for what the photo shows already, the first answer is kept: the more confident of the two
             (
                 name,
                 [b if np.isnan(g) else g for g, b in zip(good, base[0], strict=True)],

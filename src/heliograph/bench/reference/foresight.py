@@ -1,4 +1,4 @@
-"""What the cloud foretells of an answer beside what came true, prefix by prefix.
+"""What the cloud predicts of an answer beside what came true, prefix by prefix.
 
 ``python -m heliograph.bench.reference.foresight OUT`` cuts the streams of scenes of the test split at even distances,
 answers their questions from every prefix, and sets the error head's expectation beside the token error, answer
@@ -48,11 +48,11 @@ class Foreseen:
         bytes: mean payload.
         answers: how many.
         agreement, consistency: means of what was found; consistency None without the extra ``sc``.
-        predicted_agreement: mean of what was foretold.
-        agreement_correlation, consistency_correlation: Pearson's, of the foretold chance of the same answer and what
+        predicted_agreement: mean of the predictions.
+        agreement_correlation, consistency_correlation: Pearson's, of the predicted chance of the same answer and what
             was found; None where one of them does not vary.
         consistency_floor: consistency of unrelated answers of these questions, the same for every prefix.
-        error_correlation: of the logarithms of foretold and real token error, over photos.
+        error_correlation: of the logarithms of predicted and real token error, over photos.
     """
 
     bytes: float

@@ -43,7 +43,7 @@ class PrecisionRow:
         own: share of answers, from the model's own tokens sent so, that are those of its uncompressed tokens.
         device: the same from the device's tokens.
         cost: own minus device, in points; with its 95 % interval over photos.
-        interval: of ``cost``; None where it cannot be told.
+        interval: of ``cost``; None where it is not known.
         answers: how many.
     """
 

@@ -118,8 +118,8 @@ def _draw(arguments: argparse.Namespace, found: Sequence[OverLink], photo: Path,
         from heliograph.cli.demo.picture import draw
 
         draw(found, photo, arguments.question, path)
-    except MissingExtraError as missing:
-        note(arguments, f"no picture: {missing}")
+    except (MissingExtraError, ModuleNotFoundError):  # matplotlib or the bench is not installed
+        note(arguments, f"no picture: {MissingExtraError('bench')}")
         return []
     return [path]
 

@@ -1,7 +1,7 @@
 """The language model on the device: an answer without torch and without a link (full-edge in arXiv 2604.26508).
 
 Files of the bundle, beside each other: ``language_model.onnx``, ``tokenizer.json``, ``local_prompt.json``. The
-network's border (float32 unless said otherwise; P cached positions, L new ones, N visual tokens of width D)::
+network's border (float32 unless stated otherwise; P cached positions, L new ones, N visual tokens of width D)::
 
     input_ids (1, L) int64 ------------+
     image_features (M, D) -------------+   M = N where the ids hold N placeholders, 0 afterwards
@@ -9,7 +9,7 @@ network's border (float32 unless said otherwise; P cached positions, L new ones,
     past_values (layers, H, P, head) --+--> present_keys, present_values (layers, H, P + L, head)
 
 Decoding is greedy, and the confidence is that of the cloud (:func:`heliograph.types.confidence_of`). The language model
-of a checkpoint whose generation config changes which tokens are said is not exported.
+of a checkpoint whose generation config changes which tokens are generated is not exported.
 """
 
 from __future__ import annotations
@@ -71,7 +71,10 @@ class LocalModel:
         """
         path = bundle.local_model_path
         if path is None:
-            raise BundleDamagedError(BundlePart.LOCAL_MODEL, BundleFault.UNNAMED).noted(f"{bundle.folder}.")
+            raise BundleDamagedError(BundlePart.LOCAL_MODEL, BundleFault.UNNAMED).noted(
+                f"{bundle.folder}: it answers no question by itself. That of the reference model is in the wheel "
+                "heliograph-cloud."
+            )
         return cls(path, LocalPrompt.load(path.parent), threads)
 
     def answer(self, question: str, tokens: VisualTokens, *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS) -> Answer:

@@ -1,7 +1,7 @@
 """Reads a photo file that a person named: an upright 8-bit sRGB photo, or a named error.
 
 ``read_photo`` never shows a traceback for a bad file: whatever the readers raise becomes a named error. What decoding
-will hold is told from the header and refused before any pixel is decoded (docs/decisions/0016-reading-photos.md).
+will hold is known from the header and refused before any pixel is decoded (docs/decisions/0016-reading-photos.md).
 """
 
 from __future__ import annotations

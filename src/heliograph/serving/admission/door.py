@@ -30,7 +30,7 @@ class Stage(Enum):
     """What a connection is about."""
 
     ASKING = "asking"  # TLS handshake, or a request that is not complete or not answered
-    GREETING = "greeting"  # a websocket that has not said HELLO
+    GREETING = "greeting"  # a websocket that has not sent HELLO
     REFUSED = "refused"  # showed a wrong token
     GREETED = "greeted"  # a session
     CLOSING = "closing"
@@ -120,14 +120,14 @@ class Door:
         """Note its HELLO, with a valid token where one is needed: it gets one of the places of sessions.
 
         Args:
-            visit: what said so.
+            visit: the connection.
             inherits: it takes up a session that another connection still serves, whose place becomes free.
 
         Raises:
             ServerBusyError: they are all taken; the visit stays in the waiting room.
         """
         if visit.stage is Stage.GONE:
-            return  # what it said before it went is still being read
+            return  # what it sent before it went is still being read
         full = self.sessions >= self._limits.max_sessions or self._has_enough(visit.address)
         if full and not inherits:
             self._metrics.sessions_refused_total += 1

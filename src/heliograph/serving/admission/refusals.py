@@ -33,7 +33,7 @@ class Refusals:
     Args:
         longest_delay_s: bound of the delay.
         clock: seconds, ascending.
-        say: takes an address and how many wrong tokens it has shown since the last time it was said.
+        say: takes an address and how many wrong tokens it has shown since the last report.
     """
 
     def __init__(self, longest_delay_s: float, clock: Callable[[], float], say: Callable[[str, int], None]) -> None:

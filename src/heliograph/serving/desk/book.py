@@ -1,7 +1,7 @@
 """The open questions of one session, and everything that happens to them. No I/O.
 
 Every event of a question passes through :meth:`QuestionBook.apply`, which looks it up in
-:data:`heliograph.serving.desk.states.TABLE`. What the device has to be told about it waits for
+:data:`heliograph.serving.desk.states.TABLE`. What the device has to learn about it waits for
 :meth:`QuestionBook.take_steps`.
 """
 
@@ -62,7 +62,7 @@ class QuestionBook:
     Attributes:
         open: those that are not done; one that is done leaves at once.
         watchlist: photos to look at again.
-        watcher: told of every step.
+        watcher: called with every step.
         interrupted: questions that were open when the connection broke and had a draft, by photo and text.
     """
 
@@ -144,7 +144,7 @@ class QuestionBook:
     def interrupt(self, now: float) -> None:
         """The connection broke: questions will be asked anew, and what is known of their answers is kept for that.
 
-        Nobody is left to be told of it, or to look on.
+        Nobody is left to hear of it, or to look on.
         """
         questions = list(self.open.values())
         for question in questions:

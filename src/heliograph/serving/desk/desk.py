@@ -2,7 +2,7 @@
 
 ::
 
-    what the device did --┐                        ┌--> steps: what the device is told (whoever has the session)
+    what the device did --┐                        ┌--> steps: what the device hears (whoever has the session)
     what the model did ---┼--> Desk --event---> table
     what time it is ------┘                        └--> watchlist: photos to measure and decide about (the observer)
 """
@@ -44,7 +44,7 @@ class Verdict:
     Attributes:
         enough: somebody asks about it, and no question needs more.
         more: further segments to ask the device for; 0 for none.
-        waits: a question needs more than the device may have been told.
+        waits: a question needs more than the device may have heard.
     """
 
     enough: bool

@@ -22,7 +22,7 @@ class Photo:
 
     Args:
         strategy, header: as announced.
-        total_segments: of the whole stream; 0 where the device has not said.
+        total_segments: of the whole stream; 0 where the device has not stated it.
         now: seconds.
 
     Attributes:

@@ -68,7 +68,7 @@ class OpenQuestion:
     crop_id: int | None = None
     limits_s: dict[QuestionEvent, float] = field(default_factory=dict)
     flags: AnswerFlag = NO_FLAGS
-    _stable_drafts: int = 0  # in a row that said the same as the newest
+    _stable_drafts: int = 0  # in a row that were the same as the newest
     _stable_from: int = 0  # payload bytes of the first of them
 
     @property

@@ -71,7 +71,7 @@ class Acceptor:
 
     Args:
         listening: sockets that listen, not blocking.
-        door: told of every connection.
+        door: notified of every connection.
         protocol: makes the protocol of a connection, given what its ASGI state holds besides.
         tls: context for ``wss``.
         handshake_s: longest TLS handshake.

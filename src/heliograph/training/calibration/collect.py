@@ -202,7 +202,7 @@ def kept_or_collected(
         folder: for ``answers.npz`` and ``answers.json``.
         key: JSON values that say what is collected.
         make: collects.
-        note: told where answers are read.
+        note: called where answers are read.
     """
     stored, label = folder / "answers.npz", folder / "answers.json"
     with contextlib.suppress(OSError, ValueError, FileUnreadableError):  # what cannot be read is collected anew

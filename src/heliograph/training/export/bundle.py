@@ -69,7 +69,7 @@ def export_bundle(
     Raises:
         ModelUnavailableError, ModelUnsupportedError: the model cannot be loaded, or has no tap.
         EncoderNotExportableError: it has no exportable tower, or what was exported does not do what it does; with
-            ``local`` also where its generation config changes which tokens are said, as devices do not do that.
+            ``local`` also where its generation config changes which tokens are generated, as devices do not do that.
         CodecModelMismatchError: a codec was fitted on another model or revision.
         ShapeError: a codec was fitted for other tokens.
         UsageError: two codecs of one kind, sizes that the model does not have, or ``local`` for a family whose language
@@ -117,7 +117,7 @@ def _local_text(model: TorchModel, wanted: bool | None, progress: Reporter) -> T
 
     Raises:
         UsageError: it is wanted, of a family that cannot be exported.
-        EncoderNotExportableError: it is wanted, and its generation config changes what is said, which no device does.
+        EncoderNotExportableError: it is wanted, and its generation config changes tokens, which no device does.
     """
     text = model.text
     if text is None:
@@ -131,9 +131,9 @@ def _local_text(model: TorchModel, wanted: bool | None, progress: Reporter) -> T
         return text
     if wanted:
         raise EncoderNotExportableError().noted(
-            "its generation_config.json changes which tokens are said, which no device does: leave out --local."
+            "its generation_config.json changes which tokens are generated, which no device does: leave out --local."
         )
-    progress("the language model stays in the cloud: its generation_config.json changes which tokens are said")
+    progress("the language model stays in the cloud: its generation_config.json changes which tokens are generated")
     return None
 
 

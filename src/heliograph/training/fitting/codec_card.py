@@ -70,6 +70,16 @@ def write_fit_card(
     (out / card_name(codec.kind)).write_text(_text(card, codec, curve, kept_back), encoding="utf-8")
 
 
+def licence_section(model: str) -> str:
+    """The card's last section. No licence is named: a codec is made from a model and from photos that are not ours."""
+    return f"""## Licence
+
+None is stated here. The files were computed from `{model}` and from photos; what the licences of these ask of what is
+made from them is for whoever gives the files away to find out and to state, here and in the head of this card.
+Heliograph itself, under Apache-2.0, asks nothing for them.
+"""
+
+
 def _facts_name(codec: Codec) -> str:
     return f"{codec.kind}.fit.json"
 
@@ -87,7 +97,6 @@ def _text(card: dict[str, Any], codec: Codec, curve: Sequence[RatePoint], kept_b
 | --- | --- |
 {rows}"""
     return f"""---
-license: apache-2.0
 library_name: heliograph
 ---
 # Heliograph codec `{card["codec"]}` for `{card["model"]}`
@@ -105,4 +114,5 @@ Visual tokens of {codec.hidden_size} channels to a stream of bytes and back. It 
 
 The error is the length of the difference over the length of the tokens. `{_facts_name(codec)}` holds the same for
 programs.
-"""
+
+{licence_section(card["model"])}"""

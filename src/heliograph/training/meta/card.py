@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from heliograph.codec.meta import MetaCodec
+from heliograph.training.fitting.codec_card import licence_section
 from heliograph.training.meta.loop import MetaRun
 from heliograph.vlm.codec_folder import card_name
 
@@ -74,7 +75,6 @@ def _text(facts: dict[str, Any]) -> str:
         f"| {predicted:.3f} | {found:.3f} | {count:,} |" for predicted, found, count in trust["reliability"]
     )
     return f"""---
-license: apache-2.0
 library_name: heliograph
 ---
 # Heliograph codec `meta` for `{facts["model"]}`
@@ -113,7 +113,8 @@ from the prefix alone; correlation of predicted and real token error {_figure(tr
 | predicted chance | found | answers |
 | --- | --- | --- |
 {bins}
-"""
+
+{licence_section(facts["model"])}"""
 
 
 def _figure(value: float | None) -> str:

@@ -3,7 +3,7 @@
 ::
 
     heliograph fit ...                      one process: the GPU where there is one, else the CPU
-    accelerate launch -m heliograph fit ... as many as it is told to start; the first one writes and reports
+    accelerate launch -m heliograph fit ... as many as it is asked to start; the first one writes and reports
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Mean squared error spends bytes on walls and sky. Here each feature of each trai
 gradient of the answers' margins (first minus second logit) with respect to it, at the uncompressed tokens. Margins, and
 not probabilities, because the gradient of a sure answer's probability vanishes. One backward pass with random signs
 on all answer tokens gives an unbiased sketch of the sum of their squared gradients (Hutchinson's trick), so that the
-price per picture does not grow with its questions. On held-out pictures an error so weighted foretells which answers
+price per picture does not grow with its questions. On held-out pictures an error so weighted predicts which answers
 change far better than the plain one (docs/experiments.md); training with it costs nothing per step, where asking the
 model costs four times the rest.
 """

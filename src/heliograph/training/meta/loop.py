@@ -387,7 +387,7 @@ class MetaRun:
         saved: dict[str, Any] = torch.load(self._checkpoint, weights_only=True, map_location="cpu")
         if saved["sizes"] != asdict(self.sizes):
             raise UsageError().noted(
-                f"{self._checkpoint} was trained with other sizes: name another folder, or delete it to begin anew."
+                f"{self._checkpoint} was trained with other sizes: name another folder, or delete it to start again."
             )
         self._modules.load_state_dict(saved["modules"])
         self._best = saved.get("best")

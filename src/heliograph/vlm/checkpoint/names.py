@@ -65,7 +65,7 @@ class ModelName:
         folder = Path(shipped_model_folder())
         if not folder.is_dir():
             raise ModelUnavailableError().noted(
-                f"{str(folder)!r}: the reference model is not there: install Heliograph anew."
+                f"{str(folder)!r}: the reference model is not there: reinstall Heliograph."
             )
         return Found(str(folder))
 

@@ -33,7 +33,7 @@ class WeightCheck:
         self.bad = first_bad_weight(model)
         if self.bad is not None:
             log.warning(
-                "the weight %s is not finite, or %d and more in size: every question will fail; load the model anew",
+                "the weight %s is not finite, or %d and more in size: every question will fail; reload the model",
                 self.bad,
                 LARGEST_WEIGHT,
             )
@@ -45,7 +45,7 @@ class WeightCheck:
             AnsweringFailedError: a weight is damaged.
         """
         if self.bad is not None:
-            raise AnsweringFailedError().noted(f"The checkpoint's weight {self.bad} is damaged: get its files anew.")
+            raise AnsweringFailedError().noted(f"Weight {self.bad} is damaged; download its files again.")
 
 
 @torch.inference_mode()

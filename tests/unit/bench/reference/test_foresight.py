@@ -1,4 +1,4 @@
-"""What was foretold beside what was found: on the shipped model and codec."""
+"""What was predicted beside what was found: on the shipped model and codec."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def found() -> list[Foreseen]:
     return measure(VisionLanguageModel.load(REFERENCE), codec, items, SemanticConsistency(letters), prefixes=4)
 
 
-def test_longer_prefixes_agree_more_and_that_is_foretold(found: list[Foreseen]) -> None:
+def test_longer_prefixes_agree_more_and_that_is_predicted(found: list[Foreseen]) -> None:
     assert [one.answers for one in found] == [found[0].answers] * 4
     assert [one.bytes for one in found] == sorted(one.bytes for one in found)
     assert found[-1].agreement > found[0].agreement

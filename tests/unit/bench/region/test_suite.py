@@ -84,7 +84,7 @@ def test_policies_take_their_answers_and_pay_for_them(trials):
     assert found.mean(never.right, "colour")[0] == 1
     assert never.second_bytes.sum() == 0
     assert found.mean(always.right, SMALL_PRINT)[0] == pytest.approx(0.9)
-    assert found.mean(always.right, "colour")[0] == 1  # the surer first answer stays
+    assert found.mean(always.right, "colour")[0] == 1  # the more confident first answer stays
     assert always.second_bytes.tolist() == [130] * 20
     assert random_box.second_bytes.tolist() == [140] * 20
     assert found.mean(random_box.right, SMALL_PRINT)[0] == 0
@@ -99,7 +99,7 @@ def test_what_trusting_the_second_blindly_would_spoil(trials):
     assert (never.right * (1 - always.right)).sum() == 0
 
 
-def test_the_surer_answer_is_kept():
+def test_the_more_confident_answer_is_kept():
     first = second(1, 0.5)
     assert kept(first, second(0, 0.6)) is first
     assert kept(first, second(0, 0.5)) is first

@@ -90,7 +90,7 @@ def test_signals_know_the_drafts_that_were_made() -> None:
     assert (every[2].received_bytes, every[2].question) == (4, "a")
 
 
-def test_a_codec_that_foretells_nothing_leaves_its_signals_unknown() -> None:
+def test_a_codec_that_predicts_nothing_leaves_its_signals_unknown() -> None:
     class Silent(CountingCodec):
         def expect(self, header: bytes, segments: Sequence[bytes], question: str = "") -> Expectation | None:
             return None

@@ -24,7 +24,7 @@ from heliograph.types import Grid, VisualTokens
 
 
 class Encoder:
-    """Tokens that can be foretold: as many rows as the photo is wide in tens of pixels."""
+    """Tokens that can be predicted: as many rows as the photo is wide in tens of pixels."""
 
     def __init__(self, factor: float = 1.0) -> None:
         self.calls, self.factor = 0, factor

@@ -220,7 +220,7 @@ def test_a_decoder_that_gives_no_numbers_restores_nothing(codec: MetaCodec, valu
         broken.decode(encoded.header, encoded.segments)
 
 
-def test_an_error_head_whose_sums_overflow_foretells_nothing(codec: MetaCodec) -> None:
+def test_an_error_head_whose_sums_overflow_predicts_nothing(codec: MetaCodec) -> None:
     encoded = codec.encode(tokens_of(1))
     loud = ErrorHead(*(np.full_like(getattr(codec.tables.head, name), 3e38) for name in ErrorHead.ARRAYS))
     with pytest.raises(BundleDamagedError):
