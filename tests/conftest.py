@@ -70,6 +70,14 @@ def pair_as_default(
     return reference_pair
 
 
+@pytest.fixture
+def brief_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """See :mod:`brief_training`."""
+    from brief_training import make_brief
+
+    make_brief(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def tiny_qwen3_vl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint folder: Qwen3-VL's real tokenizer, chat template and image processor, few and random weights.

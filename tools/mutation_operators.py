@@ -139,6 +139,12 @@ class _Finder(ast.NodeVisitor):
     def visit_Call(self, node: ast.Call) -> None:
         if isinstance(node.func, ast.Name) and node.func.id in _SWAPPED_NAMES:
             self._replace(node.func, _SWAPPED_NAMES[node.func.id], "name")
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "reshape":
+            self.visit(node.func)
+            for argument in node.args:  # a side of -1 is whatever is left: for numpy, so is every other negative one
+                if not _is_minus_one(argument):
+                    self.visit(argument)
+            return
         self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> None:
@@ -206,6 +212,10 @@ class _Finder(ast.NodeVisitor):
 
     def visit_Assert(self, node: ast.Assert) -> None:
         """Leave assertions alone: they state what the code takes for granted."""
+
+
+def _is_minus_one(node: ast.expr) -> bool:
+    return isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and ast.unparse(node) == "-1"
 
 
 def _defaults(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[ast.expr]:

@@ -14,14 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from brief_training import make_brief
 from data_at_hand import data_or_skip
 from heliograph.cli.main import main
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
 from heliograph.serving.web.application import CloudApplication
 from heliograph.serving.web.runner import BackgroundServer, load_cloud
-from heliograph.training.export import parity
-from heliograph.training.fitting import fit_codec
 from heliograph.types import Grid
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.opening import open_model
@@ -48,9 +47,8 @@ def made(folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -
     model, photos = folders
     out = tmp_path_factory.mktemp("made")
     size = "x".join(map(str, SIZE))
-    with pytest.MonkeyPatch.context() as patch:  # one question a photo: which ones are asked decides nothing here
-        for module in (fit_codec, parity):
-            patch.setattr(module, "GENERIC_QUESTIONS", fit_codec.GENERIC_QUESTIONS[:1])
+    with pytest.MonkeyPatch.context() as patch:
+        make_brief(patch)
         _make(model, photos, out, size)
     return out / "codec", out / "float32", out / "int8"
 

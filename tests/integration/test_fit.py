@@ -17,7 +17,6 @@ from heliograph.errors import CodecModelMismatchError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
 from heliograph.serving.web.runner import load_cloud
-from heliograph.training.fitting import fit_codec
 from heliograph.types import Grid
 from heliograph.vlm.opening import open_model
 
@@ -62,10 +61,8 @@ def say(capsys: pytest.CaptureFixture[str]) -> Say:
     return run
 
 
-def test_fit_serve_and_weigh(
-    tiled: Path, photos: Path, tmp_path: Path, say: Say, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fit_codec, "GENERIC_QUESTIONS", fit_codec.GENERIC_QUESTIONS[:1])  # which decides nothing here
+@pytest.mark.usefixtures("brief_training")
+def test_fit_serve_and_weigh(tiled: Path, photos: Path, tmp_path: Path, say: Say) -> None:
     out = tmp_path / "codec"
     facts, said = say("fit", "--vlm", tiled, "--photos", photos, "--codec", "klt", "--out", out)
     assert facts == {"codec": "klt", "model": str(tiled), "folder": str(out)}

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-import heliograph
 from heliograph.reference.assets import demo_photo_path
+from processes import environment, run_python
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -60,19 +57,8 @@ class Page:
 
     def run(self, *words: str, given: str = "") -> str:
         """What a fresh interpreter prints that finds the package."""
-        path = os.pathsep.join([str(self.folder), str(Path(heliograph.__file__).parents[1])])
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": path},
-            input=given,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        said: str = run_python(*words, cwd=self.folder, env=environment(self.folder), given=given).stdout
+        return said
 
     def run_tests(self) -> str:
         """The page's own tests."""
@@ -105,15 +91,7 @@ def test_a_strategy_in_one_file_and_one_line_works_on_the_command_line(tmp_path:
     assert answered.splitlines() == ["K52", "= 0"]
     assert re.search(r"strategy grey +ok +heliograph-grey 1.0", looked)
     assert (tmp_path / "grey.hgs").read_bytes()[4] == 96  # the number that it pinned
-    without = subprocess.run(
-        [sys.executable, "-c", RUN_LINES],
-        cwd=tmp_path.parent,
-        input=f"heliograph inspect {tmp_path / 'grey.hgs'}",
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=True,
-    )
+    without = run_python("-c", RUN_LINES, cwd=tmp_path.parent, given=f"heliograph inspect {tmp_path / 'grey.hgs'}")
     assert "= 2" in without.stdout
     assert "stream-version" in without.stderr
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +13,22 @@ from heliograph.codec.bundle import Bundle
 from heliograph.reference.assets import demo_photo_path
 from heliograph.registry import CODECS, STRATEGIES
 from heliograph.serving.child import CloudProcess
-
-HELIOGRAPH = (sys.executable, "-m", "heliograph")
+from processes import HELIOGRAPH, ended, run, serving
 
 
 def test_serve_and_ask_then_ctrl_c(reference_pair: Any) -> None:
     where = ("--model", str(reference_pair.model), "--bundle", str(reference_pair.bundle))
-    with subprocess.Popen(
-        [*HELIOGRAPH, "serve", "--port", "0", "--json", *where], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as server:
-        assert server.stdout is not None
-        url = json.loads(server.stdout.readline())["url"]
-        busy = subprocess.run(
-            [*HELIOGRAPH, "serve", "--port", url.rpartition(":")[2], *where], capture_output=True, text=True
-        )
-        asked = subprocess.run(
-            [*HELIOGRAPH, "ask", str(demo_photo_path()), "what?", "--server", url, "--bundle", where[3], "--json"],
-            capture_output=True,
-            text=True,
-        )
-        server.send_signal(signal.SIGINT)
-        _, said = server.communicate(timeout=60)
+    with serving(*where) as (url, server):
+        busy = run((*HELIOGRAPH, "serve", "--port", url.rpartition(":")[2], *where), check=False)
+        question = ("ask", demo_photo_path(), "what?", "--server", url, "--bundle", where[3], "--json")
+        asked = run((*HELIOGRAPH, *question), check=False)
+        _, said = ended(server, signal.SIGINT)
     assert (busy.returncode, busy.stdout) == (2, "")
     assert busy.stderr.startswith("heliograph: port-busy: ")
     assert (asked.returncode, asked.stderr) == (0, "")
     assert json.loads(asked.stdout)["payload_bytes"] > 0
     assert server.returncode == 130
-    assert said == b"heliograph: interrupted: Stopped by Ctrl-C.\n"
+    assert said == "heliograph: interrupted: Stopped by Ctrl-C.\n"
 
 
 def test_cloud_that_cannot_start_is_named(tmp_path: Path, capfd: Any) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from processes import run as run_command
 
 FOLDER = Path(__file__).parent
 _BUILT_IN_WEBSOCKET = 22
@@ -25,18 +26,13 @@ def node() -> Node:
     program = shutil.which("node")
     if program is None:
         pytest.skip("there is no node on this machine")
-    shown = subprocess.run([program, "--version"], capture_output=True, text=True, check=True, timeout=30).stdout
+    shown = run_command((program, "--version")).stdout
     version = int(re.match(r"v(\d+)", shown)[1])  # type: ignore[index]
     if version < 20:
         pytest.skip("this node has no WebSocket")
     flags = [] if version >= _BUILT_IN_WEBSOCKET else ["--experimental-websocket"]
 
     def run(script: str, given: Any) -> Any:
-        command = [program, *flags, str(FOLDER / script)]
-        done = subprocess.run(
-            command, input=json.dumps(given), capture_output=True, text=True, timeout=120, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return json.loads(run_command((program, *flags, FOLDER / script), given=json.dumps(given)).stdout)
 
     return run

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from heliograph.question import Question
 from heliograph.reference.assets import demo_photo_path
 from heliograph.transport.websocket_client import open_websocket
 from heliograph.types import EncodedImage
+from processes import serving
 
 QUESTIONS = ["how many objects are there?", "what is written on the sign?"]
 TOKEN, KEY = "a token", bytes(range(32))
@@ -33,21 +31,14 @@ def device(reference_pair: Any) -> Device:
     return Device(Bundle.load(reference_pair.bundle))
 
 
-def serving(reference_pair: Any, *options: str | Path) -> Iterator[str]:
-    command = [sys.executable, "-m", "heliograph", "serve", "--json", "--port", "0"]
-    command += ["--vlm", str(reference_pair.model), "--bundle", str(reference_pair.bundle), *map(str, options)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())["url"]
-    finally:
-        process.terminate()
-        process.wait(30)
+def url_of(reference_pair: Any, *options: str | Path) -> Iterator[str]:
+    with serving("--vlm", reference_pair.model, "--bundle", reference_pair.bundle, *options) as (url, _):
+        yield url
 
 
 @pytest.fixture(scope="module")
 def url(reference_pair: Any, node: Node) -> Iterator[str]:
-    yield from serving(reference_pair)
+    yield from url_of(reference_pair)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +47,7 @@ def guarded_url(reference_pair: Any, node: Node, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("secrets")
     (folder / "tokens").write_text(TOKEN)
     (folder / "key").write_text(KEY.hex())
-    yield from serving(reference_pair, "--token-file", folder / "tokens", "--key-file", folder / "key")
+    yield from url_of(reference_pair, "--token-file", folder / "tokens", "--key-file", folder / "key")
 
 
 def wish(url: str, device: Device, encoded: EncodedImage, **more: Any) -> dict[str, Any]:

@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from heliograph.cli.readme_table import (
     load_results,
 )
 from heliograph.reference.assets import demo_photo_path
+from processes import run, tracked_files
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -75,7 +75,7 @@ def test_console_examples_run_and_show_what_they_show(
             assert main(words[1:]) == 0, command
             shown = capsys.readouterr().out
         else:
-            shown = subprocess.run(command, shell=True, check=True, capture_output=True, text=True).stdout
+            shown = run(command).stdout
         if expected:
             assert doctest.OutputChecker().check_output(expected, shown, doctest.ELLIPSIS), (command, shown)
 
@@ -156,7 +156,7 @@ def test_every_path_of_the_file_tree_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", TREES, ids=lambda page: page.name)
 def test_the_file_tree_shows_every_folder_that_matters(page: Path) -> None:
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    listed = tracked_files(ROOT)
     folders = {f"{path.split('/')[0]}/" for path in listed if "/" in path} - {"src/"}
     folders |= {f"{'/'.join(path.split('/')[:2])}/" for path in listed if re.match(r"docs/\w+/|src/\w+/", path)}
     folders |= {f"{'/'.join(path.split('/')[:3])}/" for path in listed if re.match(r"src/heliograph/\w+/", path)}
@@ -224,7 +224,7 @@ def test_changelog_has_the_version() -> None:
 
 def test_no_file_names_a_machine() -> None:
     """Absolute paths of somebody's machine have no place in a committed text."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    listed = tracked_files(ROOT)
     told = re.compile(r"(?<![\w.$~])/(?:home|root|Users)/\w")
     texts = [ROOT / path for path in listed if path.endswith((".md", ".py", ".toml", ".json", ".yaml", ".cff"))]
     assert [path.name for path in texts if path.is_file() and told.search(path.read_text(encoding="utf-8"))] == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,11 +20,11 @@ SKIPS = {
     "interop/conftest.py": "node, a program",
     "integration/test_forgotten_flow.py": "network namespaces, a right on this machine",
     "support/data_at_hand.py": "data beside the checkout",
+    "support/processes.py": "openssl, a program",
     "unit/reference/test_easy_vqa.py": "data beside the checkout",
-    "unit/cli/test_links.py": "openssl, a program",
+    "unit/cli/test_completion.py": "bash, a program",
     "unit/cli/test_wrong_arguments.py": "certificates of the system",
     "unit/serving/web/test_listening.py": "IPv6 and a second address of loopback",
-    "unit/serving/web/test_runner.py": "openssl, a program",
     "unit/vlm/test_opening.py": "torchvision, which is installed nowhere here",
 }
 
@@ -35,7 +36,14 @@ def calls(node: ast.AST) -> Iterator[tuple[str, ast.Call]]:
     """The last part of every called name."""
     for one in ast.walk(node):
         if isinstance(one, ast.Call):
-            yield ast.unparse(one.func).rpartition(".")[2], one
+            yield last_name(one.func), one
+
+
+def last_name(function: ast.expr) -> str:
+    """Of a name or an attribute; empty for what is called without one."""
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
 
 
 def functions(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -87,6 +95,23 @@ def test_modules_that_are_installed_are_imported_and_never_skipped() -> None:
 def test_tests_are_left_out_for_reasons_that_are_named_here() -> None:
     found = {name for name, tree in NODES.items() for called, _ in calls(tree) if called in ("skip", "skipif", "xfail")}
     assert found <= SKIPS.keys(), found - SKIPS.keys()
+
+
+STARTS_PROCESSES = {"subprocess", "multiprocessing", "pty"}
+STARTING_CALLS = re.compile(r"system|popen|fork|forkpty|(posix_)?spawn(v|l)\w*|exec[lv]\w*|create_subprocess_\w+")
+
+
+def test_processes_are_started_in_one_room() -> None:
+    """With one time limit, the package under test in their path, and an end."""
+    found = set()
+    for name, tree in NODES.items():
+        for node in ast.walk(tree):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            starts = isinstance(node, ast.Call) and STARTING_CALLS.fullmatch(last_name(node.func))
+            if starts or {module.partition(".")[0] for module in modules} & STARTS_PROCESSES:
+                found.add(name)
+    assert found == {"support/processes.py"}
 
 
 def test_no_parameters_and_failures_that_do_not_happen_are_errors() -> None:

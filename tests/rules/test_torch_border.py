@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import heliograph
+from processes import run_python
 
 PACKAGE = Path(heliograph.__file__).parent
 
@@ -90,9 +89,7 @@ def imported_names(path: Path) -> Iterator[str]:
 
 def modules_after_importing(modules: list[str], refused: tuple[str, ...] = REFUSED) -> set[str]:
     code = IMPORT_ALL.format(modules=modules, refused=refused)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return set(done.stdout.split())
+    return set(run_python("-c", code).stdout.split())
 
 
 def test_every_device_module_imports_with_torch_refused() -> None:

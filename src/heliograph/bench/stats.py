@@ -85,4 +85,4 @@ def clustered_interval(
     if clusters < 2:
         return None
     found = [statistic(row) for row in resampling_weights(clusters, resamples)]
-    return percentile_interval(np.array([np.nan if f is None else f for f in found], dtype=np.float64))
+    return percentile_interval(np.array(found, dtype=np.float64))  # None becomes NaN

@@ -77,7 +77,7 @@ def _run_planned(arguments: argparse.Namespace, trace: TraceSink | None) -> int:
     _, device = open_device(arguments.bundle, arguments.strategy)
     with DraftDisplay(quiet=arguments.json) as display:
         opener, token = opener_of(arguments)
-        planned = asyncio.run(ask_by_plan(arguments, device, opener, token, display.on_draft, trace))
+        planned = asyncio.run(ask_by_plan(arguments, device, opener, token, display, trace))
     for line in planned.decisions[1:] if arguments.explain else ():
         note(arguments, line)
     _note_report(arguments, planned.report)
@@ -113,6 +113,7 @@ async def _ask(
             setting=chosen[1],
             timeout_s=arguments.timeout,
             on_draft=display.on_draft,
+            on_progress=display.on_progress,
         )
 
 

@@ -66,7 +66,7 @@ _EXTRA_OF_MODULE = {
     **dict.fromkeys(("onnx", "sklearn"), "train"),
 }
 
-_IN_THE_OTHER_WHEEL = ("heliograph.bench", "heliograph.training")
+_IN_THE_OTHER_WHEEL = ("heliograph.bench", "heliograph.codec.fitting", "heliograph.training")
 """Rooms that the wheel for devices lacks (decision 0035)."""
 
 

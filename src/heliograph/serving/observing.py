@@ -92,10 +92,11 @@ class Observer:
             return
         async with self._shared.measuring:
             wanted = self._session.desk.to_measure(image_id)
-            if wanted is not None and wanted.left:
+            if wanted is None:
+                return
+            if wanted.left:
                 self._session.desk.book.watchlist.add(image_id)  # when the other sessions have had their turn
-            if wanted is not None:
-                await self._measure_now(image_id, wanted)
+            await self._measure_now(image_id, wanted)
 
     async def _measure_now(self, image_id: int, wanted: Measuring) -> None:
         desk, loop, meter = self._session.desk, asyncio.get_running_loop(), Meter()

@@ -95,6 +95,15 @@ def test_costs_are_means_over_the_photos_that_a_task_asks_about() -> None:
     assert np.isnan(scores.per_photo("position", lambda p: p.payload_bytes).value)
 
 
+def test_a_photo_that_was_not_sent_cost_nothing() -> None:
+    made = outcome()
+    del made.photos["far"]
+    scores = Scores(made, IMAGES)
+    assert scores.per_photo("colour", lambda p: p.payload_bytes).value == pytest.approx((100 + 300) / 3)
+    assert scores.per_photo("colour", lambda p: p.encode_ms).value == pytest.approx((5 + 7) / 3)
+    assert scores.per_photo("colour", lambda p: p.decode_ms).value == pytest.approx((1 + 2) / 3)
+
+
 def test_a_resample_is_the_same_figure_of_the_photos_drawn() -> None:
     scores, weights = Scores(outcome(), IMAGES), resampling_weights(3)
     near, middle, far = (

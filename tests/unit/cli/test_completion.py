@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 from heliograph.cli.completion import SHELLS
 from heliograph.cli.main import COMMANDS, main
+from processes import run, run_python
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -34,8 +33,7 @@ def test_bash_completes_commands_options_choices_and_files(tmp_path, capsys):
             f"source ./script; COMP_WORDS=({line}); COMP_CWORD={len(words) - 1}; "
             '"$(complete -p heliograph | sed "s/.*-F \\([^ ]*\\).*/\\1/")"; printf "%s\\n" "${COMPREPLY[@]}"'
         )
-        done = subprocess.run([bash, "-c", asked], cwd=tmp_path, capture_output=True, text=True, timeout=20)
-        return done.stdout.split()
+        return run((bash, "-c", asked), cwd=tmp_path, check=False).stdout.split()
 
     assert completed("heliograph", "enc") == ["encode"]
     assert completed("heliograph", "ask", "--tok") == ["--token-file"]
@@ -49,7 +47,7 @@ def test_no_model_is_loaded():
         "found = {'torch', 'transformers', 'onnxruntime', 'PIL', 'starlette', 'matplotlib'} & set(sys.modules)\n"
         "print(found, file=sys.stderr)\nsys.exit(bool(found))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = run_python("-c", script, check=False)
     assert done.returncode == 0, done.stderr
 
 

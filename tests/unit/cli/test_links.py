@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,16 +18,13 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.reference.assets import demo_photo_path
+from processes import certificate as self_signed
+from processes import locked_key
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("device")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=device"]
-    if subprocess.run([*command, "-keyout", key, "-out", cert], capture_output=True).returncode:
-        pytest.skip("openssl is not there to make a certificate")
-    return cert, key
+    return self_signed(tmp_path_factory.mktemp("device"), "device")
 
 
 def test_client_certificates_that_are_of_no_use_are_named(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
@@ -51,11 +47,8 @@ def test_client_certificates_that_are_of_no_use_are_named(tmp_path: Path, certif
 
 def test_a_locked_key_asks_for_nothing(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
     cert, key = certificate
-    locked = tmp_path / "locked.pem"
-    command = ["openssl", "rsa", "-aes128", "-passout", "pass:secret", "-in", key, "-out", locked]
-    subprocess.run(command, check=True, capture_output=True)
     with pytest.raises(TlsFilesError):
-        tls_context(None, cert, locked)
+        tls_context(None, cert, locked_key(key, tmp_path / "locked.pem"))
 
 
 def test_ask_names_a_client_certificate_that_is_of_no_use(

@@ -12,7 +12,7 @@ import pytest
 
 from heliograph.codec.range_coder import COST_UNIT, MAX_COST, TOP_BITS, CostRuns, RunDecoder, RunEncoder
 
-STREAMS = 6000
+STREAMS = 2000
 
 Passes = list[tuple[CostRuns, np.ndarray, np.ndarray, list[bool]]]
 """Costs, chance of a minus, positions of the ones and their signs, of each pass."""

@@ -123,6 +123,18 @@ def test_damaged_tables_are_refused(many: KltCodec, tmp_path: Path, damage: str)
         KltCodec.load(tmp_path)
 
 
+@pytest.mark.parametrize(("components", "looked_at"), [(3, 3), (96, 96), (97, 96), (500, 96)])
+def test_so_many_leading_components_are_looked_at(components: int, looked_at: int) -> None:
+    def stored(count: int) -> dict[str, np.ndarray]:
+        shapes = {"projection": (3 * count, 1), "phase": (1,), "weights": (2, 3 * count + 1, count)}
+        return {name: np.zeros(shape, dtype=np.float16) for name, shape in shapes.items()}
+
+    assert Restoration.from_stored(stored(looked_at), components, 2).weights.shape[2] == looked_at
+    for other in (looked_at - 1, looked_at + 1):
+        with pytest.raises(BundleDamagedError):
+            Restoration.from_stored(stored(other), components, 2)
+
+
 def test_a_fit_may_leave_it_out(make_tokens: MakeTokens, tmp_path: Path) -> None:
     codec = fit_klt([make_tokens(seed) for seed in range(16)], restore=False)
     assert codec.restoration is None

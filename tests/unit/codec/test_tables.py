@@ -31,6 +31,14 @@ def test_expected_magnitudes_rise_and_are_positive() -> None:
     assert np.all(np.diff(table) >= 0)
 
 
+def test_expected_magnitudes_are_sixteenths_of_eighth_octaves() -> None:
+    table = expected_magnitudes()
+    assert table.shape == (384,)  # -128 to 255
+    assert [table[128 + bin_] for bin_ in (-32, -8, 0, 8, 80)] == [1, 8, 16, 32, 16 << 10]
+    np.testing.assert_allclose(table[128:], 16 * 2.0 ** (np.arange(256) / 8), rtol=1e-9, atol=1)
+    assert table[-1] == pytest.approx(16 * 2.0 ** (255 / 8), rel=1e-9)
+
+
 @pytest.mark.parametrize("unit", [1, 1000, 10**12])
 def test_energy_byte_is_near_and_monotone(unit: int) -> None:
     before = 0

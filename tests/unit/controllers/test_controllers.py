@@ -26,6 +26,10 @@ def test_a_target_beyond_one_byte_is_refused(name, target):
         CONTROLLERS.load(name).from_target(target)
 
 
+def test_fixed_needs_nothing_measured():
+    assert FixedController(100).reads() == frozenset()
+
+
 def test_fixed_waits_below_its_budget_and_stops_at_it():
     controller = FixedController(100)
     assert controller.decide(Observation(99, 3)) == Wait()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.controllers.curves import Curve, Curves, Origin, Point, candidate_name, made_monotone
+from heliograph.controllers.curves import Curve, Curves, Origin, Point, candidate_name, made_monotone, monotone
 from heliograph.controllers.question_kind import QuestionKinds
 from heliograph.errors import BundleDamagedError
 
@@ -55,6 +55,11 @@ def test_points_are_ordered_by_all_their_bytes_and_each_kind_by_itself() -> None
     assert (first.quality, second.quality) == ({"all": 0.7, "colour": 0.1}, {"all": 0.7, "colour": 0.3})
     lacking = Point({"n": 3}, 300.0, 0.0, 0.0, {"all": 0.8})
     assert made_monotone([cheap, lacking])[1].quality == {"all": 0.85, "colour": 0.8}
+
+
+def test_monotone_values_have_twelve_digits() -> None:
+    assert monotone([1.0, 2.0, 3.0], [0.0, 1.0, 0.0]) == [0.0, 0.5, 0.5]
+    assert monotone([3.0, 2.0, 1.0], [0.0, 0.0, 1.0]) == [0.333333333333] * 3
 
 
 def changed(path: list[Any], value: Any) -> Any:

@@ -18,11 +18,11 @@ from heliograph.bench.hardening.fuzz_targets import heard
 from heliograph.protocol.limits import MAX_FRAME_BYTES, MAX_IMAGES, MAX_OPEN_QUESTIONS
 from heliograph.protocol.session import CloudSession, DeviceSession
 
-CASES_PER_END = 100_000
+CASES_PER_END = 10_000  # the suite "hardening" tries a million
 HASH = BUNDLE_HASH
 
 
-def test_200_000_random_and_mutated_streams() -> None:
+def test_random_and_mutated_streams() -> None:
     source = random.Random(20_260_101)
     from_device, from_cloud = device_speech(), cloud_speech()
     closed = 0
@@ -42,7 +42,7 @@ def test_memory_of_one_session_stays_bounded_under_endless_frames() -> None:
     question_id = image_id = 0
     tracemalloc.start()
     try:
-        for _ in range(3000):
+        for _ in range(800):
             for _ in range(source.randint(1, 4)):
                 cloud.receive(bytes([0x27]) + _sized(_varint(image_id + 7) + b"\x02"), 0.0)
                 image_id += 1

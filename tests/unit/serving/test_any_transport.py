@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
@@ -24,6 +22,7 @@ from heliograph.serving.service import CloudService
 from heliograph.serving.turns import ALLOWANCE, Allowance, Turns
 from heliograph.serving.web.asgi_connection import AsgiConnection
 from heliograph.transport.memory import memory_pair
+from processes import run_python
 
 HASH = b"8 bytes!"
 
@@ -64,10 +63,7 @@ asyncio.run(whole())
 def test_a_device_is_served_in_one_process_without_any_web_server(cloud_url):
     """The answers are those that the same device gets over a websocket."""
     questions = ["what color is the circle?", "how many shapes are there?"]
-    done = subprocess.run(
-        [sys.executable, "-c", IN_ONE_PROCESS, json.dumps(questions)], capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
+    done = run_python("-c", IN_ONE_PROCESS, json.dumps(questions))
     answers, servers, connections = json.loads(done.stdout.splitlines()[-1])
     assert servers == []
     assert connections == 1

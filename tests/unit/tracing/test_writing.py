@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import stat
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -17,6 +16,7 @@ from heliograph.tracing import writing
 from heliograph.tracing.reading import read_trace
 from heliograph.tracing.table import MAX_TRACE_BYTES
 from heliograph.tracing.writing import TraceWriter
+from processes import ended, first_line, started
 
 
 class Clock:
@@ -216,16 +216,12 @@ while True:
 
 def test_a_writer_that_is_killed_leaves_whole_lines(tmp_path):
     path = tmp_path / "it.trace"
-    child = subprocess.Popen([sys.executable, "-c", WRITE_FOR_EVER, str(path)], stdout=subprocess.PIPE)
-    try:
-        assert child.stdout is not None
-        assert child.stdout.readline() == b"begun\n"
+    with started((sys.executable, "-c", WRITE_FOR_EVER, path)) as child:
+        assert first_line(child) == "begun"
         while path.stat().st_size < 200_000:
             assert child.poll() is None
             threading.Event().wait(0.01)
-    finally:
-        child.send_signal(signal.SIGKILL)
-        child.wait(10)
+        ended(child, signal.SIGKILL)
     assert path.stat().st_size <= MAX_TRACE_BYTES
     numbers = [event.data["connection"] for event in read_trace(path).events if event.name != "trace:lost"]
     assert len(numbers) > 100

@@ -111,11 +111,11 @@ class Curve:
     def sampled_bytes_at(self, kind: Kind, targets: DoubleArray) -> DoubleArray:
         """(resamples,) of the same, each for a target of its own; NaN where it is not reached."""
         sizes, qualities = (np.stack([samples for _, samples in self._means[one]]) for one in (BYTES, kind))
-        found = np.full(len(targets), np.nan)
-        for i, target in enumerate(targets):
-            cost = cost_at(list(zip(sizes[:, i].tolist(), qualities[:, i].tolist(), strict=True)), float(target))
-            found[i] = np.nan if cost is None else cost
-        return found
+        found = [
+            cost_at(list(zip(sizes[:, i].tolist(), qualities[:, i].tolist(), strict=True)), float(target))
+            for i, target in enumerate(targets)
+        ]
+        return np.array(found, dtype=np.float64)  # None becomes NaN
 
 
 @dataclass(frozen=True)

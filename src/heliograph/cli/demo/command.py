@@ -92,7 +92,7 @@ async def _perform(
     await show.warm_up()
     with DraftDisplay(quiet=arguments.json, keep=True) as display:
         note(arguments, f"\n{printable(show.question)}  (the whole stream over {printable(show.link.name)})")
-        drafts = await show.stream(display.on_draft)
+        drafts = await show.stream(display.on_draft, display.on_progress)
         note(arguments, "\nthe same stream, cut after its first bytes:")
         cuts = await show.cuts(drafts[-1].payload_bytes, display.on_draft)
     found = [await _over(arguments, replace(show, link=link)) for link in links]

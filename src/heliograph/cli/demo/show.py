@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from heliograph.cli.links import connection_opener
 from heliograph.edge.client import DeviceClient
+from heliograph.edge.progress import OnProgress
 from heliograph.edge.report import AskReport, Draft
 from heliograph.errors import HeliographError
 from heliograph.question import FIXED, NO_LIMIT, Question
@@ -85,10 +86,12 @@ class Show:
             except HeliographError:
                 continue  # its row will say what is wrong
 
-    async def stream(self, on_draft: Callable[[Draft], None]) -> tuple[Draft, ...]:
+    async def stream(
+        self, on_draft: Callable[[Draft], None], on_progress: OnProgress | None = None
+    ) -> tuple[Draft, ...]:
         """The whole progressive stream; drafts as they arrive, the last one is the final answer."""
         async with self._client() as client:
-            report = await self._ask(client, None, {}, on_draft, whole=True)
+            report = await self._ask(client, None, {}, on_draft, on_progress, whole=True)
         final = _as_draft(report)
         on_draft(final)
         return (*report.drafts, final)
@@ -136,6 +139,7 @@ class Show:
         strategy: str | None,
         setting: Setting,
         on_draft: Callable[[Draft], None] | None = None,
+        on_progress: OnProgress | None = None,
         *,
         whole: bool = False,
     ) -> AskReport:
@@ -147,6 +151,7 @@ class Show:
             setting=setting,
             timeout_s=self.timeout_s,
             on_draft=on_draft,
+            on_progress=on_progress,
         )
 
 

@@ -51,10 +51,10 @@ def _conversion(profile: bytes) -> Conversion:
         return _unchanged
 
     def convert(strip: Image, rgb: Image) -> Image:
-        if mode == "CMYK":
-            return _applied(transform, strip) if strip.mode == "CMYK" else rgb
-        if _is_grey(strip) != (mode == "L"):
+        if _profile_mode(strip) != mode:
             return rgb
+        if mode == "CMYK":
+            return _applied(transform, strip)
         if mode == "L":
             return _applied(transform, rgb.getchannel(0))
         ImageCms.applyTransform(rgb, transform, inPlace=True)
@@ -63,8 +63,12 @@ def _conversion(profile: bytes) -> Conversion:
     return convert
 
 
-def _is_grey(strip: Image) -> bool:
-    return all(band in _GREY_BANDS or band.startswith("I;") for band in strip.getbands())
+def _profile_mode(strip: Image) -> str:
+    """The kind of picture whose profiles are meant for this one."""
+    if strip.mode == "CMYK":
+        return "CMYK"
+    grey = all(band in _GREY_BANDS or band.startswith("I;") for band in strip.getbands())
+    return "L" if grey else "RGB"
 
 
 def _applied(transform: Any, picture: Image) -> Image:

@@ -1,8 +1,6 @@
 """Every bound of a server is an option of ``serve``; what help says of it is what the server does."""
 
 import re
-import subprocess
-import sys
 from dataclasses import fields
 
 import pytest
@@ -11,6 +9,7 @@ from heliograph.cli.command import byte_size
 from heliograph.cli.main import build_parser, main
 from heliograph.cli.options.limits import chosen_limits, flag
 from heliograph.serving.limits import Limits, Unit, bounds
+from processes import run_python
 
 
 @pytest.mark.parametrize("bound", bounds(), ids=lambda bound: bound.name)
@@ -44,7 +43,7 @@ def test_without_options_the_bounds_are_the_servers_own():
 def test_the_table_is_read_without_a_server():
     heavy = "{'numpy', 'asyncio', 'starlette'}"
     script = f"import sys, heliograph.serving.limits; sys.exit(bool({heavy} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+    assert run_python("-c", script, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("bound", bounds(), ids=lambda bound: bound.name)

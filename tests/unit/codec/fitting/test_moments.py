@@ -98,6 +98,17 @@ def test_a_smooth_picture_is_the_same_on_another_grid() -> None:
     np.testing.assert_allclose(moved, picture(after).reshape(45, 2), atol=1e-5)
 
 
+def test_numbers_on_another_grid_by_hand() -> None:
+    """A row of two onto four: its mean stays, its slope is the lowest cosine; four onto two by their lower cosines."""
+    pair = np.array([[1.0, 10.0], [3.0, 10.0]], dtype=np.float32)
+    slope = np.cos(np.pi * np.array([1, 3, 5, 7]) / 8) / np.cos(np.pi / 4)
+    wide = onto_grid(pair, Grid(1, 2), Grid(1, 4))
+    np.testing.assert_allclose(wide, np.stack([2 - slope, np.full(4, 10.0)], axis=1), atol=1e-6)
+    np.testing.assert_allclose(onto_grid(wide, Grid(2, 2), Grid(2, 2)), wide, atol=1e-6)
+    np.testing.assert_allclose(onto_grid(wide, Grid(1, 4), Grid(1, 2)), pair, atol=1e-6)
+    np.testing.assert_allclose(onto_grid(wide, Grid(4, 1), Grid(2, 1)), pair, atol=1e-6)
+
+
 def test_photos_of_many_sizes_make_one_codec_for_all(make_tokens: MakeTokens) -> None:
     sizes = [(4, 6), (4, 6), (6, 4), (5, 5), (4, 6), (3, 6)] * 6
     sets = [make_tokens(seed, rows=rows, columns=columns) for seed, (rows, columns) in enumerate(sizes)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -241,3 +243,12 @@ def test_bounds_of_a_setting_that_hang_together() -> None:
     for wrong in ({"prompt_rows": 65, "own": [1.0] * 65}, {"prompt_rows": 2, "own": [1.0] * 3}, {"own": []}):
         with pytest.raises(BundleDamagedError):
             RegionSetting.from_json(GOOD | wrong)
+
+
+def test_a_bundle_has_a_setting_where_it_has_the_file(tmp_path: Path) -> None:
+    setting = RegionSetting(layer=3, least_share=0.25)
+    (tmp_path / "region.json").write_text(json.dumps(setting.to_json()), encoding="utf-8")
+    bundle: Any = SimpleNamespace(file=tmp_path.joinpath, file_names=("region.json",))
+    assert RegionSetting.of(bundle) == setting
+    bundle.file_names = ("other.json",)
+    assert RegionSetting.of(bundle) is None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from heliograph.errors import ShapeError
 from heliograph.reference.assets import demo_photo_path
 from heliograph.serving.cloud import Cloud
 from heliograph.types import Grid, VisualTokens
+from processes import run_python
 
 QUESTIONS = ("how many objects are there?", "describe the picture.")
 PHOTO = str(demo_photo_path())
@@ -116,8 +115,7 @@ def test_the_command_loads_no_torch(bundle: Bundle, tmp_path: Path, pair_as_defa
         argv = ["answer", str(path), QUESTIONS[0], "--json", "--vlm", str(pair_as_default.model)]
         script += f"assert main({argv!r}) == 0\n"
     script += "assert not {'torch', 'transformers'} & sys.modules.keys()\n"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
+    done = run_python("-c", script)
     assert done.stdout.count('"runtime": "onnx"') == 2
 
 

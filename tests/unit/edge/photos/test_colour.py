@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+import struct
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ from heliograph.edge.photos.file import load_photo
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 PROPHOTO = ((0.79767, 0.28804, 0.0), (0.13519, 0.71187, 0.0), (0.03134, 0.00009, 0.82490))  # CIE XYZ (D50)
-PHOTO = Image.fromarray(np.random.default_rng(5).integers(0, 256, (50, 60, 3), dtype=np.uint8))
+RANDOM = np.random.default_rng(5)
+PHOTO = Image.fromarray(RANDOM.integers(0, 256, (50, 60, 3), dtype=np.uint8))
 
 
 @pytest.fixture(autouse=True)
@@ -88,6 +91,61 @@ def test_grey_profiles() -> None:
     assert load_photo(png(PHOTO, profile)).tobytes() == PHOTO.tobytes()  # of another kind of picture
     colour = rgb_profile(DISPLAY_P3, 2.2)
     assert load_photo(png(grey, colour)).tobytes() == grey.convert("RGB").tobytes()
+
+
+def profile_of(space: bytes, connection: bytes, name: bytes, content: bytes) -> bytes:
+    """An ICC profile (version 2) with one table and the white point."""
+    white = b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061)  # 0.9642, 1, 0.8249
+    place = 128 + 4 + 2 * 12
+    table = (
+        b"wtpt" + struct.pack(">II", place, len(white)) + name + struct.pack(">II", place + len(white), len(content))
+    )
+    data = struct.pack(">I", 2) + table + white + content + bytes(-len(content) % 4)
+    head = struct.pack(">I4s4s4s4s4s", 128 + len(data), bytes(4), b"\2\x10\0\0", b"prtr", space, connection)
+    return (head + bytes(12) + b"acsp" + bytes(28) + white[8:]).ljust(128, b"\0") + data
+
+
+def cmyk_profile() -> bytes:
+    """Inks that darken by a table of two levels each; black ink is a green here, so that no usual reading fits."""
+    straight = bytes(range(256))
+    corners = bytearray()
+    for inks in itertools.product((0, 1), repeat=4):
+        cyan, magenta, yellow, black = inks
+        light = 255 - 50 * sum(inks)
+        corners += bytes([light, 128 - 60 * cyan + 60 * magenta - 40 * black, 128 + 70 * yellow - 40 * cyan])
+    identity = struct.pack(">9i", *(65536 if i % 4 == 0 else 0 for i in range(9)))
+    table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + identity + straight * 4 + bytes(corners) + straight * 3
+    return profile_of(b"CMYK", b"Lab ", b"A2B0", table)
+
+
+def test_inks_become_srgb_by_their_profile() -> None:
+    profile = cmyk_profile()
+    inks = Image.fromarray(RANDOM.integers(0, 256, (50, 60, 4), dtype=np.uint8), "CMYK")
+    out = io.BytesIO()
+    inks.save(out, "TIFF", icc_profile=profile)
+    wanted = by_lcms(inks, profile)
+    assert np.abs(wanted.astype(int) - np.asarray(inks.convert("RGB"))).mean() > 20
+    assert np.array_equal(np.asarray(load_photo(out.getvalue())), wanted)
+    for other in (PHOTO, PHOTO.convert("L")):  # whose profile is another kind of picture's
+        assert load_photo(png(other, profile)).tobytes() == other.convert("RGB").tobytes()
+    plain, foreign = io.BytesIO(), io.BytesIO()
+    inks.save(plain, "TIFF")
+    inks.save(foreign, "TIFF", icc_profile=rgb_profile(DISPLAY_P3, 2.2))
+    assert load_photo(foreign.getvalue()).tobytes() == load_photo(plain.getvalue()).tobytes()
+
+
+@pytest.mark.parametrize(("levels", "changes"), [(0, False), (2, False), (3, True)])
+def test_two_levels_are_rounding_and_three_are_another_space(levels: int, changes: bool) -> None:
+    """A grey curve that is sRGB's, so many levels later; lcms over every level says by how much it changes them."""
+    light = np.clip((np.arange(256) + levels) / 255, 0, 1)
+    linear = np.where(light <= 0.04045, light / 12.92, ((light + 0.055) / 1.055) ** 2.4)
+    curve = b"curv" + bytes(4) + struct.pack(">I256H", 256, *np.rint(linear * 65535).astype(int).tolist())
+    profile = profile_of(b"GRAY", b"XYZ ", b"kTRC", curve)
+    ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    wanted = by_lcms(ramp, profile)
+    assert np.abs(wanted.astype(int) - np.arange(256)[None, :, None]).max() == levels
+    loaded = np.asarray(load_photo(png(ramp, profile)))
+    assert np.array_equal(loaded, wanted if changes else np.asarray(ramp.convert("RGB")))
 
 
 def test_a_profile_in_a_jpeg_that_is_turned_and_read_smaller(monkeypatch: pytest.MonkeyPatch) -> None:

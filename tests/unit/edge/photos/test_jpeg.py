@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from heliograph.edge.photos import rows as photo_rows
 from heliograph.edge.photos.file import load_photo, read_photo
 from heliograph.errors import PhotoTooLargeError, PhotoUnreadableError
 from heliograph.strategies.baseline.jpeg_header import read_jpeg_header
+from processes import run_python
 
 
 @pytest.fixture(autouse=True)
@@ -193,7 +192,4 @@ def test_other_formats_and_the_whole_process_keep_refusing_cut_files() -> None:
         "try: Image.open(io.BytesIO(data)).load()\nexcept OSError: print('refused')"
     )
     data = jpeg(blotches(256, 256))
-    done = subprocess.run(
-        [sys.executable, "-c", program], input=data[: len(data) * 3 // 4], capture_output=True, check=True
-    )
-    assert done.stdout.strip() == b"refused"
+    assert run_python("-c", program, given=data[: len(data) * 3 // 4]).stdout.strip() == b"refused"

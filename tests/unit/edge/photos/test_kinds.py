@@ -169,6 +169,51 @@ def test_what_is_not_stored_in_rows_is_refused_where_it_does_not_fit() -> None:
             load_photo(saved(photo_of("RGB", (200, 199)), picture_format))
 
 
+@pytest.mark.usefixtures("narrow")
+def test_a_gif_may_take_all_the_room_for_decoding() -> None:
+    """A byte a pixel, twice while it is decoded: 2 x 40,000 is all there is, and a row more is too much."""
+    assert load_photo(saved(photo_of("L", (200, 200)), "GIF")).size == (100, 100)
+    with pytest.raises(PhotoTooLargeError):
+        load_photo(saved(photo_of("L", (200, 201)), "GIF"))
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_streamed_png_has_so_many_pixels_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = saved(photo_of("RGB", (200, 199)), "PNG")
+    monkeypatch.setattr(photo_pillow, "MAX_STREAMED_PIXELS", 39_800)
+    assert load_photo(data).size == (100, 100)
+    monkeypatch.setattr(photo_pillow, "MAX_STREAMED_PIXELS", 39_799)
+    with pytest.raises(PhotoTooLargeError):
+        load_photo(data)
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize(
+    ("mode", "size", "orientation", "decoding", "fits"),
+    [
+        ("RGB", (100, 100), 1, 40_000, True),  # the photo is what was decoded
+        ("RGB", (100, 100), 1, 39_999, False),
+        ("RGB", (100, 101), 1, 80_000, False),  # 40,400 bytes of photo
+        ("RGB", (100, 100), 6, 80_000, True),  # decoded, and beside it the turned photo
+        ("RGB", (100, 100), 6, 79_999, False),
+        ("RGBA", (100, 100), 1, 80_000, True),
+        ("RGBA", (100, 100), 1, 79_999, False),
+        ("L", (100, 100), 1, 50_000, True),  # one byte a pixel, then four
+        ("L", (100, 100), 1, 49_999, False),
+        ("keyed", (100, 100), 1, 80_000, True),
+        ("keyed", (100, 100), 1, 79_999, False),
+    ],
+)
+def test_what_fits_at_full_size(
+    mode: str, size: tuple[int, int], orientation: int, decoding: int, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photo_pillow, "DECODING_BYTES", decoding)
+    options: dict[str, object] = {"transparency": (3, 4, 5)} if mode == "keyed" else {}
+    data = saved(photo_of("RGB" if mode == "keyed" else mode, size), "PNG", **options)
+    file = io.BytesIO(data)
+    assert photo_pillow._fits(Image.open(file), file, len(data), orientation) is fits
+
+
 def test_interlaced() -> None:
     levels = np.asarray(photo_of("RGB", (37, 29)))
     assert np.array_equal(np.asarray(load_photo(png_bytes(levels, interlaced=True))), levels)
@@ -239,10 +284,19 @@ def test_a_tiff_counts_its_strip_and_its_file() -> None:
         (pages((100, 120), (110, 120), reduced=0), (110, 120)),
         (pages((100, 120), (300, 120), reduced=1), (100, 120)),
         (pages((100, 120), reduced=0), (100, 120)),
+        (pages((10, 10), (20, 10)), (20, 10)),  # half as many pixels: a thumbnail
+        (pages((11, 10), (20, 10)), (11, 10)),
+        (pages(*[(2, 2)] * 99, (20, 20)), (20, 20)),  # a hundred pages are looked at
+        (pages(*[(2, 2)] * 100, (20, 20)), (2, 2)),
     ],
 )
 def test_a_tiff_sends_its_photo_and_not_its_thumbnail(data: bytes, expected: tuple[int, int]) -> None:
     assert load_photo(data).size == expected
+
+
+def test_a_page_that_does_not_say_what_it_is_counts_as_a_page() -> None:
+    data = saved(Image.new("RGB", (100, 120)), "TIFF", save_all=True, append_images=[Image.new("RGB", (110, 120))])
+    assert load_photo(data).size == (100, 120)
 
 
 # ---- HEIC -----------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ import contextlib
 import os
 import socket
 import ssl
-import subprocess
 
 import pytest
 
@@ -25,6 +24,8 @@ from heliograph.serving.web.application import CloudApplication
 from heliograph.serving.web.listening import bind, listen
 from heliograph.serving.web.runner import BackgroundServer, exposure, load_cloud, read_tokens, run_server, tls_context
 from heliograph.transport.websocket_client import open_websocket
+from processes import certificate as self_signed
+from processes import locked_key
 
 
 def test_a_busy_port_is_named_before_the_model_is_loaded():
@@ -75,14 +76,7 @@ def test_a_missing_token_file_is_named(tmp_path):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, *files]
-    made = subprocess.run(command, capture_output=True)
-    if made.returncode:
-        pytest.skip("openssl is not there to make a certificate")
-    return folder
+    return self_signed(tmp_path_factory.mktemp("tls"))[0].parent
 
 
 @pytest.fixture
@@ -115,11 +109,8 @@ def test_tls_files_that_do_not_fit_are_named(tmp_path, certificate):
 
 
 def test_an_encrypted_key_is_refused_and_asks_for_nothing(tmp_path, certificate):
-    locked = tmp_path / "locked.pem"
-    command = ["openssl", "rsa", "-aes128", "-passout", "pass:secret", "-in", certificate / "key.pem", "-out", locked]
-    subprocess.run(command, check=True, capture_output=True)
     with pytest.raises(TlsFilesError):
-        tls_context(certificate / "cert.pem", locked)
+        tls_context(certificate / "cert.pem", locked_key(certificate / "key.pem", tmp_path / "locked.pem"))
 
 
 def test_tls_carries_a_session(cloud, certificate, talk, asking):
@@ -144,11 +135,7 @@ def test_a_certificate_that_nobody_vouches_for_is_said(cloud, certificate):
 @pytest.fixture(scope="module")
 def device_certificate(tmp_path_factory, certificate):
     """Of a device, signed by itself: the file is also the authority to trust."""
-    folder = tmp_path_factory.mktemp("device")
-    files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=device", *files]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder
+    return self_signed(tmp_path_factory.mktemp("device"), "device")[0].parent
 
 
 def test_a_device_without_a_certificate_of_the_authority_is_not_let_in(

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from heliograph.training.export.parity import Parity, _errors
+from heliograph.reference.render import render_scene
+from heliograph.training.export import parity
+from heliograph.training.export.parity import Parity, _errors, sample_photos
 from heliograph.types import Grid, VisualTokens
 
 GRID = Grid(1, 2)
@@ -47,3 +50,19 @@ def test_a_report_without_numbers_is_not_written(bad: float, tmp_path: Path) -> 
     assert not path.exists()
     good = Parity("float32", 1, 0.25, 0.5, 0, (), True)
     assert json.loads(good.write(path).read_text())["max_error"] == 0.5
+
+
+def test_sixteen_scenes_and_questions_about_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(parity, "render_scene", lambda seed: (seen.append(seed), render_scene(3))[1])
+    found = sample_photos(None)
+    assert seen == list(range(7_899_999, 7_899_983, -1))  # the last of those that no training and no fit reaches
+    assert all(len(one.questions) > 2 for one in found)
+
+
+def test_of_photos_the_first_sixteen_and_questions_about_six(tmp_path: Path) -> None:
+    for number in range(18):
+        Image.new("RGB", (8 + number, 8)).save(tmp_path / f"{number:02}.png")
+    found = sample_photos(tmp_path)
+    assert [one.photo.width for one in found] == list(range(8, 24))
+    assert [len(one.questions) for one in found] == [3] * 6 + [0] * 10

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from brief_training import make_brief
 from heliograph.codec.bundle import Bundle
 from heliograph.codec.klt import KltCodec
 from heliograph.errors import DataMissingError
@@ -23,10 +24,18 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_reference_model(tmp_path_factory.mktemp("model"), seed=1)
 
 
-def test_fit_from_scenes(model_folder: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def fitted(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A codec folder, and what was said of its making."""
     said: list[str] = []
-    fit_codec(str(model_folder), tmp_path, scenes=12, progress=said.append)
-    codec = KltCodec.load(tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        make_brief(patch)
+        return fit_codec(str(model_folder), tmp_path_factory.mktemp("klt"), scenes=12, progress=said.append), said
+
+
+def test_fit_from_scenes(model_folder: Path, fitted: tuple[Path, list[str]]) -> None:
+    folder, said = fitted
+    codec = KltCodec.load(folder)
     model = VisionLanguageModel.load(str(model_folder))
     tokens = model.encode_image(render_scene(8_000_000).image)
     encoded = codec.encode(tokens)
@@ -54,10 +63,9 @@ def test_a_folder_without_photos_is_a_named_error(model_folder: Path, tmp_path: 
         fit_codec(str(model_folder), tmp_path / "out", photos=tmp_path)
 
 
-def test_product_quantisation_from_scenes(model_folder: Path, tmp_path: Path) -> None:
+def test_product_quantisation_from_scenes(model_folder: Path, fitted: tuple[Path, list[str]], tmp_path: Path) -> None:
     said: list[str] = []
-    start = fit_codec(str(model_folder), tmp_path / "klt", scenes=12, progress=said.append)
-    fit_product(str(model_folder), tmp_path / "pq", pictures=8, start=start, progress=said.append)
+    fit_product(str(model_folder), tmp_path / "pq", pictures=8, start=fitted[0], progress=said.append)
     codec = Bundle.from_pretrained(tmp_path / "pq").codec("pq")
     tokens = VisionLanguageModel.load(str(model_folder)).encode_image(render_scene(8_000_000).image)
     encoded = codec.encode(tokens)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import socket
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +14,7 @@ import torch
 
 from heliograph.errors import UsageError
 from heliograph.training.meta.loop import MetaRecipe
+from processes import ended, started
 
 SCRIPT = Path(__file__).with_name("toy_run.py")
 RECIPE = MetaRecipe(batch=4, patience=2, report_seconds=0.0)
@@ -96,17 +95,13 @@ def test_two_processes_train_the_same_network(toy: ModuleType, tmp_path: Path) -
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    shared |= {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    started = [
-        subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(tmp_path)],
-            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    lines = [process.communicate(timeout=300)[0].split() for process in started]
+    shared |= {"ACCELERATE_USE_CPU": "true"}
+    command = (sys.executable, SCRIPT, tmp_path)
+    with (
+        started(command, **shared, RANK="0", LOCAL_RANK="0") as one,
+        started(command, **shared, RANK="1", LOCAL_RANK="1") as other,
+    ):
+        lines = [ended(process)[0].split() for process in (one, other)]
     (first, second) = sorted(lines)
     assert [first[:2], second[:2]] == [["0", "2"], ["1", "2"]]
     assert first[2] == second[2]  # the same weights

@@ -13,9 +13,7 @@ from heliograph.errors import DataMissingError, UsageError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
 from heliograph.training.export.bundle import export_bundle
-from heliograph.training.fitting.fit_codec import encode_all, scene_questions
-from heliograph.training.meta import error_head
-from heliograph.training.meta import train as train_module
+from heliograph.training.fitting.fit_codec import encode_all
 from heliograph.training.meta.loop import MetaRecipe
 from heliograph.training.meta.train import train_meta
 from heliograph.vlm.checkpoint.fingerprint import model_fingerprint
@@ -25,12 +23,7 @@ SIZES = {"latents": 4, "channels": 2, "width": 16, "encoder_layers": 1, "decoder
 RECIPE = MetaRecipe(batch=4, asked_batch=2, questions=1, tokens_alone=0.5)
 
 
-@pytest.fixture(autouse=True)
-def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few steps of the error head and few questions a scene: what is learned of them is not asked here."""
-    monkeypatch.setattr(error_head, "_STEPS", 40)
-    monkeypatch.setattr(error_head, "_CUTS", 2)
-    monkeypatch.setattr(train_module, "scene_questions", lambda plan: scene_questions(plan)[:3])
+pytestmark = pytest.mark.usefixtures("brief_training")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from heliograph.errors import ModelUnsupportedError
+from heliograph.vlm.checkpoint import template_child
 from heliograph.vlm.checkpoint.template_guard import RenderLimits, fixed_template, with_fixed_template
 
 COUNTED = """{% set counted = namespace(images=0) %}
@@ -37,12 +41,32 @@ def rendered(template: str, question: str, images: int) -> str:
     return str(made[0][0])
 
 
+@pytest.fixture
+def child_within(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child's work in this process and without its limits: one of its own takes seconds to start."""
+
+    def run(command: Sequence[str], *, input: bytes, **how: Any) -> SimpleNamespace:
+        assert command[-1] == template_child.__file__
+        said = io.StringIO()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdin", io.StringIO(input.decode()))
+            patch.setattr(sys, "stdout", said)
+            patch.setattr(template_child, "limit", lambda processor_s, memory_bytes: None)
+            try:
+                template_child.main()
+            except Exception:  # the child would end with another status
+                return SimpleNamespace(returncode=1, stdout=b"")
+        return SimpleNamespace(returncode=0, stdout=said.getvalue().encode())
+
+    monkeypatch.setattr("heliograph.vlm.checkpoint.template_guard.subprocess.run", run)
+
+
 @pytest.mark.parametrize("template", [COUNTED, AT_MOST_TWO])
 def test_it_gives_what_the_template_gives(template: str) -> None:
     fixed = fixed_template(template, WORDS, 2)
     assert "for" not in fixed.replace("format", "")
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(st.text(min_size=1).map(str.strip).filter(bool), st.integers(0, 2))
     def check(question: str, images: int) -> None:
         assert rendered(fixed, question, images) == rendered(template, question, images)
@@ -69,14 +93,22 @@ def test_other_conversations_are_refused_by_the_fixed_one() -> None:
             render_jinja_template([messages], chat_template=fixed, add_generation_prompt=asked)
 
 
+@pytest.mark.parametrize("template", ["{{ messages[0].content[-1].text | upper }}", "{{ raise_exception('never') }}"])
+def test_what_the_child_refuses_is_refused(template: str) -> None:
+    with pytest.raises(ModelUnsupportedError) as raised:
+        fixed_template(template, (), 1, SMALL)
+    assert "its chat template" in raised.value.__notes__[0]
+
+
+@pytest.mark.usefixtures("child_within")
 @pytest.mark.parametrize(
     "template",
     [
-        "{{ messages[0].content[-1].text | upper }}",
+        "{{ messages[0].content[-1].text | lower }}",
         "{{ messages[0].content[-1].text | truncate(50) }}",
         "{{ messages[0].content[-1].text }}{{ messages[0].content[-1].text }}",
         "no question",
-        "{{ raise_exception('never') }}",
+        "{{ raise_exception('not once') }}",
         "{% if %}",
         "{{ messages[0].content }}",
         "x" * ((1 << 20) + 1),
@@ -89,6 +121,7 @@ def test_what_cannot_be_fixed_is_refused(template: str) -> None:
     assert "its chat template" in raised.value.__notes__[0]
 
 
+@pytest.mark.usefixtures("child_within")
 def test_what_a_template_says_may_be_any_text() -> None:
     with pytest.raises(ModelUnsupportedError) as raised:
         fixed_template("{{ raise_exception('\\ud800 never' + 'x' * 1000) }}", (), 1, SMALL)

@@ -1,0 +1,175 @@
+"""Entropy tables of a fit against scipy's distributions, and against counts made by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.stats import truncexpon
+
+from heliograph.codec.fitting.tables import (
+    _blank_tables,
+    _choose_split,
+    _count_signs,
+    _fit_costs,
+    _fit_restoration,
+    _laplace_chances,
+    _logistic_mix,
+    _quiet_means,
+    _relative_scales,
+    _skew_prior,
+)
+from heliograph.codec.tables import Layout
+
+SCALES = 2.0 ** ((np.arange(64) - 31.5) / 4)  # four bins an octave, the border at scale = threshold in the middle
+
+
+def test_scales_lie_in_the_middle_of_their_bins() -> None:
+    np.testing.assert_allclose(_relative_scales(), SCALES)
+
+
+def test_a_magnitude_below_two_thresholds_is_above_one_with_the_exponential_chance() -> None:
+    found = _laplace_chances()
+    usual = SCALES > 1 / 30
+    np.testing.assert_allclose(found[:64][usual], truncexpon.sf(1, b=2 / SCALES, scale=SCALES)[usual], rtol=1e-9)
+    np.testing.assert_allclose(found[:64][~usual], 1 / (1 + np.exp(30)))
+    coarse = 2.0 ** ((np.arange(32) - 15.5) / 2)
+    wanted = np.maximum(truncexpon.sf(1, b=2 / coarse, scale=coarse), 1 / (1 + np.exp(3)))
+    np.testing.assert_allclose(found[64:96], wanted)
+    np.testing.assert_array_equal(found[96:], found[64:96])
+
+
+def test_quiet_magnitudes_have_the_mean_of_an_exponential_cut_at_the_threshold() -> None:
+    wanted = np.rint(1024 * truncexpon.mean(b=1 / SCALES, scale=SCALES))
+    np.testing.assert_array_equal(_quiet_means(), np.clip(wanted, 1, 512))
+    assert (_quiet_means()[0], _quiet_means()[-1]) == (4, 512)  # 1024 x 0.00425; nearly the middle
+
+
+def test_what_depends_on_no_context() -> None:
+    """Largest magnitudes 9, 2 and 0.3: one plane more than 9 needs; a component takes part one octave early."""
+    scaled = np.zeros((2, 2, 3), dtype=np.float32)
+    scaled[0, 0], scaled[1, 1] = (9, -2, 0.3), (-1, 0, 0.1)
+    made = _blank_tables(scaled)
+    assert made.planes == 5  # floor(log2 9) + 2
+    assert made.active.tolist() == [2, 2, 2, 1, 1]  # 2 x 0.3 < 1; 2 x 2 >= 4; 2 x 9 >= 16
+    assert made.energy_unit == int((81 + 4 + 0.09 + 1 + 0.01) / 2 * 256)
+    assert made.weights[..., 0].tolist() == [[256, 256]] * 5
+    assert not made.weights[..., 1:].any()
+    assert made.split.tolist() == [64] * 5
+    assert made.rank[4, 1].tolist() == list(range(128))
+    assert (made.cost == 1).all()
+    assert (made.sign_chance == 32768).all()
+    quiet = _blank_tables(np.full((8, 1, 1), 1e-3, dtype=np.float32))
+    assert (quiet.planes, quiet.active.tolist(), quiet.energy_unit) == (2, [1, 1], 1)
+    assert _blank_tables(np.full((8, 1, 1), 1e30, dtype=np.float32)).planes == 24
+
+
+def costs_of(classes: list[int], bits: list[int]) -> Any:
+    made = _blank_tables(np.full((1, 1, 1), 3.0, dtype=np.float32))
+    items: Any = SimpleNamespace(plane=1, part=1, classes=np.array(classes))
+    _fit_costs(made, items, np.array(bits))
+    return made
+
+
+def test_costs_are_those_of_counted_chances_drawn_to_the_prior() -> None:
+    """Class 5: 30 ones of 92, and 8 more of the prior; class 70: none of 8."""
+    made = costs_of([5] * 92 + [70] * 8, [1] * 30 + [0] * 70)
+    prior = truncexpon.sf(1, b=2 / 2.0 ** ((6 - 15.5) / 2), scale=2.0 ** ((6 - 15.5) / 2))
+    chances = (30 / 100, 8 * max(prior, 1 / (1 + np.exp(3))) / 16)  # of class 5 the prior is next to nothing
+    for number, chance in zip((5, 70), chances, strict=True):
+        assert made.cost[1, 1, number] == round(-np.log2(1 - chance) * 4096)
+    assert made.cost[1, 1, 0] == round(-np.log2(1 - 2e-4) * 4096)  # never seen and never likely
+    assert (made.cost[0] == 1).all()
+    assert costs_of([63] * 10**4, [1] * 10**4).cost[1, 1, 63] == round(-np.log2(0.04) * 4096)
+
+
+def test_classes_are_ordered_by_error_taken_away_per_bit() -> None:
+    """A one takes 2.1 squared thresholds away, for the decision and a sign; a refinement a quarter, either way."""
+    bits = [1, 0] * 500 + [1] * 10 + [0] * 990 + [1, 0] * 500
+    made = costs_of([40] * 1000 + [20] * 1000 + [80] * 1000, bits)
+
+    def slope(chance: float) -> float:
+        return chance * 2.1 / (-chance * np.log2(chance) - (1 - chance) * np.log2(1 - chance) + chance)
+
+    assert slope(0.5) > 0.25 > slope(0.015)  # of class 20 with its prior: about 0.01
+    ranks = made.rank[1, 1]
+    assert ranks[40] < ranks[80] < ranks[20]
+    assert sorted(ranks) == list(range(128))
+
+
+def split_of(classes: list[int], ones: list[int], tiles: int = 1) -> int:
+    made = _blank_tables(np.full((1, 1, 1), 3.0, dtype=np.float32))
+    magnitude = np.zeros(len(classes), dtype=np.int64)
+    magnitude[ones] = 2
+    items = SimpleNamespace(classes=np.array(classes), index=np.arange(len(classes)))
+    state: Any = SimpleNamespace(items=lambda plane, part: items, shape=(tiles, 1, 1))
+    _choose_split(made, state, magnitude, 1)
+    return int(made.split[1])
+
+
+def test_the_first_pass_has_the_likely_classes_where_they_are_many() -> None:
+    """Class 40 is a one every other time; class 20 next to never. Above 22 the prior alone is above a tenth."""
+    prior = truncexpon.sf(1, b=2 / SCALES, scale=SCALES)
+    border = int(np.flatnonzero(prior < 0.1)[-1]) + 1
+    many = [40] * 64 + [20] * 100
+    assert split_of(many, list(range(0, 64, 2))) == max(border, 21)
+    assert split_of(many[1:], list(range(0, 62, 2))) == 64  # 63 decisions a tile: too few for a pass
+    assert split_of(many, list(range(0, 64, 2)), tiles=2) == 64
+    rare = [40] * 1000 + [41] * 64
+    assert split_of(rare, [*range(20), *range(1000, 1064)]) == 41  # class 40: 20 of 1,000
+
+
+def test_magnitudes_are_restored_at_the_mean_within_their_interval() -> None:
+    """1,000 magnitudes of 1.5 thresholds and 500 of 3.25, of one scale, beside 32 of the exponential's mean."""
+    scaled = np.concatenate([np.full(1000, 1.5), np.full(500, -3.25)]).astype(np.float32).reshape(-1, 1, 1)
+    made = _blank_tables(scaled)
+    layout = Layout(1, 1, True, True, np.array([[16]]), np.array([[4]]))  # a scale of 2 ** (16 / 8) thresholds
+    _fit_restoration(made, scaled, layout)
+    prior = truncexpon.mean(b=1 / SCALES, scale=SCALES)
+    # plane 0: bin 16 / 2 + 32 = 40; plane 1: 3.25 becomes 1.625 in bin 36; plane 2 has none
+    assert made.planes == 3
+    assert made.offset[0, 40] == round(64 * (32 * prior[40] + 1000 * 0.5) / 1032)
+    assert made.offset[1, 40] == round(64 * (32 * prior[40] + 500 * 0.25) / 532)
+    assert made.offset[0, 36] == round(64 * (32 * prior[36] + 500 * 0.625) / 532)
+    assert made.offset[0, 20] == round(64 * prior[20])
+
+
+def test_signs_are_counted_by_skew_and_neighbours() -> None:
+    signs = np.zeros((9, 5, 2))
+    layout = SimpleNamespace(skew_bin=np.array([[1, 7]]), spatial=True)
+    state: Any = SimpleNamespace(
+        shape=(2, 1, 2), model=SimpleNamespace(layout=layout), sign_context=lambda items, ones: np.array([-2, 0, 1])
+    )
+    items: Any = SimpleNamespace(classes=np.array([5, 70, 63, 0]), index=np.array([0, 1, 3, 2]))
+    _count_signs(signs, state, items, np.array([0, 1, 2, 3]), np.array([True, True, False, True]))
+    assert signs.sum() == 3  # a refinement has no sign
+    assert (signs[1, 0, 1], signs[7, 2, 0], signs[1, 3, 1]) == (1, 1, 1)
+    layout.spatial = False
+    _count_signs(signs, state, items, np.array([0]), np.array([False]))
+    assert signs[1, 2, 0] == 1
+    np.testing.assert_allclose(np.log(_skew_prior() / (1 - _skew_prior()))[:, 0], 0.6 * np.arange(-4, 5), atol=1e-12)
+
+
+def test_the_mix_of_features_is_the_likeliest() -> None:
+    """By scipy: the same curve in log2 of scale times mix, its likelihood made as large as can be."""
+    random = np.random.default_rng(4)
+    ratios = np.column_stack([np.ones(4000), random.gamma(2, 0.5, (4000, 2)), np.zeros(4000)])
+    scale = random.uniform(-3, 2, 4000)
+    wanted = np.array([0.2, 0.5, 0.3, 0.0])
+    chance = 1 / (1 + np.exp(-(-0.4 + 1.8 * (scale + np.log2(ratios @ wanted)))))
+    target = (random.random(4000) < chance).astype(np.float64)
+
+    def loss(parameters: np.ndarray) -> float:
+        mix = np.array([1 - parameters[:2].sum(), *parameters[:2]])
+        u = scale + np.log2(np.maximum(ratios[:, :3] @ mix, 0.05))
+        logit = parameters[2] + parameters[3] * u + parameters[4] * u * u
+        return float(np.logaddexp(0, -np.where(target > 0, logit, -logit)).sum())
+
+    best = minimize(loss, [0.3, 0.3, 0.0, 1.5, 0.0], method="Nelder-Mead", options={"maxiter": 4000, "xatol": 1e-5})
+    found = _logistic_mix(ratios, scale, target)
+    assert found[3] == 0  # a feature that is never there
+    assert found.sum() == pytest.approx(1)
+    np.testing.assert_allclose(found[1:3], best.x[:2], atol=0.03)
