@@ -22,17 +22,18 @@ def test_serve_and_ask_then_ctrl_c(reference_pair: Any) -> None:
         busy = run((*HELIOGRAPH, "serve", "--port", url.rpartition(":")[2], *where), check=False)
         question = ("ask", demo_photo_path(), "what?", "--server", url, "--bundle", where[3], "--json")
         asked = run((*HELIOGRAPH, *question), check=False)
-        _, said = ended(server, signal.SIGINT)
-    assert (busy.returncode, busy.stdout) == (2, "")
+        rest, said = ended(server, signal.SIGINT)
+    assert (busy.returncode, busy.stdout) == (4, "")
     assert busy.stderr.startswith("heliograph: port-busy: ")
     assert (asked.returncode, asked.stderr) == (0, "")
     assert json.loads(asked.stdout)["payload_bytes"] > 0
     assert server.returncode == 130
-    assert said == "heliograph: interrupted: Stopped by Ctrl-C.\n"
+    assert json.loads(rest) == {"error": "interrupted", "message": "Stopped by Ctrl-C.", "exit_code": 130}
+    assert said == ""
 
 
 def test_cloud_that_cannot_start_is_named(tmp_path: Path, capfd: Any) -> None:
-    assert main(["demo", "--out", str(tmp_path / "demo"), "--model", str(tmp_path), "--bundle", str(tmp_path)]) == 2
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--model", str(tmp_path), "--bundle", str(tmp_path)]) == 3
     said = capfd.readouterr().err
     assert said.startswith("heliograph: model-unavailable: ")
     assert str(tmp_path) in said

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from heliograph.cli.command import EXIT_DONE, Command, note, positive_int, say, seconds
 from heliograph.cli.files import make_folder, write_file
 from heliograph.cli.live import DraftDisplay
+from heliograph.cli.model_note import is_reference_model, note_model
 from heliograph.cli.options.photo import add_bundle_option, open_bundle, photo_named
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import json_text, printable
@@ -66,6 +67,7 @@ def _run(arguments: argparse.Namespace) -> int:
     device = Device(open_bundle(arguments.bundle))
     out = make_folder(arguments.out)
     note(arguments, f"starting a cloud with the model {printable(arguments.model)} ...")
+    model_note = note_model(arguments, is_reference=is_reference_model(arguments.model, device.bundle))
     with photo_named(photo), CloudProcess(arguments.model, arguments.bundle) as cloud:
         show = Show(cloud.url, device, photo, arguments.question, links[0], arguments.timeout)
         drafts, cuts, found = asyncio.run(_perform(arguments, show, links))
@@ -76,6 +78,7 @@ def _run(arguments: argparse.Namespace) -> int:
         "stream": [asdict(draft) for draft in drafts],
         "cuts": [asdict(cut) for cut in cuts],
         "links": [asdict(one) for one in found],
+        **model_note,
     }
     write_file(out / "demo.json", (json_text(facts) + "\n").encode())
     written = [out / "demo.json", *_draw(arguments, found, photo, out / "demo.png")]
