@@ -16,10 +16,16 @@ from typing import Any
 
 from heliograph.bench.numbers import interval_text, number_text
 from heliograph.bench.summary import summary
+from heliograph.strategies.selection import LOCAL
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 SUMMARY_START, SUMMARY_END = "<!-- summary:start -->", "<!-- summary:end -->"
 NOTHING_YET = "No suite has been published yet; `make results` runs them and fills this section."
+_B99 = "B99: mean payload bytes that keep 99 % of the uncompressed path's accuracy."
+_LOCAL_NOTE = (
+    " `local` is the device answering by itself and sending nothing: the reference model is so small that the bundle "
+    "holds it whole."
+)
 _TITLES = {
     "reference": "Reference task (scenes of the test split, every strategy)",
     "photos": "Real network, real photos (MobileNetV2 split after its last bottleneck)",
@@ -80,7 +86,7 @@ def _suite(result: dict[str, Any], folder: str, here: Path) -> str:
     name, prefix = result["suite"], "" if folder == "." else f"{folder}/"
     parts = [f"### {_TITLES.get(name, f'Suite `{name}`')}", _provenance(result, prefix)]
     if result["b99"]:
-        parts += ["B99: mean payload bytes that keep 99 % of the uncompressed path's accuracy.", _b99(result)]
+        parts += [f"{_B99}{_LOCAL_NOTE if LOCAL in result['b99'] else ''}", _b99(result)]
     if result.get("figures"):
         parts.append(_figures(result["figures"]))
     if (here / folder / f"{name}-rate_accuracy.png").exists():
