@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import socket
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.cli.doctor import checks as doctor
-from heliograph.cli.doctor.abilities import ALONE, ENCODE, HEIC, NO, SERVE, TRAIN, YES, abilities_from
+from heliograph.cli.doctor.abilities import ALONE, BENCH, ENCODE, HEIC, NO, SERVE, TRAIN, YES, abilities_from
 from heliograph.cli.doctor.checks import (
     ABSENT,
     BROKEN,
@@ -103,6 +104,14 @@ def test_what_a_person_wants_fails_where_what_it_rests_on_fails() -> None:
     assert [one.found for one in abilities_from(plug_in) if one.name == "use strategy grey"] == ["grey 1.0"]
     faulty = [*found(webp=BROKEN), Check("strategy quince", BROKEN, False, "it cannot be imported")]
     assert {"use webp", "use strategy quince"} <= {one.name for one in abilities_from(faulty) if one.works is NO}
+
+
+def test_what_is_in_the_other_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    able = {one.name: one for one in abilities_from(found())}
+    assert able[ENCODE].works is able[SERVE].works is YES
+    assert (able[TRAIN].works, able[BENCH].works) == (NO, NO)
+    assert "heliograph-cloud" in able[TRAIN].found
 
 
 def test_rows_for_maintainers_are_shown_where_asked_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,10 @@ _PARTS: dict[str, tuple[str, ...]] = {
     HEIC: ("base", "edge", "heif"),
 }
 """Which parts of the installation each one needs, the widest last: its extra brings the others."""
+
+
+_ROOMS = {TRAIN: "heliograph.training", BENCH: "heliograph.bench"}
+"""What the wheel for devices lacks (decision 0035)."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def abilities_from(checks: Sequence[Check]) -> list[Ability]:
 
 def _ability(name: str, found: dict[str, Check], deciding: Sequence[str]) -> Ability:
     """One answer, from what must be installed and from the checks that decide it beyond that."""
-    parts = _PARTS[name]
+    parts, room = _PARTS[name], _ROOMS.get(name)
     modules = [found[module] for part in parts for module in MODULES[part]]
     if broken := [check for check in modules if check.status == BROKEN]:
         return Ability(name, NO, f"{broken[0].name}: {broken[0].detail}")
@@ -76,6 +81,8 @@ def _ability(name: str, found: dict[str, Check], deciding: Sequence[str]) -> Abi
         extra = parts[-1]
         how = "pip install heliograph" if extra == "base" else f"pip install 'heliograph[{extra}]'"
         return Ability(name, NO, f"{', '.join(absent)} missing: {how}")
+    if room is not None and importlib.util.find_spec(room) is None:
+        return Ability(name, NO, "it is in a wheel of its own: pip install heliograph-cloud")
     for decides in deciding:
         if found[decides].status != OK:
             return Ability(name, NO, found[decides].detail)
