@@ -17,10 +17,10 @@ from heliograph.errors import UsageError
 from heliograph.question import NO_REGION
 
 if TYPE_CHECKING:
+    from heliograph.cli.live import DraftDisplay
     from heliograph.controllers.planner import Candidate, Plan
     from heliograph.edge.device import Device
     from heliograph.edge.planning.report import PlannedReport
-    from heliograph.edge.report import Draft
     from heliograph.tracing.table import TraceSink
     from heliograph.transport.base import Connection
 
@@ -88,7 +88,7 @@ async def ask_by_plan(
     device: Device,
     opener: Callable[[], Awaitable[Connection]],
     token: str,
-    on_draft: Callable[[Draft], None],
+    display: DraftDisplay,
     trace: TraceSink | None = None,
 ) -> PlannedReport:
     """The question of the command line, planned; with --explain every plan is shown before it is carried out.
@@ -109,7 +109,8 @@ async def ask_by_plan(
             question_from(arguments),
             goal,
             timeout_s=arguments.timeout,
-            on_draft=on_draft,
+            on_draft=display.on_draft,
+            on_progress=display.on_progress,
             on_plan=lambda plan: note(arguments, explanation(plan)) if arguments.explain else None,
         )
 

@@ -26,6 +26,7 @@ from heliograph.edge.device import Device
 from heliograph.edge.exchange import CropSource, DeviceSide, Exchange
 from heliograph.edge.photos.file import Photo, read_photo
 from heliograph.edge.photos.identity import photo_identity, still_shows
+from heliograph.edge.progress import OnProgress, SendingProgress, watched
 from heliograph.edge.region import RegionSending, region_encoder
 from heliograph.edge.report import AskReport, Draft
 from heliograph.edge.resuming import DeviceSessionKeeper
@@ -158,6 +159,7 @@ class DeviceClient:
         region_sending: RegionSending | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         on_draft: Callable[[Draft], None] | None = None,
+        on_progress: OnProgress | None = None,
     ) -> AskReport:
         """Ask, and wait for the final answer. Questions asked at once take turns.
 
@@ -170,6 +172,7 @@ class DeviceClient:
             region_sending: how a crop that the cloud asks for travels; None for WebP.
             timeout_s: for everything together, in seconds; then the question ends without an answer.
             on_draft: called with every draft as it arrives.
+            on_progress: called while the photo is encoded and sent, see :mod:`heliograph.edge.progress`.
 
         Raises:
             ServerUnreachableError: no connection; at once where nobody was ever there.
@@ -185,7 +188,11 @@ class DeviceClient:
         calibration = self._device.calibration
         asked = as_heard(Question.of(question).completed(calibrated=calibration is not None))
         side = DeviceSide(
-            on_draft, calibration, lambda prefix: self._device.foresee(prefix, asked.text), trace=self._trace
+            on_draft,
+            calibration,
+            lambda prefix: self._device.foresee(prefix, asked.text),
+            trace=self._trace,
+            on_progress=on_progress,
         )
         asking = self._ask(photo, asked, strategy, completed, side, region_sending or RegionSending(), timeout_s)
         return await (asking if self._trace is None else self._trace.follow(asked, strategy, asking))
@@ -263,13 +270,22 @@ class DeviceClient:
         if not turn.was_held:
             work = asyncio.to_thread(self._encode, photo, identity, strategy, setting, turn)
             encoding = asyncio.ensure_future(work)
+        exchange: Exchange | None = None
+
+        def progress() -> SendingProgress:
+            connecting, at_work = not self.connected, encoding is not None and not encoding.done()
+            if exchange is None:
+                return SendingProgress(connecting, at_work)
+            return SendingProgress(connecting, at_work, exchange.left_bytes, exchange.total_bytes)
+
         try:
-            link = await self._session.linked(turn.until_s)
-            stream = self._photos.get(key) or self._photos.begin(key, photo, link.session)
-            exchange = Exchange(asked, side, stream, turn.account, turn.elapsed_ms)
-            if exchange.can_use_more():
-                self._photos.restart_stream(stream, link.session)
-            final = await self._answered(exchange, stream, encoding, turn)
+            async with watched(progress, turn.elapsed_ms, side.on_progress):
+                link = await self._session.linked(turn.until_s)
+                stream = self._photos.get(key) or self._photos.begin(key, photo, link.session)
+                exchange = Exchange(asked, side, stream, turn.account, turn.elapsed_ms)
+                if exchange.can_use_more():
+                    self._photos.restart_stream(stream, link.session)
+                final = await self._answered(exchange, stream, encoding, turn)
         except BaseException:
             self._forget(key)  # whatever state it is in; the next question sends the photo anew
             raise
@@ -300,6 +316,7 @@ class DeviceClient:
             controller_failed=AnswerFlag.CONTROLLER_FAILED in final.flags,
             reconnections=self._session.reconnections - turn.reconnections_before,
             photo_notes=turn.photo_notes,
+            cloud_bundle=self._session.cloud_bundle_hash.hex(),
         )
 
     async def _answered(

@@ -12,6 +12,7 @@ from heliograph.codec.calibration import Calibration
 from heliograph.controllers.push import ERROR_HEAD
 from heliograph.edge.budget import PayloadAccount
 from heliograph.edge.link import DeviceLink
+from heliograph.edge.progress import OnProgress
 from heliograph.edge.report import Draft
 from heliograph.edge.stop import Foresight, chunk_end, expected_segments
 from heliograph.edge.streams import NO_LIMIT, PhotoStream, half_way
@@ -55,6 +56,7 @@ class DeviceSide:
         calibration, foresee: what the device knows of the cloud's decision beforehand.
         crop: makes the crop that the cloud asks for; None refuses.
         trace: records where the device means to stop; None for nobody.
+        on_progress: called while nothing is heard yet; None for nobody.
     """
 
     on_draft: Callable[[Draft], None] | None = None
@@ -62,6 +64,7 @@ class DeviceSide:
     foresee: Foresight = lambda prefix: None
     crop: CropSource | None = None
     trace: DeviceTrace | None = None
+    on_progress: OnProgress | None = None
 
 
 class Exchange:
@@ -98,11 +101,25 @@ class Exchange:
         self._unsent_bytes = JUDGED_MESSAGE_BYTES if judged else DEFAULT_QUEUE_BYTES
         self.drafts: list[Draft] = []
         self._regions_sent = set[WireBox]()
+        self._unsent: Callable[[], int] = lambda: 0
 
     @property
     def regions_sent(self) -> int:
         """Crops that the cloud got, each counted once however many connections it took."""
         return len(self._regions_sent)
+
+    @property
+    def left_bytes(self) -> int:
+        """Payload of the photo that has left this machine, over all connections."""
+        return self._stream.sent_bytes - self._unsent()
+
+    @property
+    def total_bytes(self) -> int | None:
+        """Payload of the photo that may leave at most; None before it is encoded."""
+        encoded = self._stream.encoded
+        if encoded is None:
+            return None
+        return self._stream.payload_bytes(self._account.segments_within(self._stream, encoded))
 
     def can_use_more(self) -> bool:
         """Whether this question may have more of a photo that was cut short for an earlier one, and could want it."""
@@ -126,6 +143,7 @@ class Exchange:
             HeliographError: of the photo, the cloud or the connection. After any error the question is cancelled.
         """
         self._link, self._question_id = link, question_id
+        self._unsent = lambda: link.payload_unsent
         self._account.enter_connection()
         session = link.session
         session.ask(question_id, self._stream.image_id, self._question)

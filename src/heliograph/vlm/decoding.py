@@ -197,7 +197,7 @@ def _steps(logits: Tensor, chosen: Tensor | None) -> list[Step]:
         own = log_p.gather(1, chosen[:, None])[:, 0]
         margin = torch.where(chosen == ids, margin, own.exp() - best_two[:, 0])
         top, ids = own, chosen
-    entropy = -torch.xlogy(p, p).sum(dim=-1)
+    entropy = -(p * log_p).sum(dim=-1)  # logits are finite, so that no logarithm is infinite where p is 0
     columns = (ids, top / -_NATS_PER_BIT, entropy / _NATS_PER_BIT, margin)
     return [Step(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 

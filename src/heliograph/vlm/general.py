@@ -51,6 +51,7 @@ from heliograph.vlm.prompt import (
     messages_of,
     placeholder_id,
 )
+from heliograph.vlm.prompt_memory import PromptMemory
 from heliograph.vlm.tap import METHOD, feed_output, find_owner
 
 _USUAL_SIZE = (640, 480)
@@ -91,6 +92,7 @@ class GeneralModel:
         self._control_names = tuple(sorted(control_tokens(processor.tokenizer).values(), key=len, reverse=True))
         end = model.generation_config.eos_token_id
         self.end_ids = frozenset([end] if isinstance(end, int) else end or ())
+        self._prompts = PromptMemory(self._make_prompt)
         self._positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self.layouts = PhotoLayouts(
             lambda photos: self._processed("", photos), self._features, placeholder_id(model.config), self._positions
@@ -136,6 +138,7 @@ class GeneralModel:
     def forget_questions(self) -> None:
         """Keep nothing of the questions that were asked; of photos only the sizes are kept."""
         forget_words(self.processor.tokenizer)
+        self._prompts.forget()
 
     # ---- images ------------------------------------------------------------------------------------
     @torch.inference_mode()
@@ -225,7 +228,7 @@ class GeneralModel:
         values = np.concatenate([self._checked(one) for one in tokens])
         sizes = tuple(photo_size(one.grid) for one in tokens)
         layout = self.layouts.of(sizes)
-        made = self._processed(question, [Image.new("RGB", size, GREY) for size in sizes])
+        made = self._prompts.of(question, sizes)
         with feed_output(self._owner, output_with(torch.from_numpy(values).to(self.torch_model.device), layout)):
             return self._generated(made, max_new_tokens)
 
@@ -263,7 +266,7 @@ class GeneralModel:
             )
         if self.layouts.grid(size) != grid:
             raise ShapeError().noted(f"a photo of this size has {self.layouts.grid(size)}, not {grid}.")
-        made = self._processed(question, [Image.new("RGB", size, GREY)])
+        made = self._prompts.of(question, (size,))
         self._check_length(made, max(1, len(answer_ids)))
         asked = made["input_ids"].shape[1]
         answer = torch.tensor([list(answer_ids)], device=made["input_ids"].device)
@@ -294,6 +297,9 @@ class GeneralModel:
         if not tokens_make_sense(tokens.values):
             raise StreamDamagedError(StreamFault.VALUE)
         return np.ascontiguousarray(tokens.values, dtype=np.float32)
+
+    def _make_prompt(self, question: str, sizes: tuple[Size, ...]) -> dict[str, Any]:
+        return self._processed(question, [Image.new("RGB", size, GREY) for size in sizes])
 
     def _processed(self, question: str, photos: Sequence[Image.Image]) -> dict[str, Any]:
         """What the model's own processor and chat template make of photos and a question.

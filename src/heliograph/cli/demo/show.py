@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from heliograph.cli.links import connection_opener
 from heliograph.edge.client import DeviceClient
+from heliograph.edge.progress import OnProgress
 from heliograph.edge.report import AskReport, Draft
 from heliograph.errors import HeliographError
 from heliograph.question import FIXED, NO_LIMIT, Question
@@ -23,6 +24,7 @@ CUTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """Payload bytes at which the stream is cut to see what the cloud makes of so little."""
 
 _SMALL_QUALITY = 50
+_REPEATED_BELOW_MS = 5000.0  # beyond it the link alone decides, and repeating takes minutes
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,12 @@ class Show:
             except HeliographError:
                 continue  # its row will say what is wrong
 
-    async def stream(self, on_draft: Callable[[Draft], None]) -> tuple[Draft, ...]:
+    async def stream(
+        self, on_draft: Callable[[Draft], None], on_progress: OnProgress | None = None
+    ) -> tuple[Draft, ...]:
         """The whole progressive stream; drafts as they arrive, the last one is the final answer."""
         async with self._client() as client:
-            report = await self._ask(client, None, {}, on_draft, whole=True)
+            report = await self._ask(client, None, {}, on_draft, on_progress, whole=True)
         final = _as_draft(report)
         on_draft(final)
         return (*report.drafts, final)
@@ -103,12 +107,14 @@ class Show:
         return tuple(found)
 
     async def row(self, strategy: str, setting: Setting, repeat: int) -> Row:
-        """One strategy at one setting, ``repeat`` times."""
+        """One strategy at one setting, ``repeat`` times; an exchange of more than five seconds once."""
         reports = []
         try:
             for _ in range(repeat):
                 async with self._client() as client:
                     reports.append(await self._ask(client, strategy, setting))
+                if reports[-1].final_ms > _REPEATED_BELOW_MS:
+                    break
         except HeliographError as error:
             return Row(strategy, label(setting), error=error.name)
         report = sorted(reports, key=lambda one: one.final_ms)[len(reports) // 2]
@@ -133,6 +139,7 @@ class Show:
         strategy: str | None,
         setting: Setting,
         on_draft: Callable[[Draft], None] | None = None,
+        on_progress: OnProgress | None = None,
         *,
         whole: bool = False,
     ) -> AskReport:
@@ -144,6 +151,7 @@ class Show:
             setting=setting,
             timeout_s=self.timeout_s,
             on_draft=on_draft,
+            on_progress=on_progress,
         )
 
 

@@ -202,16 +202,18 @@ def _logistic_mix(ratios: DoubleArray, scale: DoubleArray, target: DoubleArray) 
     curve = np.array([0.0, 1.5, 0.0])
     if len(target) == 0:
         raise CodecNotFittedError
+    columns = np.ascontiguousarray(ratios[:, used].T)  # (F, N): every pass below walks along memory
+    design = np.ones((3 + len(columns), len(target)))
     for _ in range(12):
-        inside = np.maximum(ratios @ mix, 0.05)
+        inside = np.maximum(mix[used] @ columns, 0.05)
         u = np.clip(scale + np.log2(inside), -8, 4)
         logit = np.clip(curve[0] + curve[1] * u + curve[2] * u * u, -20, 20)
         chance = 1 / (1 + np.exp(-logit))
         slope = (curve[1] + 2 * curve[2] * u) / (inside * np.log(2))
-        design = np.column_stack([np.ones_like(u), u, u * u, slope[:, None] * ratios[:, used]])
-        weight = chance * (1 - chance)
-        hessian = (design * weight[:, None]).T @ design + 1e-2 * np.eye(design.shape[1])
-        change = np.linalg.solve(hessian, design.T @ (target - chance))
+        design[1], design[2] = u, u * u
+        np.multiply(slope, columns, out=design[3:])
+        hessian = (design * (chance * (1 - chance))) @ design.T + 1e-2 * np.eye(len(design))
+        change = np.linalg.solve(hessian, design @ (target - chance))
         change *= min(1.0, 0.5 / max(float(np.abs(change[3:]).max()), 1e-9))
         curve = curve + change[:3]
         mix[used] += change[3:]

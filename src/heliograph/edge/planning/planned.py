@@ -26,6 +26,7 @@ from heliograph.edge.planning.device_times import DeviceTimes, state_path
 from heliograph.edge.planning.link_estimate import LinkEstimator, LinkWatch
 from heliograph.edge.planning.report import PlannedReport, outcome_text
 from heliograph.edge.planning.watched import WatchedConnection
+from heliograph.edge.progress import OnProgress
 from heliograph.edge.region import RegionSending
 from heliograph.edge.report import AskReport, Draft
 from heliograph.edge.tracing import DeviceTrace
@@ -170,6 +171,7 @@ class PlannedClient:
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         on_draft: Callable[[Draft], None] | None = None,
+        on_progress: OnProgress | None = None,
         on_plan: Callable[[Plan], None] | None = None,
     ) -> PlannedReport:
         """Ask, and wait for the final answer.
@@ -180,6 +182,7 @@ class PlannedClient:
             goal: what the plan aims at.
             timeout_s: for everything together, in seconds; then the question ends without an answer.
             on_draft: called with every draft.
+            on_progress: called while the photo is encoded and sent.
             on_plan: called with every plan before it is carried out.
 
         Raises:
@@ -197,7 +200,7 @@ class PlannedClient:
             self._probe_if_due()
             report = await self._by_itself(photo, question, plan.chosen, timeout_s)
             return PlannedReport(report, plan, (*decisions, outcome_text(plan.chosen, report)))
-        sending = asyncio.create_task(self._over_link(photo, question, plan.chosen, timeout_s, on_draft))
+        sending = asyncio.create_task(self._over_link(photo, question, plan.chosen, timeout_s, on_draft, on_progress))
         try:
             await asyncio.wait((sending,), timeout=self._patience_s(plan, timeout_s))
             if LOCAL not in self._usable or (sending.done() and not _link_failed(sending)):
@@ -247,6 +250,7 @@ class PlannedClient:
         candidate: Candidate,
         timeout_s: float,
         on_draft: Callable[[Draft], None] | None,
+        on_progress: OnProgress | None,
     ) -> AskReport:
         if self._client.connected and self._watched is not None:
             self._watched.begin()
@@ -263,6 +267,7 @@ class PlannedClient:
             region_sending=sending,
             timeout_s=timeout_s,
             on_draft=on_draft,
+            on_progress=on_progress,
         )
         self._watch.answered()
         if report.encode_ms > 0:

@@ -132,7 +132,7 @@ def export_frames(
         raise UsageError.of_argument("sizes", f"{default_frames(model)} for this model, which takes no other", wanted)
     square, own = model.square_encoder(), OwnProcessor(model)
     if square is None:
-        made = _several(model, own, out, wanted or default_frames(model))
+        made = _several(model, own, out, wanted or own.usual_sizes())
     else:
         made = _one_square(model, square, own, out)
     if not all(one.max_error <= MAX_ERROR and one.pixel_error <= MAX_PIXEL_ERROR for one in made.parity):

@@ -28,6 +28,7 @@ _TEMPERATURE = 4.0
 _FIRST_PICTURES, _MAX_PICTURES = 60, 300  # gradients cost most of the time; tables need more pictures than they do
 _MAX_QUICK_PARAMETERS = 50_000_000  # parameters of a model that answers many questions in no time
 _FIRST_SLOW, _MAX_SLOW = 24, 48  # pictures for larger ones
+_ANSWER_TOKENS = 24  # of an answer at most
 _WORKING_SHARE = 0.85  # of the weighted energy: near there the answers become those of the uncompressed tokens
 _MAX_CORRELATED_CHANNELS = (
     4096  # channels up to which their correlations are kept; above, each channel's own weight alone
@@ -41,12 +42,34 @@ def working_sensitivity(
     first, most = (_FIRST_PICTURES, _MAX_PICTURES) if _is_quick(model) else (_FIRST_SLOW, _MAX_SLOW)
     progress("measuring what the language model notices of uncompressed tokens")
     few, questions = tokens[:first], asked[:first]
-    weights = measure_sensitivity(model, few, few, questions)
+    answered = _Answers(model)
+    weights = measure_sensitivity(model, few, few, questions, answers=answered)
     rough = fit_klt(tokens[:_MAX_PICTURES], sensitivity=weights, restore=False)
     progress("measuring what it notices of short prefixes")
     some, questions = tokens[:most], asked[:most]
     short = [_working_point(rough, one) for one in some]
-    return measure_sensitivity(model, some, short, questions)
+    return measure_sensitivity(model, some, short, questions, answers=answered)
+
+
+class _Answers:
+    """The model's own answers about uncompressed tokens, each made once.
+
+    Args:
+        model: the frozen VLM.
+        most_tokens: of an answer.
+    """
+
+    def __init__(self, model: TorchModel, most_tokens: int = _ANSWER_TOKENS) -> None:
+        self._model, self._most = model, most_tokens
+        self._made: dict[tuple[int, tuple[str, ...]], list[Answer]] = {}
+
+    def about(self, place: int, image: VisualTokens, questions: Sequence[str]) -> list[Answer]:
+        """Answers about the picture in one place of a sequence that is always the same."""
+        key = place, tuple(questions)
+        if key not in self._made:
+            asked = [(question, [image]) for question in questions]
+            self._made[key] = self._model.answer_many(asked, max_new_tokens=self._most)
+        return self._made[key]
 
 
 def _is_quick(model: TorchModel) -> bool:
@@ -68,7 +91,8 @@ def measure_sensitivity(
     seen: Sequence[VisualTokens],
     asked: Sequence[Sequence[str]],
     *,
-    answer_tokens: int = 24,
+    answer_tokens: int = _ANSWER_TOKENS,
+    answers: _Answers | None = None,
 ) -> FloatArray:
     """Second moment over pictures, questions and positions of d log p(answer) / d token.
 
@@ -81,6 +105,7 @@ def measure_sensitivity(
         seen: tokens at which the gradient is taken, one for each of ``exact``.
         asked: questions about each picture.
         answer_tokens: longest answer.
+        answers: of ``exact``, as far as they are there already; None to ask everything.
 
     Raises:
         CodecNotFittedError: no gradient, or one that is not finite.
@@ -88,7 +113,7 @@ def measure_sensitivity(
     size = model.hidden_size
     correlated = size <= _MAX_CORRELATED_CHANNELS
     total: npt.NDArray[np.float64] = np.zeros((size, size) if correlated else size)
-    for gradient in _gradients(model, exact, seen, asked, answer_tokens):
+    for gradient in _gradients(model, exact, seen, asked, answers or _Answers(model, answer_tokens)):
         g = gradient.double().numpy()  # (N, D)
         total += g.T @ g if correlated else np.square(g).sum(axis=0)
     mean = float(np.trace(total) if correlated else total.sum()) / size
@@ -102,7 +127,7 @@ def _gradients(
     exact: Sequence[VisualTokens],
     seen: Sequence[VisualTokens],
     asked: Sequence[Sequence[str]],
-    answer_tokens: int,
+    answers: _Answers,
 ) -> Iterator[Tensor]:
     """(N, D) for every picture and question that gets an answer; the model's own gradients stay off meanwhile."""
     parameters, quick = list(model.torch_model.parameters()), _is_quick(model)
@@ -113,8 +138,7 @@ def _gradients(
         for place, (image, restored, questions) in enumerate(zip(exact, seen, asked, strict=True)):
             if not quick:  # one question each, in turn
                 questions = [questions[place % len(questions)]]
-            answers = model.answer_many([(question, [image]) for question in questions], max_new_tokens=answer_tokens)
-            for question, answer in zip(questions, answers, strict=True):
+            for question, answer in zip(questions, answers.about(place, image, questions), strict=True):
                 if answer.token_ids:
                     yield _gradient(model, restored, question, answer)
     finally:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from heliograph.errors import ShapeError
+from heliograph.training.export import parity_answers
 from heliograph.training.export.parity_answers import AnswerRow, compare_answers
 from heliograph.types import Answer, EncodedImage, Grid, VisualTokens
 
@@ -18,8 +21,42 @@ ASKED = [("what?", "where?"), (), ("who?",)]
 class SignModel:
     """Says the signs of the first channel."""
 
+    batches = True
+
     def answer_many(self, asked: list[tuple[str, list[VisualTokens]]], *, max_new_tokens: int) -> list[Answer]:
         return [Answer(str((images[0].values[:, 0] > 0).tolist()), 1.0, 0.0) for _, images in asked]
+
+
+class OneByOne:
+    """Says a letter for every row, upper case where the first channel is positive, up to the first zero."""
+
+    batches = False
+    end_ids = frozenset([0])
+    torch_model = SimpleNamespace(device="cpu")
+
+    def __init__(self) -> None:
+        self.processor = SimpleNamespace(tokenizer=SimpleNamespace(decode=self._text))
+        self.said_whole = 0
+
+    def answer_many(self, asked: list[tuple[str, list[VisualTokens]]], *, max_new_tokens: int) -> list[Answer]:
+        return [self.answer(question, images, max_new_tokens=max_new_tokens) for question, images in asked]
+
+    def answer(self, question: str, images: list[VisualTokens], *, max_new_tokens: int) -> Answer:
+        self.said_whole += 1
+        content = [token for token in self._ids(images[0].values) if token not in self.end_ids]
+        return Answer(self._text(content), 1.0, 0.0, tuple(content))
+
+    def answer_logits(self, question: str, values: torch.Tensor, grid: Grid, ids: list[int]) -> torch.Tensor:
+        wanted = [*self._ids(values.numpy()), *[0] * len(ids)][: len(ids)]
+        return torch.nn.functional.one_hot(torch.tensor(wanted), 9).float()
+
+    def _ids(self, values: np.ndarray) -> list[int]:
+        signs = values[:, 0].tolist()
+        signs = signs[: signs.index(0)] if 0 in signs else signs
+        return [2 * place + (1 if sign > 0 else 2) for place, sign in enumerate(signs)] + [0]
+
+    def _text(self, ids: list[int], **_: Any) -> str:
+        return "".join(" AaBbCcDd"[one] for one in ids)
 
 
 class RowCodec:
@@ -81,3 +118,25 @@ def test_b99_is_measured_by_what_the_whole_stream_keeps() -> None:
     found = compare_answers(model, own, own, [("what?",)], [noise])
     assert [row.own for row in found] == [1, 0, 0]  # none of none: the least rate is as good as all
     assert found[2].payload_bytes == 32
+
+
+@pytest.mark.parametrize(
+    ("device", "kept"),
+    [((1, 1, -1, -1), 1), ((-1, 1, -1, -1), 0), ((1, 1, -1, 1), 0), ((1, 1, -1, 0), 0), ((0, 1, -1, -1), 0)],
+)
+def test_a_pass_over_the_wanted_answer_tells_whether_it_is_said(
+    device: tuple[int, ...], kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of answers that end sooner; and nothing is said to its end to find out that it begins otherwise."""
+    monkeypatch.setattr(parity_answers, "_says_likeliest", lambda model: True)
+    model: Any = OneByOne()
+    found = compare_answers(model, [tokens(1, 1, -1, -1)], [tokens(*device)], [("what?", "who?")], [])
+    assert found[0].device == kept
+    assert model.said_whole == 2
+
+
+def test_answers_that_end_later_are_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parity_answers, "_says_likeliest", lambda model: True)
+    model: Any = OneByOne()
+    found = compare_answers(model, [tokens(1, 1, 0, 0)], [tokens(1, 1, -1, 0)], [("what?",)], [])
+    assert found[0].device == 0
