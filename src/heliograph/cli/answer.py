@@ -6,11 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heliograph.cli.command import EXIT_DONE, Command, answer_tokens, note, say, whole_number
+from heliograph.cli.answers import say_answer
+from heliograph.cli.command import EXIT_DONE, Command, note, whole_number
 from heliograph.cli.files import read_file, stream_named
+from heliograph.cli.model_note import is_reference_model, note_model
 from heliograph.cli.options.key import add_key_option, all_keys
 from heliograph.cli.options.photo import add_bundle_option, open_bundle
-from heliograph.cli.text import UNFAMILIAR_NOTE, answer_text, byte_count
+from heliograph.cli.options.stopping import QUESTION_LENGTH, add_length_option
+from heliograph.cli.text import UNFAMILIAR_NOTE, byte_count
 from heliograph.config import MODEL_VARIABLE, default_model, named_model
 from heliograph.errors import BundleDamagedError, BundleMismatchError, UsageError
 
@@ -23,15 +26,9 @@ ONNX, TORCH = "onnx", "torch"
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help=".hgs file, whole or cut")
-    parser.add_argument("question", metavar="QUESTION", help="1 to 2000 characters")
+    parser.add_argument("question", metavar="QUESTION", help=QUESTION_LENGTH)
     parser.add_argument("--segments", metavar="K", type=whole_number, help="use the first K segments only")
-    parser.add_argument(
-        "--max-tokens",
-        metavar="N",
-        type=answer_tokens,
-        default=64,
-        help="longest answer, 1 to 1024 tokens (default: 64)",
-    )
+    add_length_option(parser)
     add_key_option(parser, "keys in hex, one per line: answer only from data that one of them authenticates")
     parser.add_argument(
         "--with",
@@ -57,7 +54,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from heliograph.codec.familiarity import UNFAMILIAR_BELOW
 
     keys, data = all_keys(arguments), read_file(arguments.file)
-    with stream_named(arguments.file):
+    with stream_named(arguments.file, data):
         encoded = read_stream(data, keys)
     if carries_tags(data) and not keys:
         note(arguments, "the file is authenticated, but nobody checks it without --key-file")
@@ -71,6 +68,8 @@ def _run(arguments: argparse.Namespace) -> int:
         from heliograph.edge.local.answering import answer_stream
 
         answer = answer_stream(answering, encoded, arguments.question, max_new_tokens=arguments.max_tokens)
+    model = arguments.model or ("" if answering is not None else default_model())
+    model_note = note_model(arguments, is_reference=is_reference_model(model, answering or bundle))
     from heliograph.edge.device import Device
 
     device = Device(bundle)
@@ -95,8 +94,9 @@ def _run(arguments: argparse.Namespace) -> int:
         "segments": len(encoded.segments),
         "answer_differs": answer_differs(encoded, bundle, arguments.question),
         "runtime": TORCH if answering is None else ONNX,
+        **model_note,
     }
-    say(arguments, answer_text(answer.text, photo_seen), facts)
+    say_answer(arguments, answer.text, facts, photo_seen=photo_seen)
     return EXIT_DONE
 
 
@@ -179,7 +179,8 @@ def matching_bundle(encoded: EncodedImage, folder: Path | None) -> Bundle | None
         return None
     bundle = open_bundle(folder)
     if bundle.hash != encoded.bundle_hash:
-        raise BundleMismatchError
+        made, here = encoded.bundle_hash.hex(), bundle.hash.hex()
+        raise BundleMismatchError().noted(f"The file was made with bundle {made}, and this one is {here}.")
     return bundle
 
 

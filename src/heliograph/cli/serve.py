@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph.cli.command import EXIT_DONE, Command, needs, note, port, warn
+from heliograph.cli.model_note import is_reference_bundle, is_reference_model, note_model
 from heliograph.cli.options.key import add_key_option, warn_of_exposed_key
 from heliograph.cli.options.limits import add_limit_options, chosen_limits
 from heliograph.cli.options.photo import add_bundle_option
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from heliograph.serving.web.identity import Identity
 
 EVERY_ADDRESS = "0.0.0.0"
+
+log = logging.getLogger(__name__)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +100,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from heliograph.serving.web.runner import run_server
 
     def on_ready(url: str) -> None:
-        facts = {"url": url, "model": arguments.model}
+        is_reference = is_reference_model(arguments.model) or is_reference_bundle(arguments.bundle)
+        facts = {"url": url, "model": arguments.model, **note_model(arguments, is_reference=is_reference)}
         if identity is not None:
             facts["pairing_file"] = str(_write_code(arguments, identity, url))
         ready = f"heliograph: {printable(arguments.model)} listens on {url} (Ctrl-C ends it)"
@@ -118,7 +123,7 @@ def _run(arguments: argparse.Namespace) -> int:
             origins=arguments.allow_origin,
             hosts=arguments.allow_host,
             on_ready=on_ready,
-            on_warning=warn,
+            on_warning=log.warning if arguments.log_json else warn,
             limits=chosen_limits(arguments),
             key_file=arguments.key_file,
             trace=trace,
@@ -139,7 +144,7 @@ def _make_public(arguments: argparse.Namespace) -> Identity:
     for option in ("--token-file", "--tls-cert", "--tls-key"):
         if getattr(arguments, option[2:].replace("-", "_")) is not None:
             raise UsageError().noted(f"--public makes its own token and certificate: leave out {option} or --public.")
-    identity = open_identity(warn)
+    identity = open_identity(log.warning if arguments.log_json else warn)
     arguments.token_file, arguments.tls_cert, arguments.tls_key = identity.files
     return identity
 

@@ -44,8 +44,7 @@ WITHOUT_CODEC = "without-codec"
 _FALLBACKS = (WITHOUT_CODEC, "min-entropy")
 _FORMAT = 1
 _MAX_BYTES, _MAX_VALUE, _MAX_STEPS = 1 << 18, 1e6, 64
-_MAX_LOGIT = 30.0
-_MIN_CHANCE = 1e-6
+_MAX_LOGIT, _MIN_CHANCE = 30.0, 1e-6
 
 _damaged = partial(BundleDamagedError, BundlePart.CALIBRATION)
 
@@ -232,7 +231,7 @@ class Calibration:
 
     @property
     def knows_right(self) -> bool:
-        """Whether it was fitted on questions whose right answers are known; else ``right`` is ``probability``."""
+        """Whether right answers were known; else ``right`` is ``probability``."""
         return self.rights != self.agrees
 
     def enough(self, name: str, signals: Signals, quality: float) -> bool:

@@ -317,6 +317,7 @@ class DeviceClient:
             reconnections=self._session.reconnections - turn.reconnections_before,
             photo_notes=turn.photo_notes,
             likelihood=None if stream.encoded is None else self._device.likelihood(stream.encoded),
+            cloud_bundle=self._session.cloud_bundle_hash.hex(),
         )
 
     async def _answered(

@@ -56,6 +56,8 @@ class AskReport:
         reconnections: how often the connection broke and the session went on over another one.
         likelihood: chance, 0 to 1, that the photo is of the kind that the codec was fitted on; None where unknown.
         photo_notes: what a user should know about the photo's file, such as a JPEG that ends early.
+        cloud_bundle: hash of the bundle that the cloud holds, in hexadecimal; empty where it holds none, and for an
+            answer of the device itself.
     """
 
     answer: str
@@ -77,6 +79,7 @@ class AskReport:
     controller_failed: bool = False
     reconnections: int = 0
     photo_notes: tuple[str, ...] = ()
+    cloud_bundle: str = ""
     likelihood: float | None = None
 
     @property
