@@ -41,12 +41,12 @@ UNFAMILIAR_BELOW = 0.5
 _FORMAT = 1
 _MAX_BYTES, _MAX_KINDS, _MAX_PREFIX = 1 << 16, 16, 1 << 24
 _MIDDLE, _STEPS_PER_OCTAVE = 128, 32
-_LEAST_MISFIT, _MAX_MISFIT = 2.0**-30, 2.0**30
+_MIN_MISFIT, _MAX_MISFIT = 2.0**-30, 2.0**30
 _OTHER_KINDS = 0.01 / 16
 """Density of photos of other kinds: one photo in a hundred, spread evenly over sixteen standard deviations."""
 
 _NORMAL_95 = 1.645
-_LEAST_SPREAD = 0.05
+_MIN_SPREAD = 0.05
 _damaged = partial(BundleDamagedError, BundlePart.FAMILIARITY)
 
 
@@ -73,8 +73,8 @@ def misfit(tokens: FloatArray, restored: FloatArray) -> float:
     varies = float(np.square(wide - wide.mean(axis=0)).sum())
     error = float(np.square(restored.astype(np.float64) - wide).sum())
     if error == 0:
-        return _LEAST_MISFIT
-    return min(max(error / varies, _LEAST_MISFIT), _MAX_MISFIT) if varies > 0 else _MAX_MISFIT
+        return _MIN_MISFIT
+    return min(max(error / varies, _MIN_MISFIT), _MAX_MISFIT) if varies > 0 else _MAX_MISFIT
 
 
 def misfit_code(value: float) -> int:
@@ -122,7 +122,7 @@ class FittedRange:
         anything. A photo that the codec restores better than most is of the fitted kind.
         """
         middle, high = self.quantiles[3], self.quantiles[5]
-        spread = max(math.log(high / middle) / _NORMAL_95, _LEAST_SPREAD)
+        spread = max(math.log(high / middle) / _NORMAL_95, _MIN_SPREAD)
         deviations = max(math.log(value / middle) / spread, 0.0)
         density = 0.99 * math.exp(-(deviations**2) / 2) / math.sqrt(2 * math.pi)
         return density / (density + _OTHER_KINDS)
@@ -143,7 +143,7 @@ class FittedRange:
             raise _damaged(FileFault.CONTENT)
         if len(quantiles) != len(cls.SHARES):
             raise _damaged(BundleFault.SHAPE)
-        if not all(type(one) in (int, float) and _LEAST_MISFIT <= one <= _MAX_MISFIT for one in quantiles):
+        if not all(type(one) in (int, float) and _MIN_MISFIT <= one <= _MAX_MISFIT for one in quantiles):
             raise _damaged(BundleFault.RANGE)
         if not 0 <= size <= _MAX_PREFIX or photos < 1:
             raise _damaged(BundleFault.RANGE)

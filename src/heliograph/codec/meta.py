@@ -136,7 +136,7 @@ class MetaCodec:
         return EncodedImage(self.kind, header, cut(data, ends), quality), missed > self.tables.most_missed
 
     def _misfit_code(self, integers: Int, tokens: VisualTokens) -> int:
-        """Of the whole stream, which costs a run of the decoder; nothing is measured without a fitted range."""
+        """The misfit of the whole stream, at the cost of a decoder run; nothing is measured without a fitted range."""
         if self.fitted is None:
             return NOT_MEASURED
         restored = self._restored(integers, integers.shape[0] * integers.shape[1], tokens.grid)

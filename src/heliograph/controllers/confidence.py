@@ -25,7 +25,7 @@ class Draft:
 
 
 UNFAMILIAR_SHARE = 0.25
-"""Of the calibrated chance, what is left for a photo that is certainly none of the fitted kind: nothing was calibrated
+"""The share of the calibrated chance that is left for a photo that is certainly none of the fitted kind: nothing was calibrated
 on such photos (docs/decisions/0029-unfamiliar-photos.md)."""
 
 

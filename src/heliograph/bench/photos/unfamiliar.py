@@ -140,7 +140,7 @@ def _tokens(device: Device, photos: Iterable[Path]) -> list[VisualTokens]:
 
 
 def _auroc_figures(bundle: Bundle, kind: str, tokens: dict[str, list[VisualTokens]]) -> list[Figure]:
-    """Of one codec's misfit: scenes against Kodak and TextVQA, and against street photos."""
+    """AUROC of one codec's misfit: scenes against Kodak and TextVQA, and against street photos."""
     assert bundle.familiarity is not None
     codec, size = bundle.codec(kind), bundle.familiarity.ranges[kind].payload_bytes
     found = {name: np.asarray([prefix_misfit(codec, one, size) for one in some]) for name, some in tokens.items()}

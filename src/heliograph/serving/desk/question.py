@@ -149,7 +149,7 @@ class OpenQuestion:
         self.confidence = shown_confidence(answer, self.signals, calibration, self.likelihood)
 
     def _signals(self, outcome: Outcome, received: int, earlier: Answer | None) -> Signals:
-        """Of an answer from so many payload bytes, after an earlier one."""
+        """The signals of an answer from so many payload bytes, after an earlier one."""
         answer = outcome.answer
         assert answer is not None
         if not self._stable_drafts or earlier is None or earlier.token_ids != answer.token_ids:
