@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heliograph.cli.command import EXIT_DONE, Command, answer_tokens, note, say, whole_number
+from heliograph.cli.command import EXIT_DONE, Command, note, say, whole_number
 from heliograph.cli.files import read_file, stream_named
 from heliograph.cli.options.key import add_key_option, all_keys
 from heliograph.cli.options.photo import add_bundle_option, open_bundle
+from heliograph.cli.options.stopping import QUESTION_LENGTH, add_length_option
 from heliograph.cli.text import answer_text, byte_count
 from heliograph.config import MODEL_VARIABLE, default_model, named_model
 from heliograph.errors import BundleDamagedError, BundleMismatchError, UsageError
@@ -23,15 +24,9 @@ ONNX, TORCH = "onnx", "torch"
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help=".hgs file, whole or cut")
-    parser.add_argument("question", metavar="QUESTION", help="1 to 2000 characters")
+    parser.add_argument("question", metavar="QUESTION", help=QUESTION_LENGTH)
     parser.add_argument("--segments", metavar="K", type=whole_number, help="use the first K segments only")
-    parser.add_argument(
-        "--max-tokens",
-        metavar="N",
-        type=answer_tokens,
-        default=64,
-        help="longest answer, 1 to 1024 tokens (default: 64)",
-    )
+    add_length_option(parser)
     add_key_option(parser, "keys in hex, one per line: answer only from data that one of them authenticates")
     parser.add_argument(
         "--with",

@@ -12,7 +12,7 @@ from heliograph.cli.links import add_connection_options, opener_of, retry_notes
 from heliograph.cli.live import DraftDisplay
 from heliograph.cli.options.key import add_key_option, first_key
 from heliograph.cli.options.photo import add_photo_options, choose_setting, open_device, photo_named
-from heliograph.cli.options.stopping import add_length_option, add_stop_options, question_from
+from heliograph.cli.options.stopping import QUESTION_LENGTH, add_length_option, add_stop_options, question_from
 from heliograph.cli.options.trace import DEVICE, add_trace_options, trace_sink
 from heliograph.cli.planning import add_planning_options, ask_by_plan, is_planned, plan_data
 from heliograph.cli.text import answer_text, byte_count, milliseconds
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_photo_options(parser)
-    parser.add_argument("question", metavar="QUESTION", help="1 to 2000 characters")
+    parser.add_argument("question", metavar="QUESTION", help=QUESTION_LENGTH)
     parser.add_argument(
         "--server",
         metavar="URL",

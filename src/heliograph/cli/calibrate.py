@@ -40,7 +40,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder, .zip or .txt list of photos, for models that know no scenes",
     )
     parser.add_argument(
-        "--scenes", "--most", dest="scenes", metavar="N", type=positive_int, default=SCENES, help=f"default: {SCENES}"
+        "--scenes",
+        "--most",
+        dest="scenes",
+        metavar="N",
+        type=positive_int,
+        default=SCENES,
+        help=f"number of scenes, or of photos (default: {SCENES})",
     )
     parser.add_argument(
         "--seed",

@@ -27,7 +27,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="klt, meta: pixels of a frame that photos will be sent in, as for export (default: the usual ones)",
     )
-    parser.add_argument("--minutes", metavar="M", type=positive_minutes, default=60.0, help="meta: training time")
+    parser.add_argument(
+        "--minutes", metavar="M", type=positive_minutes, default=60.0, help="meta: training time (default: 60)"
+    )
     parser.add_argument("--seed", metavar="N", type=whole_number, help="seed of everything drawn at random")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from heliograph.serving.web.identity import Identity
 
 EVERY_ADDRESS = "0.0.0.0"
+
+log = logging.getLogger(__name__)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +121,7 @@ def _run(arguments: argparse.Namespace) -> int:
             origins=arguments.allow_origin,
             hosts=arguments.allow_host,
             on_ready=on_ready,
-            on_warning=warn,
+            on_warning=log.warning if arguments.log_json else warn,
             limits=chosen_limits(arguments),
             key_file=arguments.key_file,
             trace=trace,
@@ -139,7 +142,7 @@ def _make_public(arguments: argparse.Namespace) -> Identity:
     for option in ("--token-file", "--tls-cert", "--tls-key"):
         if getattr(arguments, option[2:].replace("-", "_")) is not None:
             raise UsageError().noted(f"--public makes its own token and certificate: leave out {option} or --public.")
-    identity = open_identity(warn)
+    identity = open_identity(log.warning if arguments.log_json else warn)
     arguments.token_file, arguments.tls_cert, arguments.tls_key = identity.files
     return identity
 

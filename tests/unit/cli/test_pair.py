@@ -6,13 +6,17 @@ import hashlib
 import io
 import json
 import ssl
+import stat
+import sys
 
 import pytest
 
 from heliograph.cli.links import opener_of
 from heliograph.cli.main import build_parser, main
+from heliograph.cli.serve import _write_code
 from heliograph.edge.pairing import PairingCode, load_pairing
 from heliograph.errors import FileUnreadableError
+from heliograph.serving.web.identity import open_identity
 
 CODE = PairingCode("wss://127.0.0.1:9", "secret-token", hashlib.sha256(b"certificate").digest())
 
@@ -85,3 +89,19 @@ def test_a_damaged_pairing_is_no_hindrance_where_it_is_not_wanted(tmp_path):
     with pytest.raises(FileUnreadableError):
         opener_of(asked())
     opener_of(asked("--server", "wss://x:1", "--token-file", str(tmp_path / "own.txt")))
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_a_server_shows_the_code_on_a_terminal_alone(is_terminal, monkeypatch, capsys):
+    """A journal or a container's log keeps what it gets."""
+    identity = open_identity()
+    arguments = build_parser("serve")[0].parse_args(["serve", "--public", "--host", "10.0.0.5"])
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal, raising=False)
+    path = _write_code(arguments, identity, "wss://10.0.0.5:8765")
+    code = path.read_text().strip()
+    shown = capsys.readouterr()
+    assert PairingCode.parse(code).server == "wss://10.0.0.5:8765"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert (code in shown.err) is is_terminal
+    assert is_terminal or str(path) in shown.err
+    assert code not in shown.out

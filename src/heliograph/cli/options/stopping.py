@@ -14,10 +14,14 @@ from heliograph.question import (
     ENERGY,
     FIXED,
     MAX_ANSWER_TOKENS,
+    MAX_QUESTION_CHARACTERS,
     NO_LIMIT,
     NO_REGION,
     Question,
 )
+
+QUESTION_LENGTH = f"1 to {MAX_QUESTION_CHARACTERS} characters"
+"""Help of QUESTION."""
 
 
 def add_stop_options(parser: argparse.ArgumentParser) -> None:
