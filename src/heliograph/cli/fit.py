@@ -62,10 +62,10 @@ def add_fit_options(parser: argparse._ActionsContainer, kind_option: str) -> Non
 
 
 def fit(arguments: argparse.Namespace) -> Path:
-    """The codec that the options ask for, in ``--out``; progress goes to standard error, but not with ``--json``."""
+    """The codec that the options ask for, in ``--out``; progress goes to standard error, with ``--json`` too."""
     from heliograph.training.progress import Progress
 
-    with Progress(arguments.json, printable) as progress:
+    with Progress(clean=printable) as progress:
         return _fit(arguments, progress)
 
 

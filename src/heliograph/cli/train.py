@@ -49,7 +49,7 @@ def _train_reference(arguments: argparse.Namespace) -> Path:
     from heliograph.training.progress import Progress
     from heliograph.training.reference.loop import train_reference
 
-    with Progress(arguments.json, printable) as progress:
+    with Progress(clean=printable) as progress:
         return train_reference(
             make_folder(arguments.out),
             minutes=arguments.minutes,
