@@ -32,7 +32,7 @@ wheels:  ## Build both wheels into dist/: heliograph for devices, heliograph-clo
 	$(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist . ./packages/heliograph-cloud
 	@ls -l dist/*.whl
 
-demo: $(STAMP)  ## Start a cloud, send a photo over a 1 Mbit/s link, compare every strategy.
+demo: $(STAMP)  ## Start a cloud, send a photo over 20 kbit/s and over 1 Mbit/s, compare every strategy.
 	$(BIN)/heliograph demo --out runs/demo
 
 check: $(STAMP)  ## Lint, format, types, room contracts.

@@ -46,19 +46,19 @@ def draw_sides(axes: Any) -> None:
 
 
 def draw_boxes(axes: Any) -> None:
-    """One box per room that the data pass."""
+    """One box per room or module that the data pass, by its name below ``heliograph``."""
     for x, y, width, name, note in (
         (0.3, 3.4, 1.05, "photo", ""),
         (0.3, 2.1, 1.05, "question", ""),
         (0.3, 0.6, 1.05, "answer", ""),
         (1.75, 3.4, 1.45, "edge.encoder", "vision tower, ONNX"),
-        (3.55, 3.4, 1.4, "codec.encode", "klt: any prefix decodes"),
-        (3.3, 2.1, 1.65, "protocol.session", "sans-IO"),
-        (6.65, 2.1, 1.65, "protocol.session", "sans-IO"),
-        (6.65, 3.4, 1.4, "codec.decode", "prefix to all tokens"),
-        (8.4, 3.4, 1.2, "tap", "image features"),
-        (9.95, 3.4, 1.4, "VLM", "greedy, verified drafts"),
-        (9.3, 0.6, 2.05, "controller", "enough, or go on"),
+        (3.55, 3.4, 1.4, "codec", "meta or klt: encode"),
+        (3.3, 2.1, 1.65, "protocol.device", "sans-IO"),
+        (6.65, 2.1, 1.65, "protocol.cloud", "sans-IO"),
+        (6.65, 3.4, 1.4, "codec", "any prefix: all tokens"),
+        (8.4, 3.4, 1.2, "vlm.tap", "image features"),
+        (9.95, 3.4, 1.4, "vlm.model", "greedy, verified drafts"),
+        (9.3, 0.6, 2.05, "controllers", "enough, or go on"),
     ):
         axes.add_patch(
             FancyBboxPatch(

@@ -9,12 +9,19 @@ which the command line alone shows.
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Self
 
+from heliograph.error_bases import FaultyError as FaultyError
+from heliograph.error_bases import FileError as FileError
+from heliograph.error_bases import HeliographError as HeliographError
+from heliograph.error_bases import InputError as InputError
+from heliograph.error_bases import LinkError as LinkError
+from heliograph.error_bases import NoAnswerError as NoAnswerError
+from heliograph.error_bases import RefusedError as RefusedError
+from heliograph.exit_codes import ExitCode
 from heliograph.reasons import (
     BundleFault,
     BundlePart,
-    Fault,
     FileFault,
     ForgedFault,
     LinkFault,
@@ -24,67 +31,11 @@ from heliograph.reasons import (
 )
 
 
-class HeliographError(Exception):
-    """Base of every expected failure.
-
-    Attributes:
-        code: number on the wire (stable, never reused), 1 to 255.
-        name: kebab-case name shown to people and tools.
-        text: constant sentence that says what is wrong and, where possible, what to do.
-        reason: which of several causes it has, a constant phrase; empty where the text says all, and in an error that
-            came as a number from the other end.
-    """
-
-    code: ClassVar[int] = 1
-    name: ClassVar[str] = "heliograph-error"
-    text: ClassVar[str] = "Heliograph could not go on."
-    reason: str = ""
-
-    def __init__(self) -> None:
-        super().__init__(self.text)
-
-    def __str__(self) -> str:
-        return f"{self.text.removesuffix('.')}: {self.reason}." if self.reason else self.text
-
-    @classmethod
-    def received(cls) -> Self:
-        """The error as the other end told it: by its number alone, so without a reason."""
-        made = cls.__new__(cls)
-        HeliographError.__init__(made)
-        return made
-
-    def noted(self, note: str) -> Self:
-        """The same error with a sentence for the person at the command line; it never goes on the wire."""
-        self.add_note(note)
-        return self
-
-
-class FaultyError(HeliographError):
-    """Base of errors that are made with their reason.
-
-    Attributes:
-        fault: the reason, as programs compare it; None in an error that came from the other end.
-    """
-
-    fault: Fault | None = None
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__()
-        self.fault, self.reason = fault, str(fault)
-
-
-class FileError(FaultyError):
-    """Base of errors about one file that somebody named."""
-
-    def __init__(self, fault: FileFault) -> None:
-        super().__init__(fault)
-        self.reason = f"it {fault}"
-
-
 class UsageError(HeliographError):
-    """The call's arguments do not make sense together."""
+    """An argument cannot be used, by itself or beside another one; notes say which and why."""
 
-    code, name, text = 2, "usage", "The arguments do not make sense together; see --help."
+    code, name, text = 2, "usage", "An argument cannot be used; see --help."
+    exit_code = ExitCode.USAGE
 
     @classmethod
     def of_argument(cls, argument: str, wanted: str, value: object) -> Self:
@@ -95,10 +46,18 @@ class UsageError(HeliographError):
         return cls().noted(f"{argument} must be {wanted}, not {shown(value)}.")
 
 
+class BudgetTooSmallError(UsageError):
+    """Not even the least that shows something of a photo fits into the bytes that are allowed."""
+
+    name, text = "budget-too-small", "So few bytes show nothing of the photo."
+    exit_code = ExitCode.NO_ANSWER
+
+
 class UnknownNameError(HeliographError):
     """A registry was asked for a name it does not hold. The choices come from the program, not from input."""
 
     code, name, text = 3, "unknown-name", "There is no such name in this registry."
+    exit_code = ExitCode.USAGE
 
     kind: str = ""
     choices: tuple[str, ...] = ()
@@ -115,18 +74,19 @@ class PlugInError(HeliographError):
     """A package that adds a strategy, controller or the like is broken, or clashes with another one."""
 
     code, name, text = 4, "plug-in", "A plug-in cannot be used; heliograph doctor says what is wrong with it."
+    exit_code = ExitCode.INTERNAL
 
 
 # ---- photos ----------------------------------------------------------------------------------------
-class PhotoMissingError(HeliographError):
+class PhotoMissingError(InputError):
     code, name, text = 10, "photo-missing", "The photo is not there or is not a file."
 
 
-class PhotoUnreadableError(HeliographError):
+class PhotoUnreadableError(InputError):
     code, name, text = 11, "photo-unreadable", "The photo cannot be read as an image."
 
 
-class PhotoTooLargeError(HeliographError):
+class PhotoTooLargeError(InputError):
     code, name, text = (
         12,
         "photo-too-large",
@@ -134,45 +94,48 @@ class PhotoTooLargeError(HeliographError):
     )
 
 
-class PhotoMemoryError(HeliographError):
+class PhotoMemoryError(InputError):
     code, name, text = 13, "photo-memory", "There is not enough memory to decode the photo."
 
 
-class PhotoForbiddenError(HeliographError):
+class PhotoForbiddenError(InputError):
     code, name, text = 14, "photo-forbidden", "There is no permission to read the photo."
 
 
 # ---- traces ----------------------------------------------------------------------------------------
-class TraceDamagedError(HeliographError):
+class TraceDamagedError(InputError):
     code, name, text = 15, "trace-damaged", "The file is no trace of an exchange, or it is damaged."
 
 
 # ---- questions -------------------------------------------------------------------------------------
 class QuestionEmptyError(HeliographError):
     code, name, text = 20, "question-empty", "The question is empty."
+    exit_code = ExitCode.USAGE
 
 
 class QuestionTooLongError(HeliographError):
     code, name, text = 21, "question-too-long", "The question is longer than 2000 characters."
+    exit_code = ExitCode.USAGE
 
 
 # ---- streams, codecs and bundles -------------------------------------------------------------------
-class StreamTruncatedError(HeliographError):
+class StreamTruncatedError(NoAnswerError):
     code, name, text = 30, "stream-truncated", "The stream ends before its header or the least that shows a photo."
 
 
 class StreamDamagedError(FaultyError):
     code, name, text = 31, "stream-damaged", "The stream is damaged."
+    exit_code = ExitCode.INPUT
 
     def __init__(self, fault: StreamFault) -> None:
         super().__init__(fault)
 
 
-class StreamVersionError(HeliographError):
+class StreamVersionError(InputError):
     code, name, text = 32, "stream-version", "The stream was written by a version that this one cannot read."
 
 
-class BundleMismatchError(HeliographError):
+class BundleMismatchError(RefusedError):
     code, name, text = (
         33,
         "bundle-mismatch",
@@ -188,6 +151,7 @@ class BundleDamagedError(FaultyError):
     """
 
     code, name, text = 34, "bundle-damaged", "The bundle is incomplete or damaged."
+    exit_code = ExitCode.INPUT
     part: BundlePart | None = None
 
     def __init__(self, part: BundlePart, fault: FileFault | BundleFault) -> None:
@@ -196,64 +160,65 @@ class BundleDamagedError(FaultyError):
         self.reason = f"{part.value} {fault}; {next_step(fault)}"
 
 
-class ShapeError(HeliographError):
+class ShapeError(InputError):
     code, name, text = 35, "shape", "Tokens or image do not have the shape that the codec was fitted for."
 
 
-class CodecNotFittedError(HeliographError):
+class CodecNotFittedError(InputError):
     code, name, text = 36, "codec-not-fitted", "There is too little data to fit the codec; give more photos."
 
 
-class CodecMissingError(HeliographError):
+class CodecMissingError(RefusedError):
     code, name, text = 37, "codec-missing", "The bundle holds no codec of this kind; export it with this codec."
 
 
 class StreamForgedError(FaultyError):
     code, name, text = 38, "stream-forged", "The stream does not carry the authentication of the shared key."
+    exit_code = ExitCode.REFUSED
 
     def __init__(self, fault: ForgedFault) -> None:
         super().__init__(fault)
 
 
 # ---- wire ------------------------------------------------------------------------------------------
-class FrameDamagedError(HeliographError):
+class FrameDamagedError(RefusedError):
     code, name, text = 40, "frame-damaged", "A frame is damaged: a type, length or value is not allowed."
 
 
-class FrameTooLargeError(HeliographError):
+class FrameTooLargeError(RefusedError):
     code, name, text = 41, "frame-too-large", "A frame claims to be larger than is allowed."
 
 
-class ProtocolVersionError(HeliographError):
+class ProtocolVersionError(RefusedError):
     code, name, text = 42, "protocol-version", "The other end speaks another version of the protocol."
 
 
-class ProtocolStateError(HeliographError):
+class ProtocolStateError(RefusedError):
     code, name, text = 43, "protocol-state", "A frame arrived that is not allowed at this point of the session."
 
 
-class UnauthorizedError(HeliographError):
+class UnauthorizedError(RefusedError):
     code, name, text = 44, "unauthorized", "The access token is missing or wrong."
 
 
-class TooManyError(HeliographError):
+class TooManyError(LinkError):
     code, name, text = 45, "too-many", "The session holds too many photos or open questions."
 
 
-class UnknownImageError(HeliographError):
+class UnknownImageError(LinkError):
     code, name, text = 46, "unknown-image", "The question is about a photo that this session does not hold."
 
 
-class PayloadTooLargeError(HeliographError):
+class PayloadTooLargeError(RefusedError):
     code, name, text = 47, "payload-too-large", "The photo's payload has more bytes or segments than are allowed."
 
 
-class ServerBusyError(HeliographError):
+class ServerBusyError(LinkError):
     code, name, text = 48, "server-busy", "The server is busy; try again later."
 
 
 # ---- connection ------------------------------------------------------------------------------------
-class ServerUnreachableError(HeliographError):
+class ServerUnreachableError(LinkError):
     """``proxied`` where the way there is a proxy that the environment names."""
 
     code, name, text = 50, "server-unreachable", "The server cannot be reached."
@@ -268,20 +233,21 @@ class ServerUnreachableError(HeliographError):
         return self.text + (hint if self.proxied else "")
 
 
-class ConnectionLostError(HeliographError):
+class ConnectionLostError(LinkError):
     code, name, text = 51, "connection-lost", "The connection was lost before the answer was complete."
 
 
-class PortBusyError(HeliographError):
+class PortBusyError(LinkError):
     code, name, text = 52, "port-busy", "The port is already in use."
 
 
-class TimedOutError(HeliographError):
+class TimedOutError(LinkError):
     code, name, text = 53, "timed-out", "No answer came in time."
 
 
 class LinkTraceError(FaultyError):
     code, name, text = 54, "link-trace", "The link description or trace file cannot be understood."
+    exit_code = ExitCode.USAGE
 
     def __init__(self, fault: LinkFault | FileFault) -> None:
         super().__init__(fault)
@@ -300,7 +266,7 @@ class KeyFileError(FileError):
     code, name, text = 58, "key-file", "The key file cannot be read or holds no usable key."
 
 
-class HostRefusedError(HeliographError):
+class HostRefusedError(RefusedError):
     code, name, text = (
         59,
         "host-refused",
@@ -309,11 +275,11 @@ class HostRefusedError(HeliographError):
 
 
 # ---- the cloud's model and the installation ---------------------------------------------------------
-class ModelUnavailableError(HeliographError):
+class ModelUnavailableError(InputError):
     code, name, text = 60, "model-unavailable", "The model cannot be loaded from this folder or hub id."
 
 
-class ModelUnsupportedError(HeliographError):
+class ModelUnsupportedError(InputError):
     code, name, text = (
         61,
         "model-unsupported",
@@ -322,7 +288,7 @@ class ModelUnsupportedError(HeliographError):
     )
 
 
-class AnsweringFailedError(HeliographError):
+class AnsweringFailedError(NoAnswerError):
     code, name, text = 62, "answering-failed", "The model failed on this question; the session goes on."
 
 
@@ -330,6 +296,7 @@ class MissingExtraError(HeliographError):
     """An optional dependency is not installed; ``extra`` names the pip extra that brings it."""
 
     code, name, text = 63, "missing-extra", "An optional part is not installed."
+    exit_code = ExitCode.INTERNAL
     extra: str = ""
 
     def __init__(self, extra: str = "") -> None:
@@ -340,7 +307,7 @@ class MissingExtraError(HeliographError):
         return f"{self.text} Install it with: pip install 'heliograph[{self.extra}]'." if self.extra else self.text
 
 
-class DataMissingError(HeliographError):
+class DataMissingError(InputError):
     code, name, text = 64, "data-missing", "A data folder that this needs is not there."
 
 
@@ -348,11 +315,11 @@ class FileUnreadableError(FileError):
     code, name, text = 65, "file-unreadable", "An input file cannot be used."
 
 
-class OutputUnwritableError(HeliographError):
+class OutputUnwritableError(InputError):
     code, name, text = 66, "output-unwritable", "The output file or folder cannot be written."
 
 
-class TokensNotFiniteError(HeliographError):
+class TokensNotFiniteError(InputError):
     code, name, text = (
         67,
         "tokens-not-finite",
@@ -360,7 +327,7 @@ class TokensNotFiniteError(HeliographError):
     )
 
 
-class CodecModelMismatchError(HeliographError):
+class CodecModelMismatchError(RefusedError):
     code, name, text = (
         68,
         "codec-model-mismatch",
@@ -384,6 +351,7 @@ class TooManyRegionsError(TooManyError):
         "too-many-regions",
         "The session has looked at as many regions as are allowed, or a region was sent that nobody asked for.",
     )
+    exit_code = ExitCode.REFUSED
 
 
 def all_errors() -> dict[int, type[HeliographError]]:

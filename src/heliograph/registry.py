@@ -176,7 +176,7 @@ class Registry:
             try:
                 found = _imported(found)
             except (Exception, SystemExit) as error:  # whatever its module does must not end this program
-                refused = self._refused(one, f"{type(error).__name__}: {str(error)[:_MAX_SHOWN]}")
+                refused = self._refused(one, _import_fault(error))
                 refused.__cause__ = error
                 return refused
         missing = [name for name in self._needed if not hasattr(found, name)]
@@ -195,6 +195,14 @@ class Registry:
     def _refused(self, one: PlugIn, why: str) -> PlugInError:
         origin = f" of {one.package}" if one.package else ""
         return PlugInError().noted(f"{self.kind} {one.name[:_MAX_SHOWN]}{origin}: {why}")
+
+
+def _import_fault(error: Exception | SystemExit) -> str:
+    """What keeps a plug-in from being imported, for people."""
+    if isinstance(error, SystemExit):
+        return "it ends the program when it is imported"
+    reason = str(error)[:_MAX_SHOWN]
+    return f"it cannot be imported: {reason}" if reason else "it cannot be imported"
 
 
 def _imported(target: str) -> Any:

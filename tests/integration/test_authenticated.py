@@ -233,10 +233,10 @@ def key_file(tmp_path: Path) -> Path:
 
 def test_ask_with_a_key_file(keyed_url: str, pair_as_default, key_file: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     argv = ["ask", str(PHOTO), QUESTION, "--server", keyed_url, "--json"]
-    assert main(argv) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("heliograph: stream-forged: ")
-    assert "--key-file" in said
+    assert main(argv) == 5
+    said = json.loads(capsys.readouterr().out)
+    assert said["error"] == "stream-forged"
+    assert "--key-file" in said["message"]
     assert main([*argv, "--key-file", str(key_file)]) == 0
     assert json.loads(capsys.readouterr().out)["answer"]
 
@@ -254,13 +254,13 @@ def test_encode_answer_and_inspect_with_a_key_file(pair_as_default, key_file: Pa
     assert run("inspect", path, "--key-file", key_file)["authentication"] == "right"
     assert run("answer", path, QUESTION, "--key-file", key_file)["answer"] == run("answer", path, QUESTION)["answer"]
     for command in (["inspect", str(path)], ["answer", str(path), QUESTION]):
-        assert main([*command, "--key-file", str(other)]) == 2
+        assert main([*command, "--key-file", str(other)]) == 5
         said = capsys.readouterr().err
         assert "stream-forged" in said
         assert str(path) in said
     run("encode", PHOTO, "-o", path, "--budget", 100)
     assert run("inspect", path)["authentication"] == "none"
-    assert main(["answer", str(path), QUESTION, "--key-file", str(key_file)]) == 2
+    assert main(["answer", str(path), QUESTION, "--key-file", str(key_file)]) == 5
     assert "stream-forged" in capsys.readouterr().err
 
 
@@ -269,10 +269,10 @@ def test_files_that_hold_no_key_are_named(text: str, tmp_path: Path, capsys) -> 
     path = tmp_path / "key.txt"
     path.write_text(text, encoding="latin-1")
     for command in (["ask", str(PHOTO), QUESTION], ["encode", str(PHOTO), "-o", str(tmp_path / "x.hgs")], ["serve"]):
-        assert main([*command, "--key-file", str(path)]) == 2
+        assert main([*command, "--key-file", str(path)]) == 3
         assert KeyFileError.name in capsys.readouterr().err
     for missing in (tmp_path / "missing", tmp_path):
-        assert main(["ask", str(PHOTO), QUESTION, "--key-file", str(missing)]) == 2
+        assert main(["ask", str(PHOTO), QUESTION, "--key-file", str(missing)]) == 3
         assert KeyFileError.name in capsys.readouterr().err
 
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from command_output import messages
 from heliograph.cli.main import main
 from heliograph.codec.bundle import Bundle
-from heliograph.reference.assets import demo_photo_path
+from heliograph.errors import BudgetTooSmallError, all_errors
+from heliograph.reference.assets import MODEL_NOTE, demo_photo_path
 from heliograph.registry import CODECS, STRATEGIES
 
 PHOTO = str(demo_photo_path())
@@ -20,6 +22,8 @@ QUESTION = "how many objects are there?"
 pytestmark = pytest.mark.usefixtures("pair_as_default")
 
 Run = Callable[..., dict[str, Any]]
+
+EXIT_CODES = {error.name: error.exit_code for error in (*all_errors().values(), BudgetTooSmallError)}
 
 
 @pytest.fixture
@@ -39,16 +43,17 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def fail(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """A command that fails: exit code 2, one line on standard error; gives the error's name."""
+    """A command that fails: its error's exit code, one line on standard error; gives the error's name."""
 
     def fail_it(*argv: str | Path) -> str:
         capsys.readouterr()
-        assert main([*map(str, argv)]) == 2
+        code = main([*map(str, argv)])
         shown = capsys.readouterr()
         assert shown.out == ""
-        assert shown.err.count("\n") == 1
-        program, name, text = shown.err.split(": ", 2)
+        (line,) = messages(shown.err)
+        program, name, text = line.split(": ", 2)
         assert program == "heliograph"
+        assert code == EXIT_CODES[name]
         assert text.strip()
         return name
 
@@ -108,12 +113,16 @@ def test_an_answer_without_the_photo_says_so(run: Run, tmp_path: Path, capsys: p
     path = tmp_path / "out.hgs"
     run("encode", PHOTO, "-o", path, "--budget", "100")
     assert run("answer", path, QUESTION)["photo_seen"]
-    assert not run("answer", path, QUESTION, "--segments", "0")["photo_seen"]
-    asked = run("ask", PHOTO, QUESTION, "--budget", "3")  # the header alone
+    answered = run("answer", path, QUESTION, "--segments", "0", code=6)
+    asked = run("ask", PHOTO, QUESTION, "--budget", "3", code=6)  # the header alone
     assert (asked["photo_seen"], asked["payload_bytes"]) == (False, 3)
+    for facts in (answered, asked):
+        assert (facts["error"], facts["exit_code"], facts["photo_seen"]) == ("not-enough-received", 6, False)
     capsys.readouterr()
-    assert main(["answer", str(path), QUESTION, "--segments", "0"]) == 0
-    assert capsys.readouterr().out.startswith("not enough received (without the photo: ")
+    assert main(["answer", str(path), QUESTION, "--segments", "0"]) == 6
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines()[-1].startswith(f"heliograph: not-enough-received: {path}: ")
 
 
 def test_flipped_bytes_are_named_or_harmless(tmp_path: Path, capsys: pytest.CaptureFixture[str], run: Run) -> None:
@@ -122,7 +131,7 @@ def test_flipped_bytes_are_named_or_harmless(tmp_path: Path, capsys: pytest.Capt
     data = path.read_bytes()
     for place in range(0, len(data), 7):
         path.write_bytes(data[:place] + bytes([data[place] ^ 0x20]) + data[place + 1 :])
-        assert main(["inspect", str(path)]) in (0, 2)
+        assert main(["inspect", str(path)]) in (0, 3, 6)
         assert "Traceback" not in capsys.readouterr().err
 
 
@@ -152,7 +161,8 @@ def test_inspect_needs_no_bundle_for_pictures(run: Run, tmp_path: Path, monkeypa
 def test_budget_picks_the_largest_picture_that_fits(run: Run, fail: Callable[..., str]) -> None:
     report = run("ask", PHOTO, QUESTION, "--strategy", "jpeg", "--budget", "2000")
     assert 1000 < report["payload_bytes"] <= 2000
-    assert fail("ask", PHOTO, QUESTION, "--strategy", "jpeg", "--budget", "20") == "usage"
+    assert fail("ask", PHOTO, QUESTION, "--strategy", "jpeg", "--budget", "20") == "budget-too-small"
+    assert fail("ask", PHOTO, QUESTION, "--budget", "1") == "budget-too-small"
     assert fail("ask", PHOTO, QUESTION, "--strategy", "jpeg", "--budget", "2000", "--setting", "size=64") == "usage"
 
 
@@ -209,11 +219,36 @@ def test_answer_stands_alone_on_standard_output(capsys: pytest.CaptureFixture[st
     assert "payload" in shown.err.splitlines()[-1]
 
 
+def test_the_reference_model_says_once_that_it_is_a_toy(
+    run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "out.hgs"
+    run("encode", PHOTO, "-o", path)
+    asked = ("ask", PHOTO, QUESTION)
+    for argv in (asked, (*asked, "--strategy", "webp"), (*asked, "--strategy", "local"), ("answer", path, QUESTION)):
+        assert run(*argv)["model_note"] == MODEL_NOTE
+        capsys.readouterr()
+        assert main([*map(str, argv)]) == 0
+        shown = capsys.readouterr()
+        assert shown.err.count(MODEL_NOTE) == 1
+        assert MODEL_NOTE not in shown.out
+
+
 def test_doctor_is_content(run: Run) -> None:
     report = run("doctor", "--port", "0")
     assert report["healthy"]
     found = {check["name"]: check["status"] for check in report["checks"]}
     assert found["bundle"] == found["encoding a photo"] == found["numpy"] == "ok"
+    able = {ability["name"]: ability["works"] for ability in report["abilities"]}
+    assert able["encode a photo"] is able["reach a server"] is able["serve a model"] is True
+
+
+def test_doctor_tells_what_keeps_it_from_a_server(run: Run) -> None:
+    report = run("doctor", "--port", "0", "--server", "ws://127.0.0.1:9", code=4)
+    assert report["healthy"]
+    reach = next(ability for ability in report["abilities"] if ability["name"] == "reach a server")
+    assert reach["works"] is False
+    assert reach["found"].startswith("server-unreachable: ws://127.0.0.1:9: The connection was refused")
 
 
 def test_doctor_finds_a_damaged_bundle(run: Run, tmp_path: Path) -> None:

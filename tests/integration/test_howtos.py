@@ -89,10 +89,10 @@ def test_a_strategy_in_one_file_and_one_line_works_on_the_command_line(tmp_path:
     assert "grey (size=64)" in encoded
     assert inspected.splitlines()[0].split() == ["strategy", "grey"]
     assert answered.splitlines() == ["K52", "= 0"]
-    assert re.search(r"strategy grey +ok +heliograph-grey 1.0", looked)
+    assert re.search(r"strategy grey +yes +heliograph-grey 1.0", looked)
     assert (tmp_path / "grey.hgs").read_bytes()[4] == 96  # the number that it pinned
     without = run_python("-c", RUN_LINES, cwd=tmp_path.parent, given=f"heliograph inspect {tmp_path / 'grey.hgs'}")
-    assert "= 2" in without.stdout
+    assert "= 3" in without.stdout
     assert "stream-version" in without.stderr
 
 

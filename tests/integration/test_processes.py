@@ -22,17 +22,18 @@ def test_serve_and_ask_then_ctrl_c(reference_pair: Any) -> None:
         busy = run((*HELIOGRAPH, "serve", "--port", url.rpartition(":")[2], *where), check=False)
         question = ("ask", demo_photo_path(), "what?", "--server", url, "--bundle", where[3], "--json")
         asked = run((*HELIOGRAPH, *question), check=False)
-        _, said = ended(server, signal.SIGINT)
-    assert (busy.returncode, busy.stdout) == (2, "")
+        rest, said = ended(server, signal.SIGINT)
+    assert (busy.returncode, busy.stdout) == (4, "")
     assert busy.stderr.startswith("heliograph: port-busy: ")
     assert (asked.returncode, asked.stderr) == (0, "")
     assert json.loads(asked.stdout)["payload_bytes"] > 0
     assert server.returncode == 130
-    assert said == "heliograph: interrupted: Stopped by Ctrl-C.\n"
+    assert json.loads(rest) == {"error": "interrupted", "message": "Stopped by Ctrl-C.", "exit_code": 130}
+    assert said == ""
 
 
 def test_cloud_that_cannot_start_is_named(tmp_path: Path, capfd: Any) -> None:
-    assert main(["demo", "--out", str(tmp_path / "demo"), "--model", str(tmp_path), "--bundle", str(tmp_path)]) == 2
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--model", str(tmp_path), "--bundle", str(tmp_path)]) == 3
     said = capfd.readouterr().err
     assert said.startswith("heliograph: model-unavailable: ")
     assert str(tmp_path) in said
@@ -41,10 +42,12 @@ def test_cloud_that_cannot_start_is_named(tmp_path: Path, capfd: Any) -> None:
 def test_demo_writes_its_table_and_picture(reference_pair: Any, tmp_path: Path, capsys: Any) -> None:
     out = tmp_path / "demo"
     where = ("--model", str(reference_pair.model), "--bundle", str(reference_pair.bundle))
-    assert main(["demo", "--out", str(out), "--link", "20mbit,10ms", "--repeat", "1", *where]) == 0
+    links = ("--link", "20mbit,10ms", "--link", "50mbit,5ms")
+    assert main(["demo", "--out", str(out), *links, "--repeat", "1", *where]) == 0
     shown = capsys.readouterr()
     written = json.loads((out / "demo.json").read_text())
-    rows = written["rows"]
+    assert [one["link"] for one in written["links"]] == ["20mbit,10ms", "50mbit,5ms"]
+    rows = [row for one in written["links"] for row in one["rows"]]
     held = Bundle.load(reference_pair.bundle).codec_kinds
     wanted = {name for name in STRATEGIES.names() if name not in CODECS.names() or name in held}
     assert {row["strategy"] for row in rows} == wanted
@@ -53,6 +56,7 @@ def test_demo_writes_its_table_and_picture(reference_pair: Any, tmp_path: Path, 
         assert 0 < row["draft_ms"] <= row["final_ms"]
         assert row["wire_bytes"] > row["payload_bytes"] > 0 or row["strategy"] == "local"
         assert row["strategy"] in shown.out
+    assert max(map(len, shown.out.splitlines()[: len(rows) // 2 + 2])) <= 100
     stream = written["stream"]
     assert [d["payload_bytes"] for d in stream] == sorted(d["payload_bytes"] for d in stream)
     cuts = [cut["payload_bytes"] for cut in written["cuts"]]

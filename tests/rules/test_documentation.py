@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import os
 import re
 import shlex
@@ -12,7 +13,15 @@ from pathlib import Path
 import pytest
 
 from heliograph.cli.main import COMMANDS, build_parser, main
-from heliograph.cli.readme_table import END, START, fill, load_results
+from heliograph.cli.readme_table import (
+    END,
+    START,
+    SUMMARY_END,
+    SUMMARY_START,
+    fill,
+    fill_summary,
+    load_results,
+)
 from heliograph.reference.assets import demo_photo_path
 from processes import run, tracked_files
 
@@ -169,6 +178,35 @@ def test_a_pages_results_are_the_published_ones(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text.count(START) == text.count(END) == 1
     assert fill(text, load_results(RESULTS), os.path.relpath(RESULTS, page.parent), page.parent) == text
+
+
+README = ROOT / "README.md"
+
+
+def test_the_readmes_summary_is_that_of_the_published_suites() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert text.count(SUMMARY_START) == text.count(SUMMARY_END) == 1
+    assert fill_summary(text, load_results(RESULTS)) == text
+
+
+def test_the_readme_is_short_and_its_figures_are_published_ones() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 130
+    results = {one["suite"]: one for one in load_results(RESULTS)}
+    figures = {name: {f["name"]: f["value"] for f in one["figures"]} for name, one in results.items()}
+    auroc = next(one["body"] for one in results["loop"]["tables"] if one["title"] == "AUROC of confidences")
+    times = json.loads((RESULTS / "loop-times.json").read_text(encoding="utf-8"))["figures"]
+    share = figures["region"]["extra bytes of calibrated / always looking again, within 1 point of its accuracy"]
+    planner = "planner's median time / the best fixed way's median time, no own model, traces as they are"
+    wanted = (
+        f"takes {100 * figures['planner'][planner]:.0f} % of the best fixed",
+        f"with {figures['photos']['bytes of meta at agreement 0.85']:.0f} bytes",
+        f"{figures['photos']['bytes of avif at agreement 0.85']:,.0f};",
+        f"in {100 * times['push, same prefix / pull, quality 0.95']['worse']:.0f} % of",
+        f"{100 * share:.0f} % of the bytes of always looking",
+        *(f"{row[2]}" for row in auroc if row[0] == "right" and row[1] in ("combined", "min-entropy")),
+    )
+    assert [one for one in wanted if one not in text] == []
 
 
 def test_every_published_plot_is_on_a_page() -> None:

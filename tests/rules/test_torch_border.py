@@ -18,6 +18,8 @@ SHARED = (
     "boxes",
     "question",
     "errors",
+    "error_bases",
+    "exit_codes",
     "reasons",
     "reading",
     "registry",
@@ -32,7 +34,9 @@ REFUSED = ("torch", "transformers", "ray")
 # From the innermost room outwards; a room may import those before it.
 ORDER = (
     *(
+        "exit_codes",
         "reasons",
+        "error_bases",
         "errors",
         "reading",
         "boxes",

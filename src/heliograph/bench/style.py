@@ -86,7 +86,14 @@ def in_order(names: Sequence[str]) -> list[str]:
 
 @contextmanager
 def picture(
-    path: Path, message: str, facts: str, *, rows: int = 1, columns: int = 1, size: tuple[float, float] | None = None
+    path: Path,
+    message: str,
+    facts: str,
+    *,
+    rows: int = 1,
+    columns: int = 1,
+    size: tuple[float, float] | None = None,
+    widths: Sequence[float] | None = None,
 ) -> Iterator[list[Any]]:
     """Panels to draw on, row by row; written as PNG at the end, the same wherever it is drawn.
 
@@ -96,6 +103,7 @@ def picture(
         facts: what was measured: material, sample count, what bands and bars are.
         rows, columns: of panels.
         size: inches of the panels together; None chooses by their number.
+        widths: of the columns beside one another; None makes them equal.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -113,7 +121,7 @@ def picture(
         figure = Figure(figsize=(width, height + head))
         FigureCanvasAgg(figure)
         figure.set_layout_engine("constrained", rect=(0.0, 0.0, 1.0, height / (height + head)))
-        panels = figure.subplots(rows, columns, squeeze=False)
+        panels = figure.subplots(rows, columns, squeeze=False, width_ratios=widths)
         _write_head(figure, message, below, height + head)
         yield [axes for line in panels for axes in line]
         figure.savefig(path, dpi=_DPI, metadata={"Software": None})

@@ -6,12 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heliograph.cli.command import EXIT_DONE, Command, note, say, whole_number
+from heliograph.cli.answers import say_answer
+from heliograph.cli.command import EXIT_DONE, Command, note, whole_number
 from heliograph.cli.files import read_file, stream_named
+from heliograph.cli.model_note import is_reference_model, note_model
 from heliograph.cli.options.key import add_key_option, all_keys
 from heliograph.cli.options.photo import add_bundle_option, open_bundle
 from heliograph.cli.options.stopping import QUESTION_LENGTH, add_length_option
-from heliograph.cli.text import answer_text, byte_count
+from heliograph.cli.text import byte_count
 from heliograph.config import MODEL_VARIABLE, default_model, named_model
 from heliograph.errors import BundleDamagedError, BundleMismatchError, UsageError
 
@@ -51,7 +53,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from heliograph.codec.container import carries_tags, read_stream
 
     keys, data = all_keys(arguments), read_file(arguments.file)
-    with stream_named(arguments.file):
+    with stream_named(arguments.file, data):
         encoded = read_stream(data, keys)
     if carries_tags(data) and not keys:
         note(arguments, "the file is authenticated, but nobody checks it without --key-file")
@@ -65,6 +67,8 @@ def _run(arguments: argparse.Namespace) -> int:
         from heliograph.edge.local.answering import answer_stream
 
         answer = answer_stream(answering, encoded, arguments.question, max_new_tokens=arguments.max_tokens)
+    model = arguments.model or ("" if answering is not None else default_model())
+    model_note = note_model(arguments, is_reference=is_reference_model(model, answering or bundle))
     note(
         arguments,
         f"{encoded.strategy}: {byte_count(encoded.payload_bytes)} payload, {len(encoded.segments)} segments, "
@@ -80,8 +84,9 @@ def _run(arguments: argparse.Namespace) -> int:
         "segments": len(encoded.segments),
         "answer_differs": answer_differs(encoded, bundle, arguments.question),
         "runtime": TORCH if answering is None else ONNX,
+        **model_note,
     }
-    say(arguments, answer_text(answer.text, photo_seen), facts)
+    say_answer(arguments, answer.text, facts, photo_seen=photo_seen)
     return EXIT_DONE
 
 
@@ -164,7 +169,8 @@ def matching_bundle(encoded: EncodedImage, folder: Path | None) -> Bundle | None
         return None
     bundle = open_bundle(folder)
     if bundle.hash != encoded.bundle_hash:
-        raise BundleMismatchError
+        made, here = encoded.bundle_hash.hex(), bundle.hash.hex()
+        raise BundleMismatchError().noted(f"The file was made with bundle {made}, and this one is {here}.")
     return bundle
 
 

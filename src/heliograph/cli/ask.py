@@ -7,15 +7,17 @@ import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from heliograph.cli.command import EXIT_DONE, Command, note, say, seconds
+from heliograph.cli.answers import say_answer
+from heliograph.cli.command import EXIT_DONE, Command, note, seconds
 from heliograph.cli.links import add_connection_options, opener_of, retry_notes
 from heliograph.cli.live import DraftDisplay
+from heliograph.cli.model_note import note_model, reference_answered
 from heliograph.cli.options.key import add_key_option, first_key
 from heliograph.cli.options.photo import add_photo_options, choose_setting, open_device, photo_named
 from heliograph.cli.options.stopping import QUESTION_LENGTH, add_length_option, add_stop_options, question_from
 from heliograph.cli.options.trace import DEVICE, add_trace_options, trace_sink
 from heliograph.cli.planning import add_planning_options, ask_by_plan, is_planned, plan_data
-from heliograph.cli.text import answer_text, byte_count, milliseconds
+from heliograph.cli.text import byte_count, milliseconds
 from heliograph.config import SERVER_VARIABLE
 from heliograph.question import DEFAULT_TIMEOUT_S, Question
 
@@ -67,9 +69,9 @@ def _run_told(arguments: argparse.Namespace, trace: TraceSink | None) -> int:
     setting = choose_setting(arguments, strategy, device)
     with DraftDisplay(quiet=arguments.json) as display:
         report = asyncio.run(_ask(arguments, device, question, (strategy.name, setting), display, trace))
-    for_people = answer_text(report.answer, report.photo_seen)
+    facts = report_data(report) | note_model(arguments, is_reference=reference_answered(report, device))
     _note_report(arguments, report)
-    say(arguments, for_people, report_data(report))
+    say_answer(arguments, report.answer, facts, photo_seen=report.photo_seen)
     return EXIT_DONE
 
 
@@ -80,9 +82,11 @@ def _run_planned(arguments: argparse.Namespace, trace: TraceSink | None) -> int:
         planned = asyncio.run(ask_by_plan(arguments, device, opener, token, display, trace))
     for line in planned.decisions[1:] if arguments.explain else ():
         note(arguments, line)
-    _note_report(arguments, planned.report)
-    facts = report_data(planned.report) | ({"plan": plan_data(planned)} if arguments.explain else {})
-    say(arguments, answer_text(planned.report.answer, planned.report.photo_seen), facts)
+    report = planned.report
+    facts = report_data(report) | note_model(arguments, is_reference=reference_answered(report, device))
+    _note_report(arguments, report)
+    facts |= {"plan": plan_data(planned)} if arguments.explain else {}
+    say_answer(arguments, report.answer, facts, photo_seen=report.photo_seen)
     return EXIT_DONE
 
 

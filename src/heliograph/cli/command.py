@@ -11,9 +11,10 @@ from typing import Any, NoReturn
 
 from heliograph.cli.text import json_text, printable, shortened
 from heliograph.errors import UsageError
+from heliograph.exit_codes import ExitCode
 from heliograph.protocol.limits import MAX_ANSWER_TOKENS
 
-EXIT_DONE, EXIT_BROKEN, EXIT_ERROR, EXIT_INTERNAL, EXIT_INTERRUPTED = 0, 1, 2, 70, 130
+EXIT_DONE = int(ExitCode.DONE)
 
 _MAX_SHOWN = 100
 _DAY_S = 86_400

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from heliograph.cli.file_kinds import HEAD_BYTES, is_picture, kind_of
 from heliograph.errors import (
     OutputUnwritableError,
     StreamDamagedError,
@@ -16,17 +17,32 @@ from heliograph.errors import (
     StreamVersionError,
 )
 from heliograph.reading.files import read_bytes
+from heliograph.reasons import StreamFault
 
 MAX_STREAM_FILE_BYTES = 1 << 28
 
 
 @contextlib.contextmanager
-def stream_named(path: Path) -> Iterator[None]:
-    """Errors of a stream file say which one it was: the path stays on this terminal."""
+def stream_named(path: Path, data: bytes) -> Iterator[None]:
+    """Errors of a stream file say which one it was, and of a file of another kind what it is: that stays on this
+    terminal.
+
+    Args:
+        path: its name.
+        data: its content.
+    """
     try:
         yield
-    except (StreamTruncatedError, StreamDamagedError, StreamVersionError, StreamForgedError) as error:
-        error.add_note(f"{path}.")
+    except StreamDamagedError as error:
+        if error.fault is StreamFault.NOT_A_STREAM:
+            kind = kind_of(data[:HEAD_BYTES])
+            error.add_note(f"{path} is no .hgs file" + (f" but {kind}." if kind else "."))
+            photo = f"heliograph encode {path} -o out.hgs makes one." if is_picture(kind) else ""
+            error.about(path, photo or "Give a file that heliograph encode has written.")
+        error.about(path)
+        raise
+    except (StreamTruncatedError, StreamVersionError, StreamForgedError) as error:
+        error.about(path)
         raise
 
 

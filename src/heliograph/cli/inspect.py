@@ -39,7 +39,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     keys = all_keys(arguments)
     data = read_file(arguments.file)
-    with stream_named(arguments.file):
+    with stream_named(arguments.file, data):
         encoded = read_stream(data, keys)
     facts: dict[str, Any] = {
         "strategy": encoded.strategy,

@@ -1,6 +1,6 @@
 """``heliograph``: finds the command, runs it, and turns whatever happens into an exit code and at most one line.
 
-Exit codes: 0 done; 1 ``doctor`` found something broken; 2 a named error or a wrong command line; 70 a bug; 130 Ctrl-C.
+The exit codes are those of :class:`heliograph.exit_codes.ExitCode`.
 Only the module of the chosen command is imported, and it imports its rooms when it runs.
 """
 
@@ -11,24 +11,18 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from heliograph import __version__
-from heliograph.cli.command import (
-    EXIT_DONE,
-    EXIT_ERROR,
-    EXIT_INTERNAL,
-    EXIT_INTERRUPTED,
-    ArgumentError,
-    Command,
-    Parser,
-)
+from heliograph.cli.command import EXIT_DONE, ArgumentError, Command, Parser
 from heliograph.cli.config_file import ConfigFile, add_config_option
+from heliograph.cli.failures import Failure, failure_of
 from heliograph.cli.files import empty_folders_removed
 from heliograph.cli.options.logs import add_log_options, set_up_logging
-from heliograph.cli.text import printable
 from heliograph.config import DEBUG_VARIABLE
 from heliograph.errors import HeliographError, MissingExtraError, UsageError
+from heliograph.exit_codes import ExitCode, exit_code_lines
 from heliograph.registry import Registry
 
 COMMANDS = {
@@ -50,7 +44,7 @@ COMMANDS = {
     "doctor": "check what works here and what is missing",
     "completion": "complete commands and options in your shell",
 }
-_ROOMS = {"demo": "demo.command", "trace": "trace.command"}
+_ROOMS = {"demo": "demo.command", "doctor": "doctor.command", "trace": "trace.command"}
 """Modules of the commands that have a room of their own."""
 
 REGISTRY = Registry("command", {name: f"heliograph.cli.{_ROOMS.get(name, name)}:COMMAND" for name in COMMANDS})
@@ -80,38 +74,56 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.suppress(AttributeError, ValueError, OSError):  # not every stream can be reconfigured
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     argv = list(sys.argv[1:] if argv is None else argv)
+    line = _CommandLine(_chosen(argv), _wants_json(argv))
     try:
-        return _run(argv)
+        return _run(argv, line)
     except HeliographError as error:
-        return _fail(error.name, _explained(error, argv), EXIT_ERROR, error)
+        return _fail(line, failure_of(error, line.command, line.arguments), error)
     except ModuleNotFoundError as error:
         extra = _EXTRA_OF_MODULE.get((error.name or "").partition(".")[0])
         if (error.name or "").startswith(_IN_THE_OTHER_WHEEL):
             missing = MissingExtraError().noted("It is in a wheel of its own: pip install heliograph-cloud.")
-            return _fail(missing.name, _explained(missing, argv), EXIT_ERROR, error)
+            return _fail(line, failure_of(missing, line.command), error)
         if extra is None:
-            return _fail_internal(error)
-        missing = MissingExtraError(extra)
-        return _fail(missing.name, str(missing), EXIT_ERROR, error)
+            return _fail(line, _bug(error), error)
+        return _fail(line, failure_of(MissingExtraError(extra), line.command), error)
     except KeyboardInterrupt:
-        return _fail("interrupted", "Stopped by Ctrl-C.", EXIT_INTERRUPTED)
+        return _fail(line, Failure("interrupted", "Stopped by Ctrl-C.", ExitCode.INTERRUPTED))
     except BrokenPipeError:
         _drop_stdout()  # the reader (head, less) has seen enough
         return EXIT_DONE
     except SystemExit as leaving:  # argparse after --help and --version
         return leaving.code if isinstance(leaving.code, int) else EXIT_DONE
     except Exception as error:  # a bug: still one line, and a way to see more
-        return _fail_internal(error)
+        return _fail(line, _bug(error), error)
 
 
-def _run(argv: list[str]) -> int:
-    chosen = _chosen(argv)
+@dataclass
+class _CommandLine:
+    """What is known of a command line before and after it is parsed.
+
+    Attributes:
+        command: the word where its name belongs.
+        as_json: --json was given to a command.
+        arguments: parsed; None where they cannot be.
+    """
+
+    command: str
+    as_json: bool
+    arguments: argparse.Namespace | None = None
+
+
+def _run(argv: list[str], line: _CommandLine) -> int:
     config = ConfigFile.find(argv, COMMANDS)
-    parser, command = build_parser(chosen, config)
+    parser, command = build_parser(line.command, config)
     if not argv:
         parser.print_help()
         return EXIT_DONE
-    arguments = parser.parse_args(argv)
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        raise ArgumentError(f"unrecognized arguments: {' '.join(unknown)}; see heliograph {line.command} --help")
+    line.arguments = arguments
+    line.as_json = arguments.json
     assert command is not None  # argparse has refused everything else
     set_up_logging(arguments)
     _look_up(arguments)
@@ -119,7 +131,7 @@ def _run(argv: list[str]) -> int:
         with empty_folders_removed():
             code = command.run(arguments)
     except UsageError as error:
-        config.explain(error, chosen)
+        config.explain(error, line.command)
         raise
     sys.stdout.flush()
     return code
@@ -130,15 +142,10 @@ def _chosen(argv: Sequence[str]) -> str:
     return next((word for word in argv if not word.startswith("-")), "")
 
 
-def _explained(error: HeliographError, argv: Sequence[str]) -> str:
-    """What is wrong, then the notes; of arguments that cannot be used the notes alone, where they say which."""
-    notes = [*map(printable, getattr(error, "__notes__", ()))]
-    if not isinstance(error, UsageError) or isinstance(error, ArgumentError):
-        return " ".join([str(error), *notes])
-    help_line = f"heliograph {_chosen(argv)} --help"
-    if not notes:
-        return str(error).replace("--help", help_line)
-    return f"{' '.join(notes).removesuffix('.')}; see {help_line}."
+def _wants_json(argv: Sequence[str]) -> bool:
+    """Whether a command was asked for JSON, as far as that can be told of a line that may not be one."""
+    options = argv[: argv.index("--")] if "--" in argv else argv
+    return _chosen(argv) in COMMANDS and "--json" in options
 
 
 def _look_up(arguments: argparse.Namespace) -> None:
@@ -191,7 +198,9 @@ def _program_parser() -> tuple[argparse.ArgumentParser, _Subparsers]:
     parser = Parser(
         prog="heliograph",
         description="Answers of a large vision-language model over a thin uplink, for the fewest bytes.",
-        epilog="heliograph COMMAND --help shows options and examples of one command.",
+        epilog="heliograph COMMAND --help shows options and examples of one command.\n\nexit codes:\n"
+        + "\n".join(f"  {line}" for line in exit_code_lines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"heliograph {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands", parser_class=Parser)
@@ -215,15 +224,14 @@ def _add_command(commands: _Subparsers, name: str) -> tuple[argparse.ArgumentPar
     return detailed, found
 
 
-def _fail(name: str, text: str, code: int, error: BaseException | None = None) -> int:
+def _fail(line: _CommandLine, failure: Failure, error: BaseException | None = None) -> int:
     _show_traceback(error)
-    print(f"heliograph: {name}: {text}", file=sys.stderr, flush=True)
-    return code
+    return failure.show(as_json=line.as_json)
 
 
-def _fail_internal(error: Exception) -> int:
+def _bug(error: Exception) -> Failure:
     text = f"This is a bug ({type(error).__name__}); set {DEBUG_VARIABLE}=1 to see where."
-    return _fail("internal-error", text, EXIT_INTERNAL, error)
+    return Failure("internal-error", text, ExitCode.BUG)
 
 
 def _show_traceback(error: BaseException | None) -> None:

@@ -1,5 +1,7 @@
 """Fills a page's results section: ``python -m heliograph.cli.readme_table docs/results/README.md docs/results``.
 
+A page with the markers of the whole section gets every suite's figures, one with those of the summary a few of them.
+
 Only what a suite wrote gets in; the section says which day, machine and commit the figures come from.
 """
 
@@ -13,9 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.bench.numbers import interval_text, number_text
+from heliograph.bench.summary import summary
+from heliograph.strategies.selection import LOCAL
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
+SUMMARY_START, SUMMARY_END = "<!-- summary:start -->", "<!-- summary:end -->"
 NOTHING_YET = "No suite has been published yet; `make results` runs them and fills this section."
+_B99 = "B99: mean payload bytes that keep 99 % of the uncompressed path's accuracy."
+_LOCAL_NOTE = (
+    " `local` is the device answering by itself and sending nothing: the reference model is so small that the bundle "
+    "holds it whole."
+)
 _TITLES = {
     "reference": "Reference task (scenes of the test split, every strategy)",
     "photos": "Real network, real photos (MobileNetV2 split after its last bottleneck)",
@@ -39,12 +49,29 @@ def fill(readme: str, results: Sequence[dict[str, Any]], folder: str = "docs/res
     Raises:
         ValueError: the markers are not there, or in the wrong order.
     """
-    before, found_start, rest = readme.partition(START)
-    _, found_end, after = rest.partition(END)
-    if not found_start or not found_end:
-        raise ValueError(f"the README needs {START} before {END}")
     body = "\n\n".join(_suite(result, folder, here) for result in results) or NOTHING_YET
-    return f"{before}{START}\n{body}\n{END}{after}"
+    return _between(readme, START, END, body)
+
+
+def fill_summary(readme: str, results: Sequence[dict[str, Any]]) -> str:
+    """The page with its summary replaced.
+
+    Args:
+        readme: text that holds both markers of the summary once.
+        results: parsed ``SUITE.json`` files.
+
+    Raises:
+        ValueError: the markers are not there, or in the wrong order.
+    """
+    return _between(readme, SUMMARY_START, SUMMARY_END, summary(results) or NOTHING_YET)
+
+
+def _between(page: str, start: str, end: str, body: str) -> str:
+    before, found_start, rest = page.partition(start)
+    _, found_end, after = rest.partition(end)
+    if not found_start or not found_end:
+        raise ValueError(f"the README needs {start} before {end}")
+    return f"{before}{start}\n{body}\n{end}{after}"
 
 
 def load_results(folder: Path) -> list[dict[str, Any]]:
@@ -59,7 +86,7 @@ def _suite(result: dict[str, Any], folder: str, here: Path) -> str:
     name, prefix = result["suite"], "" if folder == "." else f"{folder}/"
     parts = [f"### {_TITLES.get(name, f'Suite `{name}`')}", _provenance(result, prefix)]
     if result["b99"]:
-        parts += ["B99: mean payload bytes that keep 99 % of the uncompressed path's accuracy.", _b99(result)]
+        parts += [f"{_B99}{_LOCAL_NOTE if LOCAL in result['b99'] else ''}", _b99(result)]
     if result.get("figures"):
         parts.append(_figures(result["figures"]))
     if (here / folder / f"{name}-rate_accuracy.png").exists():
@@ -122,9 +149,12 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def main(page: Path, results: Path) -> None:
     """Rewrite the file."""
-    text = page.read_text(encoding="utf-8")
-    folder = Path(os.path.relpath(results, page.parent)).as_posix()
-    page.write_text(fill(text, load_results(results), folder, page.parent), encoding="utf-8")
+    text, found = page.read_text(encoding="utf-8"), load_results(results)
+    if SUMMARY_START in text:
+        text = fill_summary(text, found)
+    else:
+        text = fill(text, found, Path(os.path.relpath(results, page.parent)).as_posix(), page.parent)
+    page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

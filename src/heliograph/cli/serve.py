@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph.cli.command import EXIT_DONE, Command, needs, note, port, warn
+from heliograph.cli.model_note import is_reference_bundle, is_reference_model, note_model
 from heliograph.cli.options.key import add_key_option, warn_of_exposed_key
 from heliograph.cli.options.limits import add_limit_options, chosen_limits
 from heliograph.cli.options.photo import add_bundle_option
@@ -99,7 +100,8 @@ def _run(arguments: argparse.Namespace) -> int:
     from heliograph.serving.web.runner import run_server
 
     def on_ready(url: str) -> None:
-        facts = {"url": url, "model": arguments.model}
+        is_reference = is_reference_model(arguments.model) or is_reference_bundle(arguments.bundle)
+        facts = {"url": url, "model": arguments.model, **note_model(arguments, is_reference=is_reference)}
         if identity is not None:
             facts["pairing_file"] = str(_write_code(arguments, identity, url))
         ready = f"heliograph: {printable(arguments.model)} listens on {url} (Ctrl-C ends it)"

@@ -218,7 +218,9 @@ def candidates(curves: Curves, situation: Situation) -> list[Candidate]:
 
 def duration_text(seconds: float) -> str:
     """``40 ms``, ``2 s``, ``12.3 s``."""
-    return f"{1000 * seconds:,.0f} ms" if seconds < 1 else f"{seconds:,.3g} s"
+    if seconds < 1:
+        return f"{1000 * seconds:,.0f} ms"
+    return f"{seconds:,.0f} s" if seconds >= 100 else f"{seconds:.3g} s"
 
 
 def _candidate(curves: Curves, curve: Curve, point: Point, situation: Situation) -> Candidate:
@@ -284,7 +286,9 @@ def _notes(curves: Curves, situation: Situation) -> tuple[str, ...]:
     else:
         basis = f"from {link.samples} exchanges" if link.samples else "a guess, nothing was sent yet"
         loss = f", loss {link.loss:.1%}" if link.loss else ""
-        rate = f"{link.rate_bit_s / 1e6:.3g} Mbit/s up, {duration_text(link.round_trip_s)} round trip"
+        mbit = link.rate_bit_s / 1e6
+        rate = f"{mbit:,.0f}" if mbit >= 100 else f"{mbit:.3g}"
+        rate += f" Mbit/s up, {duration_text(link.round_trip_s)} round trip"
         rate += f", {duration_text(link.waiting_s)} waiting" if link.waiting_s >= _SHOWN_S else ""
         notes.append(f"link: {rate}{loss} ({basis})")
     slow = f"{situation.device_factor:.2g} times the time of the curves' machine"

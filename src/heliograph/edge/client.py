@@ -316,6 +316,7 @@ class DeviceClient:
             controller_failed=AnswerFlag.CONTROLLER_FAILED in final.flags,
             reconnections=self._session.reconnections - turn.reconnections_before,
             photo_notes=turn.photo_notes,
+            cloud_bundle=self._session.cloud_bundle_hash.hex(),
         )
 
     async def _answered(

@@ -81,6 +81,11 @@ class DeviceLink:
         """Token with which the session can go on over another connection; empty where it cannot, or not yet."""
         return self._welcome.session_token if self._welcome is not None else b""
 
+    @property
+    def cloud_bundle_hash(self) -> bytes:
+        """The hash of the bundle that the cloud holds; empty where it holds none, or has not greeted yet."""
+        return self._welcome.bundle_hash if self._welcome is not None else b""
+
     async def welcome(self) -> WelcomeReceived:
         """The cloud's greeting.
 

@@ -53,6 +53,8 @@ class AskReport:
         controller_failed: what decides in the cloud failed; this is the answer that was there.
         reconnections: how often the connection broke and the session went on over another one.
         photo_notes: what a user should know about the photo's file, such as a JPEG that ends early.
+        cloud_bundle: hash of the bundle that the cloud holds, in hexadecimal; empty where it holds none, and for an
+            answer of the device itself.
     """
 
     answer: str
@@ -74,6 +76,7 @@ class AskReport:
     controller_failed: bool = False
     reconnections: int = 0
     photo_notes: tuple[str, ...] = ()
+    cloud_bundle: str = ""
 
     @property
     def wire_bytes(self) -> int:

@@ -108,6 +108,11 @@ class DeviceSessionKeeper:
         return self._link.session if self._link is not None else None
 
     @property
+    def cloud_bundle_hash(self) -> bytes:
+        """The hash of the bundle of the cloud at the other end of the open link; empty where there is none."""
+        return self._link.cloud_bundle_hash if self._link is not None else b""
+
+    @property
     def counters(self) -> Counters:
         """Counters over all connections that were open."""
         return self._earlier if self._link is None else self._with(self._link)

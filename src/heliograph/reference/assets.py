@@ -13,6 +13,12 @@ from heliograph.reasons import BundlePart, FileFault
 
 DEMO_QUESTION = "describe the picture."
 
+MODEL_NOTE = (
+    "the reference model is a toy: it knows generated scenes of coloured shapes and signs alone, so its answers about "
+    "real photos mean nothing"
+)
+"""What whoever gets an answer of the reference model should know."""
+
 _HERE = Path(__file__).parent
 
 

@@ -8,8 +8,9 @@ from ssl import SSLContext
 
 from heliograph.errors import UsageError
 from heliograph.registry import TRANSPORTS
+from heliograph.transport.addresses import without_secrets
 from heliograph.transport.base import Connection
-from heliograph.transport.opening_errors import check_address, without_secrets
+from heliograph.transport.opening_errors import check_address
 from heliograph.transport.websocket_client import open_websocket
 
 _MAX_SHOWN = 200

@@ -20,6 +20,7 @@ from heliograph.errors import (
     UnauthorizedError,
     UsageError,
 )
+from heliograph.transport.addresses import without_secrets
 
 _MAX_SHOWN = 200
 _BUSY_STATUSES = (429, 502, 503, 504)
@@ -29,12 +30,6 @@ _HALF_WAY_WITH_TLS = (
     "It closed the connection before it answered: if it asks devices for a certificate, give one that it trusts with "
     "--tls-client-cert; if it speaks no TLS, use ws://."
 )
-
-
-def without_secrets(url: str) -> str:
-    """An address as it may be shown: without a user's name and password."""
-    scheme, sign, rest = url.rpartition("://")
-    return scheme + sign + rest.rpartition("@")[2]
 
 
 def check_address(url: str) -> None:

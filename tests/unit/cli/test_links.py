@@ -57,7 +57,7 @@ def test_ask_names_a_client_certificate_that_is_of_no_use(
     cert, key = certificate
     line = ["ask", str(demo_photo_path()), "what?", "--strategy", "jpeg", "--tls-client-key", str(key)]
     secure = ["--server", "wss://127.0.0.1:1"]
-    assert main([*line, *secure, "--tls-client-cert", str(tmp_path / "none")]) == 2
+    assert main([*line, *secure, "--tls-client-cert", str(tmp_path / "none")]) == 3
     assert capsys.readouterr().err.startswith("heliograph: tls-files: ")
     for wrong in (secure, ["--tls-client-cert", str(cert), "--server", "ws://127.0.0.1:1"]):
         assert main([*line, *wrong]) == 2

@@ -127,11 +127,14 @@ def test_wrong_command_line_cannot_drive_the_terminal(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     "failure", [PortBusyError(), MissingExtraError("cloud"), UnknownNameError("strategy", ("klt", "jpeg"))]
 )
-def test_named_error_is_one_line_and_2(
+def test_named_error_is_one_line_and_the_exit_code_of_its_class(
     failure: HeliographError, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(command(monkeypatch, failure)) == 2
-    assert capsys.readouterr() == ("", f"heliograph: {failure.name}: {failure}\n")
+    assert main(command(monkeypatch, failure)) == failure.exit_code
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(f"heliograph: {failure.name}: {failure}")
+    assert shown.err.count("\n") == 1
 
 
 def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,7 +156,7 @@ def test_bug_is_one_line_and_70(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 def test_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     missing = ModuleNotFoundError("No module named 'onnxruntime'", name="onnxruntime.capi")
-    assert main(command(monkeypatch, missing)) == 2
+    assert main(command(monkeypatch, missing)) == MissingExtraError.exit_code == 1
     assert "heliograph: missing-extra: " in (shown := capsys.readouterr().err)
     assert "heliograph[edge]" in shown
     assert main(command(monkeypatch, ModuleNotFoundError("x", name="unheard_of"))) == 70

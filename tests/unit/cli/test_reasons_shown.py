@@ -12,7 +12,7 @@ from heliograph.reference.assets import demo_photo_path
 
 
 def message_of(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
-    assert main([*map(str, argv)]) in (1, 2)
+    assert main([*map(str, argv)]) in (1, 2, 3)
     shown = capsys.readouterr()
     return shown.err or shown.out
 
@@ -21,14 +21,37 @@ def test_a_photo_is_no_stream(capsys: pytest.CaptureFixture[str]) -> None:
     photo = demo_photo_path()
     for argv in (("inspect", photo), ("answer", photo, "what?")):
         assert message_of(capsys, *argv) == (
-            f"heliograph: stream-damaged: The stream is damaged: it is not a .hgs file. {photo}.\n"
+            f"heliograph: stream-damaged: {photo} is no .hgs file but a JPEG picture. "
+            f"heliograph encode {photo} -o out.hgs makes one.\n"
         )
+
+
+def test_a_stream_is_no_photo(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "photo.hgs"
+    path.write_bytes(b"HGS\x01" + bytes(40))
+    line = message_of(capsys, "encode", path, "-o", tmp_path / "out.hgs")
+    assert line.startswith(f"heliograph: photo-unreadable: {path}: ")
+    assert "heliograph inspect read it" in line
+    path.write_text("What is on the sign?")
+    assert "It is text. Give a picture." in message_of(capsys, "encode", path, "-o", tmp_path / "out.hgs")
+
+
+def test_a_server_that_the_environment_names_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HELIOGRAPH_SERVER", "ws://127.0.0.1:9")
+    assert main(["ask", str(demo_photo_path()), "what?", "--strategy", "webp", "--json"]) == 4
+    message = json.loads(capsys.readouterr().out)["message"]
+    assert message.startswith("ws://127.0.0.1:9: The connection was refused")
+    assert "Start one with heliograph serve" in message
 
 
 def test_a_stream_that_was_cut_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "cut.hgs"
     path.write_bytes(b"HGS\x01")
-    assert message_of(capsys, "inspect", path).endswith(f"{path}.\n")
+    capsys.readouterr()
+    assert main(["inspect", str(path)]) == 6
+    assert capsys.readouterr().err.startswith(f"heliograph: stream-truncated: {path}: ")
     path.write_bytes(b"HGS\x02" + bytes(40))
     assert message_of(capsys, "inspect", path).startswith("heliograph: stream-version: ")
 

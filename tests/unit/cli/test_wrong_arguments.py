@@ -19,8 +19,8 @@ ASK = ("ask", str(demo_photo_path()), "what?")
 def said(capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
     """What a command line that is refused says, without the program's name; one line."""
 
-    def run(*argv: str | Path) -> str:
-        assert main([*map(str, argv)]) == 2
+    def run(*argv: str | Path, code: int = 2) -> str:
+        assert main([*map(str, argv)]) == code
         shown = capsys.readouterr()
         assert shown.out == ""
         assert shown.err.count("\n") == 1
@@ -49,7 +49,6 @@ def said(capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
         ((*ASK, "--setting", "foo=3", "--strategy", "rgb"), ("foo=3", "no knobs")),
         ((*ASK, "--setting", "size=abc", "--strategy", "webp"), ("size=abc", "a number")),
         ((*ASK, "--setting", "size=nan", "--strategy", "webp"), ("size=nan", "a number")),
-        ((*ASK, "--strategy", "webp", "--budget", "10"), ("--budget 10", "webp", "bytes")),
         ((*ASK, "--strategy", "webp", "--setting", "size=64", "--budget", "99"), ("size=64", "leave out --budget")),
         ((*ASK, "--quality", "0.9", "--budget", "96"), ("--quality", "leave out --budget")),
         ((*ASK, "--explain", "--region", "always", "--target", "0.5"), ("leave out --target, --region",)),
@@ -66,6 +65,15 @@ def test_the_argument_the_reason_and_the_help_are_named(argv: tuple[str, ...], p
     assert UsageError.text not in text
     assert all(part in text for part in parts), text
     assert f"see heliograph {argv[0]} --help" in text
+
+
+@pytest.mark.parametrize(("strategy", "budget"), [("webp", "10"), ("jpeg", "20"), ("meta", "1"), ("klt", "2")])
+def test_a_budget_for_less_than_a_photo_is_named_with_what_is_needed(strategy: str, budget: str, said) -> None:  # type: ignore[no-untyped-def]
+    out = ("-o", "unwritten.hgs")
+    text = said("encode", ASK[1], *out, "--strategy", strategy, "--budget", budget, code=6)
+    assert text.startswith(f"budget-too-small: --budget {budget}: ")
+    assert re.search(r"takes \d+ bytes of this photo", text)
+    assert not Path("unwritten.hgs").exists()
 
 
 def test_a_number_that_no_option_takes_is_told_in_plain_words(said) -> None:  # type: ignore[no-untyped-def]
@@ -104,7 +112,7 @@ def test_answer_names_the_bounds_of_a_number(option: str, value: str, form: str,
 def test_a_token_that_no_header_can_hold_is_named_with_its_file(tmp_path: Path, said) -> None:  # type: ignore[no-untyped-def]
     path = tmp_path / "token"
     path.write_text("schl\u00fcssel\n", encoding="utf-8")
-    text = said(*ASK, "--server", "ws://127.0.0.1:1", "--token-file", path)
+    text = said(*ASK, "--server", "ws://127.0.0.1:1", "--token-file", path, code=3)
     assert text.startswith("token-file: ")
     assert str(path) in text
     assert "ASCII" in text
@@ -114,7 +122,7 @@ def test_a_token_that_no_header_can_hold_is_named_with_its_file(tmp_path: Path, 
 def test_tls_files_for_a_server_without_tls_are_not_passed_over(tmp_path: Path, said) -> None:  # type: ignore[no-untyped-def]
     authority = tmp_path / "ca.pem"
     authority.write_text("")
-    assert said(*ASK, "--tls-ca", authority).startswith("file-unreadable: ")
+    assert said(*ASK, "--tls-ca", authority, code=3).startswith("file-unreadable: ")
     trusted = ssl.get_default_verify_paths().cafile
     if trusted is None:
         pytest.skip("no certificates on this machine to trust")

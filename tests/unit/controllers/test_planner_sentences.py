@@ -112,7 +112,15 @@ def test_goals_at_their_bounds() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.0, "0 ms"), (0.04, "40 ms"), (0.9994, "999 ms"), (1.0, "1 s"), (2.0, "2 s"), (12.34, "12.3 s")],
+    [
+        (0.0, "0 ms"),
+        (0.04, "40 ms"),
+        (0.9994, "999 ms"),
+        (1.0, "1 s"),
+        (2.0, "2 s"),
+        (12.34, "12.3 s"),
+        (1234.5, "1,234 s"),
+    ],
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text

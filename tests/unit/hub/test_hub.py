@@ -218,7 +218,7 @@ def test_commands_say_it_in_one_line_and_leave_nothing(
     online("http://127.0.0.1:9")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
-    assert main([word.replace("NAME", name) for word in line]) == 2
+    assert main([word.replace("NAME", name) for word in line]) == 3
     said = capfd.readouterr().err
     assert said.count("\n") == 1
     assert said.startswith("heliograph: model-unavailable: ")
@@ -233,7 +233,7 @@ def test_codecs_are_named_too(
 ) -> None:
     online("http://127.0.0.1:9")
     monkeypatch.chdir(tmp_path)
-    assert main(["export", "--codec", name, "--out", "new/bundle"]) == 2
+    assert main(["export", "--codec", name, "--out", "new/bundle"]) == 3
     said = capfd.readouterr().err.splitlines()[-1]
     assert said.startswith("heliograph: bundle-damaged: ")
     assert name.removeprefix("./") in said

@@ -89,3 +89,12 @@ def test_pages_that_are_gone_are_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "howto" / "gone.md").exists()
     assert index.stat().st_mtime_ns == before
     assert (tmp_path / "results" / "reference-rate_accuracy.png").is_file()
+
+
+def test_the_data_flow_is_drawn_with_names_of_the_tree() -> None:
+    drawing = (DOCS / "draw_dataflow.py").read_text(encoding="utf-8")
+    names = re.findall(r"\(\d[\d., ]+ \"([a-z]+\.[a-z]+|codec|controllers)\", \"", drawing)
+    assert len(names) >= 8
+    package = ROOT / "src" / "heliograph"
+    paths = [package / name.replace(".", "/") for name in names]
+    assert [path.name for path in paths if not (path.is_dir() or path.with_suffix(".py").is_file())] == []

@@ -11,7 +11,8 @@ from websockets.exceptions import InvalidMessage, InvalidStatus
 from websockets.http11 import Response
 
 from heliograph import errors
-from heliograph.transport.opening_errors import check_address, opening_error, without_secrets
+from heliograph.transport.addresses import without_secrets
+from heliograph.transport.opening_errors import check_address, opening_error
 
 
 def status(code: int) -> InvalidStatus:

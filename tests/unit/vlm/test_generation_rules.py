@@ -15,7 +15,7 @@ from PIL import Image
 
 from heliograph.errors import EncoderNotExportableError, ModelUnsupportedError
 from heliograph.training.export.bundle import _local_text
-from heliograph.types import VisualTokens
+from heliograph.types import Answer, VisualTokens
 from heliograph.vlm.decoding import best_steps, steps_of
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.model import VisionLanguageModel
@@ -23,6 +23,7 @@ from heliograph.vlm.opening import open_model
 
 LIMIT = 10
 Options = dict[str, Any]
+Plain = tuple[str, int, Answer]
 
 
 @contextmanager
@@ -89,22 +90,33 @@ def lively(vlm: VisionLanguageModel, tokens: list[VisualTokens]) -> SimpleNamesp
     raise AssertionError("no answer is long enough")
 
 
+@pytest.fixture(scope="module")
+def plain(vlm: VisionLanguageModel, tokens: list[VisualTokens], lively: SimpleNamespace) -> list[Plain]:
+    """Questions about photos, and what is answered without any setting."""
+    asked = [(lively.question, 0), (lively.question, 1), ("where is it", 0), ("How many objects are there?", 2)]
+    return [(q, i, vlm.answer(q, [tokens[i]], max_new_tokens=LIMIT)) for q, i in asked]
+
+
 @pytest.mark.parametrize("name", OPTIONS)
 def test_the_quick_path_says_what_generate_says(
-    name: str, vlm: VisionLanguageModel, photos: list[Image.Image], tokens: list[VisualTokens], lively: SimpleNamespace
+    name: str,
+    vlm: VisionLanguageModel,
+    photos: list[Image.Image],
+    tokens: list[VisualTokens],
+    lively: SimpleNamespace,
+    plain: list[Plain],
 ) -> None:
     question, end = lively.question, vlm.torch_model.generation_config.eos_token_id[0]
-    asked = [(lively.question, 0), (lively.question, 1), ("where is it", 0), ("How many objects are there?", 2)]
-    plain = [vlm.answer(q, [tokens[i]], max_new_tokens=LIMIT) for q, i in asked]
     changed = 0
     with configured(vlm, options_for(lively.said, end)[name]):
-        wanted = [judged(vlm, q, photos[i]) for q, i in asked]
-        batch = vlm.answer_many([(q, [tokens[i]]) for q, i in asked], max_new_tokens=LIMIT)
-        for (q, i), ids, many, before in zip(asked, wanted, batch, plain, strict=True):
+        wanted = [judged(vlm, q, photos[i]) for q, i, _ in plain]
+        batch = vlm.answer_many([(q, [tokens[i]]) for q, i, _ in plain], max_new_tokens=LIMIT)
+        others = [answer for _, _, answer in (*plain[1:], plain[0])]
+        for (q, i, before), ids, many, other in zip(plain, wanted, batch, others, strict=True):
             single = vlm.answer(q, [tokens[i]], max_new_tokens=LIMIT)
             assert single.token_ids == many.token_ids == ids
             assert "".join(vlm.stream(q, [tokens[i]], max_new_tokens=LIMIT)).strip() == single.text
-            for draft in (single, before, *plain):
+            for draft in (single, before, other):
                 verified = vlm.verify_draft(q, [tokens[i]], draft, max_new_tokens=LIMIT)
                 assert verified.answer.token_ids == ids
                 assert verified.answer.token_bits == pytest.approx(single.token_bits, abs=2e-3)

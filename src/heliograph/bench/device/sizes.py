@@ -22,6 +22,7 @@ from typing import Any, Self
 import numpy as np
 from PIL import Image
 
+from heliograph.bench.numbers import number_text
 from heliograph.codec.base import Codec
 from heliograph.codec.fitting.fit import fit_klt
 from heliograph.edge.device import Device
@@ -258,7 +259,7 @@ def cells(row: SizeRow) -> list[str]:
     if row.payload_bytes is None:
         return [row.what, row.weights or "none needed", "not reached", *([""] * len(LINKS_MBIT))]
     part = "" if row.reached == 1 else f" ({row.reached:.0%} of photos)"
-    times = [f"{row.seconds[f'{rate:g}']:.3g}" for rate in LINKS_MBIT]
+    times = [number_text(row.seconds[f"{rate:g}"]) for rate in LINKS_MBIT]
     return [row.what, row.weights or "none needed", f"{row.payload_bytes:,.0f}{part}", *times]
 
 

@@ -11,7 +11,7 @@ from heliograph.bench.labels import label_series
 from heliograph.bench.style import GREY, OTHER, OURS, picture
 
 _POLICIES = {
-    "push, own stop": ("push", OURS),
+    "push, same prefix": ("push", OURS),
     "pull": ("pull", OTHER),
     "pull, first chunk asked for": ("pull from the start", GREY),
 }
@@ -36,12 +36,12 @@ def draw_time_to_final(result: dict[str, Any], path: Path) -> None:
     medians = {
         (row["link"], row["policy"]): row["median_final_ms"] for row in result["rows"] if row["quality"] == _QUALITY
     }
-    worse = max(medians[link, "push, own stop"] / medians[link, "pull"] for link in links)
+    worse = max(medians[link, "push, same prefix"] / medians[link, "pull"] for link in links)
     message = f"Sending without waiting for a round trip answers in {100 * worse:.0f} % of the median time or less"
     facts = (
         f"generated scenes, {result['questions']:,} questions, target quality {_QUALITY:g}; "
-        "times from the link model; push: the device keeps sending; pull: the cloud asks for every chunk after the "
-        "first, or for the first too"
+        "times from the link model; pull: the cloud asks for every chunk after the first, or for the first too; "
+        "push: the device keeps sending and is stopped after as much"
     )
     with picture(path, message, facts, columns=len(links), size=(5.2 * len(links), 3.4)) as panels:
         for axes, link in zip(panels, links, strict=True):

@@ -53,6 +53,11 @@ def add_log_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--log-json", action="store_true", help="log one JSON object per line")
 
 
+def is_verbose(arguments: argparse.Namespace) -> bool:
+    """Whether more than warnings is wanted."""
+    return arguments.log_level in ("debug", "info")
+
+
 def set_up_logging(arguments: argparse.Namespace) -> None:
     """Log as the options say, from now on; a handler of an earlier call is replaced."""
     root = logging.getLogger()

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph.cli.command import positive_int
-from heliograph.cli.text import printable
+from heliograph.cli.file_kinds import file_kind, is_picture, is_stream
 from heliograph.config import BUNDLE_VARIABLE, default_bundle
 from heliograph.errors import (
+    BudgetTooSmallError,
     BundleDamagedError,
-    HeliographError,
     MissingExtraError,
     PhotoForbiddenError,
     PhotoMemoryError,
@@ -39,11 +39,6 @@ _PHOTO_ERRORS = (
     PhotoForbiddenError,
     MissingExtraError,
 )
-_NEXT_STEP: dict[type[HeliographError], str] = {
-    PhotoTooLargeError: ": save it smaller, or as a baseline JPEG",
-    PhotoMemoryError: ": save it smaller",
-    PhotoForbiddenError: ": let this user read the file and its folder",
-}
 BUDGET_KNOB = "max_bytes"
 
 
@@ -71,12 +66,23 @@ def add_photo_options(parser: argparse.ArgumentParser) -> None:
 
 @contextlib.contextmanager
 def photo_named(photo: Path) -> Iterator[None]:
-    """Errors of the photo say which one it was: the path stays on this terminal, while the error's text is constant."""
+    """Errors of the photo say which one it was, and of a file that is no picture what it is instead: that stays on this
+    terminal, while the error's text is constant."""
     try:
         yield
     except _PHOTO_ERRORS as error:
-        error.add_note(printable(str(photo)) + _NEXT_STEP.get(type(error), ""))
+        if isinstance(error, PhotoUnreadableError):
+            _note_kind(error, photo)
+        error.about(photo)
         raise
+
+
+def _note_kind(error: PhotoUnreadableError, photo: Path) -> None:
+    kind = file_kind(photo)
+    if is_stream(kind):
+        error.noted(f"It is {kind}.").about(photo, "heliograph answer and heliograph inspect read it.")
+    elif kind and not is_picture(kind):
+        error.noted(f"It is {kind}.").about(photo, "Give a picture.")
 
 
 def add_bundle_option(parser: argparse.ArgumentParser, *more_names: str) -> None:
@@ -136,7 +142,8 @@ def choose_setting(arguments: argparse.Namespace, strategy: Strategy, device: De
     """The knobs that --setting and --budget ask for.
 
     Raises:
-        UsageError: unknown knobs, or no setting fits into the budget.
+        UsageError: unknown knobs.
+        BudgetTooSmallError: no setting fits into the budget.
         HeliographError: of the photo, which a budget may have to be tried on.
     """
     from heliograph.strategies.base import parse_setting
@@ -159,13 +166,13 @@ def largest_within(strategy: Strategy, photo: Image, device: Device, budget: int
     """The strategy's setting with the largest payload of at most ``budget`` bytes on this photo.
 
     Raises:
-        UsageError: even the smallest is larger.
+        BudgetTooSmallError: even the smallest is larger.
     """
     sizes = [(device.encode(photo, strategy.name, setting).payload_bytes, setting) for setting in strategy.settings()]
     fitting = [one for one in sizes if one[0] <= budget]
     if not fitting:
         smallest = min(size for size, _ in sizes)
-        raise UsageError().noted(
+        raise BudgetTooSmallError().noted(
             f"--budget {budget}: the smallest setting of {strategy.name} takes {smallest} bytes of this photo; "
             "klt and meta need less."
         )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from heliograph.codec.fallback import closed_form_stream, nearer_stream, written_by
-from heliograph.errors import CodecMissingError, UsageError
+from heliograph.errors import BudgetTooSmallError, CodecMissingError
 from heliograph.strategies.base import (
     CloudTools,
     DeviceTools,
@@ -50,14 +50,14 @@ class LatentStrategy(Strategy):
         """Tokens through the codec, cut at ``max_bytes``.
 
         Raises:
-            UsageError: the header alone is longer than ``max_bytes``.
+            BudgetTooSmallError: the header alone is longer than ``max_bytes``.
         """
         limit = int_knob(self.complete_setting(setting), "max_bytes", 0, _MAX_BYTES)
         tools.codec(self.name)  # before the tower runs: a bundle without this codec is refused at once
         encoded = self._encoded(tools.encode_tokens(photo), tools, limit or None)
         if 0 < limit < len(encoded.header):
-            raise UsageError().noted(
-                f"Setting max_bytes={limit}: the header alone takes {len(encoded.header)} bytes of this photo."
+            raise BudgetTooSmallError().noted(
+                f"max_bytes={limit} shows nothing: the header alone takes {len(encoded.header)} bytes of this photo."
             )
         return replace(encoded, strategy=self.name)
 

@@ -7,8 +7,11 @@ and a greedy answer must be those of the pixel path, bit for bit, and the grey p
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Sequence
+import logging
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +26,15 @@ from heliograph.vlm.image_features import layout_of, output_with, tokens_of, wit
 from heliograph.vlm.prompt import placeholder_id
 from heliograph.vlm.tap import METHOD, feed_output, find_owner
 
+_LOG = logging.getLogger(__name__)
+
 EXACT = "exact"
 CASES = (("one photo", 1, False), ("two photos", 2, False), ("two photos of different sizes or more tiles", 2, True))
 _ANSWER_TOKENS = 4
 _FIRST_WORD = 64  # ids below are special to one family or another
 _SPREAD = 0.05
-_MAX_REASON = 160
+_PACKAGE = re.compile(r"requires the (\S+) library")
+"""In what the library says of a package that is missing."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,8 @@ def check_family(kind: str) -> Verdict:
 
     name = families()[kind]
     try:
-        model = _tiny_model(getattr(transformers, name), kind)
+        with _stage("a tiny random model of it cannot be made"):
+            model = _tiny_model(getattr(transformers, name), kind)
         try:
             owner = find_owner(model)
         except ModelUnsupportedError:
@@ -75,10 +82,32 @@ def check_family(kind: str) -> Verdict:
             tokens = tokens or found
             if outcome != EXACT:
                 return Verdict(kind, name, f"{case}: {outcome}", tokens)
+    except _FamilyFailedError as failed:
+        _LOG.debug("%s", kind, exc_info=failed)
+        return Verdict(kind, name, str(failed))
     except Exception as error:  # foreign code may fail in any way
-        text = " ".join(str(error).split())[:_MAX_REASON]
-        return Verdict(kind, name, f"{type(error).__name__}: {text}")
+        _LOG.debug("%s", kind, exc_info=error)
+        return Verdict(kind, name, "the check does not come to an end with it")
     return Verdict(kind, name, EXACT, tokens)
+
+
+class _FamilyFailedError(Exception):
+    """A family's own code failed; the text says at which stage, in words that do not change with its code."""
+
+
+@contextlib.contextmanager
+def _stage(outcome: str) -> Iterator[None]:
+    """What a family's code raises within, in any way of its own, is this outcome; a missing package is named."""
+    try:
+        yield
+    except _FamilyFailedError:
+        raise
+    except ImportError as error:
+        found = _PACKAGE.search(str(error))
+        package = found[1] if found else error.name or "a package"
+        raise _FamilyFailedError(f"it needs {package}, which is not installed here") from error
+    except Exception as error:
+        raise _FamilyFailedError(outcome) from error
 
 
 def _tiny_model(family: Any, kind: str) -> Any:
@@ -95,21 +124,25 @@ def _check_case(
     kind: str, model: Any, owner: nn.Module, placeholder: int, photos: int, *, varied: bool
 ) -> tuple[str, tuple[int, int] | None]:
     """Outcome, and rows and channels of one photo's tokens."""
-    pixels = pixel_inputs(kind, owner, model.config, photos, varied=varied, seed=photos + varied)
-    grey = blank(pixels)
+    with _stage("no pixels can be made for it as for the other families"):
+        pixels = pixel_inputs(kind, owner, model.config, photos, varied=varied, seed=photos + varied)
+        grey = blank(pixels)
     asked = inspect.signature(getattr(type(owner), METHOD)).parameters
     original = getattr(owner, METHOD)
 
     def features(inputs: Pixels) -> Any:
         return original(**{k: v for k, v in inputs.items() if k in asked}, return_dict=True)
 
-    output = features(pixels)
-    sent = tokens_of(output).float().numpy().tobytes()  # device
-    layout = without_values(layout_of(features(grey)))  # cloud
-    received = torch.from_numpy(np.frombuffer(sent, dtype=np.float32).reshape(-1, layout.width).copy())
-    ids = prompt_ids(model.config, _counts(output, pixels, layout.rows, photos), placeholder)
-    with_pixels = _answer(model, ids, pixels, placeholder)
-    with feed_output(owner, output_with(received, layout)):
+    with _stage(f"its {METHOD} does not take pixels as those of the other families"):
+        output = features(pixels)
+    with _stage(f"what its {METHOD} gives cannot be taken apart and put together again"):
+        sent = tokens_of(output).float().numpy().tobytes()  # device
+        layout = without_values(layout_of(features(grey)))  # cloud
+        received = torch.from_numpy(np.frombuffer(sent, dtype=np.float32).reshape(-1, layout.width).copy())
+        ids = prompt_ids(model.config, _counts(output, pixels, layout.rows, photos), placeholder)
+    with _stage("its forward does not take a photo and a prompt of placeholders as the other families do"):
+        with_pixels = _answer(model, ids, pixels, placeholder)
+    with _stage("its forward does not take tokens that were sent"), feed_output(owner, output_with(received, layout)):
         with_tokens = _answer(model, ids, grey, placeholder)
     if not _same(with_pixels, with_tokens):
         return "logits differ", (layout.rows // photos, layout.width)

@@ -66,9 +66,9 @@ def test_runs_are_shared_out() -> None:
 def test_every_target_refuses_and_takes(reference_pair: object, tmp_path: Path) -> None:
     bundle = Bundle.load(reference_pair.bundle)  # type: ignore[attr-defined]
     targets = [*wire_targets(), *file_targets(bundle, reference_streams(bundle), tmp_path)]
-    few = {"tables": 60, "networks": 20}
+    few = {"tables": 30, "networks": 10}
     for target in targets:
-        found = run_target(target, few.get(target.name, 250), 5)
+        found = run_target(target, few.get(target.name, 120), 5)
         assert found.passed, (target.name, found.failures)
         assert found.named, target.name
         assert found.named < found.runs, target.name

@@ -25,10 +25,11 @@ def test_errors_name_the_photo_and_the_next_step(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
 ) -> None:
     path = tmp_path / "sig\x1bn.jpg"
-    assert main(["encode", str(path), *ENCODE, str(tmp_path / "out.hgs")]) == 2
+    assert main(["encode", str(path), *ENCODE, str(tmp_path / "out.hgs")]) == 3
     said = capsys.readouterr().err
     assert said.startswith("heliograph: photo-missing: ")
-    assert said.endswith(f" {tmp_path}/sig\\x1bn.jpg\n")
+    assert said.startswith(f"heliograph: photo-missing: {tmp_path}/sig\\x1bn.jpg: ")
+    assert said.endswith(" Check the path.\n")
     cut_jpeg(path)
 
     def refuse(*_: object) -> None:
@@ -36,10 +37,11 @@ def test_errors_name_the_photo_and_the_next_step(
 
     with monkeypatch.context() as patch:
         patch.setattr("builtins.open", refuse)
-        assert main(["encode", str(path), *ENCODE, str(tmp_path / "out.hgs")]) == 2
+        assert main(["encode", str(path), *ENCODE, str(tmp_path / "out.hgs")]) == 3
     said = capsys.readouterr().err
     assert said.startswith("heliograph: photo-forbidden: ")
-    assert said.endswith(f" {tmp_path}/sig\\x1bn.jpg: let this user read the file and its folder\n")
+    assert said.startswith(f"heliograph: photo-forbidden: {tmp_path}/sig\\x1bn.jpg: ")
+    assert said.endswith(" Let this user read the file and its folder.\n")
 
 
 def test_a_cut_photo_is_used_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,7 +83,7 @@ def test_a_trace_without_any_event_can_be_drawn(tmp_path, capsys):
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(arguments, said, capsys):
-    assert main(["trace", *arguments]) == 2
+    assert main(["trace", *arguments]) == (2 if arguments[0] == DEVICE else 3)
     found = capsys.readouterr()
     assert found.out == ""
     assert said in found.err
@@ -178,6 +178,6 @@ def test_serve_writes_the_clouds_end_and_closes_it(tmp_path, monkeypatch):
 def test_a_file_that_is_no_trace_is_not_written_over(tmp_path, capsys):
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(b"\xff\xd8")
-    assert main(["serve", "--trace", str(photo)]) == 2
+    assert main(["serve", "--trace", str(photo)]) == 3
     assert "it is there, and it is no trace" in capsys.readouterr().err
     assert photo.read_bytes() == b"\xff\xd8"

@@ -1,8 +1,7 @@
-"""``heliograph doctor``: what works on this machine and what is missing."""
+"""What maintainers want to know of this machine, a line for each: ``heliograph doctor --verbose``."""
 
 from __future__ import annotations
 
-import argparse
 import errno
 import importlib.metadata
 import importlib.util
@@ -11,15 +10,15 @@ import platform
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heliograph import __version__
-from heliograph.cli.command import EXIT_BROKEN, EXIT_DONE, Command, port, say
-from heliograph.cli.options.photo import add_bundle_option, open_bundle
-from heliograph.cli.text import printable, table
-from heliograph.config import DEFAULT_HOST, DEFAULT_PORT
+from heliograph.cli.failures import failure_of
+from heliograph.cli.options.photo import open_bundle
+from heliograph.cli.text import printable, shortened
+from heliograph.config import DEFAULT_HOST
 from heliograph.edge.processor import encoder_profile, this_processor, unsuited
 from heliograph.errors import HeliographError
 from heliograph.registry import OPEN
@@ -29,8 +28,9 @@ if TYPE_CHECKING:
 
 OK, ABSENT, BROKEN = "ok", "absent", "broken"
 _MEGABYTE = 2**20
+_MAX_SHOWN = 160
 
-_MODULES = {
+MODULES = {
     "base": ("numpy",),
     "edge": ("PIL", "pyvips", "onnxruntime", "websockets", "tokenizers", "rich"),
     "heif": ("pillow_heif",),
@@ -50,54 +50,29 @@ _DATA_FOLDERS = ("easy-vqa", "kodak", "links", "mobilenet-v2", "qwen3-vl-process
 
 @dataclass(frozen=True)
 class Check:
-    """One line: what was looked at, ``ok``, ``absent`` or ``broken``, whether a device needs it, and what was found."""
+    """One line.
+
+    Attributes:
+        name: what was looked at.
+        status: ``ok``, ``absent`` or ``broken``.
+        needed: whether a device needs it.
+        detail: what was found.
+        plug_in: whether another package added it.
+    """
 
     name: str
     status: str
     needed: bool
     detail: str
+    plug_in: bool = False
 
 
-def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_bundle_option(parser)
-    parser.add_argument("--port", type=port, default=DEFAULT_PORT, help=f"port to look at (default: {DEFAULT_PORT})")
-    parser.add_argument("--vlms", action="store_true", help="list the model families that the tap fits, and no more")
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    if arguments.vlms:
-        return _list_families(arguments)
-    checks = list(all_checks(arguments.bundle, arguments.port))
-    healthy = not any(check.needed and check.status != OK for check in checks)
-    rows = [[c.name, c.status, "yes" if c.needed else "", printable(c.detail)] for c in checks]
-    verdict = "Everything that a device needs works." if healthy else "Something that a device needs does not work."
-    text = table(["what", "status", "needed", "found"], rows, left=(0, 1, 2, 3)) + "\n\n" + verdict
-    say(arguments, text, {"healthy": healthy, "checks": [asdict(check) for check in checks]})
-    return EXIT_DONE if healthy else EXIT_BROKEN
-
-
-def _list_families(arguments: argparse.Namespace) -> int:
-    """What the contract of the tap found when it was last run over all families."""
-    from heliograph.vlm.families.records import read_records
-
-    records = read_records()
-    rows = [
-        [r["kind"], printable(r["outcome"]), "" if r["tokens"] is None else "{} x {}".format(*r["tokens"])]
-        for r in records.families
-    ]
-    exact = sum(r["outcome"] == "exact" for r in records.families)
-    text = table(["family", "outcome", "tokens"], rows, left=(0, 1))
-    summary = f"{exact} of {len(rows)} families of transformers {records.transformers} are exact."
-    say(arguments, f"{text}\n\n{summary}", asdict(records))
-    return EXIT_DONE
-
-
-def all_checks(bundle_folder: Path | None, port_number: int) -> Iterator[Check]:
-    """Every check, cheap ones first."""
+def checks_of_use(bundle_folder: Path | None) -> Iterator[Check]:
+    """What decides whether this machine can do something, cheap checks first; torch is not imported for it."""
     version = platform.python_version()
     yield Check("python", OK if sys.version_info >= (3, 11) else BROKEN, True, f"{version} on {platform.machine()}")
     yield Check("heliograph", OK, True, __version__)
-    for part, modules in _MODULES.items():
+    for part, modules in MODULES.items():
         for module in modules:
             yield check_module(module, part)
     for kind, needed in (("JPEG", True), ("WEBP", False), ("AVIF", False)):
@@ -105,11 +80,16 @@ def all_checks(bundle_folder: Path | None, port_number: int) -> Iterator[Check]:
     yield _guarded("reference model", False, model_size)
     yield _guarded("bundle", True, lambda: describe_bundle(open_bundle(bundle_folder)))
     yield _guarded("encoding a photo", True, lambda: encode_demo_photo(open_bundle(bundle_folder)))
+    yield check_local_model(bundle_folder)
+    yield from check_plug_ins()
+
+
+def checks_of_care(bundle_folder: Path | None, port_number: int) -> Iterator[Check]:
+    """What helps to find out why something is slow, or other than expected."""
     yield _guarded("processor", False, lambda: this_processor().text)
     yield check_encoder(bundle_folder)
     yield check_images()
     yield check_port(port_number)
-    yield from check_plug_ins()
     for name in _DATA_FOLDERS:
         yield check_data(name)
 
@@ -124,17 +104,26 @@ def check_module(module: str, part: str) -> Check:
         try:
             importlib.import_module(module)
         except Exception as error:  # a damaged or foreign binary fails in its own way
-            return Check(module, BROKEN, needed, f"cannot be imported ({type(error).__name__})")
+            anew = f"pip install --force-reinstall {_DISTRIBUTIONS.get(module, module)}"
+            return Check(module, BROKEN, needed, f"it is installed and cannot be loaded{_because(error)}; {anew}")
     return Check(module, OK, needed, importlib.metadata.version(_DISTRIBUTIONS.get(module, module)))
+
+
+def _because(error: Exception) -> str:
+    """What a foreign error says, in its first line, without its kind."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f": {shortened(printable(lines[0]), _MAX_SHOWN)}" if lines else ""
 
 
 def _guarded(name: str, needed: bool, look: Callable[[], str]) -> Check:
     try:
         return Check(name, OK, needed, look())
     except HeliographError as error:
-        return Check(name, BROKEN, needed, str(error))
+        return Check(name, BROKEN, needed, failure_of(error, "doctor").message)
     except ImportError as error:
-        return Check(name, ABSENT, needed, f"needs {error.name}")
+        return Check(
+            name, ABSENT, needed, f"needs {error.name}" if error.name else f"cannot be loaded{_because(error)}"
+        )
 
 
 def picture_round_trip(kind: str) -> str:
@@ -175,6 +164,20 @@ def describe_bundle(bundle: Bundle) -> str:
     return f"{bundle.hash.hex()}, hashes verified, {bundle.grid.tokens} x {bundle.hidden_size} tokens, {local}"
 
 
+def check_local_model(bundle_folder: Path | None) -> Check:
+    """Whether the bundle holds a language model that the device runs itself."""
+    name = "local model"
+    try:
+        held = open_bundle(bundle_folder).local_model_path is not None
+    except HeliographError as error:
+        return Check(name, BROKEN, False, failure_of(error, "doctor").message)
+    except ImportError as error:
+        return Check(name, ABSENT, False, f"needs {error.name}")
+    if not held:
+        return Check(name, ABSENT, False, "the bundle holds no local model: heliograph export --local adds one")
+    return Check(name, OK, False, "the bundle holds a local model: heliograph ask --strategy local")
+
+
 def encode_demo_photo(bundle: Bundle) -> str:
     """The demo photo through encoder and codec.
 
@@ -187,7 +190,9 @@ def encode_demo_photo(bundle: Bundle) -> str:
 
     encoded = Device(bundle).encode(load_photo(demo_photo_path()), bundle.codec_kinds[0])
     restored = bundle.codec(encoded.strategy).decode(encoded.header, encoded.segments)
-    return f"{encoded.payload_bytes:,} B in {len(encoded.segments)} segments restore {restored.values.shape} tokens"
+    rows, columns = restored.values.shape
+    size = f"{encoded.payload_bytes:,} B in {len(encoded.segments)} segments"
+    return f"the demo photo takes {size}, and {rows} x {columns} tokens come back"
 
 
 def check_encoder(bundle_folder: Path | None) -> Check:
@@ -196,7 +201,7 @@ def check_encoder(bundle_folder: Path | None) -> Check:
         bundle = open_bundle(bundle_folder)
         warning, profile = unsuited(bundle), encoder_profile(bundle)
     except HeliographError as error:
-        return Check("encoder", BROKEN, False, str(error))
+        return Check("encoder", BROKEN, False, failure_of(error, "doctor").message)
     made = "in float32" if profile is None else f"in eight bits, made for {profile}"
     return Check("encoder", BROKEN if warning else OK, False, warning or f"{made}: suits this processor")
 
@@ -213,7 +218,7 @@ def check_images() -> Check:
     try:
         processor = load_processor(str(shipped_model_folder()))
     except Exception as error:  # damaged or foreign installations fail in their own ways
-        return Check(name, BROKEN, False, f"cannot be loaded ({type(error).__name__})")
+        return Check(name, BROKEN, False, f"it cannot be loaded{_because(error)}")
     try:
         torchvision = f"torchvision {importlib.metadata.version('torchvision')} is installed and not used"
     except importlib.metadata.PackageNotFoundError:
@@ -240,7 +245,7 @@ def check_plug_ins() -> Iterator[Check]:
     for registry in OPEN:
         for one, fault in registry.faults():
             origin = one.package or "registered by this program"
-            yield Check(f"{registry.kind} {one.name}", BROKEN if fault else OK, False, fault or origin)
+            yield Check(f"{registry.kind} {one.name}", BROKEN if fault else OK, False, fault or origin, plug_in=True)
 
 
 def check_data(name: str) -> Check:
@@ -255,14 +260,3 @@ def check_data(name: str) -> Check:
         return Check(f"data {name}", ABSENT, False, "pip install heliograph-cloud: the bench is there")
     except HeliographError:
         return Check(f"data {name}", ABSENT, False, f"set {DATA_VARIABLE} to the folder that holds it")
-
-
-COMMAND = Command(
-    add_arguments=_add_arguments,
-    run=_run,
-    description=(
-        "Look at versions, extras, picture formats, the bundle's hashes, the port and the data folders, and encode\n"
-        "one photo. Exit code 1 if something that a device needs does not work."
-    ),
-    examples=("heliograph doctor", "heliograph doctor --bundle bundle --json", "heliograph doctor --vlms"),
-)

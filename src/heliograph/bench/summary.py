@@ -1,0 +1,78 @@
+"""The few figures that the README shows, from the published suites: what 99 % of the accuracy costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import inf
+from typing import Any
+
+from heliograph.bench.metrics import ALL, B99_SHARE, cost_at
+from heliograph.bench.numbers import interval_text
+from heliograph.bench.plots import UNCOMPRESSED
+from heliograph.strategies.selection import strategies_with, strategy_class
+
+SUITE = "reference"
+_LINKS = ((0.02, "ms over 20 kbit/s, 200 ms"), (1.0, "ms over 1 Mbit/s, 50 ms"))
+_SHOWN = 5
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def summary(results: Sequence[Mapping[str, Any]]) -> str:
+    """The table and its sentence as Markdown; empty where the suite ``reference`` is not among the results.
+
+    Args:
+        results: parsed ``SUITE.json`` files.
+    """
+    found = next((result for result in results if result["suite"] == SUITE), None)
+    if found is None:
+        return ""
+    costs = {name: _costs(found["rows"], name) for name in _strategies(found)}
+    ranked = sorted(costs, key=lambda name: found["b99"][name])
+    lines = [["strategy", "payload bytes [95 % interval]", "wire bytes", *(text for _, text in _LINKS)]]
+    lines.append(["---"] * len(lines[0]))
+    for name in ranked:
+        interval = found.get("b99_ci", {}).get(name)
+        payload = interval_text(round(found["b99"][name]), interval)
+        lines.append([f"`{name}`", payload, *(f"{cost:,.0f}" for cost in costs[name])])
+    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{table}\n\n{_sentence(found, ranked, costs)}"
+
+
+def _strategies(found: Mapping[str, Any]) -> list[str]:
+    """Coded tokens with prefixes and tuned picture files that reach 99 %, cheapest first."""
+    pictures = set(strategies_with(tuned=True))
+    coded = {name for name in strategies_with(embedded=True) if strategy_class(name).codec}
+    reached = {name: value for name, value in found["b99"].items() if value and name in pictures | coded}
+    return sorted(reached, key=lambda name: reached[name])[:_SHOWN]
+
+
+def _costs(rows: Rows, strategy: str) -> tuple[float, ...]:
+    """Wire bytes, opening included, and milliseconds over each link, at 99 % of the uncompressed accuracy."""
+    target = B99_SHARE * next(row["accuracy"] for row in rows if row["strategy"] == UNCOMPRESSED and row["task"] == ALL)
+    times = [_cost(rows, strategy, mbit, "final_ms", target) for mbit, _ in _LINKS]
+    return (_cost(rows, strategy, _LINKS[0][0], "wire_bytes", target), *times)
+
+
+def _cost(rows: Rows, strategy: str, mbit: float, kind: str, target: float) -> float:
+    points = [
+        (row[kind], row["accuracy"])
+        for row in rows
+        if (row["strategy"], row["task"], row["link_mbit"], row["source"]) == (strategy, ALL, mbit, "modelled")
+    ]
+    cost = cost_at(points, target)
+    return inf if cost is None else cost
+
+
+def _sentence(found: Mapping[str, Any], ranked: Sequence[str], costs: Mapping[str, tuple[float, ...]]) -> str:
+    pictures = [name for name in ranked if name in strategies_with(tuned=True)]
+    if not pictures or ranked[0] in pictures:
+        return "No coded stream needs fewer bytes than the best picture file."
+    ours, by_payload = ranked[0], found["b99"][ranked[0]] / found["b99"][pictures[0]]
+    best = [min(costs[name][part] for name in pictures) for part in range(1 + len(_LINKS))]
+    wire, thin, quick = (costs[ours][part] / best[part] for part in range(1 + len(_LINKS)))
+    return (
+        f"At 99 % of the uncompressed accuracy `{ours}` needs {100 * by_payload:.0f} % of the payload of the best "
+        f"picture file, but {100 * wire:.0f} % of its bytes on the wire, and answers in {100 * thin:.0f} % of its time "
+        f"over the thin link and {100 * quick:.0f} % over the quick one."
+    )

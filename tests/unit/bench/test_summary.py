@@ -1,0 +1,53 @@
+"""The README's few figures follow from the published rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from heliograph.bench.summary import summary
+
+_UNCOMPRESSED = {"strategy": "uncompressed", "task": "all", "link_mbit": None, "accuracy": 1.0, "source": "measured"}
+
+
+def row(strategy: str, mbit: float, wire: float, ms: float) -> dict[str, Any]:
+    return {
+        "strategy": strategy,
+        "task": "all",
+        "link_mbit": mbit,
+        "accuracy": 1.0,
+        "wire_bytes": wire,
+        "final_ms": ms,
+        "source": "modelled",
+    }
+
+
+def result(meta_payload: float = 100.0) -> dict[str, Any]:
+    rows = [_UNCOMPRESSED]
+    for mbit, meta_ms, jpeg_ms in ((0.02, 300.0, 600.0), (1.0, 90.0, 100.0)):
+        rows += [row("meta", mbit, 500.0, meta_ms), row("jpeg", mbit, 1250.0, jpeg_ms)]
+    b99 = {"meta": meta_payload, "jpeg": 1000.4, "local": 0.0, "int8": 8320.0, "pq": None}
+    return {"suite": "reference", "rows": rows, "b99": b99, "b99_ci": {"meta": [90.0, 110.0]}}
+
+
+def test_a_line_per_coded_stream_and_picture_file_cheapest_first() -> None:
+    lines = summary([{"suite": "other"}, result()]).splitlines()
+    assert lines[2] == "| `meta` | 100 [90, 110] | 500 | 300 | 90 |"
+    assert lines[3] == "| `jpeg` | 1,000 | 1,250 | 600 | 100 |"
+    assert not any("`local`" in line or "`int8`" in line or "`pq`" in line for line in lines)
+
+
+def test_the_sentence_is_arithmetic() -> None:
+    sentence = summary([result()]).splitlines()[-1]
+    assert "`meta` needs 10 % of the payload" in sentence
+    assert "40 % of its bytes on the wire" in sentence
+    assert "50 % of its time over the thin link and 90 % over the quick one" in sentence
+
+
+def test_a_codec_that_loses_is_shown_to_lose() -> None:
+    assert summary([result(meta_payload=2000.0)]).endswith(
+        "No coded stream needs fewer bytes than the best picture file."
+    )
+
+
+def test_without_the_suite_there_is_nothing() -> None:
+    assert summary([]) == ""

@@ -1,0 +1,90 @@
+"""What is in ``deploy/`` fits the repository: copied paths exist, and the command line takes every command."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from heliograph.cli.main import build_parser
+
+ROOT = Path(__file__).parents[3]
+DEPLOY = ROOT / "deploy"
+IMAGES = ("cloud", "device")
+CLOUD_WHEEL = ROOT / "packages" / "heliograph-cloud"
+
+
+def instructions(image: str) -> list[tuple[str, str]]:
+    """(instruction, rest) of a Dockerfile, continued lines joined."""
+    text = (DEPLOY / f"{image}.Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [(line.split(maxsplit=1)[0], line.split(maxsplit=1)[1]) for line in lines]
+
+
+def parse(words: list[str]) -> None:
+    build_parser(words[0])[0].parse_args(words)
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_what_an_image_copies_is_there_and_let_through(image: str) -> None:
+    let_through = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert let_through[0] == "*"
+    copied = [path for kind, rest in instructions(image) if kind == "COPY" for path in rest.split()[:-1]]
+    assert [path for path in copied if not (ROOT / path).exists() or f"!{path}" not in let_through] == []
+    needed = {"README.md", "LICENSE", "src"}  # what the wheel is built from
+    if image == "cloud":
+        wheel = tomllib.loads((CLOUD_WHEEL / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]
+        sources = wheel["targets"]["wheel"]["force-include"]
+        needed |= {source.removeprefix("../../").partition("/")[0] for source in sources} | {"packages"}
+        assert "./packages/heliograph-cloud" in " ".join(rest for kind, rest in instructions(image) if kind == "RUN")
+    assert needed | {"pyproject.toml"} == set(copied)
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_installs_the_extra_of_its_side_and_runs_a_command_that_exists(image: str) -> None:
+    found = instructions(image)
+    extras = [extra for _, rest in found for extra in re.findall(r'"\.\[(\w+)\]"', rest)]
+    assert extras == [{"cloud": "cloud", "device": "edge"}[image]]
+    assert json.loads(dict(found)["ENTRYPOINT"]) == ["heliograph"]
+    parse(json.loads(dict(found)["CMD"]) if image == "cloud" else json.loads(found[-1][1]))
+    assert [kind for kind, _ in found].index("USER") < [kind for kind, _ in found].index("ENTRYPOINT")
+    versions = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
+    assert dict(found)["FROM"] == f"python:{versions.removeprefix('>=')}-slim"
+
+
+def test_torch_is_the_one_that_make_installs() -> None:
+    made = re.search(r"^TORCH \?= (\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert made is not None
+    assert ("ARG", f"TORCH={made[1]}") in instructions("cloud")
+
+
+def test_the_compose_file_builds_these_images_and_its_commands_are_taken() -> None:
+    text = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
+    services = yaml.safe_load(text)["services"]
+    for image in IMAGES:
+        build = services[image]["build"]
+        assert (DEPLOY / build["context"] / build["dockerfile"]).is_file()
+        assert set(services[image]["secrets"]) <= set(yaml.safe_load(text)["secrets"])
+    parse(services["cloud"]["command"])
+    asked = re.search(r"run --rm device (ask .*)$", text, re.MULTILINE)
+    assert asked is not None
+    parse(shlex.split(asked[1]))
+
+
+def test_the_units_command_is_taken_and_its_files_are_handed_over() -> None:
+    unit = configparser.RawConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(DEPLOY / "heliograph.service", encoding="utf-8")
+    words = shlex.split(unit["Service"]["ExecStart"])
+    assert Path(words[0]).name == "heliograph"
+    parse(words[1:])
+    text = (DEPLOY / "heliograph.service").read_text(encoding="utf-8")
+    handed = set(re.findall(r"^LoadCredential=(\w+):", text, re.MULTILINE))
+    assert handed == set(re.findall(r"\$\{CREDENTIALS_DIRECTORY\}/(\w+)", text))
+    assert (unit["Service"]["DynamicUser"], unit["Service"]["ProtectSystem"]) == ("yes", "strict")
