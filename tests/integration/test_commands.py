@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from command_output import messages
 from heliograph.cli.main import main
 from heliograph.codec.bundle import Bundle
 from heliograph.errors import BudgetTooSmallError, all_errors
@@ -49,8 +50,8 @@ def fail(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         code = main([*map(str, argv)])
         shown = capsys.readouterr()
         assert shown.out == ""
-        assert shown.err.count("\n") == 1
-        program, name, text = shown.err.split(": ", 2)
+        (line,) = messages(shown.err)
+        program, name, text = line.split(": ", 2)
         assert program == "heliograph"
         assert code == EXIT_CODES[name]
         assert text.strip()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
+from command_output import messages
 from heliograph.cli.main import main
 from heliograph.reference.assets import demo_photo_path
 
@@ -80,7 +81,7 @@ async def say_nothing(connection: ServerConnection) -> None:
 def test_cloud_that_misbehaves(handler: Handler, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with odd_cloud(handler) as url:
         assert main([*ASK, *SMALL, "--server", url, "--timeout", "4"]) == (4 if name == "connection-lost" else 5)
-    *retries, last = capsys.readouterr().err.splitlines()
+    *retries, last = messages(capsys.readouterr().err)
     assert last.startswith(f"heliograph: {name}: ")
     lost = "trying again: The connection was lost before the answer was complete."
     assert retries == ([lost] if name == "connection-lost" else [])  # said once, however often it tries
@@ -89,7 +90,7 @@ def test_cloud_that_misbehaves(handler: Handler, name: str, capsys: pytest.Captu
 def test_silent_cloud_ends_at_the_timeout(capsys: pytest.CaptureFixture[str]) -> None:
     with odd_cloud(say_nothing) as url:
         assert main([*ASK, *SMALL, "--server", url, "--timeout", "3"]) == 4
-    assert capsys.readouterr().err.startswith("heliograph: timed-out: ")
+    assert messages(capsys.readouterr().err)[0].startswith("heliograph: timed-out: ")
 
 
 def test_access_tokens(reference_pair: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,9 +129,9 @@ def test_other_bundle_is_refused_on_the_wire_and_in_files(
     assert other.hash != bundle.hash
     photo, stream = ASK[1], str(tmp_path / "out.hgs")
     assert main(["ask", photo, "what?", "--server", cloud_url, "--bundle", str(other.folder)]) == 5
-    assert capsys.readouterr().err.startswith("heliograph: bundle-mismatch: ")
+    assert messages(capsys.readouterr().err)[0].startswith("heliograph: bundle-mismatch: ")
     assert main(["encode", photo, "-o", stream, "--bundle", str(other.folder)]) == 0
     capsys.readouterr()
     model = ("--model", str(reference_pair.model), "--bundle", str(reference_pair.bundle))
     assert main(["answer", stream, "what?", *model]) == 5
-    assert capsys.readouterr().err.startswith("heliograph: bundle-mismatch: ")
+    assert messages(capsys.readouterr().err)[0].startswith("heliograph: bundle-mismatch: ")

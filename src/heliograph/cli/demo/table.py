@@ -92,8 +92,8 @@ def _first(over: OverLink) -> str | None:
     more_ms = max(0.0, 8000 * (rival.wire_bytes - ours.wire_bytes) / over.up_bit_s)
     return (
         f"Over {printable(over.link)} a picture file is quicker: {times}.\n"
-        f"The bytes it sends more take {more_ms:,.0f} ms there, less than coding tokens and answering drafts cost,\n"
-        "and a model as small as this one encodes a picture in the cloud in milliseconds."
+        f"Its additional bytes take {more_ms:,.0f} ms there, less than coding tokens and answering drafts cost here;\n"
+        "a model as small as this one encodes a picture in the cloud in milliseconds."
     )
 
 
