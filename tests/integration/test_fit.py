@@ -13,10 +13,12 @@ from PIL import Image
 
 from heliograph.cli.main import main
 from heliograph.codec.bundle import Bundle
+from heliograph.codec.klt import KltCodec
 from heliograph.errors import CodecModelMismatchError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
 from heliograph.serving.web.runner import load_cloud
+from heliograph.training.fitting import fit_codec
 from heliograph.types import Grid
 from heliograph.vlm.opening import open_model
 
@@ -62,12 +64,17 @@ def say(capsys: pytest.CaptureFixture[str]) -> Say:
 
 
 @pytest.mark.usefixtures("brief_training")
-def test_fit_serve_and_weigh(tiled: Path, photos: Path, tmp_path: Path, say: Say) -> None:
+def test_fit_serve_and_weigh(
+    tiled: Path, photos: Path, tmp_path: Path, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "codec"
     facts, said = say("fit", "--vlm", tiled, "--photos", photos, "--codec", "klt", "--out", out)
     assert facts == {"codec": "klt", "model": str(tiled), "folder": str(out)}
     assert "15 photos encoded, 0 there already, 2 skipped as unreadable (cut.jpg, empty.webp)" in said
-    again = say("fit", "--vlm", tiled, "--photos", photos, "--out", out)[1]
+    with monkeypatch.context() as patch:  # what is learned from the photos is not learned again
+        patch.setattr(fit_codec, "working_sensitivity", lambda *given: None)
+        patch.setattr(fit_codec, "fit_klt", lambda tokens, **how: KltCodec.load(out))
+        again = say("fit", "--vlm", tiled, "--photos", photos, "--out", out)[1]
     assert "0 photos encoded, 15 there already" in again
 
     model = open_model(str(tiled))

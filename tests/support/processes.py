@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -82,12 +83,18 @@ def started(command: Sequence[Word], **more: str) -> Iterator[Running]:
         stderr=subprocess.PIPE,
         text=True,
         env=environment(**more),
+        preexec_fn=_heed_interrupts,
     ) as process:
         try:
             yield process
         finally:
             if process.poll() is None:
                 process.kill()
+
+
+def _heed_interrupts() -> None:
+    """Ctrl-C reaches the child also where a shell runs the tests in the background and has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def first_line(process: Running) -> str:

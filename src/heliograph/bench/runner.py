@@ -14,13 +14,13 @@ from typing import Any
 
 from heliograph.bench.exchange_model import Messages, exchange_messages
 from heliograph.bench.metrics import agrees, score
-from heliograph.bench.progress import Progress
 from heliograph.bench.semantic import SemanticConsistency
 from heliograph.bench.tasks import DESCRIPTION, Item
 from heliograph.bench.timing import processor_s
 from heliograph.bench.tools import Bench, Encoding
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Kind, Setting, Strategy, label
+from heliograph.training.progress import Progress
 from heliograph.types import Answer, EncodedImage, VisualTokens
 
 CHUNK_PHOTOS = 16

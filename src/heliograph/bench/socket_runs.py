@@ -14,7 +14,6 @@ import numpy as np
 
 from heliograph.bench.definitions import Link, ReferencePlan, standard_links
 from heliograph.bench.metrics import ALL, B99_SHARE, agrees, score
-from heliograph.bench.progress import Progress
 from heliograph.bench.results import Row
 from heliograph.bench.runner import SHORT_ANSWER_TOKENS
 from heliograph.bench.scores import Scores
@@ -26,6 +25,7 @@ from heliograph.edge.report import AskReport
 from heliograph.question import FIXED, NO_LIMIT, Question
 from heliograph.strategies.base import Setting, label
 from heliograph.strategies.selection import LOCAL
+from heliograph.training.progress import Progress
 from heliograph.transport.base import Connection
 from heliograph.transport.shaped import open_shaped
 from heliograph.transport.websocket_client import open_websocket

@@ -144,14 +144,14 @@ def _measured_too(arguments: argparse.Namespace, bundle: Bundle) -> list[Path]:
     """What else the options ask for, measured on scenes and put into the folder."""
     from heliograph.bench.planner.curves import calibrated
     from heliograph.bench.planner.plan import planner_plan
-    from heliograph.bench.progress import Progress
     from heliograph.bench.region.plan import region_plan
     from heliograph.bench.region.setting import chosen_setting
     from heliograph.codec.manifest import CURVES, REGION
+    from heliograph.training.progress import Progress
     from heliograph.vlm.model import VisionLanguageModel
 
     written = []
-    with Progress(arguments.json) as progress:
+    with Progress(arguments.json, printable) as progress:
         if arguments.regions:
             best, _ = chosen_setting(VisionLanguageModel.load(arguments.model), bundle, region_plan(), progress)
             bundle.with_measured(REGION, best.setting.to_json())
@@ -182,14 +182,14 @@ def _answers(arguments: argparse.Namespace, bundle: Bundle, out: Path) -> Prefix
 def _collected(arguments: argparse.Namespace, bundle: Bundle) -> PrefixAnswers:
     """Answers on scenes with the reference model, on photos with any."""
     from heliograph.bench.metrics import agrees, score
-    from heliograph.bench.progress import Progress
     from heliograph.bench.tasks import scene_items
     from heliograph.training.calibration.collect import Judge, collect
     from heliograph.training.calibration.photo_items import FramedModel, photo_items, unknown_right
+    from heliograph.training.progress import Progress
     from heliograph.vlm.opening import open_model
 
     codec = bundle.codec(bundle.preferred_codec)
-    with Progress(arguments.json) as progress:
+    with Progress(arguments.json, printable) as progress:
         progress.say("loading the model")
         model = FramedModel(open_model(arguments.model), progress.say)
         if arguments.photos is None:

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from heliograph.cli.command import EXIT_DONE, Command, note, pixel_size, say
+from heliograph.cli.command import EXIT_DONE, Command, pixel_size, say
 from heliograph.cli.files import make_folder
 from heliograph.cli.options.photo import folder_or_hub_id
 from heliograph.cli.serve import add_model_option
@@ -60,18 +60,20 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     out = make_folder(arguments.out)
     from heliograph.training.export.bundle import export_bundle
+    from heliograph.training.progress import Progress
 
-    bundle = export_bundle(
-        arguments.model,
-        out,
-        codecs=arguments.codec,
-        sizes=arguments.size,
-        int8=arguments.int8,
-        profile=arguments.device_profile,
-        photos=arguments.photos,
-        local=arguments.local,
-        progress=lambda line: note(arguments, printable(line)),
-    )
+    with Progress(arguments.json, printable) as progress:
+        bundle = export_bundle(
+            arguments.model,
+            out,
+            codecs=arguments.codec,
+            sizes=arguments.size,
+            int8=arguments.int8,
+            profile=arguments.device_profile,
+            photos=arguments.photos,
+            local=arguments.local,
+            progress=progress,
+        )
     parity = json.loads((out / PARITY).read_text(encoding="utf-8"))
     files = {path.name: path.stat().st_size for path in sorted(out.iterdir()) if path.is_file()}
     facts = {

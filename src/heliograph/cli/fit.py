@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from heliograph.cli.command import EXIT_DONE, Command, pixel_size, positive_int, positive_minutes, say, whole_number
 from heliograph.cli.files import make_folder
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import printable
 from heliograph.registry import CODECS
+
+if TYPE_CHECKING:
+    from heliograph.types import Reporter
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,12 +62,16 @@ def add_fit_options(parser: argparse._ActionsContainer, kind_option: str) -> Non
 
 
 def fit(arguments: argparse.Namespace) -> Path:
-    """The codec that the options ask for, in ``--out``; progress goes to standard error."""
+    """The codec that the options ask for, in ``--out``; progress goes to standard error, with ``--json`` too."""
+    from heliograph.training.progress import Progress
+
+    with Progress(clean=printable) as progress:
+        return _fit(arguments, progress)
+
+
+def _fit(arguments: argparse.Namespace, progress: Reporter) -> Path:
     seed = {} if arguments.seed is None else {"seed": arguments.seed}
     out = make_folder(arguments.out)
-
-    def progress(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
 
     if arguments.kind == "meta":
         from heliograph.training.meta.train import SCENES, train_meta

@@ -47,6 +47,7 @@ def opener_of(arguments: argparse.Namespace) -> tuple[Callable[[], Awaitable[Con
     link = parse_link(arguments.link) if arguments.link else None
     token = read_access_tokens(arguments.token_file)[0] if arguments.token_file else ""
     server, pairing = _destination(arguments)
+    arguments.server = server  # which is what later errors are about
     check_transport(server)
     needs(arguments, "--tls-client-cert", "--tls-client-key")
     needs(arguments, "--tls-client-key", "--tls-client-cert")

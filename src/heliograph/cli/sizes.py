@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from heliograph.cli.command import EXIT_DONE, Command, note, positive_int, say
+from heliograph.cli.command import EXIT_DONE, Command, positive_int, say
 from heliograph.cli.files import make_folder
 from heliograph.cli.options.photo import folder_or_hub_id
 from heliograph.cli.serve import add_model_option
@@ -35,19 +35,21 @@ def _run(arguments: argparse.Namespace) -> int:
     out = make_folder(arguments.out) if arguments.out else None
     from heliograph.bench.device.sizes import LINKS_MBIT, cells, facts, markdown, measure_sizes
     from heliograph.codec.bundle import Bundle
+    from heliograph.training.progress import Progress
     from heliograph.vlm.codec_folder import check_fitted_on
     from heliograph.vlm.opening import open_model
 
     folders = [Bundle.from_pretrained(folder) for folder in arguments.codec]
     for folder in folders:
         check_fitted_on(folder, arguments.model)
-    found = measure_sizes(
-        open_model(arguments.model),
-        arguments.photos,
-        codecs=[codec for folder in folders for codec in folder.codecs.values()],
-        most=arguments.most,
-        progress=lambda line: note(arguments, printable(line)),
-    )
+    with Progress(arguments.json, printable) as progress:
+        found = measure_sizes(
+            open_model(arguments.model),
+            arguments.photos,
+            codecs=[codec for folder in folders for codec in folder.codecs.values()],
+            most=arguments.most,
+            progress=progress,
+        )
     if out:
         found.write_json(out / "sizes.json")
         (out / "sizes.md").write_text(markdown([found]), encoding="utf-8")

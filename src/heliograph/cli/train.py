@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from heliograph.cli.command import EXIT_DONE, Command, positive_int, positive_minutes, say, whole_number
@@ -47,16 +46,18 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _train_reference(arguments: argparse.Namespace) -> Path:
+    from heliograph.training.progress import Progress
     from heliograph.training.reference.loop import train_reference
 
-    return train_reference(
-        make_folder(arguments.out),
-        minutes=arguments.minutes,
-        shards=arguments.shards,
-        resume=not arguments.fresh,
-        progress=lambda line: print(line, file=sys.stderr, flush=True),
-        **({} if arguments.seed is None else {"seed": arguments.seed}),
-    )
+    with Progress(clean=printable) as progress:
+        return train_reference(
+            make_folder(arguments.out),
+            minutes=arguments.minutes,
+            shards=arguments.shards,
+            resume=not arguments.fresh,
+            progress=progress,
+            **({} if arguments.seed is None else {"seed": arguments.seed}),
+        )
 
 
 COMMAND = Command(

@@ -25,8 +25,8 @@ class Draft:
 
 
 UNFAMILIAR_SHARE = 0.25
-"""The share of the calibrated chance that is left for a photo that is certainly none of the fitted kind: nothing was calibrated
-on such photos (docs/decisions/0029-unfamiliar-photos.md)."""
+"""The share of the calibrated chance that is left for a photo that is certainly none of the fitted kind: nothing was
+calibrated on such photos (docs/decisions/0029-unfamiliar-photos.md)."""
 
 
 def shown_confidence(

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from heliograph.bench.metrics import ALL
-from heliograph.bench.progress import Progress
 from heliograph.bench.runner import BUDGET_KNOB, Candidate, Runner, within_budget
 from heliograph.bench.scores import Scores
 from heliograph.bench.tasks import Item, scene_items
@@ -16,6 +15,7 @@ from heliograph.codec.bundle import write_bundle
 from heliograph.codec.fitting.fit import fit_klt
 from heliograph.edge.device import Device
 from heliograph.serving.cloud import Cloud
+from heliograph.training.progress import Progress
 from heliograph.types import EncodedImage, VisualTokens
 
 

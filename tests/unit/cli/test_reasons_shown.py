@@ -36,6 +36,16 @@ def test_a_stream_is_no_photo(capsys: pytest.CaptureFixture[str], tmp_path: Path
     assert "It is text. Give a picture." in message_of(capsys, "encode", path, "-o", tmp_path / "out.hgs")
 
 
+def test_a_server_that_the_environment_names_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HELIOGRAPH_SERVER", "ws://127.0.0.1:9")
+    assert main(["ask", str(demo_photo_path()), "what?", "--strategy", "webp", "--json"]) == 4
+    message = json.loads(capsys.readouterr().out)["message"]
+    assert message.startswith("ws://127.0.0.1:9: The connection was refused")
+    assert "Start one with heliograph serve" in message
+
+
 def test_a_stream_that_was_cut_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     path = tmp_path / "cut.hgs"
     path.write_bytes(b"HGS\x01")

@@ -37,7 +37,6 @@ from rich.table import Table
 from transformers import Idefics3Config, Idefics3ForConditionalGeneration
 
 from heliograph.bench.data import data_folder
-from heliograph.bench.progress import Progress
 from heliograph.bench.timing import processor_s
 from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.klt import KltCodec
@@ -47,6 +46,7 @@ from heliograph.errors import DataMissingError, HeliographError, OutputUnwritabl
 from heliograph.training.export.onnx_fusion import fuse
 from heliograph.training.export.onnx_graphs import export_encoder
 from heliograph.training.export.onnx_quantise import LEVELS, quantise_encoder, token_error
+from heliograph.training.progress import Progress
 from heliograph.types import FloatArray, Grid, VisualTokens
 from heliograph.vlm.checkpoint.loading import load_pretrained
 from heliograph.vlm.square_encoder import SquareEncoder

@@ -33,6 +33,7 @@ from heliograph.strategies.baseline.pictures import MAX_PICTURE_SIDE
 from heliograph.strategies.selection import strategies_with, strategy_class
 from heliograph.training.export.framing import FramedEncoder, frames_of
 from heliograph.training.fitting.photo_sources import photo_files, readable_photo
+from heliograph.training.progress import stage
 from heliograph.types import Reporter, VisualTokens
 from heliograph.vlm.codec_folder import public_name
 from heliograph.vlm.contract import TorchModel
@@ -130,9 +131,11 @@ def measure_sizes(
         CodecNotFittedError: no codec, and fewer than 16 photos.
     """
     photos = _photos(source, most)
-    progress(f"encoding {len(photos)} photos")
     framed = FramedEncoder(model, frames_of(model, None, progress))
-    tokens = [framed.encode_image(photo) for photo in photos]
+    advance, tokens = stage(progress, len(photos), "encoding photos"), []
+    for photo in photos:
+        tokens.append(framed.encode_image(photo))
+        advance(1)
     fitted_on = 0
     if not codecs:
         fitted_on = len(photos) // 2

@@ -26,9 +26,9 @@ from typing import Any
 
 from heliograph.bench.device.process import peak_memory_mb
 from heliograph.bench.hardening.fuzz_targets import Target, every_target
-from heliograph.bench.progress import Progress
 from heliograph.bench.results import Provenance
 from heliograph.errors import HeliographError
+from heliograph.training.progress import Progress
 
 RUNS = 1_000_000
 SEED = 1

@@ -27,13 +27,13 @@ from heliograph.bench.hardening.photo_memory import PhotoMemory, photo_memory, w
 from heliograph.bench.hardening.plots import PHOTOS_TABLE, PICTURES, WAITS_TABLE
 from heliograph.bench.hardening.session_memory import SHAPES as MEMORY_SHAPES
 from heliograph.bench.hardening.session_memory import Growth, measure_session_memory
-from heliograph.bench.progress import Progress
 from heliograph.bench.results import Figure, Provenance, SuiteResult, Table
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
 from heliograph.reference.assets import demo_photo_path, shipped_bundle_folder
 from heliograph.serving.web.application import CloudApplication
 from heliograph.serving.web.runner import load_cloud
+from heliograph.training.progress import Progress
 from heliograph.vlm.checkpoint.loading import REFERENCE
 
 SUITE = "hardening"

@@ -26,7 +26,6 @@ from heliograph.bench.loop.plots import PICTURES, UNCOMPRESSED_NOTE
 from heliograph.bench.loop.policies import FIXED, POLICIES, simulate
 from heliograph.bench.loop.verification import ANSWERS, measure_verification, verification_figures
 from heliograph.bench.metrics import ALL, B99_SHARE, agrees, score
-from heliograph.bench.progress import Progress
 from heliograph.bench.results import Figure, Provenance, Row, SuiteResult
 from heliograph.bench.stats import Interval, percentile_interval
 from heliograph.bench.tasks import Item, scene_items
@@ -37,6 +36,7 @@ from heliograph.reasons import BundleFault, BundlePart
 from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.training.calibration.collect import Judge, PrefixAnswers, collect, kept_or_collected
 from heliograph.training.calibration.stopping import DraftTable
+from heliograph.training.progress import Progress
 from heliograph.vlm.checkpoint.fingerprint import model_fingerprint
 from heliograph.vlm.checkpoint.loading import REFERENCE
 from heliograph.vlm.model import VisionLanguageModel

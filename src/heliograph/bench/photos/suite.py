@@ -31,7 +31,6 @@ from heliograph.bench.photos.mobilenet import (
     photo_paths,
     prepare_pixels,
 )
-from heliograph.bench.progress import Progress
 from heliograph.bench.results import Figure, Provenance, Row, SuiteResult
 from heliograph.bench.stats import DoubleArray, clustered_interval, clustered_mean_interval
 from heliograph.bench.timing import processor_s
@@ -42,6 +41,7 @@ from heliograph.codec.meta import MetaCodec
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, label
 from heliograph.strategies.selection import strategies_with
+from heliograph.training.progress import Progress
 from heliograph.types import Grid, VisualTokens
 
 META_FOLDER = Path("runs/photos-meta")

@@ -22,11 +22,11 @@ from heliograph.bench.planner.replay import (
     replay,
     slowed,
 )
-from heliograph.bench.progress import Progress
 from heliograph.controllers.curves import Curves
 from heliograph.controllers.planner import Goal
 from heliograph.edge.planning.link_estimate import LinkObservation
 from heliograph.strategies.selection import LOCAL
+from heliograph.training.progress import Progress
 from heliograph.transport.links import LinkProfile, parse_link
 
 PLANNER, ORACLE, FORESIGHT, FIXED = "planner", "oracle", "foresight", "best fixed"

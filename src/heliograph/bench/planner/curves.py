@@ -19,7 +19,6 @@ import numpy as np
 from heliograph.bench.metrics import ALL
 from heliograph.bench.planner.measure import DETAIL_TASK, Measured, local_answer_ms, measure
 from heliograph.bench.planner.plan import PlannerPlan, RegionCandidate, planner_plan
-from heliograph.bench.progress import Progress
 from heliograph.bench.results import Provenance, Row
 from heliograph.bench.runner import Outcome
 from heliograph.bench.tasks import scene_items
@@ -33,6 +32,7 @@ from heliograph.reasons import FileFault
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Kind, Setting, parse_setting
 from heliograph.strategies.selection import LOCAL, strategies_with, strategy_class
+from heliograph.training.progress import Progress
 from heliograph.vlm.model import VisionLanguageModel
 
 USUAL_ANSWER_MS = {"tokens": 20.0, "picture": 33.0, "region": 40.0, "local": 20.0}

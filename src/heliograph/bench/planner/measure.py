@@ -18,7 +18,6 @@ from heliograph.bench.exchange_model import Messages
 from heliograph.bench.metrics import agrees
 from heliograph.bench.metrics import score as score_of
 from heliograph.bench.planner.plan import PlannerPlan, RegionCandidate
-from heliograph.bench.progress import Progress
 from heliograph.bench.runner import CHUNK_PHOTOS, SHORT_ANSWER_TOKENS, Outcome, Runner
 from heliograph.bench.tasks import Item
 from heliograph.bench.timing import processor_s
@@ -26,6 +25,7 @@ from heliograph.bench.tools import Bench
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Restored
 from heliograph.strategies.selection import LOCAL
+from heliograph.training.progress import Progress
 from heliograph.types import QuestionRecord, VisualTokens
 from heliograph.vlm.model import ImageInput
 

@@ -14,7 +14,6 @@ from heliograph.bench.planner.measure import measure
 from heliograph.bench.planner.plan import planner_plan
 from heliograph.bench.planner.replay import candidates_of
 from heliograph.bench.planner.report import SUITE, result_of
-from heliograph.bench.progress import Progress
 from heliograph.bench.results import Provenance, SuiteResult
 from heliograph.bench.tasks import scene_items
 from heliograph.bench.tools import open_bench, warmed_up
@@ -22,6 +21,7 @@ from heliograph.codec.bundle import Bundle
 from heliograph.codec.manifest import CURVES
 from heliograph.controllers.curves import Curves
 from heliograph.reference.assets import shipped_bundle_folder
+from heliograph.training.progress import Progress
 from heliograph.vlm.model import VisionLanguageModel
 
 

@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.bench.metrics import agrees, evenly_spaced
-from heliograph.bench.progress import Progress
 from heliograph.bench.reference.foresight_plot import plot_foresight
 from heliograph.bench.results import Provenance
 from heliograph.bench.runner import SHORT_ANSWER_TOKENS
@@ -30,6 +29,7 @@ from heliograph.codec.meta import MetaCodec
 from heliograph.errors import CodecMissingError
 from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.training.meta.error_head import correlation
+from heliograph.training.progress import Progress
 from heliograph.types import VisualTokens
 from heliograph.vlm.checkpoint.loading import REFERENCE
 from heliograph.vlm.model import VisionLanguageModel

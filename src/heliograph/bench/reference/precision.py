@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from heliograph.bench.metrics import agrees
-from heliograph.bench.progress import Progress
 from heliograph.bench.results import Provenance
 from heliograph.bench.runner import SHORT_ANSWER_TOKENS
 from heliograph.bench.stats import Interval, clustered_mean_interval
@@ -26,6 +25,7 @@ from heliograph.bench.tasks import Item, scene_items
 from heliograph.codec.base import Codec
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
+from heliograph.training.progress import Progress
 from heliograph.types import VisualTokens
 from heliograph.vlm.model import VisionLanguageModel
 

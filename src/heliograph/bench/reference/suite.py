@@ -15,7 +15,6 @@ import numpy as np
 from heliograph.bench.definitions import ReferencePlan, reference_plan, standard_links
 from heliograph.bench.device.process import measure_device_process, peak_memory_mb
 from heliograph.bench.metrics import ALL
-from heliograph.bench.progress import Progress
 from heliograph.bench.reference.figures import Findings, reference_figures
 from heliograph.bench.reference.tuning import tuned_candidates
 from heliograph.bench.results import Provenance, Row, SuiteResult
@@ -33,6 +32,7 @@ from heliograph.serving.web.application import CloudApplication
 from heliograph.serving.web.runner import BackgroundServer
 from heliograph.strategies.base import Kind
 from heliograph.strategies.selection import kind_of, strategies_for, strategies_with
+from heliograph.training.progress import Progress
 from heliograph.vlm.model import VisionLanguageModel
 
 ANSWER_SAMPLE = 24

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 from heliograph.bench.definitions import ReferencePlan
 from heliograph.bench.metrics import near_frontier
-from heliograph.bench.progress import Progress
 from heliograph.bench.runner import Candidate, Runner
 from heliograph.bench.scores import Scores
 from heliograph.bench.tasks import Item
 from heliograph.bench.tools import Bench
 from heliograph.strategies.selection import strategies_with
+from heliograph.training.progress import Progress
 
 
 def tuned_candidates(bench: Bench, plan: ReferencePlan, items: Sequence[Item], progress: Progress) -> list[Candidate]:

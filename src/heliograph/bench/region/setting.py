@@ -12,7 +12,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from heliograph.bench.progress import Progress
 from heliograph.bench.region.plan import RegionPlan, region_plan
 from heliograph.bench.region.trials import SMALL_PRINT
 from heliograph.boxes import PixelBox
@@ -22,6 +21,7 @@ from heliograph.reference.questions import questions
 from heliograph.reference.render import render_plan
 from heliograph.reference.scenes import plan_scene
 from heliograph.training.calibration.region_choice import Tried, choose_region_setting, collect_looks
+from heliograph.training.progress import Progress
 from heliograph.types import QuestionRecord
 from heliograph.vlm.checkpoint.loading import REFERENCE
 from heliograph.vlm.model import VisionLanguageModel

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from heliograph.bench.device.process import peak_memory_mb
-from heliograph.bench.progress import Progress
 from heliograph.bench.region.figures import (
     Plays,
     encodings_table,
@@ -49,6 +48,7 @@ from heliograph.controllers.region.random_box import RandomBox
 from heliograph.reference.render import render_plan
 from heliograph.reference.scenes import plan_scene
 from heliograph.training.calibration.fit import fit_curves
+from heliograph.training.progress import Progress
 from heliograph.vlm.attention import AttentionFinder
 from heliograph.vlm.model import VisionLanguageModel
 

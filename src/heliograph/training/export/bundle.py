@@ -30,6 +30,7 @@ from heliograph.training.export.encoder_int8 import encoder_in_int8
 from heliograph.training.export.onnx_graphs import export_language_model, prompt_pieces
 from heliograph.training.export.parity import measure_parity, sample_photos
 from heliograph.training.fitting.fit_codec import fit_codec
+from heliograph.training.threads import threads_for
 from heliograph.types import Reporter
 from heliograph.vlm.checkpoint.fingerprint import model_fingerprint
 from heliograph.vlm.codec_folder import card_name, check_fitted_on, public_name
@@ -78,6 +79,21 @@ def export_bundle(
         BundleDamagedError: a folder holds no codec.
     """
     model = open_model(model_name)
+    with threads_for(model):
+        return _exported(model, out, codecs, sizes, int8, profile, photos, local, progress)
+
+
+def _exported(
+    model: TorchModel,
+    out: Path,
+    codecs: Sequence[str | Path],
+    sizes: Sequence[Size] | None,
+    int8: bool,
+    profile: str,
+    photos: Path | None,
+    local: bool | None,
+    progress: Reporter,
+) -> Bundle:
     local_text = _local_text(model, local, progress)
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
@@ -91,7 +107,7 @@ def export_bundle(
             encoder, method = encoder_in_int8(encoder, work / "int8", [one.photo for one in samples], progress, profile)
         progress("comparing device and model")
         kinds = [codec for one in opened for codec in one.codecs.values()]
-        parity = measure_parity(model, encoder, samples, method, kinds, profile)
+        parity = measure_parity(model, encoder, samples, method, kinds, profile, progress)
         for line in parity.text.splitlines():
             progress(line)
         if not parity.passed:
@@ -105,8 +121,8 @@ def export_bundle(
             codecs=kinds,
             grid=encoder.grid,
             hidden_size=model.hidden_size,
-            model=model_fingerprint(model_name),
-            model_name=public_name(model_name),
+            model=model_fingerprint(model.name),
+            model_name=public_name(model.name),
             preprocessing=encoder.preprocessing,
             encoder=encoder.files[0],
             extra_files=extra,

@@ -24,7 +24,7 @@ from heliograph.training.export.int8_emulation import emulate
 from heliograph.training.export.parity_answers import AnswerRow, compare_answers
 from heliograph.training.fitting.fit_codec import FIT_SEEDS_START, GENERIC_QUESTIONS, scene_questions
 from heliograph.training.fitting.photo_sources import photo_files, readable_photo
-from heliograph.types import VisualTokens
+from heliograph.types import Reporter, VisualTokens
 from heliograph.vlm.contract import TorchModel
 
 FLOAT32 = "float32"
@@ -133,6 +133,7 @@ def measure_parity(
     method: str,
     codecs: Sequence[Codec],
     profile: str = ANY,
+    progress: Reporter = lambda line: None,
 ) -> Parity:
     """Encode photos both ways, and ask about them both ways.
 
@@ -143,6 +144,7 @@ def measure_parity(
         method: of the encoder, for the report.
         codecs: of the bundle.
         profile: processors that an encoder in eight bits was made for.
+        progress: counts the answers that are compared.
     """
     own = [model.encode_image(one) for one in _framed(encoder, samples)]
     here = _device_tokens(encoder, samples)
@@ -150,14 +152,14 @@ def measure_parity(
     if method == FLOAT32:
         error, worst = _errors(own, here)
         passed = worst <= MAX_ERROR and math.isfinite(error)
-        rows = compare_answers(model, own, here, asked, codecs) if passed else []
+        rows = compare_answers(model, own, here, asked, codecs, progress) if passed else []
         return Parity(method, len(samples), error, worst, sum(map(len, asked)), tuple(rows), passed)
     with_vnni, without = _on_both_kinds(encoder, samples, here, profile)
     found = here if len(with_vnni) < len(samples) else with_vnni
     error, worst = _errors(own, found)
     both = [_errors(own, tokens)[0] for tokens in (with_vnni, without)]
     passed = error <= MAX_MEAN_ERROR_INT8 and all(map(math.isfinite, (worst, *both)))
-    rows = compare_answers(model, own, found, asked, codecs) if passed else []
+    rows = compare_answers(model, own, found, asked, codecs, progress) if passed else []
     return Parity(method, len(samples), error, worst, sum(map(len, asked)), tuple(rows), passed, profile, *both)
 
 

@@ -18,7 +18,8 @@ import torch
 
 from heliograph.codec.base import Codec
 from heliograph.errors import ModelUnsupportedError, ShapeError
-from heliograph.types import Answer, EncodedImage, VisualTokens
+from heliograph.training.progress import stage
+from heliograph.types import Answer, EncodedImage, Reporter, VisualTokens
 from heliograph.vlm.contract import TorchModel
 from heliograph.vlm.generation_rules import GenerationRules
 
@@ -61,6 +62,7 @@ def compare_answers(
     device: Sequence[VisualTokens],
     asked: Asked,
     codecs: Sequence[Codec],
+    progress: Reporter = lambda line: None,
 ) -> list[AnswerRow]:
     """Ask everything of both, sent in every way; a codec that does not take these tokens is left out.
 
@@ -71,17 +73,23 @@ def compare_answers(
         own, device: tokens of the same photos, by the model and by what a device runs.
         asked: questions about each photo; at least one in all.
         codecs: of the bundle.
+        progress: counts the ways of sending, of which there may be fewer than were reckoned with.
     """
     keeper = _Keeper(model, own, asked)
+    advance = stage(progress, 1 + len(codecs) * (2 + len(_RATES)), "comparing answers")
     rows = [AnswerRow(UNCOMPRESSED, None, 1.0, keeper.share(device))]
+    advance(1)
     for codec in codecs:
         try:
             whole, restored = _sent(codec, device), _sent(codec, own)
         except ShapeError:
             continue  # learned for other grids
         most = keeper.share(restored.tokens)
+        advance(1)
         rows.append(AnswerRow(f"{codec.kind}, whole stream", whole.mean_bytes, most, keeper.share(whole.tokens)))
+        advance(1)
         for rate in _RATES:
+            advance(1)
             share = keeper.share(_cut(codec, own, restored, rate).tokens)
             if share >= KEPT * most:
                 sent = _cut(codec, device, whole, rate)

@@ -25,6 +25,8 @@ from heliograph.training.fitting.codec_card import write_fit_card
 from heliograph.training.fitting.familiarity import measured_ranges
 from heliograph.training.fitting.sensitivity import working_sensitivity
 from heliograph.training.fitting.token_cache import CachedTokens
+from heliograph.training.progress import Advance, stage
+from heliograph.training.threads import threads_for
 from heliograph.types import Grid, Reporter, VisualTokens
 from heliograph.vlm.checkpoint.loading import REFERENCE
 from heliograph.vlm.codec_folder import save_codec
@@ -74,6 +76,20 @@ def fit_codec(
         TokensNotFiniteError, OutputUnwritableError: see :func:`photo_cache`.
     """
     model = open_model(model_name)
+    with threads_for(model):
+        return _fitted(model, out, photos, sizes, scenes, seed, weighted, progress)
+
+
+def _fitted(
+    model: TorchModel,
+    out: Path,
+    photos: Path | None,
+    sizes: Sequence[Size] | None,
+    scenes: int,
+    seed: int,
+    weighted: bool,
+    progress: Reporter,
+) -> Path:
     material = fitting_tokens(model, photos, scenes, FIT_SEEDS_START + seed, out / "tokens", progress, sizes)
     if len(material) < _MIN_PICTURES:
         raise CodecNotFittedError().noted(f"{len(material)} photos are here, and at least {_MIN_PICTURES} are needed.")
@@ -88,8 +104,8 @@ def fit_codec(
         "seed": seed,
     }
     with refusals_named():
-        write_fit_card(out, codec, model_name, facts, kept_back.tokens)
-        saved = save_codec(out, codec, codec.grid, model_name)
+        write_fit_card(out, codec, model.name, facts, kept_back.tokens)
+        saved = save_codec(out, codec, codec.grid, model.name)
         ranges = measured_ranges({codec.kind: codec}, kept_back.tokens)
         if ranges is not None:
             saved.with_measured(FAMILIARITY, ranges.to_json())
@@ -144,8 +160,7 @@ def fitting_tokens(
             "the built-in scenes do not fit a model that takes photos of any size: name photos (--photos)."
         )
     pictures, asked = scene_material(first_seed, most)
-    progress(f"encoding {len(pictures)} pictures")
-    made = encode_all(model, pictures)
+    made = encode_all(model, pictures, stage(progress, len(pictures), "encoding pictures"))
     return Material(made, asked, [one.grid for one in made])
 
 
@@ -166,11 +181,15 @@ def cached_photos(
     return tokens, [GENERIC_QUESTIONS] * len(tokens)
 
 
-def encode_all(model: TorchModel, pictures: Sequence[Image.Image]) -> list[VisualTokens]:
-    """Visual tokens of all pictures, in batches."""
+def encode_all(
+    model: TorchModel, pictures: Sequence[Image.Image], advance: Advance = lambda steps: None
+) -> list[VisualTokens]:
+    """Visual tokens of all pictures, in batches; each batch is counted."""
     found: list[VisualTokens] = []
     for start in range(0, len(pictures), _ENCODE_BATCH):
-        found += model.encode_images(pictures[start : start + _ENCODE_BATCH])
+        batch = pictures[start : start + _ENCODE_BATCH]
+        found += model.encode_images(batch)
+        advance(len(batch))
     return found
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.klt import KltCodec
 from heliograph.errors import CodecNotFittedError
+from heliograph.training.progress import Advance, stage
 from heliograph.types import Answer, FloatArray, Reporter, VisualTokens
 from heliograph.vlm.contract import TorchModel
 
@@ -40,15 +41,15 @@ def working_sensitivity(
 ) -> FloatArray:
     """What the language model notices at the rates where the codec works; (D, D) or, for a large D, (D,) float32."""
     first, most = (_FIRST_PICTURES, _MAX_PICTURES) if _is_quick(model) else (_FIRST_SLOW, _MAX_SLOW)
-    progress("measuring what the language model notices of uncompressed tokens")
     few, questions = tokens[:first], asked[:first]
+    advance = stage(progress, len(few), "measuring what the language model notices of uncompressed tokens")
     answered = _Answers(model)
-    weights = measure_sensitivity(model, few, few, questions, answers=answered)
+    weights = measure_sensitivity(model, few, few, questions, answers=answered, advance=advance)
     rough = fit_klt(tokens[:_MAX_PICTURES], sensitivity=weights, restore=False)
-    progress("measuring what it notices of short prefixes")
     some, questions = tokens[:most], asked[:most]
+    advance = stage(progress, len(some), "measuring what it notices of short prefixes")
     short = [_working_point(rough, one) for one in some]
-    return measure_sensitivity(model, some, short, questions, answers=answered)
+    return measure_sensitivity(model, some, short, questions, answers=answered, advance=advance)
 
 
 class _Answers:
@@ -93,6 +94,7 @@ def measure_sensitivity(
     *,
     answer_tokens: int = _ANSWER_TOKENS,
     answers: _Answers | None = None,
+    advance: Advance = lambda steps: None,
 ) -> FloatArray:
     """Second moment over pictures, questions and positions of d log p(answer) / d token.
 
@@ -106,6 +108,7 @@ def measure_sensitivity(
         asked: questions about each picture.
         answer_tokens: longest answer.
         answers: of ``exact``, as far as they are there already; None to ask everything.
+        advance: counts pictures.
 
     Raises:
         CodecNotFittedError: no gradient, or one that is not finite.
@@ -113,7 +116,7 @@ def measure_sensitivity(
     size = model.hidden_size
     correlated = size <= _MAX_CORRELATED_CHANNELS
     total: npt.NDArray[np.float64] = np.zeros((size, size) if correlated else size)
-    for gradient in _gradients(model, exact, seen, asked, answers or _Answers(model, answer_tokens)):
+    for gradient in _gradients(model, exact, seen, asked, answers or _Answers(model, answer_tokens), advance):
         g = gradient.double().numpy()  # (N, D)
         total += g.T @ g if correlated else np.square(g).sum(axis=0)
     mean = float(np.trace(total) if correlated else total.sum()) / size
@@ -128,6 +131,7 @@ def _gradients(
     seen: Sequence[VisualTokens],
     asked: Sequence[Sequence[str]],
     answers: _Answers,
+    advance: Advance,
 ) -> Iterator[Tensor]:
     """(N, D) for every picture and question that gets an answer; the model's own gradients stay off meanwhile."""
     parameters, quick = list(model.torch_model.parameters()), _is_quick(model)
@@ -141,6 +145,7 @@ def _gradients(
             for question, answer in zip(questions, answers.about(place, image, questions), strict=True):
                 if answer.token_ids:
                     yield _gradient(model, restored, question, answer)
+            advance(1)
     finally:
         for parameter, flag in zip(parameters, wanted, strict=True):
             parameter.requires_grad_(flag)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,12 +30,12 @@ from heliograph.errors import (
 )
 from heliograph.reasons import FileFault
 from heliograph.training.files import refusals_named
-from heliograph.training.fitting.photo_sources import photo_files, readable_photo
+from heliograph.training.fitting.photo_sources import count_photos, photo_files, readable_photo
+from heliograph.training.progress import stage
 from heliograph.types import FloatArray, Grid, Reporter, VisualTokens
 
 _TOKENS, _INDEX = "tokens.f16", "index.jsonl"
 _FORMAT = 1
-_PROGRESS_EVERY = 25
 _NAMED = 20  # broken files are named, so many of them; all are counted
 
 
@@ -145,7 +146,7 @@ class TokenCache:
         Args:
             encoder: the model.
             source: folder, zip or list, see :func:`heliograph.training.fitting.photo_sources.photo_files`.
-            progress: receives a line for every 25 photos, with the memory that this process takes.
+            progress: counts photos, and receives a line at the end.
             most: stop after so many readable photos.
 
         Raises:
@@ -155,9 +156,11 @@ class TokenCache:
         """
         done = Extraction()
         seen: set[str] = set()
+        advance = stage(progress, min(count_photos(source), most or sys.maxsize), "encoding photos")
         for name, data in photo_files(source):
             if most is not None and done.made + done.known >= most:
                 break
+            advance(1)
             digest = hashlib.sha256(data).hexdigest()
             if digest in seen:
                 continue  # the same file under another name
@@ -173,8 +176,6 @@ class TokenCache:
             seen.add(digest)
             self._append(digest, name, _encoded(encoder, photo))
             done.made += 1
-            if done.made % _PROGRESS_EVERY == 0:
-                progress(f"{done.made} photos, {self.rows} tokens, {resident_mb():.0f} MB of memory")
         progress(done.text)
         return done
 
@@ -225,13 +226,6 @@ class CachedTokens(Sequence[VisualTokens]):
         photo = self._photos[place]
         part = self._values[photo.first_row : photo.first_row + photo.grid.tokens]
         return VisualTokens(np.asarray(part, dtype=np.float32), photo.grid)
-
-
-def resident_mb() -> float:
-    """Megabytes of memory that this process has taken at most."""
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _encoded(encoder: PhotoEncoder, photo: Image.Image) -> VisualTokens:

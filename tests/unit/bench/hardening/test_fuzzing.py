@@ -12,12 +12,12 @@ import pytest
 from heliograph.bench.hardening.fuzz_cases import mutated_json, mutated_stream, stated_sizes
 from heliograph.bench.hardening.fuzz_targets import Target, file_targets, reference_streams, wire_targets
 from heliograph.bench.hardening.fuzzing import MAX_CASE_MB, case_source, report, run_all, run_target
-from heliograph.bench.progress import Progress
 from heliograph.bench.results import Provenance
 from heliograph.codec.bundle import Bundle
 from heliograph.codec.header import parse_header
 from heliograph.errors import HeliographError, StreamDamagedError
 from heliograph.reasons import StreamFault
+from heliograph.training.progress import Progress
 from heliograph.types import EncodedImage, Grid
 
 

@@ -13,8 +13,8 @@ import torch
 from heliograph.bench.photos.codec import RECIPE, FrozenTail, train
 from heliograph.bench.photos.mobilenet import CHANNELS, GRID, Activation, SplitFeatures, Tail
 from heliograph.bench.photos.suite import figures, measure_codec
-from heliograph.bench.progress import Progress
 from heliograph.codec.meta import MetaCodec
+from heliograph.training.progress import Progress
 from heliograph.types import VisualTokens
 
 CLASSES = 1001

@@ -13,8 +13,8 @@ from heliograph.bench.photos.suite import (
     measure_pixels,
     sweep,
 )
-from heliograph.bench.progress import Progress
 from heliograph.codec.fitting.fit import fit_klt
+from heliograph.training.progress import Progress
 from heliograph.types import Grid, VisualTokens
 
 

@@ -21,7 +21,6 @@ from heliograph.bench.planner.oracle import by_rule, foresight, oracle
 from heliograph.bench.planner.plan import PlannerPlan, planner_plan
 from heliograph.bench.planner.replay import CandidateTable, Moment, candidates_of, slowed, window
 from heliograph.bench.planner.report import result_of
-from heliograph.bench.progress import Progress
 from heliograph.bench.report import draw_pictures, markdown
 from heliograph.bench.results import Provenance
 from heliograph.bench.runner import Outcome, PhotoOutcome
@@ -31,6 +30,7 @@ from heliograph.controllers.curves import Curves
 from heliograph.controllers.planner import Goal
 from heliograph.errors import BundleDamagedError, UsageError
 from heliograph.reference.assets import shipped_bundle_folder
+from heliograph.training.progress import Progress
 from heliograph.transport.links import LinkDirection, read_trace
 from heliograph.types import QuestionRecord
 
