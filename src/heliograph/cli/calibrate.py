@@ -116,14 +116,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _installed_familiarity(arguments: argparse.Namespace, bundle: Bundle) -> list[Path]:
     """What the codecs leave of the same photos, put into the folder; nothing where there are too few."""
-    from heliograph.bench.progress import Progress
     from heliograph.bench.tasks import scene_items
     from heliograph.codec.familiarity import FAMILIARITY
     from heliograph.training.calibration.photo_items import FramedModel, photo_items
     from heliograph.training.fitting.familiarity import PHOTOS, measured_ranges
+    from heliograph.training.progress import Progress
     from heliograph.vlm.opening import open_model
 
-    with Progress(arguments.json) as progress:
+    with Progress(arguments.json, printable) as progress:
         progress.say("measuring what the codecs leave of these photos")
         model = FramedModel(open_model(arguments.model), progress.say)
         most = min(PHOTOS, arguments.scenes)
