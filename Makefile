@@ -64,6 +64,7 @@ results: $(STAMP)  ## Run the published suites (hours) and fill docs/results and
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite planner --out runs/planner --publish docs/results
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite hardening --out runs/hardening --publish docs/results
 	OMP_NUM_THREADS=1 $(BIN)/python -m heliograph.bench.reference.foresight docs/results
+	OMP_NUM_THREADS=1 $(BIN)/python -m heliograph.bench.photos.unfamiliar docs/results
 	$(BIN)/heliograph export --out runs/int8 --codec src/heliograph/reference/bundle --int8 --no-local
 	OMP_NUM_THREADS=1 $(BIN)/python -m heliograph.bench.reference.precision runs/int8 docs/results/precision.json
 	$(BIN)/python -m heliograph.bench.redraw docs/results

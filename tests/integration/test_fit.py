@@ -110,13 +110,13 @@ def test_fit_serve_and_weigh(
 
 
 def test_what_cannot_be_fitted_is_named(tiled: Path, photos: Path, tmp_path: Path, say: Say) -> None:
-    def name(*argv: str | Path) -> str:
-        return say(*argv, code=2)[1].splitlines()[-1].split(": ")[1]
+    def name(*argv: str | Path, code: int = 3) -> str:
+        return str(say(*argv, code=code)[0]["error"])
 
     out, empty = tmp_path / "out", tmp_path / "empty"
     empty.mkdir()
     assert name("fit", "--vlm", tiled, "--photos", empty, "--out", out) == "data-missing"
-    assert name("fit", "--vlm", tiled, "--out", out) == "usage"
+    assert name("fit", "--vlm", tiled, "--out", out, code=2) == "usage"
     assert name("fit", "--vlm", empty, "--photos", photos, "--out", out) == "model-unavailable"
     assert name("fit", "--vlm", tiled, "--photos", photos, "--most", "7", "--out", out) == "codec-not-fitted"
     assert name("sizes", "--vlm", tiled, "--photos", photos, "--most", "15") == "codec-not-fitted"

@@ -33,6 +33,7 @@ _TITLES = {
     "region": "Looking again: crops of what the question is about",
     "planner": "The planner: what to send over replayed links",
     "hardening": "Hardening: strangers, forgetful networks, odd files",
+    "unfamiliar": "Photos that a codec was not made for, and how sure drafts say they are",
     "tests": "The tests: which small wrong changes they notice",
 }
 

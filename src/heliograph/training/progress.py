@@ -60,7 +60,7 @@ class Progress:
         self._bars.stop()
 
     def __call__(self, text: str) -> None:
-        """As :meth:`say`: a progress is a :data:`heliograph.types.Reporter`."""
+        """Same as :meth:`say`: a progress is a :data:`heliograph.types.Reporter`."""
         self.say(text)
 
     def say(self, text: str) -> None:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from heliograph.vlm.photo_layouts import Size
 
-_MOST_KEPT = 16
-_MOST_BYTES = 1 << 20  # of one prompt; what is larger is made anew
+_MAX_KEPT = 16
+_MAX_BYTES = 1 << 20  # of one prompt; what is larger is made anew
 
 Inputs = dict[str, Any]
 
@@ -39,9 +39,9 @@ class PromptMemory:
         key = question, sizes
         if key not in self._kept:
             made = {name: _without_copies(value) for name, value in self._make(question, sizes).items()}
-            if sum(_bytes_held(value) for value in made.values()) > _MOST_BYTES:
+            if sum(_bytes_held(value) for value in made.values()) > _MAX_BYTES:
                 return made
-            while len(self._kept) >= _MOST_KEPT:
+            while len(self._kept) >= _MAX_KEPT:
                 del self._kept[next(iter(self._kept))]
             self._kept[key] = made
         return dict(self._kept[key])

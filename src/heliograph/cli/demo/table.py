@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 COLUMNS = 100
 _UNCOMPRESSED = "rgb"
-_LEAST_ANSWER = 12
+_MIN_ANSWER = 12
 _SAME = "the same"
 
 
@@ -45,7 +45,7 @@ def links_table(found: Sequence[OverLink]) -> str:
     wanted = uncompressed_answer(first)
     head = ["strategy", "payload B", "wire B", *(f"{_rate(one.link)} ms" for one in found), "sure", "answer"]
     body = [_line(place, found, wanted) for place in range(len(first))]
-    left = max(COLUMNS - _width_without_answer(head, body), _LEAST_ANSWER)
+    left = max(COLUMNS - _width_without_answer(head, body), _MIN_ANSWER)
     body = [[*line[:-1], shortened(line[-1], left)] for line in body]
     return table(head, body, left=(0, len(head) - 1))
 
@@ -70,7 +70,7 @@ def _width_without_answer(head: Sequence[str], body: Sequence[Sequence[str]]) ->
 
 def _rate(link: str) -> str:
     """``20kbit`` of ``20kbit,200ms``; of a trace its file's name."""
-    return shortened(printable(link.partition(",")[0].rpartition("/")[2]), _LEAST_ANSWER)
+    return shortened(printable(link.partition(",")[0].rpartition("/")[2]), _MIN_ANSWER)
 
 
 def first_sentences(found: Sequence[OverLink]) -> list[str]:

@@ -146,7 +146,7 @@ class _Keeper:
         self._known: dict[bytes, bool] = {}
 
     def share(self, tokens: Sequence[VisualTokens]) -> float:
-        """Of the answers from tokens of the same photos."""
+        """Share of the answers that these tokens of the same photos leave as they were."""
         if not self._by_pass:
             pairs = zip(self._answers(tokens), self._wanted, strict=True)
             return float(np.mean([answer.text == wanted.text for answer, wanted in pairs]))
