@@ -19,6 +19,7 @@ import numpy as np
 
 from heliograph.bench.data import data_folder
 from heliograph.bench.metrics import normal_form, score
+from heliograph.bench.report import publish
 from heliograph.bench.results import Figure, Provenance, SuiteResult
 from heliograph.bench.runner import SHORT_ANSWER_TOKENS
 from heliograph.bench.stats import clustered_mean_interval
@@ -233,9 +234,9 @@ def _interval(values: Sequence[float]) -> tuple[float, float] | None:
 
 
 def main(folder: Path) -> None:
-    """Write ``unfamiliar.json`` into a folder and say what is in it."""
+    """Write ``unfamiliar.json`` and its table into a folder and say what is in them."""
     result = run()
-    result.write_json(folder / f"{SUITE}.json")
+    publish(result, folder)
     for figure in result.figures:
         print(f"{figure.name}: {figure.value} {figure.interval or ''}")
 
