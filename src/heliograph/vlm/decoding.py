@@ -28,6 +28,7 @@ from heliograph.vlm.generation_rules import GenerationRules, RowRules
 from heliograph.vlm.prompt import FrameInputs
 
 _NATS_PER_BIT = math.log(2.0)
+_LOWEST_LOG = -1e4
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,8 @@ def _steps(logits: Tensor, chosen: Tensor | None) -> list[Step]:
         own = log_p.gather(1, chosen[:, None])[:, 0]
         margin = torch.where(chosen == ids, margin, own.exp() - best_two[:, 0])
         top, ids = own, chosen
-    entropy = -(p * log_p).sum(dim=-1)  # logits are finite, so that no logarithm is infinite where p is 0
+    # A forbidden token has the logarithm -inf and adds nothing; float32's p is 0 long before the clamp (xlogy is slow).
+    entropy = -(p * log_p.clamp_min(_LOWEST_LOG)).sum(dim=-1)
     columns = (ids, top / -_NATS_PER_BIT, entropy / _NATS_PER_BIT, margin)
     return [Step(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 

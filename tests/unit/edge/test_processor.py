@@ -86,7 +86,7 @@ def test_a_bundle_that_does_not_suit_is_said(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from heliograph.cli import doctor
+    from heliograph.cli.doctor import checks as doctor
     from heliograph.reference.render import render_scene
 
     bundle = bundle_that_says(tmp_path / "x", stated)

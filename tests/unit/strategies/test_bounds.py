@@ -60,7 +60,7 @@ def test_max_bytes_holds_with_the_header(strategy: str, tools: Tools) -> None:
 def test_a_bound_below_the_header_is_refused_with_its_length(strategy: str, limit: int, tools: Tools) -> None:
     with pytest.raises(UsageError) as caught:
         encoded(strategy, tools, {"max_bytes": limit})
-    assert f"max_bytes={limit}: the header alone takes 3 bytes" in "".join(caught.value.__notes__)
+    assert f"max_bytes={limit} shows nothing: the header alone takes 3 bytes" in "".join(caught.value.__notes__)
 
 
 @pytest.mark.parametrize("strategy", ["jpeg", "webp", "avif"])

@@ -18,10 +18,10 @@ from heliograph.codec.fallback import closed_form_stream
 from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.header import marked_as_fallback, pack_header
 from heliograph.codec.klt import KltCodec
-from heliograph.edge.preprocessing.frames import Frame, FramePreprocessor, Source
+from heliograph.edge.preprocessing.frames import Frame, FramePreprocessor, Source, device_grids
 from heliograph.errors import ShapeError
 from heliograph.question import Question
-from heliograph.serving.cloud import Cloud, device_grids
+from heliograph.serving.cloud import Cloud
 from heliograph.serving.jobs import AnswerJob, Purpose
 from heliograph.types import EncodedImage, Grid, VisualTokens
 from heliograph.vlm.general import GeneralModel

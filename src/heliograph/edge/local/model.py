@@ -16,10 +16,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from heliograph.codec.onnx_session import open_session
 from heliograph.edge.local.prompt import LocalPrompt
@@ -100,34 +103,37 @@ class LocalModel:
         wanted = ids.count(pieces.image_token_id), self._no_features.shape[1]
         if tokens.values.shape != wanted:
             raise ShapeError().noted(f"the local model takes tokens of shape {wanted}, not {tokens.values.shape}.")
-        generated: list[int] = []
-        bits: list[float] = []
-        for token_id, token_bits in self._greedy(ids, tokens.values, max_new_tokens):
-            if token_id not in pieces.end_ids:
-                generated.append(token_id)
-                bits.append(token_bits)
-            elif not generated:
-                bits.append(token_bits)  # of an empty answer the end token is all there is
-        mean_bits = max(0.0, sum(bits) / len(bits))
+        steps = list(self._greedy(ids, tokens.values, max_new_tokens))
+        content = [step for step in steps if step.token_id not in pieces.end_ids]
+        counted = content or steps  # of an empty answer the end token is all there is
+        mean_bits = fmean(step.bits for step in counted)
+        generated = [step.token_id for step in content]
         text = self._prompt.text(generated)
-        return Answer(text, confidence_of(text, mean_bits), mean_bits, tuple(generated))
+        return Answer(
+            text,
+            confidence_of(text, mean_bits),
+            mean_bits,
+            tuple(generated),
+            fmean(step.entropy_bits for step in counted),
+            fmean(step.margin for step in counted),
+            tuple(step.bits for step in counted),
+        )
 
-    def _greedy(self, ids: tuple[int, ...], features: FloatArray, limit: int) -> Iterator[tuple[int, float]]:
-        """Yield at most ``limit`` ids with -log2 of their probability; the end id is yielded, then it stops."""
+    def _greedy(self, ids: tuple[int, ...], features: FloatArray, limit: int) -> Iterator[_Step]:
+        """Yield at most ``limit`` steps; that of the end token is yielded, then it stops."""
         keys = values = self._empty_cache
         new = np.asarray([ids], np.int64)
         for _ in range(limit):
             logits, keys, values = self._run(new, features, keys, values)
-            token_id = int(logits.argmax())
-            peak = float(logits[token_id])
-            yield token_id, math.log2(float(np.exp(logits - peak).sum()))
-            if token_id in self._prompt.pieces.end_ids:
+            step = _step(logits)
+            yield step
+            if step.token_id in self._prompt.pieces.end_ids:
                 return
-            new, features = np.asarray([[token_id]], np.int64), self._no_features
+            new, features = np.asarray([[step.token_id]], np.int64), self._no_features
 
     def _run(
         self, ids: np.ndarray, features: FloatArray, keys: FloatArray, values: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+    ) -> tuple[npt.NDArray[np.float64], FloatArray, FloatArray]:
         given = dict(zip(_INPUTS, (ids, np.ascontiguousarray(features, np.float32), keys, values), strict=True))
         try:
             logits, keys, values = self._session.run(list(_OUTPUTS), given)
@@ -137,3 +143,32 @@ class LocalModel:
         if not (np.isfinite(last).all() and last.max() < LARGEST_LOGIT):
             raise AnsweringFailedError
         return last, keys, values
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One generated token.
+
+    Attributes:
+        token_id: the likeliest token, of equal ones the first.
+        bits: -log2 of its probability.
+        entropy_bits: Shannon entropy of all tokens' probabilities.
+        margin: its probability less that of the next one.
+    """
+
+    token_id: int
+    bits: float
+    entropy_bits: float
+    margin: float
+
+
+def _step(logits: npt.NDArray[np.float64]) -> _Step:
+    """The likeliest token of ``logits`` (V,), all finite, and how sure the model was of it."""
+    token_id = int(logits.argmax())
+    below = logits - logits[token_id]  # (V,), 0 at the likeliest
+    weights = np.exp(below)
+    total = float(weights.sum())
+    entropy = math.log(total) - float(weights @ below) / total
+    others = np.delete(weights, token_id)
+    margin = (1.0 - float(others.max(initial=0.0))) / total
+    return _Step(token_id, max(0.0, math.log2(total)), max(0.0, entropy / math.log(2)), margin)

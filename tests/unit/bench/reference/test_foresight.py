@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pytest
 
-from heliograph.bench.reference.foresight import Foreseen, measure, plot
+from heliograph.bench.reference.foresight import Foreseen, measure
+from heliograph.bench.reference.foresight_plot import plot_foresight
 from heliograph.bench.semantic import SemanticConsistency
 from heliograph.bench.tasks import scene_items
 from heliograph.codec.bundle import Bundle
@@ -50,8 +52,8 @@ def test_correlations_are_known_where_something_varies(found: list[Foreseen]) ->
 
 
 def test_the_picture_is_drawn_without_sc_too(found: list[Foreseen], tmp_path: Path) -> None:
-    plot(found, tmp_path / "with.png")
+    plot_foresight({"scenes": 5, "prefixes": [asdict(one) for one in found]}, tmp_path / "with.png")
     without = [Foreseen(1.0 + k, 9, 0.5, None, 0.5, None, None, 0.5) for k in range(3)]
-    plot(without, tmp_path / "without.png")
+    plot_foresight({"scenes": 9, "prefixes": [asdict(one) for one in without]}, tmp_path / "without.png")
     assert (tmp_path / "with.png").stat().st_size > 1000
     assert (tmp_path / "without.png").stat().st_size > 1000

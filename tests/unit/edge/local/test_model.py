@@ -10,11 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from heliograph.edge.device import Device
 from heliograph.edge.encoder import TokenEncoder
-from heliograph.edge.local.model import LocalModel
+from heliograph.edge.local.model import LocalModel, _step
 from heliograph.edge.local.prompt import LocalPrompt, PromptPieces
 from heliograph.errors import (
     AnsweringFailedError,
@@ -270,3 +274,15 @@ def test_an_empty_answer_is_never_sure(exported: Any) -> None:
     answer = model.answer("x", exported.vlm.encode_image(noise(0)), max_new_tokens=4)
     assert (answer.text, answer.token_ids, answer.min_entropy_bits) == ("", (), 0)
     assert answer.confidence == 0.01
+
+
+@given(st.lists(st.floats(-60, 60), min_size=2, max_size=30))
+def test_a_step_is_as_sure_as_scipy_says(numbers: list[float]) -> None:
+    logits = np.asarray(numbers)
+    step = _step(logits)
+    chances = scipy.special.softmax(logits)
+    highest, second = sorted(chances)[:-3:-1]
+    assert step.token_id == int(np.argmax(logits))
+    assert step.bits == pytest.approx(-np.log2(highest), abs=1e-9)
+    assert step.entropy_bits == pytest.approx(scipy.stats.entropy(chances, base=2), abs=1e-9)
+    assert step.margin == pytest.approx(highest - second, abs=1e-9)
