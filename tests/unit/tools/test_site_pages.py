@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -98,3 +99,11 @@ def test_the_data_flow_is_drawn_with_names_of_the_tree() -> None:
     package = ROOT / "src" / "heliograph"
     paths = [package / name.replace(".", "/") for name in names]
     assert [path.name for path in paths if not (path.is_dir() or path.with_suffix(".py").is_file())] == []
+
+
+def test_the_site_asks_no_other_host() -> None:
+    """The generator's plugin ``offline`` (zensical 0.0.73, seen 2026-11-29) puts a script of a CDN into every page."""
+    settings = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
+    assert "offline" not in settings.get("plugins", {})
+    assert settings["theme"]["font"] is False
+    assert "://" not in str([settings.get(key) for key in ("extra_javascript", "extra_css")])
