@@ -24,6 +24,9 @@ class Draft:
     received_bytes: int
 
 
+MAX_CALIBRATED_TOKENS = 12
+"""Calibrations are fitted on answers of at most so many tokens; of longer ones their curves could only extrapolate."""
+
 UNFAMILIAR_SHARE = 0.25
 """The share of the calibrated chance that is left for a photo that is certainly none of the fitted kind: nothing was
 calibrated on such photos (docs/decisions/0029-unfamiliar-photos.md)."""
@@ -35,8 +38,8 @@ def shown_confidence(
     """The chance, 0 to 1, that an answer is right, as users are shown it.
 
     The calibrated chance of an answer from as much as has arrived; the model's own confidence where nothing is
-    calibrated. A calibration without right answers knows the chance that the answer is that from uncompressed tokens:
-    the model's own confidence is taken times that.
+    calibrated, as of answers longer than :data:`MAX_CALIBRATED_TOKENS`. A calibration without right answers knows
+    the chance that the answer is that from uncompressed tokens: the model's own confidence is taken times that.
 
     Args:
         answer: a draft, or the final one.
@@ -45,7 +48,7 @@ def shown_confidence(
         likelihood: chance that the photo is of the kind that codec and calibration were fitted on; None where unknown.
     """
     chance = answer.confidence
-    if calibration is not None and signals is not None:
+    if calibration is not None and signals is not None and signals.answer_tokens <= MAX_CALIBRATED_TOKENS:
         right = calibration.right(COMBINED, signals)
         chance = right if calibration.knows_right else right * chance
     return chance if likelihood is None else chance * (likelihood + (1 - likelihood) * UNFAMILIAR_SHARE)

@@ -41,3 +41,10 @@ def test_without_a_calibration_it_is_the_models_own() -> None:
 def test_a_photo_of_another_kind_lowers_it(likelihood: float) -> None:
     shown = shown_confidence(ANSWER, None, None, likelihood)
     assert shown == pytest.approx(0.5 * (likelihood + (1 - likelihood) * UNFAMILIAR_SHARE))
+
+
+@pytest.mark.parametrize(("tokens", "shown"), [(12, 1 / (1 + math.e)), (13, 0.5), (45, 0.5)])
+def test_of_a_longer_answer_than_was_calibrated_it_is_the_models_own(tokens: int, shown: float) -> None:
+    answer = Answer("a sign K52 top right", 0.5, 1.0, tuple(range(tokens)), 0.1, 0.9, (1.0,) * tokens)
+    signals = signals_of([Draft(answer, 40)])
+    assert shown_confidence(answer, signals, Calibration(AGREES, RIGHT)) == pytest.approx(shown)

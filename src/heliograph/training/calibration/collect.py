@@ -25,6 +25,7 @@ from PIL import Image
 from heliograph.codec.base import Codec
 from heliograph.codec.calibration import Signals
 from heliograph.codec.expectation import Expectation
+from heliograph.controllers.confidence import MAX_CALIBRATED_TOKENS
 from heliograph.errors import CodecNotFittedError, FileUnreadableError
 from heliograph.reasons import FileFault
 from heliograph.types import Answer, EncodedImage, QuestionRecord, Reporter, VisualTokens
@@ -33,7 +34,7 @@ PREFIXES = 24
 """Prefixes of a stream, at most; a stream of fewer segments is cut at every one."""
 
 _PHOTOS_AT_ONCE = 8
-_ANSWER_TOKENS = 12
+_ANSWER_TOKENS = MAX_CALIBRATED_TOKENS
 _UNCOMPRESSED = 0  # this answer's number among a question's answers
 
 Float = npt.NDArray[np.float32]
