@@ -12,7 +12,7 @@ whose every prefix is usable is that of arXiv 2604.26508; here everything is clo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -24,7 +24,7 @@ from heliograph.codec.cuts import cut, segment_ends
 from heliograph.codec.familiarity import FittedRange
 from heliograph.codec.header import pack_header, parse_header
 from heliograph.codec.plane_plan import PlaneModel
-from heliograph.codec.planes import PlaneState
+from heliograph.codec.planes import Change, PlaneState
 from heliograph.codec.quantize import (
     dequantize,
     energy_byte,
@@ -88,11 +88,14 @@ class Codeword:
     needed: Int
     peak_energy: Int
 
+    def known_at(self, byte_counts: Int) -> Int:
+        """Decisions that a decoder knows with so many bytes."""
+        steps = np.searchsorted(self.needed, byte_counts, side="right")
+        return np.concatenate([np.zeros(1, np.int64), self.items])[steps]
+
     def energy_at(self, byte_counts: Int) -> Int:
         """Restored energy that a decoder reaches with so many bytes."""
-        steps = np.searchsorted(self.needed, byte_counts, side="right")
-        known = np.concatenate([np.zeros(1, np.int64), self.items])[steps]
-        return np.asarray(self.peak_energy[known], dtype=np.int64)
+        return np.asarray(self.peak_energy[self.known_at(byte_counts)], dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -156,8 +159,17 @@ class KltCodec:
         quality = tuple(retained_share(e, energy, self.tables.energy_unit) for e in restored)
         return EncodedImage(self.kind, header, cut(data, ends), quality)
 
-    def encode_coefficients(self, coefficients: FloatArray, grid: Grid, budget: int | None = None) -> Codeword:
-        """(T, P, R) coefficients in steps to a codeword; stops soon after ``budget`` bytes."""
+    def encode_coefficients(
+        self,
+        coefficients: FloatArray,
+        grid: Grid,
+        budget: int | None = None,
+        watch: Callable[[Change], None] | None = None,
+    ) -> Codeword:
+        """(T, P, R) coefficients in steps to a codeword; stops soon after ``budget`` bytes.
+
+        ``watch`` is told what every pass changes, in coding order.
+        """
         magnitude, negative = quantize(coefficients, self.magnitude_limits)
         state = PlaneState(self.model_for(grid), grid.tiles)
         encoder = RunEncoder()
@@ -170,7 +182,10 @@ class KltCodec:
             chance = state.sign_chance(items, ones)
             done = encoder.encode_pass(state.cost_runs(items), ones, chance.tolist(), minus.tolist(), max_bytes)
             coded = int(ones.searchsorted(done))
-            changes.append(state.apply(items, ones[:coded], minus[:coded], done))
+            change = state.apply(items, ones[:coded], minus[:coded], done)
+            changes.append(change.energy)
+            if watch is not None:
+                watch(change)
             if max_bytes is not None and encoder.bytes_out > max_bytes:
                 break
         data = encoder.finish()
@@ -242,8 +257,8 @@ class KltCodec:
             result = decoder.decode_pass(state.cost_runs(items), state.sign_chance(items, slice(None)))
             ones = np.asarray(result.ones, dtype=np.int64)
             change = state.apply(items, ones, np.asarray(result.negative, dtype=np.bool_), result.done)
-            if len(change):
-                course = energy + np.cumsum(change)
+            if change.done:
+                course = energy + np.cumsum(change.energy)
                 energy, peak = int(course[-1]), max(peak, int(course.max()))
             level = state.level(plane, part, result.done / len(items) if len(items) else 1.0)
         return Decoded(state, peak, level)

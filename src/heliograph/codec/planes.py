@@ -46,6 +46,31 @@ class PassItems:
         return len(self.index)
 
 
+@dataclass(frozen=True)
+class Change:
+    """What the leading decisions of a pass change.
+
+    Attributes:
+        done: how many of them were taken in.
+        moved: (m,) positions among them of those that move a restored value.
+        places: (m,) flat indices of the coefficients moved.
+        before, after: (m,) restored values in grains, signed.
+    """
+
+    done: int
+    moved: Int
+    places: Int
+    before: Int
+    after: Int
+
+    @property
+    def energy(self) -> Int:
+        """(done,) change of the restored energy by each decision, squared grains."""
+        change = np.zeros(self.done, dtype=np.int64)
+        change[self.moved] = self.after * self.after - self.before * self.before
+        return change
+
+
 class PlaneState:
     """What is known of the coefficients of one photo (or, at fit time, of many: one per tile).
 
@@ -169,8 +194,8 @@ class PlaneState:
         context += context * (np.abs(nearby) > plan.strong[items.cells[chosen]])
         return np.asarray(context)
 
-    def apply(self, items: PassItems, ones: Int, negative: Bool, done: int) -> Int:
-        """Take in the first ``done`` decisions of a pass; returns (done,) change of restored energy, squared grains.
+    def apply(self, items: PassItems, ones: Int, negative: Bool, done: int) -> Change:
+        """Take in the first ``done`` decisions of a pass.
 
         Args:
             ones: ascending positions within the pass of the decisions that were one.
@@ -187,17 +212,16 @@ class PlaneState:
         minus = before < 0
         minus[:count] = negative[fresh]
         above = (known >> (plan.plane + 1)) > 0
-        after = known * GRAINS + plan.offset[above.astype(np.int64), cells]
-        self.restored[places] = np.where(minus, -after, after)
-        change = np.zeros(done, dtype=np.int64)
-        change[moved] = after * after - before * before
+        magnitude = known * GRAINS + plan.offset[above.astype(np.int64), cells]
+        after = np.where(minus, -magnitude, magnitude)
+        self.restored[places] = after
         if items.part == 0:  # the second part sees what the first has found out
             blocks = items.blocks[:done]
             expected = self._expected.reshape(-1)
             self._open[blocks] = False
             expected[blocks] = plan.below.reshape(-1)[items.cells[:done]]
-            expected[items.blocks[moved]] = after
-        return change
+            expected[items.blocks[moved]] = magnitude
+        return Change(done, moved, places, before, after)
 
     def complete(self, plane: int, magnitude: Int, negative: Bool) -> None:
         """Set everything to what is known once all passes down to ``plane`` are coded; for fitting."""

@@ -12,9 +12,9 @@ from heliograph.codec.fitting.metric import Metric, make_metric
 from heliograph.codec.fitting.moments import Moments, common_grid, gather_moments
 from heliograph.codec.fitting.restoration import fit_restoration
 from heliograph.codec.fitting.tables import fit_tables
-from heliograph.codec.klt import Codeword, KltCodec, LayoutTables
-from heliograph.codec.quantize import dequantize
-from heliograph.codec.tables import HIGHEST_SCALE_BIN, LOWEST_SCALE_BIN, SKEW_BINS, Int, Layout
+from heliograph.codec.klt import KltCodec, LayoutTables
+from heliograph.codec.planes import Change
+from heliograph.codec.tables import GRAINS, HIGHEST_SCALE_BIN, LOWEST_SCALE_BIN, SKEW_BINS, Int, Layout
 from heliograph.codec.transform import MODES, DoubleArray, Transform, grid_dct
 from heliograph.errors import CodecNotFittedError, ShapeError
 from heliograph.reasons import shown
@@ -157,20 +157,38 @@ class _Fitter:
         one = self._tiled(1)
         for photo in self.tokens[-held:]:
             exact = codec.transform.analyse(photo, one, fitted=True)
-            codeword = codec.encode_coefficients(exact, one)
-            cuts = np.ceil(_TRIAL_SHARES * len(codeword.data)).astype(np.int64).tolist()
-            outside = self.metric.energy(photo - self.mean) - float((exact.astype(np.float64) ** 2).sum()) * (
-                codec.transform.step**2
-            )
-            points.append([(_distortion(codec, codeword, cut, exact) + max(outside, 0.0), cut) for cut in cuts])
+            course = _DistortionCourse(exact)
+            codeword = codec.encode_coefficients(exact, one, watch=course.add)
+            cuts = np.ceil(_TRIAL_SHARES * len(codeword.data)).astype(np.int64)
+            unit = codec.transform.step**2
+            outside = max(self.metric.energy(photo - self.mean) - course.whole * unit, 0.0)
+            points.append(np.stack([course.after(codeword.known_at(cuts)) * unit + outside, cuts], axis=1))
         return np.asarray(np.asarray(points, dtype=np.float64).mean(axis=0))
 
 
-def _distortion(codec: KltCodec, codeword: Codeword, cut: int, exact: FloatArray) -> float:
-    """Squared error in the metric after ``cut`` bytes."""
-    state = codec.decode_state(Grid(codec.grid.rows, codec.grid.columns), codeword.data[:cut]).state
-    error = dequantize(state.restored, state.shape) - exact
-    return float((error.astype(np.float64) ** 2).sum()) * codec.transform.step**2
+class _DistortionCourse:
+    """Squared error of a photo's coefficients, in squared steps, after each decision that is coded.
+
+    Args:
+        exact: (1, P, R) float32 coefficients in steps.
+    """
+
+    def __init__(self, exact: FloatArray) -> None:
+        self._exact = exact.reshape(-1).astype(np.float64)
+        self.whole = float(np.square(self._exact).sum())
+        self._changes: list[DoubleArray] = []
+
+    def add(self, change: Change) -> None:
+        """What the next decisions change."""
+        exact, course = self._exact[change.places], np.zeros(change.done)
+        after, before = change.after / GRAINS, change.before / GRAINS
+        course[change.moved] = np.square(after - exact) - np.square(before - exact)
+        self._changes.append(course)
+
+    def after(self, known: Int) -> DoubleArray:
+        """(K,) error once so many decisions are known."""
+        changes = np.concatenate([[self.whole], *self._changes])
+        return np.asarray(np.cumsum(changes)[known])
 
 
 def _saving(before: DoubleArray, after: DoubleArray, most: float) -> float:

@@ -11,6 +11,7 @@ import pytest
 from heliograph.codec.fitting import metric as fit_metric
 from heliograph.codec.fitting.fit import (
     _candidates,
+    _DistortionCourse,
     _finest_step,
     _Fitter,
     _scale_bins,
@@ -19,8 +20,10 @@ from heliograph.codec.fitting.fit import (
 )
 from heliograph.codec.fitting.metric import make_metric
 from heliograph.codec.fitting.restoration import _Lens, _regress
+from heliograph.codec.klt import KltCodec
+from heliograph.codec.quantize import dequantize
 from heliograph.errors import CodecNotFittedError, ShapeError
-from heliograph.types import Grid
+from heliograph.types import Grid, VisualTokens
 
 
 def photos_of(*components: tuple[int, float, float]) -> np.ndarray:
@@ -246,3 +249,14 @@ def test_what_helps_nobody_is_left_out() -> None:
     restored = random.normal(size=(16, 1, 1)).astype(np.float32)
     turned = np.concatenate([np.ones(14), -np.ones(2)]).reshape(16, 1, 1).astype(np.float32)
     assert not _regress(lens, restored, restored + turned * restored).any()  # the held-out photos want the opposite
+
+
+def test_the_error_after_each_prefix_is_that_of_the_decoded_prefix(codec: KltCodec, photos: list[VisualTokens]) -> None:
+    for photo in photos[:3]:
+        exact = codec.transform.analyse(photo.values, photo.grid, fitted=True)
+        course = _DistortionCourse(exact)
+        codeword = codec.encode_coefficients(exact, photo.grid, watch=course.add)
+        cuts = np.arange(len(codeword.data) + 1)
+        decoded = [codec.decode_state(photo.grid, codeword.data[:cut]).state for cut in cuts]
+        errors = [dequantize(one.restored, one.shape).astype(np.float64) - exact for one in decoded]
+        assert np.allclose(course.after(codeword.known_at(cuts)), [(one**2).sum() for one in errors], rtol=1e-9)
