@@ -133,7 +133,7 @@ class CloudWork:
     tokens_ms: float
     picture_ms: float
     verify_ms: float
-    opening_bytes: float = 0.0
+    opening_bytes: float
 
 
 def modelled_times(outcome: Outcome, link: Link, cloud: CloudWork) -> TimeMeans | None:

@@ -138,4 +138,5 @@ def test_chunks_are_quarters_and_the_first_holds_the_announcement() -> None:
     assert (found.answer - whole.answer, found.repeated - whole.repeated) == (0, 0)
     fewer = pull_messages(STREAM, "what colour is it?", ANSWER, 243, 2)
     assert fewer.chunks == found.chunks[:2]
+    assert fewer.more == found.more  # the greeting is not counted among the requests
     assert pull_messages(STREAM, "what colour is it?", ANSWER, 243, 1).more == 0

@@ -16,6 +16,7 @@ from heliograph.controllers.pull import PullController, chunk_segments
 from heliograph.controllers.push import PushController
 from heliograph.errors import UnknownNameError
 from heliograph.question import Question
+from heliograph.registry import CONTROLLERS
 
 SEEN = Observation(received_bytes=50, segments=5, total_segments=20)
 
@@ -90,6 +91,26 @@ def test_pull_corrects_the_error_head_where_it_can() -> None:
     corrected = controller_for(Question("what?", "pull", share_code(0.6)), calibration())
     assert corrected.decide(replace(SEEN, arrived=predicted(0.45))) == More(5)
     assert corrected.decide(replace(SEEN, arrived=predicted(0.3))) == Enough()
+
+
+def test_pull_takes_the_corrected_chance_not_the_error_heads_own() -> None:
+    """230 / 255 = .902 is asked for. It was reached at .5 + .402 * .49 / .45 = .938, and .93 is less than that."""
+    question, likely = Question("what?", "pull", share_code(0.9)), replace(SEEN, arrived=predicted(0.07))
+    wary = controller_for(question, calibration({"error-head": ((0.5, 0.5), (0.95, 0.99))}))
+    assert wary.decide(likely) == More(5)
+    assert controller_for(question, None).decide(likely) == Enough()
+
+
+def test_pull_has_enough_at_exactly_the_chance_that_is_asked_for() -> None:
+    exact = PullController(quality=0.75)
+    assert exact.decide(replace(SEEN, arrived=predicted(0.25))) == Enough()
+    assert exact.decide(replace(SEEN, arrived=predicted(0.25 + 2**-20))) == More(5)
+
+
+def test_only_push_judges_answers() -> None:
+    """A device sends small messages where the cloud may stop at any of them, and cannot foresee where it will."""
+    names = ("push", "pull", "energy", "fixed")
+    assert [CONTROLLERS.load(name).judges_answers for name in names] == [True, False, False, False]
 
 
 @pytest.mark.parametrize(("total", "chunk"), [(0, 1), (1, 1), (4, 1), (17, 5), (20, 5)])

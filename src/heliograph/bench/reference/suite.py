@@ -100,11 +100,10 @@ class ReferenceSuite:
             except DataMissingError as missing:
                 notes.append(f"{EASY_VQA} left out: {missing.text}")
             image_ids += easy.image_ids
-        cloud = _cloud_work(bench, items.first)
         uncompressed = Scores(runner.uncompressed, image_ids)
         scores = [Scores(outcome, image_ids) for outcome in runner.outcomes]
         with BackgroundServer(CloudApplication(bench.cloud)) as server:
-            cloud = replace(cloud, opening_bytes=opening_bytes(server.url))
+            cloud = _cloud_work(bench, items.first, opening_bytes(server.url))
             measured = measured_rows(server.url, bench, plan, scores, uncompressed, items.first, progress)
         found = self._result(run, uncompressed, scores, cloud, measured, notes)
         return replace(found, consistency_floor=runner.consistency_floor)
@@ -203,7 +202,7 @@ def _candidates(bench: Bench, plan: ReferencePlan, tuning: Sequence[Item], progr
     return [*budgets, *tuned_candidates(bench, plan, tuning, progress), *swept, *fixed]
 
 
-def _cloud_work(bench: Bench, sample: Sequence[Item]) -> CloudWork:
+def _cloud_work(bench: Bench, sample: Sequence[Item], opening: int) -> CloudWork:
     """Processor milliseconds of single answers and of verifying one; medians of a sample."""
     times: list[tuple[float, float, float]] = []
     for item in (item for item in sample if item.records):
@@ -218,4 +217,4 @@ def _cloud_work(bench: Bench, sample: Sequence[Item]) -> CloudWork:
         bench.model.answer(question, [bench.model.encode_image(picture)], max_new_tokens=SHORT_ANSWER_TOKENS)
         times.append((answered - started, verified - answered, processor_s() - verified))
     tokens_s, verify_s, picture_s = np.median(np.asarray(times), axis=0).tolist()
-    return CloudWork(1000 * tokens_s, 1000 * picture_s, 1000 * verify_s)
+    return CloudWork(1000 * tokens_s, 1000 * picture_s, 1000 * verify_s, opening)
