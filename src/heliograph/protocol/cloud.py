@@ -148,7 +148,7 @@ class CloudSession(CloudSender):
                 if self._is_held(image_id):
                     yield self._drop_image(image_id, UnknownImageError)
             case IdFrame(type=FrameType.CANCEL, id=question_id):
-                if question_id > self._memory.last_question_id:
+                if question_id >= self._memory.next_question_id:
                     raise ProtocolStateError
                 if self._questions.pop(question_id, None) is not None:
                     yield QuestionCancelled(question_id)
@@ -179,9 +179,9 @@ class CloudSession(CloudSender):
         return HelloReceived(frame.bundle_hash, kept is not None, kept is not None or token != b"")
 
     def _on_question(self, frame: QuestionFrame) -> Iterator[Event]:
-        if frame.question_id <= self._memory.last_question_id:
+        if frame.question_id < self._memory.next_question_id:
             raise ProtocolStateError
-        self._memory.last_question_id = frame.question_id
+        self._memory.next_question_id = frame.question_id + 1
         try:
             question = question_of_frame(frame)
             if len(self._questions) >= MAX_OPEN_QUESTIONS:
@@ -198,7 +198,7 @@ class CloudSession(CloudSender):
         yield QuestionAsked(frame.question_id, frame.image_id, question, frame.image_follows)
 
     def _on_crop(self, frame: CropFrame) -> Iterator[Event]:
-        if frame.question_id > self._memory.last_question_id:
+        if frame.question_id >= self._memory.next_question_id:
             raise ProtocolStateError
         question = self._questions.get(frame.question_id)
         if question is None:
@@ -217,7 +217,7 @@ class CloudSession(CloudSender):
     def _on_image(self, frame: ImageFrame) -> Iterator[Event]:
         if not self._memory.images.is_new(frame.image_id):
             raise ProtocolStateError
-        passed_over = range(self._memory.images.last_id + 1, frame.image_id)
+        passed_over = range(self._memory.images.next_id, frame.image_id)
         self._fail_questions(UnknownImageError, passed_over)
         yield from self._lost_crops(passed_over)
         try:

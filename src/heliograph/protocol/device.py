@@ -100,7 +100,7 @@ class DeviceSession(Endpoint):
         self._access_token = access_token
         self._images = ImageBook()
         self._drafts: dict[int, bytes] = {}
-        self._last_question_id = -1
+        self._next_question_id = 0
 
     @property
     def has_key(self) -> bool:
@@ -149,8 +149,8 @@ class DeviceSession(Endpoint):
             UsageError: an id is outside its range, or the text is not Unicode.
         """
         question = Question.of(question)
-        if not self._last_question_id < question_id <= MAX_ID:
-            raise UsageError.of_argument("question_id", f"{self._last_question_id + 1} to {MAX_ID}", question_id)
+        if not self._next_question_id <= question_id <= MAX_ID:
+            raise UsageError.of_argument("question_id", f"{self._next_question_id} to {MAX_ID}", question_id)
         if not 0 <= image_id <= MAX_ID:
             raise UsageError.of_argument("image_id", f"0 to {MAX_ID}", image_id)
         if len(self._drafts) >= MAX_OPEN_QUESTIONS:
@@ -159,7 +159,7 @@ class DeviceSession(Endpoint):
         if not follows and image_id not in self._images:
             raise UnknownImageError
         self._send(question_frame(question_id, image_id, question, image_follows=follows))
-        self._last_question_id = question_id
+        self._next_question_id = question_id + 1
         self._drafts[question_id] = b""
 
     def announce_image(self, image_id: int, strategy: str, header: bytes, total_segments: int = 0) -> None:
@@ -292,7 +292,7 @@ class DeviceSession(Endpoint):
                     self._images.held(frame.image_id).enough = False
                     yield MoreRequested(frame.image_id, frame.segments)
             case RegionFrame():
-                if frame.question_id > self._last_question_id:
+                if frame.question_id >= self._next_question_id:
                     raise ProtocolStateError
                 if frame.question_id in self._drafts:
                     yield RegionRequested(frame.question_id, frame.box)
@@ -306,7 +306,7 @@ class DeviceSession(Endpoint):
         return image_id in self._images
 
     def _on_answer(self, frame: AnswerFrame) -> Iterator[Event]:
-        if frame.question_id > self._last_question_id:
+        if frame.question_id >= self._next_question_id:
             raise ProtocolStateError
         previous = self._drafts.get(frame.question_id)
         if previous is None:

@@ -146,9 +146,9 @@ class Endpoint(ABC):
             self.on_frame(True, frame)
         self._outgoing += self._carried(frame, encode_frame(frame))
 
+    @abstractmethod
     def _carried(self, frame: Frame, data: bytes) -> bytes | bytearray:
         """A frame's bytes as they go out; an end with a key adds its own."""
-        return data
 
     def _on_error(self, frame: ErrorFrame) -> Iterator[Event]:
         error_class = all_errors().get(frame.code, HeliographError)

@@ -32,18 +32,23 @@ class ImageCount:
 
 
 class ImageBook:
-    """Photos held now. Ids increase, so an id at or below ``last_id`` that is not held was forgotten or refused."""
+    """Photos held now. Ids increase, so an id below ``next_id`` that is not held was forgotten or refused."""
 
     def __init__(self) -> None:
         self._images: dict[int, ImageCount] = {}
-        self.last_id = -1
+        self.next_id = 0
 
     def __contains__(self, image_id: int) -> bool:
         return image_id in self._images
 
+    @property
+    def last_id(self) -> int:
+        """The id used last; -1 before the first photo."""
+        return self.next_id - 1
+
     def is_new(self, image_id: int) -> bool:
         """True for an id that no photo has had so far."""
-        return image_id > self.last_id
+        return image_id >= self.next_id
 
     def get(self, image_id: int) -> ImageCount | None:
         """The photo, or None where it is not held."""
@@ -60,12 +65,12 @@ class ImageBook:
 
     def add(self, image_id: int, header_bytes: int) -> None:
         """Hold a photo with a new id."""
-        self.last_id = image_id
+        self.next_id = image_id + 1
         self._images[image_id] = ImageCount(payload_bytes=header_bytes)
 
     def refuse(self, image_id: int) -> None:
         """Use the id up without holding the photo."""
-        self.last_id = image_id
+        self.next_id = image_id + 1
 
     def remove(self, image_id: int) -> bool:
         """Free a place; False where the photo was not held."""
@@ -89,9 +94,9 @@ class SessionMemory:
     Attributes:
         images: photos and the ids that were used.
         refused: why photos were refused or forgotten, by id.
-        last_question_id: -1 before the first question.
+        next_question_id: the lowest id that no question has had.
     """
 
     images: ImageBook = field(default_factory=ImageBook)
     refused: dict[int, type[HeliographError]] = field(default_factory=dict)
-    last_question_id: int = -1
+    next_question_id: int = 0

@@ -44,7 +44,7 @@ class SealedFrameBuffer(FrameBuffer):
     def clear(self) -> None:
         """Give the memory back."""
         super().clear()
-        self._scanned, self._sealed, self._passed = 0, None, 0
+        self._scanned = 0
 
     def _drop(self, count: int) -> None:
         count, self._passed = max(count, self._passed), 0

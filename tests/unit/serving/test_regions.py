@@ -186,7 +186,7 @@ def test_a_thousand_questions_at_once_meet_a_named_limit(serve, cloud, model, ta
         frames = [encode_frame(QuestionFrame(n, 0, 0, 0, 64, False, b"what")) for n in range(1000)]
         await device.connection.send(device.session.bytes_to_send() + b"".join(frames))
         device.session._drafts.update({n: b"" for n in range(1000)})
-        device.session._last_question_id = 999
+        device.session._next_question_id = 1000
         refused = [await device.until(events.Error) for _ in range(1000 - 64)]
         model.free.set()
         return refused, [await device.until(FinalReceived) for _ in range(64)]
