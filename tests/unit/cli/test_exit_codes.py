@@ -166,6 +166,14 @@ def test_a_wrong_command_line_is_one_object_with_json(name: str, capsys: pytest.
     assert f"see heliograph {name} --help" in facts["message"]
 
 
+@pytest.mark.parametrize("line", [["--json"], ["nonsense", "--json"], ["--json", "nonsense"]])
+def test_a_line_without_a_command_is_one_object_with_json(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line) == 2
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert json.loads(shown.out)["error"] == "usage"
+
+
 def test_a_named_error_is_one_object_with_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     missing = tmp_path / "missing\x1b.hgs"
     assert main(["inspect", str(missing), "--json"]) == 3
