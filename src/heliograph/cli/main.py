@@ -226,6 +226,8 @@ def _add_command(commands: _Subparsers, name: str) -> tuple[argparse.ArgumentPar
 
 def _fail(line: _CommandLine, failure: Failure, error: BaseException | None = None) -> int:
     _show_traceback(error)
+    if not line.as_json and line.arguments is not None and line.arguments.log_json:
+        return failure.log()
     return failure.show(as_json=line.as_json)
 
 

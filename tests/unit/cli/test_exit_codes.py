@@ -184,6 +184,17 @@ def test_a_named_error_is_one_object_with_json(capsys: pytest.CaptureFixture[str
     assert "missing\\x1b.hgs" in facts["message"]
 
 
+def test_a_named_error_is_a_line_of_a_json_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    missing = tmp_path / "missing.hgs"
+    assert main(["inspect", str(missing), "--log-json"]) == 3
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (line,) = shown.err.splitlines()
+    facts = json.loads(line)
+    assert (facts["level"], facts["error"], facts["exit_code"]) == ("error", "file-unreadable", 3)
+    assert str(missing) in facts["message"]
+
+
 def test_a_value_called_json_asks_for_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "--", "--json"]) == 3
     assert capsys.readouterr().out == ""
