@@ -23,7 +23,7 @@ def quality_facts(prefix: EncodedImage, bundle: Bundle | None) -> dict[str, floa
     facts: dict[str, float | None] = {"predicted_quality": None, "typical_quality": None, "restored": None}
     if bundle is None or kind not in bundle.codec_kinds:
         return facts
-    codec, found = bundle.codec(kind), photo_misfit(prefix)
+    codec, found = bundle.codec(kind), photo_misfit(prefix, bundle.familiarity)
     name = "predicted_quality" if codec.energy_of_photo else "typical_quality"
     facts[name] = round(codec.retained_energy(header, prefix.segments), 4)
     if found is not None and codec.learned:

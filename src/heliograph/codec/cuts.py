@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 FIRST_SEGMENT_BYTES = 8
 _GROWTH = 24  # a segment is at least 1/24 of what came before it
 
 
-def segment_ends(length: int) -> list[int]:
-    """Where a codeword of ``length`` bytes is cut: 8-byte slices at first, growing by about 4 % of what is sent."""
-    ends, end = [], 0
+def segment_ends(length: int, also: Iterable[int] = ()) -> list[int]:
+    """Where a codeword of ``length`` bytes is cut: 8-byte slices at first, growing by about 4 % of what is sent.
+
+    Places in ``also`` within it are ends too, for who wants to stop exactly there; the next slice begins there.
+    """
+    ends, end, stops = [], 0, sorted(also)
     while end < length:
-        end = min(length, end + max(FIRST_SEGMENT_BYTES, end // _GROWTH))
+        after = end + max(FIRST_SEGMENT_BYTES, end // _GROWTH)
+        end = min(length, after, *(stop for stop in stops if stop > end))
         ends.append(end)
     return ends
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from heliograph.codec.base import Codec
 from heliograph.codec.familiarity import FittedRanges, measured_stream, misfit_of
-from heliograph.codec.header import marked_as_fallback, stated_misfit, unmarked
+from heliograph.codec.header import marked_as_fallback, stated_extra, stated_small, unmarked
 from heliograph.types import EncodedImage, VisualTokens
 
 LEARNED, CLOSED_FORM = "meta", "klt"
@@ -40,17 +40,21 @@ def stated_likelihood(encoded: EncodedImage, ranges: FittedRanges | None) -> flo
     None where nothing is known: no fitted range of this codec, or a device that did not measure.
     """
     fitted = None if ranges is None else ranges.ranges.get(written_by(encoded)[0])
-    found = photo_misfit(encoded)
+    found = photo_misfit(encoded, ranges)
     return None if fitted is None or found is None else fitted.likelihood(found)
 
 
-def photo_misfit(encoded: EncodedImage) -> float | None:
-    """The misfit that a stream's header states; None where it states none, as of familiar photos in ``klt``."""
+def photo_misfit(encoded: EncodedImage, ranges: FittedRanges | None) -> float | None:
+    """The misfit that a stream's header states; None where it states none, as of familiar photos in ``klt``, or where
+    it states a part of a range that is not known here."""
     kind, header = written_by(encoded)
-    if kind not in (LEARNED, CLOSED_FORM) or len(header) < 2:
+    if kind not in (LEARNED, CLOSED_FORM):
         return None
-    code = header[1] if kind == LEARNED else stated_misfit(header)
-    return misfit_of(code) if code else None
+    code, part = stated_extra(header), stated_small(header) if kind == LEARNED else 0
+    fitted = None if ranges is None else ranges.ranges.get(kind)
+    if fitted is None:
+        return misfit_of(code) if code else None
+    return fitted.stated(part, code)
 
 
 def nearer_stream(learned: EncodedImage, tokens: VisualTokens, codec: Callable[[str], Codec]) -> EncodedImage:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,16 +25,13 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from heliograph.codec.header import add_misfit
+from heliograph.codec.header import with_extra
 from heliograph.errors import BundleDamagedError
 from heliograph.reading.json_values import read_json_object
 from heliograph.reasons import BundleFault, BundlePart, FileFault
 from heliograph.types import EncodedImage, FloatArray, VisualTokens
 
 FAMILIARITY = "familiarity.json"
-NOT_MEASURED = 0
-"""The misfit code of a stream whose device did not measure it."""
-
 WHOLE_STREAM = 0
 UNFAMILIAR_BELOW = 0.5
 """A photo with a smaller chance of being of the fitted kind is reported as unlike anything the codec was fitted on."""
@@ -114,6 +112,17 @@ class FittedRange:
     def highest(self) -> float:
         """The misfit that one fitted photo in a hundred exceeds."""
         return self.quantiles[-1]
+
+    def part_of(self, value: float) -> int:
+        """Which of the seven parts of the range, 1 to 7, a misfit of at most ``highest`` lies in; 0 above it."""
+        return 0 if value > self.highest else 1 + bisect_left(self.quantiles, value)
+
+    def stated(self, part: int, code: int) -> float | None:
+        """The misfit that a header states: its code where there is one, else the upper end of its part; None of
+        neither."""
+        if code:
+            return misfit_of(code)
+        return self.quantiles[part - 1] if 1 <= part <= len(self.quantiles) else None
 
     def likelihood(self, value: float) -> float:
         """Chance, 0 to 1, that a photo with this misfit is of the fitted kind.
@@ -236,4 +245,4 @@ def measured_stream(codec: PrefixCodec, tokens: VisualTokens, max_bytes: int | N
         return encoded
     if max_bytes is not None:
         encoded = codec.encode(tokens, max_bytes=max_bytes - 1)
-    return replace(encoded, header=add_misfit(encoded.header, misfit_code(found)))
+    return replace(encoded, header=with_extra(encoded.header, misfit_code(found)))

@@ -1,18 +1,23 @@
-"""The stream header: three bytes for a photo on the fitted grid, at most sixteen for any other.
+"""The stream header: one byte for a photo on the fitted grid, at most sixteen for any other.
 
 ======  ===============================================================================================
 byte    meaning
 ======  ===============================================================================================
-0       bits 7..6 version (0 or 1); bit 2: ``meta`` left this photo to ``klt``; bit 1: photo size
-        follows; bit 0: grid follows; other bits 0
-1       ``klt``: total token energy, logarithmic; ``meta``: misfit of the photo, 0 where not measured
-2..     if bit 0: rows, columns, tiles; if bit 1: photo width, photo height; all as varints (LEB128)
-then    in version 1 alone: misfit of the photo (:mod:`heliograph.codec.familiarity`), never 0
-last    CRC-8 (polynomial 0x07) of all bytes before it
+0       bits 7..6 version (2, or 3 where an extra byte follows); bits 5..3 ``klt``: fineness, else 0;
+        bit 2: ``meta`` left this photo to ``klt``; bit 1: photo size follows; bit 0: grid follows
+1..     if bit 0: rows, columns, tiles; if bit 1: photo width, photo height; all as varints (LEB128)
+then    in version 3 alone: the extra byte, never 0. ``klt``, ``meta``: misfit of the photo
+        (:mod:`heliograph.codec.familiarity`); ``pq``: bytes per token
+last    where sizes follow: CRC-8 (polynomial 0x07) of all bytes before it
 ======  ===============================================================================================
+
+A header travels in a frame or a file that has a check of its own; only sizes, which decide how much memory a stream
+takes, are checked once more. Versions 0 and 1 belong to codecs that no longer exist.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from heliograph.codec.base import MAX_HEADER_BYTES
 from heliograph.errors import ShapeError, StreamDamagedError, StreamTruncatedError, StreamVersionError
@@ -20,11 +25,27 @@ from heliograph.reasons import StreamFault
 from heliograph.types import Grid
 
 MAX_TOKENS = 1 << 14
+MAX_SMALL = 7
 _MAX_PIXELS = (1 << 21) - 1  # three varint bytes
-_HAS_GRID, _HAS_PHOTO, _FALLBACK, _VERSION_SHIFT = 1, 2, 4, 6
-_SHORTEST = 3
-_WITH_MISFIT = 1
-"""Version of a header with the misfit of its photo behind the sizes."""
+_HAS_GRID, _HAS_PHOTO, _FALLBACK, _SMALL_SHIFT, _VERSION_SHIFT = 1, 2, 4, 3, 6
+_HAS_SIZES = _HAS_GRID | _HAS_PHOTO
+_PLAIN, _WITH_EXTRA = 2, 3
+"""Versions: of a header without and with an extra byte."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """A header as it is understood.
+
+    Attributes:
+        small: 0 to 7, of the codec's own meaning.
+        extra: 1 to 255, of the codec's own meaning; 0 where there is none.
+        grid: of the photo.
+    """
+
+    small: int
+    extra: int
+    grid: Grid
 
 
 def _crc_table() -> tuple[int, ...]:
@@ -78,55 +99,86 @@ def read_varint(data: bytes, position: int, max_bytes: int) -> tuple[int, int]:
     raise StreamDamagedError(StreamFault.NUMBER)
 
 
-def pack_header(energy: int, grid: Grid, fitted: Grid) -> bytes:
+def pack_header(grid: Grid, fitted: Grid, *, small: int = 0, extra: int = 0) -> bytes:
     """Header of a stream on ``grid``; parts equal to the fitted grid are left out.
+
+    Args:
+        grid: of the photo.
+        fitted: that the codec was made for.
+        small, extra: see :class:`Header`.
 
     Raises:
         ShapeError: the grid has no tokens or too many, or the photo is too large to state.
     """
     check_grid(grid)
-    flags, extension = 0, b""
+    flags, sizes = 0, b""
     if (grid.rows, grid.columns, grid.tiles) != (fitted.rows, fitted.columns, fitted.tiles):
         flags |= _HAS_GRID
-        extension += write_varint(grid.rows) + write_varint(grid.columns) + write_varint(grid.tiles)
+        sizes += write_varint(grid.rows) + write_varint(grid.columns) + write_varint(grid.tiles)
     if (grid.photo_width, grid.photo_height) != (fitted.photo_width, fitted.photo_height):
         flags |= _HAS_PHOTO
-        extension += write_varint(grid.photo_width) + write_varint(grid.photo_height)
-    body = bytes((flags, energy)) + extension
-    return body + bytes((crc8(body),))
+        sizes += write_varint(grid.photo_width) + write_varint(grid.photo_height)
+    version = _WITH_EXTRA if extra else _PLAIN
+    return _joined(version << _VERSION_SHIFT | small << _SMALL_SHIFT | flags, sizes, extra)
+
+
+def _joined(flags: int, sizes: bytes, extra: int) -> bytes:
+    body = bytes((flags,)) + sizes + (bytes((extra,)) if extra else b"")
+    return body + bytes((crc8(body),)) if sizes else body
+
+
+def _parted(header: bytes) -> tuple[int, bytes, int] | None:
+    """Flags, sizes and extra byte; None of a header that is too short, or whose sizes are damaged."""
+    if not header:
+        return None
+    flags, body = header[0], header[1:]
+    if flags & _HAS_SIZES:
+        if not body or crc8(header[:-1]) != header[-1]:
+            return None
+        body = body[:-1]
+    if flags >> _VERSION_SHIFT != _WITH_EXTRA:
+        return flags, body, 0
+    return (flags, body[:-1], body[-1]) if body else None
 
 
 def marked_as_fallback(header: bytes) -> bytes:
-    """A ``klt`` header, marked as written in the place of ``meta``."""
-    return _with_flags(header, header[0] | _FALLBACK)
+    """An intact ``klt`` header, marked as written in the place of ``meta``."""
+    flags, sizes, extra = _intact(header)
+    return _joined(flags | _FALLBACK, sizes, extra)
 
 
 def unmarked(header: bytes) -> bytes | None:
     """The ``klt`` header behind the mark; None where there is no mark, or where the header is damaged."""
-    if len(header) < _SHORTEST or not header[0] & _FALLBACK or crc8(header[:-1]) != header[-1]:
+    parts = _parted(header)
+    if parts is None or not parts[0] & _FALLBACK:
         return None
-    return _with_flags(header, header[0] & ~_FALLBACK)
+    flags, sizes, extra = parts
+    return _joined(flags & ~_FALLBACK, sizes, extra)
 
 
-def _with_flags(header: bytes, flags: int) -> bytes:
-    return _sealed(bytes((flags,)) + header[1:-1])
+def with_extra(header: bytes, extra: int) -> bytes:
+    """An intact header without an extra byte, with one of 1 to 255."""
+    flags, sizes, _ = _intact(header)
+    return _joined(flags | _WITH_EXTRA << _VERSION_SHIFT, sizes, extra)
 
 
-def _sealed(body: bytes) -> bytes:
-    return body + bytes((crc8(body),))
+def stated_extra(header: bytes) -> int:
+    """The extra byte of an intact header; 0 where it has none."""
+    parts = _parted(header)
+    return 0 if parts is None else parts[2]
 
 
-def add_misfit(header: bytes, code: int) -> bytes:
-    """A header of version 0 with the misfit of its photo, 1 to 255: it becomes one of version 1, a byte longer."""
-    flags = header[0] | _WITH_MISFIT << _VERSION_SHIFT
-    return _sealed(bytes((flags,)) + header[1:-1] + bytes((code,)))
+def stated_small(header: bytes) -> int:
+    """The number of 0 to 7 of an intact header; 0 of any other."""
+    parts = _parted(header)
+    return 0 if parts is None else parts[0] >> _SMALL_SHIFT & MAX_SMALL
 
 
-def stated_misfit(header: bytes) -> int:
-    """The misfit code of an intact header of version 1; 0 of any other."""
-    if len(header) <= _SHORTEST or header[0] >> _VERSION_SHIFT != _WITH_MISFIT or crc8(header[:-1]) != header[-1]:
-        return 0
-    return header[-2]
+def _intact(header: bytes) -> tuple[int, bytes, int]:
+    parts = _parted(header)
+    if parts is None:
+        raise StreamDamagedError(StreamFault.CHECKSUM)
+    return parts
 
 
 def check_grid(grid: Grid) -> None:
@@ -146,39 +198,34 @@ def check_grid(grid: Grid) -> None:
         )
 
 
-def parse_header(header: bytes, fitted: Grid) -> tuple[int, Grid]:
-    """(energy byte, grid) of a header.
+def parse_header(header: bytes, fitted: Grid) -> Header:
+    """What a header says.
 
     Raises:
-        StreamTruncatedError: too short.
-        StreamVersionError: intact, but of another version.
+        StreamTruncatedError: it is empty.
+        StreamVersionError: of another version.
         StreamDamagedError: checksum, flags or numbers do not fit.
     """
-    if len(header) < _SHORTEST:
-        raise StreamTruncatedError().noted(f"The codec's header has {len(header)} bytes; the shortest has {_SHORTEST}.")
+    if not header:
+        raise StreamTruncatedError().noted("The codec's header is empty; the shortest has 1 byte.")
     if len(header) > MAX_HEADER_BYTES:
         raise StreamDamagedError(StreamFault.LENGTH)
-    if crc8(header[:-1]) != header[-1]:
-        raise StreamDamagedError(StreamFault.CHECKSUM)
-    flags, body = header[0], header[:-1]
-    if flags >> _VERSION_SHIFT > _WITH_MISFIT:
+    if header[0] >> _VERSION_SHIFT not in (_PLAIN, _WITH_EXTRA):
         raise StreamVersionError
-    if flags >> _VERSION_SHIFT == _WITH_MISFIT:
-        if len(body) < _SHORTEST or body[-1] == 0:
-            raise StreamDamagedError(StreamFault.HEADER)
-        body = body[:-1]
-    if flags & ~(_HAS_GRID | _HAS_PHOTO | _WITH_MISFIT << _VERSION_SHIFT):
+    flags, sizes, extra = _intact(header)
+    has_extra = flags >> _VERSION_SHIFT == _WITH_EXTRA
+    if flags & _FALLBACK or has_extra != bool(extra):
         raise StreamDamagedError(StreamFault.HEADER)
-    position = 2
+    position = 0
     numbers = [fitted.rows, fitted.columns, fitted.tiles, fitted.photo_width, fitted.photo_height]
     wanted = ([0, 1, 2] if flags & _HAS_GRID else []) + ([3, 4] if flags & _HAS_PHOTO else [])
     for which in wanted:
-        numbers[which], position = read_varint(body, position, 3)
-    if position != len(body):
+        numbers[which], position = read_varint(sizes, position, 3)
+    if position != len(sizes):
         raise StreamDamagedError(StreamFault.LENGTH)
     grid = Grid(*numbers)
     try:
         check_grid(grid)
     except ShapeError as error:
         raise StreamDamagedError(StreamFault.GRID) from error
-    return header[1], grid
+    return Header(flags >> _SMALL_SHIFT & MAX_SMALL, extra, grid)

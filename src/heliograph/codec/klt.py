@@ -8,6 +8,10 @@
 
 Any byte prefix of the codeword decodes, so segments are slices and cost nothing. The idea of an ordered latent
 whose every prefix is usable is that of arXiv 2604.26508; here everything is closed form and fitted in seconds.
+
+A photo is best cut where a bit plane ends: there everything is known to the same threshold, and nothing that would
+have surprised the model is missing. The threshold there is the photo's *level*, in eighth octaves of the finest step;
+a stream's ``fineness`` (0 to 7) moves its planes' thresholds down by as many, so that a plane can end at any level.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from heliograph.codec.checks import check_bounds, check_shape, check_tokens, check_weights
+from heliograph.codec.codeword import Codeword, Decoded, EnergyCourse
+from heliograph.codec.contexts import Contexts
 from heliograph.codec.cuts import cut, segment_ends
 from heliograph.codec.familiarity import FittedRange
 from heliograph.codec.header import pack_header, parse_header
@@ -27,15 +33,13 @@ from heliograph.codec.plane_plan import PlaneModel
 from heliograph.codec.planes import Change, PlaneState
 from heliograph.codec.quantize import (
     dequantize,
-    energy_byte,
     magnitude_limits,
     quantize,
-    retained_share,
-    total_energy,
+    scaled,
 )
 from heliograph.codec.range_coder import RunDecoder, RunEncoder
 from heliograph.codec.restoration import Restoration
-from heliograph.codec.storage import file_names, read_arrays, stored_grid, write_arrays
+from heliograph.codec.storage import Arrays, file_names, read_arrays, stored_grid, write_arrays
 from heliograph.codec.tables import (
     HIGHEST_SCALE_BIN,
     LOWEST_SCALE_BIN,
@@ -58,9 +62,11 @@ from heliograph.types import (
 
 _MAX_COEFFICIENTS = 1 << 24
 _SMALLEST_STEP = 1 / LARGEST_WEIGHT
-_FORMAT, _STEM = 3, "klt"
+_FORMAT, _STEM = 4, "klt"
+FINENESSES = 8
+"""Eighth octaves by which a stream may move its thresholds down."""
 _SPARE_BYTES = 8  # coded beyond a budget, so that its last bytes are those of the whole codeword
-_RESTORATION = "restoration."  # before the names of its arrays
+_RESTORATION, _CONTEXTS = "restoration.", "contexts."  # before the names of their arrays
 
 
 @dataclass(frozen=True)
@@ -70,47 +76,6 @@ class LayoutTables:
     scale_bin: Int
     skew_bin: Int
     other_scale_bin: Int
-
-
-@dataclass(frozen=True)
-class Codeword:
-    """One encoded photo before it is cut.
-
-    Attributes:
-        data: the codeword.
-        items: (K,) decisions known after each step.
-        needed: (K,) bytes of ``data`` after which the step is certain, never falling.
-        peak_energy: (n + 1,) restored energy after so many decisions, highest so far, in squared grains.
-    """
-
-    data: bytes
-    items: Int
-    needed: Int
-    peak_energy: Int
-
-    def known_at(self, byte_counts: Int) -> Int:
-        """Decisions that a decoder knows with so many bytes."""
-        steps = np.searchsorted(self.needed, byte_counts, side="right")
-        return np.concatenate([np.zeros(1, np.int64), self.items])[steps]
-
-    def energy_at(self, byte_counts: Int) -> Int:
-        """Restored energy that a decoder reaches with so many bytes."""
-        return np.asarray(self.peak_energy[self.known_at(byte_counts)], dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """What a codeword prefix tells.
-
-    Attributes:
-        state: the coefficients.
-        energy: restored energy, highest so far, in squared grains.
-        level: how far the bit planes are known: p after all of plane p, the number of planes at the start.
-    """
-
-    state: PlaneState
-    energy: int
-    level: float
 
 
 class KltCodec:
@@ -131,14 +96,15 @@ class KltCodec:
         transform: Transform,
         tables: Tables,
         layouts: LayoutTables,
+        contexts: Contexts | None = None,
         restoration: Restoration | None = None,
     ) -> None:
         self.grid, self.transform, self.tables, self.layouts = grid, transform, tables, layouts
-        self.restoration = restoration
+        self.contexts, self.restoration = contexts, restoration
         self.fitted: FittedRange | None = None
         self.components = transform.forward.shape[1]
         self.magnitude_limits = magnitude_limits(tables, self.components)
-        self._model = PlaneModel(tables, self._layout(grid))
+        self._models: dict[int, PlaneModel] = {}
 
     @property
     def hidden_size(self) -> int:
@@ -146,18 +112,43 @@ class KltCodec:
         return int(self.transform.forward.shape[0])
 
     # ---- encode --------------------------------------------------------------------------------
-    def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
-        """See :class:`heliograph.codec.base.Codec`. A ``max_bytes`` below the header sends the header alone."""
+    def encode(
+        self, tokens: VisualTokens, *, max_bytes: int | None = None, fineness: int | None = None
+    ) -> EncodedImage:
+        """See :class:`heliograph.codec.base.Codec`. A ``max_bytes`` below the header sends the header alone.
+
+        Args:
+            tokens: see there.
+            max_bytes: see there; of all finenesses the one whose whole planes come finest within it is taken.
+            fineness: 0 to 7 takes that one; None chooses, 0 where there is no bound.
+        """
         coefficients = self._analyse(tokens)
-        energy = energy_byte(total_energy(coefficients), self.tables.energy_unit)
-        header = pack_header(energy, tokens.grid, self.grid)
-        budget = None if max_bytes is None else max(max_bytes - len(header), 0)
-        codeword = self.encode_coefficients(coefficients, tokens.grid, budget)
+        header_bytes = len(pack_header(tokens.grid, self.grid))
+        budget = None if max_bytes is None else max(max_bytes - header_bytes, 0)
+        if fineness is None:
+            fineness = 0 if budget is None else self._finest_within(coefficients, tokens.grid, budget)
+        codeword = self.encode_coefficients(coefficients, tokens.grid, budget, fineness=fineness)
         data = codeword.data if budget is None else codeword.data[:budget]
-        ends = segment_ends(len(data))
-        restored = codeword.energy_at(np.asarray(ends, dtype=np.int64)).tolist()
-        quality = tuple(retained_share(e, energy, self.tables.energy_unit) for e in restored)
-        return EncodedImage(self.kind, header, cut(data, ends), quality)
+        planes = [end for plane in codeword.plane_ends if (end := codeword.bytes_to(plane)) is not None]
+        ends = segment_ends(len(data), planes)
+        quality = tuple(codeword.retained_at(np.asarray(ends, dtype=np.int64)).tolist())
+        return EncodedImage(self.kind, pack_header(tokens.grid, self.grid, small=fineness), cut(data, ends), quality)
+
+    def _finest_within(self, coefficients: FloatArray, grid: Grid, budget: int) -> int:
+        """The fineness at which a whole plane ends within ``budget`` bytes of codeword at the lowest threshold.
+
+        A plane that ends within the budget at one fineness is taken to end within it at all lower ones.
+        """
+        coarse = self.encode_coefficients(coefficients, grid, budget)
+        whole = [plane for plane in coarse.plane_ends if (end := coarse.bytes_to(plane)) is not None and end <= budget]
+        if not whole or min(whole) == 0:
+            return 0
+        low, high, plane = 0, FINENESSES, min(whole)
+        while high - low > 1:
+            middle = (low + high) // 2
+            end = self.encode_coefficients(coefficients, grid, budget, fineness=middle).bytes_to(plane)
+            low, high = (middle, high) if end is not None and end <= budget else (low, middle)
+        return low
 
     def encode_coefficients(
         self,
@@ -165,15 +156,16 @@ class KltCodec:
         grid: Grid,
         budget: int | None = None,
         watch: Callable[[Change], None] | None = None,
+        fineness: int = 0,
     ) -> Codeword:
         """(T, P, R) coefficients in steps to a codeword; stops soon after ``budget`` bytes.
 
         ``watch`` is told what every pass changes, in coding order.
         """
-        magnitude, negative = quantize(coefficients, self.magnitude_limits)
-        state = PlaneState(self.model_for(grid), grid.tiles)
-        encoder = RunEncoder()
-        changes = [np.zeros(1, dtype=np.int64)]
+        magnitude, negative = quantize(scaled(coefficients, fineness), self.magnitude_limits)
+        state = PlaneState(self.model_for(grid, fineness), grid.tiles)
+        encoder, course = RunEncoder(), EnergyCourse(state.model, grid.tiles)
+        coded, ends = 0, {}
         max_bytes = None if budget is None else budget + _SPARE_BYTES
         for plane, part in state.passes():
             items = state.items(plane, part)
@@ -181,17 +173,19 @@ class KltCodec:
             minus = negative[items.index[ones]]
             chance = state.sign_chance(items, ones)
             done = encoder.encode_pass(state.cost_runs(items), ones, chance.tolist(), minus.tolist(), max_bytes)
-            coded = int(ones.searchsorted(done))
-            change = state.apply(items, ones[:coded], minus[:coded], done)
-            changes.append(change.energy)
+            known = int(ones.searchsorted(done))
+            change = state.apply(items, ones[:known], minus[:known], done)
+            course.add(change)
             if watch is not None:
                 watch(change)
+            coded += done
+            if part == 1 and done == len(items):
+                ends[plane] = coded
             if max_bytes is not None and encoder.bytes_out > max_bytes:
                 break
         data = encoder.finish()
-        known, needed = encoder.certain_bytes(data)
-        energy = np.cumsum(np.concatenate(changes))
-        return Codeword(data, known, needed, np.maximum.accumulate(energy))
+        items_known, needed = encoder.certain_bytes(data)
+        return Codeword(data, items_known, needed, course.retained(), ends)
 
     def _analyse(self, tokens: VisualTokens) -> FloatArray:
         values, grid = tokens.values, tokens.grid
@@ -215,63 +209,72 @@ class KltCodec:
 
     def decode(self, header: bytes, segments: Sequence[bytes]) -> VisualTokens:
         """See :class:`heliograph.codec.base.Codec`."""
-        _, grid = self._read_header(header)
-        decoded = self.decode_state(grid, b"".join(segments))
+        fineness, grid = self._read_header(header)
+        decoded = self.decode_state(grid, b"".join(segments), fineness)
         state, fitted = decoded.state, self._is_fitted(grid)
-        coefficients = dequantize(state.restored, state.shape)
+        coefficients = dequantize(state.restored, state.shape, fineness)
         spectrum = self.transform.over_channels(coefficients, grid, fitted)  # (T, P, R)
         if self.restoration is not None:
-            spectrum = self.restoration.apply(spectrum, (grid.rows, grid.columns), decoded.level)
+            level = decoded.planes - fineness / FINENESSES
+            spectrum = self.restoration.apply(spectrum, (grid.rows, grid.columns), level)
         return VisualTokens(self.transform.synthesise(spectrum, grid, fitted), grid)
 
     def decode_integers(self, header: bytes, segments: Sequence[bytes]) -> Int:
-        """(T, P, R) signed lower ends of the known magnitudes, in finest quantiser steps."""
-        _, grid = self._read_header(header)
-        state = self.decode_state(grid, b"".join(segments)).state
+        """(T, P, R) signed lower ends of the known magnitudes, in finest quantiser steps of the stream."""
+        fineness, grid = self._read_header(header)
+        state = self.decode_state(grid, b"".join(segments), fineness).state
         return np.where(state.restored < 0, -state.known, state.known).reshape(state.shape)
 
     def expect(self, header: bytes, segments: Sequence[bytes], question: str = "") -> None:
         """Always None: the codec has no error head."""
 
     def retained_energy(self, header: bytes, segments: Sequence[bytes]) -> float:
-        """Restored over total weighted energy; equals the sender's ``predicted_quality`` of the same prefix."""
-        byte, grid = self._read_header(header)
-        energy = self.decode_state(grid, b"".join(segments)).energy
-        return retained_share(energy, byte, self.tables.energy_unit)
+        """Restored over expected total energy; equals the sender's ``predicted_quality`` of the same prefix."""
+        fineness, grid = self._read_header(header)
+        return self.decode_state(grid, b"".join(segments), fineness).retained
+
+    def level(self, header: bytes, segments: Sequence[bytes]) -> int | None:
+        """The lowest level at which everything is known, in eighth octaves of the finest step; None above the first."""
+        fineness, grid = self._read_header(header)
+        planes = self.decode_state(grid, b"".join(segments), fineness).planes
+        whole = int(np.ceil(planes))
+        return None if whole >= self.tables.planes else FINENESSES * whole - fineness
 
     def _read_header(self, header: bytes) -> tuple[int, Grid]:
-        energy, grid = parse_header(bytes(header), self.grid)
+        found = parse_header(bytes(header), self.grid)
+        grid = found.grid
         if grid.tokens * max(self.components, self.hidden_size) > _MAX_COEFFICIENTS:
             raise StreamDamagedError(StreamFault.GRID)
-        return energy, grid
+        return found.small, grid
 
-    def decode_state(self, grid: Grid, prefix: bytes) -> Decoded:
+    def decode_state(self, grid: Grid, prefix: bytes, fineness: int = 0) -> Decoded:
         """What a codeword prefix tells of the coefficients."""
-        state = PlaneState(self.model_for(grid), grid.tiles)
-        decoder = RunDecoder(prefix)
-        energy, peak, level = 0, 0, float(self.tables.planes)
+        state = PlaneState(self.model_for(grid, fineness), grid.tiles)
+        decoder, course = RunDecoder(prefix), EnergyCourse(state.model, grid.tiles)
+        planes = float(self.tables.planes)
         for plane, part in state.passes():
             if decoder.ended:
                 break
             items = state.items(plane, part)
             result = decoder.decode_pass(state.cost_runs(items), state.sign_chance(items, slice(None)))
             ones = np.asarray(result.ones, dtype=np.int64)
-            change = state.apply(items, ones, np.asarray(result.negative, dtype=np.bool_), result.done)
-            if change.done:
-                course = energy + np.cumsum(change.energy)
-                energy, peak = int(course[-1]), max(peak, int(course.max()))
-            level = state.level(plane, part, result.done / len(items) if len(items) else 1.0)
-        return Decoded(state, peak, level)
+            course.add(state.apply(items, ones, np.asarray(result.negative, dtype=np.bool_), result.done))
+            planes = state.level(plane, part, result.done / len(items) if len(items) else 1.0)
+        return Decoded(state, float(course.retained()[-1]), planes)
 
     # ---- grids ---------------------------------------------------------------------------------
     def _is_fitted(self, grid: Grid) -> bool:
         return (grid.rows, grid.columns) == (self.grid.rows, self.grid.columns)
 
-    def model_for(self, grid: Grid) -> PlaneModel:
-        """The plane engine's tables for a grid."""
-        return self._model if self._is_fitted(grid) else PlaneModel(self.tables, self._layout(grid))
+    def model_for(self, grid: Grid, fineness: int = 0) -> PlaneModel:
+        """The plane engine's tables for a grid; contexts belong to the fitted one."""
+        if not self._is_fitted(grid):
+            return PlaneModel(self.tables, self._layout(grid, fineness))
+        if fineness not in self._models:
+            self._models[fineness] = PlaneModel(self.tables, self._layout(grid, fineness), self.contexts)
+        return self._models[fineness]
 
-    def _layout(self, grid: Grid) -> Layout:
+    def _layout(self, grid: Grid, fineness: int) -> Layout:
         spatial = self.transform.mode == "none"
         if self._is_fitted(grid):
             scale, skew = self.layouts.scale_bin, self.layouts.skew_bin
@@ -280,7 +283,8 @@ class KltCodec:
             scale = resample(self.layouts.other_scale_bin, self.grid, grid)
             skew = resample(self.layouts.skew_bin, self.grid, grid) if spatial else np.full_like(scale, SKEW_BINS // 2)
             neighbours = True
-        return Layout(grid.rows, grid.columns, spatial, neighbours, scale, skew)
+        scale = np.clip(scale + fineness, LOWEST_SCALE_BIN, HIGHEST_SCALE_BIN)
+        return Layout(grid.rows, grid.columns, neighbours, scale, skew)
 
     # ---- disk ----------------------------------------------------------------------------------
     def save(self, folder: Path) -> None:
@@ -292,7 +296,6 @@ class KltCodec:
             "grid": [grid.rows, grid.columns, grid.tiles, grid.photo_width, grid.photo_height],
             "mode": transform.mode,
             "step": float(transform.step),
-            "energy_unit": self.tables.energy_unit,
         }
         floats = ("mean", "forward", "inverse", "grid_forward", "grid_inverse")
         layouts = ("scale_bin", "skew_bin", "other_scale_bin")
@@ -301,6 +304,8 @@ class KltCodec:
         arrays |= {name: getattr(self.tables, name).astype(np.int32) for name in Tables.ARRAYS}
         if self.restoration is not None:
             arrays |= {_RESTORATION + name: array for name, array in self.restoration.stored().items()}
+        if self.contexts is not None:
+            arrays |= {_CONTEXTS + name: array for name, array in self.contexts.stored().items()}
         write_arrays(folder, _STEM, facts, arrays)
 
     @classmethod
@@ -318,19 +323,30 @@ class KltCodec:
             floats = ("mean", "forward", "inverse", "grid_forward", "grid_inverse")
             transform = Transform(facts["mode"], float(facts["step"]), *(arrays[n] for n in floats))
             integers = {name: arrays[name].astype(np.int64) for name in Tables.ARRAYS}
-            tables = Tables(**integers, energy_unit=int(facts["energy_unit"]))
+            tables = Tables(**integers)
             layouts = LayoutTables(*(arrays[n].astype(np.int64) for n in ("scale_bin", "skew_bin", "other_scale_bin")))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BundleDamagedError(BundlePart.TABLES, FileFault.CONTENT) from error
         _check_shapes(grid, transform, layouts)
         tables.check(transform.forward.shape[1])
-        guess = {name.removeprefix(_RESTORATION): a for name, a in arrays.items() if name.startswith(_RESTORATION)}
-        restoration = None
-        if guess:
-            if set(guess) != set(Restoration.ARRAYS):
-                raise BundleDamagedError(BundlePart.RESTORATION, FileFault.CONTENT)
-            restoration = Restoration.from_stored(guess, transform.forward.shape[1], tables.planes)
-        return cls(grid, transform, tables, layouts, restoration)
+        size, planes = transform.forward.shape[1], tables.planes
+        known = _prefixed(arrays, _CONTEXTS, Contexts.ARRAYS, BundlePart.TABLES)
+        contexts = None if known is None else Contexts.from_stored(known, size, planes)
+        guess = _prefixed(arrays, _RESTORATION, Restoration.ARRAYS, BundlePart.RESTORATION)
+        restoration = None if guess is None else Restoration.from_stored(guess, size, planes)
+        return cls(grid, transform, tables, layouts, contexts, restoration)
+
+
+def _prefixed(arrays: Arrays, prefix: str, names: Sequence[str], part: BundlePart) -> Arrays | None:
+    """The arrays of one part of the codec; None where it has none.
+
+    Raises:
+        BundleDamagedError: some are missing, or there are others.
+    """
+    found = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    if found and set(found) != set(names):
+        raise BundleDamagedError(part, FileFault.CONTENT)
+    return found or None
 
 
 def _check_shapes(grid: Grid, transform: Transform, layouts: LayoutTables) -> None:

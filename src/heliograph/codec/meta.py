@@ -25,8 +25,8 @@ import numpy.typing as npt
 from heliograph.codec.checks import check_bounds, check_shape
 from heliograph.codec.cuts import cut, segment_ends
 from heliograph.codec.expectation import ErrorHead, Expectation
-from heliograph.codec.familiarity import NOT_MEASURED, FittedRange, misfit, misfit_code, misfit_of
-from heliograph.codec.header import pack_header, parse_header
+from heliograph.codec.familiarity import FittedRange, misfit, misfit_code
+from heliograph.codec.header import Header, pack_header, parse_header
 from heliograph.codec.latents import Int, LatentTables, decode_latents, encode_latents
 from heliograph.codec.onnx_session import open_session
 from heliograph.codec.storage import file_names, read_arrays, stored_grid, write_arrays
@@ -126,21 +126,26 @@ class MetaCodec:
         the features' energy than it did on any held-out photo."""
         integers, missed = self._measured(tokens)
         codeword, needed = encode_latents(integers, self.tables.latents)
-        code = self._misfit_code(integers, tokens)
-        header = pack_header(code, tokens.grid, self.grid)
+        part, code = self._misfit(integers, tokens)
+        header = pack_header(tokens.grid, self.grid, small=part, extra=code)
         data = codeword if max_bytes is None else codeword[: max(max_bytes - len(header), 0)]
         ends = segment_ends(len(data))
         known = needed.searchsorted(np.asarray(ends, dtype=np.int64), side="right")
-        lowered = self._lowered_by(code)
+        lowered = self._lowered_by(part, code)
         quality = tuple(self._share(int(count), tokens.grid.tiles) * lowered for count in known)
         return EncodedImage(self.kind, header, cut(data, ends), quality), missed > self.tables.most_missed
 
-    def _misfit_code(self, integers: Int, tokens: VisualTokens) -> int:
-        """The misfit of the whole stream, at the cost of a decoder run; nothing is measured without a fitted range."""
+    def _misfit(self, integers: Int, tokens: VisualTokens) -> tuple[int, int]:
+        """The misfit of the whole stream, at the cost of a decoder run: the part of the fitted range, or its code.
+
+        Both are 0 without a fitted range, where nothing is measured.
+        """
         if self.fitted is None:
-            return NOT_MEASURED
+            return 0, 0
         restored = self._restored(integers, integers.shape[0] * integers.shape[1], tokens.grid)
-        return misfit_code(misfit(tokens.values, restored))
+        found = misfit(tokens.values, restored)
+        part = self.fitted.part_of(found)
+        return part, 0 if part else misfit_code(found)
 
     def latents(self, tokens: VisualTokens) -> Int:
         """(T, K, c) integers of visual tokens.
@@ -199,9 +204,9 @@ class MetaCodec:
 
         Of a photo that is restored worse than those, by the misfit in its header, so much less.
         """
-        grid = self._read_header(header)
-        share = self._share(self.decode_integers(grid, segments)[1], grid.tiles)
-        return share * self._lowered_by(header[1])
+        found = self._parsed(header)
+        share = self._share(self.decode_integers(found.grid, segments)[1], found.grid.tiles)
+        return share * self._lowered_by(found.small, found.extra)
 
     def expect(self, header: bytes, segments: Sequence[bytes], question: str = "") -> Expectation:
         """What to expect of an answer from this prefix, before it is made; better with the question.
@@ -212,12 +217,13 @@ class MetaCodec:
         integers, count = self.decode_integers(self._read_header(header), segments)
         return self.tables.head.expect(integers, count, question)
 
-    def _lowered_by(self, code: int) -> float:
+    def _lowered_by(self, part: int, code: int) -> float:
         """What the share of held-out photos is multiplied by for a photo with this misfit, 0 to 1."""
-        if self.fitted is None or code == NOT_MEASURED:
+        stated = None if self.fitted is None else self.fitted.stated(part, code)
+        if self.fitted is None or stated is None:
             return 1.0
         worst = min(self.fitted.highest, _MAX_WORST)
-        return min(max(1 - misfit_of(code), 0.0) / (1 - worst), 1.0)
+        return min(max(1 - stated, 0.0) / (1 - worst), 1.0)
 
     def _share(self, count: int, tiles: int) -> float:
         """``count`` latents in coding order: some tiles may be one latent ahead of the others."""
@@ -227,10 +233,13 @@ class MetaCodec:
         return (least * tiles + (most - least) * ahead) / (tiles * SHARE_ONE)
 
     def _read_header(self, header: bytes) -> Grid:
-        grid = parse_header(bytes(header), self.grid)[1]
-        if not self.takes(grid):
+        return self._parsed(header).grid
+
+    def _parsed(self, header: bytes) -> Header:
+        found = parse_header(bytes(header), self.grid)
+        if not self.takes(found.grid):
             raise StreamDamagedError(StreamFault.GRID)
-        return grid
+        return found
 
     def takes(self, grid: Grid) -> bool:
         """Whether it codes photos on a grid: tiles of the sides that it has learned, not too many."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from heliograph.codec.activity import ActivityMix, ActivityModel
-from heliograph.codec.tables import GRAINS, REFINE_BINS, SCORE_BINS, SIGN_BINS, Int, Layout, Tables
+from heliograph.codec.contexts import Contexts, PassWeights, pass_weights
+from heliograph.codec.tables import GRAINS, REFINE_BINS, SCORE_BINS, SQUARE_BITS, Int, Layout, Tables
 
 PASSES = 2
+_KNOWN_SQUARE = 85  # of an interval's width squared, in 1/1024: spread evenly, the error is 1/12 of it
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,11 @@ class PlanePlan:
             threshold, and below the threshold.
         offset: (2, P * A) grains from the lower end of a magnitude's interval to where it is restored, for
             magnitude 1 and above.
-        rank: (2, 128) int16 order of the classes in each part of the plane.
-        order, costs: (2, 128) the classes in that order, and their costs.
-        sign_row: (P * A,) first entry of each cell's row in the flat table of sign chances, undecided context.
-        strong: (P * A,) signed sums of the nearby tokens beyond this count as strong.
+        known_error: (P * A,) expected squared error in squared grains of what is known to this plane's threshold, and
+        quiet_error: (2, P * A) of what lies below it, and below twice the threshold.
+        logit: (2, 128) log odds of a one by class, in each part of the plane.
+        sign_logit: (P * A,) log odds of a negative sign.
+        contexts: for each part of the plane, what corrects log odds; None where nothing does.
     """
 
     plane: int
@@ -47,18 +49,18 @@ class PlanePlan:
     above: Int
     below: Int
     offset: Int
-    rank: npt.NDArray[np.int16]
-    order: Int
-    costs: Int
-    sign_row: Int
-    strong: Int
+    known_error: int
+    quiet_error: Int
+    logit: Int
+    sign_logit: Int
+    contexts: tuple[PassWeights | None, PassWeights | None]
 
 
 class PlaneModel:
     """Tables and layout, and a plan per plane."""
 
-    def __init__(self, tables: Tables, layout: Layout) -> None:
-        self.tables, self.layout = tables, layout
+    def __init__(self, tables: Tables, layout: Layout, contexts: Contexts | None = None) -> None:
+        self.tables, self.layout, self.contexts = tables, layout, contexts
         self.components = layout.scale_bin.shape[1]
         self._activity: dict[int, ActivityModel] = {}
         self._plans: dict[int, PlanePlan] = {}
@@ -88,6 +90,18 @@ class PlaneModel:
         mean = self.tables.quiet_mean[_bounded(self.score(plane), SCORE_BINS)]
         return np.asarray(np.maximum((mean << plane) * GRAINS >> 10, 1))
 
+    def quiet_error(self, plane: int) -> Int:
+        """(P, R) expected square in squared grains of a coefficient known to lie below the threshold of ``plane``."""
+        square = self.tables.quiet_square[_bounded(self.score(plane), SCORE_BINS)]
+        shift = 2 * plane + 8 - SQUARE_BITS  # a threshold is 16 << plane grains
+        return np.asarray(square << shift if shift >= 0 else square >> -shift)
+
+    def prior_error(self) -> int:
+        """Expected square of all coefficients of a tile before anything is known, in squared grains."""
+        active = self.tables.active
+        top = [int((active > component).nonzero()[0].max(initial=0)) for component in range(self.components)]
+        return sum(int(self.quiet_error(plane + 1)[:, component].sum()) for component, plane in enumerate(top))
+
     def offsets(self, plane: int) -> Int:
         """(2, P, R) as :attr:`PlanePlan.offset`, of all components."""
         bins = _bounded(self.score(plane), SCORE_BINS)
@@ -98,7 +112,6 @@ class PlaneModel:
         active = int(tables.active[plane])
         positions = layout.scale_bin.shape[0]
         score = np.ascontiguousarray(self.score(plane)[:, :active])
-        order = tables.rank[plane].argsort(axis=1)
         first, second = (self._mix(plane, part, active) for part in range(PASSES))
         return PlanePlan(
             plane=plane,
@@ -110,12 +123,17 @@ class PlaneModel:
             above=np.ascontiguousarray(self.quiet(plane + 1)[:, :active]),
             below=np.ascontiguousarray(self.quiet(plane)[:, :active]),
             offset=self.offsets(plane)[:, :, :active].reshape(2, -1),
-            rank=tables.rank[plane].astype(np.int16),
-            order=order,
-            costs=np.take_along_axis(tables.cost[plane], order, axis=1),
-            sign_row=layout.skew_bin[:, :active].reshape(-1) * SIGN_BINS + SIGN_BINS // 2,
-            strong=4 * self.quiet(tables.planes)[:, :active].reshape(-1),
+            known_error=(_KNOWN_SQUARE << 2 * plane) >> 2,
+            quiet_error=np.stack(
+                [self.quiet_error(plane)[:, :active], self.quiet_error(plane + 1)[:, :active]]
+            ).reshape(2, -1),
+            logit=tables.logit[plane],
+            sign_logit=tables.sign_logit[layout.skew_bin[:, :active].reshape(-1)],
+            contexts=(self._weights(plane, 0, active), self._weights(plane, 1, active)),
         )
+
+    def _weights(self, plane: int, part: int, active: int) -> PassWeights | None:
+        return None if self.contexts is None else pass_weights(self.contexts, plane, part, active)
 
     def _mix(self, plane: int, part: int, active: int) -> ActivityMix | None:
         weights = self.tables.weights[plane, part]

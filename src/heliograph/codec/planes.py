@@ -14,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.codec.contexts import REFINEMENT, SIGN, SIGNIFICANCE, corrections, views
 from heliograph.codec.plane_plan import PASSES, PlaneModel, PlanePlan
 from heliograph.codec.range_coder import CostRuns
-from heliograph.codec.tables import CLASSES, GRAINS, REFINE_BINS, SCORE_BINS, Int, log_activity
+from heliograph.codec.tables import GRAINS, KINDS, REFINE_BINS, RUNGS, SCORE_BINS, Int, log_activity, rungs
 
 Bool = npt.NDArray[np.bool_]
 
@@ -30,7 +31,9 @@ class PassItems:
         cells: (n,) place of each decision among the P * A cells of its tile.
         blocks: (n,) place among the T * P * A cells of all tiles.
         index: (n,) flat indices into the (T, P, R) coefficients.
-        classes: (n,) context class of each decision, in the order of the pass's ranks.
+        classes: (n,) context class of each decision.
+        keys: (n,) rung of each decision, 128 more for a refinement; in the order of their ranks.
+        sign_logit: (P * A,) or (T * P * A,) log odds of a negative sign at every cell.
         refined: (k,) ascending positions of the refinements among the decisions.
     """
 
@@ -40,6 +43,8 @@ class PassItems:
     blocks: Int
     index: Int
     classes: Int
+    keys: Int
+    sign_logit: Int
     refined: Int
 
     def __len__(self) -> int:
@@ -55,6 +60,7 @@ class Change:
         moved: (m,) positions among them of those that move a restored value.
         places: (m,) flat indices of the coefficients moved.
         before, after: (m,) restored values in grains, signed.
+        error: (done,) change of the expected squared error, squared grains.
     """
 
     done: int
@@ -62,6 +68,7 @@ class Change:
     places: Int
     before: Int
     after: Int
+    error: Int
 
     @property
     def energy(self) -> Int:
@@ -147,23 +154,52 @@ class PlaneState:
             chosen &= (self.known.reshape(self.shape)[:, :, : plan.active] == 0).reshape(-1)
         blocks = chosen.nonzero()[0]
         classes = scores[blocks]
+        fine = blocks[:0]
         if part == 1:
             cells, index = self._places(plan, blocks)
             known = self.known[index]
             fine = known.nonzero()[0]
             later = known[fine] >> (plan.plane + 2) > 0
             classes[fine] = plan.refine[cells[fine]] + REFINE_BINS * later
-        order = plan.rank[part][classes].argsort(kind="stable")
-        blocks, classes = blocks[order], classes[order]
+        corrected = self._corrections(plan, part)
+        logit = plan.logit[part][classes]
+        if SIGNIFICANCE in corrected:
+            more = corrected[SIGNIFICANCE][blocks]
+            more[fine] = 0
+            logit += more
+        if REFINEMENT in corrected:
+            logit[fine] += corrected[REFINEMENT][blocks[fine]]
+        keys = rungs(logit)
+        keys[fine] += RUNGS
+        order = tables.small_rank[keys].argsort(kind="stable")
+        blocks, classes, keys = blocks[order], classes[order], keys[order]
         cells, index = self._places(plan, blocks)
-        refined = (classes >= SCORE_BINS).nonzero()[0] if part == 1 else np.zeros(0, dtype=np.int64)
-        return PassItems(plan.plane, part, cells, blocks, index, classes, refined)
+        refined = (keys >= RUNGS).nonzero()[0] if part == 1 else fine
+        sign_logit = plan.sign_logit
+        if SIGN in corrected:
+            sign_logit = (corrected[SIGN].reshape(self.shape[0], -1) + sign_logit).reshape(-1)
+        return PassItems(plan.plane, part, cells, blocks, index, classes, keys, sign_logit, refined)
+
+    def _corrections(self, plan: PlanePlan, part: int) -> dict[int, Int]:
+        """By kind: (T * P * A,) what contexts add to log odds."""
+        weights = plan.contexts[part]
+        if weights is None:
+            return {}
+        layout, looked_at = self.model.layout, weights.looked_at
+        seen = views(self.restored.reshape(self.shape), plan.plane, (layout.rows, layout.columns), looked_at)
+        found = {}
+        for kind, some in corrections(seen, weights).items():
+            width = some.shape[1]
+            if width < plan.active:
+                some = np.concatenate([some, np.zeros((len(some), plan.active - width), dtype=np.int64)], axis=1)
+            found[kind] = some.reshape(-1)
+        return found
 
     def cost_runs(self, items: PassItems) -> CostRuns:
         """Cost of a zero at each decision."""
-        plan = self.model.plan(items.plane)
-        counts = np.bincount(items.classes, minlength=CLASSES)[plan.order[items.part]]
-        return CostRuns(counts, plan.costs[items.part])
+        tables = self.model.tables
+        counts = np.bincount(items.keys, minlength=KINDS * RUNGS)[tables.order]
+        return CostRuns(counts, tables.ordered_cost)
 
     def _places(self, plan: PlanePlan, blocks: Int) -> tuple[Int, Int]:
         """(n,) cells within their tile and (n,) flat indices of coefficients."""
@@ -174,25 +210,11 @@ class PlaneState:
 
     def sign_chance(self, items: PassItems, chosen: Int | slice) -> Int:
         """(n,) 65536 * P(negative) of the chosen decisions of a pass, 0 for refinements."""
-        rows = self.model.plan(items.plane).sign_row[items.cells[chosen]]
-        if self.model.layout.spatial:
-            rows = rows + self.sign_context(items, chosen)
-        chance = self.model.tables.sign_chance.reshape(-1)[rows]
+        places = items.cells if len(items.sign_logit) == len(self.model.plan(items.plane).cells) else items.blocks
+        chance = self.model.tables.chance[rungs(items.sign_logit[places[chosen]])]
         if len(items.refined):
-            chance[items.classes[chosen] >= SCORE_BINS] = 0
+            chance[items.keys[chosen] >= RUNGS] = 0
         return chance
-
-    def sign_context(self, items: PassItems, chosen: Int | slice) -> Int:
-        """(n,) -2..2: the nearby tokens' signed sum in the same component, 0 = undecided, 2 = strongly positive.
-
-        The coefficient itself is insignificant wherever a sign is coded and so adds nothing.
-        """
-        plan = self.model.plan(items.plane)
-        signed = self.restored.reshape(self.shape)[:, :, : plan.active]
-        nearby = self.model.activity(plan.active).nearby(signed).reshape(-1)[items.blocks[chosen]]
-        context = np.sign(nearby)
-        context += context * (np.abs(nearby) > plan.strong[items.cells[chosen]])
-        return np.asarray(context)
 
     def apply(self, items: PassItems, ones: Int, negative: Bool, done: int) -> Change:
         """Take in the first ``done`` decisions of a pass.
@@ -204,7 +226,7 @@ class PlaneState:
         plan = self.model.plan(items.plane)
         self.known[items.index[ones]] += 1 << plan.plane
         refined = items.refined[: items.refined.searchsorted(done)]
-        fresh = items.classes[ones] < SCORE_BINS
+        fresh = items.keys[ones] < RUNGS
         moved = np.concatenate([ones[fresh], refined])
         places, cells = items.index[moved], items.cells[moved]
         known, before = self.known[places], self.restored[places]
@@ -215,13 +237,16 @@ class PlaneState:
         magnitude = known * GRAINS + plan.offset[above.astype(np.int64), cells]
         after = np.where(minus, -magnitude, magnitude)
         self.restored[places] = after
+        error = plan.quiet_error[0][items.cells[:done]] - plan.quiet_error[1][items.cells[:done]]
+        error[ones[fresh]] = plan.known_error - plan.quiet_error[1][items.cells[ones[fresh]]]
+        error[refined] = -3 * plan.known_error
         if items.part == 0:  # the second part sees what the first has found out
             blocks = items.blocks[:done]
             expected = self._expected.reshape(-1)
             self._open[blocks] = False
             expected[blocks] = plan.below.reshape(-1)[items.cells[:done]]
             expected[items.blocks[moved]] = magnitude
-        return Change(done, moved, places, before, after)
+        return Change(done, moved, places, before, after, error)
 
     def complete(self, plane: int, magnitude: Int, negative: Bool) -> None:
         """Set everything to what is known once all passes down to ``plane`` are coded; for fitting."""

@@ -129,7 +129,7 @@ class ProductCodec:
         """
         if max_bytes is None:
             return self.encode_at(tokens, _MAX_SUBSPACES)
-        header = len(pack_header(0, tokens.grid, self.grid))
+        header = len(pack_header(tokens.grid, self.grid, extra=1))
         encoded = self.encode_at(tokens, max(max_bytes - header, 0) // tokens.grid.tokens)
         ends = np.cumsum([len(segment) for segment in encoded.segments])
         return encoded.prefix(int(np.searchsorted(ends, max_bytes - header, side="right")))
@@ -155,7 +155,7 @@ class ProductCodec:
         segments = tuple(data[at : at + row] for at in range(0, len(data), row))
         share = float(self.tables.retained[which]) / len(segments)
         quality = tuple(share * (k + 1) for k in range(len(segments)))
-        return EncodedImage(self.kind, pack_header(codes.shape[1], grid, self.grid), segments, quality)
+        return EncodedImage(self.kind, pack_header(grid, self.grid, extra=codes.shape[1]), segments, quality)
 
     def stated_grid(self, header: bytes) -> Grid:
         """See :class:`heliograph.codec.base.Codec`."""
@@ -207,7 +207,8 @@ class ProductCodec:
         return [np.flatnonzero(self.tables.owner[which] == s) for s in range(self.tables.subspaces[which])]
 
     def _read_header(self, header: bytes) -> tuple[int, Grid]:
-        subspaces, grid = parse_header(bytes(header), self.grid)
+        found = parse_header(bytes(header), self.grid)
+        subspaces, grid = found.extra, found.grid
         if not self._takes(grid):
             raise StreamDamagedError(StreamFault.GRID)
         if subspaces not in self.tables.subspaces:

@@ -1,14 +1,13 @@
-"""Dead-zone quantisation to integers, restoration, and the byte that tells the total energy."""
+"""Dead-zone quantisation of coefficients to integers, and back."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from heliograph.codec.planes import Bool
-from heliograph.codec.tables import GRAINS, Int, Tables, ladder
+from heliograph.codec.tables import GRAINS, STEPS_PER_OCTAVE, Int, Tables
 from heliograph.types import FloatArray
 
-_MIDDLE = 128
 _LARGEST = float(1 << 30)
 
 
@@ -24,44 +23,12 @@ def quantize(coefficients: FloatArray, limits: Int) -> tuple[Int, Bool]:
     return np.minimum(magnitude, limits).reshape(-1), (coefficients < 0).reshape(-1)
 
 
-def dequantize(restored: Int, shape: tuple[int, int, int]) -> FloatArray:
-    """Signed values in grains to (T, P, R) coefficients in steps."""
-    return np.asarray(restored.reshape(shape).astype(np.float32) / np.float32(GRAINS))
+def scaled(coefficients: FloatArray, fineness: int) -> FloatArray:
+    """Coefficients in finest steps, in the steps of a stream: smaller ones by ``fineness`` eighth octaves."""
+    return coefficients * np.float32(2 ** (fineness / STEPS_PER_OCTAVE))
 
 
-def total_energy(coefficients: FloatArray) -> int:
-    """Energy of all coefficients in squared grains; only the header's byte is made from it."""
-    wide = coefficients.astype(np.float64)
-    return int(min(float((wide * wide).sum()) * GRAINS * GRAINS, 1e30))
-
-
-def energy_byte(energy: int, unit: int) -> int:
-    """Logarithmic byte: 1..255 in sixteenths of an octave around the mean energy; 0 for no energy at all."""
-    if energy <= 0:
-        return 0
-    low, high = 1, 255
-    while low < high:  # the largest byte whose lower edge is not above the energy
-        middle = (low + high + 1) // 2
-        if _edge(2 * (middle - _MIDDLE) - 1, unit) <= energy:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def energy_of(byte: int, unit: int) -> int:
-    """The energy that a header byte stands for, in squared grains."""
-    return 0 if byte == 0 else max(1, _edge(2 * (byte - _MIDDLE), unit))
-
-
-def _edge(thirtyseconds: int, unit: int) -> int:
-    """``unit * 2 ** (thirtyseconds / 32)``, rounded down to the nearest thirty-second by linear interpolation."""
-    eighth, part = divmod(thirtyseconds, 4)
-    lower, upper = ladder(eighth, unit << 16), ladder(eighth + 1, unit << 16)
-    return (lower + (upper - lower) * part // 4) >> 16
-
-
-def retained_share(restored_energy: int, byte: int, unit: int) -> float:
-    """Restored over total energy, 0 to 1; 1 where there was nothing to send."""
-    total = energy_of(byte, unit)
-    return 1.0 if total == 0 else min(1.0, max(0.0, restored_energy / total))
+def dequantize(restored: Int, shape: tuple[int, int, int], fineness: int = 0) -> FloatArray:
+    """Signed values in grains of a stream to (T, P, R) coefficients in finest steps."""
+    grains = GRAINS * 2 ** (fineness / STEPS_PER_OCTAVE)
+    return np.asarray(restored.reshape(shape).astype(np.float32) / np.float32(grains))

@@ -7,7 +7,7 @@ roots, so that no machine can round them differently.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import isqrt
 from typing import ClassVar
 
@@ -31,7 +31,14 @@ ACTIVITY_FEATURES = 4  # constant, same component, same position, neighbours in 
 ACTIVITY_ONE = 256  # activity multiplier 1.0
 ACTIVITY_MAX = 4095
 WEIGHT_ONE = 256
-SKEW_BINS, SIGN_BINS = 9, 5
+SKEW_BINS = 9
+SQUARE_BITS = 20
+LOGIT_ONE = 64  # log odds are in 1/64
+RUNGS = 128  # probabilities that are told apart: log odds from -9 to 6.875 in eighths
+RUNG_SHIFT = 3
+EVEN_RUNG = 72  # both alike
+MAX_LOGIT = 12 * LOGIT_ONE
+KINDS = 2  # significance, refinement: what orders a pass beside the rung
 LOWEST_SCALE_BIN, HIGHEST_SCALE_BIN = -128, 255
 
 
@@ -61,6 +68,12 @@ def log_activity() -> Int:
     return np.searchsorted(steps, values, side="right").astype(np.int64) - 33
 
 
+def rungs(logit: Int) -> Int:
+    """The rung of log odds in 1/64, rounded to the nearest."""
+    found = ((logit + (1 << RUNG_SHIFT >> 1)) >> RUNG_SHIFT) + EVEN_RUNG
+    return np.minimum(np.maximum(found, 0), RUNGS - 1)
+
+
 @lru_cache(maxsize=1)
 def expected_magnitudes() -> Int:
     """(384,) prior mean magnitude in grains for each scale bin from ``LOWEST_SCALE_BIN`` up, at least 1."""
@@ -76,34 +89,56 @@ class Tables:
         active: (planes,) how many leading components take part in each plane.
         weights: (planes, 2, 4) mix of the activity features, 256 = 1.
         split: (planes,) significance classes from here on go into the first pass of a plane.
-        cost: (planes, 2, 128) cost of a zero per plane, pass and class, in 1/4096 bit.
-        rank: (planes, 2, 128) order of the classes within a pass, best rate-distortion slope first.
+        logit: (planes, 2, 128) log odds of a one per plane, pass and class, in 1/64.
+        cost: (128,) cost of a zero by rung, in 1/4096 bit.
+        chance: (128,) 65536 * P(one) by rung; for signs.
+        rank: (256,) order of significance rungs and, behind them, refinement rungs: best rate-distortion slope first.
         quiet_mean: (64,) mean magnitude below a threshold in 1/1024 of it, by score bin.
+        quiet_square: (64,) mean square below a threshold in 2^-20 of the threshold's.
         offset: (2, 64) where in its interval a magnitude is restored, in 1/64, for magnitude 1 and above.
-        sign_chance: (9, 5) 65536 * P(negative) by component skew and by the neighbours' sign.
-        energy_unit: mean total energy of the fitted photos, in squared grains.
+        sign_logit: (9,) log odds of a negative sign by component skew, in 1/64.
     """
 
     active: Int
     weights: Int
     split: Int
+    logit: Int
     cost: Int
+    chance: Int
     rank: Int
     quiet_mean: Int
+    quiet_square: Int
     offset: Int
-    sign_chance: Int
-    energy_unit: int
+    sign_logit: Int
 
     ARRAYS: ClassVar[tuple[str, ...]] = (
         "active",
         "weights",
         "split",
+        "logit",
         "cost",
+        "chance",
         "rank",
         "quiet_mean",
+        "quiet_square",
         "offset",
-        "sign_chance",
+        "sign_logit",
     )
+
+    @cached_property
+    def small_rank(self) -> npt.NDArray[np.int16]:
+        """``rank``, in a type that sorts quickly."""
+        return self.rank.astype(np.int16)
+
+    @cached_property
+    def order(self) -> Int:
+        """(256,) rungs of significance and refinement in the order of their ranks."""
+        return self.rank.argsort()
+
+    @cached_property
+    def ordered_cost(self) -> Int:
+        """(256,) cost of a zero in that order."""
+        return self.cost[self.order % RUNGS]
 
     @property
     def planes(self) -> int:
@@ -121,28 +156,34 @@ class Tables:
             "active": (planes,),
             "weights": (planes, 2, ACTIVITY_FEATURES),
             "split": (planes,),
-            "cost": (planes, 2, CLASSES),
-            "rank": (planes, 2, CLASSES),
+            "logit": (planes, 2, CLASSES),
+            "cost": (RUNGS,),
+            "chance": (RUNGS,),
+            "rank": (KINDS * RUNGS,),
             "quiet_mean": (SCORE_BINS,),
+            "quiet_square": (SCORE_BINS,),
             "offset": (2, SCORE_BINS),
-            "sign_chance": (SKEW_BINS, SIGN_BINS),
+            "sign_logit": (SKEW_BINS,),
         }
         bounds = {
             "active": (1, components),
             "weights": (-(1 << 15), 1 << 15),
             "split": (0, SCORE_BINS),
+            "logit": (-MAX_LOGIT, MAX_LOGIT),
             "cost": (1, MAX_COST),
-            "rank": (0, CLASSES - 1),
+            "chance": (1, 65535),
+            "rank": (0, KINDS * RUNGS - 1),
             "quiet_mean": (0, 1024),
+            "quiet_square": (0, 1 << SQUARE_BITS),
             "offset": (0, 64),
-            "sign_chance": (1024, 64512),
+            "sign_logit": (-MAX_LOGIT, MAX_LOGIT),
         }
-        if not 1 <= planes <= MAX_PLANES or not 0 < self.energy_unit < 1 << 62:
+        if not 1 <= planes <= MAX_PLANES:
             raise BundleDamagedError(BundlePart.TABLES, BundleFault.RANGE)
         for name, shape in shapes.items():
             check_shape(BundlePart.TABLES, getattr(self, name), shape)
             check_bounds(BundlePart.TABLES, getattr(self, name), *bounds[name])
-        permuted = np.array_equal(np.sort(self.rank, axis=2), np.broadcast_to(np.arange(CLASSES), self.rank.shape))
+        permuted = np.array_equal(np.sort(self.rank), np.arange(KINDS * RUNGS))
         if np.any(np.diff(self.active) > 0) or not permuted:
             raise BundleDamagedError(BundlePart.TABLES, BundleFault.ORDER)
 
@@ -153,7 +194,6 @@ class Layout:
 
     Attributes:
         rows, columns: of one tile; P = rows * columns.
-        spatial: whether positions are places in the photo (neighbours share a sign) and not frequencies.
         neighbours: whether positions next to each other in the grid tell about each other's magnitude.
         scale_bin: (P, R) eighth octaves of the mean magnitude over the finest quantiser step.
         skew_bin: (P, R) 0..8, 4 where both signs are equally likely.
@@ -161,7 +201,6 @@ class Layout:
 
     rows: int
     columns: int
-    spatial: bool
     neighbours: bool
     scale_bin: Int
     skew_bin: Int

@@ -58,7 +58,7 @@ def claim(cloud: Cloud) -> EncodedImage:
     from heliograph.types import EncodedImage
 
     fitted = cloud.grid
-    header = pack_header(128, replace(fitted, photo_width=CLAIMED_SIDE, photo_height=CLAIMED_SIDE), fitted)
+    header = pack_header(replace(fitted, photo_width=CLAIMED_SIDE, photo_height=CLAIMED_SIDE), fitted)
     assert len(header) == CLAIMED_HEADER_BYTES
     return EncodedImage("klt", header, ())
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from heliograph.codec.fitting.contexts import with_contexts
 from heliograph.codec.fitting.metric import Metric, make_metric
 from heliograph.codec.fitting.moments import Moments, common_grid, gather_moments
 from heliograph.codec.fitting.restoration import fit_restoration
@@ -40,6 +41,7 @@ def fit_klt(
     finest_retained: float = 0.995,
     max_components: int = 384,
     modes: Sequence[str] = MODES,
+    contexts: bool = True,
     restore: bool = True,
 ) -> KltCodec:
     """Fit every table on token sets of one D, read in one pass.
@@ -54,6 +56,7 @@ def fit_klt(
         finest_retained: share of weighted energy that the whole stream restores, 0.5 to 0.9999.
         max_components: at most so many KLT components (bounds memory and time for a large D).
         modes: candidates over the grid; the one with the smallest measured rate is taken.
+        contexts: also fit what a token's surroundings tell of the next decision.
         restore: also fit the cloud's guess at what was not sent.
 
     Raises:
@@ -75,6 +78,8 @@ def fit_klt(
     fitter = _Fitter(moments, metric, finest_retained, max_components)
     mode, activity = fitter.choose(_candidates(modes, metric, moments))
     codec = fitter.codec(mode, activity, len(moments.sample), _FINAL_COEFFICIENTS)
+    if contexts:
+        codec = with_contexts(codec, moments.sample)
     if restore:
         codec.restoration = fit_restoration(codec, moments.sample)
     return codec
@@ -131,7 +136,7 @@ class _Fitter:
         layouts = self._layouts(transform, tokens, scaled)
         stride = max(1, -(-scaled.size // most_coefficients))
         rows, columns = self.grid.rows, self.grid.columns
-        layout = Layout(rows, columns, mode == "none", mode != "learned", layouts.scale_bin, layouts.skew_bin)
+        layout = Layout(rows, columns, mode != "learned", layouts.scale_bin, layouts.skew_bin)
         tables = fit_tables(scaled[::stride], layout, activity)
         return KltCodec(self.grid, transform, tables, layouts)
 

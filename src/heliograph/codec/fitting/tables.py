@@ -11,12 +11,16 @@ from heliograph.codec.range_coder import COST_UNIT, MAX_COST
 from heliograph.codec.tables import (
     ACTIVITY_FEATURES,
     CLASSES,
-    GRAINS,
+    EVEN_RUNG,
+    KINDS,
+    LOGIT_ONE,
     MAX_PLANES,
     REFINE_BINS,
+    RUNG_SHIFT,
+    RUNGS,
     SCORE_BINS,
-    SIGN_BINS,
     SKEW_BINS,
+    SQUARE_BITS,
     WEIGHT_ONE,
     Int,
     Layout,
@@ -32,6 +36,8 @@ _PRIOR_COUNT = 8.0
 _MIN_CHANCE = 2e-4
 _WEIGHT_SAMPLE = 150_000
 _RATIO_CAP = 8 * 256
+_MIN_SIGN_CHANCE = 1 / 32
+_RUNG_CHANCES = 1 / (1 + np.exp(-(np.arange(RUNGS) - EVEN_RUNG) * (1 << RUNG_SHIFT) / LOGIT_ONE))
 
 
 def fit_tables(scaled: FloatArray, layout: Layout, activity: bool) -> Tables:
@@ -41,7 +47,7 @@ def fit_tables(scaled: FloatArray, layout: Layout, activity: bool) -> Tables:
     model = PlaneModel(tables, layout)
     magnitude, negative = quantize(scaled, magnitude_limits(tables, scaled.shape[2]))
     state = PlaneState(model, len(scaled))
-    signs = np.zeros((SKEW_BINS, SIGN_BINS, 2))
+    signs = np.zeros((SKEW_BINS, 2))
     for plane in range(tables.planes - 1, -1, -1):
         for part in range(PASSES):
             if activity:
@@ -52,14 +58,19 @@ def fit_tables(scaled: FloatArray, layout: Layout, activity: bool) -> Tables:
                     continue
             items = state.items(plane, part)
             bits = (magnitude[items.index] >> plane) & 1
-            _fit_costs(tables, items, bits)
+            _fit_logits(tables, items, bits)
             ones = np.flatnonzero(bits)
             minus = negative[items.index[ones]]
             _count_signs(signs, state, items, ones, minus)
             state.apply(items, ones, minus, len(bits))
-    chance = (signs[:, :, 1] + 8 * _skew_prior()) / (signs.sum(axis=2) + 8)
-    tables.sign_chance[:] = np.clip(np.rint(chance * 65536), 2048, 63488).astype(np.int64)
+    chance = (signs[:, 1] + 8 * _skew_prior()) / (signs.sum(axis=1) + 8)
+    tables.sign_logit[:] = _logits(np.clip(chance, _MIN_SIGN_CHANCE, 1 - _MIN_SIGN_CHANCE))
     return tables
+
+
+def _logits(chance: DoubleArray) -> Int:
+    """Log odds in 1/64."""
+    return np.asarray(np.rint(LOGIT_ONE * np.log(chance / (1 - chance))).astype(np.int64))
 
 
 def _blank_tables(scaled: FloatArray) -> Tables:
@@ -67,20 +78,34 @@ def _blank_tables(scaled: FloatArray) -> Tables:
     largest = np.abs(scaled).max(axis=(0, 1)).astype(np.float64)
     planes = min(max(int(np.floor(np.log2(max(largest.max(), 1.0)))) + 2, 1), MAX_PLANES)
     reach = np.where(2 * largest[None] >= 2.0 ** np.arange(planes)[:, None], np.arange(len(largest)) + 1, 1).max(axis=1)
-    energy = float((scaled.astype(np.float64) ** 2).sum()) / len(scaled) * GRAINS * GRAINS
     weights = np.zeros((planes, PASSES, ACTIVITY_FEATURES), dtype=np.int64)
     weights[:, :, 0] = WEIGHT_ONE
     return Tables(
         active=np.maximum.accumulate(reach[::-1])[::-1].astype(np.int64),
         weights=weights,
         split=np.full(planes, SCORE_BINS, dtype=np.int64),
-        cost=np.ones((planes, PASSES, CLASSES), dtype=np.int64),
-        rank=np.tile(np.arange(CLASSES), (planes, PASSES, 1)),
+        logit=np.zeros((planes, PASSES, CLASSES), dtype=np.int64),
+        cost=np.clip(np.rint(-np.log2(1 - _RUNG_CHANCES) * COST_UNIT), 1, MAX_COST).astype(np.int64),
+        chance=np.clip(np.rint(_RUNG_CHANCES * 65536), 1024, 64512).astype(np.int64),
+        rank=_ranks(),
         quiet_mean=_quiet_means(),
+        quiet_square=_quiet_squares(),
         offset=np.zeros((2, SCORE_BINS), dtype=np.int64),
-        sign_chance=np.full((SKEW_BINS, SIGN_BINS), 1 << 15, dtype=np.int64),
-        energy_unit=max(1, int(energy)),
+        sign_logit=np.zeros(SKEW_BINS, dtype=np.int64),
     )
+
+
+def _ranks() -> Int:
+    """(256,) order of the rungs by squared error taken away per bit, in squared thresholds.
+
+    x^2 falls from about 2.2 to 1/12 on a hit, and a refinement halves an interval of two thresholds.
+    """
+    chance = np.clip(_RUNG_CHANCES, _MIN_CHANCE, 0.97)
+    entropy = -chance * np.log2(chance) - (1 - chance) * np.log2(1 - chance)
+    slope = np.concatenate([chance * 2.1 / (entropy + chance), 0.25 / entropy])
+    rank = np.empty(KINDS * RUNGS, dtype=np.int64)
+    rank[np.argsort(-slope, kind="stable")] = np.arange(KINDS * RUNGS)
+    return rank
 
 
 def _relative_scales() -> DoubleArray:
@@ -101,6 +126,13 @@ def _quiet_means() -> Int:
     rate = np.minimum(1 / _relative_scales(), 500)
     mean = 1 / rate - 1 / np.expm1(rate)
     return np.clip(np.rint(1024 * mean), 1, 512).astype(np.int64)
+
+
+def _quiet_squares() -> Int:
+    """Mean square of an exponential magnitude below the threshold, in 2^-20 of the threshold's."""
+    rate = np.minimum(1 / _relative_scales(), 500)
+    square = 2 / rate**2 - (1 + 2 / rate) / np.expm1(rate)
+    return np.clip(np.rint(square * (1 << SQUARE_BITS)), 0, 1 << (SQUARE_BITS - 1)).astype(np.int64)
 
 
 def _fit_restoration(tables: Tables, scaled: FloatArray, layout: Layout) -> None:
@@ -136,38 +168,24 @@ def _choose_split(tables: Tables, state: PlaneState, magnitude: Int, plane: int)
         tables.split[plane] = first
 
 
-def _fit_costs(tables: Tables, items: PassItems, bits: Int) -> None:
-    """Chance of a one per class, its cost in integers, and the classes' order by slope."""
-    plane, part = items.plane, items.part
+def _fit_logits(tables: Tables, items: PassItems, bits: Int) -> None:
+    """Log odds of a one per class."""
     ones = np.bincount(items.classes, bits, CLASSES)
     count = np.bincount(items.classes, minlength=CLASSES)
     chance = (ones + _PRIOR_COUNT * _laplace_chances()) / (count + _PRIOR_COUNT)
-    chance = np.clip(chance, _MIN_CHANCE, 0.96)
-    costs = np.rint(-np.log2(1 - chance) * COST_UNIT)
-    tables.cost[plane, part] = np.clip(costs, 1, MAX_COST).astype(np.int64)
-    entropy = -chance * np.log2(chance) - (1 - chance) * np.log2(1 - chance)
-    # squared error taken away per bit, in squared thresholds: x^2 falls from about 2.2 to 1/12 on a hit, and a
-    # refinement halves an interval of two thresholds
-    hit = chance * 2.1 / (entropy + chance)
-    halved = 0.25 / entropy
-    slope = np.where(np.arange(CLASSES) < SCORE_BINS, hit, halved)
-    tables.rank[plane, part, np.argsort(-slope, kind="stable")] = np.arange(CLASSES)
+    tables.logit[items.plane, items.part] = _logits(np.clip(chance, _MIN_CHANCE, 0.96))
 
 
 def _count_signs(signs: DoubleArray, state: PlaneState, items: PassItems, ones: Int, negative: Bool) -> None:
     fresh = items.classes[ones] < SCORE_BINS
     index = items.index[ones][fresh]
-    cells = state.shape[1] * state.shape[2]
-    skew = state.model.layout.skew_bin.reshape(-1)[index % cells]
-    around = np.full(len(index), SIGN_BINS // 2)
-    if state.model.layout.spatial:
-        around += state.sign_context(items, ones[fresh])
-    np.add.at(signs, (skew, around, negative[fresh].astype(np.int64)), 1)
+    skew = state.model.layout.skew_bin.reshape(-1)[index % (state.shape[1] * state.shape[2])]
+    np.add.at(signs, (skew, negative[fresh].astype(np.int64)), 1)
 
 
 def _skew_prior() -> DoubleArray:
-    """(9, 1) chance of a negative sign in the middle of each skew bin."""
-    return np.asarray(1 / (1 + np.exp(-0.6 * (np.arange(SKEW_BINS) - SKEW_BINS // 2))))[:, None]
+    """(9,) chance of a negative sign in the middle of each skew bin."""
+    return np.asarray(1 / (1 + np.exp(-0.6 * (np.arange(SKEW_BINS) - SKEW_BINS // 2))))
 
 
 def _fit_weights(tables: Tables, state: PlaneState, magnitude: Int, plane: int, part: int) -> None:
