@@ -14,6 +14,9 @@ from heliograph.bench.style import MAX_SERIES, Points, curve, in_order, log_axis
 from heliograph.strategies.selection import strategies_with
 
 UNCOMPRESSED = "uncompressed"
+MAX_PICTURE_SERIES = 3
+"""Pictures' codecs in a plot of times, so that there is room for what they are compared with."""
+
 _MATERIAL = {"photos": "{:,} real photos, MobileNetV2 split after its last bottleneck"}
 _GENERATED = "generated scenes, {:,} questions"
 
