@@ -108,7 +108,6 @@ class Attendant:
                 desk.finish(image_id)
             case ImageForgotten(image_id):
                 desk.forget(image_id)
-                self.advance()
             case CropAnnounced():
                 desk.take_crop(event)
                 self.advance()
@@ -149,7 +148,6 @@ class Attendant:
                 if self.trace is not None:
                     self.trace.photo_dropped(image_id)
                 self.desk.forget(image_id)
-                self.advance()
         self.carry_out()
         self._outlet.wake()
 
