@@ -149,7 +149,6 @@ class Attendant:
                     self.trace.photo_dropped(image_id)
                 self.desk.forget(image_id)
         self.carry_out()
-        self._outlet.wake()
 
     def _is_hearing_a_frame(self, now: float) -> bool:
         """A long segment over a thin link is news, though it is not here yet."""
