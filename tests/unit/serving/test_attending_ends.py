@@ -1,4 +1,4 @@
-"""What ends at a session's attendant and what that leaves behind: timers, the line at the model, drafts, photos, lines."""
+"""What ends at a session's attendant and what that leaves behind: timers, its place in line, drafts, photos, log lines."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The bounds of a server as they are published (docs/protocol.md, decision record 0021), written out in bytes and seconds."""
+"""The bounds of a server as they are published (docs/protocol.md, decision record 0021), in bytes and seconds."""
 
 from heliograph.serving.access_log import AccessLog
 from heliograph.serving.limits import Limits, bounds

@@ -1,4 +1,4 @@
-"""What a cloud's trace says of one session, event by event: which numbers, and what is left out where nobody knows it."""
+"""What a cloud's trace says of one session: which numbers, and what is left out where nobody knows it."""
 
 import asyncio
 from dataclasses import replace
@@ -12,7 +12,6 @@ from heliograph.controllers.confidence import Draft, signals_of
 from heliograph.errors import AnsweringFailedError, ConnectionLostError, ServerBusyError, TooManyError
 from heliograph.protocol.events import FinalReceived, WelcomeReceived
 from heliograph.protocol.session import CloudSession
-from heliograph.question import Question
 from heliograph.serving.jobs import Outcome
 from heliograph.serving.tracing import CloudTrace
 from heliograph.types import Answer
@@ -87,7 +86,7 @@ def test_a_draft_is_told_with_the_signals_that_the_controller_saw():
     [("push", "combined", 0.25), ("push", "error-head", 0.125), ("pull", "combined", 0.125)],
 )
 def test_the_chance_is_of_the_draft_or_of_all_that_has_arrived(controller, confidence, differs):
-    """The made-up calibration's chance is what the error head says, and the target's share is what it is held against."""
+    """The made-up calibration goes by the error head alone; it is held against the target's share of 255."""
     seen = Observation(9, 4, arrived=signals(0.125), draft=signals(0.25))
     told = Told(calibration()).decided(seen=seen, controller=controller, target=51, confidence=confidence)
     assert told["chance"] == pytest.approx(1 - differs)
