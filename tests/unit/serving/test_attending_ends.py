@@ -1,4 +1,4 @@
-"""What ends at a session's attendant and what that leaves behind: timers, its place in line, drafts, photos, log lines."""
+"""What ends at a session's attendant and what that leaves behind: timers, places in line, drafts, photos, log lines."""
 
 import asyncio
 import logging

@@ -99,6 +99,7 @@ def test_the_chance_is_of_the_draft_or_of_all_that_has_arrived(controller, confi
         (None, Observation(9, 4, draft=signals(0.25)), {"controller": "push"}),
         (calibration(), Observation(9, 4, draft=signals(0.25)), {"controller": "energy"}),
         (calibration(), Observation(9, 4), {"controller": "push"}),
+        (calibration(), Observation(9, 4, draft=signals(0.25)), {"controller": "push", "confidence": "unheard of"}),
     ],
 )
 def test_no_chance_is_told_where_none_was_weighed(known, seen, wish):
