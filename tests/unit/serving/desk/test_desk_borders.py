@@ -1,4 +1,4 @@
-"""The desk where things begin and change: drafts that become others, clocks at zero, one of several photos or questions."""
+"""The desk where things begin and change: drafts that become others, clocks at zero, one of several photos."""
 
 from math import inf
 
