@@ -22,6 +22,7 @@ from heliograph.controllers.region.find import (
     relative_map,
 )
 from heliograph.errors import BundleDamagedError, ShapeError, UsageError
+from heliograph.reasons import BundleFault, BundlePart, FileFault
 
 Double = npt.NDArray[np.float64]
 OWN, GENERIC = np.array([[1.0, 3.0], [2.0, 2.0]]), np.array([[4.0, 0.0], [2.0, 2.0]])
@@ -252,3 +253,47 @@ def test_a_bundle_has_a_setting_where_it_has_the_file(tmp_path: Path) -> None:
     assert RegionSetting.of(bundle) == setting
     bundle.file_names = ("other.json",)
     assert RegionSetting.of(bundle) is None
+
+
+def test_of_a_corner_of_the_map_one_step_is_left() -> None:
+    found = find_box(np.eye(4), (64, 64), covered=(0.01, 0.01))
+    assert (found.box, found.contrast) == ((0, 0, 64, 64), 0.0)
+
+
+def test_a_setting_is_the_paper_s_unless_it_says_otherwise() -> None:
+    assert RegionSetting(3) == RegionSetting(3, "", 1.0, 1, (), (), (0.25,), 0.25)
+
+
+def test_a_file_of_256_kib_is_read_and_no_larger_one_nor_a_link(tmp_path: Path) -> None:
+    path, text = tmp_path / "region.json", json.dumps(GOOD)
+    path.write_text(text.ljust(1 << 18))
+    assert RegionSetting.load(path).to_json() == GOOD
+    path.write_text(text.ljust((1 << 18) + 1))
+    with pytest.raises(BundleDamagedError):
+        RegionSetting.load(path)
+    path.write_text(text)
+    (tmp_path / "link.json").symlink_to(path)
+    with pytest.raises(BundleDamagedError):
+        RegionSetting.load(tmp_path / "link.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"windows": []}, FileFault.EMPTY),
+        ({"windows": [0.5] * 17}, BundleFault.TOO_MANY),
+        ({"own": [1.0] * 4097}, BundleFault.TOO_MANY),
+        ({"own": [1.0] * 3, "prompt_rows": 2}, BundleFault.SHAPE),
+        ({"own": []}, BundleFault.SHAPE),
+        ({"layer": "2"}, FileFault.CONTENT),
+        ({"layer": -1}, BundleFault.RANGE),
+        ({"floor": float("nan")}, BundleFault.RANGE),
+        ({"floor": "1"}, FileFault.CONTENT),
+        ({"own": "12"}, FileFault.CONTENT),
+        ({"generic_question": 7}, FileFault.CONTENT),
+    ],
+)
+def test_the_reason_of_a_damaged_setting_is_told(change: dict[str, Any], fault: BundleFault | FileFault) -> None:
+    with pytest.raises(BundleDamagedError) as caught:
+        RegionSetting.from_json(GOOD | change)
+    assert caught.value.reason == BundleDamagedError(BundlePart.REGION, fault).reason
