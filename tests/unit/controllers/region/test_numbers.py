@@ -14,6 +14,7 @@ import pytest
 from heliograph.boxes import PixelBox
 from heliograph.controllers.region.find import (
     RegionSetting,
+    _nearest_to_centre,
     checked_map,
     find_box,
     grown,
@@ -114,6 +115,34 @@ def test_the_smallest_box_is_one_pixel() -> None:
         assert (right - left, bottom - top) == (1, 1)
         assert min(left, top) >= 0
         assert max(right, bottom) <= 3
+
+
+def test_a_window_between_two_edges_takes_the_pixel_behind_the_nearest() -> None:
+    """The best window of 6 of the 64 steps begins at step 17: 17 * 3 / 64 = 0.797 and 23 * 3 / 64 = 1.078 pixels."""
+    values = np.full((8, 8), 0.01)
+    values[2, 2] = 1.0
+    assert find_box(values, (3, 3), windows=(0.1,), least_side=1).box == (1, 1, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("places", "nearest"),
+    [
+        ([(0, 3), (3, 3)], (0, 3)),  # as near as one another: the uppermost, then the leftmost
+        ([(1, 0), (1, 6)], (1, 0)),
+        ([(0, 3), (2, 3)], (2, 3)),  # 1.5 and 0.5 rows off the middle of 4
+        ([(1, 3), (3, 3)], (1, 3)),
+        ([(1, 1), (1, 4)], (1, 4)),  # 2 columns and 1 off the middle of 7
+        ([(1, 2), (1, 5)], (1, 2)),
+        ([(0, 2), (1, 1), (2, 5)], (0, 2)),  # hypot(1.5, 1), hypot(0.5, 2), hypot(0.5, 2)
+    ],
+)
+def test_of_equal_places_the_nearest_to_the_centre_wins(
+    places: list[tuple[int, int]], nearest: tuple[int, int]
+) -> None:
+    values = np.zeros((4, 7))
+    for number, place in enumerate(places):
+        values[place] = 0.5 - number * 1e-14  # what rounding does
+    assert _nearest_to_centre(values) == nearest
 
 
 @pytest.mark.parametrize(
