@@ -110,10 +110,10 @@ async def settle() -> None:
 Test = Callable[[DeviceLink, Session, Wire], Awaitable[None]]
 
 
-def check(test: Test, *, has_key: bool = False, opening_s: float = 0.0) -> None:
+def check(test: Test, *, has_key: bool = False, **how: float) -> None:
     async def whole() -> None:
         session, wire = Session(has_key=has_key), Wire()
-        link = DeviceLink(wire, session, now, opening_s)  # type: ignore[arg-type]
+        link = DeviceLink(wire, session, now, **how)  # type: ignore[arg-type]
         await test(link, session, wire)
         await link.abandon()
         assert {task.get_coro().__qualname__ for task in asyncio.all_tasks()} <= {"check.<locals>.whole", "wait_for"}  # type: ignore[union-attr]
@@ -152,6 +152,15 @@ def test_there_is_no_room_before_everything_that_was_flushed_is_on_its_way() -> 
         wire.left.set()
         await room
         assert wire.sent == [b"one", b"two"]
+
+    check(test)
+
+
+def test_a_link_that_was_not_used_has_room() -> None:
+    async def test(link: DeviceLink, session: Session, wire: Wire) -> None:
+        assert link.opening_s == 0.0
+        await link.room(7)
+        assert (wire.sent, wire.drained) == ([], [7])
 
     check(test)
 

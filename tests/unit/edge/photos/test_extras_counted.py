@@ -38,7 +38,9 @@ def tiff(order: str, big: bool, *directories: list[tuple[int, int]]) -> bytes:
     data = mark + (struct.pack(order + "HHQ", 8, 0, 16) if big else struct.pack(order + "I", 8))
     for place, entries in enumerate(directories):
         body = b"".join(
-            struct.pack(order + "HHQQ", 270, kind, count, 0) if big else struct.pack(order + "HHII", 270, kind, count, 0)
+            struct.pack(order + "HHQQ", 270, kind, count, 0)
+            if big
+            else struct.pack(order + "HHII", 270, kind, count, 0)
             for kind, count in entries
         )
         head = struct.pack(order + ("Q" if big else "H"), len(entries))
