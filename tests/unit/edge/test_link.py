@@ -296,6 +296,19 @@ def test_the_end_of_a_session_is_named(
     check(test, has_key=has_key)
 
 
+def test_nobody_waits_for_room_once_the_session_is_over() -> None:
+    async def test(link: DeviceLink, session: Session, wire: Wire) -> None:
+        wire.left.clear()
+        link.flush()
+        room = asyncio.create_task(link.room())
+        await settle()
+        wire.coming.put_nowait([ev.SessionClosed(None)])
+        with pytest.raises(ConnectionLostError):
+            await room
+
+    check(test)
+
+
 def test_a_session_that_is_closed_is_not_usable_even_where_nothing_failed() -> None:
     async def test(link: DeviceLink, session: Session, wire: Wire) -> None:
         assert link.usable
