@@ -144,7 +144,7 @@ class PromptBuilder:
         # A normaliser made a control token out of harmless text: encode the question on its own and drop them.
         before, _, after = self._text_after_images(_SENTINEL, images).partition(_SENTINEL)
         plain = tuple(i for i in self._encode(self.neutralise(question)) if i not in self._control_ids)
-        return (self._encode(before) if before else ()) + plain + self._encode(after)
+        return self._encode(before) + plain + self._encode(after)
 
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -215,7 +215,9 @@ def test_the_generic_prompt_is_asked_once_a_photo(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(attention, "head_maps", maps)
     model: Any = SimpleNamespace(torch_model=decoder(2, [0, 1]))
-    finder = AttentionFinder(model, RegionSetting(1, "describe it.", prompt_rows=2, own=(1.0,) * 6, generic=(-1.0,) * 3))
+    finder = AttentionFinder(
+        model, RegionSetting(1, "describe it.", prompt_rows=2, own=(1.0,) * 6, generic=(-1.0,) * 3)
+    )
     other = VisualTokens(TOKENS.values, GRID)
     for tokens in (TOKENS, TOKENS, other, other, TOKENS):
         assert finder.relative("what?", tokens).shape == (2, 3)

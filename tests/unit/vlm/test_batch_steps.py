@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from heliograph.vlm.batching import _batches, _bias, _finish, _left_padded
+from heliograph.vlm.batching import _batches, _bias, _finish, _left_padded, _shared_head
 from heliograph.vlm.decoding import Step
-from heliograph.vlm.prompt import Prompt
+from heliograph.vlm.prompt import FrameInputs, Prompt
 
 END, VOCABULARY = 0, 10
 
@@ -102,3 +102,21 @@ def test_what_is_not_allowed_has_the_most_negative_number() -> None:
     bias = _bias(torch.tensor([[True, False]]), decoder)
     assert bias.dtype == torch.bfloat16
     assert bias.tolist() == [[0.0, torch.finfo(torch.bfloat16).min]]
+
+
+def test_photos_that_several_rows_share_pass_once() -> None:
+    one, other = torch.full((1, 1), 1.0), torch.full((1, 1), 2.0)
+    seen: list[Any] = []
+    cache = Cache()
+
+    def prefill(ids: Tensor, frames: FrameInputs, features: list[Any]) -> Any:
+        seen.append((ids.tolist(), frames.pixel_values.flatten().tolist(), features))
+        return None, cache
+
+    def inputs(shown: Any) -> Any:
+        return FrameInputs(shown[0], shown[0]), [f"{shown[0].item():.0f}"]
+
+    decoder: Any = SimpleNamespace(prefill=prefill, device="cpu")
+    assert _shared_head(decoder, (7, 8), [(one,), (one,), (other,), (one,)], inputs) is cache
+    assert seen == [([[7, 8], [7, 8]], [1.0, 2.0], ["1", "2"])]
+    assert cache.chosen == [[0, 0, 1, 0]]

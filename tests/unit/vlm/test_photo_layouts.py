@@ -19,7 +19,9 @@ PLACE = 5
 class Made:
     """A family with ``tokens(width, height)`` tokens a photo, and as many placeholders, or one less."""
 
-    def __init__(self, tokens: Any = lambda width, height: 6, missing: int = 0, placeholder: int | None = PLACE) -> None:
+    def __init__(
+        self, tokens: Any = lambda width, height: 6, missing: int = 0, placeholder: int | None = PLACE
+    ) -> None:
         self.tokens, self.missing = tokens, missing
         self.processed: list[list[tuple[int, int]]] = []
         self.towers = 0
@@ -48,7 +50,8 @@ def test_a_usual_photo_shows_whether_placeholders_are_tokens() -> None:
     assert other.towers == 2  # there they tell nothing
     nameless = Made(placeholder=None)
     assert nameless.layouts.grid((9, 7)).tokens == 6
-    assert nameless.towers == 1
+    assert nameless.layouts.first((9, 7))[1].tokens == 6
+    assert nameless.towers == 2
 
 
 def test_sizes_are_asked_for_once_and_bounded_in_number() -> None:

@@ -93,7 +93,9 @@ def test_of_several_beams_the_path_of_the_answer_counts() -> None:
 def passes(vlm: Any) -> Iterator[list[dict[str, Any]]]:
     """Arguments of every forward pass of the model in this test."""
     seen: list[dict[str, Any]] = []
-    handle = vlm.torch_model.register_forward_pre_hook(lambda module, args, kwargs: seen.append(kwargs), with_kwargs=True)
+    handle = vlm.torch_model.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append(kwargs), with_kwargs=True
+    )
     yield seen
     handle.remove()
 
@@ -163,7 +165,10 @@ def test_a_draft_that_holds_is_read_in_one_pass_and_never_beyond_the_limit(
     assert asked_for(passes[0]) == (kept + 1, True, length + kept)
     passes.clear()
     vlm.verify("where is it", tokens[:1], Answer("", 0.5, 1.0, (truth.token_ids[0] + 1, *[9] * 30)), max_new_tokens=4)
-    assert [asked_for(one)[2] for one in passes][:2] == [length + 4, 3]  # of the draft four; then a word and two guesses
+    assert [asked_for(one)[2] for one in passes][:2] == [
+        length + 4,
+        3,
+    ]  # of the draft four; then a word and two guesses
 
 
 def _photo() -> Any:
