@@ -14,6 +14,7 @@ from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.klt import KltCodec
 from heliograph.errors import BundleDamagedError, ModelUnavailableError
 from heliograph.hub import Found
+from heliograph.reasons import BundlePart, FileFault
 from heliograph.reference import assets
 from heliograph.types import Grid, VisualTokens
 from heliograph.vlm import codec_folder
@@ -159,7 +160,7 @@ class Other(KltCodec):
     @classmethod
     def load(cls, folder: Path) -> Any:
         if (folder / "pq.safetensors").read_bytes() != b"pq":
-            raise BundleDamagedError
+            raise BundleDamagedError(BundlePart.TABLES, FileFault.CONTENT)
         return other_codec()
 
 

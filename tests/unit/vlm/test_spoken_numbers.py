@@ -130,6 +130,21 @@ def test_given_answers_are_read_in_one_pass_that_keeps_nothing(
             logits = model.answer_logits("where is it", torch.from_numpy(one.values), one.grid, ids)
             assert logits.shape[0] == len(ids)
             assert [asked_for(each) for each in passes] == [(len(ids) + 1, False, length + len(ids))]
+            mask = passes[0].get("attention_mask", torch.ones(1))
+            assert mask.unique().tolist() == [1]  # the answer is looked at like the prompt
+
+
+def test_a_family_that_cannot_leave_logits_out_is_not_asked_to(
+    vlm: Any, passes: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    general = GeneralModel("any", vlm.torch_model, vlm.processor)
+    seen = general.encode_image(_photo())
+    given = "where is it", torch.from_numpy(seen.values), seen.grid, (5, 6)
+    wanted = general.answer_logits(*given)
+    monkeypatch.setattr(general, "_keeps_logits", False)
+    passes.clear()
+    torch.testing.assert_close(general.answer_logits(*given), wanted, rtol=1e-4, atol=1e-4)
+    assert "logits_to_keep" not in passes[0]
 
 
 def test_a_general_model_looks_at_one_prompt_when_it_is_opened(vlm: Any, passes: list[dict[str, Any]]) -> None:
