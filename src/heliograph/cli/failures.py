@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -56,6 +57,12 @@ class Failure:
             print(json.dumps(facts, ensure_ascii=True).replace("\x7f", "\\u007f"), flush=True)
         else:
             print(f"heliograph: {self.name}: {self.message}", file=sys.stderr, flush=True)
+        return int(self.exit_code)
+
+    def log(self) -> int:
+        """Log it, for whoever reads standard error line by line, and give its exit code."""
+        facts = {"error": self.name, "exit_code": int(self.exit_code)}
+        logging.getLogger("heliograph").error(self.message, extra={"facts": facts})
         return int(self.exit_code)
 
 

@@ -104,7 +104,7 @@ class _CommandLine:
 
     Attributes:
         command: the word where its name belongs.
-        as_json: --json was given to a command.
+        as_json: --json was given.
         arguments: parsed; None where they cannot be.
     """
 
@@ -143,9 +143,9 @@ def _chosen(argv: Sequence[str]) -> str:
 
 
 def _wants_json(argv: Sequence[str]) -> bool:
-    """Whether a command was asked for JSON, as far as that can be told of a line that may not be one."""
+    """Whether JSON was asked for, as far as that can be told of a line that may not be a command's."""
     options = argv[: argv.index("--")] if "--" in argv else argv
-    return _chosen(argv) in COMMANDS and "--json" in options
+    return "--json" in options
 
 
 def _look_up(arguments: argparse.Namespace) -> None:
@@ -226,6 +226,8 @@ def _add_command(commands: _Subparsers, name: str) -> tuple[argparse.ArgumentPar
 
 def _fail(line: _CommandLine, failure: Failure, error: BaseException | None = None) -> int:
     _show_traceback(error)
+    if not line.as_json and line.arguments is not None and line.arguments.log_json:
+        return failure.log()
     return failure.show(as_json=line.as_json)
 
 

@@ -13,7 +13,7 @@ from heliograph.errors import (
     UnknownImageError,
     UsageError,
 )
-from heliograph.protocol.endpoint import MAX_ANSWER_BYTES, Endpoint
+from heliograph.protocol.endpoint import Endpoint
 from heliograph.protocol.events import (
     DraftReceived,
     EnoughReceived,
@@ -311,7 +311,7 @@ class DeviceSession(Endpoint):
         previous = self._drafts.get(frame.question_id)
         if previous is None:
             return  # cancelled while the answer was on its way
-        if frame.shared > len(previous) or frame.shared + len(frame.rest) > MAX_ANSWER_BYTES:
+        if frame.shared > len(previous):
             raise FrameDamagedError
         data = previous[: frame.shared] + frame.rest
         text = decode_text(data)

@@ -166,6 +166,14 @@ def test_a_wrong_command_line_is_one_object_with_json(name: str, capsys: pytest.
     assert f"see heliograph {name} --help" in facts["message"]
 
 
+@pytest.mark.parametrize("line", [["--json"], ["nonsense", "--json"], ["--json", "nonsense"]])
+def test_a_line_without_a_command_is_one_object_with_json(line: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line) == 2
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert json.loads(shown.out)["error"] == "usage"
+
+
 def test_a_named_error_is_one_object_with_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     missing = tmp_path / "missing\x1b.hgs"
     assert main(["inspect", str(missing), "--json"]) == 3
@@ -174,6 +182,17 @@ def test_a_named_error_is_one_object_with_json(capsys: pytest.CaptureFixture[str
     facts = json.loads(shown.out)
     assert (facts["error"], facts["exit_code"]) == ("file-unreadable", 3)
     assert "missing\\x1b.hgs" in facts["message"]
+
+
+def test_a_named_error_is_a_line_of_a_json_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    missing = tmp_path / "missing.hgs"
+    assert main(["inspect", str(missing), "--log-json"]) == 3
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (line,) = shown.err.splitlines()
+    facts = json.loads(line)
+    assert (facts["level"], facts["error"], facts["exit_code"]) == ("error", "file-unreadable", 3)
+    assert str(missing) in facts["message"]
 
 
 def test_a_value_called_json_asks_for_none(capsys: pytest.CaptureFixture[str]) -> None:

@@ -106,7 +106,7 @@ def test_help_of_no_command_imports_a_model() -> None:
         ["train", "everything", "--out", "x"],
         ["encode", "photo.jpg"],
         ["bench", "--limit", "-1"],
-        ["--json"],
+        ["--colour"],
     ],
 )
 def test_wrong_command_line_is_one_line_and_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
