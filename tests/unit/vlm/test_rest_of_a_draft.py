@@ -16,6 +16,16 @@ def test_after_another_word_the_draft_goes_on_behind_it() -> None:
     assert rest.after(97) == []
 
 
+def test_a_draft_that_holds_goes_on_in_its_order_whatever_is_said() -> None:
+    """11 stands at places 1 and 5 as well."""
+    assert _Rest(DRAFT, 2).after(11) == [13, 14, 11, 16, 17]  # nothing was tried yet
+    for count, following in ((1, [11, 16, 17]), (2, [16, 17])):
+        rest = _Rest(DRAFT, 2)
+        rest.after(99)
+        rest.agreed(count)  # 13, or 13 and 14, came true
+        assert rest.after(11) == following
+
+
 def test_where_a_try_failed_the_draft_goes_on_at_the_nearest_same_token() -> None:
     rest = _Rest(DRAFT, 2)
     rest.after(99)
