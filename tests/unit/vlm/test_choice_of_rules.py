@@ -78,7 +78,7 @@ def test_a_config_is_prepared_once_and_again_when_it_has_changed() -> None:
     assert rules.plain
     assert rules.plain
     assert rules.row([4, 5], 7) is None
-    assert len(model.asked) == 1
+    assert [one["input_ids"].shape for one in model.asked] == [(1, 1)]
     model.generation_config.suppress_tokens = [2]
     model.processors = [SUPPRESS]
     assert not rules.plain
@@ -108,6 +108,17 @@ def test_a_config_that_is_not_ours_is_refused_every_time() -> None:
     for _ in range(2):
         with pytest.raises(ModelUnsupportedError):
             _ = rules.plain
+
+
+def test_settings_that_contradict_each_other_are_named() -> None:
+    def contradicts(**_: Any) -> None:
+        raise ValueError("both at once")
+
+    model: Any = Model()
+    model.generate = contradicts
+    with pytest.raises(ModelUnsupportedError) as caught:
+        _ = GenerationRules(model).plain
+    assert caught.value.__notes__ == ["its generation_config.json cannot be followed: ValueError: both at once."]
 
 
 def test_what_was_said_counts_for_the_next_token_and_logits_stay() -> None:
