@@ -247,8 +247,8 @@ class DeviceSession(Endpoint):
         Raises:
             UsageError: the photo was forgotten, or its id is outside its range.
         """
-        known = image_id is None or self._images.is_new(image_id) or image_id in self._images
-        if not known or not 0 <= (image_id or 0) <= MAX_ID:
+        known = image_id is None or image_id in self._images or self._images.next_id <= image_id <= MAX_ID
+        if not known:
             raise UsageError.of_argument(
                 "image_id", f"a photo that is held, a new one up to {MAX_ID}, or None", image_id
             )

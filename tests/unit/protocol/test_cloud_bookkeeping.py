@@ -94,7 +94,7 @@ def test_the_drafts_that_are_kept_are_counted_in_bytes(cloud: CloudSession) -> N
 
 def test_the_first_draft_may_be_empty_and_every_one_is_said_as_the_difference(cloud: CloudSession) -> None:
     assert cloud.send_draft(0, "", 0.0, 0)
-    assert not cloud.send_draft(0, "", 1.0, 1)
+    assert cloud.send_draft(0, "", 1.0, 1) is False
     assert cloud.send_draft(0, "ab", 1.0, 1)
     assert cloud.send_final(0, "abc", 1.0, 2, AnswerFlag.LOOKED)
     assert said(
@@ -109,9 +109,9 @@ def test_a_question_that_is_not_open_gets_nothing(cloud: CloudSession) -> None:
     assert cloud.send_final(0, "red", 1.0, 1)
     cloud.bytes_to_send()
     for question_id in (0, 7):
-        assert not cloud.send_draft(question_id, "red", 1.0, 1)
-        assert not cloud.send_final(question_id, "red", 1.0, 1)
-        assert not cloud.send_region(question_id, BOX)
+        assert cloud.send_draft(question_id, "red", 1.0, 1) is False
+        assert cloud.send_final(question_id, "red", 1.0, 1) is False
+        assert cloud.send_region(question_id, BOX) is False
         cloud.send_error(errors.TimedOutError(), question_id)
     assert said(cloud)
 
@@ -132,7 +132,7 @@ def test_the_segments_used_are_said_as_far_as_a_photo_can_have_them(cloud: Cloud
 
 def test_enough_is_said_once_and_taken_back_by_more(cloud: CloudSession) -> None:
     assert cloud.send_enough(0)
-    assert not cloud.send_enough(0)
+    assert cloud.send_enough(0) is False
     assert cloud.send_more(0, 4096)
     assert cloud.send_enough(0)
     assert said(cloud, IdFrame(FrameType.ENOUGH, 0), MoreFrame(0, 4096), IdFrame(FrameType.ENOUGH, 0))
@@ -141,8 +141,8 @@ def test_enough_is_said_once_and_taken_back_by_more(cloud: CloudSession) -> None
 def test_of_a_photo_that_is_whole_or_not_held_nothing_is_wanted(cloud: CloudSession) -> None:
     hear(cloud, IdFrame(FrameType.IMAGE_END, 0))
     for image_id in (0, 1):
-        assert not cloud.send_enough(image_id)
-        assert not cloud.send_more(image_id, 1)
+        assert cloud.send_enough(image_id) is False
+        assert cloud.send_more(image_id, 1) is False
     assert said(cloud)
 
 
@@ -199,6 +199,13 @@ def test_why_a_photo_was_refused_is_remembered_of_the_latest_64(cloud: CloudSess
         ErrorFrame(errors.UnknownNameError.code, 2),
         ErrorFrame(errors.UnknownNameError.code, 3),
     )
+
+
+def test_a_question_that_is_no_text_ends_the_session(cloud: CloudSession) -> None:
+    broken = QuestionFrame(1, 0, 1, 230, 64, False, b"wh\xff")
+    assert hear(cloud, broken) == [ev.SessionClosed(errors.FrameDamagedError)]
+    assert said(cloud, ErrorFrame(errors.FrameDamagedError.code, None))
+    assert (cloud.closed, cloud.open_questions, cloud.image_count(0)) == (True, (), None)
 
 
 def test_only_questions_about_a_lost_photo_fail(cloud: CloudSession) -> None:
@@ -270,7 +277,7 @@ def test_a_book_counts_ids_up_and_holds_64_photos() -> None:
         book.check_room()
     assert (book.last_id, book.is_new(64), book.is_new(65)) == (64, False, True)
     assert book.remove(1)
-    assert not book.remove(1)
+    assert book.remove(1) is False
     book.check_room()
     book.refuse(70)
     assert (book.last_id, book.is_new(70), 70 in book, 64 in book) == (70, False, False, True)
@@ -285,7 +292,7 @@ def test_the_latest_16384_nonces_are_remembered() -> None:
     nonces = Nonces()
     for number in range(16_384):
         assert nonces.is_new(number.to_bytes(8, "big"))
-    assert not nonces.is_new(bytes(8))
+    assert nonces.is_new(bytes(8)) is False
     assert nonces.is_new(b"one more")
-    assert not nonces.is_new((1).to_bytes(8, "big"))
+    assert nonces.is_new((1).to_bytes(8, "big")) is False
     assert nonces.is_new(bytes(8))  # the oldest one
