@@ -113,7 +113,7 @@ class PlannedClient:
         self._client = DeviceClient(
             self._open, device, access_token, clock, reconnect_s, key=key, on_retry=on_retry, trace=trace
         )
-        # answers while the other one waits
+        # answers while the other one waits, and opens no connection
         self._alone = DeviceClient(self._open, device, access_token, clock, key=key, trace=trace)
         self._link, self._watch = LinkEstimator(), LinkWatch()
         self._watched: WatchedConnection | None = None
@@ -135,7 +135,6 @@ class PlannedClient:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
         await self._client.close()
-        await self._alone.close()
         await asyncio.to_thread(self._times.save)
 
     def plan(self, photo: PhotoSource, question: str, goal: Goal, *, alone: bool = False) -> Plan:
