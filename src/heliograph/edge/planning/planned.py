@@ -106,7 +106,8 @@ class PlannedClient:
         self._times = times or DeviceTimes.load(state_path(device.bundle_hash))
         self._open_inner = open_connection
         self._region = region
-        known = {curve.strategy for curve in self._curves.curves} & _usable(device)
+        named = {name for curve in self._curves.curves for name in (curve.strategy, curve.crop)}
+        known = named & _usable(device)
         self._usable = frozenset(known if only is None else known & only)
         self._clock = clock
         reconnect_s = _RECONNECT_S if LOCAL in self._usable else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -209,6 +210,15 @@ def test_without_a_policy_no_plan_has_a_region() -> None:
         assert cloud.of(ev.QuestionAsked)[0].question.region == "never"
 
     check(test, None, curves(CROP), region=None)
+
+
+def test_what_a_region_is_sent_with_needs_no_curve_of_its_own() -> None:
+    crop = replace(CROP, crop="avif")
+
+    async def test(client: PlannedClient, device: FakeDevice, times: DeviceTimes, cloud: Cloud) -> None:
+        assert {candidate.crop for candidate in client.plan(photo(), "colour?", OWN).candidates} == {"", "avif"}
+
+    check(test, None, curves(crop))
 
 
 # ---- the link ------------------------------------------------------------------------------------------
