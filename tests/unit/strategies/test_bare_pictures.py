@@ -136,7 +136,7 @@ def test_what_is_no_picture_travels_whole(name: str, file: bytes) -> None:
     assert (encoded.header, b"".join(encoded.segments)) == (b"\x00", file)
 
 
-# ---- layouts, from docs/bare-pictures.md ------------------------------------------------------------
+# ---- layouts; tests/interop reads the whole page ----------------------------------------------------
 def test_layout_of_webp() -> None:
     picture = photo(60, 20)
     file = saved(picture, "WEBP", quality=35, method=6)
@@ -166,31 +166,6 @@ def test_layout_of_jpeg_with_standard_tables() -> None:
     encoded = encoded_by("jpeg-bare", picture, size=60, quality=20)
     assert encoded.header == bytes([1, 20, 59, 19])
     assert encoded.segments == (file[623:-2].replace(b"\xff\x00", b"\xff"),)  # JFIF, tables, frame and scan are 623
-
-
-def test_layout_of_jpeg_with_tables_of_its_own() -> None:
-    """Read with nothing but the page: bits of four tables, then the scan."""
-    (file,) = [f for f in bare.BareJpegStrategy()._files(photo(60, 20), 20)[2:]]
-    encoded = stream_of("jpeg-bare", file)
-    assert encoded.header == bytes([1 | 4, 20, 59, 19])
-    bits = "".join(f"{byte:08b}" for byte in encoded.segments[0])
-    at, position = 159, 0
-    for name, order in ((0, bare_jpeg.DC_ORDER), (0x10, bare_jpeg.AC_ORDER)) * 2:
-        count, position = int(bits[position : position + 8], 2), position + 8
-        left, length, symbols, counts = list(order), 1, [], [0] * 16
-        for _ in range(count):
-            step = bits.index("1", position) - position
-            length += step
-            position += step + 1
-            zeros = bits.index("1", position) - position
-            rank = int(bits[position + zeros : position + 2 * zeros + 1], 2) - 1
-            position += 2 * zeros + 1
-            counts[length - 1] += 1
-            symbols.append(left.pop(rank))
-        name += 1 if at > 200 and name in (0, 0x10) and file[at + 4] & 1 else 0
-        assert file[at : at + 21 + count] == b"\xff\xc4" + bytes([0, 19 + count, name, *counts, *symbols])
-        at += 21 + count
-    assert file[at + 14 : -2].replace(b"\xff\x00", b"\xff") == encoded.segments[0][-(-position // 8) :]
 
 
 # ---- parts of a stream ------------------------------------------------------------------------------
