@@ -85,7 +85,7 @@ ALLOWED: list[Any] = [
     {"tokenizer_file": "tokenizer.json"},
     {"vocab_file": None, "vocab_size": 7},
     {"_attn_implementation": "sdpa", "attn_implementation": "eager"},
-    {"special_tokens_map_file": "/home/maker/map.json"},
+    {"special_tokens_map_file": "/elsewhere/map.json"},
     {"weight_map": {}, "fast_tokenizer_files": []},
     {"weight_map": {"a": "x" * 255}},
     {"profile": "/a/b", "base": {"path": "../x"}},  # nobody opens these
