@@ -117,6 +117,6 @@ def test_the_encoder_and_the_local_model_run_on_as_many_threads_as_were_allowed(
 
 
 def test_what_was_encoded_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="heliograph"):
         encoded = Device(None).encode(Image.new("RGB", (16, 16)), "webp")
     assert caplog.messages == [f"webp: {encoded.payload_bytes} bytes of payload in {len(encoded.segments)} segments"]

@@ -150,7 +150,7 @@ def test_a_bundle_that_does_not_suit_is_said(
     assert unsuited(bundle, WITH) is None
     assert unsuited(bundle, Processor("aarch64", frozenset())) is None
     monkeypatch.setattr(module, "this_processor", lambda: WITHOUT)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, logger="heliograph"):
         device = Device(bundle)
         for seed in (1, 2):
             device.encode_tokens(render_scene(seed).image)

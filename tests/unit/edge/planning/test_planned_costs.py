@@ -303,7 +303,7 @@ def test_decisions_name_the_plan_what_went_wrong_and_the_outcome() -> None:
 
 
 def test_what_a_device_can_use() -> None:
-    pictures = {"webp", "jpeg", "avif"}
+    pictures = {name for plain in ("webp", "jpeg", "avif") for name in (plain, f"{plain}-bare")}
     assert _usable(Device(None)) == pictures
     device = FakeDevice()
     with_model = _usable(device)
