@@ -26,6 +26,9 @@ STRATEGIES = {
     "meta": 10,
     "int4": 11,
     "pq": 12,
+    "jpeg-bare": 13,
+    "webp-bare": 14,
+    "avif-bare": 15,
 }
 CONTROLLERS = {"fixed": 0, "energy": 1, "push": 2, "pull": 3}
 CONFIDENCES = {"combined": 0, "min-entropy": 1, "entropy": 2, "margin": 3, "error-head": 4, "stability": 5}

@@ -47,7 +47,7 @@ class ReferencePlan:
         easy_vqa_questions: how many questions of easy-VQA's test split.
         descriptions: whether descriptions of whole scenes are asked for.
         latent_budgets: payload bytes at which a codec's embedded stream is cut, for each kind of codec.
-        pixel_sizes, pixel_qualities: swept for jpeg, webp and avif.
+        pixel_sizes, pixel_qualities: swept for jpeg, webp and avif, plain and bare.
         fixed_settings: strategies with settings to run as they are.
         swept: strategies to run at each of their own settings.
         timed_questions: sample for the modelled times.

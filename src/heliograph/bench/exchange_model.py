@@ -110,7 +110,7 @@ def pull_messages(encoded: EncodedImage, question: str, answer: Answer, target: 
     cloud = CloudSession(encoded.bundle_hash, frozenset(), needs_bundle=needs_bundle)
     device.start()
     _pass_up(device, cloud)
-    _pass_down(cloud, device)
+    _sent_down(cloud)
     device.ask(_QUESTION, _IMAGE, Question(question, PULL, target))
     asked = _pass_up(device, cloud)
     total, sent, more = len(encoded.segments), 0, 0
@@ -119,7 +119,7 @@ def pull_messages(encoded: EncodedImage, question: str, answer: Answer, target: 
     for number in range(chunks):
         if number:
             cloud.send_more(_IMAGE, chunk_segments(total))
-            more = _pass_down(cloud, device)
+            more = _sent_down(cloud)
         end, messages = chunk_end(encoded, sent), []
         for group in grouped(encoded.segments[sent:end]):
             for segment in group:
@@ -130,9 +130,9 @@ def pull_messages(encoded: EncodedImage, question: str, answer: Answer, target: 
             messages.append(_pass_up(device, cloud))
         sizes.append(tuple(messages))
     cloud.send_draft(_QUESTION, answer.text, answer.confidence, sent)
-    draft = _pass_down(cloud, device)
+    draft = _sent_down(cloud)
     cloud.send_final(_QUESTION, answer.text, answer.confidence, sent)
-    return PullMessages(asked, tuple(sizes), more, draft, _pass_down(cloud, device))
+    return PullMessages(asked, tuple(sizes), more, draft, _sent_down(cloud))
 
 
 def pull_times(messages: PullMessages, work: Work, profile: LinkProfile, *, first_is_asked_for: bool = False) -> Times:
@@ -184,7 +184,7 @@ def exchange_messages(encoded: EncodedImage, question: str, answer: Answer, key:
     device = DeviceSession(encoded.bundle_hash, key=key, nonce=bytes(NONCE_BYTES) if key else b"")
     cloud = CloudSession(encoded.bundle_hash, frozenset(), keys=[key] if key else (), needs_bundle=needs_bundle)
     device.start()
-    greeting = _pass_up(device, cloud) + _pass_down(cloud, device)
+    greeting = _pass_up(device, cloud) + _sent_down(cloud)
     device.ask(_QUESTION, _IMAGE, Question(question, FIXED, NO_LIMIT))
     asked = _pass_up(device, cloud)
     device.announce_image(_IMAGE, encoded.strategy, encoded.header)
@@ -202,9 +202,9 @@ def exchange_messages(encoded: EncodedImage, question: str, answer: Answer, key:
             seal_at = NO_SEGMENT_LIMIT
         photo.append(_pass_up(device, cloud))
     cloud.send_draft(_QUESTION, answer.text, answer.confidence, len(encoded.segments))
-    draft = _pass_down(cloud, device)
+    draft = _sent_down(cloud)
     cloud.send_final(_QUESTION, answer.text, answer.confidence, len(encoded.segments))
-    repeated = _pass_down(cloud, device)
+    repeated = _sent_down(cloud)
     text_bytes = len(question.encode()) + len(answer.text.encode())
     return Messages(greeting, asked, tuple(photo), draft, repeated, text_bytes)
 
@@ -253,7 +253,5 @@ def _pass_up(device: DeviceSession, cloud: CloudSession) -> int:
     return client_message_bytes(len(data))
 
 
-def _pass_down(cloud: CloudSession, device: DeviceSession) -> int:
-    data = cloud.bytes_to_send()
-    device.receive(data, 0.0)
-    return server_message_bytes(len(data))
+def _sent_down(cloud: CloudSession) -> int:
+    return server_message_bytes(len(cloud.bytes_to_send()))

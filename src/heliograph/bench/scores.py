@@ -272,8 +272,7 @@ def best_of(crossings: Sequence[Crossing]) -> Crossing:
 
 def ratio_of(above: Crossing, below: Crossing) -> Crossing:
     """One crossing over another, resample by resample."""
-    exists = above.value is not None and below.value
-    value = above.value / below.value if exists and above.value is not None and below.value else None
+    value = above.value / below.value if above.value is not None and below.value else None
     return Crossing(value, above.samples / below.samples)
 
 

@@ -24,6 +24,9 @@ OURS, SECOND, OTHER = "#5B2C8F", "#0072B2", "#D55E00"
 SERIES: dict[str, tuple[str, str]] = {
     "meta": (OURS, "o"),
     "klt": (SECOND, "D"),
+    "avif-bare": ("#CC79A7", "<"),
+    "webp-bare": ("#E69F00", ">"),
+    "jpeg-bare": (OTHER, "p"),
     "avif": ("#CC79A7", "v"),
     "webp": ("#E69F00", "^"),
     "jpeg": (OTHER, "s"),

@@ -220,7 +220,12 @@ def duration_text(seconds: float) -> str:
     """``40 ms``, ``2 s``, ``12.3 s``."""
     if seconds < 1:
         return f"{1000 * seconds:,.0f} ms"
-    return f"{seconds:,.0f} s" if seconds >= 100 else f"{seconds:.3g} s"
+    return f"{_short(seconds)} s"
+
+
+def _short(value: float) -> str:
+    """At least three digits, and all of those before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _candidate(curves: Curves, curve: Curve, point: Point, situation: Situation) -> Candidate:
@@ -286,9 +291,7 @@ def _notes(curves: Curves, situation: Situation) -> tuple[str, ...]:
     else:
         basis = f"from {link.samples} exchanges" if link.samples else "a guess, nothing was sent yet"
         loss = f", loss {link.loss:.1%}" if link.loss else ""
-        mbit = link.rate_bit_s / 1e6
-        rate = f"{mbit:,.0f}" if mbit >= 100 else f"{mbit:.3g}"
-        rate += f" Mbit/s up, {duration_text(link.round_trip_s)} round trip"
+        rate = f"{_short(link.rate_bit_s / 1e6)} Mbit/s up, {duration_text(link.round_trip_s)} round trip"
         rate += f", {duration_text(link.waiting_s)} waiting" if link.waiting_s >= _SHOWN_S else ""
         notes.append(f"link: {rate}{loss} ({basis})")
     slow = f"{situation.device_factor:.2g} times the time of the curves' machine"

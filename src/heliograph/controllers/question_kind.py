@@ -52,6 +52,8 @@ class QuestionKinds:
 
     def shares(self, question: str) -> dict[str, float]:
         """How likely each kind is, adding up to 1; empty where nothing was counted."""
+        if not self.questions:
+            return {}
         total = sum(self.questions.values())
         known = {word for seen in self.words.values() for word in seen}
         asked = words_of(question) & known
@@ -60,7 +62,7 @@ class QuestionKinds:
             seen = self.words.get(kind, {})
             likelihood = sum(log((seen.get(word, 0) + _SMOOTHING) / (count + 2 * _SMOOTHING)) for word in sorted(asked))
             logs[kind] = log(count / total) + likelihood
-        peak = max(logs.values(), default=0.0)
+        peak = max(logs.values())
         weights = {kind: exp(value - peak) for kind, value in logs.items()}
         return {kind: weight / sum(weights.values()) for kind, weight in weights.items()}
 

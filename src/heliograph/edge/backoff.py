@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-_FIRST_S, _LONGEST_S = 0.25, 4.0
-_FIRST_BUSY_S, _LONGEST_BUSY_S = 1.0, 15.0
+_PAUSES_S = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+_BUSY_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0)
 _MIN_SHARE = 0.5
 
 
@@ -39,11 +39,11 @@ class Backoff:
         """
         if busy:
             self._busy += 1
-            return self._shortened(min(_LONGEST_BUSY_S, _FIRST_BUSY_S * 2 ** min(self._busy - 1, 16)))
+            return self._shortened(_BUSY_PAUSES_S, self._busy)
         self._lost += 1
-        if self._lost == 1:
-            return 0.0
-        return self._shortened(min(_LONGEST_S, _FIRST_S * 2 ** min(self._lost - 2, 16)))
+        return self._shortened(_PAUSES_S, self._lost)
 
-    def _shortened(self, pause_s: float) -> float:
+    def _shortened(self, pauses_s: Sequence[float], failures: int) -> float:
+        """The pause after so many failures, the last one for all that follow."""
+        pause_s = pauses_s[min(failures, len(pauses_s)) - 1]
         return pause_s * (_MIN_SHARE + (1 - _MIN_SHARE) * self._jitter())

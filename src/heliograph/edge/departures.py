@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from heliograph.transport.base import Delivery
 
 
@@ -16,8 +14,7 @@ class Departures:
 
     def __init__(self) -> None:
         self._queued = 0  # payload that no message has taken yet
-        self._being_sent: tuple[int, int] | None = None  # bytes accepted before it, payload in it
-        self._messages: deque[tuple[int, int, int]] = deque()  # bytes accepted before it and with it, payload in it
+        self._messages: list[tuple[int, int]] = []  # bytes accepted before it, payload in it
 
     def queue(self, payload_bytes: int) -> None:
         """Count payload bytes that go into the next message."""
@@ -25,26 +22,10 @@ class Departures:
 
     def begin(self, before: Delivery) -> None:
         """A message is made of all that was queued, and is handed to the connection now."""
-        self._being_sent, self._queued = (before.accepted_bytes, self._queued), 0
-
-    def end(self, after: Delivery) -> None:
-        """The connection has taken the message."""
-        if self._being_sent is not None and self._being_sent[1]:
-            before, size = self._being_sent
-            self._messages.append((before, after.accepted_bytes, size))
-        self._being_sent = None
-        while self._messages and self._messages[0][1] <= after.departed_bytes:
-            self._messages.popleft()
+        kept = [(begin, size) for begin, size in self._messages if begin + size > before.departed_bytes]
+        self._messages, self._queued = [*kept, (before.accepted_bytes, self._queued)], 0
 
     def unsent(self, now: Delivery) -> int:
         """Payload bytes that are still here."""
-        messages = [*self._messages]
-        waiting = self._queued
-        if self._being_sent is not None:
-            before, size = self._being_sent
-            if now.accepted_bytes > before:
-                messages.append((before, now.accepted_bytes, size))
-            else:
-                waiting += size
         left = now.departed_bytes
-        return waiting + sum(max(0, size - max(0, left - begin)) for begin, end, size in messages if end > left)
+        return self._queued + sum(max(0, size - max(0, left - begin)) for begin, size in self._messages)

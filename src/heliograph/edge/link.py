@@ -161,7 +161,6 @@ class DeviceLink:
                 self._to_write.clear()
                 self._departures.begin(self.connection.delivery())
                 await self.connection.send(self.session.bytes_to_send())
-                self._departures.end(self.connection.delivery())
                 if not self._to_write.is_set():
                     self._written.set()
         except HeliographError as error:

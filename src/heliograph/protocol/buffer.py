@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from heliograph.errors import FrameTooLargeError
 from heliograph.protocol.fields import read_varint
 from heliograph.protocol.frames import SHORT_SEGMENT_FLAG, SMALL_FIELD_MASK, Frame, SegmentFrame
-from heliograph.protocol.parsing import check_body_length, parse_body
+from heliograph.protocol.parsing import max_body_bytes, parse_body
 
 _PORTION_BYTES = 64 << 10
 
@@ -81,12 +82,13 @@ class FrameBuffer:
         if first & SHORT_SEGMENT_FLAG:
             start, length = position + 1, first & ~SHORT_SEGMENT_FLAG
         else:
-            check_body_length(first >> 3, 0)  # an unknown type is refused without waiting for its length
+            most = max_body_bytes(first >> 3)  # an unknown type is refused without waiting for its length
             head = read_varint(self._data, position + 1)
             if head is None:
                 return None
             length, start = head
-            check_body_length(first >> 3, max(0, length - self.tag_bytes))
+            if length > most + self.tag_bytes:
+                raise FrameTooLargeError
         end = start + length
         if end > len(self._data):
             self._missing_bytes = end - len(self._data)

@@ -13,7 +13,7 @@ from heliograph.errors import (
     UnknownImageError,
     UsageError,
 )
-from heliograph.protocol.endpoint import MAX_ANSWER_BYTES, Endpoint
+from heliograph.protocol.endpoint import Endpoint
 from heliograph.protocol.events import (
     DraftReceived,
     EnoughReceived,
@@ -247,8 +247,8 @@ class DeviceSession(Endpoint):
         Raises:
             UsageError: the photo was forgotten, or its id is outside its range.
         """
-        known = image_id is None or self._images.is_new(image_id) or image_id in self._images
-        if not known or not 0 <= (image_id or 0) <= MAX_ID:
+        known = image_id is None or image_id in self._images or self._images.next_id <= image_id <= MAX_ID
+        if not known:
             raise UsageError.of_argument(
                 "image_id", f"a photo that is held, a new one up to {MAX_ID}, or None", image_id
             )
@@ -311,7 +311,7 @@ class DeviceSession(Endpoint):
         previous = self._drafts.get(frame.question_id)
         if previous is None:
             return  # cancelled while the answer was on its way
-        if frame.shared > len(previous) or frame.shared + len(frame.rest) > MAX_ANSWER_BYTES:
+        if frame.shared > len(previous):
             raise FrameDamagedError
         data = previous[: frame.shared] + frame.rest
         text = decode_text(data)

@@ -10,10 +10,8 @@ from heliograph.errors import ConnectionLostError, HeliographError, ProtocolStat
 from heliograph.protocol.buffer import FrameBuffer
 from heliograph.protocol.events import ErrorReceived, Event, SessionClosed
 from heliograph.protocol.frames import ErrorFrame, Frame, encode_frame, frame_type
-from heliograph.protocol.limits import BUNDLE_HASH_BYTES, MAX_ANSWER_CHARACTERS, MAX_UTF8_BYTES_PER_CHARACTER
+from heliograph.protocol.limits import BUNDLE_HASH_BYTES
 from heliograph.protocol.states import State, Table, next_state
-
-MAX_ANSWER_BYTES = MAX_ANSWER_CHARACTERS * MAX_UTF8_BYTES_PER_CHARACTER
 
 OnFrame = Callable[[bool, Frame], None]
 """Called with True and a frame that was queued, or with False and one that came and is allowed; never raises."""

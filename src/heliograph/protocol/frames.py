@@ -339,7 +339,9 @@ def _encode_hello(frame: HelloFrame) -> bytes:
 
 def with_tag_room(frame: bytes, tag_bytes: int) -> bytes:
     """An encoded frame whose length counts a tag that is to be put behind its body."""
-    length, start = read_varint(frame, 1) or (0, 1)
+    head = read_varint(frame, 1)
+    assert head is not None, "the frame is whole"
+    length, start = head
     return frame[:1] + write_varint(length + tag_bytes) + frame[start:]
 
 

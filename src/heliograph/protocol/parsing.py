@@ -88,18 +88,16 @@ _MAX_BODY_BYTES = {
 }
 
 
-def check_body_length(type_number: int, length: int) -> None:
-    """Refuse a head before its body is waited for.
+def max_body_bytes(type_number: int) -> int:
+    """Bytes that the body of a frame of this type may have, so that a head is judged before its body is waited for.
 
     Raises:
         FrameDamagedError: no frame has this type.
-        FrameTooLargeError: longer than this type may be.
     """
-    most = _MAX_BODY_BYTES.get(type_number)  # type: ignore[call-overload]
+    most: int | None = _MAX_BODY_BYTES.get(type_number)  # type: ignore[call-overload]
     if most is None:
         raise FrameDamagedError
-    if length > most:
-        raise FrameTooLargeError
+    return most
 
 
 def parse_body(type_number: int, small: int, body: bytes) -> Frame:
@@ -154,7 +152,7 @@ def _parse_image(read: FieldReader, small: int) -> ImageFrame:
 
 def _parse_answer(read: FieldReader, small: int, *, final: bool) -> AnswerFrame:
     question_id = _read_id(read, small)
-    flagged = read.varint(maximum=FLAGS_FOLLOW | MAX_SEGMENTS_PER_IMAGE)
+    flagged = read.varint()
     segments_used, confidence = flagged & ~FLAGS_FOLLOW, read.byte()
     if segments_used > MAX_SEGMENTS_PER_IMAGE:
         raise FrameDamagedError

@@ -81,6 +81,9 @@ STRATEGY_WIRE_IDS = WireIds(
         "meta": 10,
         "int4": 11,
         "pq": 12,
+        "jpeg-bare": 13,
+        "webp-bare": 14,
+        "avif-bare": 15,
     },
     STRATEGIES,
 )

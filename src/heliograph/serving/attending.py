@@ -108,7 +108,6 @@ class Attendant:
                 desk.finish(image_id)
             case ImageForgotten(image_id):
                 desk.forget(image_id)
-                self.advance()
             case CropAnnounced():
                 desk.take_crop(event)
                 self.advance()
@@ -149,9 +148,7 @@ class Attendant:
                 if self.trace is not None:
                     self.trace.photo_dropped(image_id)
                 self.desk.forget(image_id)
-                self.advance()
         self.carry_out()
-        self._outlet.wake()
 
     def _is_hearing_a_frame(self, now: float) -> bool:
         """A long segment over a thin link is news, though it is not here yet."""

@@ -97,18 +97,19 @@ class DeviceConnection:
 
     async def run(self) -> None:
         """Serve; never raises on what the device does."""
-        self._serving = asyncio.current_task()
+        self._serving = serving = asyncio.current_task()
+        assert serving is not None, "a coroutine runs in a task"
         self._shared.holdings.move_in(self)
         self._count()
         helpers = [asyncio.create_task(work()) for work in (self._write, self._attendant.observer.run, self._tidy)]
         try:
             await self._read()
         except asyncio.CancelledError:
-            if not self._ending or self._serving is None:
+            if not self._ending:
                 raise
-            self._serving.uncancel()
+            serving.uncancel()
         finally:
-            self._ending, self._serving = True, None
+            self._serving = None
             for task in helpers:
                 task.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)

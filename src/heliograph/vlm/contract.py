@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from heliograph.question import DEFAULT_ANSWER_TOKENS
 from heliograph.types import Answer, Grid, VisualTokens
 
 if TYPE_CHECKING:
@@ -103,7 +104,9 @@ class AnsweringModel(Protocol):
             ShapeError, AnsweringFailedError: as :meth:`encode_image`.
         """
 
-    def answer(self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = 64) -> Answer:
+    def answer(
+        self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
+    ) -> Answer:
         """The greedy answer about 1 to 8 images, the whole photo first, then crops.
 
         Args:
@@ -119,7 +122,7 @@ class AnsweringModel(Protocol):
         """
 
     def answer_many(
-        self, asked: Sequence[tuple[str, Sequence[ImageInput]]], *, max_new_tokens: int = 64
+        self, asked: Sequence[tuple[str, Sequence[ImageInput]]], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
     ) -> list[Answer]:
         """Answers to (question, images) pairs, in order, each with the text of :meth:`answer`.
 
@@ -128,7 +131,7 @@ class AnsweringModel(Protocol):
         """
 
     def verify_draft(
-        self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = 64
+        self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
     ) -> Verification:
         """The answer of :meth:`answer`, never longer than ``max_new_tokens``, whatever the draft holds; and how many of
         the draft's leading tokens are in it.

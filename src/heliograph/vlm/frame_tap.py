@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.errors import ModelUnsupportedError, ShapeError
-from heliograph.vlm.tap import METHOD, intercepted, is_dispatcher
+from heliograph.vlm.tap import METHOD, intercepted
 
 
 def find_tap(model: nn.Module) -> nn.Module:
@@ -30,7 +30,7 @@ def find_tap(model: nn.Module) -> nn.Module:
     method = getattr(owner, METHOD, None)
     if not isinstance(owner, nn.Module) or not callable(method):
         raise ModelUnsupportedError().noted(f"it has no {METHOD}.")
-    if not is_dispatcher(method) and not _takes_pixels(method):
+    if not _takes_pixels(method):
         raise ModelUnsupportedError().noted(f"its {METHOD} takes other arguments than pixels and their mask.")
     return owner
 

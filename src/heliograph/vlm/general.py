@@ -34,7 +34,7 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.prompt_text import neutralised
-from heliograph.question import check_text
+from heliograph.question import DEFAULT_ANSWER_TOKENS, check_text
 from heliograph.reasons import StreamFault
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.attention import AttentionFinder
@@ -89,7 +89,7 @@ class GeneralModel:
         self._owner = find_owner(model)
         self._keeps_logits = "logits_to_keep" in inspect.signature(type(model).forward).parameters
         self._taken = frozenset(inspect.signature(getattr(type(self._owner), METHOD)).parameters)
-        self._control_names = tuple(sorted(control_tokens(processor.tokenizer).values(), key=len, reverse=True))
+        self._control_names = tuple(control_tokens(processor.tokenizer).values())
         end = model.generation_config.eos_token_id
         self.end_ids = frozenset([end] if isinstance(end, int) else end or ())
         self._prompts = PromptMemory(self._make_prompt)
@@ -208,7 +208,9 @@ class GeneralModel:
 
     # ---- answers -----------------------------------------------------------------------------------
     @torch.inference_mode()
-    def answer(self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = 64) -> Answer:
+    def answer(
+        self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
+    ) -> Answer:
         """The greedy answer to ``question`` about ``images`` (1 to 8).
 
         Raises:
@@ -233,7 +235,7 @@ class GeneralModel:
             return self._generated(made, max_new_tokens)
 
     def answer_many(
-        self, asked: Sequence[tuple[str, Sequence[ImageInput]]], *, max_new_tokens: int = 64
+        self, asked: Sequence[tuple[str, Sequence[ImageInput]]], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
     ) -> list[Answer]:
         """Answers to (question, images) pairs, one after the other.
 
@@ -280,7 +282,7 @@ class GeneralModel:
         return finite(logits[0, -len(answer_ids) - 1 :])[:-1]
 
     def verify_draft(
-        self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = 64
+        self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
     ) -> Verification:
         """The same answer, and how many of the draft's tokens are in it; made anew."""
         answer = self.answer(question, images, max_new_tokens=max_new_tokens)

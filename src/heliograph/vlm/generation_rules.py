@@ -88,8 +88,7 @@ class GenerationRules:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._seen: dict[str, Any] | None = None
-        self._plain = False
+        self._known: tuple[dict[str, Any], bool] | None = None
 
     @property
     def plain(self) -> bool:
@@ -99,14 +98,14 @@ class GenerationRules:
             ModelUnsupportedError: this takes ``generate`` itself.
         """
         settings = vars(self._model.generation_config)
-        if settings != self._seen:
+        if self._known is None or self._known[0] != settings:
             prepared = self._prepared(torch.ones(1, 1, dtype=torch.long, device=self._model.device), _PROBE_TOKENS)
             if not _is_greedy(prepared):
                 raise ModelUnsupportedError().noted(
                     "its generation_config.json asks for more than choosing one token after the other."
                 )
-            self._seen, self._plain = copy.deepcopy(settings), not prepared.processors
-        return self._plain
+            self._known = copy.deepcopy(settings), not prepared.processors
+        return self._known[1]
 
     def row(self, prompt: Sequence[int], limit: int) -> RowRules | None:
         """The rules for the answer to one prompt, of at most ``limit`` tokens; None where nothing changes the logits.

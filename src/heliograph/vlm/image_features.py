@@ -136,11 +136,9 @@ def _carried(output: Any) -> tuple[str, ...]:
 
 def _stretches(value: Any, rows: int | None) -> Iterator[Tensor]:
     """The levels in one field: all of it where it makes ``rows`` rows or nothing is known yet, else its entries."""
-    if value is None:
+    if not _has_leaves(value):
         return
-    flat = torch.cat([leaf.reshape(-1, leaf.shape[-1]) for leaf in _leaves(value)]) if _has_leaves(value) else None
-    if flat is None:
-        return
+    flat = torch.cat([leaf.reshape(-1, leaf.shape[-1]) for leaf in _leaves(value)])
     if rows is None or flat.shape[0] == rows:
         yield flat
         return

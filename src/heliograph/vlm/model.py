@@ -28,6 +28,7 @@ from heliograph.errors import (
     StreamDamagedError,
     UsageError,
 )
+from heliograph.question import DEFAULT_ANSWER_TOKENS
 from heliograph.reasons import StreamFault
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.attention import AttentionFinder
@@ -185,7 +186,9 @@ class VisionLanguageModel:
 
     # ---- answers -----------------------------------------------------------------------------------
     @torch.inference_mode()
-    def answer(self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = 64) -> Answer:
+    def answer(
+        self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
+    ) -> Answer:
         """The greedy answer to ``question`` about ``images`` (1 to 8: global first, then crops).
 
         Raises:
@@ -194,7 +197,9 @@ class VisionLanguageModel:
         """
         return self._answer(list(self._steps(question, images, max_new_tokens)))
 
-    def stream(self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = 64) -> Iterator[str]:
+    def stream(
+        self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
+    ) -> Iterator[str]:
         """The same answer in pieces as they are generated; joined (and stripped) they are ``answer().text``."""
         ids: list[int] = []
         yielded = ""
@@ -215,7 +220,7 @@ class VisionLanguageModel:
 
     @torch.inference_mode()
     def answer_many(
-        self, asked: Sequence[tuple[str, Sequence[ImageInput]]], *, max_new_tokens: int = 64
+        self, asked: Sequence[tuple[str, Sequence[ImageInput]]], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
     ) -> list[Answer]:
         """Answers to many (question, images) pairs, equal to :meth:`answer` text for text, in batches.
 
@@ -227,19 +232,21 @@ class VisionLanguageModel:
         return [self._answer(one) for one in steps]
 
     def answer_questions(
-        self, images: Sequence[ImageInput], questions: Sequence[str], *, max_new_tokens: int = 64
+        self, images: Sequence[ImageInput], questions: Sequence[str], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
     ) -> list[Answer]:
         """Answers to several questions about the same images, which pass through the model once."""
         return self.answer_many([(question, images) for question in questions], max_new_tokens=max_new_tokens)
 
     # ---- drafts ------------------------------------------------------------------------------------
-    def verify(self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = 64) -> Answer:
+    def verify(
+        self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
+    ) -> Answer:
         """Equal to :meth:`answer`: one pass if the draft holds, new tokens only after its first change."""
         return self.verify_draft(question, images, draft, max_new_tokens=max_new_tokens).answer
 
     @torch.inference_mode()
     def verify_draft(
-        self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = 64
+        self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
     ) -> Verification:
         """Like :meth:`verify`, and says how many of the draft's tokens were kept."""
         prompt = self._prompt(question, len(images), max_new_tokens)

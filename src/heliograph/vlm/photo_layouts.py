@@ -71,7 +71,7 @@ class PhotoLayouts:
         """
         made = self._process([_grey(size)])
         layout = layout_of(self._features(made))
-        if self._count(made) != layout.rows:
+        if self._placeholder is not None and self._count(made) != layout.rows:
             self._placeholder = None
         return layout, _grid(layout.rows, size, made)
 
@@ -131,7 +131,7 @@ class PhotoLayouts:
         return layout
 
     def _count(self, made: dict[str, Any]) -> int:
-        return 0 if self._placeholder is None else int((made["input_ids"] == self._placeholder).sum())
+        return int((made["input_ids"] == self._placeholder).sum())
 
 
 def check_pixels(size: Size) -> None:

@@ -53,7 +53,7 @@ class PromptBuilder:
         self._image_token_id = image_token_id
         control = control_tokens(self._tokenizer)
         self._control_ids = frozenset(control)
-        self._control_names = tuple(sorted(control.values(), key=len, reverse=True))
+        self._control_names = tuple(control.values())
         self._cached_tail = lru_cache(maxsize=2048)(self._make_tail)  # questions of strangers: bounded
         self._cached_head = lru_cache(maxsize=8)(self._make_head)
         self._cached_blank = lru_cache(maxsize=8)(self._make_blank)
@@ -99,8 +99,11 @@ class PromptBuilder:
         forget_words(self._tokenizer)
 
     def _make_blank(self, images: int) -> FrameInputs:
+        return self.pixels([self._white()] * images)
+
+    def _white(self) -> Image.Image:
         size = self._processor.image_processor.max_image_size["longest_edge"]
-        return self.pixels([Image.new("RGB", (size, size), (255, 255, 255))] * images)
+        return Image.new("RGB", (size, size), (255, 255, 255))
 
     def _rendered(self, question: str, images: int) -> str:
         messages = messages_of(question, [None] * images)
@@ -108,10 +111,8 @@ class PromptBuilder:
 
     def _processed_ids(self, question: str, images: int) -> tuple[int, ...]:
         """Ids of the whole prompt, by the processor itself."""
-        size = self._processor.image_processor.max_image_size["longest_edge"]
-        blank = Image.new("RGB", (size, size), (255, 255, 255))
         made = self._processor.apply_chat_template(
-            messages_of(question, [blank] * images),
+            messages_of(question, [self._white()] * images),
             add_generation_prompt=True,
             tokenize=True,
             return_dict=True,
@@ -143,7 +144,7 @@ class PromptBuilder:
         # A normaliser made a control token out of harmless text: encode the question on its own and drop them.
         before, _, after = self._text_after_images(_SENTINEL, images).partition(_SENTINEL)
         plain = tuple(i for i in self._encode(self.neutralise(question)) if i not in self._control_ids)
-        return (self._encode(before) if before else ()) + plain + self._encode(after)
+        return self._encode(before) + plain + self._encode(after)
 
     def _encode(self, text: str) -> tuple[int, ...]:
         return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])

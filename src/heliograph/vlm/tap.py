@@ -71,11 +71,6 @@ def feed_output(owner: nn.Module, output: Any) -> Iterator[None]:
         yield
 
 
-def is_dispatcher(method: Any) -> bool:
-    """Whether a method is ours at the moment."""
-    return isinstance(method, _Dispatcher)
-
-
 def _install(owner: nn.Module) -> _Dispatcher:
     with _install_lock:
         present = owner.__dict__.get(METHOD)
@@ -105,7 +100,7 @@ class _Dispatcher:
         self.original = original
         self.previous = previous  # an instance attribute that somebody else had put there, or None
         self.users = 1
-        self.__signature__ = inspect.signature(original)  # ``generate`` asks it which inputs the method takes
+        self.__signature__ = inspect.signature(original)  # ``generate`` and others ask it what the method takes
         self._handlers = threading.local()
 
     @contextmanager

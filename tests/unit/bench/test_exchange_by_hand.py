@@ -17,9 +17,11 @@ from heliograph.bench.exchange_model import (
     Work,
     exchange_messages,
     exchange_times,
+    grouped,
     pull_messages,
     pull_times,
 )
+from heliograph.transport.link_model import LinkProfile
 from heliograph.transport.links import parse_link
 from heliograph.types import Answer, EncodedImage
 
@@ -140,3 +142,35 @@ def test_chunks_are_quarters_and_the_first_holds_the_announcement() -> None:
     assert fewer.chunks == found.chunks[:2]
     assert fewer.more == found.more  # the greeting is not counted among the requests
     assert pull_messages(STREAM, "what colour is it?", ANSWER, 243, 1).more == 0
+
+
+EXACT = LinkProfile(8192.0, 8192.0, 0.5)
+"""1,024 bytes a second: times below are sums of powers of two, so that "at the same moment" means just that."""
+
+
+def test_a_draft_is_not_begun_where_the_next_chunk_can_be_there_at_that_moment() -> None:
+    """Chunk 1 is there at 1.5, its request at 2.5, chunk 2 from 3.0 on: so long does patience of 1.5 last, and that of
+    1.46875 less. Chunk 2 is there at 3.5."""
+    pulled = PullMessages(question=512, chunks=((512,), (512,)), more=512, answer=512, repeated=256)
+    assert pull_times(pulled, Work(0.0, 0.0, 6.0, 1.0), EXACT) == Times(10.5, 10.5)
+    assert pull_times(pulled, Work(0.0, 0.0, 5.875, 1.0), EXACT) == Times(9.84375, 10.59375)
+
+
+def test_a_draft_is_not_begun_at_the_moment_at_which_the_photo_is_whole() -> None:
+    """There at 1.5 and 2.0: so long does patience of 0.5 last, and that of 0.4375 less."""
+    sent = Messages(greeting=0, question=512, photo=(512, 512), answer=512, repeated=256, text_bytes=0)
+    assert exchange_times(sent, Work(0.0, 0.0, 2.0, 0.5), EXACT, embedded=True) == Times(5.0, 5.0)
+    earlier = exchange_times(sent, Work(0.0, 0.0, 1.75, 0.5), EXACT, embedded=True)
+    assert earlier == Times(1.9375 + 1.75 + 1.0, 1.9375 + 1.75 + 0.5 + 0.5 + 0.25)  # the link is busy until 4.1875
+
+
+def test_what_arrives_as_a_draft_is_begun_is_seen_by_it() -> None:
+    """There at 1.5, 2.125, 2.25 and 2.75. Drafts are begun at 1.625 and, of the second and third message, at 2.25; that
+    one is verified at 2.6875, and the whole photo from 2.75 to 3.1875."""
+    sent = Messages(greeting=0, question=512, photo=(512, 640, 128, 512), answer=512, repeated=256, text_bytes=0)
+    assert exchange_times(sent, Work(0.0, 0.0, 0.5, 0.4375), EXACT, embedded=True) == Times(3.125, 3.9375)
+
+
+def test_a_message_is_large_enough_at_128_bytes() -> None:
+    assert [len(group) for group in grouped([b"x" * 64] * 3)] == [2, 1]
+    assert [len(group) for group in grouped([b"x" * 127] + [b"x"] * 2)] == [2, 1]

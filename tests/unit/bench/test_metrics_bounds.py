@@ -94,3 +94,8 @@ def test_b99_of_a_model_that_is_hardly_ever_right() -> None:
 def test_the_largest_fall() -> None:
     assert metrics.largest_fall([0.9, 0.5, 0.6, 0.1, 0.0]) == pytest.approx(0.5)
     assert metrics.largest_fall([0.3]) == 0.0
+
+
+def test_what_is_near_the_frontier_is_within_one_per_cent() -> None:
+    assert metrics.near_frontier([(100.0, 0.5), (150.0, 0.49)]) == [0, 1]
+    assert metrics.near_frontier([(100.0, 0.5), (150.0, 0.489)]) == [0]

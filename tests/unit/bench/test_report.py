@@ -6,9 +6,11 @@ import pytest
 from PIL import Image
 
 from heliograph.bench.photos import suite as photos_suite
+from heliograph.bench.plots import MAX_PICTURE_SERIES, _quickest
 from heliograph.bench.report import markdown, publish, write_results
 from heliograph.bench.results import Figure, Provenance, Row, SuiteResult
 from heliograph.errors import DataMissingError
+from heliograph.strategies.selection import strategies_with
 
 KEYS = {"strategy", "setting", "task", "questions", "accuracy", "agreement", "payload_bytes", "wire_bytes", "source"}
 KEYS |= {"encode_ms", "decode_ms", "link_mbit", "rtt_ms", "draft_ms", "final_ms", "consistency"}
@@ -92,6 +94,16 @@ def test_plots_are_pictures_of_some_content(tmp_path: Path) -> None:
             assert picture.width > 400
             assert len(set(picture.convert("RGB").resize((200, 150)).get_flattened_data())) > 20
         assert f"]({name})" in (tmp_path / "results.md").read_text()
+
+
+def test_pictures_leave_room_for_what_they_are_compared_with() -> None:
+    pictures = strategies_with(tuned=True)
+    assert len(pictures) > MAX_PICTURE_SERIES
+    curves = {
+        name: [(float(ms), 99.0, None)] for ms, name in enumerate([*reversed(pictures), "meta", "klt", "pq", "rgb"])
+    }
+    shown = _quickest({(1.0, 1.0): curves}, 0.99)
+    assert set(shown) == {*pictures[-MAX_PICTURE_SERIES:], "meta", "klt", "pq"}
 
 
 def test_published_results_carry_the_name_of_the_suite(tmp_path: Path) -> None:

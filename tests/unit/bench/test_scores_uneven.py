@@ -283,3 +283,14 @@ def test_no_accuracy_takes_no_time() -> None:
     assert time_at_accuracy([Scores(made, IMAGES)], LINK, CLOUD, 0.0) is None
     assert time_at_accuracy([Scores(made, IMAGES)], LINK, CLOUD, 0.5) == pytest.approx(1219.0)
     assert time_at_accuracy([Scores(outcome("int8"), IMAGES)], LINK, CLOUD, 0.5) is None
+
+
+def test_what_crossed_no_link_was_measured() -> None:
+    assert {row.source for row in rows_of(Scores(outcome(), IMAGES), (LINK,), CLOUD)} == {"measured"}
+
+
+def test_a_ratio_to_nothing_does_not_exist() -> None:
+    one = Crossing(6.0, np.array([6.0]))
+    with np.errstate(divide="ignore"):
+        assert ratio_of(one, Crossing(0.0, np.array([0.0]))).value is None
+    assert ratio_of(Crossing(0.0, np.array([0.0])), one).value == 0.0

@@ -112,3 +112,20 @@ def test_draws_are_uniform_numbers_of_their_key_and_purpose() -> None:
     left, top, right, bottom = REGION_POLICIES.load("random-box")().decide(first)
     assert (left, top) == (int(drawn(b"key", b"x") * 385), int(drawn(b"key", b"y") * 273))
     assert (right, bottom) == (left + 128, top + 128)
+
+
+def test_what_is_not_stated_of_an_observation_is_unknown_or_nothing() -> None:
+    assert Observation(50, 5) == Observation(50, 5, None, False, None, None, None, -1, 0, 0, 0.0, 0.0)
+
+
+def test_a_look_that_nothing_is_known_of_is_free_and_a_session_has_32() -> None:
+    assert Price() == Price(0.0, 0.0, 0, None, 0, 32)
+    assert FirstLook(0.0, None, FOUND, (512, 512), b"key").price == Price()
+    assert least_chance(Price(rtt_s=0.8, looks=16)) == pytest.approx(1 - 0.1 / (0.8 * 0.5))
+
+
+def test_half_of_all_questions_are_looked_at_again_at_random() -> None:
+    random = REGION_POLICIES.load("random")()
+    for number in range(40):
+        first = FirstLook(0.0, None, FOUND, (512, 512), b"%d" % number)
+        assert (random.decide(first) is not None) is (drawn(first.key, b"rate") < 0.5)

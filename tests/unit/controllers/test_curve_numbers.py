@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from heliograph.controllers.curves import Curve, Curves, Origin, Point, candidate_name, made_monotone, monotone
 from heliograph.controllers.question_kind import QuestionKinds
 from heliograph.errors import BundleDamagedError
+from heliograph.reasons import BundleFault, BundlePart, FileFault
 
 ANSWER_MS = {"tokens": 20.123456, "picture": 30.0, "region": 40.0, "local": 25.0}
 QUALITY = {"all": 0.5, "colour": 0.123456}
@@ -142,3 +144,47 @@ def test_names_of_ways() -> None:
     assert candidate_name("meta", {"max_bytes": 60}) == "meta max_bytes=60"
     assert candidate_name("local", {}, "webp", {"size": 32}) == "local + webp size=32"
     assert candidate_name("meta", {}, "", {"size": 32}) == "meta"
+
+
+def test_below_one_byte_every_size_counts_as_one() -> None:
+    """Ten bytes lie half way from 1 to 100 in their logarithms."""
+    free, dear = (Point({}, size, 0.0, 0.0, {"all": value}) for size, value in ((0.0, 0.4), (100.0, 0.8)))
+    curve = Curve("meta", "tokens", (free, dear))
+    assert [curve.quality(size) for size in (0.0, 0.5, 1.0)] == [0.4, 0.4, 0.4]
+    assert curve.quality(10.0) == pytest.approx(0.6)
+
+
+def test_a_point_without_a_region_sends_and_encodes_none() -> None:
+    assert Point({}, 1.0, 2.0, 3.0, QUALITY) == Point({}, 1.0, 2.0, 3.0, QUALITY, {}, 0.0, 0.0)
+
+
+def test_a_file_of_one_mebibyte_is_read_and_no_larger_one_nor_a_link(tmp_path: Path) -> None:
+    path, text = tmp_path / "curves.json", json.dumps(WRITTEN)
+    path.write_text(text.ljust(1 << 20))
+    assert Curves.load(path).to_json() == WRITTEN
+    path.write_text(text.ljust((1 << 20) + 1))
+    with pytest.raises(BundleDamagedError):
+        Curves.load(path)
+    path.write_text(text)
+    (tmp_path / "link.json").symlink_to(path)
+    with pytest.raises(BundleDamagedError):
+        Curves.load(tmp_path / "link.json")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fault"),
+    [
+        (["curves"], [], FileFault.EMPTY),
+        (["curves"], [CURVE] * 65, BundleFault.TOO_MANY),
+        ([*FIRST, "points"], [], FileFault.EMPTY),
+        ([*AT, "quality"], kinds(33), BundleFault.TOO_MANY),
+        ([*AT, "quality"], {"colour": 0.5}, FileFault.CONTENT),
+        (["format"], 2, BundleFault.FORMAT),
+        ([*FIRST, "sight"], "smell", BundleFault.UNKNOWN),
+        ([*AT, "encode_ms"], -1, BundleFault.RANGE),
+    ],
+)
+def test_the_reason_is_told(path: list[Any], value: Any, fault: BundleFault | FileFault) -> None:
+    with pytest.raises(BundleDamagedError) as caught:
+        Curves.from_json(changed(path, value))
+    assert caught.value.reason == BundleDamagedError(BundlePart.CURVES, fault).reason

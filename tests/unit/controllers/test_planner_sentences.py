@@ -194,3 +194,29 @@ def test_without_a_link_the_notes_say_so() -> None:
     assert alone.notes == (CURVES_NOTE, "no cloud to ask", DEVICE)
     down = make_plan(local, Situation(replace(LINK, up=False)), Goal(0.5))
     assert down.notes == (CURVES_NOTE, "the link is down", DEVICE)
+
+
+@pytest.mark.parametrize(
+    ("rate_bit_s", "text"),
+    [
+        (1_234_500_000.0, "1,234 Mbit/s"),
+        (99_960_000.0, "100 Mbit/s"),
+        (12_340_000.0, "12.3 Mbit/s"),
+        (10.0, "1e-05 Mbit/s"),
+    ],
+)
+def test_rates_have_three_digits_or_more(rate_bit_s: float, text: str) -> None:
+    notes = make_plan(curves(POINTS), Situation(LinkEstimate(rate_bit_s, 0.2)), Goal(0.5)).notes
+    assert notes[1] == f"link: {text} up, 200 ms round trip {GUESSED}"
+
+
+def test_a_bad_goal_is_named_with_its_bounds() -> None:
+    for goal, note in ((lambda: Goal(1.5), "0 to 1"), (lambda: Goal(0.5, 0.0), "above 0, up to 86400 seconds")):
+        with pytest.raises(UsageError) as caught:
+            goal()
+        assert note in str(caught.value.__notes__)
+
+
+def test_a_situation_is_a_measured_device_in_a_session_unless_it_says_otherwise() -> None:
+    assert Situation(LINK) == Situation(LINK, True, 1.0, 0, {}, {}, None, None, True, frozenset(), {})
+    assert LinkEstimate(1.0, 2.0) == LinkEstimate(1.0, 2.0, 0.0, True, 0, 0.0)

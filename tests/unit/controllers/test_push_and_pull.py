@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isnan
 
 import pytest
 
 from heliograph.codec.calibration import Calibration, Curve, Signals
 from heliograph.codec.expectation import Expectation
 from heliograph.controllers.base import Enough, More, Observation, Wait, share_code
-from heliograph.controllers.bounds import controller_for
+from heliograph.controllers.bounds import BoundedController, controller_for
 from heliograph.controllers.energy import EnergyController
+from heliograph.controllers.fixed import FixedController
 from heliograph.controllers.foresight import predicted_signals
 from heliograph.controllers.pull import PullController, chunk_segments
 from heliograph.controllers.push import PushController
-from heliograph.errors import UnknownNameError
+from heliograph.errors import UnknownNameError, UsageError
 from heliograph.question import Question
 from heliograph.registry import CONTROLLERS
 
@@ -142,3 +144,52 @@ def test_bounds_keep_what_is_read_and_what_is_decided_within_them() -> None:
 def test_an_unknown_controller_is_named() -> None:
     with pytest.raises(UnknownNameError):
         controller_for(Question("what?", "magic", 1), None)
+
+
+def test_what_is_to_be_measured_of_every_prefix() -> None:
+    """Each costs a decoding, so that nothing is measured that nobody reads."""
+    assert push("error-head").reads() == {"expectation"}
+    assert push("min-entropy").reads() == frozenset()
+    assert PullController(0.5).reads() == {"expectation", "energy"}
+    assert EnergyController(0.5).reads() == {"energy"}
+
+
+def test_only_pull_asks_for_every_chunk() -> None:
+    assert [CONTROLLERS.load(name).asks for name in ("push", "pull", "energy", "fixed")] == [False, True, False, False]
+
+
+def test_pull_without_any_knowledge_goes_on_to_the_end() -> None:
+    assert PullController(1.0).decide(SEEN) == More(5)
+    assert PullController(0.5).decide(Observation(50, 5)) == More(1)  # of how many is not stated
+    assert PullController(0.5).decide(Observation(0, 0)) == Wait()
+
+
+@pytest.mark.parametrize("name", ["push", "pull", "energy"])
+def test_a_target_is_a_share_in_255ths(name: str) -> None:
+    made = CONTROLLERS.load(name).from_target(51)
+    assert (made.share if name == "energy" else made.quality) == 0.2
+    assert CONTROLLERS.load("fixed").from_target(121).byte_budget == 1024  # 2 ** (120 / 12)
+
+
+def test_a_prediction_knows_nothing_of_an_answer() -> None:
+    found = predicted(0.25)
+    assert [isnan(v) for v in (found.min_entropy_bits, found.first_bits, found.entropy_bits, found.margin)] == [
+        True
+    ] * 4
+    assert (found.answer_tokens, found.stable_drafts, found.stable_bytes, found.received_bytes) == (0, 0, 0, 50)
+    assert (found.token_error, found.answer_differs, found.retained_energy, found.question) == (
+        0.3,
+        0.25,
+        None,
+        "what?",
+    )
+
+
+def test_a_bounded_controller_cannot_be_asked_for() -> None:
+    with pytest.raises(UsageError) as caught:
+        BoundedController.from_target(1)
+    assert caught.value.__notes__ == ["bounded wraps another controller and cannot be chosen by name."]
+    assert controller_for(Question("what?", "fixed", 0), None) == FixedController(None)
+    assert controller_for(Question("what?", "fixed", 0, byte_budget=64), None) == BoundedController(
+        FixedController(None), 64
+    )

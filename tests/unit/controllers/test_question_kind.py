@@ -95,3 +95,7 @@ def test_words_and_names() -> None:
         assert is_kind(name)
     for name in ("", "-a", "Colour", 7, None, b"colour"):
         assert not is_kind(name)
+
+
+def test_counts_without_questions_tell_nothing() -> None:
+    assert QuestionKinds({}, {"colour": {"red": 1}}).shares("red") == {}

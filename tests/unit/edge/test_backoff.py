@@ -27,3 +27,14 @@ def test_many_failures_do_not_overflow() -> None:
     backoff = Backoff(lambda: 1.0)
     assert [backoff.pause_s(busy=False) for _ in range(3000)][-1] == 4
     assert [backoff.pause_s(busy=True) for _ in range(3000)][-1] == 15
+
+
+def test_failures_of_both_kinds_count_and_both_begin_anew() -> None:
+    backoff = Backoff(lambda: 1.0)
+    assert backoff.failures == 0
+    for busy in (True, True, True, False):
+        backoff.pause_s(busy=busy)
+    assert backoff.failures == 4
+    backoff.restart()
+    assert backoff.failures == 0
+    assert [backoff.pause_s(busy=True), backoff.pause_s(busy=False), backoff.pause_s(busy=True)] == [1, 0, 2]

@@ -14,7 +14,6 @@ def test_everything_that_left_is_payload_that_left() -> None:
     out = Departures()
     out.queue(100)
     out.begin(at(200, 200))
-    out.end(at(310, 310))
     assert out.unsent(at(310, 310)) == 0
 
 
@@ -23,7 +22,6 @@ def test_a_message_that_left_in_part() -> None:
     for end in (110, 220):
         out.queue(100)
         out.begin(at(end - 110, 0))
-        out.end(at(end, 0))
     assert out.unsent(at(220, 0)) == 200
     assert out.unsent(at(220, 60)) == 140  # what left may all have been payload, the 10 bytes of heads still here
     assert out.unsent(at(220, 110)) == 100
@@ -46,5 +44,14 @@ def test_what_no_message_has_taken_and_what_is_being_sent() -> None:
 def test_messages_without_payload_do_not_count() -> None:
     out = Departures()
     out.begin(at(0, 0))
-    out.end(at(500, 0))
     assert out.unsent(at(500, 0)) == 0
+
+
+def test_payload_counts_until_its_last_byte_has_left_and_is_then_forgotten() -> None:
+    out = Departures()
+    out.queue(10)
+    out.begin(at(0, 0))
+    out.begin(at(12, 9))
+    assert out.unsent(at(12, 9)) == 1
+    out.begin(at(20, 10))
+    assert out._messages == [(12, 0), (20, 0)]  # what a long stream has sent takes no memory

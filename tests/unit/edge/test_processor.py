@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -40,6 +41,60 @@ def test_processors(machine: str, cpuinfo: str, saturates: bool) -> None:
     assert machine in found.text
     assert ("saturate" in found.text) is saturates
     assert ("exact" in found.text) is not saturates
+
+
+@pytest.mark.parametrize(
+    ("processor", "text"),
+    [
+        (Processor("aarch64", None), "aarch64 (no dot products known of): sums of eight-bit products are exact"),
+        (
+            Processor("arm64", frozenset({"i8mm", "asimddp"})),
+            "arm64 (asimddp, i8mm): sums of eight-bit products are exact",
+        ),
+        (
+            Processor("x86_64", frozenset({"avx_vnni", "avx512_vnni"})),
+            "x86_64 with avx512_vnni, avx_vnni: sums of eight-bit products are exact",
+        ),
+        (
+            Processor("x86_64", frozenset()),
+            "x86_64 without VNNI: sums of eight-bit products saturate where weights go beyond 63",
+        ),
+        (
+            Processor("i386", None),
+            "i386 (VNNI not known of): sums of eight-bit products saturate where weights go beyond 63",
+        ),
+    ],
+)
+def test_a_line_for_people(processor: Processor, text: str) -> None:
+    assert processor.text == text
+
+
+@pytest.mark.parametrize(("mebibytes", "more", "known"), [(16, 0, True), (16, 1, False)])
+def test_a_description_has_sixteen_mebibytes_at_most(
+    mebibytes: int, more: int, known: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    head = b"flags : avx2 avx_vnni\n"
+    (tmp_path / "cpuinfo").write_bytes(head + bytes((mebibytes << 20) + more - len(head)))
+    module.this_processor.cache_clear()
+    monkeypatch.setattr(module, "_CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(module.platform, "machine", lambda: "AMD64")
+    assert module.this_processor() == Processor("amd64", frozenset({"avx_vnni"}) if known else None)
+    module.this_processor.cache_clear()
+
+
+@pytest.mark.parametrize(("size", "read"), [(1 << 20, True), ((1 << 20) + 1, False)])
+def test_what_a_bundle_says_of_its_encoder_has_a_mebibyte_at_most(size: int, read: bool, tmp_path: Path) -> None:
+    (tmp_path / PARITY).write_text(json.dumps({"encoder": "dynamic int8", "profile": ARM}).ljust(size))
+    bundle: Any = SimpleNamespace(file_names={PARITY}, file=tmp_path.joinpath)
+    if read:
+        assert encoder_profile(bundle) == ARM
+        assert unsuited(bundle, WITHOUT) == (
+            "the bundle's encoder was made for arm, and this processor is x86 without VNNI: its tokens are less exact "
+            "than parity.json says; export with --int8 --device-profile any"
+        )
+    else:
+        with pytest.raises(BundleDamagedError):
+            encoder_profile(bundle)
 
 
 def test_this_machine_is_described(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -95,7 +150,7 @@ def test_a_bundle_that_does_not_suit_is_said(
     assert unsuited(bundle, WITH) is None
     assert unsuited(bundle, Processor("aarch64", frozenset())) is None
     monkeypatch.setattr(module, "this_processor", lambda: WITHOUT)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, logger="heliograph"):
         device = Device(bundle)
         for seed in (1, 2):
             device.encode_tokens(render_scene(seed).image)

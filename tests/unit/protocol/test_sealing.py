@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from heliograph.errors import FrameDamagedError, StreamForgedError, UsageError
-from heliograph.protocol.authentication import FROM_DEVICE, NONCE_BYTES, Chain
+from heliograph.protocol.authentication import FROM_CLOUD, FROM_DEVICE, NONCE_BYTES, Chain
 from heliograph.protocol.frames import (
+    ErrorFrame,
     FrameType,
     HelloFrame,
     IdFrame,
@@ -16,8 +17,9 @@ from heliograph.protocol.frames import (
     encode_frame,
 )
 from heliograph.protocol.limits import MAX_UNSEALED_BYTES, MAX_UNSEALED_FRAMES
-from heliograph.protocol.sealed_buffer import SealedFrameBuffer
+from heliograph.protocol.sealed_buffer import SealedFrameBuffer, TaggedFrameBuffer
 from heliograph.protocol.sealing import CloudSeals, DeviceSeals
+from heliograph.reasons import ForgedFault
 
 KEY = bytes(range(16))
 SMALL = SegmentFrame(None, b"x")
@@ -154,3 +156,97 @@ def test_a_wrong_seal_yields_nothing() -> None:
     forged[-1] ^= 1
     with pytest.raises(StreamForgedError):
         list(buffer.feed(bytes(forged)))
+
+
+def test_a_cloud_holds_1114121_bytes_without_a_seal_and_not_one_more() -> None:
+    frames = [SegmentFrame(0, bytes(1 << 20)), SegmentFrame(0, bytes((1 << 16) + 1))]
+    data = b"".join(map(encode_frame, frames))  # heads of four bytes: a type, and a length of three
+    assert len(data) == MAX_UNSEALED_BYTES == 1_114_121
+    for behind_a_seal in (False, True):
+        buffer, chain = held(1)
+        if behind_a_seal:
+            assert list(buffer.feed(sealed(chain))) == [SMALL]
+        else:
+            buffer, chain = held(0)
+        assert not list(buffer.feed(data))
+        chain.update(data)
+        assert list(buffer.feed(sealed(chain))) == frames
+        with pytest.raises(StreamForgedError) as caught:
+            list(buffer.feed(data + WIRE[:1]))
+        assert caught.value.reason == ForgedFault.UNSEALED.value
+
+
+def test_frames_of_the_smallest_type_are_no_seals() -> None:
+    buffer, chain = held(0)
+    hello = encode_frame(HelloFrame(b"", "token"))
+    assert hello[0] == 8
+    assert not list(buffer.feed(hello))
+    chain.update(hello)
+    assert list(buffer.feed(sealed(chain))) == [HelloFrame(b"", "token")]
+
+
+def test_many_seals_may_come_at_once_and_be_heard_one_by_one() -> None:
+    buffer, chain = held(0)
+    data = b""
+    for kind in (0, 1, 0, 0):
+        chain.update(WIRE)
+        data += WIRE + sealed(chain, kind)
+    frames = buffer.feed(data + WIRE)
+    assert [next(frames) for _ in range(5)] == [SMALL, SMALL, LastImageEndFrame(), SMALL, SMALL]
+    assert not list(frames)
+    assert (buffer.held_bytes, buffer.unfinished_bytes) == (len(WIRE), 0)
+    chain.update(WIRE)
+    assert list(buffer.feed(sealed(chain))) == [SMALL]
+    assert buffer.held_bytes == 0
+
+
+def keyed() -> tuple[CloudSeals, Chain]:
+    """A cloud that has heard HELLO with a key, and the chain that its frames are to carry."""
+    device = DeviceSeals(KEY, bytes(NONCE_BYTES))
+    data, _ = device.greet(HelloFrame(bytes(8), "token"))
+    cloud, chain = CloudSeals((bytes(17), KEY), lambda nonce: nonce == bytes(NONCE_BYTES)), Chain(KEY, FROM_CLOUD)
+    (hello,) = SealedFrameBuffer().feed(data)
+    assert isinstance(hello, HelloFrame)
+    cloud.check(hello)
+    chain.update(data)
+    return cloud, chain
+
+
+def test_only_the_error_that_ends_a_session_has_no_tag() -> None:
+    cloud, chain = keyed()
+    for frame, tagged in ((ErrorFrame(53, 0), True), (ErrorFrame(53, None), False), (CANCEL, True)):
+        data = encode_frame(frame)
+        longer = data[:1] + bytes((data[1] + 4,)) + data[2:]
+        chain.update(longer if tagged else b"")
+        assert cloud.carried(frame, data) == (longer + chain.tag() if tagged else data)
+
+
+def test_a_frame_may_consist_of_its_tag_and_not_of_less() -> None:
+    buffer, chain = TaggedFrameBuffer(Chain(KEY, FROM_CLOUD)), Chain(KEY, FROM_CLOUD)
+    chain.update(b"\x58\x04")
+    assert list(buffer.feed(b"\x58\x04" + chain.tag())) == [IdFrame(FrameType.ENOUGH, 0)]
+    with pytest.raises(StreamForgedError) as caught:
+        list(buffer.feed(b"\x58\x03abc"))
+    assert caught.value.reason == ForgedFault.UNSEALED.value
+    assert list(TaggedFrameBuffer(Chain(KEY, FROM_CLOUD)).feed(b"\x70\x01\x35")) == [ErrorFrame(53, None)]
+
+
+def test_a_key_at_one_end_and_a_nonce_that_was_seen_have_their_reasons() -> None:
+    plain, unkeyed = CloudSeals((), lambda nonce: True), HelloFrame(bytes(8), "token")
+    with_key = HelloFrame(bytes(8), "token", nonce=bytes(8), tag=bytes(8))
+    cases = [
+        (plain, with_key, ForgedFault.ONE_END),
+        (CloudSeals((KEY,), lambda nonce: True), unkeyed, ForgedFault.ONE_END),
+    ]
+    cases.append((CloudSeals((KEY,), lambda nonce: True), with_key, ForgedFault.OTHER_KEY))
+    (hello,) = SealedFrameBuffer().feed(seals_of_hello())
+    assert isinstance(hello, HelloFrame)
+    cases.append((CloudSeals((KEY,), lambda nonce: False), hello, ForgedFault.REPLAYED))
+    for cloud, frame, reason in cases:
+        with pytest.raises(StreamForgedError) as caught:
+            cloud.check(frame)
+        assert caught.value.reason == reason.value
+
+
+def seals_of_hello() -> bytes:
+    return DeviceSeals(KEY, bytes(NONCE_BYTES)).greet(HelloFrame(bytes(8), "token"))[0]

@@ -225,6 +225,7 @@ def test_a_device_that_gives_a_question_up_hears_no_more_of_it(attended):
 
 def test_what_the_model_has_done_is_counted(attended):
     async def test(one):
+        await asyncio.sleep(5)
         one.ask(0, 0)
         one.photo(0)
         await asyncio.sleep(3)

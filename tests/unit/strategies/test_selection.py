@@ -20,6 +20,9 @@ DECLARED = {
     "jpeg": ("picture", False, False, True, "", "baseline", None),
     "webp": ("picture", False, False, True, "", "baseline", None),
     "avif": ("picture", False, False, True, "", "baseline", None),
+    "jpeg-bare": ("picture", False, False, True, "", "baseline", None),
+    "webp-bare": ("picture", False, False, True, "", "baseline", None),
+    "avif-bare": ("picture", False, False, True, "", "baseline", None),
     "rgb": ("picture", False, False, False, "", "baseline", PAPER),
     "int8": ("tokens", True, False, False, "", "split computing with feature compression", None),
     "int4": ("tokens", True, False, False, "", "split computing with feature compression", None),
@@ -28,7 +31,7 @@ DECLARED = {
     "random-drop": ("tokens", True, False, False, "", "visual-token compression", None),
     "local": ("local", False, False, False, "", "baseline", PAPER),
 }
-PICTURES = ("jpeg", "webp", "avif")
+PICTURES = ("jpeg", "webp", "avif", "jpeg-bare", "webp-bare", "avif-bare")
 
 
 @pytest.mark.parametrize("name", DECLARED)

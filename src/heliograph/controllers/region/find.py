@@ -358,7 +358,7 @@ def _interpolation(cells: int, share: float) -> npt.NDArray[np.float64]:
     """(steps, cells) weights, each row summing to 1."""
     steps = max(1, round(cells * share * STEPS_PER_CELL))
     places = np.clip((np.arange(steps) + 0.5) / STEPS_PER_CELL - 0.5, 0, cells - 1)
-    first = np.minimum(places.astype(np.int64), max(cells - 2, 0))
+    first = places.astype(np.int64)
     weights = np.zeros((steps, cells))
     weights[np.arange(steps), first] = 1 - (places - first)
     weights[np.arange(steps), np.minimum(first + 1, cells - 1)] += places - first
@@ -370,8 +370,8 @@ def _best_place(
 ) -> Found:
     """The best place of one window; ``sums`` (steps + 1, steps + 1) are the map's running sums."""
     rows, columns = fine.shape
-    wide = min(columns, max(1, round(side / size[0] * columns)))
-    high = min(rows, max(1, round(side / size[1] * rows)))
+    wide = max(1, round(side / size[0] * columns))
+    high = max(1, round(side / size[1] * rows))
     inside = sums[high:, wide:] - sums[:-high, wide:] - sums[high:, :-wide] + sums[:-high, :-wide]
     total, cells = sums[-1, -1], wide * high
     spread, share = float(fine.std()), cells / fine.size

@@ -111,7 +111,7 @@ class LinkEstimator:
     def _rate(self, answers: Sequence[LinkObservation]) -> float:
         """The cautious quantile of what pairs of a larger and the quickest smaller message say."""
         known: list[float] = []
-        least = 0.0
+        least = _MIN_RATE
         for seen in answers:
             base = self._smaller(seen, answers)
             if base is None:
@@ -151,9 +151,8 @@ class LinkWatch:
 
     def __init__(self) -> None:
         self.up = True
-        self._successes = 0
         self._wait_s = _FIRST_WAIT_S
-        self._next_probe_s = 0.0
+        self._successes, self._next_probe_s = 0, 0.0  # of the time since it went down
 
     @property
     def wait_s(self) -> float:
@@ -177,7 +176,6 @@ class LinkWatch:
     def answered(self) -> None:
         """A real question was answered over the link."""
         self.up = True
-        self._successes = 0
         self._wait_s = _FIRST_WAIT_S
 
     def probe_due(self, now_s: float) -> bool:

@@ -106,14 +106,15 @@ class PlannedClient:
         self._times = times or DeviceTimes.load(state_path(device.bundle_hash))
         self._open_inner = open_connection
         self._region = region
-        known = {curve.strategy for curve in self._curves.curves} & _usable(device)
+        named = {name for curve in self._curves.curves for name in (curve.strategy, curve.crop)}
+        known = named & _usable(device)
         self._usable = frozenset(known if only is None else known & only)
         self._clock = clock
         reconnect_s = _RECONNECT_S if LOCAL in self._usable else None
         self._client = DeviceClient(
             self._open, device, access_token, clock, reconnect_s, key=key, on_retry=on_retry, trace=trace
         )
-        # answers while the other one waits
+        # answers while the other one waits, and opens no connection
         self._alone = DeviceClient(self._open, device, access_token, clock, key=key, trace=trace)
         self._link, self._watch = LinkEstimator(), LinkWatch()
         self._watched: WatchedConnection | None = None
@@ -135,7 +136,6 @@ class PlannedClient:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)
         await self._client.close()
-        await self._alone.close()
         await asyncio.to_thread(self._times.save)
 
     def plan(self, photo: PhotoSource, question: str, goal: Goal, *, alone: bool = False) -> Plan:

@@ -21,10 +21,10 @@ OTHERS = "other addresses"
 
 @dataclass(slots=True)
 class _Record:
+    last_s: float
+    next_line_s: float
     recent: int = 0  # since the address was last quiet for long
     unreported: int = 0  # since the last line in the log
-    last_s: float = 0.0
-    next_line_s: float = 0.0
 
 
 class Refusals:
@@ -48,7 +48,7 @@ class Refusals:
             Seconds to wait before it is answered: none for the first three, then doubled each time.
         """
         now = self._clock()
-        record = self._records.pop(address, _Record())
+        record = self._records.pop(address, None) or _Record(now, now)
         self._records[address] = record  # the newest is last
         if now - record.last_s > _FORGET_AFTER_S:
             record.recent = 0

@@ -72,8 +72,6 @@ class OpenQuestion:
     crop_id: int | None = None
     limits_s: dict[QuestionEvent, float] = field(default_factory=dict)
     flags: AnswerFlag = NO_FLAGS
-    _stable_drafts: int = 0  # in a row that were the same as the newest
-    _stable_from: int = 0  # payload bytes of the first of them
 
     @property
     def held_bytes(self) -> int:
@@ -140,28 +138,28 @@ class OpenQuestion:
     # ---- answers -----------------------------------------------------------------------------------
     def note_draft(self, outcome: Outcome, segments: int, photo: Photo | None, calibration: Calibration | None) -> None:
         """Take a draft or first answer, with its signals where there is something to read them."""
-        earlier, answer = self.draft, outcome.answer
+        earlier, before, answer = self.draft, self.signals, outcome.answer
         assert answer is not None
         self.draft, self.draft_segments, self.signals = answer, segments, None
         self.likelihood = outcome.likelihood
         if calibration is not None and photo is not None:
-            self.signals = self._signals(outcome, photo.prefix_bytes(segments), earlier)
+            self.signals = self._signals(outcome, photo.prefix_bytes(segments), earlier, before)
         self.confidence = shown_confidence(answer, self.signals, calibration, self.likelihood)
 
-    def _signals(self, outcome: Outcome, received: int, earlier: Answer | None) -> Signals:
-        """The signals of an answer from so many payload bytes, after an earlier one."""
+    def _signals(self, outcome: Outcome, received: int, earlier: Answer | None, before: Signals | None) -> Signals:
+        """The signals of an answer from so many payload bytes, after an earlier one with the signals ``before``."""
         answer = outcome.answer
         assert answer is not None
-        if not self._stable_drafts or earlier is None or earlier.token_ids != answer.token_ids:
-            self._stable_drafts, self._stable_from = 0, received
-        self._stable_drafts += 1
         newest = signals_of(
             [Draft(answer, received)],
             question=self.asked.question.text,
             expectation=outcome.expectation,
             retained_energy=outcome.energy,
         )
-        return replace(newest, stable_drafts=self._stable_drafts, stable_bytes=received - self._stable_from)
+        if before is None or earlier is None or earlier.token_ids != answer.token_ids:
+            return newest
+        stable_bytes = before.stable_bytes + received - before.received_bytes
+        return replace(newest, stable_drafts=before.stable_drafts + 1, stable_bytes=stable_bytes)
 
     def has_first_answer(self, photo: Photo) -> bool:
         """True once nothing of the photo can change the answer any more."""
@@ -182,7 +180,6 @@ class OpenQuestion:
         self.draft, self.draft_segments, self.signals = earlier.draft, earlier.draft_segments, earlier.signals
         self.confidence, self.likelihood = earlier.confidence, earlier.likelihood
         self.tried_segments = earlier.tried_segments
-        self._stable_drafts, self._stable_from = earlier._stable_drafts, earlier._stable_from
 
 
 def _answer_bytes(answer: Answer | None) -> int:

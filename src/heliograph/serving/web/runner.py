@@ -139,7 +139,7 @@ def _name_of(host: str) -> tuple[str, ...]:
     return ()
 
 
-def exposure(bound: Iterable[socket.socket], is_closed: bool, is_encrypted: bool, has_name: bool = False) -> list[str]:
+def exposure(bound: Iterable[socket.socket], is_closed: bool, is_encrypted: bool, has_name: bool) -> list[str]:
     """What an operator should know about a server that other machines reach.
 
     Args:

@@ -43,7 +43,7 @@ _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]", re.DOTALL)
 """What ends a scan's data: a marker that is neither a stuffed zero nor a restart."""
 
 
-class _PictureStrategy(Strategy):
+class PictureStrategy(Strategy):
     """A picture file in slices, without a header. Knobs: ``size``, longest edge in pixels; ``quality``, 1 to 100."""
 
     picture_format: ClassVar[str]
@@ -62,8 +62,7 @@ class _PictureStrategy(Strategy):
         completed = self.complete_setting(setting)
         size = int_knob(completed, "size", 1, MAX_PICTURE_SIDE)
         quality = int_knob(completed, "quality", 1, 100)
-        data = self._file(shrunk(to_rgb(photo), size), quality)
-        return EncodedImage(self.name, b"", sliced(data))
+        return self._encoded(shrunk(to_rgb(photo), size), quality)
 
     def restore(self, encoded: EncodedImage, tools: CloudTools) -> Restored:
         """The picture.
@@ -72,12 +71,20 @@ class _PictureStrategy(Strategy):
             StreamTruncatedError: the file is not complete.
             StreamDamagedError: not a file of this format, or larger than is allowed.
         """
+        return Restored(image=decode_picture(self._complete(self._file_of(encoded)), self.picture_format))
+
+    def _encoded(self, picture: Image, quality: int) -> EncodedImage:
+        """An RGB picture as a stream."""
+        return EncodedImage(self.name, b"", sliced(self._file(picture, quality)))
+
+    def _file_of(self, encoded: EncodedImage) -> bytes:
+        """The file, or the beginning of it, that a stream holds."""
         data = joined(encoded.segments, MAX_PICTURE_BYTES)
         if encoded.header:
             raise StreamDamagedError(StreamFault.HEADER)
         if data is None:
             raise StreamDamagedError(StreamFault.LENGTH)
-        return Restored(image=decode_picture(self._complete(data), self.picture_format))
+        return data
 
     @abstractmethod
     def _file(self, picture: Image, quality: int) -> bytes:
@@ -88,7 +95,7 @@ class _PictureStrategy(Strategy):
         """``data`` as a whole file; raises StreamTruncatedError where it cannot be one."""
 
 
-class JpegStrategy(_PictureStrategy):
+class JpegStrategy(PictureStrategy):
     """JPEG (ITU-T T.81)."""
 
     name: ClassVar[str] = "jpeg"
@@ -96,13 +103,7 @@ class JpegStrategy(_PictureStrategy):
     default_setting: ClassVar[Setting] = {"size": 512, "quality": 75}
 
     def _file(self, picture: Image, quality: int) -> bytes:
-        return min(
-            (
-                _saved(picture, "JPEG", quality=quality, optimize=True, progressive=p, subsampling=2)
-                for p in (True, False)
-            ),
-            key=len,
-        )
+        return min(optimised_jpegs(picture, quality), key=len)
 
     def _complete(self, data: bytes) -> bytes:
         if data.endswith(_JPEG_END):
@@ -110,7 +111,7 @@ class JpegStrategy(_PictureStrategy):
         return progressive_prefix(data) + _JPEG_END  # the decoder then shows the scans that are there
 
 
-class WebpStrategy(_PictureStrategy):
+class WebpStrategy(PictureStrategy):
     """Lossy WebP (VP8) at its slowest method."""
 
     name: ClassVar[str] = "webp"
@@ -118,7 +119,7 @@ class WebpStrategy(_PictureStrategy):
     default_setting: ClassVar[Setting] = {"size": 512, "quality": 75}
 
     def _file(self, picture: Image, quality: int) -> bytes:
-        return _saved(picture, "WEBP", quality=quality, method=_WEBP_METHOD)
+        return saved(picture, "WEBP", quality=quality, method=_WEBP_METHOD)
 
     def _complete(self, data: bytes) -> bytes:
         if len(data) < 8 or len(data) < 8 + int.from_bytes(data[4:8], "little"):  # RIFF: tag, length of the rest
@@ -130,7 +131,7 @@ class WebpStrategy(_PictureStrategy):
         return data
 
 
-class AvifStrategy(_PictureStrategy):
+class AvifStrategy(PictureStrategy):
     """AVIF still picture (AV1), 4:2:0."""
 
     name: ClassVar[str] = "avif"
@@ -139,7 +140,7 @@ class AvifStrategy(_PictureStrategy):
 
     def _file(self, picture: Image, quality: int) -> bytes:
         speed = _AVIF_SPEED_SMALL if max(picture.size) <= _AVIF_SMALL_SIDE else _AVIF_SPEED_LARGE
-        return _saved(picture, "AVIF", quality=quality, speed=speed, subsampling="4:2:0", max_threads=1)
+        return saved(picture, "AVIF", quality=quality, speed=speed, subsampling="4:2:0", max_threads=1)
 
     def _complete(self, data: bytes) -> bytes:
         position = 0
@@ -174,7 +175,14 @@ def progressive_prefix(data: bytes) -> bytes:
     return data[:usable].removesuffix(b"\xff")
 
 
-def _saved(picture: Image, picture_format: str, **options: object) -> bytes:
+def optimised_jpegs(picture: Image, quality: int) -> tuple[bytes, bytes]:
+    """The picture as a progressive and as a sequential file, each with Huffman tables of its own."""
+    options = {"quality": quality, "optimize": True, "subsampling": 2}
+    return saved(picture, "JPEG", progressive=True, **options), saved(picture, "JPEG", progressive=False, **options)
+
+
+def saved(picture: Image, picture_format: str, **options: object) -> bytes:
+    """The picture as a file without metadata; ``options`` are Pillow's."""
     picture = picture.copy()
     picture.info.clear()  # Pillow would write comment, profile and camera data that it finds there
     out = io.BytesIO()

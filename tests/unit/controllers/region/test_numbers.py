@@ -14,6 +14,7 @@ import pytest
 from heliograph.boxes import PixelBox
 from heliograph.controllers.region.find import (
     RegionSetting,
+    _nearest_to_centre,
     checked_map,
     find_box,
     grown,
@@ -22,6 +23,7 @@ from heliograph.controllers.region.find import (
     relative_map,
 )
 from heliograph.errors import BundleDamagedError, ShapeError, UsageError
+from heliograph.reasons import BundleFault, BundlePart, FileFault
 
 Double = npt.NDArray[np.float64]
 OWN, GENERIC = np.array([[1.0, 3.0], [2.0, 2.0]]), np.array([[4.0, 0.0], [2.0, 2.0]])
@@ -113,6 +115,34 @@ def test_the_smallest_box_is_one_pixel() -> None:
         assert (right - left, bottom - top) == (1, 1)
         assert min(left, top) >= 0
         assert max(right, bottom) <= 3
+
+
+def test_a_window_between_two_edges_takes_the_pixel_behind_the_nearest() -> None:
+    """The best window of 6 of the 64 steps begins at step 17: 17 * 3 / 64 = 0.797 and 23 * 3 / 64 = 1.078 pixels."""
+    values = np.full((8, 8), 0.01)
+    values[2, 2] = 1.0
+    assert find_box(values, (3, 3), windows=(0.1,), least_side=1).box == (1, 1, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("places", "nearest"),
+    [
+        ([(0, 3), (3, 3)], (0, 3)),  # as near as one another: the uppermost, then the leftmost
+        ([(1, 0), (1, 6)], (1, 0)),
+        ([(0, 3), (2, 3)], (2, 3)),  # 1.5 and 0.5 rows off the middle of 4
+        ([(1, 3), (3, 3)], (1, 3)),
+        ([(1, 1), (1, 4)], (1, 4)),  # 2 columns and 1 off the middle of 7
+        ([(1, 2), (1, 5)], (1, 2)),
+        ([(0, 2), (1, 1), (2, 5)], (0, 2)),  # hypot(1.5, 1), hypot(0.5, 2), hypot(0.5, 2)
+    ],
+)
+def test_of_equal_places_the_nearest_to_the_centre_wins(
+    places: list[tuple[int, int]], nearest: tuple[int, int]
+) -> None:
+    values = np.zeros((4, 7))
+    for number, place in enumerate(places):
+        values[place] = 0.5 - number * 1e-14  # what rounding does
+    assert _nearest_to_centre(values) == nearest
 
 
 @pytest.mark.parametrize(
@@ -252,3 +282,47 @@ def test_a_bundle_has_a_setting_where_it_has_the_file(tmp_path: Path) -> None:
     assert RegionSetting.of(bundle) == setting
     bundle.file_names = ("other.json",)
     assert RegionSetting.of(bundle) is None
+
+
+def test_of_a_corner_of_the_map_one_step_is_left() -> None:
+    found = find_box(np.eye(4), (64, 64), covered=(0.01, 0.01))
+    assert (found.box, found.contrast) == ((0, 0, 64, 64), 0.0)
+
+
+def test_a_setting_is_the_paper_s_unless_it_says_otherwise() -> None:
+    assert RegionSetting(3) == RegionSetting(3, "", 1.0, 1, (), (), (0.25,), 0.25)
+
+
+def test_a_file_of_256_kib_is_read_and_no_larger_one_nor_a_link(tmp_path: Path) -> None:
+    path, text = tmp_path / "region.json", json.dumps(GOOD)
+    path.write_text(text.ljust(1 << 18))
+    assert RegionSetting.load(path).to_json() == GOOD
+    path.write_text(text.ljust((1 << 18) + 1))
+    with pytest.raises(BundleDamagedError):
+        RegionSetting.load(path)
+    path.write_text(text)
+    (tmp_path / "link.json").symlink_to(path)
+    with pytest.raises(BundleDamagedError):
+        RegionSetting.load(tmp_path / "link.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"windows": []}, FileFault.EMPTY),
+        ({"windows": [0.5] * 17}, BundleFault.TOO_MANY),
+        ({"own": [1.0] * 4097}, BundleFault.TOO_MANY),
+        ({"own": [1.0] * 3, "prompt_rows": 2}, BundleFault.SHAPE),
+        ({"own": []}, BundleFault.SHAPE),
+        ({"layer": "2"}, FileFault.CONTENT),
+        ({"layer": -1}, BundleFault.RANGE),
+        ({"floor": float("nan")}, BundleFault.RANGE),
+        ({"floor": "1"}, FileFault.CONTENT),
+        ({"own": "12"}, FileFault.CONTENT),
+        ({"generic_question": 7}, FileFault.CONTENT),
+    ],
+)
+def test_the_reason_of_a_damaged_setting_is_told(change: dict[str, Any], fault: BundleFault | FileFault) -> None:
+    with pytest.raises(BundleDamagedError) as caught:
+        RegionSetting.from_json(GOOD | change)
+    assert caught.value.reason == BundleDamagedError(BundlePart.REGION, fault).reason

@@ -38,6 +38,10 @@ def test_sure_and_doubtful_answers(name, sure, doubtful):
     assert policy(name).decide(DOUBTFUL) == doubtful
 
 
+def test_policies_that_look_at_no_answer():
+    assert [policy(name).wants(SURE) for name in ("never", "always", "random-box")] == [False, True, True]
+
+
 def test_names_are_the_registry_s():
     assert all(policy(name).name == name for name in REGION_POLICIES.names())
 

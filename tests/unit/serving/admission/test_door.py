@@ -186,3 +186,36 @@ def test_what_counts_as_one_address(host, address):
 def test_this_machine_is_known():
     assert all(map(is_loopback, ("127.0.0.1", "127.9.9.9", "::1")))
     assert not any(map(is_loopback, ("192.0.2.1", "0.0.0.0", "2001:db8::/64", "")))
+
+
+def test_a_deadline_is_over_when_it_is_reached():
+    street = Street(request_timeout_s=30.0)
+    street.come("a", "a")
+    street.now += 29.9
+    street.door.drop_overdue()
+    assert street.ended == []
+    street.now += 0.1
+    street.door.drop_overdue()
+    assert street.ended == ["a"]
+
+
+def test_what_is_counted_is_what_is_there():
+    street = Street()
+    for address in ("a", "a", "b"):
+        street.come(address)
+    street.greet("c")
+    metrics = street.metrics
+    assert (street.door.waiting, street.door.sessions) == (3, 1)
+    assert (metrics.connections_open, metrics.sessions_open) == (4, 1)
+    assert (metrics.connections_total, metrics.sessions_total, metrics.connections_dropped_total) == (4, 1, 0)
+
+
+def test_what_a_stranger_sent_counts_no_more_when_it_has_gone():
+    street = Street(max_ungreeted_bytes=1000)
+    first, second = street.come("a", "first"), street.come("b", "second")
+    first.note_sent(900)
+    first.leave()
+    second.note_sent(1000)
+    assert street.ended == []
+    second.note_sent(1)
+    assert street.ended == ["second"]

@@ -102,6 +102,18 @@ def test_a_question_is_overdue_when_neither_it_nor_its_photo_is_news():
     assert talk.happened() == []
 
 
+def test_questions_that_are_not_overdue_do_not_hide_one_behind_them():
+    talk = Talk()
+    talk.scripted(0, 0, Enough())
+    talk.scripted(1, 1)
+    talk.photo(0, finish=False)
+    talk.photo(1, finish=False)
+    talk.desk.decide(0)
+    talk.steps()
+    talk.desk.end_overdue(0.0)
+    assert talk.happened() == [(1, QuestionEvent.OVERDUE)]
+
+
 def test_a_later_question_about_a_quiet_photo_has_its_own_time():
     talk = Talk()
     talk.photo(finish=False)
