@@ -1,12 +1,16 @@
-"""What a token's surroundings tell of the next decision: one linear model per coding pass, in integers.
+"""What a token's surroundings tell of the next decision: one small network per coding pass, in integers.
 
 The transform knows variances; what a token *shows* settles many of its coefficients at once, signs included. So the
-log odds that the tables give a decision are corrected by a weighted sum of what is known already: the token's own
-coefficients, its neighbours', and the photo's means. (Restoration uses the same knowledge after decoding; here it is
-used before coding, where it saves bytes.)
+log odds that the tables give a decision are corrected by what is known already: the token's own coefficients, its
+neighbours', and the photo's means. (Restoration uses the same knowledge after decoding; here it is used before coding,
+where it saves bytes.)
 
-Values are integers of at most 9 bits and weights of 8, so every sum stays below 2**24 and float32 arithmetic is exact
-in whatever order a machine adds: the same products on every machine, at the speed of its linear algebra.
+::
+
+    views (T * P, 9 C), sixteenths of a threshold --hidden, bias--> H values of 0..127 --out--> corrections, 1/64
+
+Views have at most 9 bits, weights 8 and hidden values 7, so every sum stays below 2**24 and float32 arithmetic is exact
+in whatever order a machine adds: the same corrections on every machine, at the speed of its linear algebra.
 """
 
 from __future__ import annotations
@@ -25,44 +29,61 @@ from heliograph.types import FloatArray
 MAX_LOOKED_AT = 96
 """Leading components that are looked at and corrected: bounds tables, and keeps sums exact."""
 
+HIDDEN = 64
 VIEWS = 9  # own value and magnitude, four neighbours, magnitudes around, the photo's means of values and magnitudes
-SIXTEENTHS = 64  # known values are cut off at four thresholds, in sixteenths of one
+MAX_VIEW = 64  # known values are cut off at four thresholds, in sixteenths of one
+MAX_HIDDEN = 127
+HIDDEN_ONE = 16  # hidden value 1
 MAX_SHIFT = 20
+_MAX_BIAS = 1 << 21
 _PHOTO_GAIN = 4  # a mean over many tokens is small beside one token
 
-Signs = npt.NDArray[np.int8]
+SIGNIFICANCE, REFINEMENT, SIGN = 0, 1, 2
+KINDS_OF_DECISIONS = 3
+
+Small = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
 class Contexts:
-    """Weights of all passes; int8, of F = 9 C views and A <= C corrected components.
+    """The networks of all passes.
 
     Attributes:
-        significance: (planes, 2, F, C) for decisions whether a coefficient becomes significant.
-        refinement: (planes, F, C) for the next bit of a significant one.
-        sign: (planes, 2, F, C) for the sign of one that has become significant.
-        shift: (planes, 5) bits by which the sums are shifted down to log odds in 1/64: of both passes' significance,
-            of the refinement, of both passes' signs; -1 where nothing is corrected.
+        hidden: (planes, 2, 9 C, H) int8.
+        bias: (planes, 2, H).
+        out: (planes, 2, 3, H, C) int8: of significance, refinement and sign.
+        shift: (planes, 2, 2) bits by which the sums of both layers are shifted down; -1 where a pass corrects nothing.
     """
 
-    significance: Signs
-    refinement: Signs
-    sign: Signs
+    hidden: Small
+    bias: Int
+    out: Small
     shift: Int
 
-    ARRAYS: ClassVar[tuple[str, ...]] = ("significance", "refinement", "sign", "shift")
+    ARRAYS: ClassVar[tuple[str, ...]] = ("hidden", "bias", "out", "shift")
+
+    @classmethod
+    def none(cls, planes: int, components: int) -> Contexts:
+        """Of a codec that corrects nothing yet."""
+        looked_at = min(components, MAX_LOOKED_AT)
+        return cls(
+            np.zeros((planes, 2, VIEWS * looked_at, HIDDEN), dtype=np.int8),
+            np.zeros((planes, 2, HIDDEN), dtype=np.int64),
+            np.zeros((planes, 2, KINDS_OF_DECISIONS, HIDDEN, looked_at), dtype=np.int8),
+            np.full((planes, 2, 2), -1, dtype=np.int64),
+        )
 
     @property
     def looked_at(self) -> int:
         """C."""
-        return int(self.sign.shape[-1])
+        return int(self.out.shape[-1])
 
     def stored(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays as they go to disk."""
         return {
-            "significance": self.significance,
-            "refinement": self.refinement,
-            "sign": self.sign,
+            "hidden": self.hidden,
+            "bias": self.bias.astype(np.int32),
+            "out": self.out,
             "shift": self.shift.astype(np.int16),
         }
 
@@ -73,56 +94,54 @@ class Contexts:
         Raises:
             BundleDamagedError: shapes or values do not fit the codec.
         """
-        looked_at = min(components, MAX_LOOKED_AT)
-        size = VIEWS * looked_at
-        shapes = {
-            "significance": (planes, 2, size, looked_at),
-            "refinement": (planes, size, looked_at),
-            "sign": (planes, 2, size, looked_at),
-            "shift": (planes, 5),
-        }
-        for name, shape in shapes.items():
-            check_shape(BundlePart.TABLES, arrays[name], shape)
-            low, high = (-1, MAX_SHIFT) if name == "shift" else (-127, 127)
+        blank = cls.none(planes, components)
+        bounds = {"hidden": (-127, 127), "bias": (-_MAX_BIAS, _MAX_BIAS), "out": (-127, 127), "shift": (-1, MAX_SHIFT)}
+        for name, (low, high) in bounds.items():
+            check_shape(BundlePart.TABLES, arrays[name], getattr(blank, name).shape)
             check_bounds(BundlePart.TABLES, arrays[name], low, high)
-        weights = (arrays[name].astype(np.int8) for name in ("significance", "refinement", "sign"))
-        return cls(*weights, arrays["shift"].astype(np.int64))
+        return cls(*(arrays[name].astype(getattr(blank, name).dtype) for name in cls.ARRAYS))
 
 
 @dataclass(frozen=True)
-class PassWeights:
-    """One pass, ready to multiply.
+class PassNetwork:
+    """One pass, ready to multiply: exact integers in float32.
 
     Attributes:
-        weights: (F, K C) f32, exact integers: of K kinds of decisions beside each other.
-        shifts: (K,) of each; kinds that are not corrected have no columns.
-        kinds: which kinds those are.
-        looked_at: C, components that are looked at.
+        hidden: (9 C, H); bias: (H,); hidden_shift: bits.
+        out: (H, 3 A) of the kinds beside each other, for A corrected components; out_shift: bits.
+        looked_at: C.
     """
 
-    weights: FloatArray
-    shifts: tuple[int, ...]
-    kinds: tuple[int, ...]
+    hidden: FloatArray
+    bias: FloatArray
+    hidden_shift: int
+    out: FloatArray
+    out_shift: int
     looked_at: int
 
+    def corrections(self, seen: FloatArray) -> Int:
+        """(N, 9 C) views to (3, N, A) corrections of log odds, in 1/64."""
+        sums = (seen @ self.hidden + self.bias).astype(np.int64) >> self.hidden_shift
+        hidden = np.minimum(np.maximum(sums, 0), MAX_HIDDEN).astype(np.float32)  # (N, H)
+        half = (1 << self.out_shift) >> 1
+        out = ((hidden @ self.out).astype(np.int64) + half) >> self.out_shift
+        return out.reshape(len(seen), KINDS_OF_DECISIONS, -1).transpose(1, 0, 2)
 
-SIGNIFICANCE, REFINEMENT, SIGN = 0, 1, 2
 
-
-def pass_weights(contexts: Contexts, plane: int, part: int, active: int) -> PassWeights | None:
-    """The weights of one pass for its leading ``active`` components; None where it corrects nothing."""
-    shift = contexts.shift[plane]
-    every = {
-        SIGNIFICANCE: (contexts.significance[plane, part], int(shift[part])),
-        REFINEMENT: (contexts.refinement[plane], int(shift[2]) if part == 1 else -1),
-        SIGN: (contexts.sign[plane, part], int(shift[3 + part])),
-    }
-    used = {kind: (weights, bits) for kind, (weights, bits) in every.items() if bits >= 0}
-    if not used:
+def pass_network(contexts: Contexts, plane: int, part: int, active: int) -> PassNetwork | None:
+    """The network of one pass for its leading ``active`` components; None where it corrects nothing."""
+    hidden_shift, out_shift = contexts.shift[plane, part].tolist()
+    if hidden_shift < 0 or out_shift < 0:
         return None
-    columns = [weights[:, :active].astype(np.float32) for weights, _ in used.values()]
-    beside = np.ascontiguousarray(np.concatenate(columns, axis=1))
-    return PassWeights(beside, tuple(bits for _, bits in used.values()), tuple(used), contexts.looked_at)
+    out = contexts.out[plane, part, :, :, :active]  # (3, H, A)
+    return PassNetwork(
+        contexts.hidden[plane, part].astype(np.float32),
+        contexts.bias[plane, part].astype(np.float32),
+        hidden_shift,
+        np.ascontiguousarray(out.transpose(1, 0, 2).reshape(out.shape[1], -1), dtype=np.float32),
+        out_shift,
+        contexts.looked_at,
+    )
 
 
 def views(restored: Int, plane: int, sides: tuple[int, int], looked_at: int) -> FloatArray:
@@ -136,7 +155,7 @@ def views(restored: Int, plane: int, sides: tuple[int, int], looked_at: int) -> 
     """
     values = restored[:, :, :looked_at]
     tiles, positions, _ = values.shape
-    magnitude = np.minimum(np.abs(values) >> plane, SIXTEENTHS)  # a threshold is 16 << plane grains
+    magnitude = np.minimum(np.abs(values) >> plane, MAX_VIEW)  # a threshold is 16 << plane grains
     signed = np.where(values < 0, -magnitude, magnitude).astype(np.int16)
     magnitude = magnitude.astype(np.int16)
     seen = np.empty((tiles, *sides, VIEWS, looked_at), dtype=np.float32)
@@ -150,26 +169,13 @@ def views(restored: Int, plane: int, sides: tuple[int, int], looked_at: int) -> 
     seen[:, :, :-1, 5, :] = grid[:, :, 1:]
     seen[..., 6, :] = _around(magnitude.reshape(grid.shape)) >> 2
     for view, one in ((7, signed), (8, magnitude)):
-        seen[..., view, :] = (_PHOTO_GAIN * one.sum(axis=1, dtype=np.int64) // positions)[:, None, None]
+        mean = _PHOTO_GAIN * one.sum(axis=1, dtype=np.int64) // positions
+        seen[..., view, :] = mean[:, None, None]
     return seen.reshape(tiles * positions, VIEWS * looked_at)
 
 
 def _around(magnitude: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
     """(T, rows, columns, C) sums over the 3 x 3 positions around each one."""
-    padded = np.zeros(
-        (magnitude.shape[0], magnitude.shape[1] + 2, magnitude.shape[2] + 2, magnitude.shape[3]), np.int16
-    )
-    padded[:, 1:-1, 1:-1] = magnitude
+    padded = np.pad(magnitude, ((0, 0), (1, 1), (1, 1), (0, 0)))
     down = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
     return np.asarray(down[:, :, :-2] + down[:, :, 1:-1] + down[:, :, 2:])
-
-
-def corrections(seen: FloatArray, weights: PassWeights) -> dict[int, Int]:
-    """By kind of decision: (T * P, C) corrections of log odds in 1/64."""
-    sums = (seen @ weights.weights).astype(np.int64)
-    width = sums.shape[1] // len(weights.kinds)
-    found = {}
-    for place, (kind, shift) in enumerate(zip(weights.kinds, weights.shifts, strict=True)):
-        half = (1 << shift) >> 1
-        found[kind] = (sums[:, place * width : (place + 1) * width] + half) >> shift
-    return found

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from heliograph.codec.activity import ActivityMix, ActivityModel
-from heliograph.codec.contexts import Contexts, PassWeights, pass_weights
+from heliograph.codec.contexts import Contexts, PassNetwork, pass_network
 from heliograph.codec.tables import GRAINS, REFINE_BINS, SCORE_BINS, SQUARE_BITS, Int, Layout, Tables
 
 PASSES = 2
@@ -53,7 +53,7 @@ class PlanePlan:
     quiet_error: Int
     logit: Int
     sign_logit: Int
-    contexts: tuple[PassWeights | None, PassWeights | None]
+    contexts: tuple[PassNetwork | None, PassNetwork | None]
 
 
 class PlaneModel:
@@ -129,11 +129,11 @@ class PlaneModel:
             ).reshape(2, -1),
             logit=tables.logit[plane],
             sign_logit=tables.sign_logit[layout.skew_bin[:, :active].reshape(-1)],
-            contexts=(self._weights(plane, 0, active), self._weights(plane, 1, active)),
+            contexts=(self._network(plane, 0, active), self._network(plane, 1, active)),
         )
 
-    def _weights(self, plane: int, part: int, active: int) -> PassWeights | None:
-        return None if self.contexts is None else pass_weights(self.contexts, plane, part, active)
+    def _network(self, plane: int, part: int, active: int) -> PassNetwork | None:
+        return None if self.contexts is None else pass_network(self.contexts, plane, part, active)
 
     def _mix(self, plane: int, part: int, active: int) -> ActivityMix | None:
         weights = self.tables.weights[plane, part]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.contexts import REFINEMENT, SIGN, SIGNIFICANCE, corrections, views
+from heliograph.codec.contexts import REFINEMENT, SIGN, SIGNIFICANCE, views
 from heliograph.codec.plane_plan import PASSES, PlaneModel, PlanePlan
 from heliograph.codec.range_coder import CostRuns
 from heliograph.codec.tables import GRAINS, KINDS, REFINE_BINS, RUNGS, SCORE_BINS, Int, log_activity, rungs
@@ -161,14 +161,11 @@ class PlaneState:
             fine = known.nonzero()[0]
             later = known[fine] >> (plan.plane + 2) > 0
             classes[fine] = plan.refine[cells[fine]] + REFINE_BINS * later
-        corrected = self._corrections(plan, part)
         logit = plan.logit[part][classes]
-        if SIGNIFICANCE in corrected:
-            more = corrected[SIGNIFICANCE][blocks]
-            more[fine] = 0
-            logit += more
-        if REFINEMENT in corrected:
-            logit[fine] += corrected[REFINEMENT][blocks[fine]]
+        corrected = self._corrections(plan, part)
+        if corrected is not None:
+            logit += corrected[SIGNIFICANCE][blocks]
+            logit[fine] += (corrected[REFINEMENT] - corrected[SIGNIFICANCE])[blocks[fine]]
         keys = rungs(logit)
         keys[fine] += RUNGS
         order = tables.small_rank[keys].argsort(kind="stable")
@@ -176,24 +173,20 @@ class PlaneState:
         cells, index = self._places(plan, blocks)
         refined = (keys >= RUNGS).nonzero()[0] if part == 1 else fine
         sign_logit = plan.sign_logit
-        if SIGN in corrected:
+        if corrected is not None:
             sign_logit = (corrected[SIGN].reshape(self.shape[0], -1) + sign_logit).reshape(-1)
         return PassItems(plan.plane, part, cells, blocks, index, classes, keys, sign_logit, refined)
 
-    def _corrections(self, plan: PlanePlan, part: int) -> dict[int, Int]:
-        """By kind: (T * P * A,) what contexts add to log odds."""
-        weights = plan.contexts[part]
-        if weights is None:
-            return {}
-        layout, looked_at = self.model.layout, weights.looked_at
-        seen = views(self.restored.reshape(self.shape), plan.plane, (layout.rows, layout.columns), looked_at)
-        found = {}
-        for kind, some in corrections(seen, weights).items():
-            width = some.shape[1]
-            if width < plan.active:
-                some = np.concatenate([some, np.zeros((len(some), plan.active - width), dtype=np.int64)], axis=1)
-            found[kind] = some.reshape(-1)
-        return found
+    def _corrections(self, plan: PlanePlan, part: int) -> Int | None:
+        """(3, T * P * A) what contexts add to log odds, by kind of decision; None where nothing."""
+        network = plan.contexts[part]
+        if network is None:
+            return None
+        layout = self.model.layout
+        seen = views(self.restored.reshape(self.shape), plan.plane, (layout.rows, layout.columns), network.looked_at)
+        found = network.corrections(seen)
+        missing = plan.active - found.shape[2]
+        return np.pad(found, ((0, 0), (0, 0), (0, missing))).reshape(len(found), -1)
 
     def cost_runs(self, items: PassItems) -> CostRuns:
         """Cost of a zero at each decision."""

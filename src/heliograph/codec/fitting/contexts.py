@@ -1,19 +1,29 @@
-"""Fitting contexts: logistic regressions with the tables' log odds as offset, pass by pass, as a decoder will see them.
+"""Fitting contexts: small networks with the tables' log odds as offset, pass by pass, as a decoder will see them.
 
 Every tile is coded at a fineness of its own, so that the weights of a plane suit thresholds anywhere in its octave. A
-pass's weights are kept only where they save bits on tiles that they were not fitted on.
+pass's network is kept only where it saves bits on tiles that it was not fitted on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from heliograph.codec.contexts import MAX_LOOKED_AT, MAX_SHIFT, REFINEMENT, SIGN, SIGNIFICANCE, VIEWS, Contexts, views
+from heliograph.codec.contexts import (
+    HIDDEN,
+    HIDDEN_ONE,
+    KINDS_OF_DECISIONS,
+    MAX_SHIFT,
+    REFINEMENT,
+    SIGN,
+    SIGNIFICANCE,
+    Contexts,
+    pass_network,
+    views,
+)
 from heliograph.codec.klt import FINENESSES, KltCodec
-from heliograph.codec.plane_plan import PASSES, PlaneModel
+from heliograph.codec.plane_plan import PlaneModel
 from heliograph.codec.planes import Bool, PassItems, PlaneState
 from heliograph.codec.quantize import quantize, scaled
 from heliograph.codec.tables import LOGIT_ONE, SCORE_BINS, Int
@@ -23,7 +33,7 @@ from heliograph.types import FloatArray, Grid
 _MAX_ROWS = 90_000  # tokens; more take longer and gain little
 _HELD_OUT_SHARE = 8
 _EPOCHS, _BATCH = 12, 1024
-_RATE, _DECAY = 0.02, 3e-4
+_RATE, _DECAY, _SPREAD = 0.005, 3e-4, 0.05
 _FEWEST = 64  # ones (or signs) below which a pass is left to its tables
 _SEED = 0
 
@@ -38,14 +48,7 @@ def with_contexts(codec: KltCodec, tokens: FloatArray) -> KltCodec:
     tokens = tokens[:: -(-tokens.shape[0] * tokens.shape[1] // _MAX_ROWS)]
     groups = [_Group.of(codec, tokens[fineness::FINENESSES], fineness) for fineness in range(FINENESSES)]
     groups = [group for group in groups if len(group.held_out)]
-    planes, looked_at = codec.tables.planes, min(codec.components, MAX_LOOKED_AT)
-    size = VIEWS * looked_at
-    made = Contexts(
-        np.zeros((planes, PASSES, size, looked_at), dtype=np.int8),
-        np.zeros((planes, size, looked_at), dtype=np.int8),
-        np.zeros((planes, PASSES, size, looked_at), dtype=np.int8),
-        np.full((planes, 5), -1, dtype=np.int64),
-    )
+    made = Contexts.none(codec.tables.planes, codec.components)
     for plane, part in groups[0].state.passes() if groups else ():
         _fit_pass(made, groups, plane, part)
     contexts = made if (made.shift >= 0).any() else None
@@ -83,45 +86,38 @@ class _Group:
 
 @dataclass(frozen=True)
 class _Task:
-    """One regression: which of (N, A) decisions are one, with what log odds before.
+    """One regression: which of (N, 3 A) decisions are one, with what log odds before.
 
     Attributes:
         seen: (N, F) f32 views.
-        offset, target: (N, A) f32.
-        counts: (N, A) f32, 1 where there is a decision.
-        held_out: (N,).
+        offset, target: (N, 3 A) f32.
+        counts: (N, 3 A) f32, 1 where there is a decision.
     """
 
     seen: FloatArray
     offset: FloatArray
     target: FloatArray
     counts: FloatArray
-    held_out: Bool
 
 
 def _fit_pass(made: Contexts, groups: list[_Group], plane: int, part: int) -> None:
     looked_at = made.looked_at
     passes = [_Pass.of(group, plane, part, looked_at) for group in groups]
-    seen = np.concatenate([one.seen for one in passes])
     held_out = np.concatenate([group.held_out for group in groups])
-    for kind, places in _places(made, plane, part):
-        parts = [one.decisions(kind) for one in passes]
-        offset, target, counts = (np.concatenate([part[which] for part in parts]) for which in range(3))
-        weights = _fitted(_Task(seen, offset, target, counts, held_out))
-        if weights is not None:
-            whole, shift = _as_integers(weights)
-            places[0][:], made.shift[plane, places[1]] = whole, shift
+    decisions = [[one.decisions(kind) for kind in range(KINDS_OF_DECISIONS)] for one in passes]
+    offset, target, counts = (
+        np.concatenate([np.concatenate([kind[which] for kind in one], axis=1) for one in decisions])
+        for which in range(3)
+    )  # (N, 3 A) each
+    task = _Task(np.concatenate([one.seen for one in passes]), offset, target, counts)
+    rows = (~held_out & task.counts.any(axis=1)).nonzero()[0]
+    if (task.target[rows] * task.counts[rows]).sum() >= _FEWEST:
+        found = _as_integers(_descend(task, rows), looked_at)
+        if _saves(found, task, held_out.nonzero()[0]):
+            made.hidden[plane, part], made.bias[plane, part], made.out[plane, part], made.shift[plane, part] = found
     for group, one in zip(groups, passes, strict=True):
         ones = one.bits.nonzero()[0]
         group.state.apply(one.items, ones, group.negative[one.items.index[ones]], len(one.items))
-
-
-def _places(made: Contexts, plane: int, part: int) -> Iterator[tuple[int, tuple[Int, int]]]:
-    """The kinds of decisions of a pass, with where their weights and their shift go."""
-    yield SIGNIFICANCE, (made.significance[plane, part], part)
-    if part == 1:
-        yield REFINEMENT, (made.refinement[plane], 2)
-    yield SIGN, (made.sign[plane, part], 3 + part)
 
 
 @dataclass(frozen=True)
@@ -179,53 +175,87 @@ class _Pass:
         return np.ascontiguousarray(dense.reshape(self.shape)[:, : self.looked_at])
 
 
-def _fitted(task: _Task) -> FloatArray | None:
-    """(F, A) weights per unit of a view; None where they save nothing on held-out tokens."""
-    train = ~task.held_out
-    rows = train.nonzero()[0]
-    rows = rows[task.counts[rows].any(axis=1)]
-    if (task.target[rows] * task.counts[rows]).sum() < _FEWEST:
-        return None
-    weights = _descend(task, rows)
-    judged = task.held_out.nonzero()[0]
-    offset, target, counts = task.offset[judged], task.target[judged], task.counts[judged]
-    before = _bits(offset, target, counts)
-    after = _bits(offset + task.seen[judged] @ weights, target, counts)
-    return weights if after < before else None
+_Network = tuple[FloatArray, FloatArray, FloatArray]  # (F, H), (H,), (H, 3 A)
 
 
-def _bits(logit: FloatArray, target: FloatArray, counts: FloatArray) -> float:
-    """Cost of the decisions, in nats."""
-    return float(((np.logaddexp(0, logit) - target * logit) * counts).sum(dtype=np.float64))
-
-
-def _descend(task: _Task, rows: Int) -> FloatArray:
+def _descend(task: _Task, rows: Int) -> _Network:
     """Adam (Kingma and Ba, 2015) with a cosine rate on the mean cost of a token, weights decaying."""
     generator = np.random.default_rng(_SEED)
     scale = np.float32(1 / 16)  # views are sixteenths of a threshold
-    weights = np.zeros((task.seen.shape[1], task.offset.shape[1]), dtype=np.float32)
-    mean, square = np.zeros_like(weights), np.zeros_like(weights)
-    steps = _EPOCHS * -(-len(rows) // _BATCH)
-    step = 0
+    weights: list[FloatArray] = [
+        generator.normal(0, _SPREAD, (task.seen.shape[1], HIDDEN)).astype(np.float32),
+        np.zeros(HIDDEN, dtype=np.float32),
+        np.zeros((HIDDEN, task.offset.shape[1]), dtype=np.float32),
+    ]
+    adam = _Adam(weights, _EPOCHS * -(-len(rows) // _BATCH))
     for _ in range(_EPOCHS):
         order = generator.permutation(rows)
         for start in range(0, len(order), _BATCH):
             some = order[start : start + _BATCH]
             seen = task.seen[some] * scale
-            error = 1 / (1 + np.exp(-(task.offset[some] + seen @ weights))) - task.target[some]
-            gradient = seen.T @ (error * task.counts[some]) / np.float32(len(some)) + np.float32(_DECAY) * weights
-            step += 1
-            mean += np.float32(0.1) * (gradient - mean)
-            square += np.float32(0.01) * (gradient * gradient - square)
-            rate = _RATE * 0.5 * (1 + np.cos(np.pi * step / steps))
-            towards = (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.99**step)) + 1e-6)
+            hidden = np.maximum(seen @ weights[0] + weights[1], 0)
+            chance = 1 / (1 + np.exp(-(task.offset[some] + hidden @ weights[2])))
+            error = (chance - task.target[some]) * task.counts[some] / np.float32(len(some))
+            back = (error @ weights[2].T) * (hidden > 0)
+            adam.step([seen.T @ back, back.sum(axis=0), hidden.T @ error])
+    return weights[0], weights[1], weights[2]
+
+
+class _Adam:
+    """Changes weights in place."""
+
+    def __init__(self, weights: list[FloatArray], steps: int) -> None:
+        self._weights, self._steps, self._step = weights, steps, 0
+        self._mean = [np.zeros_like(one) for one in weights]
+        self._square = [np.zeros_like(one) for one in weights]
+
+    def step(self, gradients: list[FloatArray]) -> None:
+        """One step along the gradients of the cost."""
+        self._step += 1
+        rate = _RATE * 0.5 * (1 + np.cos(np.pi * self._step / self._steps))
+        for weights, gradient, mean, square in zip(self._weights, gradients, self._mean, self._square, strict=True):
+            whole = gradient + np.float32(_DECAY) * weights
+            mean += np.float32(0.1) * (whole - mean)
+            square += np.float32(0.001) * (whole * whole - square)
+            towards = mean / (1 - 0.9**self._step) / (np.sqrt(square / (1 - 0.999**self._step)) + 1e-8)
             weights -= (rate * towards).astype(np.float32)
-    return weights * scale
 
 
-def _as_integers(weights: FloatArray) -> tuple[Int, int]:
-    """(F, A) int8 weights and the shift that takes their sums to log odds in 1/64."""
-    largest = float(np.abs(weights).max()) * LOGIT_ONE
-    shift = int(np.clip(np.floor(np.log2(127 / max(largest, 1e-9))), 0, MAX_SHIFT))
-    whole = np.clip(np.rint(weights * LOGIT_ONE * 2.0**shift), -127, 127)
-    return whole.astype(np.int64), shift
+def _as_integers(network: _Network, looked_at: int) -> tuple[Int, Int, Int, Int]:
+    """Weights, bias, outgoing weights (3, H, A) and both shifts."""
+    first, bias, second = network
+    hidden_shift = _shift_for(first)
+    outgoing = second * (LOGIT_ONE / HIDDEN_ONE)
+    out_shift = _shift_for(outgoing)
+    return (
+        _small(first * 2.0**hidden_shift),
+        np.rint(bias * HIDDEN_ONE * 2.0**hidden_shift).astype(np.int64),
+        _small(outgoing * 2.0**out_shift).reshape(HIDDEN, KINDS_OF_DECISIONS, looked_at).transpose(1, 0, 2),
+        np.array([hidden_shift, out_shift]),
+    )
+
+
+def _shift_for(weights: FloatArray) -> int:
+    """Bits by which weights may grow within a byte."""
+    return int(np.clip(np.floor(np.log2(127 / max(float(np.abs(weights).max()), 1e-9))), 0, MAX_SHIFT))
+
+
+def _small(weights: FloatArray) -> Int:
+    return np.clip(np.rint(weights), -127, 127).astype(np.int64)
+
+
+def _saves(found: tuple[Int, Int, Int, Int], task: _Task, judged: Int) -> bool:
+    """Whether the integers make the decisions of tokens that they were not fitted on cheaper."""
+    hidden, bias, out, shift = found
+    made = Contexts(*(one[None, None] for one in (hidden, bias, out, shift)))
+    network = pass_network(made, 0, 0, out.shape[2])
+    if network is None:
+        return False
+    corrections = network.corrections(task.seen[judged]).transpose(1, 0, 2).reshape(len(judged), -1) / LOGIT_ONE
+    offset, target, counts = task.offset[judged], task.target[judged], task.counts[judged]
+    return _nats(offset + corrections, target, counts) < _nats(offset, target, counts)
+
+
+def _nats(logit: FloatArray | DoubleArray, target: FloatArray, counts: FloatArray) -> float:
+    """Cost of the decisions."""
+    return float(((np.logaddexp(0, logit) - target * logit) * counts).sum(dtype=np.float64))
