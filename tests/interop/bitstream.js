@@ -56,6 +56,7 @@ const READERS = {
   F32: [4, (data, at) => data.readFloatLE(at)],
   I32: [4, (data, at) => data.readInt32LE(at)],
   I16: [2, (data, at) => data.readInt16LE(at)],
+  I8: [1, (data, at) => data.readInt8(at)],
 };
 
 // The facts and the arrays (flat, with .shape) of a safetensors file.
@@ -91,36 +92,20 @@ function varint(value) {
   return [...bytes, value];
 }
 
-// grid: [rows, columns, tiles, photo width, photo height]
-function header(energyByte, grid, fitted) {
+// grid: [rows, columns, tiles, photo width, photo height]; small: 0 to 7; extra: 1 to 255, or 0 for none.
+function header(small, grid, fitted, extra = 0) {
   let flags = 0;
-  let rest = [];
+  const sizes = [];
   if (grid.slice(0, 3).join() !== fitted.slice(0, 3).join()) {
     flags |= 1;
-    rest.push(...grid.slice(0, 3).flatMap(varint));
+    sizes.push(...grid.slice(0, 3).flatMap(varint));
   }
   if (grid.slice(3).join() !== fitted.slice(3).join()) {
     flags |= 2;
-    rest.push(...grid.slice(3).flatMap(varint));
+    sizes.push(...grid.slice(3).flatMap(varint));
   }
-  const body = [flags, energyByte, ...rest];
-  return Buffer.from([...body, crc8(body)]);
-}
-
-function energyByte(coefficients, unit) {
-  let sum = 0;
-  for (const c of coefficients) sum += c * c;
-  const energy = B(Math.floor(sum * 256));
-  if (energy === 0n) return 0;
-  const edge = (s) => {
-    const octave = floorDiv(s, 4);
-    const low = ladder(octave, unit << 16n);
-    const high = ladder(octave + 1, unit << 16n);
-    return (low + ((high - low) * B(s - 4 * octave)) / 4n) >> 16n;
-  };
-  let byte = 255;
-  while (byte > 1 && edge(2 * (byte - 128) - 1) > energy) byte--;
-  return byte;
+  const body = [((extra ? 3 : 2) << 6) | (small << 3) | flags, ...sizes, ...(extra ? [extra] : [])];
+  return Buffer.from(sizes.length ? [...body, crc8(body)] : body);
 }
 
 // ---- the coder --------------------------------------------------------------------------------------
@@ -276,20 +261,19 @@ class Klt {
   }
 
   // The whole stream of tokens: [header, codeword].
-  encode(tokens, grid) {
-    const coefficients = this.coefficients(tokens, grid);
-    const unit = B(this.facts.energy_unit);
+  encode(tokens, grid, fineness = 0) {
+    const coefficients = this.coefficients(tokens, grid).map((c) => c * 2 ** (fineness / 8));
     const magnitudes = coefficients.map((c, at) => {
       const planes = this.arrays.active.filter((active) => active > at % this.components).length;
       return Math.min(Math.floor(Math.min(Math.abs(c), 2 ** 30)), 2 ** planes - 1);
     });
-    const codeword = this.code(magnitudes, coefficients.map((c) => c < 0), grid);
-    return [header(energyByte(coefficients, unit), grid, this.fitted), codeword];
+    const codeword = this.code(magnitudes, coefficients.map((c) => c < 0), grid, fineness);
+    return [header(fineness, grid, this.fitted), codeword];
   }
 
   // Magnitudes and signs, flat, to the codeword.
-  code(magnitudes, negative, grid) {
-    const photo = new Passes(this, magnitudes, negative, grid);
+  code(magnitudes, negative, grid, fineness = 0) {
+    const photo = new Passes(this, magnitudes, negative, grid, fineness);
     const coder = new Coder();
     for (let plane = this.planes - 1; plane >= 0; plane--) {
       photo.open(plane);
@@ -300,7 +284,7 @@ class Klt {
 }
 
 class Passes {
-  constructor(codec, magnitudes, negative, grid) {
+  constructor(codec, magnitudes, negative, grid, fineness) {
     this.codec = codec;
     this.magnitudes = magnitudes;
     this.negative = negative;
@@ -308,7 +292,8 @@ class Passes {
     this.positions = this.rows * this.columns;
     this.known = magnitudes.map(() => 0);
     this.restored = magnitudes.map(() => 0);
-    this.spatial = codec.facts.mode === "none";
+    const spatial = codec.facts.mode === "none";
+    this.contexts = codec.isFitted(grid) && "contexts.hidden" in codec.arrays;
     this.neighbours = !(codec.facts.mode === "learned" && codec.isFitted(grid));
     const { scale_bin: scale, other_scale_bin: other, skew_bin: skew } = codec.arrays;
     const [fittedRows, fittedColumns] = codec.fitted;
@@ -320,8 +305,9 @@ class Passes {
       const source = codec.isFitted(grid) ? p : row * fittedColumns + column;
       for (let r = 0; r < codec.components; r++) {
         const at = source * codec.components + r;
-        this.scale.push(codec.isFitted(grid) ? scale[at] : other[at]);
-        this.skew.push(codec.isFitted(grid) || this.spatial ? skew[at] : 4);
+        const bin = (codec.isFitted(grid) ? scale[at] : other[at]) + fineness;
+        this.scale.push(Math.min(Math.max(bin, -128), 255));
+        this.skew.push(codec.isFitted(grid) || spatial ? skew[at] : 4);
       }
     }
   }
@@ -406,9 +392,72 @@ class Passes {
     });
   }
 
+  // What every position of a tile sees: nine views of C components.
+  views(plane, tile, looked) {
+    const cut = (value) => Math.sign(value) * Math.min(Math.floor(Math.abs(value) / 2 ** plane), 64);
+    const value = (p, a) => (p === null ? 0 : cut(this.restored[this.at(tile, p, a)]));
+    const beside = (p, down, right) => {
+      const [row, column] = [Math.floor(p / this.columns) + down, (p % this.columns) + right];
+      const inside = row >= 0 && row < this.rows && column >= 0 && column < this.columns;
+      return inside ? row * this.columns + column : null;
+    };
+    const every = Array.from({ length: this.positions }, (_, p) => p);
+    const components = Array.from({ length: looked }, (_, a) => a);
+    const mean = (of) => components.map((a) => floorDiv(4 * every.reduce((sum, p) => sum + of(value(p, a)), 0), this.positions));
+    const [means, sizes] = [mean((v) => v), mean(Math.abs)];
+    const turns = [-1, 0, 1];
+    return every.map((p) => {
+      const around = turns.flatMap((down) => turns.map((right) => beside(p, down, right)));
+      return [
+        ...components.map((a) => value(p, a)),
+        ...components.map((a) => Math.abs(value(p, a))),
+        ...[[-1, 0], [1, 0], [0, -1], [0, 1]].flatMap((step) => components.map((a) => value(beside(p, ...step), a))),
+        ...components.map((a) => floorDiv(around.reduce((sum, q) => sum + Math.abs(value(q, a)), 0), 4)),
+        ...means,
+        ...sizes,
+      ];
+    });
+  }
+
+  // Corrections of log odds, for every cell: [significance, refinement, sign].
+  corrected(plane, pass) {
+    const nothing = this.cells.map(() => [0, 0, 0]);
+    if (!this.contexts) return nothing;
+    const arrays = this.codec.arrays;
+    const number = 2 * plane + pass;
+    const [hiddenShift, outShift] = arrays["contexts.shift"].slice(2 * number, 2 * number + 2);
+    if (hiddenShift < 0 || outShift < 0) return nothing;
+    const [, , views, width] = arrays["contexts.hidden"].shape;
+    const looked = arrays["contexts.out"].shape[3] / 3;
+    const hidden = [];
+    for (let tile = 0; tile < this.tiles; tile++) {
+      for (const seen of this.views(plane, tile, looked)) {
+        hidden.push(
+          Array.from({ length: width }, (_, h) => {
+            let sum = arrays["contexts.bias"][number * width + h];
+            seen.forEach((value, v) => (sum += value * arrays["contexts.hidden"][(number * views + v) * width + h]));
+            return clamp(sum >> hiddenShift, 128);
+          }),
+        );
+      }
+    }
+    return this.cells.map(({ tile, p, a }) =>
+      [0, 1, 2].map((kind) => {
+        if (a >= looked) return 0;
+        let sum = 0;
+        hidden[tile * this.positions + p].forEach((value, h) => {
+          sum += value * arrays["contexts.out"][((number * width + h) * 3 + kind) * looked + a];
+        });
+        return (sum + ((1 << outShift) >> 1)) >> outShift;
+      }),
+    );
+  }
+
   code(plane, pass, coder) {
-    const { split, rank, cost, sign_chance: signs } = this.codec.arrays;
+    const { split, rank, cost, logit, chance, sign_logit: signs } = this.codec.arrays;
     const corrections = this.corrections(plane, pass);
+    const corrected = this.corrected(plane, pass);
+    const rung = (odds) => clamp(((odds + 4) >> 3) + 72, 128);
     const items = [];
     this.cells.forEach((cell, number) => {
       const s = clamp(this.base(plane, cell.inTile) + corrections[number], 64);
@@ -419,16 +468,17 @@ class Passes {
         kind = 64 + clamp(((this.base(plane, cell.inTile) - 32) >> 1) + 16, 32);
         if (known >> (plane + 2) > 0) kind += 32;
       }
-      const table = (2 * plane + pass) * 128 + kind;
-      items.push({ ...cell, cell, kind, rank: rank[table], cost: cost[table] });
+      const fine = kind >= 64 ? 1 : 0;
+      const step = rung(logit[(2 * plane + pass) * 128 + kind] + corrected[number][fine]);
+      const minus = chance[rung(signs[this.skew[cell.inTile]] + corrected[number][2])];
+      items.push({ ...cell, cell, fine, rank: rank[128 * fine + step], cost: cost[step], minus: fine ? 0 : minus });
     });
     items.sort((one, other) => one.rank - other.rank); // stable
     const bits = items.map(({ at }) => (this.magnitudes[at] >> plane) & 1);
-    const chances = items.map((item) => (item.kind < 64 ? signs[5 * this.skew[item.inTile] + 2 + this.turn(item)] : 0));
-    coder.pass(bits, items.map((item) => item.cost), chances, items.map(({ at }) => this.negative[at]));
-    items.forEach(({ at, inTile, kind, cell }, number) => {
+    coder.pass(bits, items.map(({ cost: one }) => one), items.map(({ minus }) => minus), items.map(({ at }) => this.negative[at]));
+    items.forEach(({ at, inTile, fine, cell }, number) => {
       if (bits[number]) this.known[at] += 2 ** plane;
-      if (bits[number] || kind >= 64) {
+      if (bits[number] || fine) {
         const value = 16 * this.known[at] + this.place(plane, this.known[at] >> (plane + 1) > 0 ? 1 : 0, inTile);
         this.restored[at] = this.negative[at] ? -value : value;
       }
@@ -437,12 +487,6 @@ class Passes {
         this.expected[at] = bits[number] ? Math.abs(this.restored[at]) : this.quiet(plane, inTile);
       }
     });
-  }
-
-  turn({ tile, p, a, inTile }) {
-    if (!this.spatial) return 0;
-    const sum = this.near(this.restored, tile, p, a);
-    return Math.sign(sum) * (Math.abs(sum) > 4 * this.quiet(this.codec.planes, inTile) ? 2 : 1);
   }
 }
 

@@ -51,7 +51,7 @@ class Contexts:
     Attributes:
         hidden: (planes, 2, 9 C, H) int8.
         bias: (planes, 2, H).
-        out: (planes, 2, 3, H, C) int8: of significance, refinement and sign.
+        out: (planes, 2, H, 3 C) int8: of significance, refinement and sign beside each other.
         shift: (planes, 2, 2) bits by which the sums of both layers are shifted down; -1 where a pass corrects nothing.
     """
 
@@ -69,14 +69,14 @@ class Contexts:
         return cls(
             np.zeros((planes, 2, VIEWS * looked_at, HIDDEN), dtype=np.int8),
             np.zeros((planes, 2, HIDDEN), dtype=np.int64),
-            np.zeros((planes, 2, KINDS_OF_DECISIONS, HIDDEN, looked_at), dtype=np.int8),
+            np.zeros((planes, 2, HIDDEN, KINDS_OF_DECISIONS * looked_at), dtype=np.int8),
             np.full((planes, 2, 2), -1, dtype=np.int64),
         )
 
     @property
     def looked_at(self) -> int:
         """C."""
-        return int(self.out.shape[-1])
+        return int(self.out.shape[-1]) // KINDS_OF_DECISIONS
 
     def stored(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays as they go to disk."""
@@ -133,12 +133,12 @@ def pass_network(contexts: Contexts, plane: int, part: int, active: int) -> Pass
     hidden_shift, out_shift = contexts.shift[plane, part].tolist()
     if hidden_shift < 0 or out_shift < 0:
         return None
-    out = contexts.out[plane, part, :, :, :active]  # (3, H, A)
+    out = contexts.out[plane, part].reshape(-1, KINDS_OF_DECISIONS, contexts.looked_at)[:, :, :active]  # (H, 3, A)
     return PassNetwork(
         contexts.hidden[plane, part].astype(np.float32),
         contexts.bias[plane, part].astype(np.float32),
         hidden_shift,
-        np.ascontiguousarray(out.transpose(1, 0, 2).reshape(out.shape[1], -1), dtype=np.float32),
+        np.ascontiguousarray(out.reshape(len(out), -1), dtype=np.float32),
         out_shift,
         contexts.looked_at,
     )

@@ -112,7 +112,7 @@ def _fit_pass(made: Contexts, groups: list[_Group], plane: int, part: int) -> No
     task = _Task(np.concatenate([one.seen for one in passes]), offset, target, counts)
     rows = (~held_out & task.counts.any(axis=1)).nonzero()[0]
     if (task.target[rows] * task.counts[rows]).sum() >= _FEWEST:
-        found = _as_integers(_descend(task, rows), looked_at)
+        found = _as_integers(_descend(task, rows))
         if _saves(found, task, held_out.nonzero()[0]):
             made.hidden[plane, part], made.bias[plane, part], made.out[plane, part], made.shift[plane, part] = found
     for group, one in zip(groups, passes, strict=True):
@@ -221,8 +221,8 @@ class _Adam:
             weights -= (rate * towards).astype(np.float32)
 
 
-def _as_integers(network: _Network, looked_at: int) -> tuple[Int, Int, Int, Int]:
-    """Weights, bias, outgoing weights (3, H, A) and both shifts."""
+def _as_integers(network: _Network) -> tuple[Int, Int, Int, Int]:
+    """Weights, bias, outgoing weights and both shifts."""
     first, bias, second = network
     hidden_shift = _shift_for(first)
     outgoing = second * (LOGIT_ONE / HIDDEN_ONE)
@@ -230,7 +230,7 @@ def _as_integers(network: _Network, looked_at: int) -> tuple[Int, Int, Int, Int]
     return (
         _small(first * 2.0**hidden_shift),
         np.rint(bias * HIDDEN_ONE * 2.0**hidden_shift).astype(np.int64),
-        _small(outgoing * 2.0**out_shift).reshape(HIDDEN, KINDS_OF_DECISIONS, looked_at).transpose(1, 0, 2),
+        _small(outgoing * 2.0**out_shift),
         np.array([hidden_shift, out_shift]),
     )
 
@@ -246,9 +246,8 @@ def _small(weights: FloatArray) -> Int:
 
 def _saves(found: tuple[Int, Int, Int, Int], task: _Task, judged: Int) -> bool:
     """Whether the integers make the decisions of tokens that they were not fitted on cheaper."""
-    hidden, bias, out, shift = found
-    made = Contexts(*(one[None, None] for one in (hidden, bias, out, shift)))
-    network = pass_network(made, 0, 0, out.shape[2])
+    made = Contexts(*(one[None, None] for one in found))
+    network = pass_network(made, 0, 0, made.looked_at)
     if network is None:
         return False
     corrections = network.corrections(task.seen[judged]).transpose(1, 0, 2).reshape(len(judged), -1) / LOGIT_ONE
