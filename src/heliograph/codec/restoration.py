@@ -3,8 +3,9 @@
 Visual tokens are no Gaussian cloud: what a token shows (a red star, a wall) settles many of its coefficients at once,
 while the transform knows their variances alone. From the coefficients restored so far, those of the neighbours and
 those of the whole photo, the regression predicts the error that is left, separately for every bit plane, because a
-rough token and a fine one err differently. Random features turn kernel ridge regression into one linear system
-(Rahimi and Recht, "Random features for large-scale kernel machines", 2007), so the fit stays closed form.
+rough token and a fine one err differently. Fine planes leave little to guess; where nothing is added, no time is taken.
+Random features turn kernel ridge regression into one linear system (Rahimi and Recht, "Random features for large-scale
+kernel machines", 2007), so the fit stays closed form.
 
 Only values change, never a decoded integer: floats may differ in the last bits from machine to machine.
 """
@@ -12,6 +13,7 @@ Only values change, never a decoded integer: floats may differ in the last bits 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -61,15 +63,23 @@ class Restoration:
         return result
 
     def _blend(self, level: float) -> FloatArray | None:
-        """(F + M, C) between the planes on either side of ``level``; above the coarsest plane nothing is known."""
+        """(F + M, C) between the planes on either side of ``level``; above the coarsest plane nothing is known.
+
+        None where nothing is added.
+        """
         planes = len(self.weights)
-        if level >= planes:
-            return None
         lower = max(int(level), 0)
+        if level >= planes or not self._adds[lower : lower + 2].any():
+            return None
         share = np.float32(max(level, 0.0) - lower)
         fine = self.weights[lower]
         coarse = self.weights[lower + 1] if lower + 1 < planes else np.zeros_like(fine)
         return np.asarray(fine + share * (coarse - fine), dtype=np.float32)
+
+    @cached_property
+    def _adds(self) -> npt.NDArray[np.bool_]:
+        """(planes,) where there is anything to add."""
+        return self.weights.any(axis=(1, 2))
 
     def _features(self, spectrum: FloatArray, sides: tuple[int, int]) -> FloatArray:
         return random_features(views(spectrum, sides, self.weights.shape[2]), self.projection, self.phase)
