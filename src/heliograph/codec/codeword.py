@@ -67,6 +67,8 @@ class Decoded:
 class EnergyCourse:
     """How the restored energy grows and the expected error falls, decision by decision; the same on both ends.
 
+    Sums are of whole numbers, in float64 so that none overflows; those below 2**53 are exact.
+
     Args:
         model: of the stream.
         tiles: of its grid.
@@ -74,7 +76,7 @@ class EnergyCourse:
 
     def __init__(self, model: PlaneModel, tiles: int) -> None:
         self._energy = [np.zeros(1, dtype=np.int64)]
-        self._error = [np.asarray([tiles * model.prior_error()])]
+        self._error = [np.asarray([tiles * model.prior_error()], dtype=np.float64)]
 
     def add(self, change: Change) -> None:
         """What the next decisions change."""
@@ -83,7 +85,7 @@ class EnergyCourse:
 
     def retained(self) -> Double:
         """(n + 1,) restored energy over restored energy and expected error, highest so far; 0 to 1."""
-        energy = np.cumsum(np.concatenate(self._energy))
-        error = np.maximum(np.cumsum(np.concatenate(self._error)), 1)
+        energy = np.cumsum(np.concatenate(self._energy), dtype=np.float64)
+        error = np.maximum(np.cumsum(np.concatenate(self._error), dtype=np.float64), 1)
         share = np.clip(energy / (energy + error), 0, 1)
         return np.asarray(np.maximum.accumulate(share))

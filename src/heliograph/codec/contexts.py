@@ -35,7 +35,7 @@ MAX_VIEW = 64  # known values are cut off at four thresholds, in sixteenths of o
 MAX_HIDDEN = 127
 HIDDEN_ONE = 16  # hidden value 1
 MAX_SHIFT = 20
-_MAX_BIAS = 1 << 21
+MAX_BIAS = 1 << 21
 _PHOTO_GAIN = 4  # a mean over many tokens is small beside one token
 
 SIGNIFICANCE, REFINEMENT, SIGN = 0, 1, 2
@@ -95,7 +95,7 @@ class Contexts:
             BundleDamagedError: shapes or values do not fit the codec.
         """
         blank = cls.none(planes, components)
-        bounds = {"hidden": (-127, 127), "bias": (-_MAX_BIAS, _MAX_BIAS), "out": (-127, 127), "shift": (-1, MAX_SHIFT)}
+        bounds = {"hidden": (-127, 127), "bias": (-MAX_BIAS, MAX_BIAS), "out": (-127, 127), "shift": (-1, MAX_SHIFT)}
         for name, (low, high) in bounds.items():
             check_shape(BundlePart.TABLES, arrays[name], getattr(blank, name).shape)
             check_bounds(BundlePart.TABLES, arrays[name], low, high)

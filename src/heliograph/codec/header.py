@@ -3,7 +3,8 @@
 ======  ===============================================================================================
 byte    meaning
 ======  ===============================================================================================
-0       bits 7..6 version (2, or 3 where an extra byte follows); bits 5..3 ``klt``: fineness, else 0;
+0       bits 7..6 version (2, or 3 where an extra byte follows); bits 5..3 ``klt``: fineness, ``meta``: part
+        of the fitted range that the misfit lies in (0 for none), ``pq``: 0;
         bit 2: ``meta`` left this photo to ``klt``; bit 1: photo size follows; bit 0: grid follows
 1..     if bit 0: rows, columns, tiles; if bit 1: photo width, photo height; all as varints (LEB128)
 then    in version 3 alone: the extra byte, never 0. ``klt``, ``meta``: misfit of the photo
@@ -127,29 +128,50 @@ def _joined(flags: int, sizes: bytes, extra: int) -> bytes:
     return body + bytes((crc8(body),)) if sizes else body
 
 
-def _parted(header: bytes) -> tuple[int, bytes, int] | None:
-    """Flags, sizes and extra byte; None of a header that is too short, or whose sizes are damaged."""
+def _parted(header: bytes) -> tuple[int, bytes, int]:
+    """Flags, sizes and extra byte.
+
+    Raises:
+        StreamTruncatedError: it is empty, or ends before what its flags announce.
+        StreamVersionError: of another version.
+        StreamDamagedError: the checksum of its sizes does not fit.
+    """
     if not header:
-        return None
+        raise StreamTruncatedError().noted("The codec's header is empty; the shortest has 1 byte.")
     flags, body = header[0], header[1:]
+    version = flags >> _VERSION_SHIFT
+    if version not in (_PLAIN, _WITH_EXTRA):
+        raise StreamVersionError
+    if not body and (flags & _HAS_SIZES or version == _WITH_EXTRA):
+        raise StreamTruncatedError().noted("The codec's header ends after its first byte, which announces more.")
     if flags & _HAS_SIZES:
-        if not body or crc8(header[:-1]) != header[-1]:
-            return None
+        if crc8(header[:-1]) != header[-1]:
+            raise StreamDamagedError(StreamFault.CHECKSUM)
         body = body[:-1]
-    if flags >> _VERSION_SHIFT != _WITH_EXTRA:
+    if version == _PLAIN:
         return flags, body, 0
-    return (flags, body[:-1], body[-1]) if body else None
+    if not body:
+        raise StreamTruncatedError().noted("The codec's header ends before its extra byte.")
+    return flags, body[:-1], body[-1]
+
+
+def _parted_or_none(header: bytes) -> tuple[int, bytes, int] | None:
+    """As :func:`_parted`; None of a header that is not intact."""
+    try:
+        return _parted(header)
+    except (StreamTruncatedError, StreamVersionError, StreamDamagedError):
+        return None
 
 
 def marked_as_fallback(header: bytes) -> bytes:
     """An intact ``klt`` header, marked as written in the place of ``meta``."""
-    flags, sizes, extra = _intact(header)
+    flags, sizes, extra = _parted(header)
     return _joined(flags | _FALLBACK, sizes, extra)
 
 
 def unmarked(header: bytes) -> bytes | None:
     """The ``klt`` header behind the mark; None where there is no mark, or where the header is damaged."""
-    parts = _parted(header)
+    parts = _parted_or_none(header)
     if parts is None or not parts[0] & _FALLBACK:
         return None
     flags, sizes, extra = parts
@@ -158,27 +180,20 @@ def unmarked(header: bytes) -> bytes | None:
 
 def with_extra(header: bytes, extra: int) -> bytes:
     """An intact header without an extra byte, with one of 1 to 255."""
-    flags, sizes, _ = _intact(header)
+    flags, sizes, _ = _parted(header)
     return _joined(flags | _WITH_EXTRA << _VERSION_SHIFT, sizes, extra)
 
 
 def stated_extra(header: bytes) -> int:
     """The extra byte of an intact header; 0 where it has none."""
-    parts = _parted(header)
+    parts = _parted_or_none(header)
     return 0 if parts is None else parts[2]
 
 
 def stated_small(header: bytes) -> int:
     """The number of 0 to 7 of an intact header; 0 of any other."""
-    parts = _parted(header)
+    parts = _parted_or_none(header)
     return 0 if parts is None else parts[0] >> _SMALL_SHIFT & MAX_SMALL
-
-
-def _intact(header: bytes) -> tuple[int, bytes, int]:
-    parts = _parted(header)
-    if parts is None:
-        raise StreamDamagedError(StreamFault.CHECKSUM)
-    return parts
 
 
 def check_grid(grid: Grid) -> None:
@@ -202,17 +217,13 @@ def parse_header(header: bytes, fitted: Grid) -> Header:
     """What a header says.
 
     Raises:
-        StreamTruncatedError: it is empty.
+        StreamTruncatedError: it is empty, or ends before what its flags announce.
         StreamVersionError: of another version.
         StreamDamagedError: checksum, flags or numbers do not fit.
     """
-    if not header:
-        raise StreamTruncatedError().noted("The codec's header is empty; the shortest has 1 byte.")
     if len(header) > MAX_HEADER_BYTES:
         raise StreamDamagedError(StreamFault.LENGTH)
-    if header[0] >> _VERSION_SHIFT not in (_PLAIN, _WITH_EXTRA):
-        raise StreamVersionError
-    flags, sizes, extra = _intact(header)
+    flags, sizes, extra = _parted(header)
     has_extra = flags >> _VERSION_SHIFT == _WITH_EXTRA
     if flags & _FALLBACK or has_extra != bool(extra):
         raise StreamDamagedError(StreamFault.HEADER)

@@ -31,34 +31,15 @@ from heliograph.codec.familiarity import FittedRange
 from heliograph.codec.header import pack_header, parse_header
 from heliograph.codec.plane_plan import PlaneModel
 from heliograph.codec.planes import Change, PlaneState
-from heliograph.codec.quantize import (
-    dequantize,
-    magnitude_limits,
-    quantize,
-    scaled,
-)
+from heliograph.codec.quantize import dequantize, magnitude_limits, quantize, scaled
 from heliograph.codec.range_coder import RunDecoder, RunEncoder
 from heliograph.codec.restoration import Restoration
 from heliograph.codec.storage import Arrays, file_names, read_arrays, stored_grid, write_arrays
-from heliograph.codec.tables import (
-    HIGHEST_SCALE_BIN,
-    LOWEST_SCALE_BIN,
-    SKEW_BINS,
-    Int,
-    Layout,
-    Tables,
-)
+from heliograph.codec.tables import HIGHEST_SCALE_BIN, LOWEST_SCALE_BIN, SKEW_BINS, Int, Layout, Tables
 from heliograph.codec.transform import MODES, Transform, resample
 from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError
 from heliograph.reasons import BundleFault, BundlePart, FileFault, StreamFault
-from heliograph.types import (
-    LARGEST_WEIGHT,
-    EncodedImage,
-    FloatArray,
-    Grid,
-    VisualTokens,
-    tokens_make_sense,
-)
+from heliograph.types import LARGEST_WEIGHT, EncodedImage, FloatArray, Grid, VisualTokens, tokens_make_sense
 
 _MAX_COEFFICIENTS = 1 << 24
 _SMALLEST_STEP = 1 / LARGEST_WEIGHT
@@ -215,7 +196,9 @@ class KltCodec:
         coefficients = dequantize(state.restored, state.shape, fineness)
         spectrum = self.transform.over_channels(coefficients, grid, fitted)  # (T, P, R)
         if self.restoration is not None:
-            level = decoded.planes - fineness / FINENESSES
+            # Thresholds are lower by the fineness once there is one; before the first nothing is known.
+            begun = min(self.tables.planes - decoded.planes, 1.0)
+            level = decoded.planes - begun * fineness / FINENESSES
             spectrum = self.restoration.apply(spectrum, (grid.rows, grid.columns), level)
         return VisualTokens(self.transform.synthesise(spectrum, grid, fitted), grid)
 

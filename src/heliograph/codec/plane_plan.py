@@ -15,7 +15,7 @@ from heliograph.codec.contexts import Contexts, PassNetwork, pass_network
 from heliograph.codec.tables import GRAINS, REFINE_BINS, SCORE_BINS, SQUARE_BITS, Int, Layout, Tables
 
 PASSES = 2
-_KNOWN_SQUARE = 85  # of an interval's width squared, in 1/1024: spread evenly, the error is 1/12 of it
+_KNOWN_ERROR = 21  # 256 / 12 squared grains: a value spread evenly over an interval of one step, 16 grains
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ class PlaneModel:
             above=np.ascontiguousarray(self.quiet(plane + 1)[:, :active]),
             below=np.ascontiguousarray(self.quiet(plane)[:, :active]),
             offset=self.offsets(plane)[:, :, :active].reshape(2, -1),
-            known_error=(_KNOWN_SQUARE << 2 * plane) >> 2,
+            known_error=_KNOWN_ERROR << 2 * plane,
             quiet_error=np.stack(
                 [self.quiet_error(plane)[:, :active], self.quiet_error(plane + 1)[:, :active]]
             ).reshape(2, -1),

@@ -95,7 +95,7 @@ class ProductTables:
 class ProductCodec:
     """Product quantisers of several rates over one transform.
 
-    The stream is not embedded: a photo is sent by one quantiser, whose number of subspaces is the header's second byte.
+    The stream is not embedded: a photo is sent by one quantiser, whose number of subspaces is the header's extra byte.
     Tokens that have not come are the mean token of their position.
 
     Args:
@@ -211,7 +211,7 @@ class ProductCodec:
         subspaces, grid = found.extra, found.grid
         if not self._takes(grid):
             raise StreamDamagedError(StreamFault.GRID)
-        if subspaces not in self.tables.subspaces:
+        if found.small or subspaces not in self.tables.subspaces:
             raise StreamDamagedError(StreamFault.HEADER)
         return self.tables.subspaces.index(subspaces), grid
 

@@ -19,8 +19,8 @@ TOKENS = VisualTokens(np.arange(8, dtype=np.float32).reshape(4, 2) + 1, GRID)
 
 
 @given(st.integers(0, 255), st.integers(1, 200), st.integers(1, 80), st.integers(0, 5000))
-def test_a_mark_comes_off_without_a_trace(energy: int, rows: int, columns: int, width: int) -> None:
-    header = pack_header(energy, Grid(rows, columns, 1, width, width), GRID)
+def test_a_mark_comes_off_without_a_trace(extra: int, rows: int, columns: int, width: int) -> None:
+    header = pack_header(Grid(rows, columns, 1, width, width), GRID, small=extra % 8, extra=extra)
     marked = marked_as_fallback(header)
     assert len(marked) == len(header)
     assert unmarked(marked) == header
@@ -30,17 +30,19 @@ def test_a_mark_comes_off_without_a_trace(energy: int, rows: int, columns: int, 
 
 
 def test_damaged_headers_carry_no_mark() -> None:
-    marked = bytearray(marked_as_fallback(pack_header(9, GRID, GRID)))
-    for place in range(len(marked)):
+    """Sizes have a checksum; a header without them travels in a frame that has one."""
+    marked = bytearray(marked_as_fallback(pack_header(Grid(3, 5, 2), GRID, small=2, extra=9)))
+    for place in range(1, len(marked)):
         for bit in range(8):
             flipped = bytes(marked[:place]) + bytes((marked[place] ^ 1 << bit,)) + bytes(marked[place + 1 :])
             assert unmarked(flipped) is None
     assert unmarked(b"") is None
-    assert unmarked(b"\x04") is None
+    assert unmarked(b"\xc4") is None  # ends before its extra byte
+    assert unmarked(b"\x04\x09\x4a") is None  # of version 0
 
 
 def test_only_meta_can_be_written_by_another() -> None:
-    header = pack_header(9, GRID, GRID)
+    header = pack_header(GRID, GRID, small=3)
     assert written_by(EncodedImage("meta", header, ())) == ("meta", header)
     assert written_by(EncodedImage("meta", marked_as_fallback(header), ())) == ("klt", header)
     assert written_by(EncodedImage("klt", marked_as_fallback(header), ())) == ("klt", marked_as_fallback(header))
@@ -58,7 +60,7 @@ class ScalingCodec:
 
     def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
         self.asked.append(max_bytes)
-        return EncodedImage("klt", pack_header(7, GRID, GRID), (b"abc",), (0.5,))
+        return EncodedImage("klt", pack_header(GRID, GRID, small=7), (b"abc",), (0.5,))
 
     def decode(self, header: bytes, segments: Any) -> VisualTokens:
         parse_header(header, GRID)  # as real codecs do: a marked header is none of theirs
@@ -68,10 +70,10 @@ class ScalingCodec:
 @pytest.mark.parametrize(("learned", "closed", "falls"), [(0.5, 0.9, True), (0.9, 0.5, False), (0.52, 0.5, False)])
 def test_the_nearer_stream_is_sent(learned: float, closed: float, falls: bool) -> None:
     codecs = {"meta": ScalingCodec(learned), "klt": ScalingCodec(closed)}
-    sent = EncodedImage("meta", pack_header(0, GRID, GRID), (b"0123456789",))
+    sent = EncodedImage("meta", pack_header(GRID, GRID), (b"0123456789",))
     found = nearer_stream(sent, TOKENS, lambda kind: codecs[kind])  # type: ignore[arg-type, return-value]
     assert codecs["klt"].asked == [sent.payload_bytes]
     assert (found != sent) is falls
     if falls:
-        assert written_by(found) == ("klt", pack_header(7, GRID, GRID))
+        assert written_by(found) == ("klt", pack_header(GRID, GRID, small=7))
         assert (found.strategy, found.segments, found.predicted_quality) == ("meta", (b"abc",), (0.5,))

@@ -10,7 +10,18 @@ import zlib
 import pytest
 
 from heliograph.codec.container import read_stream, write_stream
-from heliograph.codec.header import crc8, parse_header, read_varint
+from heliograph.codec.header import (
+    Header,
+    crc8,
+    marked_as_fallback,
+    pack_header,
+    parse_header,
+    read_varint,
+    stated_extra,
+    stated_small,
+    unmarked,
+    with_extra,
+)
 from heliograph.errors import PayloadTooLargeError, StreamDamagedError, StreamTruncatedError, StreamVersionError
 from heliograph.reasons import ForgedFault, StreamFault
 from heliograph.types import EncodedImage, Grid
@@ -31,7 +42,8 @@ def crc8_of(data: bytes) -> int:
 
 
 def header(*body: int) -> bytes:
-    return bytes(body) + bytes((crc8_of(bytes(body)),))
+    """A header with the checksum that follows sizes."""
+    return bytes(body) + (bytes((crc8_of(bytes(body)),)) if body[0] & 3 else b"")
 
 
 def fault(data: bytes) -> StreamFault | None:
@@ -48,42 +60,57 @@ def test_the_checksum_of_the_document() -> None:
         assert crc8(data) == crc8_of(data)
 
 
-# 16,384 as a varint is 80 80 01; 2,097,151 is FF FF 7F.
+# 0x80 is version 2 and 0xC0 version 3; 16,384 as a varint is 80 80 01; 2,097,151 is FF FF 7F.
 WITHIN = [
-    (header(0, 0), (0, FITTED)),
-    (header(0, 255), (255, FITTED)),
-    (header(1, 9, 1, 1, 1), (9, Grid(1, 1, 1))),
-    (header(1, 9, 0x80, 0x80, 1, 1, 1), (9, Grid(16384, 1, 1))),
-    (header(1, 9, 1, 0x80, 0x80, 1, 1), (9, Grid(1, 16384, 1))),
-    (header(1, 9, 1, 1, 0x80, 0x80, 1), (9, Grid(1, 1, 16384))),
-    (header(1, 9, 0x80, 1, 0x80, 1, 1), (9, Grid(128, 128, 1))),
-    (header(2, 9, 0, 0), (9, FITTED)),
-    (header(2, 9, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0x7F), (9, Grid(8, 8, 1, 2097151, 2097151))),
-    (header(3, 9, 0x80, 0x80, 1, 1, 1, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0x7F), (9, Grid(16384, 1, 1, 2097151, 2097151))),
+    (header(0x80), Header(0, 0, FITTED)),
+    (header(0xB8), Header(7, 0, FITTED)),
+    (header(0xC0, 1), Header(0, 1, FITTED)),
+    (header(0xE8, 255), Header(5, 255, FITTED)),
+    (header(0x89, 1, 1, 1), Header(1, 0, Grid(1, 1, 1))),
+    (header(0x81, 0x80, 0x80, 1, 1, 1), Header(0, 0, Grid(16384, 1, 1))),
+    (header(0x81, 1, 0x80, 0x80, 1, 1), Header(0, 0, Grid(1, 16384, 1))),
+    (header(0x81, 1, 1, 0x80, 0x80, 1), Header(0, 0, Grid(1, 1, 16384))),
+    (header(0x81, 0x80, 1, 0x80, 1, 1), Header(0, 0, Grid(128, 128, 1))),
+    (header(0x82, 0, 0), Header(0, 0, FITTED)),
+    (header(0x82, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0x7F), Header(0, 0, Grid(8, 8, 1, 2097151, 2097151))),
+    (header(0xC1, 1, 2, 3, 200), Header(0, 200, Grid(1, 2, 3))),
+    (
+        header(0xFB, 0x80, 0x80, 1, 1, 1, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0x7F, 255),
+        Header(7, 255, Grid(16384, 1, 1, 2097151, 2097151)),
+    ),
 ]
 BEYOND = [
-    (header(1, 9, 0, 1, 1), StreamFault.GRID),
-    (header(1, 9, 1, 0, 1), StreamFault.GRID),
-    (header(1, 9, 1, 1, 0), StreamFault.GRID),
-    (header(1, 9, 0x81, 0x80, 1, 1, 1), StreamFault.GRID),  # 16,385 rows
-    (header(1, 9, 1, 0x81, 0x80, 1, 1), StreamFault.GRID),
-    (header(1, 9, 1, 1, 0x81, 0x80, 1), StreamFault.GRID),
-    (header(1, 9, 0x80, 1, 0x80, 1, 2), StreamFault.GRID),  # 128 x 128 x 2
-    (header(1, 9, 0x80, 0x80, 0x80, 1, 1, 1), StreamFault.NUMBER),  # a varint of four bytes
-    (header(1, 9, 0x81, 0x00, 1, 1), StreamFault.NUMBER),  # longer than it must be
-    (header(2, 9, 0xFF, 0xFF, 0xFF, 0x01, 0), StreamFault.NUMBER),
-    (header(0, 9, 0), StreamFault.LENGTH),  # bytes that no flag announces
-    (header(1, 9, 1, 1, 1, 1), StreamFault.LENGTH),
-    *[(header(flag, 9), StreamFault.HEADER) for flag in (4, 8, 16, 32)],
-    (header(*range(64, 80)), StreamFault.LENGTH),  # 17 bytes
-    (bytes((0, 0, crc8_of(b"\0\0") ^ 1)), StreamFault.CHECKSUM),
+    (header(0x81, 0, 1, 1), StreamFault.GRID),
+    (header(0x81, 1, 0, 1), StreamFault.GRID),
+    (header(0x81, 1, 1, 0), StreamFault.GRID),
+    (header(0x81, 0x81, 0x80, 1, 1, 1), StreamFault.GRID),  # 16,385 rows
+    (header(0x81, 1, 0x81, 0x80, 1, 1), StreamFault.GRID),
+    (header(0x81, 1, 1, 0x81, 0x80, 1), StreamFault.GRID),
+    (header(0x81, 0x80, 1, 0x80, 1, 2), StreamFault.GRID),  # 128 x 128 x 2
+    (header(0x81, 0x80, 0x80, 0x80, 1, 1, 1), StreamFault.NUMBER),  # a varint of four bytes
+    (header(0x81, 0x81, 0x00, 1, 1), StreamFault.NUMBER),  # longer than it must be
+    (header(0x82, 0xFF, 0xFF, 0xFF, 0x01, 0), StreamFault.NUMBER),
+    (header(0x80, 9), StreamFault.LENGTH),  # bytes that no flag announces
+    (header(0xC0, 9, 9), StreamFault.LENGTH),
+    (header(0x81, 1, 1, 1, 1), StreamFault.LENGTH),
+    (header(0xC1, 1, 1, 1, 1, 9), StreamFault.LENGTH),
+    (header(0x84), StreamFault.HEADER),  # the mark, which whoever asks for a codec's own header has taken off
+    (header(0x86, 0, 0), StreamFault.HEADER),
+    (header(0xC0, 0), StreamFault.HEADER),  # an extra byte that says nothing
+    (header(0xC1, 1, 1, 1, 0), StreamFault.HEADER),
+    (bytes((0x80,)) * 17, StreamFault.LENGTH),
+    (bytes((0x00,)) * 17, StreamFault.LENGTH),
+    (bytes((0x82, 0, 0, crc8_of(b"\x82\0\0") ^ 1)), StreamFault.CHECKSUM),
+    (bytes((0x82, 0)), StreamFault.CHECKSUM),
 ]
 
 
 @pytest.mark.parametrize(("data", "found"), WITHIN)
-def test_the_last_headers_within(data: bytes, found: tuple[int, Grid]) -> None:
+def test_the_last_headers_within(data: bytes, found: Header) -> None:
     assert len(data) <= 16
     assert parse_header(data, FITTED) == found
+    if found.grid != FITTED or len(data) <= 2:  # sizes that are the fitted ones are left out by who writes
+        assert pack_header(found.grid, FITTED, small=found.small, extra=found.extra) == data
 
 
 @pytest.mark.parametrize(("data", "reason"), BEYOND)
@@ -92,12 +119,42 @@ def test_the_first_headers_beyond(data: bytes, reason: StreamFault) -> None:
 
 
 def test_headers_that_end_too_early() -> None:
-    for data in (b"", b"\0", b"\0\0", header(1, 9), header(1, 9, 1), header(1, 9, 1, 1), header(2, 9, 0x80)):
+    cut = (b"", b"\x81", b"\x82", b"\xc0", b"\xc1", header(0xC1))
+    for data in (*cut, header(0x81), header(0x81, 1), header(0x81, 1, 1), header(0xC1, 1, 1, 1), header(0x82, 0x80)):
         with pytest.raises(StreamTruncatedError):
             parse_header(data, FITTED)
-    for version in (2, 3):
-        with pytest.raises(StreamVersionError):
-            parse_header(header(version << 6, 9), FITTED)
+
+
+def test_headers_of_versions_before_are_refused_by_name() -> None:
+    """Three bytes and more, the last one always a checksum; in version 1 with a misfit before it."""
+    bodies = (b"\x00\x90", b"\x01\x90\x07\x07\x01", b"\x03\x9a\x02\x03\x02\x80\x05\xe0\x03", b"\x40\x90\xc8", b"\x04\x90")
+    for body in bodies:
+        data = body + bytes((crc8_of(body),))
+        for given in (data, data[:1], data[:-1], data[:-1] + b"?"):
+            with pytest.raises(StreamVersionError):
+                parse_header(given, FITTED)
+
+
+# What a mark and an extra byte do to a header.
+CHANGED = [
+    (header(0x80), header(0x84), header(0xC0, 9)),
+    (header(0xB8), header(0xBC), header(0xF8, 9)),
+    (header(0x82, 0, 0), header(0x86, 0, 0), header(0xC2, 0, 0, 9)),
+    (header(0xA1, 1, 2, 3), header(0xA5, 1, 2, 3), header(0xE1, 1, 2, 3, 9)),
+]
+
+
+@pytest.mark.parametrize(("plain", "marked", "longer"), CHANGED)
+def test_marks_and_extra_bytes(plain: bytes, marked: bytes, longer: bytes) -> None:
+    assert marked_as_fallback(plain) == marked
+    assert unmarked(marked) == plain
+    assert unmarked(plain) is None
+    assert with_extra(plain, 9) == longer
+    assert (stated_extra(plain), stated_extra(longer)) == (0, 9)
+    assert stated_small(plain) == stated_small(marked) == stated_small(longer) == plain[0] >> 3 & 7
+    both = marked_as_fallback(longer)
+    assert (both[0], both[1:-1]) == (longer[0] | 4, longer[1:-1])
+    assert unmarked(both) == longer
 
 
 def test_numbers_end_where_they_may() -> None:

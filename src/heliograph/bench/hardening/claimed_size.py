@@ -1,4 +1,4 @@
-"""What a header of nine bytes costs a general model's cloud when it claims a photo of 16384 x 16384 pixels.
+"""What a header of eight bytes costs a general model's cloud when it claims a photo of 16384 x 16384 pixels.
 
 ``python -m heliograph.bench.hardening.claimed_size`` prints it: seconds to the named error, and growth of peak memory.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from heliograph.types import EncodedImage
 
 CLAIMED_SIDE = 1 << 14
-CLAIMED_HEADER_BYTES = 9
+CLAIMED_HEADER_BYTES = 8
 _FITTING_PHOTOS = 10
 
 

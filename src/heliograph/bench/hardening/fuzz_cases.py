@@ -175,9 +175,11 @@ def stated_sizes(source: random.Random, encoded: EncodedImage) -> EncodedImage:
     if source.random() < 0.2:
         flags, numbers = 3, [8, 8, source.choice((3, 5)), source.randint(1, 900), source.randint(1, 900)]
     stated = (numbers[:3] if flags & 1 else []) + (numbers[3:] if flags & 2 else [])
-    body = bytes((flags, encoded.header[1])) + b"".join(map(write_varint, stated))
+    extra = source.randbytes(source.randrange(2))
+    body = bytes(((3 if extra else 2) << 6 | source.randrange(8) << 3 | flags,)) + b"".join(map(write_varint, stated))
+    header = with_checksum(body + extra) if stated else body + extra
     kept: Sequence[bytes] = encoded.segments[: source.randint(0, len(encoded.segments))]
-    return replace(encoded, header=with_checksum(body), segments=tuple(kept))
+    return replace(encoded, header=header, segments=tuple(kept))
 
 
 def with_checksum(body: bytes) -> bytes:

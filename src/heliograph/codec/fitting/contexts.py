@@ -14,6 +14,7 @@ from heliograph.codec.contexts import (
     HIDDEN,
     HIDDEN_ONE,
     KINDS_OF_DECISIONS,
+    MAX_BIAS,
     MAX_SHIFT,
     REFINEMENT,
     SIGN,
@@ -229,7 +230,7 @@ def _as_integers(network: _Network) -> tuple[Int, Int, Int, Int]:
     out_shift = _shift_for(outgoing)
     return (
         _small(first * 2.0**hidden_shift),
-        np.rint(bias * HIDDEN_ONE * 2.0**hidden_shift).astype(np.int64),
+        np.clip(np.rint(bias * HIDDEN_ONE * 2.0**hidden_shift), -MAX_BIAS, MAX_BIAS).astype(np.int64),
         _small(outgoing * 2.0**out_shift),
         np.array([hidden_shift, out_shift]),
     )
