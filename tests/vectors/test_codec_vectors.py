@@ -1,86 +1,72 @@
 """Golden vectors: header, codeword and ``.hgs`` file pinned byte for byte. A change here is a wire-format change.
 
-The codec is built from integers alone: identity transform, step 1, tables from small formulas; so are the tokens.
+The codec and its tokens are those of ``tests/support/integer_codec.py``. Headers and codewords are what
+``tests/interop/bitstream.js``, written from ``docs/bitstream.md`` alone, makes of them.
 """
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from heliograph.codec.container import read_stream, write_stream
-from heliograph.codec.klt import KltCodec, LayoutTables
+from heliograph.codec.klt import KltCodec
 from heliograph.codec.range_coder import CostRuns, RunDecoder, RunEncoder
-from heliograph.codec.tables import CLASSES, SCORE_BINS, SIGN_BINS, SKEW_BINS, Tables
-from heliograph.codec.transform import Transform
-from heliograph.types import Grid, VisualTokens
+from heliograph.codec.storage import read_arrays, write_arrays
+from heliograph.errors import BundleDamagedError, StreamVersionError
+from heliograph.reasons import BundleFault, BundlePart
+from heliograph.types import VisualTokens
+from integer_codec import integer_codec, integer_tokens
 
-GRID = Grid(2, 3)
-POSITIONS, SIZE, PLANES = 6, 4, 5
-
-
-def integer_codec() -> KltCodec:
-    """Every feature on: activity weights, both passes, sign contexts, refinement."""
-    classes = np.arange(CLASSES)
-    significance = np.clip(40 * 2 ** (classes // 6), 1, 9000)
-    cost = np.where(classes < SCORE_BINS, significance, 3000 + 20 * (classes - SCORE_BINS))
-    rank = np.where(classes < SCORE_BINS, (SCORE_BINS - 1 - classes) * 2, 2 * (classes - SCORE_BINS) + 1)
-    weights = np.array([[100, 40, 70, 46], [90, 30, 80, 56]])
-    tables = Tables(
-        active=np.array([4, 4, 4, 3, 2]),
-        weights=np.repeat(weights[None], PLANES, axis=0),
-        split=np.array([30, 30, 31, 32, SCORE_BINS]),
-        cost=np.broadcast_to(cost, (PLANES, 2, CLASSES)).copy(),
-        rank=np.broadcast_to(rank, (PLANES, 2, CLASSES)).copy(),
-        quiet_mean=np.minimum(8 * np.arange(SCORE_BINS) + 8, 512),
-        offset=np.stack([20 + np.arange(SCORE_BINS) // 8, 26 + np.arange(SCORE_BINS) // 10]),
-        sign_chance=8192 + 4096 * np.add.outer(np.arange(SKEW_BINS), np.arange(SIGN_BINS)),
-        energy_unit=400_000,
-    )
-    tables.check(SIZE)
-    scale = np.add.outer(np.arange(POSITIONS) % 3, np.array([24, 16, 10, 2]))
-    skew = np.broadcast_to(np.array([4, 2, 6, 4]), scale.shape)
-    identity, places = np.eye(SIZE, dtype=np.float32), np.eye(POSITIONS, dtype=np.float32)
-    mean = np.zeros((POSITIONS, SIZE), dtype=np.float32)
-    transform = Transform("none", 1.0, mean, identity, identity, places, places)
-    return KltCodec(GRID, transform, tables, LayoutTables(scale, skew.copy(), scale))
-
-
-def integer_tokens(factor: int, tiles: int = 1) -> VisualTokens:
-    index = np.arange(tiles * POSITIONS * SIZE).reshape(-1, SIZE)
-    values = (index * factor) % 23 - 11
-    values = values * (np.array([2, 1, 1, 0]) + (index % 5 == 0))
-    return VisualTokens(values.astype(np.float32), Grid(2, 3, tiles))
-
-
+# (factor of the tokens, fineness): header, codeword
 VECTORS = {
-    7: ("00902e", "efb109547f45a7e0aeeeca85975d2f"),
-    10: ("008d7d", "ee08cdb0100c666c8883995f26286279"),
+    (7, 0): ("80", "e8978fa6834b96f7989152d001c523"),
+    (10, 0): ("80", "e62d47e1a5495d647f9df66043a42130"),
+    (7, 3): ("98", "d8a0ab14884e3076ccc4cd9af4e502fe"),
+    (10, 7): ("b8", "fc69ab6db863c7773e42b7fe824f90961d"),
 }
-TILED = ("039a0203028005e0030f", "ee3d54d7dcb02a60a9b591c3041be27c8adf801d9c95c3ea0ebd2320d4de10")
-HGS_FILE = "484753010101020304050607080300902e0208074aed082fefb109547f45a7e0acaeeeca85975d2fb7"
+TILED = (
+    "930203028005e003db",
+    "b6fe63472148a0d54d092e73fc5ac70aec829222fda685e880c2193fb5d5fe6f877f",
+)
+HGS_FILE = "4847530101010203040506070801800502030404027a4b08b3e8972c8fa6836d4b96f798869152d00190c523c5"
 RUN_WORDS = "86925e686da407"
+BEFORE = ("00902e", "008d7d", "039a0203028005e0030f")
+"""Headers of the format before; of the codec of the same integers."""
+BEFORE_HGS_FILE = "484753010101020304050607080300902e0208074aed082fefb109547f45a7e0acaeeeca85975d2fb7"
 
 
-@pytest.mark.parametrize("factor", VECTORS)
-def test_header_and_codeword(factor: int) -> None:
+@pytest.mark.parametrize(("factor", "fineness"), VECTORS)
+def test_header_and_codeword(factor: int, fineness: int) -> None:
     codec, tokens = integer_codec(), integer_tokens(factor)
-    encoded = codec.encode(tokens)
-    assert (encoded.header.hex(), b"".join(encoded.segments).hex()) == VECTORS[factor]
-    header, codeword = (bytes.fromhex(part) for part in VECTORS[factor])
+    encoded = codec.encode(tokens, fineness=fineness)
+    assert (encoded.header.hex(), b"".join(encoded.segments).hex()) == VECTORS[factor, fineness]
+    header, codeword = (bytes.fromhex(part) for part in VECTORS[factor, fineness])
     limits = np.array([31, 31, 15, 7])  # the planes that each component takes part in
-    carried = np.clip(tokens.values.astype(np.int64), -limits, limits)
-    assert np.array_equal(codec.decode_integers(header, [codeword])[0], carried)
+    whole = np.trunc(tokens.values.astype(np.float64) * 2 ** (fineness / 8)).astype(np.int64)
+    assert np.array_equal(codec.decode_integers(header, [codeword])[0], np.clip(whole, -limits, limits))
 
 
 def test_tiles_and_photo_size() -> None:
     codec, tokens = integer_codec(), integer_tokens(5, tiles=2)
     tokens = VisualTokens(tokens.values, replace(tokens.grid, photo_width=640, photo_height=480))
-    encoded = codec.encode(tokens)
+    encoded = codec.encode(tokens, fineness=2)
     assert (encoded.header.hex(), b"".join(encoded.segments).hex()) == TILED
     assert codec.decode(encoded.header, encoded.segments).grid == tokens.grid
+
+
+def crc8_of(data: bytes) -> int:
+    """Long division by x^8 + x^2 + x + 1, start 0xFF."""
+    remainder = 0xFF
+    for byte in data:
+        remainder ^= byte
+        for _ in range(8):
+            remainder = (remainder << 1) ^ (0x107 if remainder & 0x80 else 0)
+    return remainder
 
 
 def test_file() -> None:
@@ -88,6 +74,39 @@ def test_file() -> None:
     assert write_stream(encoded).hex() == HGS_FILE
     found = read_stream(bytes.fromhex(HGS_FILE))
     assert (found.header, found.segments, found.bundle_hash) == (encoded.header, encoded.segments, encoded.bundle_hash)
+    written = b"HGS\1\1" + encoded.bundle_hash + b"\1\x80" + bytes((len(found.segments), *map(len, found.segments)))
+    written += zlib.crc32(written).to_bytes(4, "little")
+    for number, segment in enumerate(found.segments):
+        written += segment + bytes((crc8_of(bytes((number,)) + segment),))
+    assert written.hex() == HGS_FILE
+
+
+def test_streams_of_the_format_before_are_refused_by_name() -> None:
+    codec = integer_codec()
+    found = read_stream(bytes.fromhex(BEFORE_HGS_FILE))  # the file is the same, its header is not
+    assert found.header == bytes.fromhex(BEFORE[0])
+    for header in (*map(bytes.fromhex, BEFORE), found.header):
+        for read in (codec.decode, codec.decode_integers, codec.retained_energy, codec.level):
+            with pytest.raises(StreamVersionError):
+                read(header, found.segments)
+        with pytest.raises(StreamVersionError):
+            codec.stated_grid(header)
+
+
+def test_tables_of_the_format_before_are_refused_by_name(tmp_path: Path) -> None:
+    """What format 3 had: costs and ranks by plane and pass, chances of signs, no log odds."""
+    integer_codec(contexts=False).save(tmp_path)
+    facts, arrays = read_arrays(tmp_path, "klt")
+    assert facts["format"] == 4
+    for name in ("logit", "chance", "quiet_square", "sign_logit"):
+        del arrays[name]
+    classes = np.arange(128, dtype=np.int32)
+    arrays["cost"], arrays["rank"] = (np.broadcast_to(one, (5, 2, 128)) for one in (classes + 1, classes))
+    arrays["sign_chance"] = np.full((9, 5), 32768, dtype=np.int32)
+    write_arrays(tmp_path, "klt", {**facts, "format": 3, "energy_unit": 400_000}, arrays)
+    with pytest.raises(BundleDamagedError) as found:
+        KltCodec.load(tmp_path)
+    assert (found.value.part, found.value.fault) == (BundlePart.TABLES, BundleFault.FORMAT)
 
 
 def test_run_coder_words() -> None:

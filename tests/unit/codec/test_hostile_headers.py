@@ -127,7 +127,13 @@ def test_headers_that_end_too_early() -> None:
 
 def test_headers_of_versions_before_are_refused_by_name() -> None:
     """Three bytes and more, the last one always a checksum; in version 1 with a misfit before it."""
-    bodies = (b"\x00\x90", b"\x01\x90\x07\x07\x01", b"\x03\x9a\x02\x03\x02\x80\x05\xe0\x03", b"\x40\x90\xc8", b"\x04\x90")
+    bodies = (
+        b"\x00\x90",
+        b"\x01\x90\x07\x07\x01",
+        b"\x03\x9a\x02\x03\x02\x80\x05\xe0\x03",
+        b"\x40\x90\xc8",
+        b"\x04\x90",
+    )
     for body in bodies:
         data = body + bytes((crc8_of(body),))
         for given in (data, data[:1], data[:-1], data[:-1] + b"?"):

@@ -1,0 +1,148 @@
+"""Whole planes and how fine they are: what a prefix tells, and which fineness a bound in bytes gets."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from heliograph.codec.codeword import Codeword
+from heliograph.codec.klt import FINENESSES, KltCodec
+from heliograph.codec.planes import PlaneState
+from heliograph.codec.quantize import quantize, scaled
+from heliograph.types import VisualTokens
+from integer_codec import PLANES, integer_codec, integer_tokens
+
+
+@pytest.fixture(scope="module")
+def exact() -> KltCodec:
+    return integer_codec()
+
+
+def header_of(fineness: int) -> bytes:
+    """On the fitted grid: version 2 and the fineness."""
+    return bytes((0x80 | fineness << 3,))
+
+
+def whole(codec: KltCodec, tokens: VisualTokens, fineness: int) -> Codeword:
+    return codec.encode_coefficients(codec._analyse(tokens), tokens.grid, fineness=fineness)
+
+
+def lowest(word: Codeword, fineness: int, length: int) -> int | None:
+    """The level of the last plane that ends within so many bytes."""
+    ends = [(plane, word.bytes_to(plane)) for plane in word.plane_ends]
+    return min((8 * plane - fineness for plane, end in ends if end is not None and end <= length), default=None)
+
+
+@pytest.mark.parametrize("fineness", range(FINENESSES))
+@pytest.mark.parametrize("factor", [7, 10])
+def test_the_level_falls_at_every_end_of_a_plane(exact: KltCodec, factor: int, fineness: int) -> None:
+    tokens = integer_tokens(factor)
+    word, header = whole(exact, tokens, fineness), header_of(fineness)
+    found = [exact.level(header, [word.data[:length]]) for length in range(len(word.data) + 1)]
+    assert found == [lowest(word, fineness, length) for length in range(len(word.data) + 1)]
+    assert found[0] is None
+    assert found[-1] == -fineness
+    assert len(set(found)) >= PLANES  # none, and most of the planes at a byte of their own
+
+
+def test_a_photo_starts_with_its_fineness_in_the_header(exact: KltCodec) -> None:
+    for fineness in range(FINENESSES):
+        encoded = exact.encode(integer_tokens(7), fineness=fineness)
+        assert encoded.header == header_of(fineness)
+        assert b"".join(encoded.segments) == whole(exact, integer_tokens(7), fineness).data
+    assert exact.encode(integer_tokens(7)).header == header_of(0)
+    assert exact.encode(integer_tokens(7), max_bytes=1).segments == ()
+    assert exact.encode(integer_tokens(7), max_bytes=0).payload_bytes == 1
+
+
+@pytest.mark.parametrize("fineness", [0, 3, 7])
+def test_segments_end_where_planes_do(exact: KltCodec, fineness: int) -> None:
+    for tokens in (integer_tokens(7), integer_tokens(5, tiles=3)):
+        word = whole(exact, tokens, fineness)
+        encoded = exact.encode(tokens, fineness=fineness)
+        ends = set(np.cumsum([len(one) for one in encoded.segments]).tolist())
+        assert {word.bytes_to(plane) for plane in range(PLANES)} <= ends
+
+
+def chosen(codec: KltCodec, tokens: VisualTokens, budgets: range) -> None:
+    """Against all eight: the finest last whole plane; the whole stream where that fits; cut at the bound."""
+    words = [whole(codec, tokens, fineness) for fineness in range(FINENESSES)]
+    for budget in budgets:
+        encoded = codec.encode(tokens, max_bytes=1 + budget)
+        fineness = encoded.header[0] >> 3 & 7
+        levels = [lowest(word, k, budget) for k, word in enumerate(words)]
+        assert b"".join(encoded.segments) == words[fineness].data[:budget]
+        if levels[0] == 0 or not any(level is not None for level in levels):
+            assert fineness == 0
+        else:
+            assert levels[fineness] == min(level for level in levels if level is not None)
+        assert codec.level(encoded.header, encoded.segments) == levels[fineness]
+
+
+@pytest.mark.parametrize("factor", [7, 10])
+def test_a_bound_gets_the_finest_whole_plane(exact: KltCodec, factor: int) -> None:
+    chosen(exact, integer_tokens(factor), range(20))
+
+
+def test_a_bound_gets_the_finest_whole_plane_of_a_fitted_codec(codec: KltCodec, photos: list[VisualTokens]) -> None:
+    for tokens in photos[:3]:
+        chosen(codec, tokens, range(6, 90, 9))
+
+
+@pytest.mark.parametrize("fineness", range(FINENESSES))
+def test_both_ends_expect_the_same_energy(exact: KltCodec, fineness: int) -> None:
+    for tokens in (integer_tokens(7), integer_tokens(5, tiles=2)):
+        encoded = exact.encode(tokens, fineness=fineness)
+        received = [
+            exact.retained_energy(encoded.header, encoded.segments[:count])
+            for count in range(len(encoded.segments) + 1)
+        ]
+        assert received[0] == 0
+        assert tuple(received[1:]) == encoded.predicted_quality
+        assert received == sorted(received)
+        word = whole(exact, tokens, fineness)
+        counts = range(len(word.data) + 1)
+        every = [exact.retained_energy(encoded.header, [word.data[:length]]) for length in counts]
+        assert every == word.retained_at(np.array(counts)).tolist()
+
+
+def replayed(codec: KltCodec, tokens: VisualTokens, fineness: int, decisions: int) -> np.ndarray:
+    """Signed integers after so many of the encoder's decisions, by asking them in order."""
+    magnitude, negative = quantize(scaled(codec._analyse(tokens), fineness), codec.magnitude_limits)
+    state = PlaneState(codec.model_for(tokens.grid, fineness), tokens.grid.tiles)
+    for plane, part in state.passes():
+        items = state.items(plane, part)
+        done = min(decisions, len(items))
+        ones = ((magnitude[items.index[:done]] >> plane) & 1).nonzero()[0]
+        state.apply(items, ones, negative[items.index[ones]], done)
+        decisions -= done
+        if decisions == 0:
+            break
+    return np.where(state.restored < 0, -state.known, state.known).reshape(state.shape)
+
+
+@pytest.mark.parametrize("fineness", [0, 3, 7])
+@pytest.mark.parametrize(("factor", "tiles"), [(7, 1), (10, 1), (5, 2)])
+def test_every_byte_prefix_tells_the_encoders_decisions(
+    exact: KltCodec, factor: int, tiles: int, fineness: int
+) -> None:
+    tokens = integer_tokens(factor, tiles)
+    word, encoded = whole(exact, tokens, fineness), exact.encode(tokens, fineness=fineness)
+    for length in range(len(word.data) + 1):
+        known = int(word.known_at(np.array([length]))[0])
+        found = exact.decode_integers(encoded.header, [word.data[:length]])
+        assert np.array_equal(found, replayed(exact, tokens, fineness, known))
+    truth = np.trunc(tokens.values.astype(np.float64) * 2 ** (fineness / 8)).reshape(found.shape)
+    assert np.array_equal(found, np.clip(truth, -exact.magnitude_limits, exact.magnitude_limits))
+
+
+@pytest.mark.parametrize("fineness", range(FINENESSES))
+def test_values_are_restored_in_the_same_units_whatever_the_fineness(exact: KltCodec, fineness: int) -> None:
+    """Of the whole stream, within one step of the stream, which is 2^(-k/8) of the finest one."""
+    tokens = integer_tokens(7)
+    bound = exact.magnitude_limits * 2 ** (-fineness / 8)
+    encoded = exact.encode(tokens, fineness=fineness)
+    restored = exact.decode(encoded.header, encoded.segments).values
+    carried = np.clip(tokens.values, -bound, bound)
+    assert np.abs(restored - carried).max() <= 1.01 * 2 ** (-fineness / 8)
+    assert not restored[np.abs(tokens.values) < 0.5].any()
