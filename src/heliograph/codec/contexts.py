@@ -125,7 +125,7 @@ class PassNetwork:
         hidden = np.minimum(np.maximum(sums, 0), MAX_HIDDEN).astype(np.float32)  # (N, H)
         half = (1 << self.out_shift) >> 1
         out = ((hidden @ self.out).astype(np.int64) + half) >> self.out_shift
-        return out.reshape(len(seen), KINDS_OF_DECISIONS, -1).transpose(1, 0, 2)
+        return out.reshape(len(seen), KINDS_OF_DECISIONS, out.shape[1] // KINDS_OF_DECISIONS).transpose(1, 0, 2)
 
 
 def pass_network(contexts: Contexts, plane: int, part: int, active: int) -> PassNetwork | None:

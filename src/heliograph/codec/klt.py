@@ -100,7 +100,7 @@ class KltCodec:
 
         Args:
             tokens: see there.
-            max_bytes: see there; of all finenesses the one whose whole planes come finest within it is taken.
+            max_bytes: see there; takes the fineness whose whole planes come finest within it, found by bisection.
             fineness: 0 to 7 takes that one; None chooses, 0 where there is no bound.
         """
         coefficients = self._analyse(tokens)

@@ -44,4 +44,6 @@ def photos() -> list[VisualTokens]:
 
 @pytest.fixture(scope="session")
 def codec() -> KltCodec:
-    return fit_klt([scene_tokens(seed) for seed in range(48)], finest_retained=0.995)
+    made = fit_klt([scene_tokens(seed) for seed in range(72)], finest_retained=0.995)
+    assert made.contexts is not None
+    return made

@@ -22,7 +22,7 @@ from heliograph.codec.familiarity import (
     misfit_of,
     prefix_misfit,
 )
-from heliograph.codec.header import pack_header, stated_misfit
+from heliograph.codec.header import pack_header, stated_extra
 from heliograph.codec.klt import KltCodec
 from heliograph.errors import BundleDamagedError
 from heliograph.training.fitting.familiarity import measured_ranges
@@ -110,7 +110,8 @@ def test_other_photos_say_so_within_the_budget(
     plain, marked = fitted_codec.encode(strange, max_bytes=limit), measured_stream(fitted_codec, strange, limit)
     assert limit is None or marked.payload_bytes <= limit
     assert len(marked.header) == len(plain.header) + 1
-    whole = b"".join(plain.segments)
+    assert stated_extra(plain.header) == 0
+    whole = b"".join(fitted_codec.encode(strange, fineness=marked.header[0] >> 3 & 7).segments)
     assert whole.startswith(b"".join(marked.segments))
     ranges = FittedRanges({"klt": fitted_codec.fitted}) if fitted_codec.fitted else None
     likelihood = stated_likelihood(marked, ranges)
@@ -124,20 +125,42 @@ def test_other_photos_say_so_within_the_budget(
 
 def test_a_budget_that_holds_the_header_alone_is_kept(fitted_codec: KltCodec, photos: list[VisualTokens]) -> None:
     strange = noise(0, photos[0])
-    assert measured_stream(fitted_codec, strange, 3).payload_bytes == 3
+    for limit in (0, 1):
+        assert measured_stream(fitted_codec, strange, limit).header == b"\x80"
+    assert len(measured_stream(fitted_codec, strange, 2).header) == 2
 
 
-def test_the_byte_of_meta_stands_where_its_energy_would(photos: list[VisualTokens]) -> None:
+PARTS = [(0.05, 1), (0.1, 1), (0.1001, 2), (0.11, 2), (0.15, 3), (0.21, 5), (0.3, 6), (0.3001, 7), (0.4, 7)]
+
+
+@pytest.mark.parametrize(("value", "part"), PARTS)
+def test_a_part_ends_at_its_quantile(value: float, part: int) -> None:
+    """One more than how many of 0.1, 0.11, 0.15, 0.2, 0.22, 0.3, 0.4 are below."""
+    assert RANGE.part_of(value) == part
+    assert RANGE.stated(part, 0) == RANGE.quantiles[part - 1]
+
+
+def test_above_the_range_there_is_no_part_but_a_byte() -> None:
+    assert [RANGE.part_of(value) for value in (0.4001, 1.0, 2.0**30)] == [0, 0, 0]
+    assert RANGE.stated(0, 0) is None
+    assert RANGE.stated(0, 160) == 2.0
+    assert RANGE.stated(3, 160) == 2.0  # the byte says more
+    assert replace(RANGE, quantiles=(0.2,) * 7).part_of(0.2) == 1
+
+
+def test_meta_states_a_part_of_its_range_and_klt_its_fineness() -> None:
     ranges = FittedRanges({"meta": RANGE, "klt": RANGE})
     grid = Grid(4, 5)
-    header = pack_header(misfit_code(1.0), grid, grid)
-    assert stated_likelihood(EncodedImage("meta", header, ()), ranges) == RANGE.likelihood(1.0)
-    assert stated_likelihood(EncodedImage("meta", pack_header(0, grid, grid), ()), ranges) is None
-    assert stated_likelihood(EncodedImage("klt", header, ()), ranges) is None  # that is its energy
+    header = pack_header(grid, grid, small=6)
+    assert stated_likelihood(EncodedImage("meta", header, ()), ranges) == RANGE.likelihood(0.3)
+    assert stated_likelihood(EncodedImage("klt", header, ()), ranges) is None  # that is its fineness
+    higher = pack_header(grid, grid, extra=misfit_code(1.0))
+    for kind in ("meta", "klt"):
+        assert stated_likelihood(EncodedImage(kind, higher, ()), ranges) == RANGE.likelihood(1.0)
+        assert stated_likelihood(EncodedImage(kind, pack_header(grid, grid), ()), ranges) is None
     assert stated_likelihood(EncodedImage("jpeg", b"", ()), ranges) is None
     assert stated_likelihood(EncodedImage("meta", header, ()), None) is None
     assert stated_likelihood(EncodedImage("meta", b"", ()), ranges) is None
-    assert stated_misfit(header) == 0
 
 
 def test_ranges_come_back_from_disk(tmp_path: Path) -> None:

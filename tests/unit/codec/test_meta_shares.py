@@ -37,5 +37,5 @@ def test_a_share_lies_between_those_of_whole_latents(
     codec = MetaCodec(replace(shipped.tables, retained=retained), shipped_bundle_folder())
     monkeypatch.setattr(codec, "decode_integers", lambda grid, segments: (None, known))
     grid = Grid(codec.grid.rows, codec.grid.columns, tiles)
-    found = codec.retained_energy(pack_header(0, grid, codec.grid), ())
+    found = codec.retained_energy(pack_header(grid, codec.grid), ())
     assert found == pytest.approx(share / SHARE_ONE)

@@ -28,15 +28,15 @@ from heliograph.codec.familiarity import (
     misfit_of,
     prefix_misfit,
 )
-from heliograph.codec.header import add_misfit, marked_as_fallback, pack_header, parse_header, unmarked
+from heliograph.codec.header import marked_as_fallback, pack_header, parse_header, unmarked, with_extra
 from heliograph.errors import BundleDamagedError
 from heliograph.reasons import BundleFault, FileFault
 from heliograph.types import EncodedImage, Grid, VisualTokens
 
 GRID = Grid(2, 1)
 TOKENS = VisualTokens(np.array([[0, 0], [2, 4]], np.float32), GRID)  # they vary by 10
-HEADER = pack_header(9, GRID, GRID)
-RANGE = FittedRange(6, (0.1, 0.1, 0.1, 0.2, 0.2, 0.3, 0.4), 100)
+HEADER = b"\xa0"  # version 2, fineness 4, on the fitted grid
+RANGE = FittedRange(4, (0.1, 0.1, 0.1, 0.2, 0.2, 0.3, 0.4), 100)
 
 
 class Telling:
@@ -61,16 +61,15 @@ class Telling:
 
 # bytes that are looked at, the bound of the stream at hand, bytes decoded, bounds of the streams that had to be made
 PREFIXES: list[tuple[int, int | None, bool, bytes, list[int | None]]] = [
-    (8, None, False, b"01234", [8]),  # three bytes of header, five of ten
-    (8, None, True, b"01234", []),  # of the stream at hand
-    (8, 8, True, b"01234", []),
-    (8, 9, True, b"01234", []),
-    (8, 7, True, b"01234", [8]),  # too short: made anew
+    (6, None, False, b"01234", [6]),  # one byte of header, five of ten
+    (6, None, True, b"01234", []),  # of the stream at hand
+    (6, 6, True, b"01234", []),
+    (6, 7, True, b"01234", []),
+    (6, 5, True, b"01234", [6]),  # too short: made anew
     (0, None, True, b"0123456789", []),
     (0, None, False, b"0123456789", [None]),
     (0, 12, True, b"0123456789", [None]),  # a cut one is not the whole
-    (3, None, True, b"", []),
-    (2, None, True, b"", []),
+    (1, None, True, b"", []),
 ]
 
 
@@ -101,23 +100,23 @@ def with_error(value: float) -> FittedRange:
 
 
 def test_only_a_higher_misfit_than_the_fitted_ones_is_told() -> None:
-    """Six bytes of payload are three of ten: the misfit is 0.7."""
+    """Four bytes of payload are three of ten: the misfit is 0.7."""
     assert measured_stream(Telling(), TOKENS, None).header == HEADER
     assert measured_stream(Telling(with_error(0.71)), TOKENS, None).header == HEADER
     told = measured_stream(Telling(with_error(0.69)), TOKENS, None)
-    assert told == EncodedImage("klt", add_misfit(HEADER, misfit_code(0.7)), (b"0123", b"456789"))
+    assert told == EncodedImage("klt", bytes((0xE0, misfit_code(0.7))), (b"0123", b"456789"))
     error = misfit(TOKENS.values, TOKENS.values + np.array([[0, math.sqrt(7)], [0, 0]], np.float32))
     assert measured_stream(Telling(with_error(error)), TOKENS, None).header == HEADER
 
 
 def test_telling_it_costs_one_byte_of_the_bound() -> None:
-    for bound, data in ((9, b"01234"), (5, b"0"), (4, b"")):
+    for bound, data in ((7, b"01234"), (3, b"0"), (2, b"")):
         codec = Telling(with_error(0.1))
         told = measured_stream(codec, TOKENS, bound)
         assert (told.payload_bytes, b"".join(told.segments)) == (bound, data)
         assert codec.encoded[-1] == bound - 1
     codec = Telling(with_error(0.1))
-    assert measured_stream(codec, TOKENS, 3).header == HEADER  # the header alone has no room for it
+    assert measured_stream(codec, TOKENS, 1).header == HEADER  # the header alone has no room for it
 
 
 # ---- which codec ---------------------------------------------------------------------------------------------
@@ -135,10 +134,10 @@ def shifted(error: float) -> Any:
 @pytest.mark.parametrize(("learned", "falls"), [(1.0, False), (1.09, False), (1.11, True), (0.0, False)])
 def test_the_learned_stream_may_be_a_tenth_worse(learned: float, falls: bool) -> None:
     codecs = {"meta": shifted(learned), "klt": shifted(1.0)}
-    sent = EncodedImage("meta", pack_header(0, GRID, GRID), (b"01234",))
+    sent = EncodedImage("meta", pack_header(GRID, GRID), (b"01234",))
     found = nearer_stream(sent, TOKENS, codecs.__getitem__)
     assert (written_by(found)[0] == "klt") is falls
-    assert codecs["klt"].encoded == [8]  # of as many bytes
+    assert codecs["klt"].encoded == [6]  # of as many bytes
 
 
 def test_the_closed_forms_stream_in_its_place() -> None:
@@ -150,17 +149,23 @@ def test_the_closed_forms_stream_in_its_place() -> None:
 
 
 def test_a_misfit_is_read_where_its_codec_puts_it() -> None:
-    told = add_misfit(HEADER, 160)
-    assert photo_misfit(EncodedImage("klt", told, ())) == 2.0
-    assert photo_misfit(EncodedImage("klt", HEADER, ())) is None
-    assert photo_misfit(EncodedImage("meta", pack_header(160, GRID, GRID), ())) == 2.0
-    assert photo_misfit(EncodedImage("meta", marked_as_fallback(told), ())) == 2.0
-    assert photo_misfit(EncodedImage("meta", marked_as_fallback(HEADER), ())) is None
-    assert photo_misfit(EncodedImage("meta", b"\x00\xa0", ())) == 2.0
-    for strategy, header in (("meta", b"\x00"), ("pq", HEADER), ("jpeg", b"")):
-        assert photo_misfit(EncodedImage(strategy, header, ())) is None
+    told = with_extra(HEADER, 160)
+    assert told == b"\xe0\xa0"
+    assert photo_misfit(EncodedImage("klt", told, ()), None) == 2.0
+    assert photo_misfit(EncodedImage("klt", HEADER, ()), None) is None
+    assert photo_misfit(EncodedImage("meta", b"\xc0\xa0", ()), None) == 2.0
+    assert photo_misfit(EncodedImage("meta", marked_as_fallback(told), ()), None) == 2.0
+    assert photo_misfit(EncodedImage("meta", marked_as_fallback(HEADER), ()), None) is None
+    for strategy, header in (("meta", b"\x80"), ("meta", b"\x00\xa0\x51"), ("pq", told), ("jpeg", b"")):
+        assert photo_misfit(EncodedImage(strategy, header, ()), None) is None
     ranges = FittedRanges({"meta": RANGE})
-    assert stated_likelihood(EncodedImage("meta", pack_header(160, GRID, GRID), ()), ranges) == RANGE.likelihood(2.0)
+    assert photo_misfit(EncodedImage("meta", HEADER, ()), ranges) == 0.2  # the end of part 4
+    assert photo_misfit(EncodedImage("meta", HEADER, ()), None) is None  # of which range nothing is known
+    assert photo_misfit(EncodedImage("meta", HEADER, ()), FittedRanges({"klt": RANGE})) is None
+    assert photo_misfit(EncodedImage("klt", HEADER, ()), FittedRanges({"klt": RANGE})) is None
+    assert photo_misfit(EncodedImage("meta", marked_as_fallback(HEADER), ()), ranges) is None
+    assert stated_likelihood(EncodedImage("meta", b"\xc0\xa0", ()), ranges) == RANGE.likelihood(2.0)
+    assert stated_likelihood(EncodedImage("meta", HEADER, ()), ranges) == RANGE.likelihood(0.2)
     assert stated_likelihood(EncodedImage("klt", told, ()), ranges) is None
 
 

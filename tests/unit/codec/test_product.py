@@ -22,12 +22,13 @@ from heliograph.errors import (
     ShapeError,
     StreamDamagedError,
     StreamTruncatedError,
+    StreamVersionError,
 )
 from heliograph.training.fitting.fit_product import allocated, product_tables
 from heliograph.types import Grid, VisualTokens
 
 MakeTokens = Callable[..., VisualTokens]
-HEADER = 3
+HEADER = 2
 
 
 @pytest.fixture(scope="module")
@@ -113,14 +114,19 @@ def test_refuses_what_does_not_fit(quantiser: ProductCodec, photos: list[VisualT
             quantiser.encode(VisualTokens(np.ascontiguousarray(values), grid))
     encoded = quantiser.encode_at(tokens, 2)
     for header in (
-        pack_header(3, tokens.grid, quantiser.grid),
-        pack_header(2, Grid(5, 4), quantiser.grid),
-        b"\x02" * 3,
+        pack_header(tokens.grid, quantiser.grid, extra=3),
+        pack_header(tokens.grid, quantiser.grid),
+        pack_header(tokens.grid, quantiser.grid, small=1, extra=2),
+        pack_header(Grid(5, 4), quantiser.grid, extra=2),
+        b"\x82" * 3,
     ):
         with pytest.raises(StreamDamagedError):
             quantiser.decode(header, encoded.segments)
+    assert encoded.header == b"\xc0\x02"
     with pytest.raises(StreamTruncatedError):
         quantiser.decode(b"", ())
+    with pytest.raises(StreamVersionError):
+        quantiser.decode(b"\x00\x02\x5b", ())
     for segments in ([*encoded.segments, b"\x00\x00"], [b"\x00"]):
         with pytest.raises(StreamDamagedError):
             quantiser.decode(encoded.header, segments)

@@ -20,11 +20,12 @@ MakeTokens = Callable[..., VisualTokens]
 
 @pytest.fixture(scope="module")
 def many(make_tokens: MakeTokens) -> KltCodec:
-    return fit_klt([make_tokens(seed) for seed in range(160)], finest_retained=0.995, modes=("none",))
+    sets = [make_tokens(seed) for seed in range(160)]
+    return fit_klt(sets, finest_retained=0.995, modes=("none",), contexts=False)
 
 
 def without(codec: KltCodec) -> KltCodec:
-    return KltCodec(codec.grid, codec.transform, codec.tables, codec.layouts)
+    return KltCodec(codec.grid, codec.transform, codec.tables, codec.layouts, codec.contexts)
 
 
 def total_error(codec: KltCodec, photos: list[VisualTokens], share: float) -> float:
@@ -57,17 +58,42 @@ def test_integers_and_stream_do_not_depend_on_it(many: KltCodec, photos: list[Vi
         assert many.retained_energy(first.header, cut) == plain.retained_energy(first.header, cut)
 
 
-def test_nothing_is_guessed_from_nothing(many: KltCodec, photos: list[VisualTokens]) -> None:
-    header = many.encode(photos[0]).header
+@pytest.mark.parametrize("fineness", [0, 1, 7])
+def test_nothing_is_guessed_from_nothing(many: KltCodec, photos: list[VisualTokens], fineness: int) -> None:
+    header = many.encode(photos[0], fineness=fineness).header
     assert np.array_equal(many.decode(header, []).values, without(many).decode(header, []).values)
 
 
-def test_levels_fall_with_every_byte(many: KltCodec, photos: list[VisualTokens]) -> None:
-    stream = b"".join(many.encode(photos[0]).segments)
-    levels = [many.decode_state(many.grid, stream[:cut]).level for cut in range(len(stream) + 1)]
-    assert levels[0] == many.tables.planes
-    assert levels[-1] == 0
-    assert levels == sorted(levels, reverse=True)
+@pytest.mark.parametrize("fineness", [0, 7])
+def test_planes_fall_with_every_byte(many: KltCodec, photos: list[VisualTokens], fineness: int) -> None:
+    stream = b"".join(many.encode(photos[0], fineness=fineness).segments)
+    planes = [many.decode_state(many.grid, stream[:cut], fineness).planes for cut in range(len(stream) + 1)]
+    assert planes[0] == many.tables.planes
+    assert planes[-1] == 0
+    assert planes == sorted(planes, reverse=True)
+
+
+@pytest.mark.parametrize("fineness", [0, 3, 7])
+def test_the_guess_is_that_of_the_level(
+    many: KltCodec, photos: list[VisualTokens], fineness: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After plane p the thresholds are as far down as after p - k / 8 of fineness 0; at the start nothing is known."""
+    asked: list[float] = []
+
+    def apply(self: Restoration, spectrum: np.ndarray, sides: tuple[int, int], level: float) -> np.ndarray:
+        asked.append(level)
+        return spectrum
+
+    monkeypatch.setattr(Restoration, "apply", apply)
+    encoded = many.encode(photos[0], fineness=fineness)
+    stream, planes = b"".join(encoded.segments), many.tables.planes
+    for cut in range(len(stream) + 1):
+        many.decode(encoded.header, [stream[:cut]])
+        known = many.decode_state(many.grid, stream[:cut], fineness).planes
+        if known <= planes - 1:
+            assert asked[-1] == known - fineness / 8
+    assert (asked[0], asked[-1]) == (planes, -fineness / 8)
+    assert asked == sorted(asked, reverse=True)
 
 
 def test_between_two_planes_the_weights_are_blended() -> None:
@@ -136,7 +162,7 @@ def test_so_many_leading_components_are_looked_at(components: int, looked_at: in
 
 
 def test_a_fit_may_leave_it_out(make_tokens: MakeTokens, tmp_path: Path) -> None:
-    codec = fit_klt([make_tokens(seed) for seed in range(16)], restore=False)
+    codec = fit_klt([make_tokens(seed) for seed in range(16)], modes=("none",), restore=False)
     assert codec.restoration is None
     codec.save(tmp_path)
     assert KltCodec.load(tmp_path).restoration is None

@@ -45,6 +45,15 @@ def test_segments_have_eight_bytes_and_then_a_twenty_fourth_of_what_came() -> No
     assert cut(b"abcdef", [2, 3, 6]) == (b"ab", b"c", b"def")
 
 
+def test_segments_end_where_planes_do_and_begin_anew_there() -> None:
+    assert segment_ends(30, [17, 5]) == [5, 13, 17, 25, 30]
+    assert segment_ends(30, [8, 16]) == [8, 16, 24, 30]
+    assert segment_ends(10, [0, 10, 99, 4, 4]) == [4, 10]
+    assert segment_ends(300, [216, 230])[26:30] == [216, 225, 230, 239]
+    assert segment_ends(0, [3]) == []
+    assert segment_ends(5, iter([1, 2])) == [1, 2, 5]
+
+
 # ---- checks --------------------------------------------------------------------------------------------------
 def test_bounds_belong_to_what_they_bound() -> None:
     check_bounds(BundlePart.TABLES, np.array([0, 5]), 0, 5)
@@ -180,15 +189,16 @@ def test_a_photo_that_is_restored_worse_has_so_much_less() -> None:
     """Restored shares are held against the worst held-out photo: of a misfit of 1/2 there, 1/4 is all, 3/4 half."""
     codec = MetaCodec.load(shipped_bundle_folder())
     code = {0.25: 64, 0.5: 96, 0.75: 128 + round(32 * math.log2(0.75)), 1.0: 128, 2.0: 160}
-    assert codec._lowered_by(code[0.5]) == 1.0  # without a range nothing is lowered
+    assert codec._lowered_by(0, code[0.5]) == 1.0  # without a range nothing is lowered
+    assert codec._lowered_by(7, 0) == 1.0
     codec.fitted = FittedRange(0, (0.1, 0.1, 0.1, 0.2, 0.2, 0.3, 0.5), 9)
-    assert codec._lowered_by(0) == 1.0
-    assert [codec._lowered_by(code[value]) for value in (0.25, 0.5)] == [1.0, 1.0]
-    assert codec._lowered_by(code[0.75]) == pytest.approx(0.5, abs=0.02)
-    assert [codec._lowered_by(code[value]) for value in (1.0, 2.0)] == [0.0, 0.0]
+    assert [codec._lowered_by(part, 0) for part in range(8)] == [1.0] * 8  # within the range, or not measured
+    assert [codec._lowered_by(0, code[value]) for value in (0.25, 0.5)] == [1.0, 1.0]
+    assert codec._lowered_by(0, code[0.75]) == pytest.approx(0.5, abs=0.02)
+    assert [codec._lowered_by(0, code[value]) for value in (1.0, 2.0)] == [0.0, 0.0]
     codec.fitted = FittedRange(0, (0.1, 0.1, 0.1, 0.2, 0.2, 0.3, 7.0), 9)  # no better than nothing: against 0.99
-    assert codec._lowered_by(127) == pytest.approx(min((1 - 2 ** (-1 / 32)) / 0.01, 1.0))
-    assert codec._lowered_by(128) == 0.0
+    assert codec._lowered_by(0, 127) == pytest.approx(min((1 - 2 ** (-1 / 32)) / 0.01, 1.0))
+    assert codec._lowered_by(0, 128) == codec._lowered_by(7, 0) == 0.0
 
 
 @pytest.mark.parametrize("outputs", [[], [np.zeros(1)], [np.zeros(1)] * 3])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from heliograph.codec.activity import ActivityModel
-from heliograph.codec.quantize import energy_byte, energy_of, retained_share
+from heliograph.codec.quantize import dequantize, quantize, scaled
 from heliograph.codec.tables import Layout, eighth_powers, expected_magnitudes, ladder, log_activity
 
 
@@ -39,32 +39,29 @@ def test_expected_magnitudes_are_sixteenths_of_eighth_octaves() -> None:
     assert table[-1] == pytest.approx(16 * 2.0 ** (255 / 8), rel=1e-9)
 
 
-@pytest.mark.parametrize("unit", [1, 1000, 10**12])
-def test_energy_byte_is_near_and_monotone(unit: int) -> None:
-    before = 0
-    for exponent in np.linspace(-7.5, 7.5, 400):
-        energy = max(1, int(unit * 2.0**exponent))
-        byte = energy_byte(energy, unit)
-        assert byte >= before
-        before = byte
-        if energy > 1000:
-            assert abs(np.log2(energy_of(byte, unit) / energy)) <= 1 / 32 + 0.003
-    assert energy_byte(0, unit) == 0
-    assert energy_byte(10**30, unit) == 255
+# 2^(k / 8) to nine digits
+EIGHTHS = [1, 1.090507733, 1.189207115, 1.296839555, 1.414213562, 1.542210825, 1.681792831, 1.834008086]
 
 
-def test_retained_share_is_bounded() -> None:
-    assert retained_share(0, 0, 5) == 1.0
-    assert retained_share(0, 128, 1000) == 0.0
-    assert retained_share(10**9, 128, 1000) == 1.0
-    assert retained_share(500, 128, 1000) == pytest.approx(0.5)
+@pytest.mark.parametrize("fineness", range(8))
+def test_finer_streams_have_smaller_steps(fineness: int) -> None:
+    coefficients = np.array([[[1.0, -1.0, 100.0, -0.4, 0.0, 3e38]]], dtype=np.float32)
+    found = scaled(coefficients, fineness)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[0, 0, :5], coefficients[0, 0, :5] * EIGHTHS[fineness], rtol=1e-7)
+    magnitude, negative = quantize(coefficients[:, :, :5] * np.float32(EIGHTHS[fineness]), np.array([3, 1, 127, 1, 1]))
+    assert magnitude.tolist() == [1, 1, int(100 * EIGHTHS[fineness]) if fineness < 3 else 127, 0, 0]
+    assert negative.tolist() == [False, True, False, True, False]
+    restored = dequantize(np.array([16, -24, 0, 1]), (1, 2, 2), fineness)
+    assert restored.dtype == np.float32
+    np.testing.assert_allclose(restored.reshape(-1) * EIGHTHS[fineness], [1, -1.5, 0, 1 / 16], rtol=1e-6)
 
 
 def test_activity_is_the_ratio_of_known_to_expected_magnitude() -> None:
     random = np.random.default_rng(0)
     rows, columns, components = 3, 4, 11
     scale = random.integers(-8, 24, (rows * columns, components))
-    model = ActivityModel(Layout(rows, columns, True, True, scale, np.full_like(scale, 4)), components)
+    model = ActivityModel(Layout(rows, columns, True, scale, np.full_like(scale, 4)), components)
     magnitude = random.integers(0, 500, (2, rows * columns, components))
     expected = expected_magnitudes()[scale + 128]
     ratios = model.ratios(magnitude)
@@ -89,7 +86,7 @@ def test_activity_is_the_ratio_of_known_to_expected_magnitude() -> None:
 def test_multiplier_mixes_the_ratios(neighbours: bool) -> None:
     random = np.random.default_rng(1)
     scale = random.integers(0, 16, (6, 5))
-    model = ActivityModel(Layout(2, 3, False, neighbours, scale, np.full_like(scale, 4)), 5)
+    model = ActivityModel(Layout(2, 3, neighbours, scale, np.full_like(scale, 4)), 5)
     magnitude = random.integers(0, 200, (2, 6, 5))
     weights = np.array([100, 30, 60, 66])
     wanted = (model.ratios(magnitude) * weights).sum(axis=-1) / 256

@@ -30,8 +30,8 @@ class HeaderCodec(RoundingCodec):
     """The same with a header that can be marked."""
 
     def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
-        room = ((max_bytes or 2048) - 3) // 2 * 2  # whole values beside the header
-        return replace(super().encode(tokens, max_bytes=room), header=pack_header(1, GRID, GRID))
+        room = ((max_bytes or 2048) - 1) // 2 * 2  # whole values beside the header
+        return replace(super().encode(tokens, max_bytes=room), header=pack_header(GRID, GRID, small=1))
 
 
 class FallbackTools(Tools):

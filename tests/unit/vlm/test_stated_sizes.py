@@ -76,7 +76,7 @@ def job(encoded: EncodedImage) -> AnswerJob:
 
 
 def stream(codec: KltCodec, grid: Grid, *segments: bytes) -> EncodedImage:
-    return EncodedImage("klt", pack_header(100, grid, codec.grid), segments)
+    return EncodedImage("klt", pack_header(grid, codec.grid), segments)
 
 
 @pytest.mark.parametrize("size", [*HUGE, *THIN])
@@ -219,7 +219,7 @@ def test_a_model_of_one_grid_decodes_no_other(
     fallback = closed_form_stream(tokens, lambda kind: fixed_codec, None)
     assert cloud.restore(fallback).values.shape == tokens.values.shape
     monkeypatch.setattr(fixed_codec, "decode_state", None)
-    header = pack_header(100, grid, fixed_codec.grid)
+    header = pack_header(grid, fixed_codec.grid)
     marked = EncodedImage("meta", marked_as_fallback(header), (b"x" * 99,))
     for encoded in (*(EncodedImage(kind, header, (b"x" * 99,)) for kind in ("klt", "meta", "pq")), marked):
         assert isinstance(cloud.run(job(encoded)).error, ShapeError)

@@ -40,17 +40,19 @@ _SEED = 0
 
 
 def with_contexts(codec: KltCodec, tokens: FloatArray) -> KltCodec:
-    """The codec with contexts.
+    """The codec with contexts; fewer than 64 tiles are too few to judge them by, and get none.
 
     Args:
         codec: as fitted on ``tokens``.
-        tokens: (I, P, D) f32 tiles of the fitted grid; one in eight only judges.
+        tokens: (I, P, D) f32 tiles of the fitted grid; at every fineness one in eight only judges.
     """
     tokens = tokens[:: -(-tokens.shape[0] * tokens.shape[1] // _MAX_ROWS)]
     groups = [_Group.of(codec, tokens[fineness::FINENESSES], fineness) for fineness in range(FINENESSES)]
     groups = [group for group in groups if len(group.held_out)]
+    if not any(group.held_out.any() for group in groups):
+        return codec
     made = Contexts.none(codec.tables.planes, codec.components)
-    for plane, part in groups[0].state.passes() if groups else ():
+    for plane, part in groups[0].state.passes():
         _fit_pass(made, groups, plane, part)
     contexts = made if (made.shift >= 0).any() else None
     return KltCodec(codec.grid, codec.transform, codec.tables, codec.layouts, contexts)

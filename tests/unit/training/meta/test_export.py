@@ -149,7 +149,7 @@ def test_tokens_of_another_shape_are_refused(codec: MetaCodec) -> None:
 
 def test_headers_of_another_grid_or_cut_short_are_refused(codec: MetaCodec) -> None:
     for grid in (Grid(3, 2), Grid(2, 3, 2**14 // 6)):
-        header = pack_header(0, grid, codec.grid)
+        header = pack_header(grid, codec.grid)
         if grid.rows == 3:
             with pytest.raises(StreamDamagedError):
                 codec.decode(header, ())
@@ -162,7 +162,7 @@ def test_headers_of_another_grid_or_cut_short_are_refused(codec: MetaCodec) -> N
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=40))
 def test_any_bytes_restore_something(codec: MetaCodec, data: bytes) -> None:
-    restored = codec.decode(pack_header(0, codec.grid, codec.grid), [data])
+    restored = codec.decode(pack_header(codec.grid, codec.grid), [data])
     assert np.isfinite(restored.values).all()
 
 
