@@ -1,13 +1,17 @@
 """Every bound of the codecs' tables: the last value that is taken, and the first that is not, with the reason.
 
-The files are the shipped ones with one value changed; the numbers are written out here.
+The files are those of ``tests/support/integer_codec.py`` (``klt``) and the shipped ones (``meta``, ``pq``) with one
+value changed; the numbers are written out here.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,9 +22,11 @@ from safetensors.numpy import load_file, save_file
 from heliograph.codec.klt import KltCodec
 from heliograph.codec.meta import MetaCodec
 from heliograph.codec.product import ProductCodec
+from heliograph.codec.restoration import Restoration
 from heliograph.errors import BundleDamagedError
 from heliograph.reasons import BundleFault, BundlePart, FileFault
 from heliograph.reference.assets import shipped_bundle_folder
+from integer_codec import integer_codec
 
 SHIPPED = shipped_bundle_folder()
 CODECS = {"klt": KltCodec, "meta_tables": MetaCodec, "pq": ProductCodec}
@@ -32,12 +38,26 @@ Arrays = dict[str, np.ndarray]
 Change = Callable[[Arrays, dict[str, Any]], object]
 
 
+@cache
+def source(stem: str) -> tuple[Arrays, dict[str, Any]]:
+    """Arrays and facts before the change; ``klt`` has every part that it may have."""
+    if stem != "klt":
+        return read(SHIPPED / f"{stem}.safetensors")
+    codec = integer_codec()
+    codec.restoration = Restoration(*(np.ones(shape, np.float32) for shape in ((12, 3), (3,), (5, 15, 4))))
+    with TemporaryDirectory() as folder:
+        codec.save(Path(folder))
+        return read(Path(folder) / "klt.safetensors")
+
+
+def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    with safe_open(path, framework="numpy") as file:
+        return load_file(path), json.loads(file.metadata()["heliograph"])
+
+
 def loaded(stem: str, folder: Path, change: Change) -> Any:
-    """The codec of the shipped file with a change."""
-    source = SHIPPED / f"{stem}.safetensors"
-    arrays = load_file(source)
-    with safe_open(source, framework="numpy") as file:
-        facts = json.loads(file.metadata()["heliograph"])
+    """The codec of a file with a change."""
+    arrays, facts = ({name: deepcopy(one) for name, one in part.items()} for part in source(stem))
     change(arrays, facts)
     stored = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     save_file(stored, folder / f"{stem}.safetensors", metadata={"heliograph": json.dumps(facts)})
@@ -79,25 +99,31 @@ FIRST = (0, 0)
 # file, array, place, the last value within, the first beyond it
 BOUNDS = [
     ("klt", "weights", (0, 0, 0), -32768, -32769),
-    ("klt", "weights", (7, 1, 3), 32768, 32769),
+    ("klt", "weights", (4, 1, 3), 32768, 32769),
     ("klt", "split", (0,), 0, -1),
-    ("klt", "split", (7,), 64, 65),
-    ("klt", "cost", (0, 0, 0), 1, 0),
-    ("klt", "cost", (7, 1, 127), 20480, 20481),
+    ("klt", "split", (4,), 64, 65),
+    ("klt", "logit", (0, 0, 0), -768, -769),  # twelve nats
+    ("klt", "logit", (4, 1, 127), 768, 769),
+    ("klt", "cost", (0,), 1, 0),
+    ("klt", "cost", (127,), 20480, 20481),
+    ("klt", "chance", (0,), 1, 0),
+    ("klt", "chance", (127,), 65535, 65536),
     ("klt", "quiet_mean", (0,), 0, -1),
     ("klt", "quiet_mean", (63,), 1024, 1025),
+    ("klt", "quiet_square", (0,), 0, -1),
+    ("klt", "quiet_square", (63,), 2**20, 2**20 + 1),
     ("klt", "offset", FIRST, 0, -1),
     ("klt", "offset", (1, 63), 64, 65),
-    ("klt", "sign_chance", FIRST, 1024, 1023),
-    ("klt", "sign_chance", (8, 4), 64512, 64513),
+    ("klt", "sign_logit", (0,), -768, -769),
+    ("klt", "sign_logit", (8,), 768, 769),
     ("klt", "scale_bin", FIRST, -128, -129),
-    ("klt", "scale_bin", (63, 46), 255, 256),
+    ("klt", "scale_bin", (5, 3), 255, 256),
     ("klt", "other_scale_bin", FIRST, -128, -129),
-    ("klt", "other_scale_bin", (63, 46), 255, 256),
+    ("klt", "other_scale_bin", (5, 3), 255, 256),
     ("klt", "skew_bin", FIRST, 0, -1),
-    ("klt", "skew_bin", (63, 46), 8, 9),
-    ("klt", "active", (0,), 47, 48),
-    ("klt", "active", (7,), 1, 0),
+    ("klt", "skew_bin", (5, 3), 8, 9),
+    ("klt", "active", (0,), 4, 5),
+    ("klt", "active", (4,), 1, 0),
     ("klt", "mean", FIRST, BELOW_2_30, 2**30),
     ("klt", "mean", FIRST, -BELOW_2_30, -(2**30)),
     *[("klt", name, FIRST, BELOW_2_20, 2**20) for name in ("forward", "inverse", "grid_forward", "grid_inverse")],
@@ -125,11 +151,10 @@ def test_bounds_of_values(
 
 
 FACTS = [
-    ("klt", "energy_unit", 1, 0),
-    ("klt", "energy_unit", 2**62 - 1, 2**62),
     ("klt", "step", 2.0**-20, 2.0**-21),
     ("klt", "step", 2.0**20 - 1, 2.0**20),
-    *[(stem, "grid", [8, 8, 256, 2**21 - 1, 2**21 - 1], [8, 8, 257, 0, 0]) for stem in ("klt", "meta_tables", "pq")],
+    ("klt", "grid", [2, 3, 2730, 2**21 - 1, 2**21 - 1], [2, 3, 2731, 0, 0]),
+    *[(stem, "grid", [8, 8, 256, 2**21 - 1, 2**21 - 1], [8, 8, 257, 0, 0]) for stem in ("meta_tables", "pq")],
     ("meta_tables", "most_missed", 0.0, -1e-9),
     ("meta_tables", "most_missed", 2.0**20 - 1, 2.0**20),
     ("meta_tables", "hidden_size", 2**18, 2**18 + 1),  # times 64 tokens
@@ -157,7 +182,7 @@ REFUSED = [
         for name, place in (
             ("restoration.projection", FIRST),
             ("restoration.phase", (0,)),
-            ("restoration.weights", (7, 652, 46)),
+            ("restoration.weights", (4, 14, 3)),
         )
         for bad in (NAN, INFINITY)
     ],
@@ -192,8 +217,15 @@ REFUSED = [
     # shapes
     *[
         ("klt", cut(name), TABLES, BundleFault.SHAPE)
-        for name in ("weights", "split", "cost", "rank", "quiet_mean", "offset", "sign_chance", "scale_bin")
+        for name in ("weights", "split", "logit", "cost", "chance", "rank", "quiet_mean", "quiet_square", "offset")
     ],
+    *[("klt", cut(name, axis), TABLES, BundleFault.SHAPE) for name, axis in (("sign_logit", 0), ("scale_bin", 0))],
+    *[
+        ("klt", cut("contexts." + name, 3 - (name == "bias")), TABLES, BundleFault.SHAPE)
+        for name in ("hidden", "bias", "out")
+    ],
+    ("klt", cut("contexts.shift", 2), TABLES, BundleFault.SHAPE),
+    ("klt", cut("contexts.hidden"), TABLES, BundleFault.SHAPE),
     ("klt", cut("skew_bin", 1), TABLES, BundleFault.SHAPE),
     ("klt", cut("other_scale_bin", 1), TABLES, BundleFault.SHAPE),
     ("klt", cut("mean"), TABLES, BundleFault.SHAPE),
@@ -203,7 +235,7 @@ REFUSED = [
     ("klt", cut("restoration.projection"), RESTORATION, BundleFault.SHAPE),
     ("klt", cut("restoration.phase"), RESTORATION, BundleFault.SHAPE),
     ("klt", cut("restoration.weights", 2), RESTORATION, BundleFault.SHAPE),
-    ("klt", fact("grid", [8, 9, 1, 0, 0]), TABLES, BundleFault.SHAPE),
+    ("klt", fact("grid", [2, 4, 1, 0, 0]), TABLES, BundleFault.SHAPE),
     ("meta_tables", cut("retained"), TABLES, BundleFault.SHAPE),
     ("meta_tables", cut("borders", 3), TABLES, BundleFault.SHAPE),
     ("meta_tables", cut("borders", 2), TABLES, BundleFault.SHAPE),
@@ -214,19 +246,24 @@ REFUSED = [
     *[("pq", cut(name), TABLES, BundleFault.SHAPE) for name in ("mean", "inverse", "owner", "centroids", "retained")],
     ("pq", cut("centroids", 1), TABLES, BundleFault.SHAPE),
     # order
-    ("klt", value("active", (7,), 47), TABLES, BundleFault.ORDER),
-    ("klt", value("rank", (0, 0, 0), 5), TABLES, BundleFault.ORDER),
+    ("klt", value("active", (4,), 4), TABLES, BundleFault.ORDER),
+    ("klt", value("rank", (0,), 5), TABLES, BundleFault.ORDER),
     ("meta_tables", value("retained", (1,), 65536), TABLES, BundleFault.ORDER),
     ("meta_tables", value("context_borders", (0, 0), 1000), TABLES, BundleFault.ORDER),
     ("meta_tables", value("borders", (0, 0, 0, 1), 0), TABLES, BundleFault.ORDER),
     ("pq", value("owner", (0, 0), 63), TABLES, BundleFault.ORDER),
     # entries, formats, names
-    *[("klt", without(name), TABLES, FileFault.CONTENT) for name in ("mean", "cost", "skew_bin")],
+    *[
+        ("klt", without(name), TABLES, FileFault.CONTENT)
+        for name in ("mean", "cost", "skew_bin", "logit", "sign_logit")
+    ],
     ("klt", without("restoration.phase"), RESTORATION, FileFault.CONTENT),
+    *[("klt", without("contexts." + name), TABLES, FileFault.CONTENT) for name in ("hidden", "bias", "out", "shift")],
     ("meta_tables", without("borders"), TABLES, FileFault.CONTENT),
     ("meta_tables", without("out_bias"), TABLES, FileFault.CONTENT),
     ("pq", without("owner"), TABLES, FileFault.CONTENT),
     *[(stem, fact("format", 99), TABLES, BundleFault.FORMAT) for stem in CODECS],
+    *[("klt", fact("format", other), TABLES, BundleFault.FORMAT) for other in (1, 2, 3, 5, "4", None)],
     *[(stem, fact("kind", "wavelet"), TABLES, BundleFault.FORMAT) for stem in CODECS],
     *[
         (stem, fact("grid", sides), TABLES, FileFault.CONTENT)
@@ -256,7 +293,8 @@ def test_one_plane_more_than_there_may_be(tmp_path: Path) -> None:
 
     def planes(count: int) -> Change:
         def change(arrays: Arrays, facts: dict[str, Any]) -> None:
-            for name in ("active", "weights", "split", "cost", "rank", "restoration.weights"):
+            by_plane = ("active", "weights", "split", "logit", "restoration.weights")
+            for name in (*by_plane, *(name for name in arrays if name.startswith("contexts."))):
                 arrays[name] = np.concatenate([arrays[name][:1]] * count)
 
         return change

@@ -45,7 +45,7 @@ EIGHTHS = [1, 1.090507733, 1.189207115, 1.296839555, 1.414213562, 1.542210825, 1
 
 @pytest.mark.parametrize("fineness", range(8))
 def test_finer_streams_have_smaller_steps(fineness: int) -> None:
-    coefficients = np.array([[[1.0, -1.0, 100.0, -0.4, 0.0, 3e38]]], dtype=np.float32)
+    coefficients = np.array([[[1.0, -1.0, 100.0, -0.4, 0.0, 2.0**115]]], dtype=np.float32)
     found = scaled(coefficients, fineness)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found[0, 0, :5], coefficients[0, 0, :5] * EIGHTHS[fineness], rtol=1e-7)
