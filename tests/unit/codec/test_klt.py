@@ -344,9 +344,10 @@ def test_the_largest_tokens_and_tables_that_are_read_overflow_nowhere(
         write_arrays(tmp_path, "klt", {**facts, "step": step}, arrays)
         extreme = KltCodec.load(tmp_path)
         with np.errstate(all="raise", under="ignore"):
-            encoded = extreme.encode(VisualTokens(-arrays["mean"], photos[0].grid))
-            restored = extreme.decode(encoded.header, encoded.segments)
-        assert np.isfinite(restored.values).all()
+            for fineness in (0, 7):
+                encoded = extreme.encode(VisualTokens(-arrays["mean"], photos[0].grid), fineness=fineness)
+                restored = extreme.decode(encoded.header, encoded.segments)
+                assert np.isfinite(restored.values).all()
 
 
 def test_damaged_files_are_refused(codec: KltCodec, tmp_path: Path) -> None:

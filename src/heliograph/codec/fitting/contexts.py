@@ -33,6 +33,7 @@ from heliograph.types import FloatArray, Grid
 
 _MAX_ROWS = 90_000  # tokens; more take longer and gain little
 _HELD_OUT_SHARE = 8
+_FEWEST_HELD_OUT = 128  # tokens below which there is nothing to judge by
 _EPOCHS, _BATCH = 12, 1024
 _RATE, _DECAY, _SPREAD = 0.005, 3e-4, 0.05
 _FEWEST = 64  # ones (or signs) below which a pass is left to its tables
@@ -40,16 +41,16 @@ _SEED = 0
 
 
 def with_contexts(codec: KltCodec, tokens: FloatArray) -> KltCodec:
-    """The codec with contexts; fewer than 64 tiles are too few to judge them by, and get none.
+    """The codec with contexts; about a thousand tokens are needed, and fewer get none.
 
     Args:
         codec: as fitted on ``tokens``.
-        tokens: (I, P, D) f32 tiles of the fitted grid; at every fineness one in eight only judges.
+        tokens: (I, P, D) f32 tiles of the fitted grid; one in eight only judges.
     """
     tokens = tokens[:: -(-tokens.shape[0] * tokens.shape[1] // _MAX_ROWS)]
-    groups = [_Group.of(codec, tokens[fineness::FINENESSES], fineness) for fineness in range(FINENESSES)]
-    groups = [group for group in groups if len(group.held_out)]
-    if not any(group.held_out.any() for group in groups):
+    used = range(min(FINENESSES, len(tokens)))
+    groups = [_Group.of(codec, tokens[fineness::FINENESSES], fineness) for fineness in used]
+    if sum(int(group.held_out.sum()) for group in groups) < _FEWEST_HELD_OUT:
         return codec
     made = Contexts.none(codec.tables.planes, codec.components)
     for plane, part in groups[0].state.passes():
@@ -79,7 +80,8 @@ class _Group:
         grid = Grid(codec.grid.rows, codec.grid.columns, tiles)
         coefficients = codec.transform.analyse(tokens.reshape(-1, tokens.shape[2]), grid, fitted=True)
         magnitude, negative = quantize(scaled(coefficients, fineness), codec.magnitude_limits)
-        held_out = np.repeat(np.arange(tiles) % _HELD_OUT_SHARE == _HELD_OUT_SHARE - 1, positions)
+        places = np.arange(tiles) + fineness  # others at every fineness, so that few tiles judge as well
+        held_out = np.repeat(places % _HELD_OUT_SHARE == _HELD_OUT_SHARE - 1, positions)
         return cls(PlaneState(codec.model_for(grid, fineness), tiles), magnitude, negative, held_out)
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from heliograph.codec.contexts import HIDDEN, Contexts, pass_network
-from heliograph.codec.fitting.contexts import _as_integers, _nats, with_contexts
+from heliograph.codec.fitting.contexts import _as_integers, _Group, _nats, with_contexts
 from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.klt import KltCodec
 from heliograph.codec.tables import Tables
@@ -27,7 +27,7 @@ def striped(seed: int) -> VisualTokens:
 
 @pytest.fixture(scope="module")
 def sets() -> list[VisualTokens]:
-    return [striped(seed) for seed in range(128)]
+    return [striped(seed) for seed in range(768)]
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +71,25 @@ def test_the_disk_keeps_fitted_ones(fitted: KltCodec, tmp_path: Path) -> None:
         assert loaded.encode(striped(seed), max_bytes=20) == fitted.encode(striped(seed), max_bytes=20)
 
 
-def test_fewer_than_64_photos_have_none(sets: list[VisualTokens], plain: KltCodec) -> None:
-    """At each of eight finenesses one photo in eight judges: of 63 none does."""
-    tokens = np.stack([one.values for one in sets])
-    assert with_contexts(plain, tokens[:63]) is plain
-    assert with_contexts(plain, tokens[:8]) is plain
+def test_few_photos_have_none(sets: list[VisualTokens], plain: KltCodec) -> None:
+    """Of 80 photos with twelve tokens ten judge: 120 tokens, and 128 are needed."""
+    tokens = np.stack([one.values for one in sets[:88]])
+    for count in (1, 7, 8, 80):
+        assert with_contexts(plain, tokens[:count]) is plain
+    assert with_contexts(plain, tokens) is not plain
     few = fit_klt(sets[:9], modes=("none",), restore=False)
     assert few.contexts is None
     assert few.encode(sets[100]).payload_bytes > 1
+
+
+@pytest.mark.parametrize(("tiles", "held_out"), [(1, 0), (8, 1), (9, 1), (62, 7), (63, 8), (64, 8), (80, 10)])
+def test_one_photo_in_eight_judges_whatever_its_fineness(
+    plain: KltCodec, sets: list[VisualTokens], tiles: int, held_out: int
+) -> None:
+    tokens = np.stack([one.values for one in sets[:tiles]])
+    judges = [_Group.of(plain, tokens[fineness::8], fineness).held_out for fineness in range(min(tiles, 8))]
+    assert sum(int(one.sum()) for one in judges) == held_out * 12
+    assert sum(one.size for one in judges) == tiles * 12
 
 
 # ---- numbers -------------------------------------------------------------------------------------------------
