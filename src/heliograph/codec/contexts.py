@@ -16,6 +16,7 @@ in whatever order a machine adds: the same corrections on every machine, at the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -73,6 +74,11 @@ class Contexts:
             np.full((planes, 2, 2), -1, dtype=np.int64),
         )
 
+    @cached_property
+    def networks(self) -> dict[tuple[int, int, int], PassNetwork | None]:
+        """Those that were asked for, by plane, part and active components: the same at every fineness."""
+        return {}
+
     @property
     def looked_at(self) -> int:
         """C."""
@@ -125,7 +131,8 @@ class PassNetwork:
         hidden = np.minimum(np.maximum(sums, 0), MAX_HIDDEN).astype(np.float32)  # (N, H)
         half = (1 << self.out_shift) >> 1
         out = ((hidden @ self.out).astype(np.int64) + half) >> self.out_shift
-        return out.reshape(len(seen), KINDS_OF_DECISIONS, out.shape[1] // KINDS_OF_DECISIONS).transpose(1, 0, 2)
+        kinds = out.reshape(len(seen), KINDS_OF_DECISIONS, out.shape[1] // KINDS_OF_DECISIONS)
+        return np.asarray(kinds.transpose(1, 0, 2))
 
 
 def pass_network(contexts: Contexts, plane: int, part: int, active: int) -> PassNetwork | None:

@@ -102,34 +102,45 @@ class KltCodec:
             tokens: see there.
             max_bytes: see there; takes the fineness whose whole planes come finest within it, found by bisection.
             fineness: 0 to 7 takes that one; None chooses, 0 where there is no bound.
+
+        Raises:
+            ShapeError: see there; also for another fineness.
         """
+        if fineness not in (None, *range(FINENESSES)):
+            raise ShapeError().noted(f"the fineness is 0 to {FINENESSES - 1}, not {fineness}.")
         coefficients = self._analyse(tokens)
         header_bytes = len(pack_header(tokens.grid, self.grid))
         budget = None if max_bytes is None else max(max_bytes - header_bytes, 0)
-        if fineness is None:
-            fineness = 0 if budget is None else self._finest_within(coefficients, tokens.grid, budget)
-        codeword = self.encode_coefficients(coefficients, tokens.grid, budget, fineness=fineness)
+        if fineness is None and budget is not None:
+            fineness, codeword = self._finest_within(coefficients, tokens.grid, budget)
+        else:
+            fineness = fineness or 0
+            codeword = self.encode_coefficients(coefficients, tokens.grid, budget, fineness=fineness)
         data = codeword.data if budget is None else codeword.data[:budget]
         planes = [end for plane in codeword.plane_ends if (end := codeword.bytes_to(plane)) is not None]
         ends = segment_ends(len(data), planes)
         quality = tuple(codeword.retained_at(np.asarray(ends, dtype=np.int64)).tolist())
         return EncodedImage(self.kind, pack_header(tokens.grid, self.grid, small=fineness), cut(data, ends), quality)
 
-    def _finest_within(self, coefficients: FloatArray, grid: Grid, budget: int) -> int:
+    def _finest_within(self, coefficients: FloatArray, grid: Grid, budget: int) -> tuple[int, Codeword]:
         """The fineness at which a whole plane ends within ``budget`` bytes of codeword at the lowest threshold.
 
         A plane that ends within the budget at one fineness is taken to end within it at all lower ones.
         """
-        coarse = self.encode_coefficients(coefficients, grid, budget)
-        whole = [plane for plane in coarse.plane_ends if (end := coarse.bytes_to(plane)) is not None and end <= budget]
+        found = self.encode_coefficients(coefficients, grid, budget)
+        whole = [plane for plane in found.plane_ends if (end := found.bytes_to(plane)) is not None and end <= budget]
         if not whole or min(whole) == 0:
-            return 0
+            return 0, found
         low, high, plane = 0, FINENESSES, min(whole)
         while high - low > 1:
             middle = (low + high) // 2
-            end = self.encode_coefficients(coefficients, grid, budget, fineness=middle).bytes_to(plane)
-            low, high = (middle, high) if end is not None and end <= budget else (low, middle)
-        return low
+            finer = self.encode_coefficients(coefficients, grid, budget, fineness=middle)
+            end = finer.bytes_to(plane)
+            if end is not None and end <= budget:
+                low, found = middle, finer
+            else:
+                high = middle
+        return low, found
 
     def encode_coefficients(
         self,

@@ -133,7 +133,12 @@ class PlaneModel:
         )
 
     def _network(self, plane: int, part: int, active: int) -> PassNetwork | None:
-        return None if self.contexts is None else pass_network(self.contexts, plane, part, active)
+        if self.contexts is None:
+            return None
+        made, key = self.contexts.networks, (plane, part, active)
+        if key not in made:
+            made[key] = pass_network(self.contexts, plane, part, active)
+        return made[key]
 
     def _mix(self, plane: int, part: int, active: int) -> ActivityMix | None:
         weights = self.tables.weights[plane, part]

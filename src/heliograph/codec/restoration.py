@@ -79,7 +79,7 @@ class Restoration:
     @cached_property
     def _adds(self) -> npt.NDArray[np.bool_]:
         """(planes,) where there is anything to add."""
-        return self.weights.any(axis=(1, 2))
+        return np.asarray(self.weights.any(axis=(1, 2)))
 
     def _features(self, spectrum: FloatArray, sides: tuple[int, int]) -> FloatArray:
         return random_features(views(spectrum, sides, self.weights.shape[2]), self.projection, self.phase)

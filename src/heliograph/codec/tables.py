@@ -71,7 +71,7 @@ def log_activity() -> Int:
 def rungs(logit: Int) -> Int:
     """The rung of log odds in 1/64, rounded to the nearest."""
     found = ((logit + (1 << RUNG_SHIFT >> 1)) >> RUNG_SHIFT) + EVEN_RUNG
-    return np.minimum(np.maximum(found, 0), RUNGS - 1)
+    return np.asarray(np.minimum(np.maximum(found, 0), RUNGS - 1))
 
 
 @lru_cache(maxsize=1)

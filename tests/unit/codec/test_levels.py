@@ -9,7 +9,8 @@ from heliograph.codec.codeword import Codeword
 from heliograph.codec.klt import FINENESSES, KltCodec
 from heliograph.codec.planes import PlaneState
 from heliograph.codec.quantize import quantize, scaled
-from heliograph.types import VisualTokens
+from heliograph.errors import ShapeError
+from heliograph.types import Grid, VisualTokens
 from integer_codec import PLANES, integer_codec, integer_tokens
 
 
@@ -53,6 +54,20 @@ def test_a_photo_starts_with_its_fineness_in_the_header(exact: KltCodec) -> None
     assert exact.encode(integer_tokens(7)).header == header_of(0)
     assert exact.encode(integer_tokens(7), max_bytes=1).segments == ()
     assert exact.encode(integer_tokens(7), max_bytes=0).payload_bytes == 1
+
+
+@pytest.mark.parametrize("fineness", [-1, 8, 64])
+def test_there_are_eight_finenesses(exact: KltCodec, fineness: int) -> None:
+    for bound in (None, 10):
+        with pytest.raises(ShapeError):
+            exact.encode(integer_tokens(7), max_bytes=bound, fineness=fineness)
+
+
+def test_networks_are_made_once_for_all_finenesses(exact: KltCodec) -> None:
+    first, second = (exact.model_for(Grid(2, 3), fineness).plan(0).contexts for fineness in (1, 6))
+    assert first[0] is not None
+    assert first[0] is second[0]
+    assert first[1] is second[1]
 
 
 @pytest.mark.parametrize("fineness", [0, 3, 7])

@@ -20,6 +20,7 @@ from heliograph.codec.contexts import (
     SIGN,
     SIGNIFICANCE,
     Contexts,
+    Small,
     pass_network,
     views,
 )
@@ -226,8 +227,11 @@ class _Adam:
             weights -= (rate * towards).astype(np.float32)
 
 
-def _as_integers(network: _Network) -> tuple[Int, Int, Int, Int]:
-    """Weights, bias, outgoing weights and both shifts."""
+_Integers = tuple[Small, Int, Small, Int]  # weights, bias, outgoing weights, both shifts
+
+
+def _as_integers(network: _Network) -> _Integers:
+    """The network in the units of :class:`Contexts`."""
     first, bias, second = network
     hidden_shift = _shift_for(first)
     outgoing = second * (LOGIT_ONE / HIDDEN_ONE)
@@ -245,13 +249,14 @@ def _shift_for(weights: FloatArray) -> int:
     return int(np.clip(np.floor(np.log2(127 / max(float(np.abs(weights).max()), 1e-9))), 0, MAX_SHIFT))
 
 
-def _small(weights: FloatArray) -> Int:
-    return np.clip(np.rint(weights), -127, 127).astype(np.int64)
+def _small(weights: FloatArray) -> Small:
+    return np.clip(np.rint(weights), -127, 127).astype(np.int8)
 
 
-def _saves(found: tuple[Int, Int, Int, Int], task: _Task, judged: Int) -> bool:
+def _saves(found: _Integers, task: _Task, judged: Int) -> bool:
     """Whether the integers make the decisions of tokens that they were not fitted on cheaper."""
-    made = Contexts(*(one[None, None] for one in found))
+    hidden, bias, out, shift = found
+    made = Contexts(hidden[None, None], bias[None, None], out[None, None], shift[None, None])
     network = pass_network(made, 0, 0, made.looked_at)
     if network is None:
         return False
