@@ -76,7 +76,7 @@ class Contexts:
 
     @cached_property
     def networks(self) -> dict[tuple[int, int, int], PassNetwork | None]:
-        """Those that were asked for, by plane, part and active components: the same at every fineness."""
+        """Networks made so far, by plane, part and active components: the same at every fineness."""
         return {}
 
     @property

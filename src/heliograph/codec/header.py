@@ -156,7 +156,7 @@ def _parted(header: bytes) -> tuple[int, bytes, int]:
 
 
 def _parted_or_none(header: bytes) -> tuple[int, bytes, int] | None:
-    """As :func:`_parted`; None of a header that is not intact."""
+    """The same parts; None of a header that is not intact."""
     try:
         return _parted(header)
     except (StreamTruncatedError, StreamVersionError, StreamDamagedError):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from heliograph.codec.base import MAX_HEADER_BYTES
 from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.expectation import ErrorHead, feature_count
+from heliograph.codec.familiarity import FittedRange, misfit, misfit_code
 from heliograph.codec.header import pack_header
 from heliograph.codec.meta import DECODER, ENCODER, SHARE_ONE, MetaCodec
 from heliograph.codec.storage import read_arrays, write_arrays
@@ -113,6 +114,31 @@ def test_both_ends_foresee_the_same_quality_and_it_grows(codec: MetaCodec) -> No
     assert seen == sorted(seen)
     assert 0.5 < seen[-1] <= 1
     assert codec.tables.retained[0] < codec.tables.retained[-1] <= SHARE_ONE
+
+
+@pytest.mark.parametrize("tiles", [1, 2])
+def test_the_header_states_the_misfit_of_the_whole_stream(codec: MetaCodec, tiles: int) -> None:
+    tokens = tokens_of(7, tiles)
+    plain = codec.encode(tokens)
+    assert plain.header == pack_header(tokens.grid, codec.grid)  # nothing is measured without a range
+    found = misfit(tokens.values, codec.decode(plain.header, plain.segments).values)
+    quantiles = tuple(share * found for share in (0.25, 0.5, 0.9, 1.1, 2, 3, 4))
+    watchful = MetaCodec(codec.tables, codec._folder)
+    watchful.fitted = FittedRange(0, quantiles, 9)
+    within = watchful.encode(tokens)
+    assert within.header == pack_header(tokens.grid, codec.grid, small=4)  # three quantiles are below it
+    assert within.header[0] & 0x38 == 4 << 3
+    assert (within.segments, within.predicted_quality) == (plain.segments, plain.predicted_quality)
+    watchful.fitted = FittedRange(0, (found / 2,) * 7, 9)
+    above = watchful.encode(tokens)
+    assert above.header == pack_header(tokens.grid, codec.grid, extra=misfit_code(found))
+    assert above.segments == plain.segments
+    lowered = [
+        watchful.retained_energy(above.header, above.segments[:count]) for count in range(1, len(above.segments) + 1)
+    ]
+    assert above.predicted_quality == tuple(lowered)
+    assert lowered[-1] < plain.predicted_quality[-1]
+    assert watchful.encode(tokens, max_bytes=len(above.header) + 1).payload_bytes == len(above.header) + 1
 
 
 def test_a_budget_cuts_the_stream(codec: MetaCodec) -> None:
