@@ -85,6 +85,9 @@ def test_another_kind_of_photo_is_told_from_the_fitted_one(codec: KltCodec, phot
     assert np.mean([fitted.likelihood(value) for value in familiar]) > 0.9
     assert max(fitted.likelihood(value) for value in other) < UNFAMILIAR_BELOW
     assert measured_ranges({"klt": codec}, photos[:7]) is None
+    streams = [codec.encode(one) for one in photos[:12]]  # as a device has them that sends without a bound
+    same = [prefix_misfit(codec, one, fitted.payload_bytes, made) for one, made in zip(photos, streams, strict=False)]
+    assert fitted.quantiles[3] == pytest.approx(np.median(same), rel=1e-4)
 
 
 @pytest.fixture

@@ -152,11 +152,11 @@ def replayed(codec: KltCodec, tokens: VisualTokens, fineness: int, decisions: in
 
 
 @pytest.mark.parametrize("fineness", [0, 3, 7])
-@pytest.mark.parametrize(("factor", "tiles"), [(7, 1), (10, 1), (5, 2)])
+@pytest.mark.parametrize(("factor", "grid"), [(7, Grid(2, 3)), (10, Grid(2, 3)), (5, Grid(2, 3, 2)), (7, Grid(3, 2))])
 def test_every_byte_prefix_tells_the_encoders_decisions(
-    exact: KltCodec, factor: int, tiles: int, fineness: int
+    exact: KltCodec, factor: int, grid: Grid, fineness: int
 ) -> None:
-    tokens = integer_tokens(factor, tiles)
+    tokens = VisualTokens(integer_tokens(factor, grid.tiles).values, grid)
     word, encoded = whole(exact, tokens, fineness), exact.encode(tokens, fineness=fineness)
     for length in range(len(word.data) + 1):
         known = int(word.known_at(np.array([length]))[0])

@@ -50,7 +50,10 @@ def measured_ranges(codecs: Mapping[str, Codec], photos: Sequence[VisualTokens])
 
 
 def _range(codec: Codec, photos: Sequence[VisualTokens], payload_bytes: int) -> FittedRange:
-    return FittedRange.of(payload_bytes, [prefix_misfit(codec, one, payload_bytes) for one in photos])
+    """Misfits of prefixes of whole streams, as a device measures them; a stream made for so few bytes would end on a
+    whole plane, and leave less."""
+    misfits = [prefix_misfit(codec, one, payload_bytes, codec.encode(one)) for one in photos]
+    return FittedRange.of(payload_bytes, misfits)
 
 
 def prefix_size(codec: Codec, photos: Sequence[VisualTokens]) -> int:
