@@ -65,7 +65,7 @@ class Contexts:
 
     @classmethod
     def none(cls, planes: int, components: int) -> Contexts:
-        """Of a codec that corrects nothing yet."""
+        """Networks that correct nothing, to be fitted."""
         looked_at = min(components, MAX_LOOKED_AT)
         return cls(
             np.zeros((planes, 2, VIEWS * looked_at, HIDDEN), dtype=np.int8),
