@@ -121,6 +121,14 @@ def test_the_misfit_of_the_whole_stream_is_stated_where_a_range_is_known() -> No
     assert made.retained_energy(pack_header(59, FITTED, FITTED), made.encode(photo).segments) == pytest.approx(share)
 
 
+def test_every_latent_of_every_tile_counts_for_the_misfit() -> None:
+    """Three tiles as before: the same error of the same variance."""
+    photo = tokens(2.0, -4.0, 2.0, -4.0, 2.0, -4.0, missed=(0.0, 0.0, 0.0))
+    made = codec()
+    made.fitted = FittedRange(0, (0.05,) * 7, 9)
+    assert made.encode(photo).header == pack_header(59, photo.grid, FITTED)
+
+
 @pytest.mark.parametrize(("missed", "strange"), [((0.0, 0.5), False), ((0.0, 0.51), True), ((0.6, 0.0), True)])
 def test_a_photo_is_strange_where_one_tile_misses_more_than_any_did(missed: tuple[float, float], strange: bool) -> None:
     encoded, found = codec().encode_watchfully(tokens(0, 0, 0, 0, missed=missed))
