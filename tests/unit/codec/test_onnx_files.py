@@ -122,7 +122,7 @@ def test_depth_and_kind_of_file_are_bounded(tmp_path: Path) -> None:
 
 
 def nested(depth: int) -> bytes:
-    """A model whose deepest message lies so deep: 1 is its graph, 2 a node in that, 3 its attribute, 4 a graph again."""
+    """A model whose deepest message lies so deep: 1 is its graph, 2 a node, 3 its attribute, 4 a graph in that."""
     inner = b""
     for level in range(depth, 1, -1):
         inner = bytes(((0x32, 0x0A, 0x2A)[(level - 1) % 3],)) + _varint(len(inner)) + inner
