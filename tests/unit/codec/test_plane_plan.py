@@ -33,3 +33,13 @@ def test_a_pass_without_weights_goes_by_scales_alone(
             mixes = model.plan(plane).mixes
             assert (mixes[part] is not None) is looks
             assert (mixes[1 - part] is not None) is not looks
+
+
+@pytest.mark.parametrize(("scale_bin", "entry"), [(-128, 0), (-65, 0), (0, 32), (62, 63), (64, 63), (255, 63)])
+def test_scales_beyond_the_tables_take_their_ends(codec: KltCodec, scale_bin: int, entry: int) -> None:
+    """Entry scale_bin / 2 + 32 of 64 in plane 0, rounded down; means in 1/1024 of the threshold, in sixteenths."""
+    layout = codec.model_for(codec.grid).layout
+    tables = replace(codec.tables, quiet_mean=np.arange(64) * 16, offset=np.stack([np.arange(64)] * 2))
+    model = PlaneModel(tables, replace(layout, scale_bin=np.full_like(layout.scale_bin, scale_bin)))
+    assert set(model.quiet(0).reshape(-1).tolist()) == {max(entry * 16 * 16 // 1024, 1)}
+    assert set(model.offsets(0).reshape(-1).tolist()) == {entry * 16 // 64}
