@@ -12,7 +12,8 @@ from heliograph.reference.render import render_scene
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import DeviceTools, Setting
 
-CODECS = ("jpeg", "webp", "avif")
+BARE = "-bare"
+CODECS = tuple(name.removesuffix(BARE) for name in STRATEGIES.names() if name.endswith(BARE))
 SETTINGS = ((64, 50), (80, 50), (96, 50), (128, 35))
 SCENES, SEED_START = 24, 8_150_000
 
@@ -28,7 +29,7 @@ def table(photos: list[Any]) -> str:
     lines = ["| size, quality | " + " | ".join(f"`{name}` | bare" for name in CODECS) + " |"]
     lines.append("| --- |" + " --- | --- |" * len(CODECS))
     for size, quality in SETTINGS:
-        names = [name for codec in CODECS for name in (codec, f"{codec}-bare")]
+        names = [name for codec in CODECS for name in (codec, f"{codec}{BARE}")]
         found = [median_bytes(name, {"size": size, "quality": quality}, photos) for name in names]
         lines.append(f"| {size}, {quality} | " + " | ".join(f"{value:,.0f}" for value in found) + " |")
     return "\n".join(lines)
