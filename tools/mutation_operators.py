@@ -148,6 +148,8 @@ class _Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> None:
+        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return  # what type checkers alone read is no behaviour
         self._condition(node.test)
         self.generic_visit(node)
 

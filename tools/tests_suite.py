@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 from mutation_verdicts import Tally
 
-from heliograph.bench.plots import new_figure, save
+from heliograph.bench.mutants_plot import AIM_WORST, MUST_WORST, PICTURES, ROOMS_TABLE
 from heliograph.bench.report import publish
 from heliograph.bench.results import Figure, Provenance, SuiteResult, Table
 from heliograph.bench.stats import wilson_interval
 
 MUST, AIM = 0.92, 0.97
-MUST_WORST, AIM_WORST = 0.85, 0.92
 MUST_REACHED = 0.95
-_COLOUR, _BOUND, _AIM = "#0072B2", "#D55E00", "#009E73"  # Okabe and Ito
 
 
 def suite_result(tallies: Mapping[str, Tally], seed: int, decisions: Path | None) -> SuiteResult:
@@ -42,7 +39,7 @@ def suite_result(tallies: Mapping[str, Tally], seed: int, decisions: Path | None
         Figure("the same, worst room", worst.share, None, MUST_WORST, AIM_WORST, at_least=True),
     ]
     body = tuple((n, str(t.count), str(t.killed), f"{100 * t.share:.1f}") for n, t in tallies.items())
-    tables = [Table("Mutants by room", ("room", "mutants", "killed", "%"), body)]
+    tables = [Table(ROOMS_TABLE, ("room", "mutants", "killed", "%"), body)]
     notes = [f"{whole.count} mutants, sampled with seed {seed}; equivalent ones are named in tools/ and not counted."]
     if decisions is not None:
         modules = json.loads(decisions.read_text(encoding="utf-8"))
@@ -60,8 +57,7 @@ def suite_result(tallies: Mapping[str, Tally], seed: int, decisions: Path | None
         figures=tuple(figures),
         tables=tuple(tables),
         notes=tuple(notes),
-        drawings={"mutants.png": partial(draw, tallies)},
-        usual_plots=False,
+        pictures=PICTURES,
     )
 
 
@@ -69,23 +65,6 @@ def whole_of(tallies: Mapping[str, Tally]) -> Tally:
     """The whole over all rooms."""
     parts = tallies.values()
     return Tally(sum(t.killed for t in parts), tuple(mutant for t in parts for mutant in t.survivors))
-
-
-def draw(tallies: Mapping[str, Tally], path: Path) -> None:
-    """Killed mutants by room, in per cent, with what every room must have and what it aims at."""
-    figure, (axes,) = new_figure()
-    names = [f"{name} ({tally.count})" for name, tally in tallies.items()][::-1]
-    shares = [100 * tally.share for tally in tallies.values()][::-1]
-    axes.barh(names, shares, color=_COLOUR, height=0.6)
-    for value, colour, what in ((MUST_WORST, _BOUND, "must"), (AIM_WORST, _AIM, "aim")):
-        axes.axvline(100 * value, color=colour, linewidth=1.2)
-        axes.text(100 * value, len(names) - 0.4, what, color=colour, fontsize=9, ha="center", va="bottom")
-    axes.set_xlim(min(60.0, *shares) - 2, 100)
-    axes.set_xlabel("mutants killed (%)")
-    axes.set_title("Small wrong changes that the tests notice, by room", fontsize=11, loc="left", pad=18)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    save(figure, path)
 
 
 def published(result: SuiteResult, folder: Path) -> None:

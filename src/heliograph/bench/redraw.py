@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from heliograph.bench import mutants_plot
 from heliograph.bench.hardening import plots as hardening
 from heliograph.bench.loop import plots as loop
 from heliograph.bench.loop.times_plot import draw_time_to_final
@@ -29,6 +30,7 @@ _OF_SUITE = {
     "region": region.PICTURES,
     "planner": planner.PICTURES,
     "hardening": hardening.PICTURES,
+    "tests": mutants_plot.PICTURES,
 }
 """Suites with pictures of their own."""
 

@@ -73,14 +73,17 @@ class ErrorHead:
         Raises:
             BundleDamagedError: shapes do not fit ``latents`` (K), or a weight is no number or absurdly large.
         """
-        arrays = [getattr(self, name) for name in self.ARRAYS]
         if self.hidden_bias.ndim != 1 or not 1 <= len(self.hidden_bias) <= _MAX_HIDDEN:
             raise BundleDamagedError(BundlePart.ERROR_HEAD, BundleFault.SHAPE)
         hidden = len(self.hidden_bias)
-        wanted = [(feature_count(latents), hidden), (hidden,), (hidden, 2), (2,)]
-        for array, shape in zip(arrays, wanted, strict=True):
-            check_shape(BundlePart.ERROR_HEAD, array, shape)
-        check_weights(BundlePart.ERROR_HEAD, *arrays)
+        wanted = {
+            "hidden_weights": (feature_count(latents), hidden),
+            "out_weights": (hidden, 2),
+            "out_bias": (2,),
+        }
+        for name, shape in wanted.items():
+            check_shape(BundlePart.ERROR_HEAD, getattr(self, name), shape)
+        check_weights(BundlePart.ERROR_HEAD, *(getattr(self, name) for name in self.ARRAYS))
 
     def expect(self, latents: Int, count: int, question: str = "") -> Expectation:
         """What to expect of the first ``count`` latents, in coding order, of (T, K, c) integers.

@@ -181,7 +181,7 @@ class KltCodec:
 
     def _analyse(self, tokens: VisualTokens) -> FloatArray:
         values, grid = tokens.values, tokens.grid
-        if values.ndim != 2 or values.shape != (grid.tokens, self.hidden_size):
+        if values.shape != (grid.tokens, self.hidden_size):
             raise ShapeError().noted(
                 f"tokens of this grid have the shape {(grid.tokens, self.hidden_size)}, not {values.shape}."
             )

@@ -257,7 +257,6 @@ class MetaCodec:
 
     def save(self, folder: Path) -> None:
         """Write tables and networks."""
-        folder.mkdir(parents=True, exist_ok=True)
         grid, tables = self.grid, self.tables
         facts = {
             "format": _FORMAT,

@@ -70,7 +70,7 @@ class ProductTables:
         Raises:
             BundleDamagedError: shapes or values are out of bounds.
         """
-        if any(getattr(self, name).ndim != dims for name, dims in zip(self.ARRAYS, (2, 2, 2, 2, 3, 1), strict=True)):
+        if self.forward.ndim != 2 or self.owner.ndim != 2:
             raise BundleDamagedError(BundlePart.TABLES, BundleFault.SHAPE)
         positions, (hidden, features) = self.grid.rows * self.grid.columns, self.forward.shape
         quantisers = len(self.owner)

@@ -226,9 +226,7 @@ class RunEncoder:
 
     def certain_bytes(self, codeword: bytes) -> tuple[IntArray, IntArray]:
         """Per step: (items known after it, bytes of the codeword after which the decoder is certain of it)."""
-        if not self._steps:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        items, words, lows, widths = np.array(self._steps, dtype=np.int64).T
+        items, words, lows, widths = np.array(self._steps, dtype=np.int64).reshape(-1, 4).T
         padded = np.frombuffer(codeword + bytes(TOP_BITS // 8 + 2), dtype=np.uint8).astype(np.int64)
         start = np.minimum(2 * words, len(codeword))
         window = np.zeros(len(words), dtype=np.int64)

@@ -98,8 +98,8 @@ class Restoration:
         made = cls(*(arrays[name].astype(np.float32) for name in cls.ARRAYS))
         looked_at = min(components, MAX_COMPONENTS)
         size, count = VIEWS * looked_at, made.phase.size
-        shapes = ((size, count), (count,), (planes, size + count, looked_at))
-        for name, shape in zip(cls.ARRAYS, shapes, strict=True):
+        wanted = {"projection": (size, count), "phase": (count,), "weights": (planes, size + count, looked_at)}
+        for name, shape in wanted.items():
             values = getattr(made, name)
             check_shape(BundlePart.RESTORATION, values, shape)
             check_bounds(BundlePart.RESTORATION, values, -_LARGEST, _LARGEST)

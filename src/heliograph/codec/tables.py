@@ -151,6 +151,8 @@ class Tables:
         Raises:
             BundleDamagedError: a shape or a value is out of bounds.
         """
+        if self.active.ndim != 1:
+            raise BundleDamagedError(BundlePart.TABLES, BundleFault.SHAPE)
         planes = len(self.active)
         shapes = {
             "active": (planes,),

@@ -57,6 +57,22 @@ def test_every_cut_gives_the_whole_segments_before_it_or_says_truncated(encoded:
             assert codec.decode(found.header, found.segments).values.shape == (20, 12)
 
 
+@pytest.mark.parametrize(
+    ("kept", "note"),
+    [
+        (13, "The file ends before the header's length."),
+        (14, "The file ends within the strategy's header."),
+        (16, "The file ends within the strategy's header."),
+    ],
+)
+def test_a_file_that_ends_within_its_fixed_part_says_where(kept: int, note: str) -> None:
+    """Magic and version take 4 bytes, strategy 1, hash 8, the header's length 1; then come its three bytes."""
+    data = write_stream(EncodedImage("klt", b"abc", (b"segment",), bundle_hash=bytes(8)))
+    with pytest.raises(StreamTruncatedError) as caught:
+        read_stream(data[:kept])
+    assert note in caught.value.__notes__
+
+
 def test_every_flip_of_a_byte_is_detected(encoded: EncodedImage) -> None:
     data = write_stream(encoded)
     for position in range(len(data)):

@@ -147,6 +147,13 @@ def model_bits(codec: KltCodec, tokens: VisualTokens) -> float:
     return bits
 
 
+def test_coding_stops_soon_after_the_budget(codec: KltCodec, photos: list[VisualTokens]) -> None:
+    """8 bytes for carries, and the words of the step in which they were reached."""
+    coefficients = codec._analyse(photos[1])
+    for budget in (0, 10, 30):
+        assert len(codec.encode_coefficients(coefficients, photos[1].grid, budget).data) <= budget + 8 + 8
+
+
 @pytest.mark.parametrize("limit", [0, 1, 2, 11, 12, 30, 64, 10_000])
 def test_max_bytes_is_kept_and_cuts_a_whole_stream(codec: KltCodec, photos: list[VisualTokens], limit: int) -> None:
     cut = codec.encode(photos[1], max_bytes=limit)

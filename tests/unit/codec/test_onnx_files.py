@@ -13,12 +13,14 @@ import numpy as np
 import onnx
 import pytest
 
+from heliograph.codec import onnx_files
 from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.klt import KltCodec
 from heliograph.codec.manifest import ENCODER, MANIFEST
 from heliograph.codec.onnx_files import external_files
 from heliograph.codec.onnx_session import open_session
 from heliograph.errors import BundleDamagedError, HeliographError
+from heliograph.reasons import BundleFault
 
 PLACES = ("initializer", "constant", "list", "branch", "sparse", "function", "function default", "training")
 
@@ -117,6 +119,46 @@ def test_depth_and_kind_of_file_are_bounded(tmp_path: Path) -> None:
     for name in ("deep.onnx", "fifo.onnx", "missing.onnx"):
         with pytest.raises(BundleDamagedError):
             external_files(tmp_path / name)
+
+
+def nested(depth: int) -> bytes:
+    """A model whose deepest message lies so deep: 1 is its graph, 2 a node, 3 its attribute, 4 a graph in that."""
+    inner = b""
+    for level in range(depth, 1, -1):
+        inner = bytes(((0x32, 0x0A, 0x2A)[(level - 1) % 3],)) + _varint(len(inner)) + inner
+    return b"\x3a" + _varint(len(inner)) + inner
+
+
+def test_messages_lie_64_deep_at_most(tmp_path: Path) -> None:
+    path = tmp_path / "it.onnx"
+    path.write_bytes(nested(64))
+    assert external_files(path) == frozenset()
+    path.write_bytes(nested(65))
+    with pytest.raises(BundleDamagedError) as found:
+        external_files(path)
+    assert found.value.fault is BundleFault.TOO_MANY
+
+
+def test_messages_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert onnx_files._MAX_MESSAGES == 4_194_304
+    monkeypatch.setattr(onnx_files, "_MAX_MESSAGES", 5)
+    path = tmp_path / "it.onnx"
+    path.write_bytes(nested(4))  # five with the model itself
+    assert external_files(path) == frozenset()
+    path.write_bytes(nested(5))
+    with pytest.raises(BundleDamagedError) as found:
+        external_files(path)
+    assert found.value.fault is BundleFault.TOO_MANY
+
+
+def test_names_have_at_most_255_letters(tmp_path: Path) -> None:
+    path = tmp_path / "it.onnx"
+    path.write_bytes(network("initializer", "w" * 255).SerializeToString())
+    assert external_files(path) == {"w" * 255}
+    path.write_bytes(network("initializer", "w" * 256).SerializeToString())
+    with pytest.raises(BundleDamagedError) as found:
+        external_files(path)
+    assert found.value.fault is BundleFault.NAME
 
 
 def test_a_bundle_vouches_for_every_file_that_is_read(codec: KltCodec, tmp_path: Path) -> None:

@@ -95,6 +95,15 @@ def cut(name: str, axis: int = 0) -> Change:
     return change
 
 
+def flat(name: str) -> Change:
+    """A number where an array has to be."""
+
+    def change(arrays: Arrays, facts: dict[str, Any]) -> None:
+        arrays[name] = arrays[name].reshape(-1)[:1].reshape(())
+
+    return change
+
+
 FIRST = (0, 0)
 # file, array, place, the last value within, the first beyond it
 BOUNDS = [
@@ -235,6 +244,14 @@ REFUSED = [
     ("klt", cut("restoration.projection"), RESTORATION, BundleFault.SHAPE),
     ("klt", cut("restoration.phase"), RESTORATION, BundleFault.SHAPE),
     ("klt", cut("restoration.weights", 2), RESTORATION, BundleFault.SHAPE),
+    ("klt", flat("active"), TABLES, BundleFault.SHAPE),
+    ("klt", flat("forward"), TABLES, BundleFault.SHAPE),
+    ("klt", flat("mean"), TABLES, BundleFault.SHAPE),
+    ("klt", flat("restoration.phase"), RESTORATION, BundleFault.SHAPE),
+    ("meta_tables", flat("borders"), TABLES, BundleFault.SHAPE),
+    ("meta_tables", flat("hidden_bias"), HEAD, BundleFault.SHAPE),
+    ("pq", flat("owner"), TABLES, BundleFault.SHAPE),
+    ("pq", flat("forward"), TABLES, BundleFault.SHAPE),
     ("klt", fact("grid", [2, 4, 1, 0, 0]), TABLES, BundleFault.SHAPE),
     ("meta_tables", cut("retained"), TABLES, BundleFault.SHAPE),
     ("meta_tables", cut("borders", 3), TABLES, BundleFault.SHAPE),

@@ -30,6 +30,16 @@ def test_reports_what_has_changed_and_nothing_else() -> None:
     assert seen == [SendingProgress(True, True), SendingProgress(False, True)]
 
 
+def test_nobody_watches_behind_the_question() -> None:
+    async def run() -> None:
+        async with watched(lambda: SendingProgress(True, True), lambda: 0.0, lambda *_: None):
+            await asyncio.sleep(0)
+            assert len(asyncio.all_tasks()) == 2
+        assert len(asyncio.all_tasks()) == 1
+
+    asyncio.run(run())
+
+
 def test_an_error_of_the_body_comes_through() -> None:
     async def run() -> None:
         async with watched(lambda: SendingProgress(True, True), lambda: 0.0, lambda *_: None):

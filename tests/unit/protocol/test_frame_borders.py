@@ -162,6 +162,13 @@ def test_access_tokens_and_model_names_are_bounded_to_the_byte() -> None:
             parsed(data)
 
 
+@pytest.mark.parametrize("length", [1, 7, 9])
+def test_a_bundle_hash_has_eight_bytes_or_none(length: int) -> None:
+    """At the head of WELCOME, with a text of as many bytes behind it that nothing would be missing."""
+    with pytest.raises(FrameDamagedError):
+        parsed(whole(FrameType.WELCOME, bytes((length,)) + b"h" * length + b"model"))
+
+
 def test_sixty_four_photos_can_be_held() -> None:
     held = b"".join(varint(image_id) + b"\x02" for image_id in range(64))
     frame = parsed(whole(FrameType.WELCOME, b"\x00" + varint(64) + held, small=2))

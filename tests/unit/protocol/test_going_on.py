@@ -110,6 +110,13 @@ def test_who_does_not_ask_for_a_token_gets_none(device: DeviceSession) -> None:
     assert talk(device, cloud)[1] == [ev.WelcomeReceived("", HASH)]
 
 
+def test_nothing_is_recalled_for_who_shows_no_token() -> None:
+    shown = list[bytes]()
+    device, cloud = resumable_pair(lambda token: shown.append(token) or SessionMemory())  # type: ignore[func-returns-value]
+    assert talk(device, cloud)[0] == [ev.HelloReceived(HASH, resumed=False, resumable=True)]
+    assert shown == []
+
+
 def test_a_session_is_not_told_before_the_access_token_is_right() -> None:
     def recall(token: bytes) -> SessionMemory | None:
         raise AssertionError

@@ -1,7 +1,6 @@
 """A cloud in a process of its own, with the process made up: how it is started, waited for and ended."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -44,7 +43,7 @@ class MadeUp:
     def wait(self, timeout=None):
         self.done.append(timeout)
         if timeout is not None and not self._ends_on_request:
-            raise subprocess.TimeoutExpired("serve", timeout)
+            raise child.subprocess.TimeoutExpired("serve", timeout)
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def started(monkeypatch):
 
     def use(process):
         def popen(command, stdout):
-            assert stdout == subprocess.PIPE
+            assert stdout == child.subprocess.PIPE
             commands.append(command)
             return process
 

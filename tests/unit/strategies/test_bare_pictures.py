@@ -234,9 +234,10 @@ def test_damage_gives_a_picture_or_a_named_error(name: str, data: st.DataObject)
 @given(header=st.binary(max_size=16), body=st.binary(max_size=400))
 def test_any_bytes_give_a_picture_or_a_named_error(name: str, header: bytes, body: bytes) -> None:
     try:
-        restored_by(EncodedImage(name, header, (body,)))
+        picture = restored_by(EncodedImage(name, header, (body,))).image
     except (StreamDamagedError, StreamTruncatedError):
         return
+    assert max(picture.size) <= MAX_PICTURE_SIDE
 
 
 WIDE, NUMBER = b"\x80\x20", b"\xff\xff\x7f"  # 4096, which stands for an edge of 4097; the largest number

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from heliograph.errors import ModelUnsupportedError, UsageError
-from heliograph.vlm.prompt import PromptBuilder, control_tokens, forget_words, messages_of, placeholder_id
+from heliograph.vlm.prompt import PromptBuilder, _count, control_tokens, forget_words, messages_of, placeholder_id
 
 
 def test_blank_photos_are_white(vlm: Any) -> None:
@@ -124,3 +124,8 @@ def test_a_tokenizer_without_such_a_cache_is_left_alone() -> None:
     model = SimpleNamespace(_clear_cache=lambda: cleared.append(1))
     forget_words(SimpleNamespace(backend_tokenizer=SimpleNamespace(model=model)))
     assert cleared == [1]
+
+
+def test_control_tokens_are_counted() -> None:
+    assert _count((1, 2, 9, 2, 3), frozenset({2, 3, 4})) == 3
+    assert _count((), frozenset({2})) == 0

@@ -39,6 +39,13 @@ def pixels_of(*values: list[float]) -> Tensor:
 GIVEN = torch.tensor([[7.0, 8.0], [9.0, 7.0], [8.0, 9.0]])
 
 
+def test_without_any_tokens_the_model_does_as_ever() -> None:
+    model, pixels, mask = Frames(), pixels_of([4.0, 0.0, 8.0]), torch.ones(1, 3, 1, 2)
+    with feed_image_features(model, [None, None]):
+        model.get_image_features(pixels, mask, return_dict=True)
+    assert model.asked == [((1, 3, 1, 2, 2), [2.0, 2.0, 2.0], {"return_dict": True})]  # the empty frame too
+
+
 def test_frames_without_tokens_are_encoded_in_their_places() -> None:
     model, pixels = Frames(), pixels_of([4.0, 0.0, 8.0], [12.0, 16.0, 0.0])
     mask = torch.arange(6).reshape(2, 3, 1, 1).expand(2, 3, 1, 2)  # of frame k, twice k

@@ -79,7 +79,7 @@ def gather_moments(token_sets: Sequence[VisualTokens], grids: Sequence[Grid], ro
             if sums is None:
                 sums = _Sums(tile, root, total)
             sums.add(tile)
-    if sums is None or sums.count < 1:
+    if sums is None:
         raise CodecNotFittedError
     one_grid = all((one.rows, one.columns) == (grid.rows, grid.columns) for one in grids)
     return sums.moments(grid, one_grid)

@@ -27,7 +27,6 @@ from heliograph.codec.tables import (
     Tables,
 )
 from heliograph.codec.transform import DoubleArray
-from heliograph.errors import CodecNotFittedError
 from heliograph.types import FloatArray
 
 _FIRST_PASS_CHANCE = 0.1
@@ -218,8 +217,6 @@ def _logistic_mix(ratios: DoubleArray, scale: DoubleArray, target: DoubleArray) 
     mix = np.where(used, 0.15, 0.0)
     mix[0] += 1 - mix.sum()
     curve = np.array([0.0, 1.5, 0.0])
-    if len(target) == 0:
-        raise CodecNotFittedError
     columns = np.ascontiguousarray(ratios[:, used].T)  # (F, N): every pass below walks along memory
     design = np.ones((3 + len(columns), len(target)))
     for _ in range(12):

@@ -138,3 +138,5 @@ def test_what_does_not_fit_is_refused() -> None:
             gather_moments([*good[:7], one], grids, None)
     with pytest.raises(CodecNotFittedError):
         gather_moments([good[0]] * 8, grids, None)
+    with pytest.raises(CodecNotFittedError):
+        gather_moments([], grids, None)

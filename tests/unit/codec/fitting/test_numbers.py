@@ -22,6 +22,7 @@ from heliograph.codec.fitting.metric import make_metric
 from heliograph.codec.fitting.restoration import _Lens, _regress
 from heliograph.codec.klt import KltCodec
 from heliograph.codec.quantize import dequantize
+from heliograph.codec.restoration import views
 from heliograph.errors import CodecNotFittedError, ShapeError
 from heliograph.types import Grid, VisualTokens
 
@@ -260,3 +261,17 @@ def test_the_error_after_each_prefix_is_that_of_the_decoded_prefix(codec: KltCod
         decoded = [codec.decode_state(photo.grid, codeword.data[:cut]).state for cut in cuts]
         errors = [dequantize(one.restored, one.shape).astype(np.float64) - exact for one in decoded]
         assert np.allclose(course.after(codeword.known_at(cuts)), [(one**2).sum() for one in errors], rtol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1e-3, 0.3, 50.0])
+def test_random_projections_see_three_quarters_of_a_radian(size: float) -> None:
+    """However large the photos' coefficients are; phases lie anywhere on the circle."""
+    exact = (size * np.random.default_rng(7).normal(size=(40, 6, 5))).astype(np.float32)
+    codec: Any = SimpleNamespace(grid=Grid(2, 3), components=5)
+    lens = _Lens.draw(codec, exact)
+    assert (lens.sides, lens.looked_at) == ((2, 3), 5)
+    assert (lens.projection.shape, lens.phase.shape) == ((15, 512), (512,))
+    seen = views(exact, (2, 3), 5) @ lens.projection
+    assert np.sqrt(np.square(seen).mean()) == pytest.approx(0.75, rel=0.05)
+    assert 0 <= lens.phase.min() < 0.1
+    assert 6.2 < lens.phase.max() < 6.29

@@ -106,7 +106,7 @@ ELSEWHERE: list[Any] = [
 
 @pytest.mark.parametrize("config", ALLOWED)
 def test_names_that_lead_nowhere_else(config: Any) -> None:
-    _check_names("config.json", config)
+    assert _check_names("config.json", config) is None  # type: ignore[func-returns-value]
 
 
 @pytest.mark.parametrize("config", ELSEWHERE)
