@@ -295,6 +295,7 @@ SUITES = Registry(
         "loop": "heliograph.bench.loop.suite:LoopSuite",
         "planner": "heliograph.bench.planner.suite:PlannerSuite",
         "hardening": "heliograph.bench.hardening.suite:HardeningSuite",
+        "bytes": "heliograph.bench.bytes.suite:BytesSuite",
     },
     group="heliograph.suites",
     needed=("name", "run"),

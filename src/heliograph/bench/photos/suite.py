@@ -244,11 +244,11 @@ def figures(measured: Sequence[Measured]) -> tuple[Figure, ...]:
         for kind in ours:
             bounds = _PIXEL_BOUNDS if (kind, level) == ("klt", HEADLINE) else (None, None)
             name = f"bytes of {kind} / best pixel codec at agreement {level:.2f}"
-            found.append(_ratio(measured, (kind,), pictures, level, name, bounds))
+            found.append(ratio_figure(measured, (kind,), pictures, level, name, bounds))
         if "meta" in ours:
             bounds = _LEARNED_BOUNDS if level == LEARNED_LEVEL else (None, None)
             name = f"bytes of meta / klt at agreement {level:.2f}"
-            found.append(_ratio(measured, ("meta",), ("klt",), level, name, bounds))
+            found.append(ratio_figure(measured, ("meta",), ("klt",), level, name, bounds))
     for kind in ours:
         steps = [m for m in measured if m.strategy == kind]
         spaced = [steps[i - 1].point[1] for i in evenly_spaced(len(steps), 8)]
@@ -257,7 +257,7 @@ def figures(measured: Sequence[Measured]) -> tuple[Figure, ...]:
     return tuple(found)
 
 
-def _ratio(
+def ratio_figure(
     measured: Sequence[Measured],
     ours: Sequence[str],
     theirs: Sequence[str],
@@ -265,6 +265,15 @@ def _ratio(
     name: str,
     bounds: tuple[float | None, float | None],
 ) -> Figure:
+    """Bytes of the best of some strategies over those of the best of others, photos resampled in pairs.
+
+    Args:
+        measured: settings of all of them, on the same photos.
+        ours, theirs: names of strategies.
+        level: of agreement.
+        name: of the figure.
+        bounds: must and aim.
+    """
     above, below = _Curves(measured, ours), _Curves(measured, theirs)
 
     def ratio(weights: DoubleArray) -> float | None:
