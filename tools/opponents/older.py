@@ -1,7 +1,7 @@
 """Opponent ``klt-older``: ``klt`` of another build of Heliograph, with the bundle that it ships, at byte budgets.
 
-``PYTHONPATH=OTHER/src python older.py FOLDER``, see ``heliograph.bench.bytes.opponents``. On real photos it fits its own
-``klt`` first, as its suite ``photos`` does.
+``PYTHONPATH=OTHER/src python older.py FOLDER``, see ``heliograph.bench.bytes.opponents``. On real photos it fits its
+own ``klt`` first, as its suite ``photos`` does.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,9 @@ from heliograph.types import VisualTokens
 
 MARGIN = 0.7
 """Logits between the first and the second class: the first is twice as likely as the second."""
+
+PHOTO_CODEC = Path("runs/bytes-photos")
+"""Where ``klt`` fitted on photos is kept, since that takes minutes; to be emptied when its fit changes."""
 
 LEVELS = (0.90, 0.95)
 TASK_ALL, TASK_MARGIN = "top1", "top1, with a margin"
@@ -52,8 +56,8 @@ def photo_figures(
     """
     progress.say("features of the photos")
     features = load_split_features(limit=None if limit is None else max(limit, 60))
-    progress.say("fitting klt on photos")
-    codec = fit_codec(features)
+    progress.say(f"klt of photos, from {PHOTO_CODEC} where it lies there")
+    codec = _fitted(features)
     levels = levels_between(codec, features.test[:_SAMPLE], min(plan.photo_budgets), max(plan.photo_budgets))
     progress.say(f"photos: levels {levels}")
     rates: list[Rate] = list(klt_rates(codec, features.test, levels))
@@ -67,6 +71,15 @@ def photo_figures(
     chosen = [_only(one, margin) for one in measured]
     rows = [_row(one, TASK_ALL) for one in measured] + [_row(one, TASK_MARGIN) for one in chosen]
     return figures_of(measured, chosen), rows
+
+
+def _fitted(features: SplitFeatures) -> KltCodec:
+    if (PHOTO_CODEC / KltCodec.files[0]).is_file():
+        return KltCodec.load(PHOTO_CODEC)
+    codec = fit_codec(features)
+    PHOTO_CODEC.mkdir(parents=True, exist_ok=True)
+    codec.save(PHOTO_CODEC)
+    return codec
 
 
 def figures_of(every: Sequence[Measured], chosen: Sequence[Measured]) -> list[Figure]:

@@ -27,8 +27,8 @@ def plot_agreement(result: SuiteResult, path: Path) -> bool:
         return False
     rows = [row for row in result.rows if row.task == ALL]
     facts = (
-        f"Generated scenes, {max(row.questions for row in rows):,} questions; agreement with the model's own uncompressed "
-        "answers; bands: 95 % intervals; measured"
+        f"Generated scenes, {max(row.questions for row in rows):,} questions; agreement with the model's own "
+        "uncompressed answers; bands: 95 % intervals; measured"
     )
     with picture(path, _message(result), facts) as (axes,):
         for name, points in curves.items():

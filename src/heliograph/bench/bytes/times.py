@@ -17,7 +17,7 @@ from heliograph.bench.results import Figure
 from heliograph.bench.stats import percentile_interval, resampling_weights
 from heliograph.types import FloatArray
 
-ROUNDS = 9
+ROUNDS = 7
 PHOTOS = 40
 _WARM = 5
 _BOUNDS = (1.0, 0.5)
