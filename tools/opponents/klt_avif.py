@@ -16,7 +16,7 @@ from PIL import Image
 
 from heliograph.registry import STRATEGIES
 
-TILES = (5, 6)
+TILES = (6,)
 QUALITIES = (36, 42, 48, 54, 60)
 _MIDDLE = 128
 

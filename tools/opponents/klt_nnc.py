@@ -61,7 +61,7 @@ def main(folder: Path) -> None:
     levels = json.loads((folder / "request.json").read_text())["levels"]
     found, heads = {}, []
     for way, (options, coarser) in _WAYS.items():
-        for qp in sorted({level // 2 + coarser - 1 for level in levels[1:-1]}):
+        for qp in sorted({level // 2 + coarser - 1 for level in levels[1:-2]}):
             streams, restored = [], []
             for one in coefficients:
                 rows = np.ascontiguousarray(one.T)
