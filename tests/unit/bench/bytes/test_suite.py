@@ -83,7 +83,7 @@ def test_the_plan_has_both_splits_and_a_seed_takes_one() -> None:
 def test_the_suite_runs_without_opponents_and_writes_its_picture(
     reference_pair: Any, shared_cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    small = BytesPlan(((8_150_000, 2),), 1, 8_000_000, (36, 28), (10, 50), (), (64, 96), (50,), ())
+    small = BytesPlan(((8_150_000, 2),), 1, 8_000_000, (36, 28), (10, 50), (), (64,), (50,), ())
 
     def no_photos(*_: object) -> None:
         raise DataMissingError
