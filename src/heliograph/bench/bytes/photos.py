@@ -33,7 +33,7 @@ PHOTO_CODEC = Path("runs/bytes-photos")
 
 LEVELS = (0.90, 0.95)
 TASK_ALL, TASK_MARGIN = "top1", "top1, with a margin"
-_LEVEL_STEP = 2
+_LEVEL_STEP = 3
 _SAMPLE = 12
 _OLDER_BOUNDS = (0.85, 0.7)
 _NNC_BOUNDS = {0.90: (0.9, 0.8), 0.95: (0.65, 0.55)}

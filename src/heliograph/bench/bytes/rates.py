@@ -15,8 +15,8 @@ from heliograph.codec.meta import MetaCodec
 from heliograph.strategies.base import Setting
 from heliograph.types import EncodedImage, FloatArray, VisualTokens
 
-_FINENESS_MARGIN = 4096
-"""Bytes of codeword beyond which a level is not looked for: far more than any level of the plan takes."""
+_FIRST_BUDGET = 256
+"""Bytes of codeword within which a level is looked for, doubled until it ends there."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,15 @@ def level_stream(codec: KltCodec, tokens: VisualTokens, level: int) -> EncodedIm
     fineness = -level % FINENESSES
     plane = (level + fineness) // FINENESSES
     coefficients = codec.transform.analyse(tokens.values, tokens.grid, fitted=True)
-    codeword = codec.encode_coefficients(coefficients, tokens.grid, _FINENESS_MARGIN, fineness=fineness)
-    end = codeword.bytes_to(plane)
-    data = codeword.data if end is None else codeword.data[:end]
-    return EncodedImage(codec.kind, pack_header(tokens.grid, codec.grid, small=fineness), (data,), ())
+    header, budget = pack_header(tokens.grid, codec.grid, small=fineness), _FIRST_BUDGET
+    while True:
+        codeword = codec.encode_coefficients(coefficients, tokens.grid, budget, fineness=fineness)
+        end = codeword.bytes_to(plane)
+        if end is not None and end <= budget:  # what is coded last within a budget may end a byte later than it must
+            return EncodedImage(codec.kind, header, (codeword.data[:end],), ())
+        if budget > len(codeword.data):
+            return EncodedImage(codec.kind, header, (codeword.data,), ())
+        budget *= 2
 
 
 def klt_rates(codec: KltCodec, photos: Sequence[VisualTokens], levels: Sequence[int]) -> Iterator[Rate]:
