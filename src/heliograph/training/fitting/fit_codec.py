@@ -3,7 +3,7 @@
 ::
 
     photos --tower, once--> token cache on disk --one pass--> moments, sample --closed form--> codec folder
-                                 the same, kept back --every prefix--> figures of the model card
+                                 the same, kept back --every prefix--> figures of the model card, answers by level
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from PIL import Image
 from heliograph.codec.familiarity import FAMILIARITY
 from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.klt import KltCodec
+from heliograph.codec.levels import LEVELS
 from heliograph.errors import CodecNotFittedError, UsageError
 from heliograph.reference.scenes import ScenePlan
 from heliograph.training.export.framing import Size, photo_cache
 from heliograph.training.files import refusals_named
 from heliograph.training.fitting.codec_card import write_fit_card
 from heliograph.training.fitting.familiarity import measured_ranges
+from heliograph.training.fitting.levels import measured_levels
 from heliograph.training.fitting.sensitivity import working_sensitivity
 from heliograph.training.fitting.token_cache import CachedTokens
 from heliograph.training.progress import Advance, stage
@@ -39,6 +41,7 @@ _ENCODE_BATCH = 32
 _MIN_PICTURES = 8
 PICTURES = 400
 _KEPT_BACK, _KEPT_BACK_SHARE = 24, 10  # pictures that only report, one in ten at most
+_UNSEEN, _UNSEEN_SHARE = 100, 4  # scenes whose answers are compared, one for every four that were fitted on at most
 
 Questions = list[tuple[str, ...]]
 
@@ -97,6 +100,9 @@ def _fitted(
     sensitivity = working_sensitivity(model, fitting.tokens, fitting.asked, progress) if weighted else None
     progress("fitting")
     codec = fit_klt(fitting.tokens, grids=fitting.grids, sensitivity=sensitivity)
+    unseen = kept_back if photos else unseen_scenes(model, FIT_SEEDS_START + seed + scenes, len(material))
+    progress("measuring how often answers agree at each level")
+    levels = measured_levels(model, {codec.kind: codec}, unseen.tokens, unseen.asked)
     facts = {
         "pictures": len(fitting),
         "source": "photos" if photos else f"scenes from seed {FIT_SEEDS_START + seed}",
@@ -108,7 +114,9 @@ def _fitted(
         saved = save_codec(out, codec, codec.grid, model.name)
         ranges = measured_ranges({codec.kind: codec}, kept_back.tokens)
         if ranges is not None:
-            saved.with_measured(FAMILIARITY, ranges.to_json())
+            saved = saved.with_measured(FAMILIARITY, ranges.to_json())
+        if levels is not None:
+            saved.with_measured(LEVELS, levels.to_json())
     return out
 
 
@@ -161,6 +169,13 @@ def fitting_tokens(
         )
     pictures, asked = scene_material(first_seed, most)
     made = encode_all(model, pictures, stage(progress, len(pictures), "encoding pictures"))
+    return Material(made, asked, [one.grid for one in made])
+
+
+def unseen_scenes(model: TorchModel, first_seed: int, fitted: int) -> Material:
+    """Scenes with seeds from ``first_seed``, fewer where only a few were fitted on."""
+    pictures, asked = scene_material(first_seed, min(_UNSEEN, fitted // _UNSEEN_SHARE))
+    made = encode_all(model, pictures)
     return Material(made, asked, [one.grid for one in made])
 
 
