@@ -47,7 +47,7 @@ class ReferencePlan:
         easy_vqa_questions: how many questions of easy-VQA's test split.
         descriptions: whether descriptions of whole scenes are asked for.
         pixel_sizes, pixel_qualities: swept for jpeg, webp and avif, plain and bare.
-        fixed_settings: strategies with settings to run as they are; those that the bundle has no codec for are left out.
+        fixed_settings: strategies with settings to run as they are, as far as the bundle has their codec.
         swept: strategies to run at each of their own settings.
         timed_questions: sample for the modelled times.
         socket_questions, socket_links: sample for measured times over a real, shaped websocket.

@@ -67,7 +67,7 @@ def measured_levels(
     """
     if len(photos) < MIN_PHOTOS:
         return None
-    curves: dict[str, LevelCurve] = {}
+    curves: dict[str, LevelCurve | None] = {}
     if CLOSED_FORM in codecs:
         klt = cast("KltCodec", codecs[CLOSED_FORM])
         measured = _Measured(model, klt, photos, asked, advance)
@@ -83,7 +83,8 @@ def measured_levels(
             latents = meta.tables.latents.latents
             measured.add(sorted({round(part * latents / _LATENTS) for part in range(_LATENTS + 1)}))
             curves[LEARNED] = measured.curve(falling=False)
-    return LevelCurves(curves) if curves else None
+    known = {kind: curve for kind, curve in curves.items() if curve is not None}
+    return LevelCurves(known) if known else None
 
 
 class _Measured:
@@ -125,8 +126,10 @@ class _Measured:
         pairs = pairwise(self.shares.items())
         return [level - after for (level, share), (_, next_share) in pairs if next_share > max(share + _MUCH, 0.5)]
 
-    def curve(self, *, falling: bool) -> LevelCurve:
-        """All that was measured, from coarse to fine."""
+    def curve(self, *, falling: bool) -> LevelCurve | None:
+        """All that was measured, from coarse to fine; None of a codec whose whole streams tell next to nothing."""
+        if len(self.shares) < 2:
+            return None
         levels = sorted(self.shares, reverse=falling)
         agreement = never_falling([self.shares[one] for one in levels])
         return LevelCurve(tuple(levels), agreement, len(self._photos), len(self._wanted))
