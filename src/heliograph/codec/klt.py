@@ -137,7 +137,7 @@ class KltCodec:
         return self._stream(codeword, tokens.grid, fineness, budget)
 
     def _to_level(self, coefficients: FloatArray, grid: Grid, level: int) -> EncodedImage:
-        """The stream that ends with the plane of a level; an empty one at levels above all planes."""
+        """The stream that ends with the plane of a level; an empty one at levels above the first plane's."""
         fineness = fineness_of(level)
         plane = (level + fineness) // FINENESSES
         if plane < 0:

@@ -16,7 +16,7 @@ from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting
 from heliograph.types import EncodedImage, VisualTokens
 
-HEADER = 3  # of a photo on the bundle's grid, docs/bitstream.md
+HEADER = {"klt": 1, "meta": 2}  # of a photo on the bundle's grid, unlike any other of which meta says so
 
 
 class Tools:
@@ -50,17 +50,15 @@ def encoded(strategy: str, tools: Any, setting: Setting, size: tuple[int, int] =
 @pytest.mark.parametrize("strategy", ["klt", "meta"])
 def test_max_bytes_holds_with_the_header(strategy: str, tools: Tools) -> None:
     whole = encoded(strategy, tools, {"max_bytes": 0}).payload_bytes
-    for limit in (*range(HEADER, 40), 100, 999, whole - 1, whole, whole + 1):
+    for limit in (*range(HEADER[strategy], 40), 100, 999, whole - 1, whole, whole + 1):
         size = encoded(strategy, tools, {"max_bytes": limit}).payload_bytes
         assert size == min(limit, whole), limit
 
 
-@pytest.mark.parametrize("strategy", ["klt", "meta"])
-@pytest.mark.parametrize("limit", range(1, HEADER))
-def test_a_bound_below_the_header_is_refused_with_its_length(strategy: str, limit: int, tools: Tools) -> None:
+def test_a_bound_below_the_header_is_refused_with_its_length(tools: Tools) -> None:
     with pytest.raises(UsageError) as caught:
-        encoded(strategy, tools, {"max_bytes": limit})
-    assert f"max_bytes={limit} shows nothing: the header alone takes 3 bytes" in "".join(caught.value.__notes__)
+        encoded("meta", tools, {"max_bytes": 1})
+    assert "max_bytes=1 shows nothing: the header alone takes 2 bytes" in "".join(caught.value.__notes__)
 
 
 @pytest.mark.parametrize("strategy", ["jpeg", "webp", "avif"])
