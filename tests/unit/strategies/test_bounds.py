@@ -50,15 +50,19 @@ def encoded(strategy: str, tools: Any, setting: Setting, size: tuple[int, int] =
 @pytest.mark.parametrize("strategy", ["klt", "meta"])
 def test_max_bytes_holds_with_the_header(strategy: str, tools: Tools) -> None:
     whole = encoded(strategy, tools, {"max_bytes": 0}).payload_bytes
-    for limit in (*range(HEADER[strategy], 40), 100, 999, whole - 1, whole, whole + 1):
+    for limit in (*range(HEADER[strategy] + 1, 40), 100, 999, whole - 1, whole, whole + 1):
         size = encoded(strategy, tools, {"max_bytes": limit}).payload_bytes
         assert size == min(limit, whole), limit
 
 
-def test_a_bound_below_the_header_is_refused_with_its_length(tools: Tools) -> None:
+@pytest.mark.parametrize(("strategy", "limit"), [("klt", 1), ("meta", 1), ("meta", 2)])
+def test_a_bound_without_room_for_more_than_the_header_is_refused(strategy: str, limit: int, tools: Tools) -> None:
     with pytest.raises(UsageError) as caught:
-        encoded("meta", tools, {"max_bytes": 1})
-    assert "max_bytes=1 shows nothing: the header alone takes 2 bytes" in "".join(caught.value.__notes__)
+        encoded(strategy, tools, {"max_bytes": limit})
+    wanted = (
+        f"max_bytes={limit} shows nothing: with its header the least takes {HEADER[strategy] + 1} bytes of this photo"
+    )
+    assert wanted in "".join(caught.value.__notes__)
 
 
 @pytest.mark.parametrize("strategy", ["jpeg", "webp", "avif"])

@@ -58,7 +58,7 @@ class LatentStrategy(Strategy):
         """Tokens through the codec, cut where the setting says.
 
         Raises:
-            BudgetTooSmallError: the header alone is longer than ``max_bytes``.
+            BudgetTooSmallError: ``max_bytes`` have no room for more than the header.
         """
         return self._made(photo, tools, setting, None)
 
@@ -72,9 +72,10 @@ class LatentStrategy(Strategy):
         level = int_knob(completed, self.level_knob, 0, _MAX_LEVEL)
         tools.codec(self.name)  # before the tower runs: a bundle without this codec is refused at once
         encoded = self._encoded(tools.encode_tokens(photo), tools, limit or None, level or None, agreement)
-        if 0 < limit < len(encoded.header):
+        if 0 < limit <= len(encoded.header):
             raise BudgetTooSmallError().noted(
-                f"max_bytes={limit} shows nothing: the header alone takes {len(encoded.header)} bytes of this photo."
+                f"max_bytes={limit} shows nothing: with its header the least takes {len(encoded.header) + 1} bytes of this "
+                "photo."
             )
         return replace(encoded, strategy=self.name)
 

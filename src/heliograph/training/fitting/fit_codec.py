@@ -24,7 +24,7 @@ from heliograph.training.export.framing import Size, photo_cache
 from heliograph.training.files import refusals_named
 from heliograph.training.fitting.codec_card import write_fit_card
 from heliograph.training.fitting.familiarity import measured_ranges
-from heliograph.training.fitting.levels import measured_levels
+from heliograph.training.fitting.levels import MIN_PHOTOS, measured_levels
 from heliograph.training.fitting.sensitivity import working_sensitivity
 from heliograph.training.fitting.token_cache import CachedTokens
 from heliograph.training.progress import Advance, stage
@@ -101,7 +101,8 @@ def _fitted(
     progress("fitting")
     codec = fit_klt(fitting.tokens, grids=fitting.grids, sensitivity=sensitivity)
     unseen = kept_back if photos else unseen_scenes(model, FIT_SEEDS_START + seed + scenes, len(material))
-    progress("measuring how often answers agree at each level")
+    if len(unseen) >= MIN_PHOTOS:
+        progress("measuring how often answers agree at each level")
     levels = measured_levels(model, {codec.kind: codec}, unseen.tokens, unseen.asked)
     facts = {
         "pictures": len(fitting),
