@@ -189,7 +189,7 @@ def _installed_levels(arguments: argparse.Namespace, bundle: Bundle) -> list[Pat
 def _levels(arguments: argparse.Namespace, bundle: Bundle, most: int) -> LevelCurves | None:
     """How often answers about photos agree at each level of the bundle's codecs; None where there are too few."""
     from heliograph.training.calibration.photo_items import FramedModel, photo_items
-    from heliograph.training.fitting.fit_codec import GENERIC_QUESTIONS, scene_material
+    from heliograph.training.fitting.fit_codec import SHORT_QUESTIONS, short_scene_material
     from heliograph.training.fitting.levels import measured_levels
     from heliograph.training.progress import Progress
     from heliograph.vlm.opening import open_model
@@ -199,10 +199,10 @@ def _levels(arguments: argparse.Namespace, bundle: Bundle, most: int) -> LevelCu
         opened = open_model(arguments.model)
         model = FramedModel(opened, progress.say)
         if arguments.photos is None:
-            pictures, asked = scene_material(arguments.seed, most)
+            pictures, asked = short_scene_material(arguments.seed, most)
         else:
             pictures = [item.photo for item in photo_items(arguments.photos, most)]
-            asked = [GENERIC_QUESTIONS] * len(pictures)
+            asked = [SHORT_QUESTIONS] * len(pictures)
         tokens = [model.encode_images([picture])[0] for picture in pictures]
         progress.say("measuring how often answers agree at each level")
         return measured_levels(opened, bundle.codecs, tokens, asked)

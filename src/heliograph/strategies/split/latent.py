@@ -74,8 +74,8 @@ class LatentStrategy(Strategy):
         encoded = self._encoded(tools.encode_tokens(photo), tools, limit or None, level or None, agreement)
         if 0 < limit <= len(encoded.header):
             raise BudgetTooSmallError().noted(
-                f"max_bytes={limit} shows nothing: with its header the least takes {len(encoded.header) + 1} bytes of this "
-                "photo."
+                f"max_bytes={limit} shows nothing: with its header the least takes {len(encoded.header) + 1} bytes "
+                "of this photo."
             )
         return replace(encoded, strategy=self.name)
 
@@ -136,8 +136,8 @@ class MetaStrategy(LatentStrategy):
 
 
 def _fineness(tools: DeviceTools, agreement: float | None) -> int | None:
-    """Of the closed-form streams of which a plane ends where so large a share of answers agrees; None where nothing is
-    asked for, or nobody has measured it.
+    """The fineness of the closed-form streams of which a plane ends where so large a share of answers agrees; None
+    where nothing is asked for, or nobody has measured it.
 
     Raises:
         CodecMissingError: the bundle has no closed-form codec.

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -37,6 +37,9 @@ from heliograph.vlm.opening import open_model
 
 FIT_SEEDS_START = 7_900_000  # training seeds that no shard of the reference model's training reaches
 GENERIC_QUESTIONS = ("what is in the picture?", "describe the picture.", "what does the sign say?")
+SHORT_QUESTIONS = (GENERIC_QUESTIONS[0], GENERIC_QUESTIONS[2])
+"""Those whose answers are compared word for word: no descriptions."""
+
 _ENCODE_BATCH = 32
 _MIN_PICTURES = 8
 PICTURES = 400
@@ -100,7 +103,11 @@ def _fitted(
     sensitivity = working_sensitivity(model, fitting.tokens, fitting.asked, progress) if weighted else None
     progress("fitting")
     codec = fit_klt(fitting.tokens, grids=fitting.grids, sensitivity=sensitivity)
-    unseen = kept_back if photos else unseen_scenes(model, FIT_SEEDS_START + seed + scenes, len(material))
+    unseen = (
+        replace(kept_back, asked=[SHORT_QUESTIONS] * len(kept_back))
+        if photos
+        else unseen_scenes(model, FIT_SEEDS_START + seed + scenes, len(material))
+    )
     if len(unseen) >= MIN_PHOTOS:
         progress("measuring how often answers agree at each level")
     levels = measured_levels(model, {codec.kind: codec}, unseen.tokens, unseen.asked)
@@ -175,9 +182,17 @@ def fitting_tokens(
 
 def unseen_scenes(model: TorchModel, first_seed: int, fitted: int) -> Material:
     """Scenes with seeds from ``first_seed``, fewer where only a few were fitted on."""
-    pictures, asked = scene_material(first_seed, min(_UNSEEN, fitted // _UNSEEN_SHARE))
+    pictures, asked = short_scene_material(first_seed, min(_UNSEEN, fitted // _UNSEEN_SHARE))
     made = encode_all(model, pictures)
     return Material(made, asked, [one.grid for one in made])
+
+
+def short_scene_material(first: int, count: int) -> tuple[list[Image.Image], Questions]:
+    """Scenes with seeds from ``first``, and the questions about each that have short answers."""
+    from heliograph.reference.render import render_scene
+
+    made = [render_scene(first + i) for i in range(count)]
+    return [scene.image for scene in made], [scene_questions(scene.plan, descriptions=False) for scene in made]
 
 
 def cached_photos(
@@ -217,11 +232,12 @@ def scene_material(first: int, count: int) -> tuple[list[Image.Image], Questions
     return [scene.image for scene in made], [scene_questions(scene.plan) for scene in made]
 
 
-def scene_questions(plan: ScenePlan) -> tuple[str, ...]:
-    """Questions about a scene, but for those that only a crop can answer."""
+def scene_questions(plan: ScenePlan, *, descriptions: bool = True) -> tuple[str, ...]:
+    """Questions about a scene, but for those that only a crop can answer; with or without those for a description."""
     from heliograph.reference.questions import questions
 
-    return tuple(record.question for record in questions(plan) if record.task != "small-print")
+    left_out = ("small-print",) if descriptions else ("small-print", "description")
+    return tuple(record.question for record in questions(plan) if record.task not in left_out)
 
 
 def channel_codec(
