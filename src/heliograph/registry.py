@@ -264,6 +264,7 @@ CONTROLLERS = Registry(
         "energy": "heliograph.controllers.energy:EnergyController",
         "push": "heliograph.controllers.push:PushController",
         "pull": "heliograph.controllers.pull:PullController",
+        "level": "heliograph.controllers.level:LevelController",
     },
     group="heliograph.controllers",
     private=range(12, 16),

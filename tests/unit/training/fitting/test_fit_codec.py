@@ -73,4 +73,4 @@ def test_product_quantisation_from_scenes(model_folder: Path, fitted: tuple[Path
     nothing = codec.decode(encoded.header, ())
     error = float(np.square(restored.values - tokens.values).sum())
     assert error < 0.5 * float(np.square(nothing.values - tokens.values).sum())
-    assert encoded.payload_bytes == 3 + 8 * 64
+    assert encoded.payload_bytes == 2 + 8 * 64
