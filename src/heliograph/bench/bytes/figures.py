@@ -61,7 +61,7 @@ class SceneFigures:
         }
 
     def all(self) -> tuple[Figure, ...]:
-        """Those with bounds first."""
+        """The figures with bounds, then the others."""
         return (*self._headlines(), *self._nnc(), *self._others())
 
     def _headlines(self) -> list[Figure]:
@@ -117,7 +117,12 @@ class SceneFigures:
     def _others(self) -> list[Figure]:
         found = []
         for level in AGREEMENTS:
-            pixels = best_of([self.at[name, level] for name in self._pictures])
+            # Below the highest level the dearest settings alone, which were run, would make pixels look dear.
+            pixels = (
+                Crossing(None, np.full(1, np.nan))
+                if level < AGREEMENTS[-1]
+                else best_of([self.at[name, level] for name in self._pictures])
+            )
             for kind, other, text in (
                 ("klt", self.at.get((OLDER, level)), "the older build's"),
                 ("klt", self.at.get((AVIF_TILES, level)), '"KLT tiles, AVIF bare"'),

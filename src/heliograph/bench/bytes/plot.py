@@ -17,7 +17,7 @@ _NAMES = {
     NNC: "KLT + MPEG NNC, bare",
     AVIF_TILES: "KLT tiles in AVIF, bare",
 }
-_LEAST_AGREEMENT = 70.0
+_MIN_AGREEMENT = 70.0
 
 
 def plot_agreement(result: SuiteResult, path: Path) -> bool:
@@ -27,8 +27,8 @@ def plot_agreement(result: SuiteResult, path: Path) -> bool:
         return False
     rows = [row for row in result.rows if row.task == ALL]
     facts = (
-        f"Generated scenes, {max(row.questions for row in rows):,} questions; agreement with the model's own "
-        "uncompressed answers; bands: 95 % intervals; measured"
+        f"Generated scenes, {max(row.questions for row in rows):,} questions; agreement with uncompressed answers; "
+        "bands: 95 % intervals"
     )
     with picture(path, _message(result), facts) as (axes,):
         for name, points in curves.items():
@@ -47,7 +47,7 @@ def curves_of(result: SuiteResult) -> dict[str, Points]:
     found: dict[str, list[tuple[float, float, tuple[float, float] | None]]] = {}
     rows = [row for row in result.rows if row.task == ALL and row.strategy in _SHOWN]
     for row in sorted(rows, key=lambda one: one.payload_bytes or 0.0):
-        if row.agreement is None or row.payload_bytes is None or 100 * row.agreement < _LEAST_AGREEMENT:
+        if row.agreement is None or row.payload_bytes is None or 100 * row.agreement < _MIN_AGREEMENT:
             continue
         points = found.setdefault(row.strategy, [])
         if points and 100 * row.agreement <= points[-1][1]:
@@ -62,7 +62,7 @@ def _message(result: SuiteResult) -> str:
     ratio = next((one.value for one in result.figures if one.name == wanted), None)
     if ratio is None:
         return "What the same answers cost in bytes, by what follows the transform"
-    return f"At 95 % of the same answers klt needs {100 * ratio:.0f} % of the bytes of its transform with MPEG NNC"
+    return f"At 95 % agreement klt needs {100 * ratio:.0f} % of the bytes of KLT + MPEG NNC"
 
 
 PICTURES = {"agreement.png": plot_agreement}

@@ -26,7 +26,7 @@ class PixelSweep(Protocol):
 
     @property
     def pixel_qualities(self) -> Sequence[int]:
-        """As the strategies understand them."""
+        """Qualities in the scale of each strategy."""
 
 
 def tuned_candidates(
