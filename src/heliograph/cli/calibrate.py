@@ -178,7 +178,10 @@ def _run_levels(arguments: argparse.Namespace, out: Path) -> int:
 def _installed_levels(arguments: argparse.Namespace, bundle: Bundle) -> list[Path]:
     """The same of the first photos, put into the folder; nothing where there are too few."""
     from heliograph.codec.levels import LEVELS
+    from heliograph.training.fitting.levels import MIN_PHOTOS
 
+    if arguments.scenes < MIN_PHOTOS:  # no model need be opened to say so
+        return []
     found = _levels(arguments, bundle, min(_LEVEL_PHOTOS, arguments.scenes))
     if found is None:
         return []

@@ -14,6 +14,8 @@ from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError
 from heliograph.reasons import BundleFault, BundlePart, StreamFault
 from heliograph.types import Grid, VisualTokens
 
+GRID = Grid(1, 2)
+
 
 def tables() -> ProductTables:
     """A grid of 1 x 2 tokens of two values, halved on the way to features; centroid c of a subspace is (c, -c).
@@ -103,7 +105,7 @@ def test_a_photo_has_at_most_two_to_the_24_values() -> None:
 
 
 # ---- numbers -------------------------------------------------------------------------------------------------
-def stated(subspaces: int, grid: Grid = Grid(1, 2)) -> bytes:
+def stated(subspaces: int, grid: Grid = GRID) -> bytes:
     return pack_header(grid, Grid(1, 2), extra=subspaces)
 
 
