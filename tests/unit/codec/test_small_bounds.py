@@ -51,7 +51,9 @@ def test_segments_end_where_planes_do_and_begin_anew_there() -> None:
     assert segment_ends(10, [0, 10, 99, 4, 4]) == [4, 10]
     assert segment_ends(300, [216, 230])[26:30] == [216, 225, 230, 239]
     assert segment_ends(0, [3]) == []
-    assert segment_ends(5, iter([1, 2])) == [1, 2, 5]
+    assert segment_ends(5, iter([1, 2])) == [5]  # less than 4 bytes are no segment of their own
+    assert segment_ends(20, [11]) == [11, 19, 20]  # a slice grows by 3 bytes
+    assert segment_ends(20, [12]) == [8, 12, 20]
 
 
 # ---- checks --------------------------------------------------------------------------------------------------

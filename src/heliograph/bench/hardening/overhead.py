@@ -19,6 +19,9 @@ from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.types import Answer
 
 _STRATEGY = "klt"
+_BUDGETS = (16, 24, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 512, 768, 1024)
+"""Payload bytes at most of the prefixes that are counted."""
+
 _ANY_KEY = bytes(range(32))
 
 
@@ -57,7 +60,8 @@ def measure_overhead(photos: int | None = None) -> Overhead:
         record = item.records[0]
         answer = Answer(record.answer, 1.0, 0.0)
         whole = device.encode(item.photo, _STRATEGY)
-        for encoded in map(whole.prefix, range(len(whole.segments) + 1)):
+        ends = len(whole.header) + np.cumsum([len(segment) for segment in whole.segments])
+        for encoded in map(whole.prefix, ends.searchsorted(_BUDGETS, side="right").tolist()):
             for found, key in ((plain, b""), (keyed, _ANY_KEY)):
                 messages = exchange_messages(encoded, record.question, answer, key)
                 found.append(messages.exchange_bytes - messages.text_bytes - encoded.payload_bytes)

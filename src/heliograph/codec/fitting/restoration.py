@@ -108,7 +108,7 @@ def _regress(lens: _Lens, restored: FloatArray, exact: FloatArray) -> FloatArray
 
 
 def _energy(channels: FloatArray, looked_at: int) -> float:
-    """Of the looked-at components of (I, P, R)."""
+    """Sum of squares of the looked-at components of (I, P, R)."""
     return float(np.square(channels[:, :, :looked_at].astype(np.float64)).sum())
 
 

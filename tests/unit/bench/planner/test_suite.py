@@ -213,7 +213,7 @@ def test_curves_are_stored_beside_the_codecs(
 
 def test_the_shipped_curves_are_of_calibration_scenes() -> None:
     bundle = Bundle.load(shipped_bundle_folder())
-    assert bundle.hash.hex() == "dda371553883494e"
+    assert bundle.hash.hex() == "c4f512ba5f966d4e"
     curves = Curves.load(bundle.file(CURVES))
     assert curves.origin.suite == "planner"
     assert curves.origin.questions > 1000
