@@ -162,7 +162,9 @@ def _text(facts: dict[str, Any]) -> str:
         lines.append(f"restored  {facts['restored']:.0%} of what this photo's tokens vary, by the whole stream")
     if facts["level"] is not None:
         agreement = "not measured" if facts["agreement"] is None else f"{facts['agreement']:.1%}"
-        lines.append(f"level     {facts['level']}; answers as from uncompressed tokens: {agreement}")
+        lines.append(
+            f"level     {facts['level']}; answers as from uncompressed tokens there, of held-out photos: {agreement}"
+        )
     if facts["unfamiliar"]:
         lines.append(f"caution   {UNFAMILIAR_NOTE}")
     typical = any(one["typical_quality"] is not None for one in facts["prefixes"])

@@ -11,7 +11,7 @@ import pytest
 from heliograph.bench.bytes import suite
 from heliograph.bench.bytes.photos import levels_between
 from heliograph.bench.bytes.plan import BytesPlan
-from heliograph.bench.bytes.rates import klt_rates, level_stream, meta_rates
+from heliograph.bench.bytes.rates import klt_rates, meta_rates
 from heliograph.bench.bytes.suite import BytesSuite
 from heliograph.bench.report import publish
 from heliograph.codec.klt import KltCodec
@@ -41,8 +41,10 @@ def photos(codec: KltCodec) -> list[VisualTokens]:
 def test_a_stream_ends_where_its_level_does_and_not_a_byte_later(
     codec: KltCodec, photos: list[VisualTokens], level: int
 ) -> None:
-    stream = level_stream(codec, photos[0], level)
-    (data,) = stream.segments
+    (rate,) = klt_rates(codec, photos[:1], [level])
+    stream = codec.encode(photos[0], level=level)
+    data = b"".join(stream.segments)
+    assert rate.payload_bytes.tolist() == [len(stream.header) + len(data)]
     assert codec.level(stream.header, [data]) == level
     assert not data or codec.level(stream.header, [data[:-1]]) != level
 
