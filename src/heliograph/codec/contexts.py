@@ -43,6 +43,7 @@ SIGNIFICANCE, REFINEMENT, SIGN = 0, 1, 2
 KINDS_OF_DECISIONS = 3
 
 Small = npt.NDArray[np.int8]
+Short = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,8 @@ class PassNetwork:
     """One pass, ready to multiply: exact integers in float32.
 
     Attributes:
-        hidden: (9 C, H); bias: (H,); hidden_shift: bits.
-        out: (H, 3 A) of the kinds beside each other, for A corrected components; out_shift: bits.
-        looked_at: C.
+        hidden: (9, C, H); bias: (H,); hidden_shift: bits.
+        out: (3, H, A) by kind of decision, for A corrected components; out_shift: bits.
     """
 
     hidden: FloatArray
@@ -123,16 +123,31 @@ class PassNetwork:
     hidden_shift: int
     out: FloatArray
     out_shift: int
-    looked_at: int
 
-    def corrections(self, seen: FloatArray) -> Int:
-        """(N, 9 C) views to (3, N, A) corrections of log odds, in 1/64."""
-        sums = (seen @ self.hidden + self.bias).astype(np.int64) >> self.hidden_shift
-        hidden = np.minimum(np.maximum(sums, 0), MAX_HIDDEN).astype(np.float32)  # (N, H)
+    def corrections_for(self, restored: Int, plane: int, sides: tuple[int, int]) -> Short:
+        """(3, T * P, A) corrections of log odds, in 1/64, by what is known of (T, P, R) coefficients.
+
+        Components of which nothing is known yet, in early passes most of them, show zeros and are left out.
+
+        Args:
+            restored: in grains, signed.
+            plane: that is coded.
+            sides: rows and columns of the grid.
+        """
+        looked_at = restored[:, :, : self.hidden.shape[1]]
+        live = looked_at.any(axis=(0, 1)).nonzero()[0]
+        if len(live):
+            return self.corrections(views(looked_at[:, :, live], plane, sides, len(live)), live)
+        same = self.corrections(np.zeros((1, 0), dtype=np.float32), live)
+        return np.broadcast_to(same, (len(same), restored.shape[0] * restored.shape[1], same.shape[2]))
+
+    def corrections(self, seen: FloatArray, live: Int | slice = slice(None)) -> Short:
+        """(N, 9 k) views of the k ``live`` components, of all without, to (3, N, A) corrections in 1/64."""
+        hidden = self.hidden[:, live].reshape(-1, self.hidden.shape[2])  # (9 k, H)
+        sums = (seen @ hidden + self.bias).astype(np.int32) >> self.hidden_shift
+        values = np.minimum(np.maximum(sums, 0), MAX_HIDDEN).astype(np.float32)  # (N, H)
         half = (1 << self.out_shift) >> 1
-        out = ((hidden @ self.out).astype(np.int64) + half) >> self.out_shift
-        kinds = out.reshape(len(seen), KINDS_OF_DECISIONS, out.shape[1] // KINDS_OF_DECISIONS)
-        return np.asarray(kinds.transpose(1, 0, 2))
+        return np.asarray(((values @ self.out).astype(np.int32) + half) >> self.out_shift)
 
 
 def pass_network(contexts: Contexts, plane: int, part: int, active: int) -> PassNetwork | None:
@@ -141,13 +156,13 @@ def pass_network(contexts: Contexts, plane: int, part: int, active: int) -> Pass
     if hidden_shift < 0 or out_shift < 0:
         return None
     out = contexts.out[plane, part].reshape(-1, KINDS_OF_DECISIONS, contexts.looked_at)[:, :, :active]  # (H, 3, A)
+    hidden = contexts.hidden[plane, part].reshape(VIEWS, contexts.looked_at, -1)  # (9, C, H)
     return PassNetwork(
-        contexts.hidden[plane, part].astype(np.float32),
+        hidden.astype(np.float32),
         contexts.bias[plane, part].astype(np.float32),
         hidden_shift,
-        np.ascontiguousarray(out.reshape(len(out), -1), dtype=np.float32),
+        np.ascontiguousarray(out.transpose(1, 0, 2), dtype=np.float32),
         out_shift,
-        contexts.looked_at,
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.contexts import REFINEMENT, SIGN, SIGNIFICANCE, views
+from heliograph.codec.contexts import REFINEMENT, SIGN, SIGNIFICANCE, Short
 from heliograph.codec.plane_plan import PASSES, PlaneModel, PlanePlan
 from heliograph.codec.range_coder import CostRuns
 from heliograph.codec.tables import GRAINS, KINDS, REFINE_BINS, RUNGS, SCORE_BINS, Int, log_activity, rungs
@@ -177,14 +177,13 @@ class PlaneState:
             sign_logit = (corrected[SIGN].reshape(self.shape[0], -1) + sign_logit).reshape(-1)
         return PassItems(plan.plane, part, cells, blocks, index, classes, keys, sign_logit, refined)
 
-    def _corrections(self, plan: PlanePlan, part: int) -> Int | None:
+    def _corrections(self, plan: PlanePlan, part: int) -> Short | None:
         """(3, T * P * A) what contexts add to log odds, by kind of decision; None where nothing."""
         network = plan.contexts[part]
         if network is None:
             return None
         layout = self.model.layout
-        seen = views(self.restored.reshape(self.shape), plan.plane, (layout.rows, layout.columns), network.looked_at)
-        found = network.corrections(seen)
+        found = network.corrections_for(self.restored.reshape(self.shape), plan.plane, (layout.rows, layout.columns))
         missing = plan.active - found.shape[2]
         if missing:
             found = np.pad(found, ((0, 0), (0, 0), (0, missing)))
