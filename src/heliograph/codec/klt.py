@@ -16,7 +16,6 @@ a stream's ``fineness`` (0 to 7) moves its planes' thresholds down by as many, s
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,6 +198,8 @@ class KltCodec:
         coded, ends = 0, {}
         max_bytes = None if budget is None else budget + _SPARE_BYTES
         for plane, part in state.passes():
+            if state.opens_plane(plane, part):
+                encoder.begin()
             items = state.items(plane, part)
             ones = ((magnitude[items.index] >> plane) & 1).nonzero()[0]
             minus = negative[items.index[ones]]
@@ -213,7 +214,7 @@ class KltCodec:
             if part == 1 and done == len(items):
                 ends[plane] = coded
                 if plane == last_plane:
-                    max_bytes = min(encoder.bytes_out + _SPARE_BYTES, max_bytes or sys.maxsize)
+                    break
             if max_bytes is not None and encoder.bytes_out > max_bytes:
                 break
         data = encoder.finish()
@@ -292,6 +293,8 @@ class KltCodec:
         decoder, course = RunDecoder(prefix), EnergyCourse(state.model, grid.tiles)
         planes = float(self.tables.planes)
         for plane, part in state.passes():
+            if state.opens_plane(plane, part):
+                decoder.begin()
             if decoder.ended:
                 break
             items = state.items(plane, part)

@@ -231,8 +231,8 @@ class PlaneState:
         magnitude = known * GRAINS + plan.offset[above.astype(np.int64), cells]
         after = np.where(minus, -magnitude, magnitude)
         self.restored[places] = after
-        error = plan.quiet_error[0][items.cells[:done]] - plan.quiet_error[1][items.cells[:done]]
-        error[ones[fresh]] = plan.known_error - plan.quiet_error[1][items.cells[ones[fresh]]]
+        error = plan.quieter[items.cells[:done]]
+        error[moved[:count]] = plan.known_error - plan.quiet_error[cells[:count]]
         error[refined] = -3 * plan.known_error
         if items.part == 0:  # the second part sees what the first has found out
             blocks = items.blocks[:done]

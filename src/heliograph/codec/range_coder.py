@@ -8,6 +8,8 @@ The sums of a whole pass are made at once in numpy, so the loop below runs once 
 The output is a single arithmetic codeword (Martin, "Range encoding", 1979). Any byte prefix of it decodes: the
 decoder knows the interval of all codewords that start with the bytes at hand and stops before the first step
 that this interval leaves open. ``RunEncoder.certain_bytes`` tells the encoder where each step becomes certain.
+A chapter, for example a bit plane, is begun only once ``BEGIN_BITS`` bits beyond all before it are at hand. A codeword
+that ends with a chapter never has so many, so the bytes of its end say nothing false about a next one.
 Everything here is integer arithmetic, the same on every machine.
 """
 
@@ -27,6 +29,7 @@ RUN_LIMIT = 2 * COST_UNIT  # a run step ends once its zeros together cost two bi
 PROBABILITY_BITS = 16
 TOP_BITS = 48  # width of the coder's window
 LOW_LIMIT = 1 << 32  # the range is kept above this
+BEGIN_BITS = 9  # the shortest bytes that settle a range leave more than its 512th part open
 _WINDOW_MASK = (1 << TOP_BITS) - 1
 _WORD_MASK = (1 << (TOP_BITS - 16)) - 1
 
@@ -124,12 +127,18 @@ class RunEncoder:
         self._range = 1 << TOP_BITS
         self._words: list[int] = []
         self._items = 0
+        self._begun: list[tuple[int, int]] = []  # steps before each chapter, bytes after which a decoder begins it
         self._steps: list[tuple[int, int, int, int]] = []  # items known after it, words out, low, range
 
     @property
     def bytes_out(self) -> int:
         """Bytes that can no longer change except by a carry."""
         return 2 * len(self._words)
+
+    def begin(self) -> None:
+        """Begin a chapter; see the module."""
+        open_bytes = (self._range.bit_length() - 1 - BEGIN_BITS) // 8  # most that may still be unknown
+        self._begun.append((len(self._steps), self.bytes_out + TOP_BITS // 8 - open_bytes))
 
     def encode_pass(
         self,
@@ -208,7 +217,10 @@ class RunEncoder:
         self._words[index] += 1
 
     def finish(self) -> bytes:
-        """The codeword: the shortest bytes after which every step is certain whatever follows."""
+        """The codeword: the shortest bytes after which every step is certain whatever follows.
+
+        Chapters of next to nothing, whose beginning takes more bytes than they hold, are followed by zeros.
+        """
         low, width = self._low, self._range
         if low > _WINDOW_MASK:
             self._carry()
@@ -222,7 +234,8 @@ class RunEncoder:
             self._carry()
             value &= _WINDOW_MASK
         words = np.asarray(self._words, dtype=">u2").tobytes()
-        return words + value.to_bytes(TOP_BITS // 8, "big")[: TOP_BITS // 8 - tail]
+        least = max((at for steps, at in self._begun if steps < len(self._steps)), default=0)
+        return (words + value.to_bytes(TOP_BITS // 8, "big")[: TOP_BITS // 8 - tail]).ljust(least, b"\0")
 
     def certain_bytes(self, codeword: bytes) -> tuple[IntArray, IntArray]:
         """Per step: (items known after it, bytes of the codeword after which the decoder is certain of it)."""
@@ -238,6 +251,9 @@ class RunEncoder:
         floor = ((window - lows) & _WINDOW_MASK) - (window & (grains - 1))
         missing = ((floor >= 0) & (floor + grains <= widths)).sum(axis=0)
         needed = start + TOP_BITS // 8 - missing
+        for step, at in self._begun:
+            if step < len(needed):
+                needed[step] = max(needed[step], at)
         return items, np.maximum.accumulate(np.minimum(needed, len(codeword)))
 
 
@@ -267,6 +283,11 @@ class RunDecoder:
             self._value <<= 16
             self._gap = (self._gap << 16) | 0xFFFF
         self._next = position + 1
+
+    def begin(self) -> None:
+        """Begin a chapter, or end where too little of it is at hand; see the module."""
+        if (self._gap + 1) << BEGIN_BITS > self._range:
+            self.ended = True
 
     def decode_pass(self, runs: CostRuns, sign_chance: IntArray) -> PassResult:
         """Decode one pass whose costs and sign chances (per item, 0 where no sign) both ends know.
