@@ -135,7 +135,7 @@ class PassNetwork:
             sides: rows and columns of the grid.
         """
         looked_at = restored[:, :, : self.hidden.shape[1]]
-        live = looked_at.any(axis=(0, 1)).nonzero()[0]
+        live = np.flatnonzero(looked_at.any(axis=(0, 1)))
         if len(live):
             return self.corrections(views(looked_at[:, :, live], plane, sides, len(live)), live)
         same = self.corrections(np.zeros((1, 0), dtype=np.float32), live)

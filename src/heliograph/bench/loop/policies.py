@@ -82,8 +82,9 @@ def _settings(policy: str, table: DraftTable, calibration: Calibration) -> Itera
     elif policy == ENERGY:
         yield from ((f"share={share:.3f}", float(share)) for share in _SHARES)
     elif policy == LEVEL:
-        known = np.unique(table.answers.level_agreement[~np.isnan(table.answers.level_agreement)])
-        within = [share for share in _TARGETS if known.size and known[0] < share <= known[-1]]
+        reached = table.answers.level_agreement
+        least, most = np.nanmin(reached, initial=1), np.nanmax(reached, initial=0)  # nothing lies between where none is
+        within = [share for share in _TARGETS if least < share <= most]
         yield from ((f"target={share:.3f}", float(share)) for share in within)
     elif policy == BY_BITS:
         yield from ((f"bits={bits:.3g}", -float(bits)) for bits in _BITS)
