@@ -177,28 +177,22 @@ def views(restored: Int, plane: int, sides: tuple[int, int], looked_at: int) -> 
     """
     values = restored[:, :, :looked_at]
     tiles, positions, _ = values.shape
-    magnitude = np.minimum(np.abs(values) >> plane, MAX_VIEW)  # a threshold is 16 << plane grains
-    signed = np.where(values < 0, -magnitude, magnitude).astype(np.int16)
-    magnitude = magnitude.astype(np.int16)
-    seen = np.empty((tiles, *sides, VIEWS, looked_at), dtype=np.float32)
-    grid, sizes = _bordered(signed, sides), _bordered(magnitude, sides)
-    seen[..., 0, :] = grid[:, 1:-1, 1:-1]
-    seen[..., 1, :] = sizes[:, 1:-1, 1:-1]
-    seen[..., 2, :] = grid[:, :-2, 1:-1]
-    seen[..., 3, :] = grid[:, 2:, 1:-1]
-    seen[..., 4, :] = grid[:, 1:-1, :-2]
-    seen[..., 5, :] = grid[:, 1:-1, 2:]
-    down = sizes[:, :-2] + sizes[:, 1:-1] + sizes[:, 2:]
-    seen[..., 6, :] = (down[:, :, :-2] + down[:, :, 1:-1] + down[:, :, 2:]) >> 2
-    for view, one in ((7, signed), (8, magnitude)):
-        mean = _PHOTO_GAIN * one.sum(axis=1, dtype=np.int64) // positions
-        seen[..., view, :] = mean[:, None, None]
-    return seen.reshape(tiles * positions, VIEWS * looked_at)
-
-
-def _bordered(values: npt.NDArray[np.int16], sides: tuple[int, int]) -> npt.NDArray[np.int16]:
-    """(T, P, C) over a grid to (T, rows + 2, columns + 2, C) with a border of zeros."""
     rows, columns = sides
-    found = np.zeros((len(values), rows + 2, columns + 2, values.shape[2]), dtype=np.int16)
-    found[:, 1:-1, 1:-1] = values.reshape(len(values), rows, columns, -1)
-    return found
+    sizes = np.minimum(np.abs(values) >> plane, MAX_VIEW)  # a threshold is 16 << plane grains
+    both = np.zeros((tiles, rows + 2, columns + 2, 2, looked_at), dtype=np.float32)  # signed and not, in a border of 0
+    within = both[:, 1:-1, 1:-1]
+    within[..., 0, :] = (np.sign(values) * sizes).reshape(tiles, rows, columns, looked_at)
+    within[..., 1, :] = sizes.reshape(tiles, rows, columns, looked_at)
+    signed, size = both[..., 0, :], both[..., 1, :]
+    seen = np.empty((tiles, rows, columns, VIEWS, looked_at), dtype=np.float32)
+    seen[..., :2, :] = within
+    seen[..., 2, :] = signed[:, :-2, 1:-1]
+    seen[..., 3, :] = signed[:, 2:, 1:-1]
+    seen[..., 4, :] = signed[:, 1:-1, :-2]
+    seen[..., 5, :] = signed[:, 1:-1, 2:]
+    down = size[:, :-2] + size[:, 1:-1] + size[:, 2:]
+    around = down[:, :, :-2] + down[:, :, 1:-1] + down[:, :, 2:]
+    np.floor(0.25 * around, out=seen[..., 6, :])
+    total = within.sum(axis=(1, 2), dtype=np.float64)  # (T, 2, C)
+    seen[..., 7:, :] = np.floor(_PHOTO_GAIN * total / positions)[:, None, None]
+    return seen.reshape(tiles * positions, VIEWS * looked_at)

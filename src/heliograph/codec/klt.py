@@ -290,7 +290,7 @@ class KltCodec:
     def decode_state(self, grid: Grid, prefix: bytes, fineness: int = 0) -> Decoded:
         """What a codeword prefix tells of the coefficients."""
         state = PlaneState(self.model_for(grid, fineness), grid.tiles)
-        decoder, course = RunDecoder(prefix), EnergyCourse(state.model, grid.tiles)
+        decoder, changes = RunDecoder(prefix), list[Change]()
         planes = float(self.tables.planes)
         for plane, part in state.passes():
             if state.opens_plane(plane, part):
@@ -300,9 +300,9 @@ class KltCodec:
             items = state.items(plane, part)
             result = decoder.decode_pass(state.cost_runs(items), state.sign_chance(items, slice(None)))
             ones = np.asarray(result.ones, dtype=np.int64)
-            course.add(state.apply(items, ones, np.asarray(result.negative, dtype=np.bool_), result.done))
+            changes.append(state.apply(items, ones, np.asarray(result.negative, dtype=np.bool_), result.done))
             planes = state.level(plane, part, result.done / len(items) if len(items) else 1.0)
-        return Decoded(state, float(course.retained()[-1]), planes)
+        return Decoded(state, changes, planes)
 
     # ---- grids ---------------------------------------------------------------------------------
     def _is_fitted(self, grid: Grid) -> bool:

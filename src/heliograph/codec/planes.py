@@ -56,19 +56,33 @@ class Change:
     """What the leading decisions of a pass change.
 
     Attributes:
+        items: of the pass.
+        plan: of its plane.
         done: how many of them were taken in.
+        fresh: how many of those moved were significant first now; they come before the refinements.
         moved: (m,) positions among them of those that move a restored value.
         places: (m,) flat indices of the coefficients moved.
         before, after: (m,) restored values in grains, signed.
-        error: (done,) change of the expected squared error, squared grains.
     """
 
+    items: PassItems
+    plan: PlanePlan
     done: int
+    fresh: int
     moved: Int
     places: Int
     before: Int
     after: Int
-    error: Int
+
+    @property
+    def error(self) -> Int:
+        """(done,) change of the expected squared error by each decision, squared grains."""
+        plan, cells = self.plan, self.items.cells
+        change = plan.quieter[cells[: self.done]]
+        fresh, refined = self.moved[: self.fresh], self.moved[self.fresh :]
+        change[fresh] = plan.known_error - plan.quiet_error[cells[fresh]]
+        change[refined] = -3 * plan.known_error
+        return change
 
     @property
     def energy(self) -> Int:
@@ -231,16 +245,13 @@ class PlaneState:
         magnitude = known * GRAINS + plan.offset[above.astype(np.int64), cells]
         after = np.where(minus, -magnitude, magnitude)
         self.restored[places] = after
-        error = plan.quieter[items.cells[:done]]
-        error[moved[:count]] = plan.known_error - plan.quiet_error[cells[:count]]
-        error[refined] = -3 * plan.known_error
         if items.part == 0:  # the second part sees what the first has found out
             blocks = items.blocks[:done]
             expected = self._expected.reshape(-1)
             self._open[blocks] = False
             expected[blocks] = plan.below.reshape(-1)[items.cells[:done]]
             expected[items.blocks[moved]] = magnitude
-        return Change(done, moved, places, before, after, error)
+        return Change(items, plan, done, count, moved, places, before, after)
 
     def complete(self, plane: int, magnitude: Int, negative: Bool) -> None:
         """Set everything to what is known once all passes down to ``plane`` are coded; for fitting."""
