@@ -55,13 +55,13 @@ def test_an_answer_is_the_mean_of_its_tokens() -> None:
 
 
 def test_a_foreign_reason_has_at_most_240_characters() -> None:
-    assert reason_of(ValueError("x" * 240)) == "ValueError: " + "x" * 240
-    assert reason_of(ValueError(" " + "x" * 241)) == "ValueError: " + "x" * 240
-    assert reason_of(ValueError("\n \n")) == "ValueError"
+    assert reason_of(ValueError("x" * 240)) == "x" * 240
+    assert reason_of(ValueError(" " + "x" * 241)) == "x" * 240
+    assert reason_of(ValueError("\n \n")) == "its own code fails; HELIOGRAPH_DEBUG=1 shows where"
     bare = ModelUnsupportedError()
     assert reason_of(bare) == str(bare).removesuffix(".")
     bare.__cause__ = KeyError("k")
-    assert reason_of(bare) == "KeyError: 'k'"
+    assert reason_of(bare) == "the entry 'k' is missing"
     assert reason_of(bare.noted("one.").noted("two.")) == "one. two"
 
 

@@ -124,12 +124,15 @@ def export_frames(
     """
     wanted = None if sizes is None else tuple(dict.fromkeys(sizes))
     if wanted is not None and not _allowed(wanted):
-        raise UsageError.of_argument("sizes", f"1 to {MAX_FRAMES} sizes, each side 1 to {MAX_SIDE} pixels", wanted)
+        raise UsageError().noted(
+            f"sizes must be 1 to {MAX_FRAMES}, each side 1 to {MAX_SIDE} pixels, not {_shown(wanted)}."
+        )
     if next(model.torch_model.parameters()).dtype != torch.float32:
         raise UsageError().noted("an encoder is exported from a model in float32: load it with dtype float32.")
     out.mkdir(parents=True, exist_ok=True)
     if model.input_size is not None and wanted not in (None, default_frames(model)):
-        raise UsageError.of_argument("sizes", f"{default_frames(model)} for this model, which takes no other", wanted)
+        only = _shown(default_frames(model))
+        raise UsageError().noted(f"sizes must be {only} for this model, which takes no other, not {_shown(wanted)}.")
     square, own = model.square_encoder(), OwnProcessor(model)
     if square is None:
         made = _several(model, own, out, wanted or own.usual_sizes())
@@ -146,6 +149,11 @@ def export_frames(
 
 def _allowed(sizes: Sequence[_Size]) -> bool:
     return 1 <= len(sizes) <= MAX_FRAMES and all(1 <= side <= MAX_SIDE for size in sizes for side in size)
+
+
+def _shown(sizes: Sequence[_Size]) -> str:
+    """``640x480 and 480x640``, for people."""
+    return " and ".join(f"{width}x{height}" for width, height in sizes) or "none"
 
 
 # ---- one square frame ----------------------------------------------------------------------------------

@@ -197,7 +197,8 @@ class _Runner:
         try:
             made: list[Values] = self._session.run(None, dict(given))
         except Exception as error:  # onnxruntime raises its own classes for wrong names, types and shapes
-            raise ShapeError().noted(f"ONNX Runtime refuses a calibration input: {type(error).__name__}.") from error
+            shapes = " and ".join(str(np.shape(one)) for one in given.values())
+            raise ShapeError().noted(f"ONNX Runtime refuses a calibration input of shape {shapes}.") from error
         return made
 
     def __call__(self, given: Inputs) -> Values:

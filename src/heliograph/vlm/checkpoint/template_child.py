@@ -67,8 +67,8 @@ def frame(render: Any, images: int) -> tuple[str, str]:
 
 
 def reason_of(error: Exception) -> str:
-    """Kind and first words of a refusal, in characters that can be written down."""
-    return f"{type(error).__name__}: {error}"[:MAX_REASON].encode("utf-8", "backslashreplace").decode("utf-8")
+    """First words of a refusal, in characters that can be written down."""
+    return (str(error) or "it gives no reason")[:MAX_REASON].encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def limit(processor_s: int, memory_bytes: int) -> None:
