@@ -115,6 +115,8 @@ def test_the_units_command_is_taken_and_its_files_are_handed_over() -> None:
     handed = set(re.findall(r"^LoadCredential=(\w+):", text, re.MULTILINE))
     assert handed == set(re.findall(r"\$\{CREDENTIALS_DIRECTORY\}/(\w+)", text))
     assert (unit["Service"]["DynamicUser"], unit["Service"]["ProtectSystem"]) == ("yes", "strict")
+    state = f"/var/lib/{unit['Service']['StateDirectory']}"
+    assert {f"HOME={state}", f"HELIOGRAPH_STATE={state}"} <= set(unit["Service"]["Environment"].split())
 
 
 class Answers(BaseHTTPRequestHandler):
