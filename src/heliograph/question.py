@@ -20,14 +20,14 @@ MAX_QUESTION_CHARACTERS = 2000
 MAX_ANSWER_TOKENS = 1024
 MAX_TARGET = 255
 
-ENERGY, PUSH, PULL, FIXED = "energy", "push", "pull", "fixed"
+ENERGY, PUSH, PULL, LEVEL, FIXED = "energy", "push", "pull", "level", "fixed"
 COMBINED = "combined"
 NO_REGION, ALWAYS = "never", "always"
 
 NO_LIMIT = 0
 """Target of ``fixed``: the whole photo."""
 
-DEFAULT_TARGETS = MappingProxyType({ENERGY: 230, PUSH: 243, PULL: 243, FIXED: NO_LIMIT})
+DEFAULT_TARGETS = MappingProxyType({ENERGY: 230, PUSH: 243, PULL: 243, LEVEL: 243, FIXED: NO_LIMIT})
 """Nine tenths of the energy, or 95 % of the answers as from the whole photo, rounded up to 1/255; else 0."""
 
 DEFAULT_ANSWER_TOKENS = 64
@@ -41,10 +41,10 @@ class Question:
 
     Attributes:
         text: 1 to 2000 characters.
-        controller: what stops the stream: ``push``, ``pull``, ``energy`` or ``fixed``. None takes ``push`` where the
-            device's bundle holds a calibration, else ``energy``.
-        target: of the controller, 0 to 255. ``energy``: retained share times 255; ``push`` and ``pull``: quality times
-            255; ``fixed``: code of a byte budget. None takes the one in :data:`DEFAULT_TARGETS`.
+        controller: what stops the stream: ``push``, ``pull``, ``level``, ``energy`` or ``fixed``. None takes ``push``
+            where the device's bundle holds a calibration, else ``energy``.
+        target: of the controller, 0 to 255. ``energy``: retained share times 255; ``push``, ``pull`` and ``level``:
+            quality times 255; ``fixed``: code of a byte budget. None takes the one in :data:`DEFAULT_TARGETS`.
         confidence: what ``push`` judges an answer by.
         byte_budget: payload bytes at most, of the photo and its regions, headers included; None for no bound. It
             travels as a code, rounded down by up to 6 %. What an earlier question sent of the photo counts, and what is
@@ -96,6 +96,11 @@ class Question:
     def effective_target(self) -> int:
         """The target that was given, or its controller's default."""
         return DEFAULT_TARGETS.get(self.effective_controller, 0) if self.target is None else self.target
+
+    @property
+    def level_agreement(self) -> float | None:
+        """Share of answers, 0 to 1, that ``level`` is to have agree; None with another controller."""
+        return self.effective_target / MAX_TARGET if self.effective_controller == LEVEL else None
 
     def completed(self, *, calibrated: bool = False) -> Question:
         """The question with a controller and a target.

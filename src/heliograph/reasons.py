@@ -72,6 +72,7 @@ class BundlePart(Enum):
     CALIBRATION = "the calibration (calibration.json)"
     CURVES = "the curves (curves.json)"
     FAMILIARITY = "what its codecs leave of familiar photos (familiarity.json)"
+    LEVELS = "how often answers agree by level (levels.json)"
     REGION = "the region setting (region.json)"
 
 

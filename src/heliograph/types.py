@@ -95,6 +95,8 @@ class EncodedImage:
         segments: refinement steps in order; joined they are the payload.
         predicted_quality: per prefix (length ``len(segments)``), the share of token energy that the prefix
             retains, 0 to 1, as known on the device in closed form; empty where the strategy has none.
+        predicted_agreement: per prefix likewise, the share of answers, 0 to 1, that are expected to be those from
+            uncompressed tokens, by its level; empty where nobody has measured that.
         bundle_hash: first 8 bytes of the bundle's SHA-256, empty for strategies that need no bundle.
     """
 
@@ -103,6 +105,7 @@ class EncodedImage:
     segments: tuple[bytes, ...]
     predicted_quality: tuple[float, ...] = ()
     bundle_hash: bytes = b""
+    predicted_agreement: tuple[float, ...] = ()
 
     @property
     def payload_bytes(self) -> int:
@@ -111,7 +114,12 @@ class EncodedImage:
 
     def prefix(self, segments: int) -> EncodedImage:
         """The stream cut after the first ``segments`` segments."""
-        return replace(self, segments=self.segments[:segments], predicted_quality=self.predicted_quality[:segments])
+        return replace(
+            self,
+            segments=self.segments[:segments],
+            predicted_quality=self.predicted_quality[:segments],
+            predicted_agreement=self.predicted_agreement[:segments],
+        )
 
 
 @dataclass(frozen=True)

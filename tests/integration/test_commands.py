@@ -155,6 +155,19 @@ def test_inspect_counts_bytes_and_predicts_quality(run: Run, tmp_path: Path) -> 
     assert shown["grid"]["tokens"] == 64
 
 
+@pytest.mark.parametrize(("strategy", "setting", "level"), [("klt", "level=27", 27), ("meta", "latents=30", 30)])
+def test_inspect_tells_level_and_expected_agreement(
+    strategy: str, setting: str, level: int, run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.hgs"
+    run("encode", PHOTO, "-o", path, "--strategy", strategy, "--setting", setting)
+    shown = run("inspect", path)
+    assert shown["level"] == level
+    assert 0.5 < shown["agreement"] < 1
+    run("encode", PHOTO, "-o", path, "--strategy", "webp")
+    assert (run("inspect", path)["level"], run("inspect", path)["agreement"]) == (None, None)
+
+
 def test_inspect_needs_no_bundle_for_pictures(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "out.hgs"
     run("encode", PHOTO, "-o", path, "--strategy", "webp", "--setting", "size=64,quality=20")

@@ -89,7 +89,8 @@ def asked(
 
 
 @pytest.mark.parametrize(
-    ("controller", "target"), [("push", 128), ("push", 250), ("pull", 200), ("energy", 128), ("fixed", 0)]
+    ("controller", "target"),
+    [("push", 128), ("push", 250), ("pull", 200), ("energy", 128), ("level", 200), ("fixed", 0)],
 )
 def test_the_final_answer_is_greedy_on_the_final_prefix(
     url: str, loaded: tuple[Cloud, Device], controller: str, target: int, monkeypatch: pytest.MonkeyPatch
@@ -105,9 +106,30 @@ def test_the_final_answer_is_greedy_on_the_final_prefix(
     monkeypatch.setattr(exchange.Exchange, "_draft", noting)
     reports = asked(url, device, controller=controller, target=target, on_final=lambda: finals.append(used[-1]))
     for (item, question), report, segments in zip(questions(), reports, finals, strict=True):
-        prefix = device.encode(item.photo, "klt").prefix(segments)
+        asked_for = Question(question, controller, target).level_agreement
+        prefix = device.encode(item.photo, "klt", None, asked_for).prefix(segments)
         wanted = cloud.model.answer(question, [cloud.restore(prefix)], max_new_tokens=LIMIT)
         assert report.answer == wanted.text
+
+
+@pytest.mark.parametrize("target", [200, 220, 238])
+def test_klt_stops_exactly_at_the_level_of_the_wanted_agreement(
+    url: str, loaded: tuple[Cloud, Device], target: int
+) -> None:
+    """The bytes are those of a stream that ends there, and the cloud has asked for none of them."""
+    device = loaded[1]
+    codec, photo = device.codec("klt"), next(scene_items(8_000_321, 1, descriptions=False)).photo
+    assert codec.levels is not None
+    level = codec.levels.level_for(target / 255)
+    assert level % 8  # a fineness of its own
+
+    async def ask() -> AskReport:
+        async with DeviceClient(lambda: open_websocket(url), device) as client:
+            return await client.ask(photo, Question("what is in the picture?", "level", target), strategy="klt")
+
+    report = asyncio.run(ask())
+    assert report.stopped_early
+    assert report.payload_bytes == device.encode(photo, "klt", {"level": level}).payload_bytes
 
 
 def test_a_region_of_the_original_is_looked_at(url: str, loaded: tuple[Cloud, Device], reference_pair: Any) -> None:

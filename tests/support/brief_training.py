@@ -27,7 +27,7 @@ def make_brief(patch: pytest.MonkeyPatch) -> None:
 
     questions, generic = fit_codec.scene_questions, fit_codec.GENERIC_QUESTIONS[:1]
     for module in (fit_codec, parity, train):
-        patch.setattr(module, "scene_questions", lambda plan: questions(plan)[:QUESTIONS])
+        patch.setattr(module, "scene_questions", lambda plan, **which: questions(plan, **which)[:QUESTIONS])
     for module in (fit_codec, parity):
         patch.setattr(module, "GENERIC_QUESTIONS", generic)
     for module in (parity_answers, teacher, general_teacher):

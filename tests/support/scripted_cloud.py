@@ -45,7 +45,9 @@ class FakeDevice(Device):
     _bundle = None
     before: Callable[[], object] = lambda: None
 
-    def encode(self, photo: Image.Image, strategy: str, setting: Setting | None = None) -> EncodedImage:
+    def encode(
+        self, photo: Image.Image, strategy: str, setting: Setting | None = None, agreement: float | None = None
+    ) -> EncodedImage:
         """The prepared stream, after ``before`` was called."""
         self.before()
         self.encodings += 1

@@ -20,17 +20,20 @@ class RoundingCodec:
     """A codec small enough to see through: four float16 rows per segment."""
 
     kind = "rounding"
-    fitted = None
+    fitted = levels = None
 
     def takes(self, grid: Grid) -> bool:
         return grid == GRID
 
-    def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
-        data = tokens.values.astype("<f2").tobytes()[: max_bytes or None]
+    def encode(
+        self, tokens: VisualTokens, *, max_bytes: int | None = None, level: int | None = None, fineness: None = None
+    ) -> EncodedImage:
+        """A level is so many values."""
+        data = tokens.values.astype("<f2").tobytes()[: max_bytes or None][: level and 2 * level]
         return EncodedImage("codec", b"h", tuple(data[i : i + 128] for i in range(0, len(data), 128)))
 
-    def encode_watchfully(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> tuple[EncodedImage, bool]:
-        return self.encode(tokens, max_bytes=max_bytes), False
+    def encode_watchfully(self, tokens: VisualTokens, **limits: int | None) -> tuple[EncodedImage, bool]:
+        return self.encode(tokens, **limits), False
 
     def encode_at(self, tokens: VisualTokens, token_bytes: int) -> EncodedImage:
         return self.encode(tokens, max_bytes=token_bytes * tokens.grid.tokens)

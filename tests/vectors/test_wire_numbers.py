@@ -30,7 +30,7 @@ STRATEGIES = {
     "webp-bare": 14,
     "avif-bare": 15,
 }
-CONTROLLERS = {"fixed": 0, "energy": 1, "push": 2, "pull": 3}
+CONTROLLERS = {"fixed": 0, "energy": 1, "push": 2, "pull": 3, "level": 4}
 CONFIDENCES = {"combined": 0, "min-entropy": 1, "entropy": 2, "margin": 3, "error-head": 4, "stability": 5}
 REGION_POLICIES = {"never": 0, "always": 1, "random": 2, "threshold": 3, "calibrated": 4, "random-box": 5}
 

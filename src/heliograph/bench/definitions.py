@@ -46,9 +46,8 @@ class ReferencePlan:
         tuning_scenes, tuning_seed_start: the scenes on which pixel settings are chosen.
         easy_vqa_questions: how many questions of easy-VQA's test split.
         descriptions: whether descriptions of whole scenes are asked for.
-        latent_budgets: payload bytes at which a codec's embedded stream is cut, for each kind of codec.
         pixel_sizes, pixel_qualities: swept for jpeg, webp and avif, plain and bare.
-        fixed_settings: strategies with settings to run as they are.
+        fixed_settings: strategies with settings to run as they are, as far as the bundle has their codec.
         swept: strategies to run at each of their own settings.
         timed_questions: sample for the modelled times.
         socket_questions, socket_links: sample for measured times over a real, shaped websocket.
@@ -60,7 +59,6 @@ class ReferencePlan:
     tuning_seed_start: int
     easy_vqa_questions: int
     descriptions: bool
-    latent_budgets: dict[str, list[int]]
     pixel_sizes: tuple[int, ...]
     pixel_qualities: tuple[int, ...]
     fixed_settings: dict[str, list[Setting]]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.bench import mutants_plot
+from heliograph.bench.bytes import plot as bytes_plot
 from heliograph.bench.hardening import plots as hardening
 from heliograph.bench.loop import plots as loop
 from heliograph.bench.loop.times_plot import draw_time_to_final
@@ -31,6 +32,7 @@ _OF_SUITE = {
     "planner": planner.PICTURES,
     "hardening": hardening.PICTURES,
     "tests": mutants_plot.PICTURES,
+    "bytes": bytes_plot.PICTURES,
 }
 """Suites with pictures of their own."""
 

@@ -6,10 +6,9 @@ questions about one photo sharing one pass over it.
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import accumulate, islice
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from heliograph.bench.exchange_model import Messages, exchange_messages
@@ -21,7 +20,7 @@ from heliograph.bench.tools import Bench, Encoding
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Kind, Setting, Strategy, label
 from heliograph.training.progress import Progress
-from heliograph.types import Answer, EncodedImage, VisualTokens
+from heliograph.types import Answer, VisualTokens
 
 CHUNK_PHOTOS = 16
 SHORT_ANSWER_TOKENS = 12
@@ -96,7 +95,7 @@ class Runner:
 
     Args:
         bench: both ends and the model.
-        candidates: what to compare; those of one embedded strategy share one encoding per photo.
+        candidates: what to compare.
         timed_photos: for so many photos, the messages of an exchange are kept for the time model.
         semantics: measures semantic consistency; None leaves it out.
     """
@@ -147,26 +146,11 @@ class Runner:
         streams: dict[tuple[str, str, str], Encoding] = {}
         for item in chunk:
             self._bench.device.prepare(item.photo)
-            whole: dict[str, Encoding] = {}
             for candidate in (o.candidate for o in self.outcomes):
-                key = item.image_id, candidate.strategy, candidate.label
-                if BUDGET_KNOB in candidate.setting:
-                    if candidate.strategy not in whole:
-                        whole[candidate.strategy] = self._encode(item, candidate, self._largest(candidate.strategy))
-                    # What is answered from is a prefix of the one stream; the time is that of stopping there.
-                    stream = whole[candidate.strategy].stream
-                    prefix = within_budget(stream, int(candidate.setting[BUDGET_KNOB]))
-                    streams[key] = replace(self._encode(item, candidate, candidate.setting), stream=prefix)
-                else:
-                    streams[key] = self._encode(item, candidate, candidate.setting)
+                strategy = self._strategies[candidate.strategy]
+                encoding = self._bench.device.encode(strategy, item.photo, candidate.setting)
+                streams[item.image_id, candidate.strategy, candidate.label] = encoding
         return streams
-
-    def _encode(self, item: Item, candidate: Candidate, setting: Setting) -> Encoding:
-        return self._bench.device.encode(self._strategies[candidate.strategy], item.photo, setting)
-
-    def _largest(self, strategy: str) -> Setting:
-        budgets = [int(o.candidate.setting[BUDGET_KNOB]) for o in self.outcomes if o.candidate.strategy == strategy]
-        return {BUDGET_KNOB: max(budgets)}
 
     def _run_candidate(
         self,
@@ -241,12 +225,6 @@ class Runner:
                 answers = self._bench.model.answer_many(asked, max_new_tokens=most)
                 found.update(zip(places, answers, strict=True))
         return [[found[photo, n] for n in range(len(item.records))] for photo, item in enumerate(chunk)]
-
-
-def within_budget(encoded: EncodedImage, budget: int) -> EncodedImage:
-    """The longest prefix of at most ``budget`` payload bytes (the header alone where no segment fits)."""
-    ends = list(accumulate((len(s) for s in encoded.segments), initial=len(encoded.header)))
-    return encoded.prefix(max(bisect.bisect_right(ends, budget) - 1, 0))
 
 
 def _texts(answers: Sequence[Sequence[Answer]]) -> list[str]:

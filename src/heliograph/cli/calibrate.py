@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heliograph.cli.calibrate_text import report_text
+from heliograph.cli.calibrate_text import levels_text, report_text
 from heliograph.cli.command import EXIT_DONE, ArgumentError, Command, note, positive_int, say, whole_number
 from heliograph.cli.files import make_folder
 from heliograph.cli.options.photo import folder_or_hub_id
@@ -17,12 +17,16 @@ from heliograph.cli.text import printable
 
 if TYPE_CHECKING:
     from heliograph.codec.bundle import Bundle
+    from heliograph.codec.levels import LevelCurves
     from heliograph.training.calibration.collect import AskedPhoto, PrefixAnswers
 
 SCENES, SEED_START = 400, 8_010_000
 """Scenes of the dev split, behind those that pixel settings are chosen on."""
 
 REFERENCE = "reference"
+
+_LEVEL_PHOTOS = 100
+"""Of which answers are compared at every level, as they are few levels of few codecs."""
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +67,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--regions", action="store_true", help="with --install: also choose how regions are found (region.json)"
     )
     parser.add_argument(
+        "--levels",
+        action="store_true",
+        help="measure nothing but how often answers agree at each level (levels.json)",
+    )
+    parser.add_argument(
         "--curves",
         action="store_true",
         help="with --install: also measure quality and cost of every strategy (curves.json)",
@@ -82,6 +91,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.photos is None and model_fingerprint(arguments.model) != model_fingerprint(REFERENCE):
         raise ArgumentError("argument --photos: only the reference model knows scenes; name photos for another one")
     out = make_folder(arguments.out)
+    if arguments.levels:
+        return _run_levels(arguments, out)
     from heliograph.bench.loop.confidence_plots import plot_confidences
     from heliograph.codec.bundle import Bundle
     from heliograph.codec.calibration import CALIBRATION
@@ -108,6 +119,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.install:
         bundle = bundle.with_measured(CALIBRATION, calibration.to_json())
         files += [bundle.folder / CALIBRATION, *_installed_familiarity(arguments, bundle)]
+        files += _installed_levels(arguments, bundle)
         files += _measured_too(arguments, bundle)
     names = [str(path) for path in files]
     say(arguments, "\n".join([report_text(found), *map(printable, names)]), {**facts, **found, "files": names})
@@ -138,6 +150,65 @@ def _installed_familiarity(arguments: argparse.Namespace, bundle: Bundle) -> lis
         return []
     bundle.with_measured(FAMILIARITY, ranges.to_json())
     return [bundle.folder / FAMILIARITY]
+
+
+def _run_levels(arguments: argparse.Namespace, out: Path) -> int:
+    """Measure levels alone."""
+    from heliograph.codec.bundle import Bundle
+    from heliograph.codec.levels import LEVELS
+    from heliograph.errors import CodecNotFittedError
+    from heliograph.reference.assets import shipped_bundle_folder
+    from heliograph.vlm.codec_folder import check_fitted_on
+
+    bundle = Bundle.from_pretrained(arguments.codec or shipped_bundle_folder())
+    check_fitted_on(bundle, arguments.model)
+    found = _levels(arguments, bundle, arguments.scenes)
+    if found is None:
+        raise CodecNotFittedError().noted("Too few of these photos are of a grid that a codec with levels takes.")
+    found.save(out / LEVELS)
+    files = [out / LEVELS]
+    if arguments.install:
+        bundle.with_measured(LEVELS, found.to_json())
+        files.append(bundle.folder / LEVELS)
+    names = [str(path) for path in files]
+    say(arguments, "\n".join([levels_text(found), *map(printable, names)]), {**found.to_json(), "files": names})
+    return EXIT_DONE
+
+
+def _installed_levels(arguments: argparse.Namespace, bundle: Bundle) -> list[Path]:
+    """The same of the first photos, put into the folder; nothing where there are too few."""
+    from heliograph.codec.levels import LEVELS
+    from heliograph.training.fitting.levels import MIN_PHOTOS
+
+    if arguments.scenes < MIN_PHOTOS:  # no model need be opened to say so
+        return []
+    found = _levels(arguments, bundle, min(_LEVEL_PHOTOS, arguments.scenes))
+    if found is None:
+        return []
+    bundle.with_measured(LEVELS, found.to_json())
+    return [bundle.folder / LEVELS]
+
+
+def _levels(arguments: argparse.Namespace, bundle: Bundle, most: int) -> LevelCurves | None:
+    """How often answers about photos agree at each level of the bundle's codecs; None where there are too few."""
+    from heliograph.training.calibration.photo_items import FramedModel, photo_items
+    from heliograph.training.fitting.fit_codec import SHORT_QUESTIONS, short_scene_material
+    from heliograph.training.fitting.levels import measured_levels
+    from heliograph.training.progress import Progress
+    from heliograph.vlm.opening import open_model
+
+    with Progress(arguments.json, printable) as progress:
+        progress.say("loading the model")
+        opened = open_model(arguments.model)
+        model = FramedModel(opened, progress.say)
+        if arguments.photos is None:
+            pictures, asked = short_scene_material(arguments.seed, most)
+        else:
+            pictures = [item.photo for item in photo_items(arguments.photos, most)]
+            asked = [SHORT_QUESTIONS] * len(pictures)
+        tokens = [model.encode_images([picture])[0] for picture in pictures]
+        progress.say("measuring how often answers agree at each level")
+        return measured_levels(opened, bundle.codecs, tokens, asked)
 
 
 def _measured_too(arguments: argparse.Namespace, bundle: Bundle) -> list[Path]:
@@ -219,6 +290,7 @@ COMMAND = Command(
     examples=(
         "heliograph calibrate --out runs/calibrate",
         "heliograph calibrate --scenes 800 --codec bundle --install --regions --curves",
+        "heliograph calibrate --levels --scenes 250 --codec bundle --install",
         "heliograph calibrate --vlm path/to/checkpoint --codec codec --photos photos --install",
     ),
 )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heliograph.cli.text import table
+
+if TYPE_CHECKING:
+    from heliograph.codec.levels import LevelCurves
 
 _TARGETS = {"agrees": "is it the answer from uncompressed tokens?", "right": "is it right?"}
 
@@ -22,6 +25,16 @@ def report_text(found: Mapping[str, Any]) -> str:
         parts.append(_overall(one["tasks"]["all"], found["paper"] if target == "right" else None))
         parts.append(_per_task(one["tasks"]))
         parts += [_transfer(name, rates, found["false_enough"]) for name, rates in one["transfer"].items()]
+    return "\n\n".join(parts)
+
+
+def levels_text(found: LevelCurves) -> str:
+    """How often answers agree at each level, a table for every codec."""
+    parts = []
+    for kind, curve in found.curves.items():
+        rows = [[f"{level}", f"{share:.1%}"] for level, share in zip(curve.levels, curve.agreement, strict=True)]
+        about = f"{kind}: {curve.questions:,} questions about {curve.photos:,} photos kept back from fitting"
+        parts.append(f"{about}\n{table(['level', 'answers as from uncompressed tokens'], rows, left=())}")
     return "\n\n".join(parts)
 
 

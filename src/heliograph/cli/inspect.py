@@ -63,11 +63,28 @@ def _run(arguments: argparse.Namespace) -> int:
         _check_grid(encoded, bundle)
     facts["grid"] = _grid(encoded, bundle)
     facts["restored"] = quality_facts(encoded, bundle)["restored"]
+    facts |= _levels(encoded, bundle)
     facts["likelihood"] = None if bundle is None else stated_likelihood(encoded, bundle.familiarity)
     facts["unfamiliar"] = facts["likelihood"] is not None and facts["likelihood"] < UNFAMILIAR_BELOW
     facts["prefixes"] = prefixes(encoded, bundle)
     say(arguments, _text(facts), facts)
     return EXIT_DONE
+
+
+def _levels(encoded: EncodedImage, bundle: Bundle | None) -> dict[str, float | None]:
+    """How far the whole stream tells the photo, in its codec's unit, and the share of answers that is expected to agree
+    there; None where it is not known."""
+    from heliograph.codec.levels import expected_agreement
+
+    found = _codec(encoded, bundle)
+    if found is None:
+        return {"level": None, "agreement": None}
+    codec, header = found
+    agreement = expected_agreement(codec, header, encoded.segments)
+    return {
+        "level": codec.level(header, encoded.segments),
+        "agreement": None if agreement is None else round(agreement, 4),
+    }
 
 
 def prefixes(encoded: EncodedImage, bundle: Bundle | None) -> list[dict[str, Any]]:
@@ -143,6 +160,9 @@ def _text(facts: dict[str, Any]) -> str:
         lines.append(f"grid      {grid['tiles']} x {grid['rows']} x {grid['columns']} = {grid['tokens']} visual tokens")
     if facts["restored"] is not None:
         lines.append(f"restored  {facts['restored']:.0%} of what this photo's tokens vary, by the whole stream")
+    if facts["level"] is not None:
+        agreement = "not measured" if facts["agreement"] is None else f"{facts['agreement']:.1%}"
+        lines.append(f"level     {facts['level']}; answers as from uncompressed tokens: {agreement}")
     if facts["unfamiliar"]:
         lines.append(f"caution   {UNFAMILIAR_NOTE}")
     typical = any(one["typical_quality"] is not None for one in facts["prefixes"])
@@ -168,7 +188,8 @@ COMMAND = Command(
         "Show the header of a .hgs file and, for each prefix, its bytes and its predicted quality: the share of token\n"
         "energy that it restores, 0 to 1, as the receiver knows it. meta has its typical quality instead, that of\n"
         "held-out photos, with what the whole stream restores of this photo, and how likely an answer from a prefix\n"
-        "is not the one that the uncompressed tokens would give."
+        "is not the one that the uncompressed tokens would give. The level says how far the stream tells the photo:\n"
+        "klt in eighth octaves of its finest step, fewer being finer, meta in latents."
     ),
     examples=("heliograph inspect out.hgs", "heliograph inspect out.hgs --json"),
 )

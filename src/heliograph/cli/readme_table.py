@@ -28,6 +28,7 @@ _LOCAL_NOTE = (
 )
 _TITLES = {
     "reference": "Reference task (scenes of the test split, every strategy)",
+    "bytes": "Bytes at equal answers, beside other codecs and an older build",
     "photos": "Real network, real photos (MobileNetV2 split after its last bottleneck)",
     "loop": "The closed loop: when what has arrived is enough",
     "region": "Looking again: crops of what the question is about",

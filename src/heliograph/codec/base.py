@@ -16,6 +16,7 @@ from heliograph.types import EncodedImage, Grid, VisualTokens
 
 if TYPE_CHECKING:
     from heliograph.codec.familiarity import FittedRange
+    from heliograph.codec.levels import LevelCurve
 
 MAX_HEADER_BYTES = 16
 
@@ -35,6 +36,10 @@ class Codec(Protocol):
 
     fitted: FittedRange | None
     """Misfit of photos like those it was fitted on, from its bundle; None where nobody has measured it."""
+
+    levels: LevelCurve | None
+    """How often answers agree with those from uncompressed tokens, by level, from its bundle; likewise. Where it is
+    there, the streams of ``encode`` state the agreement of every prefix."""
 
     @property
     def hidden_size(self) -> int:
@@ -72,6 +77,10 @@ class Codec(Protocol):
 
     def retained_energy(self, header: bytes, segments: Sequence[bytes]) -> float:
         """Share of the token energy that this prefix restores, 0 to 1, as the receiver knows it."""
+        ...
+
+    def level(self, header: bytes, segments: Sequence[bytes]) -> int | None:
+        """How far this prefix tells the photo, see :mod:`heliograph.codec.levels`; None from a codec without levels."""
         ...
 
     def expect(self, header: bytes, segments: Sequence[bytes], question: str = "") -> Expectation | None:

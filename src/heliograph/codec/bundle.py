@@ -9,11 +9,11 @@
 ``language_model.onnx`` and what it needs beside it
     only where the device shall answer without the cloud. It may be missing though the manifest names it: a small
     installation leaves it out, and its device always asks.
-``calibration.json``, ``curves.json``, ``familiarity.json``, ``region.json``
+``calibration.json``, ``curves.json``, ``familiarity.json``, ``levels.json``, ``region.json``
     where they were measured: how sure an answer from a prefix is (:mod:`heliograph.codec.calibration`), what every way
     of sending gives for how many bytes (:mod:`heliograph.controllers.curves`), what its codecs leave of photos of their
-    own kind (:mod:`heliograph.codec.familiarity`), how attention finds a region
-    (:mod:`heliograph.controllers.region.find`).
+    own kind (:mod:`heliograph.codec.familiarity`), how often answers agree by how far a stream is known
+    (:mod:`heliograph.codec.levels`), how attention finds a region (:mod:`heliograph.controllers.region.find`).
 
 A codec folder, as a hub keeps it, is the same without an encoder; there the manifest is called ``config.json``.
 
@@ -34,6 +34,7 @@ from typing import Any, Self
 from heliograph.codec.base import Codec
 from heliograph.codec.calibration import CALIBRATION, Calibration
 from heliograph.codec.familiarity import FAMILIARITY, FittedRanges
+from heliograph.codec.levels import LEVELS, LevelCurves
 from heliograph.codec.manifest import (
     CARD,
     CONFIG,
@@ -193,6 +194,8 @@ class Bundle:
                 raise
             if self.familiarity is not None:
                 self._codecs[kind].fitted = self.familiarity.ranges.get(kind)
+            if self.levels is not None:
+                self._codecs[kind].levels = self.levels.curves.get(kind)
         return self._codecs[kind]
 
     @property
@@ -247,6 +250,15 @@ class Bundle:
             BundleDamagedError: it cannot be read.
         """
         return FittedRanges.load(self.folder / FAMILIARITY) if FAMILIARITY in self._files else None
+
+    @cached_property
+    def levels(self) -> LevelCurves | None:
+        """How often answers agree with those from uncompressed tokens, by level; None where nobody has measured that.
+
+        Raises:
+            BundleDamagedError: it cannot be read.
+        """
+        return LevelCurves.load(self.folder / LEVELS) if LEVELS in self._files else None
 
     @cached_property
     def preprocessing(self) -> dict[str, Any]:

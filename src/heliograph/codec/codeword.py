@@ -76,7 +76,7 @@ class EnergyCourse:
 
     def __init__(self, model: PlaneModel, tiles: int) -> None:
         self._energy: list[Int] = [np.zeros(1, dtype=np.int64)]
-        self._error: list[Int | Double] = [np.asarray([tiles * model.prior_error()], dtype=np.float64)]
+        self._error: list[Int | Double] = [np.asarray([tiles * model.prior_error], dtype=np.float64)]
 
     def add(self, change: Change) -> None:
         """What the next decisions change."""

@@ -166,23 +166,24 @@ def views(restored: Int, plane: int, sides: tuple[int, int], looked_at: int) -> 
     signed = np.where(values < 0, -magnitude, magnitude).astype(np.int16)
     magnitude = magnitude.astype(np.int16)
     seen = np.empty((tiles, *sides, VIEWS, looked_at), dtype=np.float32)
-    grid = signed.reshape(tiles, *sides, looked_at)
-    seen[..., 0, :] = grid
-    seen[..., 1, :] = magnitude.reshape(grid.shape)
-    seen[..., 2:6, :] = 0
-    seen[:, 1:, :, 2, :] = grid[:, :-1]
-    seen[:, :-1, :, 3, :] = grid[:, 1:]
-    seen[:, :, 1:, 4, :] = grid[:, :, :-1]
-    seen[:, :, :-1, 5, :] = grid[:, :, 1:]
-    seen[..., 6, :] = _around(magnitude.reshape(grid.shape)) >> 2
+    grid, sizes = _bordered(signed, sides), _bordered(magnitude, sides)
+    seen[..., 0, :] = grid[:, 1:-1, 1:-1]
+    seen[..., 1, :] = sizes[:, 1:-1, 1:-1]
+    seen[..., 2, :] = grid[:, :-2, 1:-1]
+    seen[..., 3, :] = grid[:, 2:, 1:-1]
+    seen[..., 4, :] = grid[:, 1:-1, :-2]
+    seen[..., 5, :] = grid[:, 1:-1, 2:]
+    down = sizes[:, :-2] + sizes[:, 1:-1] + sizes[:, 2:]
+    seen[..., 6, :] = (down[:, :, :-2] + down[:, :, 1:-1] + down[:, :, 2:]) >> 2
     for view, one in ((7, signed), (8, magnitude)):
         mean = _PHOTO_GAIN * one.sum(axis=1, dtype=np.int64) // positions
         seen[..., view, :] = mean[:, None, None]
     return seen.reshape(tiles * positions, VIEWS * looked_at)
 
 
-def _around(magnitude: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-    """(T, rows, columns, C) sums over the 3 x 3 positions around each one."""
-    padded = np.pad(magnitude, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    down = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
-    return np.asarray(down[:, :, :-2] + down[:, :, 1:-1] + down[:, :, 2:])
+def _bordered(values: npt.NDArray[np.int16], sides: tuple[int, int]) -> npt.NDArray[np.int16]:
+    """(T, P, C) over a grid to (T, rows + 2, columns + 2, C) with a border of zeros."""
+    rows, columns = sides
+    found = np.zeros((len(values), rows + 2, columns + 2, values.shape[2]), dtype=np.int16)
+    found[:, 1:-1, 1:-1] = values.reshape(len(values), rows, columns, -1)
+    return found

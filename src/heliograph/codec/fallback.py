@@ -8,6 +8,9 @@ nearer. The receiver sees it in the header and decodes with ``klt``; for the wir
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -15,6 +18,9 @@ from heliograph.codec.base import Codec
 from heliograph.codec.familiarity import FittedRanges, measured_stream, misfit_of
 from heliograph.codec.header import marked_as_fallback, stated_extra, stated_small, unmarked
 from heliograph.types import EncodedImage, VisualTokens
+
+if TYPE_CHECKING:
+    from heliograph.codec.klt import KltCodec
 
 LEARNED, CLOSED_FORM = "meta", "klt"
 MAX_ERROR_RATIO = 1.1
@@ -57,15 +63,18 @@ def photo_misfit(encoded: EncodedImage, ranges: FittedRanges | None) -> float | 
     return fitted.stated(part, code)
 
 
-def nearer_stream(learned: EncodedImage, tokens: VisualTokens, codec: Callable[[str], Codec]) -> EncodedImage:
+def nearer_stream(
+    learned: EncodedImage, tokens: VisualTokens, codec: Callable[[str], Codec], fineness: int | None = None
+) -> EncodedImage:
     """``learned``, or the closed-form codec's stream of as many bytes, marked, where it restores far more.
 
     Args:
         learned: ``meta``'s stream of the tokens, as it would be sent.
         tokens: (N, D) float32.
         codec: the bundle's codec of one kind.
+        fineness: of the closed-form codec's stream; None has it chosen.
     """
-    closed = closed_form_stream(tokens, codec, learned.payload_bytes)
+    closed = closed_form_stream(tokens, codec, learned.payload_bytes, fineness)
     errors = []
     for (kind, header), one in (((LEARNED, learned.header), learned), (written_by(closed), closed)):
         restored = codec(kind).decode(header, one.segments).values
@@ -73,16 +82,20 @@ def nearer_stream(learned: EncodedImage, tokens: VisualTokens, codec: Callable[[
     return learned if errors[0] <= MAX_ERROR_RATIO * errors[1] else closed
 
 
-def closed_form_stream(tokens: VisualTokens, codec: Callable[[str], Codec], max_bytes: int | None) -> EncodedImage:
+def closed_form_stream(
+    tokens: VisualTokens, codec: Callable[[str], Codec], max_bytes: int | None, fineness: int | None = None
+) -> EncodedImage:
     """The closed-form codec's stream in the place of the learned one's, marked.
 
     Args:
         tokens: (N, D) float32.
         codec: the bundle's codec of one kind.
         max_bytes: of header and segments; None for all.
+        fineness: of the stream; None has it chosen.
 
     Raises:
         CodecMissingError: the bundle has no closed-form codec.
     """
-    closed = measured_stream(codec(CLOSED_FORM), tokens, max_bytes)
-    return EncodedImage(LEARNED, marked_as_fallback(closed.header), closed.segments, closed.predicted_quality)
+    closed_form = cast("KltCodec", codec(CLOSED_FORM))
+    closed = measured_stream(closed_form, tokens, max_bytes, partial(closed_form.encode, tokens, fineness=fineness))
+    return replace(closed, strategy=LEARNED, header=marked_as_fallback(closed.header))

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -225,7 +225,14 @@ def prefix_misfit(
     return misfit(tokens.values, codec.decode(stream.header, [data]).values)
 
 
-def measured_stream(codec: PrefixCodec, tokens: VisualTokens, max_bytes: int | None) -> EncodedImage:
+def measured_stream(
+    codec: PrefixCodec,
+    tokens: VisualTokens,
+    max_bytes: int | None,
+    encode: Callable[..., EncodedImage] | None = None,
+    *,
+    whole: bool = True,
+) -> EncodedImage:
     """The stream of a codec that measures misfits by a prefix; with its misfit in the header where that is higher than
     of the fitted photos. Photos of the fitted kind cost no byte more.
 
@@ -233,16 +240,20 @@ def measured_stream(codec: PrefixCodec, tokens: VisualTokens, max_bytes: int | N
         codec: such as ``klt``; without a fitted range nothing is measured.
         tokens: (N, D) float32.
         max_bytes: of header and segments; None for all.
+        encode: makes the stream of the tokens within ``max_bytes``; None for ``codec.encode`` with nothing else said.
+        whole: without ``max_bytes`` the stream is all of the photo's.
 
     Raises:
         ShapeError: N or D do not fit, or a value is not finite.
     """
-    encoded = codec.encode(tokens, max_bytes=max_bytes)
+    encode = partial(codec.encode, tokens) if encode is None else encode
+    encoded = encode(max_bytes=max_bytes)
     if codec.fitted is None:
         return encoded
-    found = prefix_misfit(codec, tokens, codec.fitted.payload_bytes, encoded, max_bytes)
+    cut_at = max_bytes if whole else encoded.payload_bytes
+    found = prefix_misfit(codec, tokens, codec.fitted.payload_bytes, encoded, cut_at)
     if found <= codec.fitted.highest or (max_bytes is not None and max_bytes <= len(encoded.header)):
         return encoded
     if max_bytes is not None:
-        encoded = codec.encode(tokens, max_bytes=max_bytes - 1)
+        encoded = encode(max_bytes=max_bytes - 1)
     return replace(encoded, header=with_extra(encoded.header, misfit_code(found)))

@@ -16,6 +16,7 @@ a stream's ``fineness`` (0 to 7) moves its planes' thresholds down by as many, s
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,31 +24,36 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from heliograph.codec.checks import check_bounds, check_shape, check_tokens, check_weights
+from heliograph.codec.checks import check_bounds, check_shape
 from heliograph.codec.codeword import Codeword, Decoded, EnergyCourse
 from heliograph.codec.contexts import Contexts
 from heliograph.codec.cuts import cut, segment_ends
 from heliograph.codec.familiarity import FittedRange
 from heliograph.codec.header import pack_header, parse_header
+from heliograph.codec.levels import LevelCurve
 from heliograph.codec.plane_plan import PlaneModel
 from heliograph.codec.planes import Change, PlaneState
 from heliograph.codec.quantize import dequantize, magnitude_limits, quantize, scaled
 from heliograph.codec.range_coder import RunDecoder, RunEncoder
 from heliograph.codec.restoration import Restoration
-from heliograph.codec.storage import Arrays, file_names, read_arrays, stored_grid, write_arrays
+from heliograph.codec.storage import arrays_of, file_names, read_arrays, stored_grid, write_arrays
 from heliograph.codec.tables import HIGHEST_SCALE_BIN, LOWEST_SCALE_BIN, SKEW_BINS, Int, Layout, Tables
-from heliograph.codec.transform import MODES, Transform, resample
+from heliograph.codec.transform import Transform, resample
 from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError
 from heliograph.reasons import BundleFault, BundlePart, FileFault, StreamFault
-from heliograph.types import LARGEST_WEIGHT, EncodedImage, FloatArray, Grid, VisualTokens, tokens_make_sense
+from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens, tokens_make_sense
 
 _MAX_COEFFICIENTS = 1 << 24
-_SMALLEST_STEP = 1 / LARGEST_WEIGHT
 _FORMAT, _STEM = 4, "klt"
 FINENESSES = 8
 """Eighth octaves by which a stream may move its thresholds down."""
 _SPARE_BYTES = 8  # coded beyond a budget, so that its last bytes are those of the whole codeword
 _RESTORATION, _CONTEXTS = "restoration.", "contexts."  # before the names of their arrays
+
+
+def fineness_of(level: int) -> int:
+    """The fineness of the streams of which a plane ends at a level."""
+    return -level % FINENESSES
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,7 @@ class KltCodec:
         self.grid, self.transform, self.tables, self.layouts = grid, transform, tables, layouts
         self.contexts, self.restoration = contexts, restoration
         self.fitted: FittedRange | None = None
+        self.levels: LevelCurve | None = None
         self.components = transform.forward.shape[1]
         self.magnitude_limits = magnitude_limits(tables, self.components)
         self._models: dict[int, PlaneModel] = {}
@@ -94,7 +101,12 @@ class KltCodec:
 
     # ---- encode --------------------------------------------------------------------------------
     def encode(
-        self, tokens: VisualTokens, *, max_bytes: int | None = None, fineness: int | None = None
+        self,
+        tokens: VisualTokens,
+        *,
+        max_bytes: int | None = None,
+        fineness: int | None = None,
+        level: int | None = None,
     ) -> EncodedImage:
         """See :class:`heliograph.codec.base.Codec`. A ``max_bytes`` below the header sends the header alone.
 
@@ -102,13 +114,19 @@ class KltCodec:
             tokens: see there.
             max_bytes: see there; takes the fineness whose whole planes come finest within it, found by bisection.
             fineness: 0 to 7 takes that one; None chooses, 0 where there is no bound.
+            level: ends the stream where everything above so many eighth octaves of the finest step is known, with the
+                fineness of which a plane ends there; where that does not fit into ``max_bytes``, they alone count.
 
         Raises:
-            ShapeError: see there; also for another fineness.
+            ShapeError: see there; also for another fineness, or for a level below all planes.
         """
         if fineness not in (None, *range(FINENESSES)):
             raise ShapeError().noted(f"the fineness is 0 to {FINENESSES - 1}, not {fineness}.")
         coefficients = self._analyse(tokens)
+        if level is not None:
+            ended = self._to_level(coefficients, tokens.grid, level)
+            if max_bytes is None or ended.payload_bytes <= max_bytes:
+                return ended
         header_bytes = len(pack_header(tokens.grid, self.grid))
         budget = None if max_bytes is None else max(max_bytes - header_bytes, 0)
         if fineness is None and budget is not None:
@@ -116,11 +134,31 @@ class KltCodec:
         else:
             fineness = fineness or 0
             codeword = self.encode_coefficients(coefficients, tokens.grid, budget, fineness=fineness)
-        data = codeword.data if budget is None else codeword.data[:budget]
-        planes = [end for plane in codeword.plane_ends if (end := codeword.bytes_to(plane)) is not None]
-        ends = segment_ends(len(data), planes)
+        return self._stream(codeword, tokens.grid, fineness, budget)
+
+    def _to_level(self, coefficients: FloatArray, grid: Grid, level: int) -> EncodedImage:
+        """The stream that ends with the plane of a level; an empty one at levels above the first plane's."""
+        fineness = fineness_of(level)
+        plane = (level + fineness) // FINENESSES
+        if plane < 0:
+            raise ShapeError().noted(f"the level is {1 - FINENESSES} or more, not {level}.")
+        if plane >= self.tables.planes:
+            return EncodedImage(self.kind, pack_header(grid, self.grid, small=fineness), ())
+        codeword = self.encode_coefficients(coefficients, grid, fineness=fineness, last_plane=plane)
+        return self._stream(codeword, grid, fineness, codeword.bytes_to(plane))
+
+    def _stream(self, codeword: Codeword, grid: Grid, fineness: int, max_length: int | None) -> EncodedImage:
+        """A codeword, or its first bytes, in segments that end where planes do."""
+        data = codeword.data[:max_length]
+        planes = {plane: end for plane in codeword.plane_ends if (end := codeword.bytes_to(plane)) is not None}
+        ends = segment_ends(len(data), planes.values())
         quality = tuple(codeword.retained_at(np.asarray(ends, dtype=np.int64)).tolist())
-        return EncodedImage(self.kind, pack_header(tokens.grid, self.grid, small=fineness), cut(data, ends), quality)
+        agreement: tuple[float, ...] = ()
+        if self.levels is not None:
+            whole = [min((plane for plane, at in planes.items() if at <= end), default=None) for end in ends]
+            agreement = tuple(self.levels.agreement_at(self._level(plane, fineness)) for plane in whole)
+        header = pack_header(grid, self.grid, small=fineness)
+        return EncodedImage(self.kind, header, cut(data, ends), quality, predicted_agreement=agreement)
 
     def _finest_within(self, coefficients: FloatArray, grid: Grid, budget: int) -> tuple[int, Codeword]:
         """The fineness at which a whole plane ends within ``budget`` bytes of codeword at the lowest threshold.
@@ -149,8 +187,9 @@ class KltCodec:
         budget: int | None = None,
         watch: Callable[[Change], None] | None = None,
         fineness: int = 0,
+        last_plane: int = 0,
     ) -> Codeword:
-        """(T, P, R) coefficients in steps to a codeword; stops soon after ``budget`` bytes.
+        """(T, P, R) coefficients in steps to a codeword; stops soon after ``budget`` bytes, or after ``last_plane``.
 
         ``watch`` is told what every pass changes, in coding order.
         """
@@ -173,6 +212,8 @@ class KltCodec:
             coded += done
             if part == 1 and done == len(items):
                 ends[plane] = coded
+                if plane == last_plane:
+                    max_bytes = min(encoder.bytes_out + _SPARE_BYTES, max_bytes or sys.maxsize)
             if max_bytes is not None and encoder.bytes_out > max_bytes:
                 break
         data = encoder.finish()
@@ -227,12 +268,16 @@ class KltCodec:
         fineness, grid = self._read_header(header)
         return self.decode_state(grid, b"".join(segments), fineness).retained
 
-    def level(self, header: bytes, segments: Sequence[bytes]) -> int | None:
-        """The lowest level at which everything is known, in eighth octaves of the finest step; None above the first."""
+    def level(self, header: bytes, segments: Sequence[bytes]) -> int:
+        """The lowest level at which everything is known, in eighth octaves of the finest step; at first that above all
+        planes."""
         fineness, grid = self._read_header(header)
-        planes = self.decode_state(grid, b"".join(segments), fineness).planes
-        whole = int(np.ceil(planes))
-        return None if whole >= self.tables.planes else FINENESSES * whole - fineness
+        whole = int(np.ceil(self.decode_state(grid, b"".join(segments), fineness).planes))
+        return self._level(whole if whole < self.tables.planes else None, fineness)
+
+    def _level(self, plane: int | None, fineness: int) -> int:
+        """Where a plane ends; None for before the first."""
+        return FINENESSES * self.tables.planes if plane is None else FINENESSES * plane - fineness
 
     def _read_header(self, header: bytes) -> tuple[int, Grid]:
         found = parse_header(bytes(header), self.grid)
@@ -321,49 +366,18 @@ class KltCodec:
             layouts = LayoutTables(*(arrays[n].astype(np.int64) for n in ("scale_bin", "skew_bin", "other_scale_bin")))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BundleDamagedError(BundlePart.TABLES, FileFault.CONTENT) from error
-        _check_shapes(grid, transform, layouts)
+        transform.check(grid.rows * grid.columns)
+        _check_layouts(layouts, grid.rows * grid.columns, transform.forward.shape[1])
         tables.check(transform.forward.shape[1])
         size, planes = transform.forward.shape[1], tables.planes
-        known = _prefixed(arrays, _CONTEXTS, Contexts.ARRAYS, BundlePart.TABLES)
+        known = arrays_of(arrays, _CONTEXTS, Contexts.ARRAYS, BundlePart.TABLES)
         contexts = None if known is None else Contexts.from_stored(known, size, planes)
-        guess = _prefixed(arrays, _RESTORATION, Restoration.ARRAYS, BundlePart.RESTORATION)
+        guess = arrays_of(arrays, _RESTORATION, Restoration.ARRAYS, BundlePart.RESTORATION)
         restoration = None if guess is None else Restoration.from_stored(guess, size, planes)
         return cls(grid, transform, tables, layouts, contexts, restoration)
 
 
-def _prefixed(arrays: Arrays, prefix: str, names: Sequence[str], part: BundlePart) -> Arrays | None:
-    """The arrays of one part of the codec; None where it has none.
-
-    Raises:
-        BundleDamagedError: some are missing, or there are others.
-    """
-    found = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-    if found and set(found) != set(names):
-        raise BundleDamagedError(part, FileFault.CONTENT)
-    return found or None
-
-
-def _check_shapes(grid: Grid, transform: Transform, layouts: LayoutTables) -> None:
-    if transform.mode not in MODES:
-        raise BundleDamagedError(BundlePart.TABLES, BundleFault.UNKNOWN)
-    if transform.forward.ndim != 2:
-        raise BundleDamagedError(BundlePart.TABLES, BundleFault.SHAPE)
-    size, components = transform.forward.shape
-    positions = grid.rows * grid.columns
-    wanted = {
-        "mean": (positions, size),
-        "inverse": (components, size),
-        "grid_forward": (positions, positions),
-        "grid_inverse": (positions, positions),
-    }
-    for name, shape in wanted.items():
-        check_shape(BundlePart.TABLES, getattr(transform, name), shape)
-    # With P * D <= 2**24 the largest tokens then make coefficients below 2**115, and a stream spectra below 2**108.
-    check_tokens(BundlePart.TABLES, transform.mean)
-    weights = (transform.forward, transform.inverse, transform.grid_forward, transform.grid_inverse)
-    check_weights(BundlePart.TABLES, *weights)
-    if not _SMALLEST_STEP <= transform.step < LARGEST_WEIGHT:
-        raise BundleDamagedError(BundlePart.TABLES, BundleFault.RANGE)
+def _check_layouts(layouts: LayoutTables, positions: int, components: int) -> None:
     for name in ("scale_bin", "skew_bin", "other_scale_bin"):
         low, high = (0, SKEW_BINS - 1) if name == "skew_bin" else (LOWEST_SCALE_BIN, HIGHEST_SCALE_BIN)
         check_shape(BundlePart.TABLES, getattr(layouts, name), (positions, components))

@@ -16,6 +16,7 @@ from typing import Any
 from heliograph.codec.calibration import CALIBRATION
 from heliograph.codec.familiarity import FAMILIARITY
 from heliograph.codec.header import check_grid
+from heliograph.codec.levels import LEVELS
 from heliograph.errors import BundleDamagedError, ShapeError
 from heliograph.reading.files import open_regular
 from heliograph.reading.json_values import read_json_object
@@ -30,7 +31,7 @@ ENCODER = "encoder.onnx"
 PREPROCESSING = "preprocessing.json"
 LOCAL_MODEL = "language_model.onnx"
 CURVES, REGION = "curves.json", "region.json"
-MEASURED = (CALIBRATION, CURVES, FAMILIARITY, REGION)
+MEASURED = (CALIBRATION, CURVES, FAMILIARITY, LEVELS, REGION)
 """Files with what was measured of a model and its codecs: they go where the codecs go; both ends may differ in them."""
 CARD = "README.md"
 UNKNOWN_MODEL = ""

@@ -28,6 +28,7 @@ from heliograph.codec.expectation import ErrorHead, Expectation
 from heliograph.codec.familiarity import FittedRange, misfit, misfit_code
 from heliograph.codec.header import Header, pack_header, parse_header
 from heliograph.codec.latents import Int, LatentTables, decode_latents, encode_latents
+from heliograph.codec.levels import LevelCurve
 from heliograph.codec.onnx_session import open_session
 from heliograph.codec.storage import file_names, read_arrays, stored_grid, write_arrays
 from heliograph.errors import AnsweringFailedError, BundleDamagedError, ShapeError, StreamDamagedError
@@ -105,6 +106,7 @@ class MetaCodec:
     def __init__(self, tables: MetaTables, folder: Path) -> None:
         self.tables, self._folder = tables, folder
         self.fitted: FittedRange | None = None
+        self.levels: LevelCurve | None = None
 
     @property
     def grid(self) -> Grid:
@@ -117,11 +119,18 @@ class MetaCodec:
         return self.tables.hidden_size
 
     # ---- encode --------------------------------------------------------------------------------
-    def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
-        """See :class:`heliograph.codec.base.Codec`. A ``max_bytes`` below the header sends the header alone."""
-        return self.encode_watchfully(tokens, max_bytes=max_bytes)[0]
+    def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None, level: int | None = None) -> EncodedImage:
+        """See :class:`heliograph.codec.base.Codec`. A ``max_bytes`` below the header sends the header alone.
 
-    def encode_watchfully(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> tuple[EncodedImage, bool]:
+        Args:
+            tokens, max_bytes: see there.
+            level: ends the stream after so many latents of every tile.
+        """
+        return self.encode_watchfully(tokens, max_bytes=max_bytes, level=level)[0]
+
+    def encode_watchfully(
+        self, tokens: VisualTokens, *, max_bytes: int | None = None, level: int | None = None
+    ) -> tuple[EncodedImage, bool]:
         """The stream, and whether the photo is none of the kind it has learned: its linear path alone misses more of
         the features' energy than it did on any held-out photo."""
         integers, missed = self._measured(tokens)
@@ -129,11 +138,18 @@ class MetaCodec:
         part, code = self._misfit(integers, tokens)
         header = pack_header(tokens.grid, self.grid, small=part, extra=code)
         data = codeword if max_bytes is None else codeword[: max(max_bytes - len(header), 0)]
+        if level is not None:
+            wanted = min(level * tokens.grid.tiles, len(needed))
+            data = data[: int(needed[wanted - 1]) if wanted > 0 else 0]
         ends = segment_ends(len(data))
         known = needed.searchsorted(np.asarray(ends, dtype=np.int64), side="right")
         lowered = self._lowered_by(part, code)
         quality = tuple(self._share(int(count), tokens.grid.tiles) * lowered for count in known)
-        return EncodedImage(self.kind, header, cut(data, ends), quality), missed > self.tables.most_missed
+        agreement: tuple[float, ...] = ()
+        if self.levels is not None:
+            agreement = tuple(self.levels.agreement_at(int(count) // tokens.grid.tiles) for count in known)
+        encoded = EncodedImage(self.kind, header, cut(data, ends), quality, predicted_agreement=agreement)
+        return encoded, missed > self.tables.most_missed
 
     def _misfit(self, integers: Int, tokens: VisualTokens) -> tuple[int, int]:
         """The misfit of the whole stream, at the cost of a decoder run: the part of the fitted range, or its code.
@@ -207,6 +223,11 @@ class MetaCodec:
         found = self._parsed(header)
         share = self._share(self.decode_integers(found.grid, segments)[1], found.grid.tiles)
         return share * self._lowered_by(found.small, found.extra)
+
+    def level(self, header: bytes, segments: Sequence[bytes]) -> int:
+        """Latents that are known of every tile."""
+        grid = self._read_header(header)
+        return self.decode_integers(grid, segments)[1] // grid.tiles
 
     def expect(self, header: bytes, segments: Sequence[bytes], question: str = "") -> Expectation:
         """What to expect of an answer from this prefix, before it is made; better with the question.

@@ -7,6 +7,7 @@ operations: at a hundred bytes a photo their number, not their size, is what tak
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -96,11 +97,13 @@ class PlaneModel:
         shift = 2 * plane + 8 - SQUARE_BITS  # a threshold is 16 << plane grains
         return np.asarray(square << shift if shift >= 0 else square >> -shift)
 
+    @cached_property
     def prior_error(self) -> int:
         """Expected square of all coefficients of a tile before anything is known, in squared grains."""
         active = self.tables.active
         top = [int((active > component).nonzero()[0].max(initial=0)) for component in range(self.components)]
-        return sum(int(self.quiet_error(plane + 1)[:, component].sum()) for component, plane in enumerate(top))
+        error = {plane: self.quiet_error(plane + 1) for plane in set(top)}
+        return sum(int(error[plane][:, component].sum()) for component, plane in enumerate(top))
 
     def offsets(self, plane: int) -> Int:
         """(2, P, R) as :attr:`PlanePlan.offset`, of all components."""

@@ -186,7 +186,9 @@ class PlaneState:
         seen = views(self.restored.reshape(self.shape), plan.plane, (layout.rows, layout.columns), network.looked_at)
         found = network.corrections(seen)
         missing = plan.active - found.shape[2]
-        return np.pad(found, ((0, 0), (0, 0), (0, missing))).reshape(len(found), -1)
+        if missing:
+            found = np.pad(found, ((0, 0), (0, 0), (0, missing)))
+        return found.reshape(len(found), -1)
 
     def cost_runs(self, items: PassItems) -> CostRuns:
         """Cost of a zero at each decision."""

@@ -24,6 +24,7 @@ from heliograph.codec.checks import check_bounds, check_shape, check_tokens, che
 from heliograph.codec.expectation import Expectation
 from heliograph.codec.familiarity import FittedRange
 from heliograph.codec.header import pack_header, parse_header
+from heliograph.codec.levels import LevelCurve
 from heliograph.codec.storage import file_names, read_arrays, stored_grid, write_arrays
 from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError
 from heliograph.reasons import BundleFault, BundlePart, FileFault, StreamFault
@@ -109,7 +110,8 @@ class ProductCodec:
 
     def __init__(self, tables: ProductTables) -> None:
         self.tables = tables
-        self.fitted: FittedRange | None = None  # its misfit is not measured
+        self.fitted: FittedRange | None = None  # its misfit is not measured,
+        self.levels: LevelCurve | None = None  # and its prefixes have no levels
 
     @property
     def grid(self) -> Grid:
@@ -156,6 +158,9 @@ class ProductCodec:
         share = float(self.tables.retained[which]) / len(segments)
         quality = tuple(share * (k + 1) for k in range(len(segments)))
         return EncodedImage(self.kind, pack_header(grid, self.grid, extra=codes.shape[1]), segments, quality)
+
+    def level(self, header: bytes, segments: Sequence[bytes]) -> None:
+        """Always None: a prefix has some tokens whole and others not at all."""
 
     def stated_grid(self, header: bytes) -> Grid:
         """See :class:`heliograph.codec.base.Codec`."""

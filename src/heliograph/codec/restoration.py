@@ -28,6 +28,8 @@ VIEWS = 3  # the token itself, its eight neighbours' mean, the photo's mean
 _PHOTO_GAIN = 2.0  # a mean over many tokens is small beside one token
 _LARGEST = 1e6
 
+_DROPPED_BITS = 6  # of the ten behind the point that float16 has
+
 
 @dataclass(frozen=True)
 class Restoration:
@@ -128,5 +130,10 @@ def random_features(seen: FloatArray, projection: FloatArray, phase: FloatArray)
 
 
 def as_stored(values: npt.NDArray[Any]) -> FloatArray:
-    """The tables rounded to what the file keeps, so that a fitted codec equals the one loaded from disk."""
-    return np.asarray(values.astype(np.float16).astype(np.float32))
+    """The tables rounded to what the file keeps, so that a fitted codec equals the one loaded from disk.
+
+    That is float16 without its last bits: a guess needs no more, and what is all zeros packs well.
+    """
+    bits = values.astype(np.float16).view(np.uint16).astype(np.uint32)
+    kept = (bits + (1 << _DROPPED_BITS - 1)) >> _DROPPED_BITS << _DROPPED_BITS  # a carry goes on into the exponent
+    return np.asarray(kept.astype(np.uint16).view(np.float16).astype(np.float32))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,18 @@ def read_arrays(folder: Path, stem: str) -> tuple[dict[str, Any], Arrays]:
     if not isinstance(facts, dict):
         raise _damaged(FileFault.CONTENT).noted(f"{path}.")
     return facts, arrays
+
+
+def arrays_of(arrays: Arrays, prefix: str, names: Sequence[str], part: BundlePart) -> Arrays | None:
+    """The arrays of one part of the codec; None where it has none.
+
+    Raises:
+        BundleDamagedError: some are missing, or there are others.
+    """
+    found = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    if found and set(found) != set(names):
+        raise BundleDamagedError(part, FileFault.CONTENT)
+    return found or None
 
 
 def stored_grid(facts: Mapping[str, Any]) -> Grid:

@@ -14,11 +14,15 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.codec.checks import check_shape, check_tokens, check_weights
 from heliograph.codec.tables import Int
-from heliograph.types import FloatArray, Grid
+from heliograph.errors import BundleDamagedError
+from heliograph.reasons import BundleFault, BundlePart
+from heliograph.types import LARGEST_WEIGHT, FloatArray, Grid
 
 DoubleArray = npt.NDArray[np.float64]
 MODES = ("none", "dct", "learned")
+_SMALLEST_STEP = 1 / LARGEST_WEIGHT
 
 
 @lru_cache(maxsize=64)
@@ -54,6 +58,31 @@ class Transform:
     inverse: FloatArray
     grid_forward: FloatArray
     grid_inverse: FloatArray
+
+    def check(self, positions: int) -> None:
+        """Refuse what no fit makes, for a grid of so many positions.
+
+        Raises:
+            BundleDamagedError: an unknown mode, or shapes or values out of bounds.
+        """
+        if self.mode not in MODES:
+            raise BundleDamagedError(BundlePart.TABLES, BundleFault.UNKNOWN)
+        if self.forward.ndim != 2:
+            raise BundleDamagedError(BundlePart.TABLES, BundleFault.SHAPE)
+        size, components = self.forward.shape
+        wanted = {
+            "mean": (positions, size),
+            "inverse": (components, size),
+            "grid_forward": (positions, positions),
+            "grid_inverse": (positions, positions),
+        }
+        for name, shape in wanted.items():
+            check_shape(BundlePart.TABLES, getattr(self, name), shape)
+        # With P * D <= 2**24 the largest tokens then make coefficients below 2**115, and a stream spectra below 2**108.
+        check_tokens(BundlePart.TABLES, self.mean)
+        check_weights(BundlePart.TABLES, self.forward, self.inverse, self.grid_forward, self.grid_inverse)
+        if not _SMALLEST_STEP <= self.step < LARGEST_WEIGHT:
+            raise BundleDamagedError(BundlePart.TABLES, BundleFault.RANGE)
 
     def analyse(self, values: FloatArray, grid: Grid, fitted: bool) -> FloatArray:
         """(N, D) tokens to (T, P, R) coefficients in quantiser steps."""

@@ -18,7 +18,7 @@ from heliograph.errors import UsageError
 from heliograph.question import MAX_TARGET as MAX_TARGET
 from heliograph.question import Question
 
-ENERGY, EXPECTATION = "energy", "expectation"
+ENERGY, EXPECTATION, AGREEMENT = "energy", "expectation", "agreement"
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Observation:
         asked_segments: up to which segment the cloud has asked the device to go on; 0 before it asked.
         elapsed_s: seconds since the question came.
         answer_s: seconds that an answer usually takes; 0 where unknown.
+        agreement: share of answers from this prefix, 0 to 1, that are expected to be those from uncompressed tokens, by
+            its level; None where nobody has measured that, or the controller does not read it.
     """
 
     received_bytes: int
@@ -54,6 +56,7 @@ class Observation:
     asked_segments: int = 0
     elapsed_s: float = 0.0
     answer_s: float = 0.0
+    agreement: float | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,8 @@ class Controller(ABC):
         return cls.from_target(question.effective_target)
 
     def reads(self) -> frozenset[str]:
-        """What is to be measured of every new prefix, of ``ENERGY`` and ``EXPECTATION``; costs a decoding each."""
+        """What is to be measured of every new prefix, of ``ENERGY``, ``EXPECTATION`` and ``AGREEMENT``; costs a
+        decoding each."""
         return frozenset()
 
     @abstractmethod

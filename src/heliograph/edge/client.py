@@ -268,7 +268,7 @@ class DeviceClient:
         encoding: asyncio.Future[EncodedImage] | None = None
         turn.was_held = key in self._photos
         if not turn.was_held:
-            work = asyncio.to_thread(self._encode, photo, identity, strategy, setting, turn)
+            work = asyncio.to_thread(self._encode, photo, identity, strategy, setting, turn, asked.level_agreement)
             encoding = asyncio.ensure_future(work)
         exchange: Exchange | None = None
 
@@ -349,11 +349,17 @@ class DeviceClient:
                 return final
 
     def _encode(
-        self, photo: PhotoSource, identity: object, strategy: str, setting: Setting, turn: Turn
+        self,
+        photo: PhotoSource,
+        identity: object,
+        strategy: str,
+        setting: Setting,
+        turn: Turn,
+        agreement: float | None,
     ) -> EncodedImage:
         started_s = self._clock()
         opened = _opened(photo)
-        encoded = self._device.encode(opened.image, strategy, setting)
+        encoded = self._device.encode(opened.image, strategy, setting, agreement)
         turn.encode_ms = (self._clock() - started_s) * 1e3
         if self._trace is not None:
             self._trace.encoded(encoded, turn.encode_ms)

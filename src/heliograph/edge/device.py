@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from heliograph.codec.fallback import stated_likelihood, written_by
+from heliograph.codec.levels import levels_missing
 from heliograph.controllers.confidence import Draft, Signals, shown_confidence, signals_of
 from heliograph.edge.encoder import open_encoder
 from heliograph.edge.preprocessing.frames import AnyPreprocessor, open_preprocessor
@@ -19,7 +20,7 @@ from heliograph.edge.processor import unsuited
 from heliograph.errors import BundleDamagedError
 from heliograph.reasons import BundlePart, FileFault
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Setting
+from heliograph.strategies.base import Setting, Strategy
 from heliograph.types import Answer, EncodedImage, VisualTokens
 
 if TYPE_CHECKING:
@@ -161,19 +162,28 @@ class Device:
         """
         return self._encoder(photo)
 
-    def encode(self, photo: Image, strategy: str, setting: Setting | None = None) -> EncodedImage:
+    def encode(
+        self, photo: Image, strategy: str, setting: Setting | None = None, agreement: float | None = None
+    ) -> EncodedImage:
         """The photo as a stream, with the bundle's hash where the strategy needs the bundle.
 
         Args:
             photo: RGB, as :func:`heliograph.edge.photos.file.load_photo` gives it.
             strategy: registry name.
             setting: knobs that differ from the strategy's defaults.
+            agreement: share of answers, 0 to 1, at whose level the stream is to be stopped; None for no such place.
 
         Raises:
             UnknownNameError: no such strategy.
             UsageError: a knob is unknown or out of range.
+            BundleDamagedError: an ``agreement``, and the bundle has no measured levels of the strategy's codec.
         """
-        sender = STRATEGIES.load(strategy)()
-        encoded: EncodedImage = sender.encode(photo, self, setting or {})
+        sender: Strategy = STRATEGIES.load(strategy)()
+        if agreement is None:
+            encoded = sender.encode(photo, self, setting or {})
+        elif sender.codec and self.codec(sender.codec).levels is None:
+            raise levels_missing()
+        else:
+            encoded = sender.encode_towards(photo, self, setting or {}, agreement)
         _LOG.info("%s: %d bytes of payload in %d segments", strategy, encoded.payload_bytes, len(encoded.segments))
         return replace(encoded, bundle_hash=self.bundle_hash) if sender.needs_bundle else encoded

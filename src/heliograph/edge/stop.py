@@ -51,6 +51,7 @@ def expected_segments(
         received_bytes += len(segment)
         energy = encoded.predicted_quality[count - 1] if encoded.predicted_quality else None
         expectation = foresee(encoded.prefix(count)) if EXPECTATION in deciding.reads() else None
+        agreement = encoded.predicted_agreement[count - 1] if encoded.predicted_agreement else None
         observation = Observation(
             received_bytes,
             count,
@@ -59,6 +60,7 @@ def expected_segments(
             arrived=None if expectation is None else predicted_signals(expectation, received_bytes, question.text),
             total_segments=total,
             asked_segments=total,
+            agreement=agreement,
         )
         if isinstance(deciding.decide(observation), Enough):
             return count

@@ -87,7 +87,9 @@ STRATEGY_WIRE_IDS = WireIds(
     },
     STRATEGIES,
 )
-CONTROLLER_WIRE_IDS = WireIds("controller", range(16), {"fixed": 0, "energy": 1, "push": 2, "pull": 3}, CONTROLLERS)
+CONTROLLER_WIRE_IDS = WireIds(
+    "controller", range(16), {"fixed": 0, "energy": 1, "push": 2, "pull": 3, "level": 4}, CONTROLLERS
+)
 CONFIDENCE_WIRE_IDS = WireIds(
     "confidence",
     range(8),

@@ -20,6 +20,7 @@ from heliograph.codec.calibration import Calibration
 from heliograph.codec.expectation import Expectation
 from heliograph.codec.fallback import stated_likelihood
 from heliograph.codec.familiarity import FittedRanges
+from heliograph.codec.levels import expected_agreement, levels_missing
 from heliograph.errors import AnsweringFailedError, HeliographError, StreamTruncatedError
 from heliograph.serving.jobs import AnswerJob, Outcome, Purpose
 from heliograph.serving.looking import FirstAnswer, region_of
@@ -70,6 +71,22 @@ class Cloud(StreamRestorer["AnsweringModel"]):
         """
         codec, header = self.opened(encoded)
         return None if codec is None else codec.retained_energy(header, encoded.segments)
+
+    def agreement(self, encoded: EncodedImage) -> float | None:
+        """Share of answers from a prefix, 0 to 1, that are expected to be those from uncompressed tokens; None where
+        its strategy has no levels.
+
+        Raises:
+            BundleDamagedError: nobody has measured that of any codec of this bundle.
+            ShapeError: its grid is none of this model's.
+            HeliographError: the prefix is damaged.
+        """
+        codec, header = self.opened(encoded)
+        if codec is None:
+            return None
+        if all(one.levels is None for one in self._codecs.values()):
+            raise levels_missing()
+        return expected_agreement(codec, header, encoded.segments)
 
     def expect(self, encoded: EncodedImage, question: str) -> Expectation | None:
         """What the codec predicts of an answer from a prefix; None where it has no error head.

@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 
 from heliograph.clock import worked_s
 from heliograph.codec.expectation import Expectation
-from heliograph.controllers.base import ENERGY, EXPECTATION
+from heliograph.controllers.base import AGREEMENT, ENERGY, EXPECTATION
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.desk.photo import Photo
 from heliograph.serving.desk.question import OpenQuestion
@@ -25,10 +25,12 @@ class Measured:
     Attributes:
         energy: retained share; None where it was not wanted, or the strategy cannot know it.
         expectations: by question, where they were wanted and the codec has an error head.
+        agreement: share of answers that are expected to agree; None as ``energy``.
     """
 
     energy: float | None = None
     expectations: Mapping[int, Expectation] = field(default_factory=dict)
+    agreement: float | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Measuring:
     Attributes:
         photo: its newest prefix.
         segments: of that prefix.
-        reads: of :data:`heliograph.controllers.base.ENERGY` and ``EXPECTATION``.
+        reads: of :data:`heliograph.controllers.base.ENERGY`, ``EXPECTATION`` and ``AGREEMENT``.
         questions: that wait for it, by id.
         left: further questions wait for another turn.
     """
@@ -61,17 +63,19 @@ def measure(cloud: Cloud, encoded: EncodedImage, reads: frozenset[str], question
     Args:
         cloud: its codecs.
         encoded: the prefix.
-        reads: of :data:`heliograph.controllers.base.ENERGY` and ``EXPECTATION``.
+        reads: of :data:`heliograph.controllers.base.ENERGY`, ``EXPECTATION`` and ``AGREEMENT``.
         questions: texts by id.
 
     Raises:
         HeliographError: the prefix is damaged.
     """
     energy = cloud.retained_energy(encoded) if ENERGY in reads else None
+    agreement = cloud.agreement(encoded) if AGREEMENT in reads else None
     if EXPECTATION not in reads:
-        return Measured(energy)
+        return Measured(energy, agreement=agreement)
     predicted = {question_id: cloud.expect(encoded, text) for question_id, text in questions.items()}
-    return Measured(energy, {question_id: one for question_id, one in predicted.items() if one is not None})
+    known = {question_id: one for question_id, one in predicted.items() if one is not None}
+    return Measured(energy, known, agreement)
 
 
 class Meter:

@@ -180,6 +180,7 @@ def _seen(seen: Observation) -> dict[str, Any]:
         "elapsed_s": seen.elapsed_s,
         "answer_s": seen.answer_s,
         "retained_energy": seen.retained_energy,
+        "agreement": seen.agreement,
         "confidence": seen.draft_confidence,
         "arrived_differs": None if seen.arrived is None else seen.arrived.answer_differs,
     }

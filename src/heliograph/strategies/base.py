@@ -143,6 +143,15 @@ class Strategy(ABC):
             UsageError: a knob is unknown or out of range.
         """
 
+    def encode_towards(self, photo: Image, tools: DeviceTools, setting: Setting, agreement: float) -> EncodedImage:
+        """The stream for a question that stops it where so large a share of answers, 0 to 1, agrees with those from
+        uncompressed tokens; the same stream, unless the strategy can see to it that it can be stopped exactly there.
+
+        Raises:
+            UsageError: as :meth:`encode`.
+        """
+        return self.encode(photo, tools, setting)
+
     @abstractmethod
     def restore(self, encoded: EncodedImage, tools: CloudTools) -> Restored:
         """What the model gets from this prefix.

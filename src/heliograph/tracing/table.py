@@ -93,6 +93,7 @@ HEADER: dict[str, Field] = {
 }
 
 FIELDS: dict[str, Field] = {
+    "agreement": _number("share of answers, 0 to 1, that are expected to be those of the whole photo, by level"),
     "answer_within_ms": _number("from the question to the answer that is aimed at"),
     "answer_s": _number("seconds that an answer usually takes"),
     "answer_differs": _number("chance, 0 to 1, that the answer is not that of the whole photo"),
@@ -281,6 +282,7 @@ EVENTS: dict[str, EventKind] = {
             "received_bytes",
             "segments",
             "retained_energy",
+            "agreement",
             "image_finished",
             "confidence",
             "answer_differs",

@@ -78,7 +78,7 @@ def test_energy_and_error_telescope(fineness: int, tiles: int) -> None:
     active = np.array([4, 4, 4, 3, 2])
     tops = np.array([4, 4, 3, 2])  # the highest plane that each component takes part in
     before = np.stack([quiet_error(model, top + 1)[:, r] for r, top in enumerate(tops)], axis=1)
-    assert model.prior_error() == before.sum()
+    assert model.prior_error == before.sum()
     error = tiles * int(before.sum()) + np.concatenate([change.error for change in changes]).cumsum()
     energy = np.concatenate([change.energy for change in changes]).cumsum()
     assert error.min() >= 0
@@ -115,6 +115,7 @@ def test_the_course_never_falls_and_never_overflows() -> None:
         return Change(len(error), places, places, np.array(before), np.array(after), np.array(error))
 
     class Model(PlaneModel):
+        @property
         def prior_error(self) -> int:
             return self.prior
 

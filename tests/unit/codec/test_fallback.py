@@ -58,9 +58,10 @@ class ScalingCodec:
         self.factor = factor
         self.asked: list[int | None] = []
 
-    def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
+    def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None, fineness: int | None = 7) -> EncodedImage:
         self.asked.append(max_bytes)
-        return EncodedImage("klt", pack_header(GRID, GRID, small=7), (b"abc",), (0.5,))
+        header = pack_header(GRID, GRID, small=7 if fineness is None else fineness)
+        return EncodedImage("klt", header, (b"abc",), (0.5,), predicted_agreement=(0.25,))
 
     def decode(self, header: bytes, segments: Any) -> VisualTokens:
         parse_header(header, GRID)  # as real codecs do: a marked header is none of theirs
@@ -72,8 +73,11 @@ def test_the_nearer_stream_is_sent(learned: float, closed: float, falls: bool) -
     codecs = {"meta": ScalingCodec(learned), "klt": ScalingCodec(closed)}
     sent = EncodedImage("meta", pack_header(GRID, GRID), (b"0123456789",))
     found = nearer_stream(sent, TOKENS, lambda kind: codecs[kind])  # type: ignore[arg-type, return-value]
-    assert codecs["klt"].asked == [sent.payload_bytes]
+    assert codecs["klt"].asked == [sent.payload_bytes]  # as many bytes
     assert (found != sent) is falls
     if falls:
         assert written_by(found) == ("klt", pack_header(GRID, GRID, small=7))
         assert (found.strategy, found.segments, found.predicted_quality) == ("meta", (b"abc",), (0.5,))
+        assert found.predicted_agreement == (0.25,)
+        planned = nearer_stream(sent, TOKENS, lambda kind: codecs[kind], 3)  # type: ignore[arg-type, return-value]
+        assert written_by(planned) == ("klt", pack_header(GRID, GRID, small=3))

@@ -23,9 +23,9 @@ def test_a_pass_without_decisions_counts_as_whole(codec: KltCodec) -> None:
     codeword = eager.encode_coefficients(nothing, codec.grid)
     found = eager.decode_state(codec.grid, codeword.data)
     assert not found.state.known.any()
-    assert (found.level, found.energy) == (0.0, 0)
+    assert (found.planes, found.retained) == (0.0, 0.0)
     unknown = eager.decode_state(codec.grid, b"")
-    assert (unknown.level, unknown.energy) == (float(tables.planes), 0)
+    assert (unknown.planes, unknown.retained) == (float(tables.planes), 0.0)
 
 
 # ---- sizes ---------------------------------------------------------------------------------------------------
@@ -40,7 +40,7 @@ SIXTEEN = Grid(4, 4)  # tokens: with 2^20 components they have 2^24 coefficients
 
 def test_a_photo_has_at_most_two_to_the_24_coefficients(codec: KltCodec) -> None:
     tokens = VisualTokens(np.ones((16, 12), np.float32), SIXTEEN)
-    header = pack_header(1, SIXTEEN, codec.grid)
+    header = pack_header(SIXTEEN, codec.grid)
     largest, beyond = with_components(codec, 1 << 20), with_components(codec, (1 << 20) + 1)
     assert largest._analyse(tokens).shape[:2] == (1, 16)
     assert largest.stated_grid(header) == SIXTEEN
@@ -54,7 +54,7 @@ def test_a_photo_has_at_most_two_to_the_24_coefficients(codec: KltCodec) -> None
 
 def test_a_header_states_at_most_two_to_the_24_values(codec: KltCodec) -> None:
     """Of tokens as of coefficients: the wider of the two counts."""
-    header = pack_header(1, SIXTEEN, codec.grid)
+    header = pack_header(SIXTEEN, codec.grid)
     for size, fits in ((1 << 20, True), ((1 << 20) + 1, False)):
         made = copy.copy(codec)
         made.transform = replace(codec.transform, forward=np.broadcast_to(np.float32(0), (size, codec.components)))
@@ -96,12 +96,12 @@ def test_statistics_of_the_fitted_and_of_another_grid(
     layouts = replace(codec.layouts, scale_bin=numbers % 7, skew_bin=numbers % 9, other_scale_bin=numbers % 11)
     made = KltCodec(codec.grid, replace(codec.transform, mode=mode), codec.tables, layouts)
     own = made.model_for(Grid(4, 5, tiles=3)).layout
-    assert (own.rows, own.columns, own.spatial, own.neighbours) == (4, 5, spatial, neighbours)
+    assert (own.rows, own.columns, own.neighbours) == (4, 5, neighbours)
     np.testing.assert_array_equal(own.scale_bin, numbers % 7)
     np.testing.assert_array_equal(own.skew_bin, numbers % 9)
     for sides, places in (((2, 5), [*range(5), *range(10, 15)]), ((4, 1), [0, 5, 10, 15])):
         other = made.model_for(Grid(*sides)).layout
-        assert (other.rows, other.columns, other.spatial, other.neighbours) == (*sides, spatial, True)
+        assert (other.rows, other.columns, other.neighbours) == (*sides, True)
         np.testing.assert_array_equal(other.scale_bin, (numbers % 11)[places])
         skew = (numbers % 9)[places] if spatial else np.full((len(places), components), 4)
         np.testing.assert_array_equal(other.skew_bin, skew)

@@ -7,6 +7,7 @@ import pytest
 
 from heliograph.codec.codeword import Codeword
 from heliograph.codec.klt import FINENESSES, KltCodec
+from heliograph.codec.levels import LevelCurve, expected_agreement
 from heliograph.codec.planes import PlaneState
 from heliograph.codec.quantize import quantize, scaled
 from heliograph.errors import ShapeError
@@ -28,10 +29,11 @@ def whole(codec: KltCodec, tokens: VisualTokens, fineness: int) -> Codeword:
     return codec.encode_coefficients(codec._analyse(tokens), tokens.grid, fineness=fineness)
 
 
-def lowest(word: Codeword, fineness: int, length: int) -> int | None:
-    """The level of the last plane that ends within so many bytes."""
+def lowest(codec: KltCodec, word: Codeword, fineness: int, length: int) -> int:
+    """The level of the last plane that ends within so many bytes; at first that above all planes."""
     ends = [(plane, word.bytes_to(plane)) for plane in word.plane_ends]
-    return min((8 * plane - fineness for plane, end in ends if end is not None and end <= length), default=None)
+    whole = (8 * plane - fineness for plane, end in ends if end is not None and end <= length)
+    return min(whole, default=8 * codec.tables.planes)
 
 
 @pytest.mark.parametrize("fineness", range(FINENESSES))
@@ -40,8 +42,8 @@ def test_the_level_falls_at_every_end_of_a_plane(exact: KltCodec, factor: int, f
     tokens = integer_tokens(factor)
     word, header = whole(exact, tokens, fineness), header_of(fineness)
     found = [exact.level(header, [word.data[:length]]) for length in range(len(word.data) + 1)]
-    assert found == [lowest(word, fineness, length) for length in range(len(word.data) + 1)]
-    assert found[0] is None
+    assert found == [lowest(exact, word, fineness, length) for length in range(len(word.data) + 1)]
+    assert found[0] == 8 * PLANES
     assert found[-1] == -fineness
     assert len(set(found)) >= PLANES  # none, and most of the planes at a byte of their own
 
@@ -90,10 +92,10 @@ def chosen(codec: KltCodec, tokens: VisualTokens, budgets: range) -> list[int]:
     for budget in budgets:
         encoded = codec.encode(tokens, max_bytes=1 + budget)
         fineness = encoded.header[0] >> 3 & 7
-        levels = [lowest(word, k, budget) for k, word in enumerate(words)]
+        levels = [lowest(codec, word, k, budget) for k, word in enumerate(words)]
         assert b"".join(encoded.segments) == words[fineness].data[:budget]
         assert codec.level(encoded.header, encoded.segments) == levels[fineness]
-        if levels[0] is None or levels[0] == 0:
+        if levels[0] in (8 * codec.tables.planes, 0):
             assert fineness == 0
             continue
         plane = levels[0] // 8
@@ -101,7 +103,7 @@ def chosen(codec: KltCodec, tokens: VisualTokens, budgets: range) -> list[int]:
         assert ends[fineness] is not None
         assert ends[fineness] <= budget
         assert fineness == 7 or ends[fineness + 1] > budget
-        lost.append(levels[fineness] - min(level for level in levels if level is not None))
+        lost.append(levels[fineness] - min(levels))
     return lost
 
 
@@ -176,3 +178,61 @@ def test_values_are_restored_in_the_same_units_whatever_the_fineness(exact: KltC
     carried = np.clip(tokens.values, -bound, bound)
     assert np.abs(restored - carried).max() <= 1.01 * 2 ** (-fineness / 8)
     assert not restored[np.abs(tokens.values) < 0.5].any()
+
+
+# ---- streams that end at a level ---------------------------------------------------------------------------
+def test_a_stream_ends_at_its_level_with_the_bytes_of_the_whole_one(exact: KltCodec) -> None:
+    for tokens in (integer_tokens(7), integer_tokens(10), integer_tokens(5, tiles=3)):
+        for level in range(-7, 8 * (PLANES - 1) + 1):
+            fineness = -level % 8
+            encoded = exact.encode(tokens, level=level)
+            assert encoded.header[0] >> 3 & 7 == fineness
+            assert exact.level(encoded.header, encoded.segments) == level
+            word = whole(exact, tokens, fineness)
+            assert b"".join(encoded.segments) == word.data[: word.bytes_to((level + fineness) // 8)]
+            if encoded.segments:
+                shorter = [*encoded.segments[:-1], encoded.segments[-1][:-1]]
+                assert exact.level(encoded.header, shorter) > level
+
+
+def test_levels_above_the_first_planes_send_nothing_and_below_them_are_refused(exact: KltCodec) -> None:
+    for level in (8 * PLANES - 7, 8 * PLANES, 4096):
+        assert exact.encode(integer_tokens(7), level=level).segments == ()
+    for level in (-8, -100):
+        with pytest.raises(ShapeError):
+            exact.encode(integer_tokens(7), level=level)
+
+
+def test_a_level_that_does_not_fit_leaves_the_choice_to_the_bound(exact: KltCodec) -> None:
+    tokens = integer_tokens(7)
+    fitting = exact.encode(tokens, level=9)
+    assert exact.encode(tokens, level=9, max_bytes=fitting.payload_bytes) == fitting
+    bound = fitting.payload_bytes - 1
+    assert exact.encode(tokens, level=9, max_bytes=bound) == exact.encode(tokens, max_bytes=bound)
+
+
+def test_the_encoder_stops_soon_after_the_plane(codec: KltCodec, photos: list[VisualTokens]) -> None:
+    coefficients, plane = codec._analyse(photos[0]), codec.tables.planes - 3
+    word = codec.encode_coefficients(coefficients, photos[0].grid, last_plane=plane)
+    end = word.bytes_to(plane)
+    assert end is not None
+    assert end < len(word.data) < 0.5 * len(codec.encode_coefficients(coefficients, photos[0].grid).data)
+
+
+# ---- expected agreement ------------------------------------------------------------------------------------
+@pytest.mark.parametrize("fineness", [0, 5])
+def test_both_ends_expect_the_same_agreement(exact: KltCodec, fineness: int) -> None:
+    assert exact.encode(integer_tokens(7), fineness=fineness).predicted_agreement == ()
+    exact.levels = LevelCurve((8 * PLANES, 17, 3, -7), (0.0, 0.4, 0.9, 1.0), 20, 60)
+    try:
+        encoded = exact.encode(integer_tokens(7), fineness=fineness)
+        counts = range(1, len(encoded.segments) + 1)
+        received = [expected_agreement(exact, encoded.header, encoded.segments[:count]) for count in counts]
+        assert tuple(received) == encoded.predicted_agreement
+        assert received == sorted(received)  # type: ignore[type-var]
+        assert len(set(received)) > 3
+        assert expected_agreement(exact, encoded.header, ()) == 0.0
+        assert encoded.prefix(2).predicted_agreement == encoded.predicted_agreement[:2]
+    finally:
+        exact.levels = None
+    assert expected_agreement(exact, encoded.header, encoded.segments) is None

@@ -47,7 +47,9 @@ class Telling:
         self.encoded: list[int | None] = []
         self.decoded: list[bytes] = []
 
-    def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
+    def encode(
+        self, tokens: VisualTokens, *, max_bytes: int | None = None, fineness: int | None = None
+    ) -> EncodedImage:
         self.encoded.append(max_bytes)
         data = b"0123456789" if max_bytes is None else b"0123456789"[: max(max_bytes - len(HEADER), 0)]
         return EncodedImage("klt", HEADER, (data[:4], data[4:]))
@@ -107,6 +109,15 @@ def test_only_a_higher_misfit_than_the_fitted_ones_is_told() -> None:
     assert told == EncodedImage("klt", bytes((0xE0, misfit_code(0.7))), (b"0123", b"456789"))
     error = misfit(TOKENS.values, TOKENS.values + np.array([[0, math.sqrt(7)], [0, 0]], np.float32))
     assert measured_stream(Telling(with_error(error)), TOKENS, None).header == HEADER
+
+
+def test_a_stream_that_ends_at_a_level_is_no_whole_one() -> None:
+    """Of two bytes, where four are looked at: these are made anew, and what is sent stays as short."""
+    codec = Telling(with_error(0.69))
+    sent = measured_stream(codec, TOKENS, None, lambda max_bytes: EncodedImage("klt", HEADER, (b"0",)), whole=False)
+    assert sent == EncodedImage("klt", bytes((0xE0, misfit_code(0.7))), (b"0",))
+    assert codec.encoded == [4]
+    assert codec.decoded == [b"012"]
 
 
 def test_telling_it_costs_one_byte_of_the_bound() -> None:

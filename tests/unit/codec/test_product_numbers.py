@@ -14,6 +14,8 @@ from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError
 from heliograph.reasons import BundleFault, BundlePart, StreamFault
 from heliograph.types import Grid, VisualTokens
 
+GRID = Grid(1, 2)
+
 
 def tables() -> ProductTables:
     """A grid of 1 x 2 tokens of two values, halved on the way to features; centroid c of a subspace is (c, -c).
@@ -103,6 +105,10 @@ def test_a_photo_has_at_most_two_to_the_24_values() -> None:
 
 
 # ---- numbers -------------------------------------------------------------------------------------------------
+def stated(subspaces: int, grid: Grid = GRID) -> bytes:
+    return pack_header(grid, Grid(1, 2), extra=subspaces)
+
+
 PHOTO = tokens((16.2, 13.9), (30, 44))  # features (3.1, -3.05) and (0, 2)
 
 
@@ -115,7 +121,7 @@ def test_codes_are_the_nearest_centroids() -> None:
     one, two = codec.encode_at(PHOTO, 1), codec.encode_at(PHOTO, 2)
     assert one.segments == (bytes((3, 0)),)
     assert two.segments == (bytes((3, 3, 0, 0)),)
-    assert (one.header, two.header) == (pack_header(1, Grid(1, 2), Grid(1, 2)), pack_header(2, Grid(1, 2), Grid(1, 2)))
+    assert (one.header, two.header) == (stated(1), stated(2))
     assert (one.predicted_quality, two.predicted_quality) == ((0.5,), (0.75,))
     assert one.strategy == "pq"
     restored = codec.decode(two.header, [bytes((1, 2, 5, 7))])
@@ -140,7 +146,7 @@ def test_rows_are_segments_and_every_one_adds_its_share() -> None:
 def test_a_budget_is_shared_by_the_tokens_and_the_header() -> None:
     codec = ProductCodec(tables())
     lengths = {most: codec.encode(PHOTO, max_bytes=most).payload_bytes for most in range(10)}
-    assert lengths == {0: 3, 1: 3, 2: 3, 3: 3, 4: 3, 5: 5, 6: 5, 7: 7, 8: 7, 9: 7}  # three of header; 2 or 4 of codes
+    assert lengths == {0: 2, 1: 2, 2: 2, 3: 2, 4: 4, 5: 4, 6: 6, 7: 6, 8: 6, 9: 6}  # two of header; 2 or 4 of codes
     assert codec.encode(PHOTO) == codec.encode_at(PHOTO, 2) == codec.encode_at(PHOTO, 64)
 
 
@@ -173,7 +179,10 @@ def test_photos_that_are_refused_say_why(values: np.ndarray, grid: Grid, said: s
 )
 def test_streams_that_are_refused_say_why(subspaces: int, grid: Grid, data: bytes, fault: StreamFault) -> None:
     with pytest.raises(StreamDamagedError) as found:
-        ProductCodec(tables()).decode(pack_header(subspaces, grid, Grid(1, 2)), [data])
+        ProductCodec(tables()).decode(stated(subspaces, grid), [data])
     assert found.value.fault is fault
-    whole = ProductCodec(tables()).decode(pack_header(2, Grid(1, 2), Grid(1, 2)), [bytes(2), bytes(2)])
+    with pytest.raises(StreamDamagedError) as found:
+        ProductCodec(tables()).decode(pack_header(Grid(1, 2), Grid(1, 2), small=1, extra=2), [bytes(4)])
+    assert found.value.fault is StreamFault.HEADER
+    whole = ProductCodec(tables()).decode(stated(2), [bytes(2), bytes(2)])
     assert whole.values.tolist() == tables().mean.tolist()

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from heliograph.controllers.base import Enough, Observation, Wait, share_code
 from heliograph.controllers.energy import EnergyController
 from heliograph.controllers.fixed import FixedController
+from heliograph.controllers.level import LevelController
 from heliograph.errors import UsageError
 from heliograph.registry import CONTROLLERS
 
@@ -48,6 +49,14 @@ def test_energy_waits_below_its_share_and_stops_at_it():
 
 def test_energy_unknown_means_wait():
     assert EnergyController.from_target(0).decide(Observation(10**6, 9, None)) == Wait()
+
+
+def test_level_waits_below_its_share_and_stops_at_it():
+    controller = LevelController.from_target(204)
+    assert controller.reads() == frozenset({"agreement"})
+    assert controller.decide(Observation(10, 1, 0.99, agreement=0.79)) == Wait()
+    assert controller.decide(Observation(10, 1, 0.0, agreement=0.80)) == Enough()
+    assert LevelController.from_target(0).decide(Observation(10**6, 9, 1.0)) == Wait()  # unknown, as of pixels
 
 
 @given(st.floats(0, 1))

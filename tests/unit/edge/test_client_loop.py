@@ -42,7 +42,9 @@ class FakeDevice(Device):
     encoded: list[tuple[tuple[int, int], str]] = field(default_factory=list)
     _bundle = None
 
-    def encode(self, photo: Image.Image, strategy: str, setting: Setting | None = None) -> EncodedImage:
+    def encode(
+        self, photo: Image.Image, strategy: str, setting: Setting | None = None, agreement: float | None = None
+    ) -> EncodedImage:
         self.encoded.append((photo.size, strategy))
         if photo.size == (16, 16):
             raise UsageError

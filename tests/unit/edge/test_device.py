@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from PIL import Image
@@ -15,6 +15,7 @@ from heliograph.edge import device as device_module
 from heliograph.edge.device import Device
 from heliograph.edge.local import model as model_module
 from heliograph.errors import BundleDamagedError
+from heliograph.reasons import BundlePart
 from heliograph.types import Answer, EncodedImage
 
 STREAM = EncodedImage("klt", b"header", (b"12345", b"678"))
@@ -120,3 +121,35 @@ def test_what_was_encoded_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="heliograph"):
         encoded = Device(None).encode(Image.new("RGB", (16, 16)), "webp")
     assert caplog.messages == [f"webp: {encoded.payload_bytes} bytes of payload in {len(encoded.segments)} segments"]
+
+
+class Sender:
+    """A strategy of the codec ``klt`` that tells what it was asked for."""
+
+    codec, needs_bundle = "klt", False
+    asked: ClassVar[list[Any]] = []
+
+    def encode(self, photo: Any, tools: Any, setting: Any) -> EncodedImage:
+        self.asked.append(setting)
+        return STREAM
+
+    def encode_towards(self, photo: Any, tools: Any, setting: Any, agreement: float) -> EncodedImage:
+        self.asked.append((setting, agreement))
+        return STREAM
+
+
+def test_a_stream_for_a_level_needs_measured_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_module, "STRATEGIES", SimpleNamespace(load=lambda name: {"klt": Sender}[name]))
+    photo = Image.new("RGB", (8, 8))
+    measured = device_with(SimpleNamespace(levels="curve"))
+    assert measured.encode(photo, "klt", {"level": 9}, 0.75) == STREAM
+    assert measured.encode(photo, "klt") == STREAM
+    assert Sender.asked == [({"level": 9}, 0.75), {}]
+    unmeasured = device_with(SimpleNamespace(levels=None))
+    assert unmeasured.encode(photo, "klt") == STREAM
+    with pytest.raises(BundleDamagedError) as caught:
+        unmeasured.encode(photo, "klt", {}, 0.75)
+    assert caught.value.part is BundlePart.LEVELS
+    assert "heliograph calibrate" in "".join(caught.value.__notes__)
+    monkeypatch.setattr(Sender, "codec", "")
+    assert Device(None).encode(photo, "klt", {}, 0.75) == STREAM  # pictures have no levels, and are sent whole

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from heliograph.codec.calibration import Calibration, Curve
@@ -27,6 +29,14 @@ def test_expected_segments_runs_the_controller_itself(controller: str, target: i
 def test_pictures_have_no_energy_and_are_expected_whole() -> None:
     assert expected_segments(stream(7), Question("?", "energy", 10)) == 7
     assert expected_segments(stream(0), Question("?", "energy", 10)) == 0
+
+
+def test_level_is_expected_where_the_agreement_of_a_prefix_is_as_wanted() -> None:
+    agreement = (0.1, 0.6, 0.6, 0.9)
+    encoded = replace(stream(4, (1.0,) * 4), predicted_agreement=agreement)
+    for target, expected in ((0, 1), (153, 2), (154, 4), (229, 4), (255, 4)):
+        assert expected_segments(encoded, Question("?", "level", target)) == expected
+    assert expected_segments(stream(4, (1.0,) * 4), Question("?", "level", 1)) == 4  # nobody has measured it
 
 
 def test_every_prefix_is_judged_by_its_own_energy_and_bytes() -> None:

@@ -73,7 +73,7 @@ PINNED = {
         "webp-bare": 14,
         "avif-bare": 15,
     },
-    "controller": {"fixed": 0, "energy": 1, "push": 2, "pull": 3},
+    "controller": {"fixed": 0, "energy": 1, "push": 2, "pull": 3, "level": 4},
     "confidence": {"combined": 0, "min-entropy": 1, "entropy": 2, "margin": 3, "error-head": 4, "stability": 5},
     "region policy": {"never": 0, "always": 1, "random": 2, "threshold": 3, "calibrated": 4, "random-box": 5},
 }

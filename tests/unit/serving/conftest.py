@@ -39,6 +39,7 @@ class CountingCodec:
     """Tokens tell how many segments they were restored from; a prefix of k segments retains k / 10 of the energy."""
 
     kind = "klt"
+    levels = None
 
     def stated_grid(self, header):
         return Grid(2, 2)
@@ -52,6 +53,10 @@ class CountingCodec:
         if b"damaged" in segments:
             raise StreamDamagedError(StreamFault.CHECKSUM)
         return min(1.0, len(segments) / 10)
+
+    def level(self, header, segments):
+        """That of a prefix of k segments is k."""
+        return len(segments)
 
     def expect(self, header, segments, question=""):
         """A prefix of k segments gives another answer with a chance of 1 - k / 10."""

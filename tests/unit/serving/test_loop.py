@@ -3,7 +3,9 @@
 import pytest
 
 from desk_talk import calibration
+from heliograph.codec.levels import LevelCurve
 from heliograph.controllers.push import PushController
+from heliograph.errors import BundleDamagedError
 from heliograph.protocol.frames import AnswerFlag
 from heliograph.serving.cloud import Cloud
 
@@ -76,7 +78,34 @@ def test_pull_asks_for_every_chunk_but_the_first(serve, cloud, talk, events):
     assert final.segments_used == 9
 
 
-@pytest.mark.parametrize("controller", ["fixed", "energy", "push", "pull"])
+@pytest.mark.parametrize(("target", "segments"), [(127, 6), (128, 7), (25, 4)])
+def test_level_stops_where_the_bundles_curve_says(target, segments, serve, cloud, talk, monkeypatch):
+    curve = LevelCurve((0, 4, 8), (0.0, 0.25, 0.75), 20, 60)
+    monkeypatch.setattr(cloud.codec("klt"), "levels", curve, raising=False)
+
+    async def conversation(device):
+        device.ask(controller="level", target=target)
+        device.send([b"x", b"x", b"x", b"x"], finish=False)
+        await device.flush()
+        for _ in range(max(segments - 4, 0)):
+            device.session.send_segment(0, b"x")
+            await device.flush()
+        return await device.final()
+
+    assert talk(serve(cloud), conversation).segments_used == segments
+
+
+def test_level_without_a_curve_is_refused_by_name(serve, cloud, talk, events):
+    async def conversation(device):
+        device.ask(controller="level", target=128)
+        device.send([b"x"], finish=False)
+        await device.flush()
+        return await device.until(events.Error)
+
+    assert talk(serve(cloud), conversation).error_class is BundleDamagedError
+
+
+@pytest.mark.parametrize("controller", ["fixed", "energy", "level", "push", "pull"])
 def test_a_photo_without_a_segment_is_answered(controller, serve, calibrated, talk):
     async def conversation(device):
         device.ask(controller=controller)

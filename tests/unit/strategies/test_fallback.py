@@ -19,8 +19,8 @@ from strategy_tools import GRID, WIDTH, RoundingCodec, Tools, photo
 class WatchfulCodec(RoundingCodec):
     """Finds every photo strange, and restores nothing of it."""
 
-    def encode_watchfully(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> tuple[EncodedImage, bool]:
-        return self.encode(tokens, max_bytes=max_bytes), True
+    def encode_watchfully(self, tokens: VisualTokens, **limits: int | None) -> tuple[EncodedImage, bool]:
+        return self.encode(tokens, **limits), True
 
     def decode(self, header: bytes, segments: Any) -> VisualTokens:
         return VisualTokens(np.zeros((GRID.tokens, WIDTH), np.float32), GRID)
@@ -29,9 +29,9 @@ class WatchfulCodec(RoundingCodec):
 class HeaderCodec(RoundingCodec):
     """The same with a header that can be marked."""
 
-    def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None) -> EncodedImage:
+    def encode(self, tokens: VisualTokens, *, max_bytes: int | None = None, **asked: None) -> EncodedImage:
         room = ((max_bytes or 2048) - 1) // 2 * 2  # whole values beside the header
-        return replace(super().encode(tokens, max_bytes=room), header=pack_header(GRID, GRID, small=1))
+        return replace(super().encode(tokens, max_bytes=room, **asked), header=pack_header(GRID, GRID, small=1))
 
 
 class FallbackTools(Tools):

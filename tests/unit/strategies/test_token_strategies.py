@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from heliograph.codec.header import pack_header
+from heliograph.codec.levels import LevelCurve
 from heliograph.errors import StreamTruncatedError
+from heliograph.registry import STRATEGIES
 from heliograph.strategies.token_bytes import read_records, token_records
 from heliograph.strategies.token_compression.random_drop import shuffled
-from strategy_tools import WIDTH, Tools, encoded_by, photo, restored_by
+from heliograph.types import EncodedImage, VisualTokens
+from strategy_tools import GRID, WIDTH, RoundingCodec, Tools, encoded_by, photo, restored_by
 
 
 @pytest.mark.parametrize("name", ["klt", "meta"])
@@ -22,6 +28,63 @@ def test_latent_strategies_pass_bytes_and_prefixes_to_the_codec(name: str) -> No
     expected = Tools().encode_tokens(photo()).values
     assert np.allclose(values.ravel()[:128], expected.ravel()[:128], atol=0.01)
     assert not values.ravel()[128:].any()
+
+
+@pytest.mark.parametrize(("name", "knob"), [("klt", "level"), ("meta", "latents")])
+def test_latent_strategies_end_at_a_level_or_a_bound(name: str, knob: str) -> None:
+    """The codec's level is so many values of two bytes."""
+    for setting, size in (
+        ({knob: 100}, 200),
+        ({knob: 100, "max_bytes": 150}, 150),
+        ({knob: 60, "max_bytes": 150}, 120),
+    ):
+        assert sum(map(len, encoded_by(name, **setting).segments)) == size
+
+
+class Fineness:
+    """Tools whose codec of one kind tells the fineness that it was asked for."""
+
+    def __init__(self, curve: LevelCurve | None) -> None:
+        self.curve = curve
+        self.asked: list[int | None] = []
+
+    def codec(self, kind: str) -> Any:
+        made: Any = RoundingCodec()
+        made.levels = self.curve
+
+        def encode(
+            tokens: VisualTokens, *, level: int | None = None, fineness: int | None, **bounds: Any
+        ) -> EncodedImage:
+            self.asked.append(fineness)
+            return EncodedImage("klt", pack_header(GRID, GRID), ())
+
+        made.encode = encode
+        made.takes = lambda grid: False
+        return made
+
+    def encode_tokens(self, picture: Any) -> VisualTokens:
+        return Tools().encode_tokens(picture)
+
+
+@pytest.mark.parametrize("name", ["klt", "meta"])  # meta leaves photos that it does not take to klt
+def test_a_plane_ends_where_answers_agree_as_often_as_wanted(name: str) -> None:
+    strategy, curve = STRATEGIES.load(name)(), LevelCurve((40, 32, 24), (0.0, 0.5, 1.0), 20, 60)
+    tools: Any = Fineness(curve)
+    for share in (0.5, 0.51, 0.9, 1.0):
+        strategy.encode_towards(photo(), tools, {}, share)
+    strategy.encode(photo(), tools, {})
+    assert tools.asked == [0, 1, 7, 0, None]  # levels 32, 31, 25 and 24
+    if name == "klt":
+        strategy.encode_towards(photo(), tools, {"level": 9}, 0.9)
+        assert tools.asked[-1] is None  # the level that was named counts
+    tools = Fineness(None)
+    strategy.encode_towards(photo(), tools, {}, 0.9)
+    assert tools.asked == [None]
+
+
+def test_a_strategy_without_levels_sends_the_same_stream_towards_any() -> None:
+    strategy = STRATEGIES.load("jpeg")()
+    assert strategy.encode_towards(photo(), Tools(), {}, 0.9) == strategy.encode(photo(), Tools(), {})
 
 
 @pytest.mark.parametrize(("name", "levels", "record"), [("int8", 127, WIDTH + 2), ("int4", 7, WIDTH // 2 + 2)])

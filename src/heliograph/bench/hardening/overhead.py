@@ -12,7 +12,6 @@ import numpy as np
 
 from heliograph.bench.definitions import reference_plan
 from heliograph.bench.exchange_model import exchange_messages
-from heliograph.bench.runner import within_budget
 from heliograph.bench.tasks import scene_items
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
@@ -51,16 +50,14 @@ def measure_overhead(photos: int | None = None) -> Overhead:
         DataMissingError: the folder ``benchmarks`` is not there.
     """
     plan, device = reference_plan("reference"), Device(Bundle.load(shipped_bundle_folder()))
-    budgets = plan.latent_budgets[_STRATEGY]
     plain: list[int] = []
     keyed: list[int] = []
     scenes = scene_items(plan.seed_start, photos or plan.timed_questions, descriptions=plan.descriptions)
     for item in (item for item in scenes if item.records):
         record = item.records[0]
         answer = Answer(record.answer, 1.0, 0.0)
-        whole = device.encode(item.photo, _STRATEGY, {"max_bytes": max(budgets)})
-        for budget in budgets:
-            encoded = within_budget(whole, budget)
+        whole = device.encode(item.photo, _STRATEGY)
+        for encoded in map(whole.prefix, range(len(whole.segments) + 1)):
             for found, key in ((plain, b""), (keyed, _ANY_KEY)):
                 messages = exchange_messages(encoded, record.question, answer, key)
                 found.append(messages.exchange_bytes - messages.text_bytes - encoded.payload_bytes)

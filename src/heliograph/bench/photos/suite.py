@@ -1,15 +1,14 @@
 """Suite ``photos``: the codec on a real pretrained network and real photos, beside tuned pixel codecs.
 
 Fit on 200 photos of ``textvqa-dev``, tested on the other 210. ``klt``, and ``meta`` where one was trained
-(:mod:`heliograph.bench.photos.codec`), send MobileNetV2's features at the split (7 x 7 x 320) and its tail reads every
-prefix; JPEG, WebP and AVIF send the 224-pixel input over size x quality and the
+(:mod:`heliograph.bench.photos.codec`), send MobileNetV2's features at the split (7 x 7 x 320) and its tail reads what
+a stream of every level restores; JPEG, WebP and AVIF send the 224-pixel input over size x quality and the
 whole network runs on the decoded pixels. Quality is top-1 agreement with the unsplit network on the original pixels.
 Pixel settings are chosen on fitting photos; what is reported comes from the test photos.
 """
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,13 +40,13 @@ from heliograph.codec.meta import MetaCodec
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, label
 from heliograph.strategies.selection import strategies_with
+from heliograph.strategies.split.latent import LatentStrategy
 from heliograph.training.progress import Progress
 from heliograph.types import Grid, VisualTokens
 
 META_FOLDER = Path("runs/photos-meta")
 """Where ``python -m heliograph.bench.photos.codec`` writes and the suite looks."""
 
-BUDGETS = (64, 96, 128, 160, 200, 240, 280, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536, 2048, 3072, 4096)
 PIXEL_SIZES = (96, 160, 192, 224)
 PIXEL_QUALITIES = (30, 50, 70, 85, 90, 92, 94, 95, 96, 97, 98, 100)
 SMALL_QUALITIES = (50, 80, 95)
@@ -119,7 +118,7 @@ class PhotosSuite:
             features = load_split_features(limit=None if limit is None else max(limit, 60))
             test = range(len(features.test))[:limit]
             progress.say("fitting klt")
-            codecs: list[Codec] = [fit_codec(features)]
+            codecs: list[KltCodec | MetaCodec] = [fit_codec(features)]
             if (META_FOLDER / MetaCodec.files[0]).is_file():
                 codecs.append(MetaCodec.load(META_FOLDER))
             measured = [one for codec in codecs for one in measure_codec(codec, features, test, progress)]
@@ -155,26 +154,34 @@ def fit_codec(features: SplitFeatures) -> KltCodec:
     return fit_klt(features.fit, sensitivity=features.frequency_sensitivity, finest_retained=FINEST_RETAINED)
 
 
-def measure_codec(codec: Codec, features: SplitFeatures, test: Sequence[int], progress: Progress) -> list[Measured]:
-    """One encode per photo, then the longest prefix within each budget."""
-    shape = (len(BUDGETS), len(test))
-    payload, agrees, decode_ms = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    encode_ms = np.zeros(len(test))
+def measure_codec(
+    codec: KltCodec | MetaCodec, features: SplitFeatures, test: Sequence[int], progress: Progress
+) -> list[Measured]:
+    """Each photo at every level of the strategy's sweep, and whole."""
+    strategy: LatentStrategy = STRATEGIES.load(codec.kind)()
+    levels = (*strategy.levels, None)
+    shape = (len(levels), len(test))
+    payload, agrees, encode_ms, decode_ms = (np.zeros(shape) for _ in range(4))
     for column, photo in enumerate(progress.over(test, f"{codec.kind} on test photos")):
-        started = processor_s()
-        encoded = codec.encode(features.test[photo], max_bytes=max(BUDGETS))
-        encode_ms[column] = 1000 * (processor_s() - started)
-        ends = np.cumsum([len(encoded.header), *(len(s) for s in encoded.segments)]).tolist()
-        for row, budget in enumerate(BUDGETS):
-            segments = max(bisect.bisect_right(ends, budget) - 1, 0)
+        for row, level in enumerate(levels):
             started = processor_s()
-            restored = codec.decode(encoded.header, encoded.segments[:segments])
-            decode_ms[row, column] = 1000 * (processor_s() - started)
-            payload[row, column] = ends[segments]
+            encoded = codec.encode(features.test[photo], level=level)
+            encoded_at = processor_s()
+            restored = codec.decode(encoded.header, encoded.segments)
+            encode_ms[row, column] = 1000 * (encoded_at - started)
+            decode_ms[row, column] = 1000 * (processor_s() - encoded_at)
+            payload[row, column] = encoded.payload_bytes
             agrees[row, column] = features.network.tail.top1(restored.values) == features.reference_top1[photo]
     return [
-        Measured(codec.kind, label({"budget": budget}), payload[row], agrees[row], encode_ms, decode_ms[row])
-        for row, budget in enumerate(BUDGETS)
+        Measured(
+            codec.kind,
+            label({strategy.level_knob: level or 0}),
+            payload[row],
+            agrees[row],
+            encode_ms[row],
+            decode_ms[row],
+        )
+        for row, level in enumerate(levels)
     ]
 
 
@@ -244,11 +251,11 @@ def figures(measured: Sequence[Measured]) -> tuple[Figure, ...]:
         for kind in ours:
             bounds = _PIXEL_BOUNDS if (kind, level) == ("klt", HEADLINE) else (None, None)
             name = f"bytes of {kind} / best pixel codec at agreement {level:.2f}"
-            found.append(_ratio(measured, (kind,), pictures, level, name, bounds))
+            found.append(ratio_figure(measured, (kind,), pictures, level, name, bounds))
         if "meta" in ours:
             bounds = _LEARNED_BOUNDS if level == LEARNED_LEVEL else (None, None)
             name = f"bytes of meta / klt at agreement {level:.2f}"
-            found.append(_ratio(measured, ("meta",), ("klt",), level, name, bounds))
+            found.append(ratio_figure(measured, ("meta",), ("klt",), level, name, bounds))
     for kind in ours:
         steps = [m for m in measured if m.strategy == kind]
         spaced = [steps[i - 1].point[1] for i in evenly_spaced(len(steps), 8)]
@@ -257,7 +264,7 @@ def figures(measured: Sequence[Measured]) -> tuple[Figure, ...]:
     return tuple(found)
 
 
-def _ratio(
+def ratio_figure(
     measured: Sequence[Measured],
     ours: Sequence[str],
     theirs: Sequence[str],
@@ -265,6 +272,15 @@ def _ratio(
     name: str,
     bounds: tuple[float | None, float | None],
 ) -> Figure:
+    """Bytes of the best of some strategies over those of the best of others, photos resampled in pairs.
+
+    Args:
+        measured: settings of all of them, on the same photos.
+        ours, theirs: names of strategies.
+        level: of agreement.
+        name: of the figure.
+        bounds: must and aim.
+    """
     above, below = _Curves(measured, ours), _Curves(measured, theirs)
 
     def ratio(weights: DoubleArray) -> float | None:

@@ -18,7 +18,7 @@ from heliograph.bench.metrics import ALL
 from heliograph.bench.reference.figures import Findings, reference_figures
 from heliograph.bench.reference.tuning import tuned_candidates
 from heliograph.bench.results import Provenance, Row, SuiteResult
-from heliograph.bench.runner import BUDGET_KNOB, SHORT_ANSWER_TOKENS, Candidate, Runner
+from heliograph.bench.runner import SHORT_ANSWER_TOKENS, Candidate, Runner
 from heliograph.bench.scores import CloudWork, Scores, b99_of, rows_of
 from heliograph.bench.semantic import SemanticConsistency
 from heliograph.bench.socket_runs import measured_rows, opening_bytes
@@ -189,17 +189,15 @@ def _shipped_bundle_folder() -> Path:
 
 
 def _candidates(bench: Bench, plan: ReferencePlan, tuning: Sequence[Item], progress: Progress) -> list[Candidate]:
-    """The bundle's codecs at their budgets, the tuned pixel codecs, and the rest as the plan says."""
-    kinds = bench.bundle.codec_kinds
-    cut = {kind: plan.latent_budgets.get(kind, ()) for kind in kinds}  # none for a kind whose prefixes are no rates
-    budgets = [Candidate(kind, {BUDGET_KNOB: budget}) for kind in kinds for budget in cut[kind]]
-    fixed = [Candidate(name, setting) for name, settings in plan.fixed_settings.items() for setting in settings]
-    runnable = strategies_for(kinds)
+    """The tuned pixel codecs, and what the plan names, as far as the bundle has its codec."""
+    runnable = strategies_for(bench.bundle.codec_kinds)
+    wanted = [(name, setting) for name, settings in plan.fixed_settings.items() for setting in settings]
+    fixed = [Candidate(name, setting) for name, setting in wanted if name in runnable]
     names = [name for name in plan.swept if name in runnable]
     swept = [Candidate(name, setting) for name in names for setting in STRATEGIES.load(name)().settings()]
     if bench.bundle.local_model_path is None:
         fixed = [c for c in fixed if kind_of(c.strategy) is not Kind.LOCAL]
-    return [*budgets, *tuned_candidates(bench, plan, tuning, progress), *swept, *fixed]
+    return [*tuned_candidates(bench, plan, tuning, progress), *swept, *fixed]
 
 
 def _cloud_work(bench: Bench, sample: Sequence[Item], opening: int) -> CloudWork:

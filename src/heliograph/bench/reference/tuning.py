@@ -6,8 +6,8 @@ What is on the frontier there is reported on the test photos; nothing is chosen 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
-from heliograph.bench.definitions import ReferencePlan
 from heliograph.bench.metrics import near_frontier
 from heliograph.bench.runner import Candidate, Runner
 from heliograph.bench.scores import Scores
@@ -17,17 +17,44 @@ from heliograph.strategies.selection import strategies_with
 from heliograph.training.progress import Progress
 
 
-def tuned_candidates(bench: Bench, plan: ReferencePlan, items: Sequence[Item], progress: Progress) -> list[Candidate]:
-    """The settings of every pixel codec that survive the tuning photos, cheapest first."""
+class PixelSweep(Protocol):
+    """What is swept: every size at every quality."""
+
+    @property
+    def pixel_sizes(self) -> Sequence[int]:
+        """Sides in pixels."""
+
+    @property
+    def pixel_qualities(self) -> Sequence[int]:
+        """Qualities in the scale of each strategy."""
+
+
+def tuned_candidates(
+    bench: Bench,
+    plan: PixelSweep,
+    items: Sequence[Item],
+    progress: Progress,
+    strategies: Sequence[str] | None = None,
+) -> list[Candidate]:
+    """The settings of pixel codecs that survive the tuning photos, cheapest first.
+
+    Args:
+        bench: both ends and the model.
+        plan: sizes and qualities.
+        items: the tuning photos.
+        progress: shows it.
+        strategies: names; None for every one that is tuned.
+    """
+    names = strategies_with(tuned=True) if strategies is None else strategies
     swept = [
         Candidate(strategy, {"size": size, "quality": quality})
-        for strategy in strategies_with(tuned=True)
+        for strategy in names
         for size in plan.pixel_sizes
         for quality in plan.pixel_qualities
     ]
     outcomes = Runner(bench, swept).run(items, len(items), progress, "tuning pixel codecs")
     kept: list[Candidate] = []
-    for strategy in strategies_with(tuned=True):
+    for strategy in names:
         found = [Scores(o, [i.image_id for i in items]) for o in outcomes if o.candidate.strategy == strategy]
         points = [(s.payload.value, s.accuracy().value) for s in found]
         chosen = near_frontier(points)

@@ -34,7 +34,7 @@ def add_stop_options(parser: argparse.ArgumentParser) -> None:
         "--target",
         metavar="SHARE",
         type=share,
-        help="energy: share of token energy to retain; push, pull: share of answers equal to the whole photo's",
+        help="energy: share of token energy to retain; push, pull, level: share of answers equal to the whole photo's",
     )
     parser.add_argument(
         "--confidence",

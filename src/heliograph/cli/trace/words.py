@@ -142,6 +142,8 @@ def _decided(data: Data) -> str:
         parts.append(f"chance {_number(data, 'chance', '.3f')} of {_number(data, 'chance_wanted', '.3f')}")
     if data.get("retained_energy") is not None:
         parts.append(f"energy {_number(data, 'retained_energy', '.3f')}")
+    if data.get("agreement") is not None:
+        parts.append(f"agreement {_number(data, 'agreement', '.3f')}")
     if data.get("confidence") is not None:
         parts.append(f"draft {_share(data, 'confidence')}")
     for name, words in (("answer_differs", "draft differs"), ("arrived_differs", "would differ")):

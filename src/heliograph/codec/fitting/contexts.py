@@ -32,7 +32,9 @@ from heliograph.codec.tables import LOGIT_ONE, SCORE_BINS, Int
 from heliograph.codec.transform import DoubleArray
 from heliograph.types import FloatArray, Grid
 
-_MAX_ROWS = 90_000  # tokens; more take longer and gain little
+MAX_TOKENS = 90_000
+"""Tokens that contexts are fitted on; more take longer and gain little."""
+
 _HELD_OUT_SHARE = 8
 _FEWEST_HELD_OUT = 128  # tokens below which there is nothing to judge by
 _EPOCHS, _BATCH = 12, 1024
@@ -41,14 +43,15 @@ _FEWEST = 64  # ones (or signs) below which a pass is left to its tables
 _SEED = 0
 
 
-def with_contexts(codec: KltCodec, tokens: FloatArray) -> KltCodec:
+def with_contexts(codec: KltCodec, tokens: FloatArray, max_tokens: int = MAX_TOKENS) -> KltCodec:
     """The codec with contexts; about a thousand tokens are needed, and fewer get none.
 
     Args:
         codec: as fitted on ``tokens``.
         tokens: (I, P, D) f32 tiles of the fitted grid; one in eight only judges.
+        max_tokens: of them at most.
     """
-    tokens = tokens[:: -(-tokens.shape[0] * tokens.shape[1] // _MAX_ROWS)]
+    tokens = tokens[:: -(-tokens.shape[0] * tokens.shape[1] // max_tokens)]
     used = range(min(FINENESSES, len(tokens)))
     groups = [_Group.of(codec, tokens[fineness::FINENESSES], fineness) for fineness in used]
     if sum(int(group.held_out.sum()) for group in groups) < _FEWEST_HELD_OUT:

@@ -24,6 +24,7 @@ from heliograph.types import FloatArray, Grid, VisualTokens
 _MIN_SETS = 8
 _TRIAL_COEFFICIENTS = 1 << 20
 _FINAL_COEFFICIENTS = 1 << 22
+_TRIAL_TOKENS = 1 << 14
 _HELD_OUT = 24
 _ACTIVITY_MUST_SAVE = 0.02
 _TRIAL_SHARES = 2.0 ** (np.arange(-10, 1) / 2)  # of a photo's whole stream
@@ -75,7 +76,7 @@ def fit_klt(
     grid, size = common_grid(known), int(token_sets[0].values.shape[-1])
     metric = make_metric(size, (grid.rows, grid.columns), sensitivity, grid_sensitivity)
     moments = gather_moments(token_sets, known, metric.grid_root if metric.weighs_grid else None)
-    fitter = _Fitter(moments, metric, finest_retained, max_components)
+    fitter = _Fitter(moments, metric, finest_retained, max_components, contexts)
     mode, activity = fitter.choose(_candidates(modes, metric, moments))
     codec = fitter.codec(mode, activity, len(moments.sample), _FINAL_COEFFICIENTS)
     if contexts:
@@ -98,9 +99,11 @@ def _candidates(modes: Sequence[str], metric: Metric, moments: Moments) -> list[
 class _Fitter:
     """Holds the data and the parts that all candidates share."""
 
-    def __init__(self, moments: Moments, metric: Metric, finest: float, max_components: int) -> None:
+    def __init__(
+        self, moments: Moments, metric: Metric, finest: float, max_components: int, contexts: bool = False
+    ) -> None:
         self.grid, self.tokens, self.mean = moments.grid, moments.sample, moments.mean
-        self.metric, self.finest = metric, finest
+        self.metric, self.finest, self.contexts = metric, finest, contexts
         self.vectors = self._channel_vectors(moments.scatter, max_components)
 
     def _channel_vectors(self, scatter: DoubleArray, most: int) -> DoubleArray:
@@ -119,11 +122,16 @@ class _Fitter:
         most = _MAX_RESIDUAL * float(np.mean([self.metric.energy(photo - self.mean) for photo in self.tokens[-held:]]))
         best_mode, best_curve = modes[0], None
         for mode in modes:
-            curve = self._curve(self.codec(mode, True, training, _TRIAL_COEFFICIENTS), held)
+            curve = self._curve(self._trial(mode, True, training), held)
             if best_curve is None or _saving(best_curve, curve, most) > 0:
                 best_mode, best_curve = mode, curve
-        plain = self._curve(self.codec(best_mode, False, training, _TRIAL_COEFFICIENTS), held)
+        plain = self._curve(self._trial(best_mode, False, training), held)
         return best_mode, best_curve is not None and _saving(plain, best_curve, most) > _ACTIVITY_MUST_SAVE
+
+    def _trial(self, mode: str, activity: bool, tiles: int) -> KltCodec:
+        """A codec to judge by. Contexts see neighbours, which some modes leave nothing to say, so they take part."""
+        codec = self.codec(mode, activity, tiles, _TRIAL_COEFFICIENTS)
+        return with_contexts(codec, self.tokens[:tiles], _TRIAL_TOKENS) if self.contexts else codec
 
     def codec(self, mode: str, activity: bool, tiles: int, most_coefficients: int) -> KltCodec:
         """A whole codec fitted on the first ``tiles`` tiles."""

@@ -25,7 +25,9 @@ _FEATURES = 512
 _SPREAD = 0.75  # standard deviation of the random projections in radians: how far one cosine still sees
 _RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _HELD_OUT_SHARE = 8  # one photo in so many chooses the ridge
-_MUST_SAVE = 0.03  # share of the error: below it a plane's guess changes no answer, and takes most of decoding's time
+# A plane's guess must save this share of its error and this share of all energy: below, it changes no answer, and takes
+# much of decoding's time and of the file.
+_MUST_SAVE, _MUST_SAVE_OF_ALL = 0.03, 0.01
 _SEED = 0
 _CHUNK_TILES = 64
 _MAX_COEFFICIENTS = 1 << 23  # bounds the memory for large models
@@ -91,8 +93,9 @@ def _regress(lens: _Lens, restored: FloatArray, exact: FloatArray) -> FloatArray
     held = max(1, len(restored) // _HELD_OUT_SHARE)
     parts = [_moments(lens, restored[chosen], exact[chosen]) for chosen in (slice(0, -held), slice(-held, None))]
     (gram, cross, rows), (held_gram, held_cross, held_rows) = parts
-    error = _squared_error(restored[-held:], exact[-held:], lens.looked_at)
-    best, chosen_ridge = -_MUST_SAVE * error, None
+    error = _energy(exact[-held:] - restored[-held:], lens.looked_at)
+    least = max(_MUST_SAVE * error, _MUST_SAVE_OF_ALL * _energy(exact[-held:], lens.looked_at))
+    best, chosen_ridge = -least, None
     for ridge in _RIDGES:
         weights = _solve(gram, cross, ridge * rows)
         # |r - Pw|^2 - |r|^2 on the held-out photos, from their moments alone
@@ -104,9 +107,9 @@ def _regress(lens: _Lens, restored: FloatArray, exact: FloatArray) -> FloatArray
     return as_stored(_solve(gram + held_gram, cross + held_cross, chosen_ridge * (rows + held_rows)))
 
 
-def _squared_error(restored: FloatArray, exact: FloatArray, looked_at: int) -> float:
-    """What is left of the looked-at components."""
-    return float(np.square((exact - restored)[:, :, :looked_at].astype(np.float64)).sum())
+def _energy(channels: FloatArray, looked_at: int) -> float:
+    """Of the looked-at components of (I, P, R)."""
+    return float(np.square(channels[:, :, :looked_at].astype(np.float64)).sum())
 
 
 def _solve(gram: DoubleArray, cross: DoubleArray, ridge: float) -> DoubleArray:

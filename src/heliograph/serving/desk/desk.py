@@ -217,6 +217,8 @@ class Desk:
         """What has come of it."""
         if made.energy is not None:
             measured.photo.energy = made.energy
+        if made.agreement is not None:
+            measured.photo.agreement = made.agreement
         for question_id, question in measured.questions.items():
             question.expectation = made.expectations.get(question_id)
             question.measured_segments = measured.segments

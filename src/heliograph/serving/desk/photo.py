@@ -30,6 +30,7 @@ class Photo:
         finished: nothing more follows.
         energy: retained share of the prefix that was measured last; None before that, and where its strategy cannot
             know it.
+        agreement: share of answers from that prefix that are expected to agree; None likewise.
         tokens: of the prefix of ``tokens_segments``, the longest restored so far.
     """
 
@@ -38,6 +39,7 @@ class Photo:
         self.strategy, self.header, self.total_segments = strategy, header, total_segments
         self.finished = False
         self.energy: float | None = None
+        self.agreement: float | None = None
         self.tokens: VisualTokens | None = None
         self.tokens_segments = NOTHING
         self._data = bytearray()

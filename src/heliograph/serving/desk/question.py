@@ -129,6 +129,7 @@ class OpenQuestion:
             asked_segments=self.asked_segments,
             elapsed_s=now - self.asked_s,
             answer_s=answer_s,
+            agreement=photo.agreement if measured else None,
         )
 
     def _predicted(self, received_bytes: int) -> Signals | None:

@@ -22,6 +22,7 @@ from heliograph.codec.base import Codec
 from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.fallback import LEARNED
 from heliograph.codec.familiarity import FAMILIARITY, FittedRanges
+from heliograph.codec.levels import LEVELS, LevelCurves
 from heliograph.codec.manifest import MEASURED
 from heliograph.edge.processor import ANY, PARITY
 from heliograph.errors import EncoderNotExportableError, ShapeError, UsageError
@@ -191,6 +192,12 @@ def _measured(opened: Sequence[Bundle], work: Path) -> list[Path]:
             work / FAMILIARITY
         )
         found[FAMILIARITY] = work / FAMILIARITY
+    leveled = [one.levels for one in folders if one.levels is not None]
+    if leveled:
+        LevelCurves({kind: curve for one in reversed(leveled) for kind, curve in one.curves.items()}).save(
+            work / LEVELS
+        )
+        found[LEVELS] = work / LEVELS
     return list(found.values())
 
 

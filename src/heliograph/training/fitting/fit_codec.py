@@ -3,13 +3,13 @@
 ::
 
     photos --tower, once--> token cache on disk --one pass--> moments, sample --closed form--> codec folder
-                                 the same, kept back --every prefix--> figures of the model card
+                                 the same, kept back --every prefix--> figures of the model card, answers by level
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
@@ -17,12 +17,14 @@ from PIL import Image
 from heliograph.codec.familiarity import FAMILIARITY
 from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.klt import KltCodec
+from heliograph.codec.levels import LEVELS
 from heliograph.errors import CodecNotFittedError, UsageError
 from heliograph.reference.scenes import ScenePlan
 from heliograph.training.export.framing import Size, photo_cache
 from heliograph.training.files import refusals_named
 from heliograph.training.fitting.codec_card import write_fit_card
 from heliograph.training.fitting.familiarity import measured_ranges
+from heliograph.training.fitting.levels import MIN_PHOTOS, measured_levels
 from heliograph.training.fitting.sensitivity import working_sensitivity
 from heliograph.training.fitting.token_cache import CachedTokens
 from heliograph.training.progress import Advance, stage
@@ -35,10 +37,14 @@ from heliograph.vlm.opening import open_model
 
 FIT_SEEDS_START = 7_900_000  # training seeds that no shard of the reference model's training reaches
 GENERIC_QUESTIONS = ("what is in the picture?", "describe the picture.", "what does the sign say?")
+SHORT_QUESTIONS = (GENERIC_QUESTIONS[0], GENERIC_QUESTIONS[2])
+"""Those whose answers are compared word for word: no descriptions."""
+
 _ENCODE_BATCH = 32
 _MIN_PICTURES = 8
 PICTURES = 400
 _KEPT_BACK, _KEPT_BACK_SHARE = 24, 10  # pictures that only report, one in ten at most
+_UNSEEN, _UNSEEN_SHARE = 100, 4  # scenes whose answers are compared, one for every four that were fitted on at most
 
 Questions = list[tuple[str, ...]]
 
@@ -97,6 +103,14 @@ def _fitted(
     sensitivity = working_sensitivity(model, fitting.tokens, fitting.asked, progress) if weighted else None
     progress("fitting")
     codec = fit_klt(fitting.tokens, grids=fitting.grids, sensitivity=sensitivity)
+    unseen = (
+        replace(kept_back, asked=[SHORT_QUESTIONS] * len(kept_back))
+        if photos
+        else unseen_scenes(model, FIT_SEEDS_START + seed + scenes, len(material))
+    )
+    if len(unseen) >= MIN_PHOTOS:
+        progress("measuring how often answers agree at each level")
+    levels = measured_levels(model, {codec.kind: codec}, unseen.tokens, unseen.asked)
     facts = {
         "pictures": len(fitting),
         "source": "photos" if photos else f"scenes from seed {FIT_SEEDS_START + seed}",
@@ -108,7 +122,9 @@ def _fitted(
         saved = save_codec(out, codec, codec.grid, model.name)
         ranges = measured_ranges({codec.kind: codec}, kept_back.tokens)
         if ranges is not None:
-            saved.with_measured(FAMILIARITY, ranges.to_json())
+            saved = saved.with_measured(FAMILIARITY, ranges.to_json())
+        if levels is not None:
+            saved.with_measured(LEVELS, levels.to_json())
     return out
 
 
@@ -164,6 +180,21 @@ def fitting_tokens(
     return Material(made, asked, [one.grid for one in made])
 
 
+def unseen_scenes(model: TorchModel, first_seed: int, fitted: int) -> Material:
+    """Scenes with seeds from ``first_seed``, fewer where only a few were fitted on."""
+    pictures, asked = short_scene_material(first_seed, min(_UNSEEN, fitted // _UNSEEN_SHARE))
+    made = encode_all(model, pictures)
+    return Material(made, asked, [one.grid for one in made])
+
+
+def short_scene_material(first: int, count: int) -> tuple[list[Image.Image], Questions]:
+    """Scenes with seeds from ``first``, and the questions about each that have short answers."""
+    from heliograph.reference.render import render_scene
+
+    made = [render_scene(first + i) for i in range(count)]
+    return [scene.image for scene in made], [scene_questions(scene.plan, descriptions=False) for scene in made]
+
+
 def cached_photos(
     model: TorchModel,
     source: Path,
@@ -201,11 +232,12 @@ def scene_material(first: int, count: int) -> tuple[list[Image.Image], Questions
     return [scene.image for scene in made], [scene_questions(scene.plan) for scene in made]
 
 
-def scene_questions(plan: ScenePlan) -> tuple[str, ...]:
-    """Questions about a scene, but for those that only a crop can answer."""
+def scene_questions(plan: ScenePlan, *, descriptions: bool = True) -> tuple[str, ...]:
+    """Questions about a scene, but for those that only a crop can answer; with or without those for a description."""
     from heliograph.reference.questions import questions
 
-    return tuple(record.question for record in questions(plan) if record.task != "small-print")
+    left_out = ("small-print",) if descriptions else ("small-print", "description")
+    return tuple(record.question for record in questions(plan) if record.task not in left_out)
 
 
 def channel_codec(

@@ -45,7 +45,7 @@ def working_sensitivity(
     advance = stage(progress, len(few), "measuring what the language model notices of uncompressed tokens")
     answered = _Answers(model)
     weights = measure_sensitivity(model, few, few, questions, answers=answered, advance=advance)
-    rough = fit_klt(tokens[:_MAX_PICTURES], sensitivity=weights, restore=False)
+    rough = fit_klt(tokens[:_MAX_PICTURES], sensitivity=weights, contexts=False, restore=False)
     some, questions = tokens[:most], asked[:most]
     advance = stage(progress, len(some), "measuring what it notices of short prefixes")
     short = [_working_point(rough, one) for one in some]

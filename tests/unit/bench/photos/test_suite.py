@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from heliograph.bench.photos.suite import (
-    BUDGETS,
     Measured,
     PhotoTools,
     figures,
@@ -14,6 +13,7 @@ from heliograph.bench.photos.suite import (
     sweep,
 )
 from heliograph.codec.fitting.fit import fit_klt
+from heliograph.strategies.split.latent import KltStrategy
 from heliograph.training.progress import Progress
 from heliograph.types import Grid, VisualTokens
 
@@ -47,7 +47,7 @@ def test_figures_are_read_between_settings(found: list[Measured]) -> None:
     assert by_name["largest fall of agreement between 8 evenly spaced klt prefixes"].value == 0
 
 
-def test_klt_is_one_encode_cut_at_every_budget() -> None:
+def test_klt_is_measured_at_every_level_of_its_sweep_and_whole() -> None:
     random = np.random.default_rng(0)
     basis = random.normal(0, 1, (6, 320))
     grid = Grid(7, 7)
@@ -66,11 +66,12 @@ def test_klt_is_one_encode_cut_at_every_budget() -> None:
     features = SimpleNamespace(test=test, reference_top1=(0, 0, 0), network=network)
     with Progress(quiet=True) as progress:
         measured = measure_codec(codec, features, range(3), progress)
-    assert len(measured) == len(BUDGETS)
-    for one, budget in zip(measured, BUDGETS, strict=True):
-        assert (one.payload_bytes <= budget).all()
-    sizes = [m.point[0] for m in measured]
-    assert sizes == sorted(sizes)
+    levels = (*KltStrategy.levels, 0)
+    assert [one.setting for one in measured] == [f"level={level}" for level in levels]
+    for one, level in zip(measured, levels, strict=True):
+        sent = [codec.encode(tokens, level=level or None).payload_bytes for tokens in test]
+        assert one.payload_bytes.tolist() == sent
+    assert measured[0].point[0] < measured[-1].point[0]
     assert measured[0].point[1] < measured[-1].point[1] == 1.0
 
 

@@ -10,7 +10,7 @@ from heliograph.cli.text import display_width
 
 LONG = "a sign K52 top right, an orange cross middle left, a purple square middle center, a green heart middle right."
 ROWS = (
-    Row("meta", "max_bytes=0", 142, 778, 20, 300, 500, LONG, 0.98),
+    Row("meta", "latents=0,max_bytes=0", 142, 778, 20, 300, 500, LONG, 0.98),
     Row("webp", "size=128,quality=50", 1_212, 1_744, 30, 900, 900, LONG, 0.99),
     Row("rgb", "size=128", 65_538, 66_760, 5, 29_000, 29_000, LONG, 0.99),
     Row("pq", "planes=2", 131, 646, 20, 400, 400, "another one, and a long one as well, so that it has to be cut", 0.5),

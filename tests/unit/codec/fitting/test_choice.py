@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from heliograph.codec.fitting import fit as fitting
 from heliograph.codec.fitting.fit import _Fitter
 from heliograph.codec.fitting.metric import make_metric
 
@@ -25,6 +26,7 @@ def chosen(curves: dict[tuple[str, bool], Curve], photos: int = 40) -> tuple[tup
     The last photos, one in eight, lie 4 from the mean in one value: a quarter of their energy is 4.
     """
     fitter = object.__new__(_Fitter)
+    fitter.contexts = False
     fitter.metric, fitter.mean = make_metric(1, (1, 1), None, None), np.full((1, 1), 3.0, np.float32)
     fitter.tokens = np.full((photos, 1, 1), 1e3, np.float32)
     fitter.tokens[-min(24, max(2, photos // 8)) :] = 7
@@ -72,3 +74,16 @@ def test_one_photo_in_eight_is_held_out(photos: int, held: int) -> None:
     _, fitted, judged = chosen({("a", True): PLAIN, ("a", False): PLAIN}, photos)
     assert judged == {held}
     assert {(tiles, most) for _, _, tiles, most in fitted} == {(photos - held, 1 << 20)}
+
+
+def test_contexts_take_part_in_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fitted on 2^14 tokens at most, of the photos that are not held out."""
+    seen: list[Any] = []
+    monkeypatch.setattr(fitting, "with_contexts", lambda *given: seen.append(given) or "with contexts")
+    fitter = object.__new__(_Fitter)
+    fitter.contexts, fitter.tokens = True, np.zeros((12, 4, 1), np.float32)
+    fitter.codec = lambda *given: given  # type: ignore[assignment,method-assign,return-value]
+    assert fitter._trial("none", True, 10) == "with contexts"
+    ((codec, tokens, most),) = seen
+    assert codec == ("none", True, 10, 1 << 20)
+    assert (len(tokens), most) == (10, 1 << 14)

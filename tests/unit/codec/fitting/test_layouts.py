@@ -59,12 +59,10 @@ def test_other_grids_have_scales_of_the_plain_cosines(mode: str, weighs_grid: bo
     assert made.other_scale_bin.tolist() == [[20], [12]]  # 8 log2 5.61 = 19.9, 8 log2 2.83 = 12
 
 
-@pytest.mark.parametrize(
-    ("mode", "spatial", "neighbours"), [("none", True, True), ("dct", False, True), ("learned", False, False)]
-)
+@pytest.mark.parametrize(("mode", "neighbours"), [("none", True), ("dct", True), ("learned", False)])
 @pytest.mark.parametrize(("most", "photos"), [(1000, 60), (240, 60), (239, 30), (79, 15), (1, 1)])
 def test_tables_are_fitted_on_every_so_and_so_manieth_photo(
-    mode: str, spatial: bool, neighbours: bool, most: int, photos: int, monkeypatch: pytest.MonkeyPatch
+    mode: str, neighbours: bool, most: int, photos: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """60 photos of 2 x 2 coefficients are 240: all, every second, every fourth, one."""
     seen: list[Any] = []
@@ -83,13 +81,7 @@ def test_tables_are_fitted_on_every_so_and_so_manieth_photo(
     grid, transform, tables, kept = fitter.codec(mode, True, 60, most)  # type: ignore[misc]
     ((count, layout, activity),) = seen
     assert (grid, tables, activity) == (Grid(1, 2), "tables", True)
-    assert (count, layout.rows, layout.columns, layout.spatial, layout.neighbours) == (
-        photos,
-        1,
-        2,
-        spatial,
-        neighbours,
-    )
+    assert (count, layout.rows, layout.columns, layout.neighbours) == (photos, 1, 2, neighbours)
     assert layout.scale_bin is kept.scale_bin
     assert layout.skew_bin is kept.skew_bin
     assert transform.mode == mode

@@ -72,7 +72,9 @@ class FakeDevice(Device):
         self.answered.append((question, max_new_tokens))
         return Answer("own", 0.9, 0.1)
 
-    def encode(self, photo: Image.Image, strategy: str, setting: Setting | None = None) -> EncodedImage:
+    def encode(
+        self, photo: Image.Image, strategy: str, setting: Setting | None = None, agreement: float | None = None
+    ) -> EncodedImage:
         self.asked.append(setting)
         return EncodedImage("webp", b"", (b"s" * 100, b"t" * 100))
 

@@ -64,7 +64,9 @@ class FakeDevice(Device):
         take(self.answer_s)
         return Answer("own", 0.9, 0.1)
 
-    def encode(self, photo: Image.Image, strategy: str, setting: Setting | None = None) -> EncodedImage:
+    def encode(
+        self, photo: Image.Image, strategy: str, setting: Setting | None = None, agreement: float | None = None
+    ) -> EncodedImage:
         take(self.encode_s)
         self.encoded.append((photo.size, strategy, setting))
         return EncodedImage("webp", b"", (b"s" * 100, b"t" * 100))

@@ -51,7 +51,9 @@ class FakeDevice(Device):
         self.before: Callable[[], object] = lambda: None
         self.local_model: Any = SimpleNamespace(answer=lambda *_, **__: Answer("own", 0.9, 0.1))
 
-    def encode(self, photo: Image.Image, strategy: str, setting: Setting | None = None) -> EncodedImage:
+    def encode(
+        self, photo: Image.Image, strategy: str, setting: Setting | None = None, agreement: float | None = None
+    ) -> EncodedImage:
         self.before()
         self.encodings += 1
         assert setting is not None

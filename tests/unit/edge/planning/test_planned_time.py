@@ -48,7 +48,9 @@ class FakeDevice(Device):
         super().__init__(bundle)
         self.local_model: Any = SimpleNamespace(answer=lambda *_, **__: Answer("own", 0.9, 0.1))
 
-    def encode(self, photo: Image.Image, strategy: str, setting: Setting | None = None) -> EncodedImage:
+    def encode(
+        self, photo: Image.Image, strategy: str, setting: Setting | None = None, agreement: float | None = None
+    ) -> EncodedImage:
         return EncodedImage("webp", b"", (b"s" * 100, b"t" * 100))
 
     def encode_tokens(self, photo: Image.Image) -> VisualTokens:

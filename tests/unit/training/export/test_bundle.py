@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from brief_training import PHOTOS, QUESTIONS, make_brief
 from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.calibration import CALIBRATION, Calibration, Curve
+from heliograph.codec.levels import LevelCurve, LevelCurves
 from heliograph.codec.manifest import ENCODER
 from heliograph.edge.device import Device
 from heliograph.edge.processor import Processor, encoder_profile, this_processor
@@ -89,6 +91,24 @@ def test_what_was_measured_goes_where_the_codecs_go(
     for one in (bundle, Bundle.load(tmp_path / "copy")):
         assert {"curves.json", "region.json"} <= one.file_names
     assert bundle.hash == loaded.hash
+
+
+def test_every_codec_brings_its_own_levels(tmp_path: Path) -> None:
+    """Of a codec that several folders tell of, the levels are those from the folder of the learned one."""
+    ends = {"a": (9, 2), "b": (0, 3), "c": (0, 4)}
+    curves = {name: LevelCurve(levels, (0.0, 1.0), 16, 32) for name, levels in ends.items()}
+
+    def folder(preferred: str, levels: LevelCurves | None) -> Any:
+        return SimpleNamespace(preferred_codec=preferred, levels=levels, familiarity=None, file_names=frozenset())
+
+    opened = [
+        folder("klt", LevelCurves({"klt": curves["a"], "meta": curves["b"]})),
+        folder("meta", LevelCurves({"meta": curves["c"]})),
+        folder("pq", None),
+    ]
+    assert export._measured(opened, tmp_path) == [tmp_path / "levels.json"]
+    assert LevelCurves.load(tmp_path / "levels.json") == LevelCurves({"klt": curves["a"], "meta": curves["c"]})
+    assert export._measured(opened[2:], tmp_path) == []
 
 
 def test_weights_are_halved_without_loss(made: tuple[Path, Path, Path]) -> None:

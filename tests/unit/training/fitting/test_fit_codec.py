@@ -10,9 +10,11 @@ import pytest
 from brief_training import make_brief
 from heliograph.codec.bundle import Bundle
 from heliograph.codec.klt import KltCodec
+from heliograph.codec.levels import LevelCurve, LevelCurves
 from heliograph.errors import DataMissingError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
+from heliograph.training.fitting import fit_codec as fit_codec_module
 from heliograph.training.fitting.fit_codec import encode_all, fit_codec
 from heliograph.training.fitting.fit_product import fit_product
 from heliograph.training.fitting.sensitivity import measure_sensitivity
@@ -24,12 +26,23 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_reference_model(tmp_path_factory.mktemp("model"), seed=1)
 
 
+LEVELS = LevelCurves({"klt": LevelCurve((40, 8), (0.25, 0.75), 3, 9)})
+
+
 @pytest.fixture(scope="module")
 def fitted(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A codec folder, and what was said of its making."""
+    """A codec folder, and what was said of its making; answers at each level are made up."""
+
+    def measured_levels(model: object, codecs: object, photos: list[object], asked: list[tuple[str, ...]]) -> object:
+        assert (len(photos), len(asked)) == (3, 3)  # a quarter of what is fitted on
+        assert all(asked)
+        assert not {"describe the picture."} & {question for questions in asked for question in questions}
+        return LEVELS
+
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         make_brief(patch)
+        patch.setattr(fit_codec_module, "measured_levels", measured_levels)
         return fit_codec(str(model_folder), tmp_path_factory.mktemp("klt"), scenes=12, progress=said.append), said
 
 
@@ -44,6 +57,20 @@ def test_fit_from_scenes(model_folder: Path, fitted: tuple[Path, list[str]]) -> 
     error = float(np.square(restored.values - tokens.values).sum())
     assert error < 0.5 * float(np.square(nothing.values - tokens.values).sum())
     assert len(said) == 4
+
+
+def test_levels_are_measured_on_scenes_beyond_the_fitted_ones(
+    fitted: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = Bundle.load(fitted[0])
+    assert bundle.levels == LEVELS
+    assert bundle.codec("klt").levels == LEVELS.curves["klt"]
+    begun = list[tuple[int, int]]()
+    monkeypatch.setattr(fit_codec_module, "short_scene_material", lambda *given: begun.append(given) or ([], []))
+    monkeypatch.setattr(fit_codec_module, "encode_all", lambda model, pictures: [])
+    for count in (64, 400, 1600):
+        fit_codec_module.unseen_scenes(None, 7, count)  # type: ignore[arg-type]
+    assert begun == [(7, 16), (7, 100), (7, 100)]
 
 
 def test_sensitivity_is_a_second_moment(model_folder: Path) -> None:
@@ -73,4 +100,4 @@ def test_product_quantisation_from_scenes(model_folder: Path, fitted: tuple[Path
     nothing = codec.decode(encoded.header, ())
     error = float(np.square(restored.values - tokens.values).sum())
     assert error < 0.5 * float(np.square(nothing.values - tokens.values).sum())
-    assert encoded.payload_bytes == 3 + 8 * 64
+    assert encoded.payload_bytes == 2 + 8 * 64

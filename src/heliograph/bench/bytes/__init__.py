@@ -1,0 +1,1 @@
+"""Suite ``bytes``: what answers cost, beside other people's codecs and an older build."""
