@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
 from scipy.special import expit
 from scipy.stats import truncexpon
 
