@@ -153,10 +153,11 @@ def _change(weights: DoubleArray, down: DoubleArray, information: DoubleArray, d
 
 def projected(weights: DoubleArray) -> DoubleArray:
     """The nearest weights of sum 1 within the box."""
-    low, high = weights.min() - HIGHEST_WEIGHT, weights.max() - LOWEST_WEIGHT  # shifts that leave no weight free
+    known = weights.tolist()  # of so few, plain numbers are quicker than arrays
+    low, high = min(known) - HIGHEST_WEIGHT, max(known) - LOWEST_WEIGHT  # shifts that leave no weight free
     for _ in range(40):
         shift = (low + high) / 2
-        if np.clip(weights - shift, LOWEST_WEIGHT, HIGHEST_WEIGHT).sum() > 1:
+        if sum(min(max(one - shift, LOWEST_WEIGHT), HIGHEST_WEIGHT) for one in known) > 1:
             low = shift
         else:
             high = shift

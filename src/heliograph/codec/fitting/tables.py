@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from heliograph.codec.fitting.counting import Counted, uncounted
 from heliograph.codec.fitting.mixing import logistic_mix
 from heliograph.codec.plane_plan import PASSES, PlaneModel
 from heliograph.codec.planes import Bool, PassItems, PlaneState
@@ -41,14 +42,16 @@ _MIN_SIGN_CHANCE = 1 / 32
 _RUNG_CHANCES = 1 / (1 + np.exp(-(np.arange(RUNGS) - EVEN_RUNG) * (1 << RUNG_SHIFT) / LOGIT_ONE))
 
 
-def fit_tables(scaled: FloatArray, layout: Layout, activity: bool) -> Tables:
-    """Tables for (I, P, R) coefficients in quantiser steps; ``activity`` allows contexts beyond static scales."""
+def fit_tables(scaled: FloatArray, layout: Layout, activity: bool, count: Counted = uncounted) -> Tables:
+    """Tables for (I, P, R) coefficients in quantiser steps; ``activity`` allows contexts beyond static scales, and
+    ``count`` makes the counter of bit planes."""
     tables = _blank_tables(scaled)
     _fit_restoration(tables, scaled, layout)
     model = PlaneModel(tables, layout)
     magnitude, negative = quantize(scaled, magnitude_limits(tables, scaled.shape[2]))
     state = PlaneState(model, len(scaled))
     signs = np.zeros((SKEW_BINS, 2))
+    advance = count(tables.planes, "fitting entropy tables")
     for plane in range(tables.planes - 1, -1, -1):
         for part in range(PASSES):
             if activity:
@@ -64,6 +67,7 @@ def fit_tables(scaled: FloatArray, layout: Layout, activity: bool) -> Tables:
             minus = negative[items.index[ones]]
             _count_signs(signs, state, items, ones, minus)
             state.apply(items, ones, minus, len(bits))
+        advance(1)
     chance = (signs[:, 1] + 8 * _skew_prior()) / (signs.sum(axis=1) + 8)
     tables.sign_logit[:] = _logits(np.clip(chance, _MIN_SIGN_CHANCE, 1 - _MIN_SIGN_CHANCE))
     return tables
