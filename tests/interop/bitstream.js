@@ -114,6 +114,7 @@ class Coder {
     this.low = 0;
     this.width = 2 ** 48;
     this.words = [];
+    this.least = 0;
   }
 
   carry() {
@@ -121,6 +122,12 @@ class Coder {
     for (; this.words[at] === 0xffff; at--) this.words[at] = 0;
     this.words[at]++;
     this.low -= 2 ** 48;
+  }
+
+  // A bit plane: begun once nine bits beyond all before it are at hand.
+  begin() {
+    const open = Math.floor((Math.floor(Math.log2(this.width)) - 9) / 8);
+    this.least = 2 * this.words.length + 6 - open;
   }
 
   settle() {
@@ -187,7 +194,9 @@ class Coder {
     }
     const last = Buffer.alloc(6);
     last.writeUIntBE(value, 0, 6);
-    return Buffer.concat([...this.words.map((word) => Buffer.from([word >> 8, word & 0xff])), last.subarray(0, count)]);
+    const made = [...this.words.map((word) => Buffer.from([word >> 8, word & 0xff])), last.subarray(0, count)];
+    const length = 2 * this.words.length + count;
+    return Buffer.concat([...made, Buffer.alloc(Math.max(this.least - length, 0))]);
   }
 }
 
@@ -277,6 +286,7 @@ class Klt {
     const coder = new Coder();
     for (let plane = this.planes - 1; plane >= 0; plane--) {
       photo.open(plane);
+      coder.begin();
       for (const pass of this.arrays.split[plane] >= 64 ? [1] : [0, 1]) photo.code(plane, pass, coder);
     }
     return coder.finish();

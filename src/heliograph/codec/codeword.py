@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,13 +56,21 @@ class Decoded:
 
     Attributes:
         state: the coefficients.
-        retained: expected share of the energy that is restored, highest so far, 0 to 1.
+        changes: what each pass changed.
         planes: how far the bit planes are known: p after all of plane p, the number of planes at the start.
     """
 
     state: PlaneState
-    retained: float
+    changes: Sequence[Change]
     planes: float
+
+    @property
+    def retained(self) -> float:
+        """Expected share of the energy that is restored, highest so far, 0 to 1."""
+        course = EnergyCourse(self.state.model, self.state.shape[0])
+        for change in self.changes:
+            course.add(change)
+        return float(course.retained()[-1])
 
 
 class EnergyCourse:

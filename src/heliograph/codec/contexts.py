@@ -43,6 +43,7 @@ SIGNIFICANCE, REFINEMENT, SIGN = 0, 1, 2
 KINDS_OF_DECISIONS = 3
 
 Small = npt.NDArray[np.int8]
+Short = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,8 @@ class PassNetwork:
     """One pass, ready to multiply: exact integers in float32.
 
     Attributes:
-        hidden: (9 C, H); bias: (H,); hidden_shift: bits.
-        out: (H, 3 A) of the kinds beside each other, for A corrected components; out_shift: bits.
-        looked_at: C.
+        hidden: (9, C, H); bias: (H,); hidden_shift: bits.
+        out: (3, H, A) by kind of decision, for A corrected components; out_shift: bits.
     """
 
     hidden: FloatArray
@@ -123,16 +123,31 @@ class PassNetwork:
     hidden_shift: int
     out: FloatArray
     out_shift: int
-    looked_at: int
 
-    def corrections(self, seen: FloatArray) -> Int:
-        """(N, 9 C) views to (3, N, A) corrections of log odds, in 1/64."""
-        sums = (seen @ self.hidden + self.bias).astype(np.int64) >> self.hidden_shift
-        hidden = np.minimum(np.maximum(sums, 0), MAX_HIDDEN).astype(np.float32)  # (N, H)
+    def corrections_for(self, restored: Int, plane: int, sides: tuple[int, int]) -> Short:
+        """(3, T * P, A) corrections of log odds, in 1/64, by what is known of (T, P, R) coefficients.
+
+        Components of which nothing is known yet, in early passes most of them, show zeros and are left out.
+
+        Args:
+            restored: in grains, signed.
+            plane: that is coded.
+            sides: rows and columns of the grid.
+        """
+        looked_at = restored[:, :, : self.hidden.shape[1]]
+        live = np.flatnonzero(looked_at.any(axis=(0, 1)))
+        if len(live):
+            return self.corrections(views(looked_at[:, :, live], plane, sides, len(live)), live)
+        same = self.corrections(np.zeros((1, 0), dtype=np.float32), live)
+        return np.broadcast_to(same, (len(same), restored.shape[0] * restored.shape[1], same.shape[2]))
+
+    def corrections(self, seen: FloatArray, live: Int | slice = slice(None)) -> Short:
+        """(N, 9 k) views of the k ``live`` components, of all without, to (3, N, A) corrections in 1/64."""
+        hidden = self.hidden[:, live].reshape(-1, self.hidden.shape[2])  # (9 k, H)
+        sums = (seen @ hidden + self.bias).astype(np.int32) >> self.hidden_shift
+        values = np.minimum(np.maximum(sums, 0), MAX_HIDDEN).astype(np.float32)  # (N, H)
         half = (1 << self.out_shift) >> 1
-        out = ((hidden @ self.out).astype(np.int64) + half) >> self.out_shift
-        kinds = out.reshape(len(seen), KINDS_OF_DECISIONS, out.shape[1] // KINDS_OF_DECISIONS)
-        return np.asarray(kinds.transpose(1, 0, 2))
+        return np.asarray(((values @ self.out).astype(np.int32) + half) >> self.out_shift)
 
 
 def pass_network(contexts: Contexts, plane: int, part: int, active: int) -> PassNetwork | None:
@@ -141,13 +156,13 @@ def pass_network(contexts: Contexts, plane: int, part: int, active: int) -> Pass
     if hidden_shift < 0 or out_shift < 0:
         return None
     out = contexts.out[plane, part].reshape(-1, KINDS_OF_DECISIONS, contexts.looked_at)[:, :, :active]  # (H, 3, A)
+    hidden = contexts.hidden[plane, part].reshape(VIEWS, contexts.looked_at, -1)  # (9, C, H)
     return PassNetwork(
-        contexts.hidden[plane, part].astype(np.float32),
+        hidden.astype(np.float32),
         contexts.bias[plane, part].astype(np.float32),
         hidden_shift,
-        np.ascontiguousarray(out.reshape(len(out), -1), dtype=np.float32),
+        np.ascontiguousarray(out.transpose(1, 0, 2), dtype=np.float32),
         out_shift,
-        contexts.looked_at,
     )
 
 
@@ -162,28 +177,22 @@ def views(restored: Int, plane: int, sides: tuple[int, int], looked_at: int) -> 
     """
     values = restored[:, :, :looked_at]
     tiles, positions, _ = values.shape
-    magnitude = np.minimum(np.abs(values) >> plane, MAX_VIEW)  # a threshold is 16 << plane grains
-    signed = np.where(values < 0, -magnitude, magnitude).astype(np.int16)
-    magnitude = magnitude.astype(np.int16)
-    seen = np.empty((tiles, *sides, VIEWS, looked_at), dtype=np.float32)
-    grid, sizes = _bordered(signed, sides), _bordered(magnitude, sides)
-    seen[..., 0, :] = grid[:, 1:-1, 1:-1]
-    seen[..., 1, :] = sizes[:, 1:-1, 1:-1]
-    seen[..., 2, :] = grid[:, :-2, 1:-1]
-    seen[..., 3, :] = grid[:, 2:, 1:-1]
-    seen[..., 4, :] = grid[:, 1:-1, :-2]
-    seen[..., 5, :] = grid[:, 1:-1, 2:]
-    down = sizes[:, :-2] + sizes[:, 1:-1] + sizes[:, 2:]
-    seen[..., 6, :] = (down[:, :, :-2] + down[:, :, 1:-1] + down[:, :, 2:]) >> 2
-    for view, one in ((7, signed), (8, magnitude)):
-        mean = _PHOTO_GAIN * one.sum(axis=1, dtype=np.int64) // positions
-        seen[..., view, :] = mean[:, None, None]
-    return seen.reshape(tiles * positions, VIEWS * looked_at)
-
-
-def _bordered(values: npt.NDArray[np.int16], sides: tuple[int, int]) -> npt.NDArray[np.int16]:
-    """(T, P, C) over a grid to (T, rows + 2, columns + 2, C) with a border of zeros."""
     rows, columns = sides
-    found = np.zeros((len(values), rows + 2, columns + 2, values.shape[2]), dtype=np.int16)
-    found[:, 1:-1, 1:-1] = values.reshape(len(values), rows, columns, -1)
-    return found
+    sizes = np.minimum(np.abs(values) >> plane, MAX_VIEW)  # a threshold is 16 << plane grains
+    both = np.zeros((tiles, rows + 2, columns + 2, 2, looked_at), dtype=np.float32)  # signed and not, in a border of 0
+    within = both[:, 1:-1, 1:-1]
+    within[..., 0, :] = (np.sign(values) * sizes).reshape(tiles, rows, columns, looked_at)
+    within[..., 1, :] = sizes.reshape(tiles, rows, columns, looked_at)
+    signed, size = both[..., 0, :], both[..., 1, :]
+    seen = np.empty((tiles, rows, columns, VIEWS, looked_at), dtype=np.float32)
+    seen[..., :2, :] = within
+    seen[..., 2, :] = signed[:, :-2, 1:-1]
+    seen[..., 3, :] = signed[:, 2:, 1:-1]
+    seen[..., 4, :] = signed[:, 1:-1, :-2]
+    seen[..., 5, :] = signed[:, 1:-1, 2:]
+    down = size[:, :-2] + size[:, 1:-1] + size[:, 2:]
+    around = down[:, :, :-2] + down[:, :, 1:-1] + down[:, :, 2:]
+    np.floor(0.25 * around, out=seen[..., 6, :])
+    total = within.sum(axis=(1, 2), dtype=np.float64)  # (T, 2, C)
+    seen[..., 7:, :] = np.floor(_PHOTO_GAIN * total / positions)[:, None, None]
+    return seen.reshape(tiles * positions, VIEWS * looked_at)

@@ -16,7 +16,6 @@ a stream's ``fineness`` (0 to 7) moves its planes' thresholds down by as many, s
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,6 +198,8 @@ class KltCodec:
         coded, ends = 0, {}
         max_bytes = None if budget is None else budget + _SPARE_BYTES
         for plane, part in state.passes():
+            if state.opens_plane(plane, part):
+                encoder.begin()
             items = state.items(plane, part)
             ones = ((magnitude[items.index] >> plane) & 1).nonzero()[0]
             minus = negative[items.index[ones]]
@@ -213,7 +214,7 @@ class KltCodec:
             if part == 1 and done == len(items):
                 ends[plane] = coded
                 if plane == last_plane:
-                    max_bytes = min(encoder.bytes_out + _SPARE_BYTES, max_bytes or sys.maxsize)
+                    break
             if max_bytes is not None and encoder.bytes_out > max_bytes:
                 break
         data = encoder.finish()
@@ -289,17 +290,19 @@ class KltCodec:
     def decode_state(self, grid: Grid, prefix: bytes, fineness: int = 0) -> Decoded:
         """What a codeword prefix tells of the coefficients."""
         state = PlaneState(self.model_for(grid, fineness), grid.tiles)
-        decoder, course = RunDecoder(prefix), EnergyCourse(state.model, grid.tiles)
+        decoder, changes = RunDecoder(prefix), list[Change]()
         planes = float(self.tables.planes)
         for plane, part in state.passes():
+            if state.opens_plane(plane, part):
+                decoder.begin()
             if decoder.ended:
                 break
             items = state.items(plane, part)
             result = decoder.decode_pass(state.cost_runs(items), state.sign_chance(items, slice(None)))
             ones = np.asarray(result.ones, dtype=np.int64)
-            course.add(state.apply(items, ones, np.asarray(result.negative, dtype=np.bool_), result.done))
+            changes.append(state.apply(items, ones, np.asarray(result.negative, dtype=np.bool_), result.done))
             planes = state.level(plane, part, result.done / len(items) if len(items) else 1.0)
-        return Decoded(state, float(course.retained()[-1]), planes)
+        return Decoded(state, changes, planes)
 
     # ---- grids ---------------------------------------------------------------------------------
     def _is_fitted(self, grid: Grid) -> bool:

@@ -34,8 +34,9 @@ class PlanePlan:
             threshold, and below the threshold.
         offset: (2, P * A) grains from the lower end of a magnitude's interval to where it is restored, for
             magnitude 1 and above.
-        known_error: (P * A,) expected squared error in squared grains of what is known to this plane's threshold, and
-        quiet_error: (2, P * A) of what lies below it, and below twice the threshold.
+        known_error: expected squared error in squared grains of what is known to this plane's threshold, and
+        quiet_error: (P * A,) of what lies below twice the threshold.
+        quieter: (P * A,) change of the error of what turns out to lie below the threshold.
         logit: (2, 128) log odds of a one by class, in each part of the plane.
         sign_logit: (P * A,) log odds of a negative sign.
         contexts: for each part of the plane, what corrects log odds; None where nothing does.
@@ -52,6 +53,7 @@ class PlanePlan:
     offset: Int
     known_error: int
     quiet_error: Int
+    quieter: Int
     logit: Int
     sign_logit: Int
     contexts: tuple[PassNetwork | None, PassNetwork | None]
@@ -115,6 +117,7 @@ class PlaneModel:
         active = int(tables.active[plane])
         positions = layout.scale_bin.shape[0]
         score = np.ascontiguousarray(self.score(plane)[:, :active])
+        before = self.quiet_error(plane + 1)[:, :active]
         first, second = (self._mix(plane, part, active) for part in range(PASSES))
         return PlanePlan(
             plane=plane,
@@ -127,9 +130,8 @@ class PlaneModel:
             below=np.ascontiguousarray(self.quiet(plane)[:, :active]),
             offset=self.offsets(plane)[:, :, :active].reshape(2, -1),
             known_error=_KNOWN_ERROR << 2 * plane,
-            quiet_error=np.stack(
-                [self.quiet_error(plane)[:, :active], self.quiet_error(plane + 1)[:, :active]]
-            ).reshape(2, -1),
+            quiet_error=before.reshape(-1),
+            quieter=(self.quiet_error(plane)[:, :active] - before).reshape(-1),
             logit=tables.logit[plane],
             sign_logit=tables.sign_logit[layout.skew_bin[:, :active].reshape(-1)],
             contexts=(self._network(plane, 0, active), self._network(plane, 1, active)),

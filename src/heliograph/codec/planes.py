@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.contexts import REFINEMENT, SIGN, SIGNIFICANCE, views
+from heliograph.codec.contexts import REFINEMENT, SIGN, SIGNIFICANCE, Short
 from heliograph.codec.plane_plan import PASSES, PlaneModel, PlanePlan
 from heliograph.codec.range_coder import CostRuns
 from heliograph.codec.tables import GRAINS, KINDS, REFINE_BINS, RUNGS, SCORE_BINS, Int, log_activity, rungs
@@ -56,19 +56,33 @@ class Change:
     """What the leading decisions of a pass change.
 
     Attributes:
+        items: of the pass.
+        plan: of its plane.
         done: how many of them were taken in.
+        fresh: how many of those moved were significant first now; they come before the refinements.
         moved: (m,) positions among them of those that move a restored value.
         places: (m,) flat indices of the coefficients moved.
         before, after: (m,) restored values in grains, signed.
-        error: (done,) change of the expected squared error, squared grains.
     """
 
+    items: PassItems
+    plan: PlanePlan
     done: int
+    fresh: int
     moved: Int
     places: Int
     before: Int
     after: Int
-    error: Int
+
+    @property
+    def error(self) -> Int:
+        """(done,) change of the expected squared error by each decision, squared grains."""
+        plan, cells = self.plan, self.items.cells
+        change = plan.quieter[cells[: self.done]]
+        fresh, refined = self.moved[: self.fresh], self.moved[self.fresh :]
+        change[fresh] = plan.known_error - plan.quiet_error[cells[fresh]]
+        change[refined] = -3 * plan.known_error
+        return change
 
     @property
     def energy(self) -> Int:
@@ -177,14 +191,13 @@ class PlaneState:
             sign_logit = (corrected[SIGN].reshape(self.shape[0], -1) + sign_logit).reshape(-1)
         return PassItems(plan.plane, part, cells, blocks, index, classes, keys, sign_logit, refined)
 
-    def _corrections(self, plan: PlanePlan, part: int) -> Int | None:
+    def _corrections(self, plan: PlanePlan, part: int) -> Short | None:
         """(3, T * P * A) what contexts add to log odds, by kind of decision; None where nothing."""
         network = plan.contexts[part]
         if network is None:
             return None
         layout = self.model.layout
-        seen = views(self.restored.reshape(self.shape), plan.plane, (layout.rows, layout.columns), network.looked_at)
-        found = network.corrections(seen)
+        found = network.corrections_for(self.restored.reshape(self.shape), plan.plane, (layout.rows, layout.columns))
         missing = plan.active - found.shape[2]
         if missing:
             found = np.pad(found, ((0, 0), (0, 0), (0, missing)))
@@ -232,16 +245,13 @@ class PlaneState:
         magnitude = known * GRAINS + plan.offset[above.astype(np.int64), cells]
         after = np.where(minus, -magnitude, magnitude)
         self.restored[places] = after
-        error = plan.quiet_error[0][items.cells[:done]] - plan.quiet_error[1][items.cells[:done]]
-        error[ones[fresh]] = plan.known_error - plan.quiet_error[1][items.cells[ones[fresh]]]
-        error[refined] = -3 * plan.known_error
         if items.part == 0:  # the second part sees what the first has found out
             blocks = items.blocks[:done]
             expected = self._expected.reshape(-1)
             self._open[blocks] = False
             expected[blocks] = plan.below.reshape(-1)[items.cells[:done]]
             expected[items.blocks[moved]] = magnitude
-        return Change(done, moved, places, before, after, error)
+        return Change(items, plan, done, count, moved, places, before, after)
 
     def complete(self, plane: int, magnitude: Int, negative: Bool) -> None:
         """Set everything to what is known once all passes down to ``plane`` are coded; for fitting."""

@@ -8,11 +8,14 @@ The sums of a whole pass are made at once in numpy, so the loop below runs once 
 The output is a single arithmetic codeword (Martin, "Range encoding", 1979). Any byte prefix of it decodes: the
 decoder knows the interval of all codewords that start with the bytes at hand and stops before the first step
 that this interval leaves open. ``RunEncoder.certain_bytes`` tells the encoder where each step becomes certain.
+A chapter, for example a bit plane, is begun only once ``BEGIN_BITS`` bits beyond all before it are at hand. A codeword
+that ends with a chapter never has so many, so the bytes of its end say nothing false about a next one.
 Everything here is integer arithmetic, the same on every machine.
 """
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from math import isqrt
 
@@ -27,6 +30,7 @@ RUN_LIMIT = 2 * COST_UNIT  # a run step ends once its zeros together cost two bi
 PROBABILITY_BITS = 16
 TOP_BITS = 48  # width of the coder's window
 LOW_LIMIT = 1 << 32  # the range is kept above this
+BEGIN_BITS = 9  # the shortest bytes that settle a range leave more than its 512th part open
 _WINDOW_MASK = (1 << TOP_BITS) - 1
 _WORD_MASK = (1 << (TOP_BITS - 16)) - 1
 
@@ -124,12 +128,22 @@ class RunEncoder:
         self._range = 1 << TOP_BITS
         self._words: list[int] = []
         self._items = 0
-        self._steps: list[tuple[int, int, int, int]] = []  # items known after it, words out, low, range
+        self._begun: list[tuple[int, int]] = []  # steps before each chapter, bytes after which a decoder begins it
+        self._steps = array("q")  # four numbers a step: items known after it, words out, low, range
 
     @property
     def bytes_out(self) -> int:
         """Bytes that can no longer change except by a carry."""
         return 2 * len(self._words)
+
+    @property
+    def _steps_made(self) -> int:
+        return len(self._steps) // 4
+
+    def begin(self) -> None:
+        """Begin a chapter; see the module."""
+        open_bytes = (self._range.bit_length() - 1 - BEGIN_BITS) // 8  # most that may still be unknown
+        self._begun.append((self._steps_made, self.bytes_out + TOP_BITS // 8 - open_bytes))
 
     def encode_pass(
         self,
@@ -150,7 +164,8 @@ class RunEncoder:
         """
         max_words = 1 << 62 if max_bytes is None else (max_bytes + 1) // 2
         before, after = runs.around(ones)
-        survival, steps, words, count = _SURVIVAL, self._steps, self._words, runs.count
+        survival, words, count = _SURVIVAL, self._words, runs.count
+        step_made, low_limit = self._steps.extend, LOW_LIMIT
         low, width = self._low, self._range
         start, base, run, first_item = 0, 0, 0, self._items
         words_out = len(words)
@@ -174,8 +189,8 @@ class RunEncoder:
                     start, end_cost, run = runs.limit(base, run)
                     width = unit * survival[end_cost - base]
                     base = end_cost
-                steps.append((first_item + start, words_out, low, width))
-                while width < LOW_LIMIT:
+                step_made((first_item + start, words_out, low, width))
+                while width < low_limit:
                     words_out += 1
                     if low > _WINDOW_MASK:
                         self._carry()
@@ -208,7 +223,10 @@ class RunEncoder:
         self._words[index] += 1
 
     def finish(self) -> bytes:
-        """The codeword: the shortest bytes after which every step is certain whatever follows."""
+        """The codeword: the shortest bytes after which every step is certain whatever follows.
+
+        Chapters of next to nothing, whose beginning takes more bytes than they hold, are followed by zeros.
+        """
         low, width = self._low, self._range
         if low > _WINDOW_MASK:
             self._carry()
@@ -222,11 +240,12 @@ class RunEncoder:
             self._carry()
             value &= _WINDOW_MASK
         words = np.asarray(self._words, dtype=">u2").tobytes()
-        return words + value.to_bytes(TOP_BITS // 8, "big")[: TOP_BITS // 8 - tail]
+        least = max((at for steps, at in self._begun if steps < self._steps_made), default=0)
+        return (words + value.to_bytes(TOP_BITS // 8, "big")[: TOP_BITS // 8 - tail]).ljust(least, b"\0")
 
     def certain_bytes(self, codeword: bytes) -> tuple[IntArray, IntArray]:
         """Per step: (items known after it, bytes of the codeword after which the decoder is certain of it)."""
-        items, words, lows, widths = np.array(self._steps, dtype=np.int64).reshape(-1, 4).T
+        items, words, lows, widths = np.array(self._steps).reshape(-1, 4).T
         padded = np.frombuffer(codeword + bytes(TOP_BITS // 8 + 2), dtype=np.uint8).astype(np.int64)
         start = np.minimum(2 * words, len(codeword))
         window = np.zeros(len(words), dtype=np.int64)
@@ -238,6 +257,9 @@ class RunEncoder:
         floor = ((window - lows) & _WINDOW_MASK) - (window & (grains - 1))
         missing = ((floor >= 0) & (floor + grains <= widths)).sum(axis=0)
         needed = start + TOP_BITS // 8 - missing
+        for step, at in self._begun:
+            if step < len(needed):
+                needed[step] = max(needed[step], at)
         return items, np.maximum.accumulate(np.minimum(needed, len(codeword)))
 
 
@@ -268,6 +290,11 @@ class RunDecoder:
             self._gap = (self._gap << 16) | 0xFFFF
         self._next = position + 1
 
+    def begin(self) -> None:
+        """Begin a chapter, or end where too little of it is at hand; see the module."""
+        if (self._gap + 1) << BEGIN_BITS > self._range:
+            self.ended = True
+
     def decode_pass(self, runs: CostRuns, sign_chance: IntArray) -> PassResult:
         """Decode one pass whose costs and sign chances (per item, 0 where no sign) both ends know.
 
@@ -278,13 +305,15 @@ class RunDecoder:
         value, width, gap = self._value, self._range, self._gap
         ones: list[int] = []
         negative: list[bool] = []
+        found, minus_found, chance_of = ones.append, negative.append, sign_chance.item
+        low_limit, certain = LOW_LIMIT, 1 << PROBABILITY_BITS
         start, base, run = 0, 0, 0
         surely_one = survival[RUN_LIMIT]  # spares most searches for a run's end
         last_full = (ends[-1] if ends else 0) - RUN_LIMIT
         while start < count:
             unit = width >> PROBABILITY_BITS
             quotient = value // unit
-            if quotient >> PROBABILITY_BITS:  # no encoder writes this
+            if quotient >= certain:  # no encoder writes this
                 self.ended = True
                 break
             none = 0
@@ -304,7 +333,7 @@ class RunDecoder:
                 lower = survival[end_cost - base]
                 below = unit * lower
                 width = unit * (survival[before - base] - lower)
-                chance = int(sign_chance[position])
+                chance = chance_of(position)
                 if chance:
                     part = (width * chance) >> PROBABILITY_BITS
                     minus = value - below < part
@@ -317,11 +346,11 @@ class RunDecoder:
                 self.ended = True
                 break
             if position >= 0:
-                ones.append(position)
-                negative.append(minus)
+                found(position)
+                minus_found(minus)
             start, base, run = end, end_cost, end_run
             value -= below
-            if width < LOW_LIMIT:
+            if width < low_limit:
                 self._value, self._range = value, width
                 self._widen()
                 value, width, gap = self._value, self._range, self._gap

@@ -23,7 +23,7 @@ class SymbolEncoder(RunEncoder):
         self._low += unit * lower
         self._range = unit * (upper - lower)
         self._items += 1
-        self._steps.append((self._items, len(self._words), self._low, self._range))
+        self._steps.extend((self._items, len(self._words), self._low, self._range))
         self._normalise()
 
 

@@ -70,8 +70,10 @@ def log_activity() -> Int:
 
 def rungs(logit: Int) -> Int:
     """The rung of log odds in 1/64, rounded to the nearest."""
-    found = ((logit + (1 << RUNG_SHIFT >> 1)) >> RUNG_SHIFT) + EVEN_RUNG
-    return np.asarray(np.minimum(np.maximum(found, 0), RUNGS - 1))
+    found = logit + ((EVEN_RUNG << RUNG_SHIFT) + (1 << RUNG_SHIFT >> 1))
+    found >>= RUNG_SHIFT
+    np.maximum(found, 0, out=found)
+    return np.asarray(np.minimum(found, RUNGS - 1, out=found))
 
 
 @lru_cache(maxsize=1)

@@ -7,7 +7,7 @@ import pytest
 
 from heliograph.codec.codeword import Codeword, EnergyCourse
 from heliograph.codec.plane_plan import PlaneModel
-from heliograph.codec.planes import Change
+from heliograph.codec.planes import Change, PlaneState
 from heliograph.codec.tables import rungs
 from heliograph.types import Grid
 from integer_codec import GRID, PLANES, POSITIONS, SIZE, integer_codec, integer_tokens
@@ -110,9 +110,15 @@ def test_the_course_never_falls_and_never_overflows() -> None:
     """By hand: energy 0, 9, 9, 4, and error 16, 7, 4, 0, which counts as 1."""
     codec = integer_codec()
 
-    def change(before: list[int], after: list[int], moved: list[int], error: list[int]) -> Change:
+    plan = codec.model_for(GRID).plan(0)
+    items = PlaneState(codec.model_for(GRID), 1).items(PLANES - 1, 1)
+
+    def change(before: list[int], after: list[int], moved: list[int], errors: list[int]) -> Change:
+        class Stated(Change):
+            error = np.array(errors)
+
         places = np.array(moved)
-        return Change(len(error), places, places, np.array(before), np.array(after), np.array(error))
+        return Stated(items, plan, len(errors), 0, places, places, np.array(before), np.array(after))
 
     class Model(PlaneModel):
         @property

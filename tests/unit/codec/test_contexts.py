@@ -68,10 +68,10 @@ def test_values_are_cut_off_at_four_thresholds(grains: int, plane: int, seen: in
 # ---- one pass ------------------------------------------------------------------------------------------------
 def network(bias: int, hidden_shift: int, out_shift: int) -> PassNetwork:
     """One hidden unit, twice the token's own value; it says 3, -3 and 1 times itself."""
-    hidden = np.zeros((9, 1), np.float32)
+    hidden = np.zeros((9, 1, 1), np.float32)
     hidden[0] = 2
-    out = np.array([[3, -3, 1]], np.float32)
-    return PassNetwork(hidden, np.array([bias], np.float32), hidden_shift, out, out_shift, 1)
+    out = np.array([[[3]], [[-3]], [[1]]], np.float32)
+    return PassNetwork(hidden, np.array([bias], np.float32), hidden_shift, out, out_shift)
 
 
 CORRECTIONS = [
@@ -118,6 +118,20 @@ def test_a_pass_has_the_kinds_of_its_active_components() -> None:
     assert pass_network(made, 0, 1, 3) is None
     made.shift[0, 1] = -1, 0
     assert pass_network(made, 0, 1, 3) is None
+
+
+@pytest.mark.parametrize("known", [[], [0], [1, 4], [0, 1, 2, 3, 4]])
+def test_components_of_which_nothing_is_known_change_nothing(known: list[int]) -> None:
+    """They are left out, and what is said is what views of all say, zeros among them."""
+    random = np.random.default_rng(11)
+    one = pass_network(made_up_contexts(PLANES, SIZE), 1, 0, SIZE)
+    assert one is not None
+    restored = np.zeros((2, 6, SIZE + 1), np.int64)
+    restored[:, :, known] = random.integers(-900, 900, (2, 6, len(known)))
+    restored[:, :, SIZE] = 500  # no network looks at it
+    wanted = one.corrections(views(restored, 1, (2, 3), SIZE))
+    assert np.array_equal(one.corrections_for(restored, 1, (2, 3)), wanted)
+    assert wanted.any()
 
 
 @pytest.mark.parametrize("sign", [1, -1, 0])

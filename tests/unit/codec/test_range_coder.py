@@ -39,6 +39,15 @@ def encode(passes: list[Pass]) -> tuple[RunEncoder, bytes]:
     return encoder, encoder.finish()
 
 
+def encode_chapters(chapters: list[list[Pass]]) -> tuple[RunEncoder, bytes]:
+    encoder = RunEncoder()
+    for passes in chapters:
+        encoder.begin()
+        for cost, sign, ones, negative in passes:
+            encoder.encode_pass(each_alone(cost), ones, sign[ones].tolist(), negative.tolist())
+    return encoder, encoder.finish()
+
+
 def ideal_bits(passes: list[Pass]) -> float:
     bits = 0.0
     for cost, sign, ones, negative in passes:
@@ -50,6 +59,20 @@ def ideal_bits(passes: list[Pass]) -> float:
         signed = chance > 0
         bits -= float(np.log2(np.where(negative, chance, 1 - chance)[signed]).sum())
     return bits
+
+
+def decode_chapters(chapters: list[list[Pass]], prefix: bytes) -> tuple[int, int]:
+    """Number of decisions known, and of chapters begun."""
+    decoder, total = RunDecoder(prefix), 0
+    for begun, passes in enumerate(chapters):
+        decoder.begin()
+        for cost, sign, ones, _ in passes:
+            if decoder.ended:
+                return total, begun
+            result = decoder.decode_pass(each_alone(cost), sign)
+            assert result.ones == ones[ones < result.done].tolist()
+            total += result.done
+    return total, len(chapters)
 
 
 def decode_and_compare(passes: list[Pass], prefix: bytes) -> int:
@@ -86,6 +109,48 @@ def test_every_byte_cut_decodes_exactly_what_the_encoder_foresees() -> None:
             assert known == (int(items[steps - 1]) if steps else 0)
             assert known >= known_before
             known_before = known
+
+
+@pytest.mark.parametrize("longest", [2, 30, 300])
+def test_every_byte_cut_of_chapters_decodes_what_the_encoder_foresees(longest: int) -> None:
+    for seed in range(8):
+        passes = [one for one in random_passes(seed, 10, longest) if len(one[0])]
+        chapters = [passes[:2], passes[2:3], passes[3:]]
+        encoder, codeword = encode_chapters(chapters)
+        items, needed = encoder.certain_bytes(codeword)
+        assert needed[-1] <= len(codeword)
+        for cut in range(len(codeword) + 1):
+            steps = int(np.searchsorted(needed, cut, side="right"))
+            assert decode_chapters(chapters, codeword[:cut])[0] == (int(items[steps - 1]) if steps else 0)
+
+
+def test_the_bytes_of_an_end_begin_no_chapter() -> None:
+    """Whatever they are: a decoder that looks for more after the last one finds it ended, at hundreds of ends."""
+    for seed in range(300):
+        passes = random_passes(seed, 2, 40)
+        _, codeword = encode(passes)
+        decoder = RunDecoder(codeword)
+        for cost, sign, _, _ in passes:
+            decoder.decode_pass(each_alone(cost), sign)
+        assert not decoder.ended
+        decoder.begin()
+        assert decoder.ended
+
+
+def test_a_chapter_takes_nine_bits_beyond_what_came_before() -> None:
+    """At first everything is open, 2^48: with one byte 2^40 of it, more than its 512th part, with two 2^32."""
+    for data, ended in ((b"", True), (b"a", True), (b"ab", False), (b"abc", False)):
+        decoder = RunDecoder(data)
+        decoder.begin()
+        assert decoder.ended is ended
+
+
+def test_chapters_of_next_to_nothing_are_followed_by_zeros() -> None:
+    """Of certainties, 20 of 2^-12 bit: no bytes say all, and two begin the first chapter."""
+    none = np.zeros(0, np.int64)
+    certain = (np.ones(20, np.int64), np.zeros(20, np.int64), none, none.astype(bool))
+    assert encode([certain])[1] == b"\0"
+    assert encode_chapters([[certain]])[1] == bytes(2)
 
 
 def test_codeword_is_within_two_bytes_and_one_percent_of_the_model() -> None:

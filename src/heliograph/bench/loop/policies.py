@@ -4,6 +4,9 @@
     stops at a byte budget.
 ``energy``
     stops at a share of retained token energy.
+``level``
+    stops at the level, the same for every photo, at which the bundle expects a share of answers to be those of the
+    uncompressed photo.
 ``min-entropy``, ``entropy``, ``margin``, ``error-head``, ``stability``, ``combined``
     stop where a calibration says that the rest would not help, at what was chosen on dev scenes for a wanted quality.
 ``combined-agrees``
@@ -25,15 +28,16 @@ from heliograph.bench.stats import DoubleArray
 from heliograph.codec.calibration import COMBINED, CONFIDENCES, Calibration
 from heliograph.training.calibration.stopping import DraftTable, at, stops
 
-FIXED, ENERGY, ORACLE = "fixed", "energy", "oracle"
+FIXED, ENERGY, LEVEL, ORACLE = "fixed", "energy", "level", "oracle"
 BY_CHANCE, BY_BITS = "combined-agrees", "min-entropy-fixed"
-POLICIES = (FIXED, ENERGY, *CONFIDENCES, BY_CHANCE, BY_BITS, ORACLE)
+POLICIES = (FIXED, ENERGY, LEVEL, *CONFIDENCES, BY_CHANCE, BY_BITS, ORACLE)
 
 QUALITIES = (0.5, 0.6, 0.7, 0.76, 0.8, 0.84, 0.86, 0.88, 0.9, 0.91, 0.92, 0.925, 0.93, 0.935, 0.94, 0.945, 0.95)
 WHOLE = "whole stream"
-_WITHOUT_DRAFTS = (FIXED, ENERGY, "error-head")  # these look at no answer: one is made, at the end
+_WITHOUT_DRAFTS = (FIXED, ENERGY, LEVEL, "error-head")  # these look at no answer: one is made, at the end
 _BUDGET_STEP = 8
 _SHARES = np.concatenate([np.linspace(0.05, 0.5, 7), np.linspace(0.52, 1, 33)])  # finer where it matters
+_TARGETS = np.concatenate([np.arange(0.3, 0.8, 0.05), np.arange(0.8, 1, 0.005)])
 _BITS = np.geomspace(0.002, 4, 25)[::-1]
 
 Setting = tuple[str, float]
@@ -61,6 +65,8 @@ def _scores(policy: str, table: DraftTable, calibration: Calibration) -> DoubleA
         return table.column(table.answers.payload_bytes)
     if policy == ENERGY:
         return table.column(table.answers.retained_energy)
+    if policy == LEVEL:
+        return np.nan_to_num(table.column(table.answers.level_agreement))
     if policy == BY_BITS:
         return -table.column(table.answers.min_entropy_bits)
     if policy == BY_CHANCE:
@@ -75,6 +81,11 @@ def _settings(policy: str, table: DraftTable, calibration: Calibration) -> Itera
         yield from ((f"bytes={size}", float(size)) for size in range(_BUDGET_STEP, longest, _BUDGET_STEP))
     elif policy == ENERGY:
         yield from ((f"share={share:.3f}", float(share)) for share in _SHARES)
+    elif policy == LEVEL:
+        reached = table.answers.level_agreement
+        least, most = np.nanmin(reached, initial=1), np.nanmax(reached, initial=0)  # nothing lies between where none is
+        within = [share for share in _TARGETS if least < share <= most]
+        yield from ((f"target={share:.3f}", float(share)) for share in within)
     elif policy == BY_BITS:
         yield from ((f"bits={bits:.3g}", -float(bits)) for bits in _BITS)
     else:

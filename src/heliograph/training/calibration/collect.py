@@ -25,6 +25,7 @@ from PIL import Image
 from heliograph.codec.base import Codec
 from heliograph.codec.calibration import Signals
 from heliograph.codec.expectation import Expectation
+from heliograph.codec.levels import expected_agreement
 from heliograph.controllers.confidence import MAX_CALIBRATED_TOKENS
 from heliograph.errors import CodecNotFittedError, FileUnreadableError
 from heliograph.reasons import FileFault
@@ -85,6 +86,7 @@ class PrefixAnswers:
         agrees, right: (Q, P) whether it is the uncompressed answer, and how right it is.
         min_entropy_bits, first_bits, entropy_bits, margin, answer_tokens: (Q, P) as in ``Signals``.
         token_error, answer_differs, retained_energy: (Q, P) likewise; NaN where the codec does not know.
+        level_agreement: (Q, P) share of answers expected at the prefix's level; NaN where nobody has measured it.
     """
 
     photo: Int
@@ -103,6 +105,7 @@ class PrefixAnswers:
     token_error: Float
     answer_differs: Float
     retained_energy: Float
+    level_agreement: Float
 
     def __len__(self) -> int:
         return len(self.photo)
@@ -252,11 +255,14 @@ class _Part:
     stream: EncodedImage
     payload_bytes: int
     energy: float
+    level_agreement: float
 
     @classmethod
     def of(cls, codec: Codec, stream: EncodedImage, count: int) -> _Part:
         part = stream.prefix(count)
-        return cls(part, part.payload_bytes, codec.retained_energy(part.header, part.segments))
+        agreement = expected_agreement(codec, part.header, part.segments)
+        energy = codec.retained_energy(part.header, part.segments)
+        return cls(part, part.payload_bytes, energy, np.nan if agreement is None else agreement)
 
     def expect(self, codec: Codec, question: str) -> Expectation:
         found = codec.expect(self.stream.header, self.stream.segments, question)
@@ -285,6 +291,7 @@ def _row(
         "token_error": [one.token_error for one in expected],
         "answer_differs": [one.answer_differs for one in expected],
         "retained_energy": [part.energy for part in parts],
+        "level_agreement": [part.level_agreement for part in parts],
     }
 
 

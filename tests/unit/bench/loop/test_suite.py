@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from heliograph.bench.loop.curves import ACCURACY, AGREEMENT, BYTES, DRAFTS, Curve, Questions, bytes_ratio
-from heliograph.bench.loop.policies import BY_CHANCE, FIXED, ORACLE, POLICIES, WHOLE, simulate
+from heliograph.bench.loop.policies import BY_CHANCE, FIXED, LEVEL, ORACLE, POLICIES, WHOLE, simulate
 from heliograph.bench.loop.suite import LoopSuite
 from heliograph.bench.loop.verification import Verifications, verification_figures
 from heliograph.bench.report import markdown, write_results
@@ -45,6 +46,7 @@ def answers() -> PrefixAnswers:
         token_error=(1 / size).astype(np.float32),
         answer_differs=rng.uniform(0.3, 0.5, size.shape).astype(np.float32),
         retained_energy=(size / size.max()).astype(np.float32),
+        level_agreement=np.linspace(0.3, 0.95, PREFIXES, dtype=np.float32) + np.zeros(size.shape, np.float32),
     )
 
 
@@ -76,6 +78,21 @@ def test_fixed_stops_at_the_first_prefix_that_holds_its_bytes(answers: PrefixAns
     for one in simulate(FIXED, DraftTable.every(answers), calibration)[:-1]:
         wanted = int(one.setting.removeprefix("bytes="))
         assert set(one.payload_bytes.tolist()) == {11.0 + 8 * max(0, -(-(wanted - 11) // 8))}
+
+
+def test_level_stops_every_photo_at_the_first_prefix_whose_level_is_worth_the_target(
+    answers: PrefixAnswers, calibration: Calibration
+) -> None:
+    found = {one.setting: one for one in simulate(LEVEL, DraftTable.every(answers), calibration)}
+    assert list(found)[-1] == WHOLE
+    for target, size in (("0.500", 27), ("0.900", 51)):  # levels are worth .30, .43, .56, .69, .82, .95
+        assert set(found[f"target={target}"].payload_bytes.tolist()) == {size}
+    assert (found["target=0.500"].drafts == 1).all()
+
+
+def test_level_is_left_out_where_nobody_has_measured_levels(answers: PrefixAnswers, calibration: Calibration) -> None:
+    unknown = replace(answers, level_agreement=np.full(answers.payload_bytes.shape, np.nan, np.float32))
+    assert [one.setting for one in simulate(LEVEL, DraftTable.every(unknown), calibration)] == [WHOLE]
 
 
 def test_stopping_by_signals_needs_fewer_bytes(answers: PrefixAnswers, calibration: Calibration) -> None:

@@ -37,6 +37,7 @@ def make_answers(questions: int = 240, seed: int = 1) -> PrefixAnswers:
         token_error=f32(1 / size),
         answer_differs=f32(np.full(size.shape, 0.4)) + f32(rng.random(size.shape)) * 0.1,
         retained_energy=f32(size / size.max()),
+        level_agreement=f32(size / size.max()),
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from heliograph.codec.expectation import Expectation
+from heliograph.codec.levels import LevelCurve
 from heliograph.errors import CodecNotFittedError, FileUnreadableError
 from heliograph.training.calibration.collect import (
     Judge,
@@ -48,7 +49,9 @@ class Model:
 
 
 class CountingCodec:
-    """A byte a segment; restores how many there are."""
+    """A byte a segment; restores how many there are, which is the level."""
+
+    levels: LevelCurve | None = None
 
     def encode(self, tokens: VisualTokens) -> EncodedImage:
         return EncodedImage("count", b"h", (b"x",) * int(tokens.values[0, 0]))
@@ -58,6 +61,9 @@ class CountingCodec:
 
     def retained_energy(self, header: bytes, segments: Sequence[bytes]) -> float:
         return len(segments) / 10
+
+    def level(self, header: bytes, segments: Sequence[bytes]) -> int:
+        return len(segments)
 
     def expect(self, header: bytes, segments: Sequence[bytes], question: str = "") -> Expectation | None:
         return Expectation(len(question), 1 / (1 + len(segments)))
@@ -79,6 +85,15 @@ def test_answers_signals_and_truth_of_every_prefix() -> None:
     assert found.token_error[1].tolist() == [2, 2, 2, 2]
     assert found.retained_energy[0].tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4])
     assert (found.first_bits[0, 0], found.margin[0, 0], found.answer_tokens[0, 0]) == (0.5, 0.25, 2)
+
+
+def test_the_agreement_of_a_prefixs_level_is_what_the_bundle_expects() -> None:
+    class Measured(CountingCodec):
+        levels = LevelCurve((0, 2, 4), (0.25, 0.5, 1.0), 2, 9)
+
+    found = collect(Model(), Measured(), [item(4, "a"), item(2, "a")], JUDGE)
+    assert found.level_agreement.tolist() == [[0.375, 0.5, 0.75, 1.0], [0.375, 0.5, 0.5, 0.5]]
+    assert np.isnan(collect(Model(), CountingCodec(), [item(2, "a")], JUDGE).level_agreement).all()
 
 
 def test_signals_know_the_drafts_that_were_made() -> None:
