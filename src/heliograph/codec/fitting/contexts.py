@@ -197,7 +197,7 @@ def _descend(task: _Task, rows: Int, epochs: int) -> _Network:
     generator = np.random.default_rng(_SEED)
     first = generator.normal(0, _SPREAD, (task.seen.shape[1], HIDDEN)).astype(np.float32)
     # Of the coarse planes most components are still unknown: what shows nothing, or decides nothing, is left out.
-    shown, decided = task.seen[rows].any(axis=0).nonzero()[0], task.counts[rows].any(axis=0).nonzero()[0]
+    shown, decided = (np.flatnonzero(part[rows].any(axis=0)) for part in (task.seen, task.counts))
     all_seen = task.seen[np.ix_(rows, shown)] * np.float32(1 / 16)  # views are sixteenths of a threshold
     offset, target, counts = (part[np.ix_(rows, decided)] for part in (task.offset, task.target, task.counts))
     adam = _Adam([(len(shown), HIDDEN), (HIDDEN,), (HIDDEN, len(decided))], epochs * -(-len(rows) // _BATCH))

@@ -159,7 +159,7 @@ def _gradient(model: TorchModel, image: VisualTokens, question: str, answer: Ans
     device = model.torch_model.device
     logits = model.answer_logits(question, visual.to(device), image.grid, answer.token_ids)  # (A, V)
     ids = torch.tensor(answer.token_ids, device=logits.device)
-    logits.backward(_slope(logits.detach(), ids))
+    torch.autograd.backward(logits, _slope(logits.detach(), ids))
     assert visual.grad is not None
     return visual.grad
 
