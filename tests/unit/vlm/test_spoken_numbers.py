@@ -11,9 +11,19 @@ import torch
 
 from heliograph.errors import ModelUnsupportedError
 from heliograph.types import LARGEST_LOGIT, Answer, VisualTokens
+from heliograph.vlm import decoding
 from heliograph.vlm.causes import reason_of
 from heliograph.vlm.decoding import Step, best_steps, finite, next_steps, steps_of, to_answer
 from heliograph.vlm.general import GeneralModel, _generated_ids
+
+
+def test_rows_come_out_the_same_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = torch.randn(7, 11, generator=torch.manual_seed(1))
+    chosen = [3, 0, 10, 4, 4, 1, 9]
+    whole = best_steps(logits), steps_of(logits, chosen)
+    for block in (1, 22, 33):
+        monkeypatch.setattr(decoding, "_BLOCK", block)
+        assert (best_steps(logits), steps_of(logits, chosen)) == whole
 
 
 def test_a_vocabulary_of_one_word_leaves_no_other() -> None:
