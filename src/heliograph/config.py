@@ -61,8 +61,23 @@ def default_bundle() -> Path | None:
 def state_folder() -> Path:
     """Folder for what has to outlive a command and is nobody else's business: ``$HELIOGRAPH_STATE``, else
     ``heliograph`` in ``$XDG_STATE_HOME`` or ``~/.local/state``."""
-    usual = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "heliograph"
-    return Path(os.environ.get(STATE_VARIABLE) or usual)
+    return Path(os.environ.get(STATE_VARIABLE) or user_folder("XDG_STATE_HOME", ".local/state") / "heliograph")
+
+
+def user_folder(variable: str, usual: str) -> Path:
+    """Folder that an XDG ``variable`` names, else ``usual`` in the home folder.
+
+    A user without a home folder, as a service or a container may have one, gets the root's: nothing is there, and
+    nothing can be written.
+    """
+    return Path(os.environ.get(variable) or _home() / usual)
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # no HOME, and a user of whom the system knows the number alone
+        return Path("/")
 
 
 def write_private(path: Path, text: str, *, replace: bool = True) -> None:
@@ -102,7 +117,7 @@ def config_path(named: Path | None = None) -> Path | None:
     chosen = named or os.environ.get(CONFIG_VARIABLE)
     if chosen:
         return None if str(chosen) == os.devnull else Path(chosen)
-    usual = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "heliograph" / "config.toml"
+    usual = user_folder("XDG_CONFIG_HOME", ".config") / "heliograph" / "config.toml"
     return usual if usual.exists() else None
 
 

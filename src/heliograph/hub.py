@@ -124,8 +124,10 @@ def _asked(name: str, revision: str | None) -> Found:
         if status < HTTPStatus.INTERNAL_SERVER_ERROR:
             raise NotFoundHere(f"the hub refuses this model (HTTP {status})") from error
         return _cached(name, revision, f"the hub does not answer (HTTP {status})", error)
-    except Exception as error:  # of the network, the name service, a proxy, the hub's machines: all the same here
-        return _cached(name, revision, f"the hub does not answer ({type(error).__name__})", error)
+    except TimeoutError as error:
+        return _cached(name, revision, "the hub does not answer", error)
+    except Exception as error:  # of the network, the name service, a proxy: all the same here
+        return _cached(name, revision, "the hub cannot be reached", error)
     return Found(name, commit)
 
 

@@ -66,6 +66,13 @@ class Grid:
         """N, the number of visual tokens."""
         return self.rows * self.columns * self.tiles
 
+    def __str__(self) -> str:
+        """``a grid of 8x8 tokens``, for people."""
+        sides = f"{self.rows}x{self.columns} tokens"
+        tiles = "" if self.tiles == 1 else f"{self.tiles} tiles of "
+        photo = f" of a photo of {self.photo_width}x{self.photo_height} pixels" if self.photo_width else ""
+        return f"a grid of {tiles}{sides}{photo}"
+
 
 @dataclass(frozen=True)
 class VisualTokens:

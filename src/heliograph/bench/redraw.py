@@ -18,6 +18,7 @@ from heliograph.bench.bytes import plot as bytes_plot
 from heliograph.bench.hardening import plots as hardening
 from heliograph.bench.loop import plots as loop
 from heliograph.bench.loop.times_plot import draw_time_to_final
+from heliograph.bench.photos import unfamiliar_plot
 from heliograph.bench.planner import plot as planner
 from heliograph.bench.reference.error_head_plot import plot_error_head
 from heliograph.bench.reference.foresight_plot import plot_foresight
@@ -33,6 +34,7 @@ _OF_SUITE = {
     "hardening": hardening.PICTURES,
     "tests": mutants_plot.PICTURES,
     "bytes": bytes_plot.PICTURES,
+    "unfamiliar": unfamiliar_plot.PICTURES,
 }
 """Suites with pictures of their own."""
 

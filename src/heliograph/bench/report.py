@@ -36,13 +36,16 @@ def _write(result: SuiteResult, folder: Path, *, json_name: str, table_name: str
 
 
 def draw_pictures(result: SuiteResult, folder: Path, prefix: str = "") -> list[Path]:
-    """Every picture that the result alone is enough for; what was written.
+    """Every picture that the result alone is enough for; what was written. One with the suite's name has no prefix.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
     pictures = USUAL_PICTURES if result.pictures is None else result.pictures
-    paths = {folder / f"{prefix}{name}": draw for name, draw in pictures.items()}
+    paths = {
+        folder / (name if Path(name).stem == result.suite else f"{prefix}{name}"): draw
+        for name, draw in pictures.items()
+    }
     return [path for path, draw in paths.items() if draw(result, path)]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -18,6 +19,7 @@ EXIT_DONE = int(ExitCode.DONE)
 
 _MAX_SHOWN = 100
 _DAY_S = 86_400
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 _LARGEST = (1 << 63) - 1
 """What seeds and counts of the libraries below can hold."""
 
@@ -65,6 +67,21 @@ class Command:
     def epilog(self) -> str:
         """The examples as ``--help`` shows them."""
         return "examples:\n" + "\n".join(f"  {line}" for line in self.examples)
+
+
+@contextlib.contextmanager
+def rare_collections() -> Iterator[None]:
+    """Garbage is looked for after many more new objects than usually.
+
+    For commands that import PyTorch and transformers, work and end: a quarter of the time of these imports is spent on
+    looking through a million objects, again and again, of which none is garbage.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def say(arguments: argparse.Namespace, text: str, data: Any) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from heliograph import __version__
-from heliograph.cli.command import EXIT_DONE, ArgumentError, Command, Parser
+from heliograph.cli.command import EXIT_DONE, ArgumentError, Command, Parser, rare_collections
 from heliograph.cli.config_file import ConfigFile, add_config_option
 from heliograph.cli.failures import Failure, failure_of
 from heliograph.cli.files import empty_folders_removed
@@ -46,6 +46,9 @@ COMMANDS = {
 }
 _ROOMS = {"demo": "demo.command", "doctor": "doctor.command", "trace": "trace.command"}
 """Modules of the commands that have a room of their own."""
+
+_TRAINING = ("calibrate", "export", "fit", "train")
+"""Commands that import most and serve nobody meanwhile."""
 
 REGISTRY = Registry("command", {name: f"heliograph.cli.{_ROOMS.get(name, name)}:COMMAND" for name in COMMANDS})
 
@@ -128,7 +131,7 @@ def _run(argv: list[str], line: _CommandLine) -> int:
     set_up_logging(arguments)
     _look_up(arguments)
     try:
-        with empty_folders_removed():
+        with empty_folders_removed(), rare_collections() if line.command in _TRAINING else contextlib.nullcontext():
             code = command.run(arguments)
     except UsageError as error:
         config.explain(error, line.command)

@@ -55,9 +55,8 @@ class TokenEncoder:
         try:
             made = self._session.run(None, dict(zip(self._inputs, pixels, strict=True)))[0]
         except Exception as error:  # onnxruntime raises its own class for a wrong shape
-            raise ShapeError().noted(
-                f"ONNX Runtime refuses pixels of shape {[one.shape for one in pixels]}."
-            ) from error
+            shapes = " and ".join(str(one.shape) for one in pixels)
+            raise ShapeError().noted(f"ONNX Runtime refuses pixels of shape {shapes}.") from error
         values = np.ascontiguousarray(np.asarray(made, np.float32).reshape(-1, made.shape[-1]))
         if values.shape != (self._grid.tokens, self._hidden_size):
             raise ShapeError().noted(

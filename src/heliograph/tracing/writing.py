@@ -140,7 +140,7 @@ class TraceWriter:
                 self._write(*self._taken())
                 self._closing.wait(_PAUSE_S)  # what comes meanwhile is written together
         except Exception as error:  # whatever it is, the exchange is worth more than its trace
-            reason = getattr(error, "strerror", None) or type(error).__name__
+            reason = getattr(error, "strerror", None) or "it could not be written"
             self._on_warning(f"the trace {self._path} ends here: {reason}")
         finally:
             with self._lock:

@@ -157,7 +157,7 @@ def layer_maps(
     made = []
     for seen in passes:
         if seen.weights is None or seen.input_ids is None:
-            raise ModelUnsupportedError().noted("its forward passed by the attention that was watched.")
+            raise ModelUnsupportedError().noted("its attention is computed where it cannot be read.")
         places = seen.input_ids.eq(placeholder).nonzero()[:, 0]
         if len(places) != grid.tokens:
             raise ModelUnsupportedError().noted(f"its prompt has {len(places)} placeholders for {grid.tokens} tokens.")

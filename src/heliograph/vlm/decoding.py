@@ -29,6 +29,7 @@ from heliograph.vlm.prompt import FrameInputs
 
 _NATS_PER_BIT = math.log(2.0)
 _LOWEST_LOG = -1e4
+_BLOCK = 1 << 18  # logits
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,18 @@ def steps_of(logits: Tensor, chosen: Sequence[int]) -> list[Step]:
 
 
 def _steps(logits: Tensor, chosen: Tensor | None) -> list[Step]:
+    """In blocks of rows that stay in a processor's cache from one operation to the next."""
+    rows = max(1, _BLOCK // logits.shape[-1])
+    return [
+        step
+        for start in range(0, len(logits), rows)
+        for step in _steps_of_block(
+            logits[start : start + rows], None if chosen is None else chosen[start : start + rows]
+        )
+    ]
+
+
+def _steps_of_block(logits: Tensor, chosen: Tensor | None) -> list[Step]:
     log_p = torch.log_softmax(logits.float(), dim=-1)  # (B, V)
     top, ids = log_p.max(dim=-1)  # of equal ones the first, as in generate; topk does not promise that
     p = log_p.exp()

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.errors import ModelUnsupportedError, ShapeError
-from heliograph.vlm.tap import METHOD, intercepted
+from heliograph.vlm.tap import METHOD, NO_PLACE, intercepted
 
 
 def find_tap(model: nn.Module) -> nn.Module:
@@ -29,9 +29,9 @@ def find_tap(model: nn.Module) -> nn.Module:
     owner = getattr(model, "model", model)
     method = getattr(owner, METHOD, None)
     if not isinstance(owner, nn.Module) or not callable(method):
-        raise ModelUnsupportedError().noted(f"it has no {METHOD}.")
+        raise ModelUnsupportedError().noted(NO_PLACE)
     if not _takes_pixels(method):
-        raise ModelUnsupportedError().noted(f"its {METHOD} takes other arguments than pixels and their mask.")
+        raise ModelUnsupportedError().noted("its vision tower takes something else than pixels and their mask.")
     return owner
 
 

@@ -110,7 +110,7 @@ class GeneralModel:
             self._check_placeholders(layout)
         except Exception as error:  # foreign code, where prompt and tokens do not fit
             raise ModelUnsupportedError().noted(
-                f"its forward fails on a first prompt with a photo of {layout.rows} tokens: {reason_of(error)}."
+                f"it fails on a first prompt with a photo of {layout.rows} tokens: {reason_of(error)}."
             ) from error
 
     def _opened(self) -> tuple[FeatureLayout, Grid]:
@@ -314,9 +314,8 @@ class GeneralModel:
         try:
             made = self._in_one(asked, pictures) if self._in_one_call else self._in_two(asked, pictures)
         except Exception as error:  # foreign code: too long and thin, too small, and whatever else it refuses
-            raise ShapeError().noted(
-                f"the processor takes no photos of these sizes: {[one.size for one in photos]}; {reason_of(error)}."
-            ) from error
+            sizes = " and ".join(f"{one.width}x{one.height}" for one in photos)
+            raise ShapeError().noted(f"the processor takes no photos of {sizes} pixels: {reason_of(error)}.") from error
         model = self.torch_model
         return {
             name: value.to(model.device, model.dtype) if value.is_floating_point() else value.to(model.device)

@@ -21,6 +21,7 @@ from torch import nn
 from heliograph.errors import ModelUnsupportedError
 
 METHOD = "get_image_features"
+NO_PLACE = "its program has no place where restored tokens could stand in for a photo's own."
 Handler = Callable[..., Any]
 """``handler(original, *args, **kwargs)`` to what the method shall return."""
 
@@ -38,7 +39,7 @@ def find_owner(model: nn.Module) -> nn.Module:
         if callable(getattr(module, METHOD, None)) and f"self.{METHOD}(" in _forward_source(module):
             found = module
     if found is None:
-        raise ModelUnsupportedError().noted(f"none of its modules' forward calls self.{METHOD}.")
+        raise ModelUnsupportedError().noted(NO_PLACE)
     return found
 
 

@@ -55,7 +55,7 @@ def test_pictures_without_a_suite_and_those_of_one_are_drawn(tmp_path: Path) -> 
     assert "](region-photos.png)" in (tmp_path / "region.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("suite", ["hardening", "loop", "planner"])
+@pytest.mark.parametrize("suite", ["hardening", "loop", "planner", "unfamiliar"])
 def test_every_suite_with_pictures_of_its_own_draws_what_its_page_shows(suite: str, tmp_path: Path) -> None:
     drawn = {path.name for path in draw_pictures(published(suite), tmp_path, f"{suite}-")}
     text = (RESULTS / f"{suite}.md").read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from heliograph.cli.config_file import ConfigFile
 from heliograph.cli.links import _destination
 from heliograph.cli.main import COMMANDS, build_parser, main
-from heliograph.config import CONFIG_VARIABLE, config_path
+from heliograph.config import CONFIG_VARIABLE, STATE_VARIABLE, config_path, state_folder
+from heliograph.edge.planning.device_times import state_path
 
 ASK = ["ask", "photo.jpg", "what?"]
 
@@ -145,6 +147,20 @@ def test_where_the_file_is(tmp_path, monkeypatch):
     assert config_path(Path("named.toml")) == Path("named.toml")
     monkeypatch.setenv(CONFIG_VARIABLE, os.devnull)
     assert config_path() is None
+
+
+def test_a_user_without_a_home_folder_has_no_file(monkeypatch):
+    """A service's user, of whom the system knows nothing but a number."""
+
+    def nobody(number):
+        raise KeyError(number)
+
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", CONFIG_VARIABLE, STATE_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    assert config_path() is None
+    assert state_folder() == Path("/.local/state/heliograph")
+    assert state_path(b"").parent == Path("/.cache/heliograph")
 
 
 def test_options_that_do_not_go_together_may_come_from_the_file(config, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.cli import main as main_module
-from heliograph.cli.command import Command
+from heliograph.cli.command import Command, rare_collections
 from heliograph.cli.main import COMMANDS, REGISTRY, build_parser, main
 from heliograph.errors import HeliographError, MissingExtraError, PortBusyError, UnknownNameError
 from processes import HELIOGRAPH, ended, first_line, run, run_python, started
@@ -69,6 +70,13 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(name in shown and summary.split(",")[0] in shown for name, summary in COMMANDS.items())
     assert main([]) == 0
     assert capsys.readouterr().out == shown
+
+
+def test_collections_are_rare_within_alone() -> None:
+    before = gc.get_threshold()
+    with rare_collections():
+        assert gc.get_threshold() == (100_000, *before[1:])
+    assert gc.get_threshold() == before
 
 
 def test_help_imports_nothing_heavy() -> None:

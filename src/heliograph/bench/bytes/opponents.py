@@ -45,6 +45,7 @@ _TOKENS, _COEFFICIENTS, _CHANNELS, _REQUEST, _ANSWER = (
     "answer.npz",
 )
 _PATIENCE_S = 1800
+_MAX_REASON = 240
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,10 @@ class Opponent:
         except OSError as error:
             raise DataMissingError().noted(f"opponent {self.name}: {self.command[0]} cannot be run.") from error
         except subprocess.CalledProcessError as error:
-            raise DataMissingError().noted(f"opponent {self.name} failed: {error.stderr[-2000:]}") from error
+            last = next(
+                (line.strip() for line in reversed(error.stderr.splitlines()) if line.strip()), "without a word"
+            )
+            raise DataMissingError().noted(f"opponent {self.name} failed: {last[:_MAX_REASON]}.") from error
         return done.stdout
 
 

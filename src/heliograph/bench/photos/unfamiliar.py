@@ -1,8 +1,9 @@
 """How surely photos that nothing was fitted on are told from scenes, and what confidence is shown of their answers.
 
 Run ``python -m heliograph.bench.photos.unfamiliar docs/results``: it writes ``unfamiliar.json``, in the schema of the
-suites. The misfit of test scenes, Kodak and TextVQA photos is measured by the device as it is when a photo is sent, by
-``klt`` and by ``meta``; then photos of the folder ``street`` are asked about, and scenes with and without the misfit.
+suites, its table and its picture. The misfit of test scenes, Kodak and TextVQA photos is measured by the device as it
+is when a photo is sent, by ``klt`` and by ``meta``; then photos of the folder ``street`` are asked about, and scenes
+with and without the misfit.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 from heliograph.bench.data import data_folder
 from heliograph.bench.metrics import normal_form, score
+from heliograph.bench.photos.unfamiliar_plot import MODEL, PICTURES, RIGHT, SHOWN, WITHOUT
 from heliograph.bench.report import publish
 from heliograph.bench.results import Figure, Provenance, SuiteResult
 from heliograph.bench.runner import SHORT_ANSWER_TOKENS
@@ -127,7 +129,7 @@ def run(say: Any = print) -> SuiteResult:
     streams = [sides.stream(one) for one in tokens["scenes"]]
     flagged = [float((sides.device.likelihood(one) or 1.0) < UNFAMILIAR_BELOW) for one in streams]
     figures.append(Figure("scenes called unfamiliar, share", float(np.mean(flagged)), _interval(flagged), 0.01, 0.0))
-    return SuiteResult(SUITE, provenance, rows=(), b99={}, figures=tuple(figures), notes=NOTES)
+    return SuiteResult(SUITE, provenance, rows=(), b99={}, figures=tuple(figures), notes=NOTES, pictures=PICTURES)
 
 
 def chosen_photos(folder: str, most: int | None) -> list[Path]:
@@ -206,11 +208,11 @@ def street_figures(answers: Sequence[Shown]) -> list[Figure]:
         return Figure(name, float(np.mean(values)), clustered_mean_interval(values, names), must, aim)
 
     return [
-        mean("mean confidence shown of street photos", [one.confidence for one in answers], 0.30, 0.15),
-        mean("the same without the misfit", [one.without for one in answers]),
-        mean("the model's own confidence", [one.model for one in answers]),
+        mean(SHOWN, [one.confidence for one in answers], 0.30, 0.15),
+        mean(WITHOUT, [one.without for one in answers]),
+        mean(MODEL, [one.model for one in answers]),
         Figure(
-            "share of their own questions answered rightly",
+            RIGHT,
             float(np.mean([one.right for one in known])),
             _interval([one.right for one in known]),
         ),
@@ -234,7 +236,7 @@ def _interval(values: Sequence[float]) -> tuple[float, float] | None:
 
 
 def main(folder: Path) -> None:
-    """Write ``unfamiliar.json`` and its table into a folder and say what is in them."""
+    """Write ``unfamiliar.json``, its table and picture into a folder and say what is in them."""
     result = run()
     publish(result, folder)
     for figure in result.figures:

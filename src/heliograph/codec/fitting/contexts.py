@@ -24,6 +24,7 @@ from heliograph.codec.contexts import (
     pass_network,
     views,
 )
+from heliograph.codec.fitting.counting import Advance, unseen
 from heliograph.codec.klt import FINENESSES, KltCodec
 from heliograph.codec.plane_plan import PlaneModel
 from heliograph.codec.planes import Bool, PassItems, PlaneState
@@ -35,30 +36,34 @@ from heliograph.types import FloatArray, Grid
 MAX_TOKENS = 90_000
 """Tokens that contexts are fitted on; more take longer and gain little."""
 
+_TRIAL_TOKENS, _TRIAL_EPOCHS = 1 << 14, 1
 _HELD_OUT_SHARE = 8
 _FEWEST_HELD_OUT = 128  # tokens below which there is nothing to judge by
-_EPOCHS, _BATCH = 12, 1024
+_EPOCHS, _BATCH = 3, 128  # many small steps: more epochs of larger ones take four times as long and fit the noise
 _RATE, _DECAY, _SPREAD = 0.005, 3e-4, 0.05
 _FEWEST = 64  # ones (or signs) below which a pass is left to its tables
 _SEED = 0
 
 
-def with_contexts(codec: KltCodec, tokens: FloatArray, max_tokens: int = MAX_TOKENS) -> KltCodec:
+def with_contexts(codec: KltCodec, tokens: FloatArray, *, trial: bool = False, advance: Advance = unseen) -> KltCodec:
     """The codec with contexts; about a thousand tokens are needed, and fewer get none.
 
     Args:
         codec: as fitted on ``tokens``.
         tokens: (I, P, D) f32 tiles of the fitted grid; one in eight only judges.
-        max_tokens: of them at most.
+        trial: only streams of fineness 0 will be looked at, and only beside those of other trials: fewer tokens and
+            fewer steps do.
+        advance: counts bit planes.
     """
-    tokens = tokens[:: -(-tokens.shape[0] * tokens.shape[1] // max_tokens)]
-    used = range(min(FINENESSES, len(tokens)))
-    groups = [_Group.of(codec, tokens[fineness::FINENESSES], fineness) for fineness in used]
+    tokens = tokens[:: -(-tokens.shape[0] * tokens.shape[1] // (_TRIAL_TOKENS if trial else MAX_TOKENS))]
+    count = 1 if trial else min(FINENESSES, len(tokens))
+    groups = [_Group.of(codec, tokens[fineness::count], fineness) for fineness in range(count)]
     if sum(int(group.held_out.sum()) for group in groups) < _FEWEST_HELD_OUT:
         return codec
     made = Contexts.none(codec.tables.planes, codec.components)
     for plane, part in groups[0].state.passes():
-        _fit_pass(made, groups, plane, part)
+        _fit_pass(made, groups, plane, part, _TRIAL_EPOCHS if trial else _EPOCHS)
+        advance(part)  # the second part is a plane's last
     contexts = made if (made.shift >= 0).any() else None
     return KltCodec(codec.grid, codec.transform, codec.tables, codec.layouts, contexts)
 
@@ -109,7 +114,7 @@ class _Task:
     counts: FloatArray
 
 
-def _fit_pass(made: Contexts, groups: list[_Group], plane: int, part: int) -> None:
+def _fit_pass(made: Contexts, groups: list[_Group], plane: int, part: int, epochs: int) -> None:
     looked_at = made.looked_at
     passes = [_Pass.of(group, plane, part, looked_at) for group in groups]
     held_out = np.concatenate([group.held_out for group in groups])
@@ -121,7 +126,7 @@ def _fit_pass(made: Contexts, groups: list[_Group], plane: int, part: int) -> No
     task = _Task(np.concatenate([one.seen for one in passes]), offset, target, counts)
     rows = (~held_out & task.counts.any(axis=1)).nonzero()[0]
     if (task.target[rows] * task.counts[rows]).sum() >= _FEWEST:
-        found = _as_integers(_descend(task, rows))
+        found = _as_integers(_descend(task, rows, epochs))
         if _saves(found, task, held_out.nonzero()[0]):
             made.hidden[plane, part], made.bias[plane, part], made.out[plane, part], made.shift[plane, part] = found
     for group, one in zip(groups, passes, strict=True):
@@ -187,47 +192,80 @@ class _Pass:
 _Network = tuple[FloatArray, FloatArray, FloatArray]  # (F, H), (H,), (H, 3 A)
 
 
-def _descend(task: _Task, rows: Int) -> _Network:
+def _descend(task: _Task, rows: Int, epochs: int) -> _Network:
     """Adam (Kingma and Ba, 2015) with a cosine rate on the mean cost of a token, weights decaying."""
     generator = np.random.default_rng(_SEED)
-    scale = np.float32(1 / 16)  # views are sixteenths of a threshold
-    weights: list[FloatArray] = [
-        generator.normal(0, _SPREAD, (task.seen.shape[1], HIDDEN)).astype(np.float32),
-        np.zeros(HIDDEN, dtype=np.float32),
-        np.zeros((HIDDEN, task.offset.shape[1]), dtype=np.float32),
-    ]
-    adam = _Adam(weights, _EPOCHS * -(-len(rows) // _BATCH))
-    for _ in range(_EPOCHS):
-        order = generator.permutation(rows)
+    first = generator.normal(0, _SPREAD, (task.seen.shape[1], HIDDEN)).astype(np.float32)
+    # Of the coarse planes most components are still unknown: what shows nothing, or decides nothing, is left out.
+    shown, decided = (np.flatnonzero(part[rows].any(axis=0)) for part in (task.seen, task.counts))
+    all_seen = task.seen[np.ix_(rows, shown)] * np.float32(1 / 16)  # views are sixteenths of a threshold
+    offset, target, counts = (part[np.ix_(rows, decided)] for part in (task.offset, task.target, task.counts))
+    adam = _Adam([(len(shown), HIDDEN), (HIDDEN,), (HIDDEN, len(decided))], epochs * -(-len(rows) // _BATCH))
+    (inward, bias, outward), (to_inward, to_bias, to_outward) = adam.weights, adam.gradients
+    inward[:] = first[shown]
+    for _ in range(epochs):
+        order = generator.permutation(len(rows))
         for start in range(0, len(order), _BATCH):
             some = order[start : start + _BATCH]
-            seen = task.seen[some] * scale
-            hidden = np.maximum(seen @ weights[0] + weights[1], 0)
-            chance = 1 / (1 + np.exp(-(task.offset[some] + hidden @ weights[2])))
-            error = (chance - task.target[some]) * task.counts[some] / np.float32(len(some))
-            back = (error @ weights[2].T) * (hidden > 0)
-            adam.step([seen.T @ back, back.sum(axis=0), hidden.T @ error])
-    return weights[0], weights[1], weights[2]
+            seen = all_seen[some]
+            hidden = np.maximum(seen @ inward + bias, 0)
+            logit = hidden @ outward
+            logit += offset[some]
+            error = 1 / (1 + np.exp(-logit))
+            error -= target[some]
+            error *= counts[some]
+            error /= np.float32(len(some))
+            back = error @ outward.T
+            back *= hidden > 0
+            np.matmul(seen.T, back, out=to_inward)
+            np.sum(back, axis=0, out=to_bias)
+            np.matmul(hidden.T, error, out=to_outward)
+            adam.step()
+    made, out = np.zeros_like(first), np.zeros((HIDDEN, task.offset.shape[1]), dtype=np.float32)
+    made[shown], out[:, decided] = inward, outward
+    return made, bias, out
 
 
 class _Adam:
-    """Changes weights in place."""
+    """Takes steps along gradients of a cost that its user has put down; all in place, in one piece of memory.
 
-    def __init__(self, weights: list[FloatArray], steps: int) -> None:
-        self._weights, self._steps, self._step = weights, steps, 0
-        self._mean = [np.zeros_like(one) for one in weights]
-        self._square = [np.zeros_like(one) for one in weights]
+    Args:
+        shapes: of the weights.
+        steps: in all.
 
-    def step(self, gradients: list[FloatArray]) -> None:
-        """One step along the gradients of the cost."""
+    Attributes:
+        weights, gradients: float32, of these shapes.
+    """
+
+    def __init__(self, shapes: list[tuple[int, ...]], steps: int) -> None:
+        ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+        self._flat, self._gradient, self._mean, self._square, self._spare = np.zeros((5, ends[-1]), dtype=np.float32)
+        self._steps, self._step = steps, 0
+        self.weights, self.gradients = (
+            [part.reshape(shape) for part, shape in zip(np.split(flat, ends[:-1]), shapes, strict=True)]
+            for flat in (self._flat, self._gradient)
+        )
+
+    def step(self) -> None:
+        """One step; the gradients are used up."""
         self._step += 1
         rate = _RATE * 0.5 * (1 + np.cos(np.pi * self._step / self._steps))
-        for weights, gradient, mean, square in zip(self._weights, gradients, self._mean, self._square, strict=True):
-            whole = gradient + np.float32(_DECAY) * weights
-            mean += np.float32(0.1) * (whole - mean)
-            square += np.float32(0.001) * (whole * whole - square)
-            towards = mean / (1 - 0.9**self._step) / (np.sqrt(square / (1 - 0.999**self._step)) + 1e-8)
-            weights -= (rate * towards).astype(np.float32)
+        whole = 1 - 0.9**self._step, np.sqrt(1 - 0.999**self._step)  # what both running means have seen so far
+        gradient, mean, square, spare = self._gradient, self._mean, self._square, self._spare
+        np.multiply(self._flat, np.float32(_DECAY), out=spare)
+        gradient += spare
+        np.subtract(gradient, mean, out=spare)
+        spare *= np.float32(0.1)
+        mean += spare
+        np.multiply(gradient, gradient, out=spare)
+        spare -= square
+        spare *= np.float32(0.001)
+        square += spare
+        np.sqrt(square, out=spare)
+        spare += np.float32(1e-8 * whole[1])
+        np.divide(mean, spare, out=spare)
+        spare *= np.float32(rate * whole[1] / whole[0])
+        self._flat -= spare
 
 
 _Integers = tuple[Small, Int, Small, Int]  # weights, bias, outgoing weights, both shifts

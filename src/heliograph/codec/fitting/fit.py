@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from heliograph.codec.fitting.contexts import with_contexts
+from heliograph.codec.fitting.counting import Counted, uncounted
 from heliograph.codec.fitting.metric import Metric, make_metric
 from heliograph.codec.fitting.moments import Moments, common_grid, gather_moments
 from heliograph.codec.fitting.restoration import fit_restoration
@@ -24,7 +25,6 @@ from heliograph.types import FloatArray, Grid, VisualTokens
 _MIN_SETS = 8
 _TRIAL_COEFFICIENTS = 1 << 20
 _FINAL_COEFFICIENTS = 1 << 22
-_TRIAL_TOKENS = 1 << 14
 _HELD_OUT = 24
 _ACTIVITY_MUST_SAVE = 0.02
 _TRIAL_SHARES = 2.0 ** (np.arange(-10, 1) / 2)  # of a photo's whole stream
@@ -42,8 +42,10 @@ def fit_klt(
     finest_retained: float = 0.995,
     max_components: int = 384,
     modes: Sequence[str] = MODES,
+    activity: bool | None = None,
     contexts: bool = True,
     restore: bool = True,
+    count: Counted = uncounted,
 ) -> KltCodec:
     """Fit every table on token sets of one D, read in one pass.
 
@@ -57,8 +59,10 @@ def fit_klt(
         finest_retained: share of weighted energy that the whole stream restores, 0.5 to 0.9999.
         max_components: at most so many KLT components (bounds memory and time for a large D).
         modes: candidates over the grid; the one with the smallest measured rate is taken.
+        activity: whether classes follow what is known around a coefficient; None measures what it saves.
         contexts: also fit what a token's surroundings tell of the next decision.
         restore: also fit the cloud's guess at what was not sent.
+        count: makes the counters of the stages.
 
     Raises:
         CodecNotFittedError: too few sets, or no variation in them.
@@ -77,12 +81,13 @@ def fit_klt(
     metric = make_metric(size, (grid.rows, grid.columns), sensitivity, grid_sensitivity)
     moments = gather_moments(token_sets, known, metric.grid_root if metric.weighs_grid else None)
     fitter = _Fitter(moments, metric, finest_retained, max_components, contexts)
-    mode, activity = fitter.choose(_candidates(modes, metric, moments))
-    codec = fitter.codec(mode, activity, len(moments.sample), _FINAL_COEFFICIENTS)
+    mode, activity = fitter.choose(_candidates(modes, metric, moments), activity, count)
+    codec = fitter.codec(mode, activity, len(moments.sample), _FINAL_COEFFICIENTS, count)
+    planes = codec.tables.planes
     if contexts:
-        codec = with_contexts(codec, moments.sample)
+        codec = with_contexts(codec, moments.sample, advance=count(planes, "fitting context networks"))
     if restore:
-        codec.restoration = fit_restoration(codec, moments.sample)
+        codec.restoration = fit_restoration(codec, moments.sample, count(planes, "fitting restoration"))
     return codec
 
 
@@ -115,25 +120,42 @@ class _Fitter:
         needed = int(np.searchsorted(share, 1 - 0.25 * (1 - self.finest))) + 1
         return np.ascontiguousarray(vectors[:, : min(needed, most, size)])
 
-    def choose(self, modes: Sequence[str]) -> tuple[str, bool]:
-        """Mode and use of activity contexts with the smallest rate at equal distortion on held-out photos."""
+    def choose(
+        self, modes: Sequence[str], activity: bool | None = None, count: Counted = uncounted
+    ) -> tuple[str, bool]:
+        """Mode and use of activity contexts with the smallest rate at equal distortion on held-out photos.
+
+        Args:
+            modes: to choose among.
+            activity: chosen already; None to choose.
+            count: see :func:`fit_klt`.
+        """
+        if len(modes) == 1 and activity is not None:
+            return modes[0], activity
+        advance = count(len(modes) + (activity is None), "choosing the transform: entropy tables of each")
         held = min(_HELD_OUT, max(2, len(self.tokens) // 8))
         training = len(self.tokens) - held
         most = _MAX_RESIDUAL * float(np.mean([self.metric.energy(photo - self.mean) for photo in self.tokens[-held:]]))
         best_mode, best_curve = modes[0], None
         for mode in modes:
-            curve = self._curve(self._trial(mode, True, training), held)
+            curve = self._curve(self._trial(mode, activity is not False, training), held)
+            advance(1)
             if best_curve is None or _saving(best_curve, curve, most) > 0:
                 best_mode, best_curve = mode, curve
+        if activity is not None:
+            return best_mode, activity
         plain = self._curve(self._trial(best_mode, False, training), held)
+        advance(1)
         return best_mode, best_curve is not None and _saving(plain, best_curve, most) > _ACTIVITY_MUST_SAVE
 
     def _trial(self, mode: str, activity: bool, tiles: int) -> KltCodec:
         """A codec to judge by. Contexts see neighbours, which some modes leave nothing to say, so they take part."""
         codec = self.codec(mode, activity, tiles, _TRIAL_COEFFICIENTS)
-        return with_contexts(codec, self.tokens[:tiles], _TRIAL_TOKENS) if self.contexts else codec
+        return with_contexts(codec, self.tokens[:tiles], trial=True) if self.contexts else codec
 
-    def codec(self, mode: str, activity: bool, tiles: int, most_coefficients: int) -> KltCodec:
+    def codec(
+        self, mode: str, activity: bool, tiles: int, most_coefficients: int, count: Counted = uncounted
+    ) -> KltCodec:
         """A whole codec fitted on the first ``tiles`` tiles."""
         tokens = self.tokens[:tiles]
         raw = _unit_transform(mode, self, tokens)
@@ -145,7 +167,7 @@ class _Fitter:
         stride = max(1, -(-scaled.size // most_coefficients))
         rows, columns = self.grid.rows, self.grid.columns
         layout = Layout(rows, columns, mode != "learned", layouts.scale_bin, layouts.skew_bin)
-        tables = fit_tables(scaled[::stride], layout, activity)
+        tables = fit_tables(scaled[::stride], layout, activity, count)
         return KltCodec(self.grid, transform, tables, layouts)
 
     def _tiled(self, tiles: int) -> Grid:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from heliograph.codec.fitting.counting import Advance, unseen
 from heliograph.codec.klt import KltCodec
 from heliograph.codec.planes import PlaneState
 from heliograph.codec.quantize import dequantize, quantize
@@ -33,12 +34,13 @@ _CHUNK_TILES = 64
 _MAX_COEFFICIENTS = 1 << 23  # bounds the memory for large models
 
 
-def fit_restoration(codec: KltCodec, tokens: FloatArray) -> Restoration:
+def fit_restoration(codec: KltCodec, tokens: FloatArray, advance: Advance = unseen) -> Restoration:
     """Regressions for a codec whose transform and tables are fitted.
 
     Args:
         codec: as fitted on ``tokens``.
         tokens: (I, P, D) f32; the last eighth only chooses the ridges, then joins the fit.
+        advance: counts bit planes.
     """
     size = tokens.shape[0] * tokens.shape[1] * codec.components
     tokens = tokens[:: -(-size // _MAX_COEFFICIENTS)]
@@ -53,6 +55,7 @@ def fit_restoration(codec: KltCodec, tokens: FloatArray) -> Restoration:
         state.complete(plane, magnitude, negative)
         restored = codec.transform.over_channels(dequantize(state.restored, state.shape), one, fitted=True)
         weights.append(_regress(lens, restored, exact))
+        advance(1)
     return Restoration(lens.projection, lens.phase, np.stack(weights))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from heliograph.codec.fitting.counting import Counted, uncounted
+from heliograph.codec.fitting.mixing import logistic_mix
 from heliograph.codec.plane_plan import PASSES, PlaneModel
 from heliograph.codec.planes import Bool, PassItems, PlaneState
 from heliograph.codec.quantize import magnitude_limits, quantize
@@ -34,19 +36,22 @@ _FIRST_PASS_LEAST = 64.0  # decisions per tile below which a plane is coded in o
 _PRIOR_COUNT = 8.0
 _MIN_CHANCE = 2e-4
 _WEIGHT_SAMPLE = 150_000
+_FEWEST_ONES = 20
 _RATIO_CAP = 8 * 256
 _MIN_SIGN_CHANCE = 1 / 32
 _RUNG_CHANCES = 1 / (1 + np.exp(-(np.arange(RUNGS) - EVEN_RUNG) * (1 << RUNG_SHIFT) / LOGIT_ONE))
 
 
-def fit_tables(scaled: FloatArray, layout: Layout, activity: bool) -> Tables:
-    """Tables for (I, P, R) coefficients in quantiser steps; ``activity`` allows contexts beyond static scales."""
+def fit_tables(scaled: FloatArray, layout: Layout, activity: bool, count: Counted = uncounted) -> Tables:
+    """Tables for (I, P, R) coefficients in quantiser steps; ``activity`` allows contexts beyond static scales, and
+    ``count`` makes the counter of bit planes."""
     tables = _blank_tables(scaled)
     _fit_restoration(tables, scaled, layout)
     model = PlaneModel(tables, layout)
     magnitude, negative = quantize(scaled, magnitude_limits(tables, scaled.shape[2]))
     state = PlaneState(model, len(scaled))
     signs = np.zeros((SKEW_BINS, 2))
+    advance = count(tables.planes, "fitting entropy tables")
     for plane in range(tables.planes - 1, -1, -1):
         for part in range(PASSES):
             if activity:
@@ -62,6 +67,7 @@ def fit_tables(scaled: FloatArray, layout: Layout, activity: bool) -> Tables:
             minus = negative[items.index[ones]]
             _count_signs(signs, state, items, ones, minus)
             state.apply(items, ones, minus, len(bits))
+        advance(1)
     chance = (signs[:, 1] + 8 * _skew_prior()) / (signs.sum(axis=1) + 8)
     tables.sign_logit[:] = _logits(np.clip(chance, _MIN_SIGN_CHANCE, 1 - _MIN_SIGN_CHANCE))
     return tables
@@ -204,34 +210,8 @@ def _fit_weights(tables: Tables, state: PlaneState, magnitude: Int, plane: int, 
     relative = state.model.layout.scale_bin[None, :, :active] / 8 - plane  # octaves above the threshold
     scale = np.broadcast_to(relative, open_.shape)[open_]
     target = ((magnitude.reshape(state.shape)[chosen, :, :active][open_] >> plane) & 1).astype(np.float64)
-    if target.sum() < 20:
+    if target.sum() < _FEWEST_ONES:
         return
-    mix = _logistic_mix(np.minimum(ratios, _RATIO_CAP) / 256, scale, target)
+    mix = logistic_mix(np.minimum(ratios, _RATIO_CAP) / 256, scale, target)
     tables.weights[plane, part] = np.rint(mix * WEIGHT_ONE).astype(np.int64)
     state.model.forget_plans()
-
-
-def _logistic_mix(ratios: DoubleArray, scale: DoubleArray, target: DoubleArray) -> DoubleArray:
-    """Weights (4,), sum 1, by Fisher scoring of ``logit = a + b u + c u^2``, ``u = scale + log2(ratios @ w)``."""
-    used = ratios.max(axis=0) > 0
-    mix = np.where(used, 0.15, 0.0)
-    mix[0] += 1 - mix.sum()
-    curve = np.array([0.0, 1.5, 0.0])
-    columns = np.ascontiguousarray(ratios[:, used].T)  # (F, N): every pass below walks along memory
-    design = np.ones((3 + len(columns), len(target)))
-    for _ in range(12):
-        inside = np.maximum(mix[used] @ columns, 0.05)
-        u = np.clip(scale + np.log2(inside), -8, 4)
-        logit = np.clip(curve[0] + curve[1] * u + curve[2] * u * u, -20, 20)
-        chance = 1 / (1 + np.exp(-logit))
-        slope = (curve[1] + 2 * curve[2] * u) / (inside * np.log(2))
-        design[1], design[2] = u, u * u
-        np.multiply(slope, columns, out=design[3:])
-        hessian = (design * (chance * (1 - chance))) @ design.T + 1e-2 * np.eye(len(design))
-        change = np.linalg.solve(hessian, design @ (target - chance))
-        change *= min(1.0, 0.5 / max(float(np.abs(change[3:]).max()), 1e-9))
-        curve = curve + change[:3]
-        mix[used] += change[3:]
-        total = float(mix.sum())
-        mix = np.clip(mix / total if total > 0.1 else mix, -0.5, 2.0)
-    return mix

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Self
 
-from heliograph.config import STATE_VARIABLE
+from heliograph.config import STATE_VARIABLE, user_folder
 from heliograph.controllers.curves import Curves, candidate_name
 from heliograph.errors import FileUnreadableError
 from heliograph.reading.json_values import read_json_object
@@ -89,8 +89,7 @@ class DeviceTimes:
 
 def state_path(bundle_hash: bytes) -> Path:
     """Where times with this bundle are kept: ``$HELIOGRAPH_STATE``, else the user's cache folder."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = os.environ.get(STATE_VARIABLE) or Path(cache) / "heliograph"
+    folder = os.environ.get(STATE_VARIABLE) or user_folder("XDG_CACHE_HOME", ".cache") / "heliograph"
     return Path(folder) / f"times-{bundle_hash.hex() or 'pictures'}.json"
 
 

@@ -31,6 +31,7 @@ from heliograph.training.export.encoder_int8 import encoder_in_int8
 from heliograph.training.export.onnx_graphs import export_language_model, prompt_pieces
 from heliograph.training.export.parity import measure_parity, sample_photos
 from heliograph.training.fitting.fit_codec import fit_codec
+from heliograph.training.progress import stage
 from heliograph.training.threads import threads_for
 from heliograph.types import Reporter
 from heliograph.vlm.checkpoint.fingerprint import model_fingerprint
@@ -99,12 +100,10 @@ def _exported(
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         opened = _codecs(model, codecs, work / "codec", progress)
-        progress("tracing the encoder")
-        encoder = export_frames(model, work / "encoder", sizes)
+        encoder = export_frames(model, work / "encoder", sizes, progress)
         samples = sample_photos(photos)
         method = "float32"
         if int8:
-            progress("quantising the encoder")
             encoder, method = encoder_in_int8(encoder, work / "int8", [one.photo for one in samples], progress, profile)
         progress("comparing device and model")
         kinds = [codec for one in opened for codec in one.codecs.values()]
@@ -115,8 +114,9 @@ def _exported(
             raise EncoderNotExportableError().noted(f"device and model differ too much: {parity.text.splitlines()[0]}.")
         extra = [*encoder.files[1:], *_cards(opened, work), *_measured(opened, work), parity.write(work / PARITY)]
         if local_text is not None:
-            progress("tracing the language model")
+            advance = stage(progress, 1, "tracing the language model")
             extra += _local_model(local_text, model, work)
+            advance(1)
         return write_bundle(
             out,
             codecs=kinds,

@@ -36,10 +36,11 @@ from heliograph.errors import EncoderNotExportableError, HeliographError, UsageE
 from heliograph.reference.render import render_scene
 from heliograph.training.export.encoder_graph import FeatureGraph, trace_encoder, weights_of
 from heliograph.training.export.encoder_weights import store_weights
-from heliograph.training.export.frame_sizes import OwnProcessor
+from heliograph.training.export.frame_sizes import OwnProcessor, default_frames
 from heliograph.training.export.onnx_graphs import trace_square
 from heliograph.training.export.pixel_reading import PixelReading
-from heliograph.types import FloatArray, Grid
+from heliograph.training.progress import stage
+from heliograph.types import FloatArray, Grid, Reporter
 from heliograph.vlm.causes import reason_of
 from heliograph.vlm.contract import TorchModel
 
@@ -92,21 +93,11 @@ class EncoderExport:
     parity: tuple[FrameParity, ...]
 
 
-def default_frames(model: TorchModel) -> tuple[_Size, ...]:
-    """Sizes of frames for a model: landscape, portrait and square of about 640 x 480 pixels, or its one fixed size.
-
-    Raises:
-        EncoderNotExportableError: its processor keeps no size as it is.
-    """
-    if model.input_size is not None:
-        return ((model.input_size, model.input_size),)
-    return OwnProcessor(model).usual_sizes()
-
-
 def export_frames(
     model: TorchModel,
     out: Path,
     sizes: Sequence[_Size] | None = None,
+    progress: Reporter = lambda line: None,
 ) -> EncoderExport:
     """Write the encoder's files and compare them with the model.
 
@@ -115,6 +106,7 @@ def export_frames(
         out: folder, made if absent.
         sizes: (width, height) of each frame in pixels; :func:`default_frames` where there are none. The first one is
             what the codec's headers leave out.
+        progress: counts the frames.
 
     Raises:
         UsageError: a size is out of range, or there are too many; or the model is not in float32.
@@ -124,17 +116,20 @@ def export_frames(
     """
     wanted = None if sizes is None else tuple(dict.fromkeys(sizes))
     if wanted is not None and not _allowed(wanted):
-        raise UsageError.of_argument("sizes", f"1 to {MAX_FRAMES} sizes, each side 1 to {MAX_SIDE} pixels", wanted)
+        raise UsageError().noted(
+            f"sizes must be 1 to {MAX_FRAMES}, each side 1 to {MAX_SIDE} pixels, not {_shown(wanted)}."
+        )
     if next(model.torch_model.parameters()).dtype != torch.float32:
         raise UsageError().noted("an encoder is exported from a model in float32: load it with dtype float32.")
     out.mkdir(parents=True, exist_ok=True)
     if model.input_size is not None and wanted not in (None, default_frames(model)):
-        raise UsageError.of_argument("sizes", f"{default_frames(model)} for this model, which takes no other", wanted)
+        only = _shown(default_frames(model))
+        raise UsageError().noted(f"sizes must be {only} for this model, which takes no other, not {_shown(wanted)}.")
     square, own = model.square_encoder(), OwnProcessor(model)
     if square is None:
-        made = _several(model, own, out, wanted or own.usual_sizes())
+        made = _several(model, own, out, wanted or own.usual_sizes(), progress)
     else:
-        made = _one_square(model, square, own, out)
+        made = _one_square(model, square, own, out, progress)
     if not all(one.max_error <= MAX_ERROR and one.pixel_error <= MAX_PIXEL_ERROR for one in made.parity):
         worst, pixels = (max(getattr(one, name) for one in made.parity) for name in ("max_error", "pixel_error"))
         raise EncoderNotExportableError().noted(
@@ -148,8 +143,16 @@ def _allowed(sizes: Sequence[_Size]) -> bool:
     return 1 <= len(sizes) <= MAX_FRAMES and all(1 <= side <= MAX_SIDE for size in sizes for side in size)
 
 
+def _shown(sizes: Sequence[_Size]) -> str:
+    """``640x480 and 480x640``, for people."""
+    return " and ".join(f"{width}x{height}" for width, height in sizes) or "none"
+
+
 # ---- one square frame ----------------------------------------------------------------------------------
-def _one_square(model: TorchModel, square: nn.Module, own: OwnProcessor, out: Path) -> EncoderExport:
+def _one_square(
+    model: TorchModel, square: nn.Module, own: OwnProcessor, out: Path, progress: Reporter
+) -> EncoderExport:
+    advance = stage(progress, 1, "tracing the encoder")
     path = out / "encoder.onnx"
     size = default_frames(model)[0]
     weights = weights_of(square)
@@ -160,6 +163,7 @@ def _one_square(model: TorchModel, square: nn.Module, own: OwnProcessor, out: Pa
     else:
         trace_square(square, path, size[0])
         files = (path,)
+    advance(1)
     preprocessing: dict[str, Any] = json.loads(model.processor.image_processor.to_json_string())
     export = EncoderExport(preprocessing, files, model.grid, model.hidden_size, ())
     preprocessor = Preprocessor.from_config(preprocessing)
@@ -169,7 +173,10 @@ def _one_square(model: TorchModel, square: nn.Module, own: OwnProcessor, out: Pa
 
 
 # ---- several frames ------------------------------------------------------------------------------------
-def _several(model: TorchModel, own: OwnProcessor, out: Path, sizes: Sequence[_Size]) -> EncoderExport:
+def _several(
+    model: TorchModel, own: OwnProcessor, out: Path, sizes: Sequence[_Size], progress: Reporter
+) -> EncoderExport:
+    advance = stage(progress, len(sizes), "tracing the encoder")
     readings = [own.read(size) for size in sizes]
     tables, frames, paths = _Tables(), [], []
     weights: dict[str, torch.Tensor] = {}
@@ -178,6 +185,7 @@ def _several(model: TorchModel, own: OwnProcessor, out: Path, sizes: Sequence[_S
         frames.append(Frame(own.grid(size), tables.shared(reading), name))
         paths.append(out / name)
         weights |= _traced(own, reading, paths[-1])
+        advance(1)
     if len(tables.all) > MAX_TABLES:
         raise EncoderNotExportableError().noted(
             f"its processor reads pixels in {len(tables.all)} ways; {MAX_TABLES} are allowed: name fewer sizes "

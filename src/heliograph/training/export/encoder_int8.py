@@ -17,6 +17,7 @@ from heliograph.errors import EncoderNotExportableError
 from heliograph.training.export.encoder_export import WEIGHTS, EncoderExport
 from heliograph.training.export.onnx_quantise import LEVELS_OF_PROFILE, METHODS, quantise_encoder
 from heliograph.training.export.onnx_weights import share_weights
+from heliograph.training.progress import stage
 from heliograph.types import FloatArray, Reporter
 
 
@@ -29,7 +30,7 @@ def encoder_in_int8(
         encoder: in float32.
         out: folder, made if absent.
         photos: for calibration, at least two.
-        progress: receives a line per method and graph.
+        progress: receives a line per method and graph, and counts them.
         profile: of :data:`heliograph.edge.processor.PROFILES`, the devices that it is for.
 
     Returns:
@@ -43,6 +44,8 @@ def encoder_in_int8(
     preprocessor = open_preprocessor(encoder.preprocessing)
     graphs = [path for path in encoder.files if path.suffix == ".onnx"]
     methods: list[str] = []
+    tried = methods_for(graphs)
+    advance = stage(progress, len(graphs) * len(tried), "quantising the encoder")
     for number, path in enumerate(graphs):
         if isinstance(preprocessor, FramePreprocessor):
             given = [_in_frame(preprocessor, number, photo) for photo in photos]
@@ -56,8 +59,9 @@ def encoder_in_int8(
                 out / path.name,
                 calibration,
                 levels=LEVELS_OF_PROFILE[profile],
-                methods=methods_for(graphs),
+                methods=tried,
                 progress=progress,
+                advance=advance,
             )
         progress(f"{path.name}: {made.method}, {made.latency_ratio:.2f} of the float32 graph's time")
         methods.append(made.method)

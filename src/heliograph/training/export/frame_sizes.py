@@ -125,6 +125,17 @@ class OwnProcessor:
         return list(dict.fromkeys([shapes.patch, shapes.patch * shapes.merge, *_UNITS]))
 
 
+def default_frames(model: TorchModel) -> tuple[_Size, ...]:
+    """Sizes of frames for a model: landscape, portrait and square of about 640 x 480 pixels, or its one fixed size.
+
+    Raises:
+        EncoderNotExportableError: its processor keeps no size as it is.
+    """
+    if model.input_size is not None:
+        return ((model.input_size, model.input_size),)
+    return OwnProcessor(model).usual_sizes()
+
+
 def _from_pictures(shape: tuple[int, ...], size: _Size) -> Iterator[_Size]:
     """One picture from (..., 3, height, width): the only one, or what its tiles make together."""
     height, width = shape[-2:]

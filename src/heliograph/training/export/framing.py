@@ -9,8 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from heliograph.errors import DataMissingError, ModelUnsupportedError
-from heliograph.training.export.encoder_export import default_frames
-from heliograph.training.export.frame_sizes import OwnProcessor
+from heliograph.training.export.frame_sizes import OwnProcessor, default_frames
 from heliograph.training.fitting.token_cache import TokenCache
 from heliograph.types import Reporter, VisualTokens
 from heliograph.vlm.checkpoint.fingerprint import model_fingerprint

@@ -31,6 +31,7 @@ from heliograph.reasons import FileFault
 from heliograph.training.export.int8_emulation import emulate
 from heliograph.training.export.onnx_fusion import DOMAIN, Graph, Values, fold, fuse
 from heliograph.training.export.onnx_weights import compact_weights
+from heliograph.training.progress import Advance
 from heliograph.types import Reporter
 
 LEVELS, SAFE_LEVELS = 127, 63
@@ -115,6 +116,7 @@ def quantise_encoder(
     levels: int = SAFE_LEVELS,
     methods: Sequence[str] = METHODS,
     progress: Reporter = _silent,
+    advance: Advance = lambda steps: None,
 ) -> Quantised:
     """Write the int8 graph with the least token error.
 
@@ -127,6 +129,7 @@ def quantise_encoder(
             whatever this one does.
         methods: to choose from.
         progress: receives a line per method.
+        advance: counts methods.
 
     Raises:
         FileUnreadableError: there is no network that ONNX Runtime can run.
@@ -156,6 +159,7 @@ def quantise_encoder(
                 emulate(path, judged, saturating=False)
             errors[method] = token_error(expected, map(_Runner(judged), held))
             progress(f"{method}: mean relative token error {errors[method][0]:.2%}")
+            advance(1)
             if not best or errors[method][0] < _CLEARLY * errors[best][0]:
                 best = method
                 shutil.copyfile(path, out)
@@ -197,7 +201,8 @@ class _Runner:
         try:
             made: list[Values] = self._session.run(None, dict(given))
         except Exception as error:  # onnxruntime raises its own classes for wrong names, types and shapes
-            raise ShapeError().noted(f"ONNX Runtime refuses a calibration input: {type(error).__name__}.") from error
+            shapes = " and ".join(str(np.shape(one)) for one in given.values())
+            raise ShapeError().noted(f"ONNX Runtime refuses a calibration input of shape {shapes}.") from error
         return made
 
     def __call__(self, given: Inputs) -> Values:

@@ -75,13 +75,15 @@ def compare_answers(
         codecs: of the bundle.
         progress: counts the ways of sending, of which there may be fewer than were reckoned with.
     """
-    keeper = _Keeper(model, own, asked)
+    places = [place for place, about in enumerate(asked) if about]
+    own = [own[place] for place in places]
+    keeper = _Keeper(model, own, [asked[place] for place in places])
     advance = stage(progress, 1 + len(codecs) * (2 + len(_RATES)), "comparing answers")
-    rows = [AnswerRow(UNCOMPRESSED, None, 1.0, keeper.share(device))]
+    rows = [AnswerRow(UNCOMPRESSED, None, 1.0, keeper.share([device[place] for place in places]))]
     advance(1)
     for codec in codecs:
         try:
-            whole, restored = _sent(codec, device), _sent(codec, own)
+            whole, restored = _sent(codec, device, places), _sent(codec, own, range(len(own)))
         except ShapeError:
             continue  # learned for other grids
         most = keeper.share(restored.tokens)
@@ -100,9 +102,16 @@ def compare_answers(
 
 @dataclass(frozen=True)
 class _Sent:
-    """Streams of photos, and what a receiver restores of each."""
+    """Streams of photos, and what a receiver restores of those that are asked about.
+
+    Attributes:
+        streams: of every photo.
+        places: of the photos that are asked about.
+        tokens: of these.
+    """
 
     streams: list[EncodedImage]
+    places: Sequence[int]
     tokens: list[VisualTokens]
 
     @property
@@ -110,21 +119,26 @@ class _Sent:
         return float(np.mean([stream.payload_bytes for stream in self.streams]))
 
 
-def _sent(codec: Codec, tokens: Sequence[VisualTokens]) -> _Sent:
+def _sent(codec: Codec, tokens: Sequence[VisualTokens], places: Sequence[int]) -> _Sent:
     streams = [codec.encode(one) for one in tokens]
-    return _Sent(streams, [codec.decode(stream.header, stream.segments) for stream in streams])
+    return _Sent(streams, places, [_decoded(codec, streams[place]) for place in places])
 
 
 def _cut(codec: Codec, tokens: Sequence[VisualTokens], whole: _Sent, most: int) -> _Sent:
     """Streams of at most so many bytes; those that have no more are whole."""
-    cut = _Sent([], [])
-    for one, stream, restored in zip(tokens, whole.streams, whole.tokens, strict=True):
-        if stream.payload_bytes > most:
-            stream = codec.encode(one, max_bytes=most)
-            restored = codec.decode(stream.header, stream.segments)
-        cut.streams.append(stream)
-        cut.tokens.append(restored)
-    return cut
+    streams = [
+        codec.encode(one, max_bytes=most) if stream.payload_bytes > most else stream
+        for one, stream in zip(tokens, whole.streams, strict=True)
+    ]
+    restored = [
+        known if streams[place] is whole.streams[place] else _decoded(codec, streams[place])
+        for place, known in zip(whole.places, whole.tokens, strict=True)
+    ]
+    return _Sent(streams, whole.places, restored)
+
+
+def _decoded(codec: Codec, stream: EncodedImage) -> VisualTokens:
+    return codec.decode(stream.header, stream.segments)
 
 
 class _Keeper:
@@ -135,7 +149,7 @@ class _Keeper:
 
     Args:
         model: the frozen VLM.
-        own: its tokens of every photo.
+        own: its tokens of every photo that is asked about.
         asked: questions about each.
     """
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -101,8 +102,7 @@ def _fitted(
         raise CodecNotFittedError().noted(f"{len(material)} photos are here, and at least {_MIN_PICTURES} are needed.")
     fitting, kept_back = material.split()
     sensitivity = working_sensitivity(model, fitting.tokens, fitting.asked, progress) if weighted else None
-    progress("fitting")
-    codec = fit_klt(fitting.tokens, grids=fitting.grids, sensitivity=sensitivity)
+    codec = fit_klt(fitting.tokens, grids=fitting.grids, sensitivity=sensitivity, count=partial(stage, progress))
     unseen = (
         replace(kept_back, asked=[SHORT_QUESTIONS] * len(kept_back))
         if photos
@@ -264,4 +264,4 @@ def channel_codec(
 
         return KltCodec.load(shipped_bundle_folder())
     sensitivity = working_sensitivity(model, tokens, asked, progress)
-    return fit_klt(tokens, sensitivity=sensitivity, modes=("none",), restore=False)
+    return fit_klt(tokens, sensitivity=sensitivity, modes=("none",), restore=False, count=partial(stage, progress))

@@ -15,6 +15,7 @@ from heliograph.errors import CodecNotFittedError, ShapeError
 from heliograph.training.files import refusals_named
 from heliograph.training.fitting.codec_card import write_fit_card
 from heliograph.training.fitting.fit_codec import FIT_SEEDS_START, channel_codec, fitting_tokens
+from heliograph.training.progress import Advance, stage
 from heliograph.types import FloatArray, Reporter, VisualTokens
 from heliograph.vlm.codec_folder import save_codec
 from heliograph.vlm.opening import open_model
@@ -103,10 +104,10 @@ def product_tables(
     values = np.concatenate([one.values for one in tokens]).reshape(-1, positions, hidden)  # (tiles, P, D)
     features = ((values - transform.mean) @ forward).reshape(-1, forward.shape[1])  # (samples, R)
     owners, books, kept = [], [], []
+    advance = stage(progress, sum(subspaces), f"clustering {len(features)} tokens in subspaces")
     for count in subspaces:
-        progress(f"clustering {len(features)} tokens in {count} subspaces")
         owner = allocated(features.var(axis=0), count)
-        book, retained = _codebook(features, owner, seed)
+        book, retained = _codebook(features, owner, seed, advance)
         owners.append(owner)
         books.append(book)
         kept.append(retained)
@@ -132,7 +133,9 @@ def allocated(variances: npt.NDArray[np.floating], subspaces: int) -> npt.NDArra
     return owner
 
 
-def _codebook(features: FloatArray, owner: npt.NDArray[np.int64], seed: int) -> tuple[FloatArray, float]:
+def _codebook(
+    features: FloatArray, owner: npt.NDArray[np.int64], seed: int, advance: Advance
+) -> tuple[FloatArray, float]:
     """(256, R) centroids, and the share of the features' energy that they keep."""
     book = np.zeros((CENTROIDS, features.shape[1]), dtype=np.float32)
     lost = 0.0
@@ -141,4 +144,5 @@ def _codebook(features: FloatArray, owner: npt.NDArray[np.int64], seed: int) -> 
         means = KMeans(CENTROIDS, n_init=1, max_iter=_MAX_ROUNDS, random_state=seed).fit(features[:, columns])
         book[:, columns] = means.cluster_centers_
         lost += float(means.inertia_)
+        advance(1)
     return book, max(0.0, 1 - lost / max(float(np.square(features).sum()), 1e-30))

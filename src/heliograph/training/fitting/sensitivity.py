@@ -28,7 +28,7 @@ from heliograph.vlm.contract import TorchModel
 _TEMPERATURE = 4.0
 _FIRST_PICTURES, _MAX_PICTURES = 60, 300  # gradients cost most of the time; tables need more pictures than they do
 _MAX_QUICK_PARAMETERS = 50_000_000  # parameters of a model that answers many questions in no time
-_FIRST_SLOW, _MAX_SLOW = 24, 48  # pictures for larger ones
+_FIRST_SLOW, _MAX_SLOW = 12, 48  # pictures for larger ones
 _ANSWER_TOKENS = 24  # of an answer at most
 _WORKING_SHARE = 0.85  # of the weighted energy: near there the answers become those of the uncompressed tokens
 _MAX_CORRELATED_CHANNELS = (
@@ -45,7 +45,9 @@ def working_sensitivity(
     advance = stage(progress, len(few), "measuring what the language model notices of uncompressed tokens")
     answered = _Answers(model)
     weights = measure_sensitivity(model, few, few, questions, answers=answered, advance=advance)
-    rough = fit_klt(tokens[:_MAX_PICTURES], sensitivity=weights, contexts=False, restore=False)
+    rough = fit_klt(  # it says where to look, and its bytes are of no interest
+        tokens[:_MAX_PICTURES], sensitivity=weights, modes=("none",), activity=True, contexts=False, restore=False
+    )
     some, questions = tokens[:most], asked[:most]
     advance = stage(progress, len(some), "measuring what it notices of short prefixes")
     short = [_working_point(rough, one) for one in some]
@@ -156,8 +158,21 @@ def _gradient(model: TorchModel, image: VisualTokens, question: str, answer: Ans
     visual = torch.from_numpy(image.values).clone().requires_grad_(True)  # (N, D)
     device = model.torch_model.device
     logits = model.answer_logits(question, visual.to(device), image.grid, answer.token_ids)  # (A, V)
-    ids = torch.tensor(answer.token_ids, device=logits.device)[:, None]
-    likelihood = torch.log_softmax(logits.float() / _TEMPERATURE, dim=-1).gather(1, ids).sum()
-    (likelihood / len(ids) ** 0.5).backward()  # a long answer does not outweigh many short ones
+    ids = torch.tensor(answer.token_ids, device=logits.device)
+    torch.autograd.backward(logits, _slope(logits.detach(), ids))
     assert visual.grad is not None
     return visual.grad
+
+
+def _slope(logits: Tensor, ids: Tensor) -> Tensor:
+    """(A, V) gradient of the softened log-likelihood of (A,) ids over the root of A, by their logits.
+
+    In closed form, row by row: of a large vocabulary the automatic gradient writes many matrices of this size. The root
+    keeps a long answer from outweighing many short ones.
+    """
+    scale = 1 / (_TEMPERATURE * len(ids) ** 0.5)
+    slope = torch.empty_like(logits)
+    for row, own, wanted in zip(slope, logits, ids.tolist(), strict=True):
+        row.copy_(torch.softmax(own.float() / _TEMPERATURE, dim=-1).mul_(-scale))
+        row[wanted] += scale
+    return slope

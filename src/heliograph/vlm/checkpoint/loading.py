@@ -71,7 +71,7 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
         find_owner(model)
         missing = [part for part in ("image_processor", "tokenizer") if not hasattr(processor, part)]
         if missing:
-            raise ModelUnsupportedError().noted(f"its processor has no {' and no '.join(missing)}.")
+            raise ModelUnsupportedError().noted(f"its processor has no {' and no '.join(missing).replace('_', ' ')}.")
         if named.source != REFERENCE:
             with_fixed_template(processor, MAX_IMAGES_PER_QUESTION)
         if named.one_frame:

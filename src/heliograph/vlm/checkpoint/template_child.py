@@ -8,11 +8,15 @@ this package. Whatever goes wrong ends it with another exit status than 0.
 from __future__ import annotations
 
 import contextlib
+import importlib
+import importlib.util
 import json
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
+_LIBRARY = "transformers"
 MAX_REASON = 200
 MARK = "\ue000question\ue001"
 QUESTIONS = (
@@ -28,7 +32,7 @@ QUESTIONS = (
 def main() -> None:
     """Render what standard input names."""
     asked: dict[str, Any] = json.load(sys.stdin)
-    from transformers.utils.chat_template_utils import render_jinja_template
+    render_jinja_template = renderer()
 
     def render(question: str, images: int) -> str:
         content = [*({"type": "image"} for _ in range(images)), {"type": "text", "text": question}]
@@ -56,6 +60,27 @@ def main() -> None:
     json.dump({"frames": frames, "refused": refused}, sys.stdout)
 
 
+def renderer() -> Any:
+    """The library's own renderer, without the rest of the library, which takes far longer to import."""
+    if _LIBRARY not in sys.modules:
+        found = importlib.util.find_spec(_LIBRARY)
+        folders = (found.submodule_search_locations or []) if found is not None else []
+        for name, *rooms in ((_LIBRARY,), (f"{_LIBRARY}.utils", "utils")):
+            package = types.ModuleType(name)  # finds its modules, and has run no code of its own
+            package.__path__ = [str(Path(folder, *rooms)) for folder in folders]
+            sys.modules[name] = package
+        try:
+            return _renderer()
+        except (ImportError, AttributeError):  # in this version it needs the rest
+            for name in [name for name in sys.modules if name.partition(".")[0] == _LIBRARY]:
+                del sys.modules[name]
+    return _renderer()
+
+
+def _renderer() -> Any:
+    return importlib.import_module(f"{_LIBRARY}.utils.chat_template_utils").render_jinja_template
+
+
 def frame(render: Any, images: int) -> tuple[str, str]:
     """Text before and behind any question about so many photos."""
     before, mark, after = render(MARK, images).partition(MARK)
@@ -67,8 +92,8 @@ def frame(render: Any, images: int) -> tuple[str, str]:
 
 
 def reason_of(error: Exception) -> str:
-    """Kind and first words of a refusal, in characters that can be written down."""
-    return f"{type(error).__name__}: {error}"[:MAX_REASON].encode("utf-8", "backslashreplace").decode("utf-8")
+    """First words of a refusal, in characters that can be written down."""
+    return (str(error) or "it gives no reason")[:MAX_REASON].encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def limit(processor_s: int, memory_bytes: int) -> None:

@@ -77,13 +77,18 @@ def test_one_photo_in_eight_is_held_out(photos: int, held: int) -> None:
 
 
 def test_contexts_take_part_in_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fitted on 2^14 tokens at most, of the photos that are not held out."""
+    """Those of a trial, on the photos that are not held out."""
     seen: list[Any] = []
-    monkeypatch.setattr(fitting, "with_contexts", lambda *given: seen.append(given) or "with contexts")
+
+    def noted(*given: Any, **named: Any) -> str:
+        seen.append((*given, named))
+        return "with contexts"
+
+    monkeypatch.setattr(fitting, "with_contexts", noted)
     fitter = object.__new__(_Fitter)
     fitter.contexts, fitter.tokens = True, np.zeros((12, 4, 1), np.float32)
     fitter.codec = lambda *given: given  # type: ignore[assignment,method-assign,return-value]
     assert fitter._trial("none", True, 10) == "with contexts"
-    ((codec, tokens, most),) = seen
+    ((codec, tokens, named),) = seen
     assert codec == ("none", True, 10, 1 << 20)
-    assert (len(tokens), most) == (10, 1 << 14)
+    assert (len(tokens), named) == (10, {"trial": True})

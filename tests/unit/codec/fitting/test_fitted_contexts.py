@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from heliograph.codec.contexts import HIDDEN, Contexts, pass_network
-from heliograph.codec.fitting.contexts import _as_integers, _Group, _nats, with_contexts
+from heliograph.codec.fitting.contexts import _as_integers, _descend, _Group, _nats, _Task, with_contexts
 from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.klt import KltCodec
 from heliograph.codec.planes import PlaneState
@@ -110,6 +110,22 @@ def test_one_photo_in_eight_judges_whatever_its_fineness(
 
 
 # ---- numbers -------------------------------------------------------------------------------------------------
+def test_what_shows_or_decides_nothing_has_no_weights() -> None:
+    generator = np.random.default_rng(3)
+    seen = generator.integers(-64, 65, (300, 12)).astype(np.float32)
+    seen[:, 5], seen[250:, 6] = 0, 1
+    seen[:250, 6] = 0  # shown by rows alone that are not fitted on
+    counts = np.ones((300, 4), np.float32)
+    counts[:, 2] = 0
+    target = (seen[:, :4] > 0).astype(np.float32)
+    task = _Task(seen, np.zeros((300, 4), np.float32), target, counts)
+    hidden, _, out = _descend(task, np.arange(250), 3)
+    assert not hidden[[5, 6]].any()
+    assert not out[:, 2].any()
+    assert all(hidden[row].any() for row in range(5))
+    assert all(out[:, column].any() for column in (0, 1, 3))
+
+
 def test_weights_use_their_byte() -> None:
     """0.5 x 2^7 is 64 and 2^8 too much; 0.1 is 0.4 of what log odds and hidden values count, 102.4 of 2^8."""
     first = np.array([[0.5, -0.25], [0.001, 0.1]], np.float32)

@@ -6,8 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pytest
-from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import truncexpon
 
@@ -18,7 +16,6 @@ from heliograph.codec.fitting.tables import (
     _fit_logits,
     _fit_restoration,
     _laplace_chances,
-    _logistic_mix,
     _quiet_means,
     _quiet_squares,
     _ranks,
@@ -183,25 +180,3 @@ def test_signs_of_a_fit_are_counted_drawn_to_the_prior_and_bounded() -> None:
     mixed = np.where(np.arange(300) % 3 == 0, -1.5, 1.5).astype(np.float32).reshape(-1, 1, 1)
     found = fit_tables(mixed, layout, activity=False)
     assert found.sign_logit[4] == round(64 * np.log(104 / 204))
-
-
-def test_the_mix_of_features_is_the_likeliest() -> None:
-    """By scipy: the same curve in log2 of scale times mix, its likelihood made as large as can be."""
-    random = np.random.default_rng(4)
-    ratios = np.column_stack([np.ones(4000), random.gamma(2, 0.5, (4000, 2)), np.zeros(4000)])
-    scale = random.uniform(-3, 2, 4000)
-    wanted = np.array([0.2, 0.5, 0.3, 0.0])
-    chance = 1 / (1 + np.exp(-(-0.4 + 1.8 * (scale + np.log2(ratios @ wanted)))))
-    target = (random.random(4000) < chance).astype(np.float64)
-
-    def loss(parameters: np.ndarray) -> float:
-        mix = np.array([1 - parameters[:2].sum(), *parameters[:2]])
-        u = scale + np.log2(np.maximum(ratios[:, :3] @ mix, 0.05))
-        logit = parameters[2] + parameters[3] * u + parameters[4] * u * u
-        return float(np.logaddexp(0, -np.where(target > 0, logit, -logit)).sum())
-
-    best = minimize(loss, [0.3, 0.3, 0.0, 1.5, 0.0], method="Nelder-Mead", options={"maxiter": 4000, "xatol": 1e-5})
-    found = _logistic_mix(ratios, scale, target)
-    assert found[3] == 0  # a feature that is never there
-    assert found.sum() == pytest.approx(1)
-    np.testing.assert_allclose(found[1:3], best.x[:2], atol=0.03)

@@ -67,7 +67,7 @@ def test_tables_are_fitted_on_every_so_and_so_manieth_photo(
     """60 photos of 2 x 2 coefficients are 240: all, every second, every fourth, one."""
     seen: list[Any] = []
 
-    def fit_tables(scaled: np.ndarray, layout: Any, activity: bool) -> str:
+    def fit_tables(scaled: np.ndarray, layout: Any, activity: bool, count: Any) -> str:
         seen.append((len(scaled), layout, activity))
         return "tables"
 

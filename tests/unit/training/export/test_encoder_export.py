@@ -21,7 +21,8 @@ from heliograph.errors import ModelUnsupportedError, UsageError
 from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.reference.recipe import build_reference_model
 from heliograph.training.export import encoder_export
-from heliograph.training.export.encoder_export import EncoderExport, default_frames, export_frames
+from heliograph.training.export.encoder_export import EncoderExport, export_frames
+from heliograph.training.export.frame_sizes import default_frames
 from heliograph.vlm.families.contract import families
 from heliograph.vlm.families.shrink import tiny_config
 from heliograph.vlm.general import GeneralModel

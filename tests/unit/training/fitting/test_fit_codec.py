@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from brief_training import make_brief
 from heliograph.codec.bundle import Bundle
@@ -17,7 +18,7 @@ from heliograph.reference.render import render_scene
 from heliograph.training.fitting import fit_codec as fit_codec_module
 from heliograph.training.fitting.fit_codec import encode_all, fit_codec
 from heliograph.training.fitting.fit_product import fit_product
-from heliograph.training.fitting.sensitivity import measure_sensitivity
+from heliograph.training.fitting.sensitivity import _slope, measure_sensitivity
 from heliograph.vlm.model import VisionLanguageModel
 
 
@@ -56,7 +57,12 @@ def test_fit_from_scenes(model_folder: Path, fitted: tuple[Path, list[str]]) -> 
     nothing = codec.decode(encoded.header, ())
     error = float(np.square(restored.values - tokens.values).sum())
     assert error < 0.5 * float(np.square(nothing.values - tokens.values).sum())
-    assert len(said) == 4
+    assert said[3:] == [
+        "choosing the transform: entropy tables of each",
+        "fitting entropy tables",
+        "fitting context networks",
+        "fitting restoration",
+    ]
 
 
 def test_levels_are_measured_on_scenes_beyond_the_fitted_ones(
@@ -71,6 +77,14 @@ def test_levels_are_measured_on_scenes_beyond_the_fitted_ones(
     for count in (64, 400, 1600):
         fit_codec_module.unseen_scenes(None, 7, count)  # type: ignore[arg-type]
     assert begun == [(7, 16), (7, 100), (7, 100)]
+
+
+def test_the_slope_in_closed_form_is_the_automatic_one() -> None:
+    logits = torch.randn(5, 31, generator=torch.manual_seed(3)).mul_(6).requires_grad_(True)
+    ids = torch.tensor([3, 0, 30, 3, 7])
+    likelihood = torch.log_softmax(logits / 4, dim=-1).gather(1, ids[:, None]).sum() / 5**0.5
+    (wanted,) = torch.autograd.grad(likelihood, logits)
+    torch.testing.assert_close(_slope(logits.detach(), ids), wanted, rtol=1e-5, atol=1e-7)
 
 
 def test_sensitivity_is_a_second_moment(model_folder: Path) -> None:

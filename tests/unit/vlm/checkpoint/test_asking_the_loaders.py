@@ -105,9 +105,9 @@ def test_weights_that_are_missing_or_of_other_shapes_are_refused(hub: Loaders, r
 @pytest.mark.parametrize(
     ("processor", "lacks"),
     [
-        (SimpleNamespace(tokenizer=1), "image_processor"),
+        (SimpleNamespace(tokenizer=1), "image processor"),
         (SimpleNamespace(image_processor=1), "tokenizer"),
-        (SimpleNamespace(), "image_processor and no tokenizer"),
+        (SimpleNamespace(), "image processor and no tokenizer"),
     ],
 )
 def test_a_processor_in_part_is_refused(hub: Loaders, processor: Any, lacks: str) -> None:

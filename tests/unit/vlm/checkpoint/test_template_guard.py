@@ -126,7 +126,7 @@ def test_what_a_template_says_may_be_any_text() -> None:
     with pytest.raises(ModelUnsupportedError) as raised:
         fixed_template("{{ raise_exception('\\ud800 never' + 'x' * 1000) }}", (), 1, SMALL)
     (said,) = raised.value.__notes__
-    assert "TemplateError: \\ud800 never" in said
+    assert ": \\ud800 never" in said
     assert len(said) < 300
 
 
