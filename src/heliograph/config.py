@@ -70,7 +70,8 @@ def user_folder(variable: str, usual: str) -> Path:
     A user without a home folder, as a service or a container may have one, gets the root's: nothing is there, and
     nothing can be written.
     """
-    return Path(os.environ.get(variable) or _home() / usual)
+    named = Path(os.environ.get(variable, ""))
+    return named if named.is_absolute() else _home() / usual  # the specification passes over relative ones
 
 
 def _home() -> Path:
@@ -118,7 +119,10 @@ def config_path(named: Path | None = None) -> Path | None:
     if chosen:
         return None if str(chosen) == os.devnull else Path(chosen)
     usual = user_folder("XDG_CONFIG_HOME", ".config") / "heliograph" / "config.toml"
-    return usual if usual.exists() else None
+    try:
+        return usual if usual.exists() else None
+    except OSError:  # a home folder that this user may not look into
+        return None
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -116,7 +116,8 @@ def test_the_final_answer_is_greedy_on_the_final_prefix(
 def test_klt_stops_exactly_at_the_level_of_the_wanted_agreement(
     url: str, loaded: tuple[Cloud, Device], target: int
 ) -> None:
-    """The bytes are those of a stream that ends there, and the cloud has asked for none of them."""
+    """The bytes are those of a stream that ends there, at most two of its last ones more: this one goes on for whoever
+    wants more. The cloud has asked for none of them."""
     device = loaded[1]
     codec, photo = device.codec("klt"), next(scene_items(8_000_321, 1, descriptions=False)).photo
     assert codec.levels is not None
@@ -129,7 +130,8 @@ def test_klt_stops_exactly_at_the_level_of_the_wanted_agreement(
 
     report = asyncio.run(ask())
     assert report.stopped_early
-    assert report.payload_bytes == device.encode(photo, "klt", {"level": level}).payload_bytes
+    ended = device.encode(photo, "klt", {"level": level})
+    assert 0 <= report.payload_bytes - ended.payload_bytes <= 2
 
 
 def test_a_region_of_the_original_is_looked_at(url: str, loaded: tuple[Cloud, Device], reference_pair: Any) -> None:

@@ -124,10 +124,18 @@ class Coder {
     this.low -= 2 ** 48;
   }
 
-  // A bit plane: begun once nine bits beyond all before it are at hand.
+  // The fewest upper bytes of the window after which all is settled, and their value.
+  settling() {
+    for (let count = 0; ; count++) {
+      const grain = 256 ** (6 - count);
+      const value = Math.ceil(this.low / grain) * grain;
+      if (value + grain <= this.low + this.width) return [count, value];
+    }
+  }
+
+  // A bit plane: begun with more bytes than a codeword has that ends before it.
   begin() {
-    const open = Math.floor((Math.floor(Math.log2(this.width)) - 9) / 8);
-    this.least = 2 * this.words.length + 6 - open;
+    this.least = Math.max(2 * this.words.length + this.settling()[0], this.least) + 1;
   }
 
   settle() {
@@ -181,13 +189,7 @@ class Coder {
 
   finish() {
     if (this.low >= 2 ** 48) this.carry();
-    let count = 0;
-    let value = 0;
-    for (; count <= 6; count++) {
-      const grain = 256 ** (6 - count);
-      value = Math.ceil(this.low / grain) * grain;
-      if (value + grain <= this.low + this.width) break;
-    }
+    let [count, value] = this.settling();
     if (value >= 2 ** 48) {
       this.carry();
       value -= 2 ** 48;

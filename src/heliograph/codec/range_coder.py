@@ -8,8 +8,8 @@ The sums of a whole pass are made at once in numpy, so the loop below runs once 
 The output is a single arithmetic codeword (Martin, "Range encoding", 1979). Any byte prefix of it decodes: the
 decoder knows the interval of all codewords that start with the bytes at hand and stops before the first step
 that this interval leaves open. ``RunEncoder.certain_bytes`` tells the encoder where each step becomes certain.
-A chapter, for example a bit plane, is begun only once ``BEGIN_BITS`` bits beyond all before it are at hand. A codeword
-that ends with a chapter never has so many, so the bytes of its end say nothing false about a next one.
+A chapter, for example a bit plane, is begun only where more bytes are at hand than a codeword has that ends before it.
+So a codeword can end with any chapter, and the bytes of its end say nothing false about a next one.
 Everything here is integer arithmetic, the same on every machine.
 """
 
@@ -30,7 +30,6 @@ RUN_LIMIT = 2 * COST_UNIT  # a run step ends once its zeros together cost two bi
 PROBABILITY_BITS = 16
 TOP_BITS = 48  # width of the coder's window
 LOW_LIMIT = 1 << 32  # the range is kept above this
-BEGIN_BITS = 9  # the shortest bytes that settle a range leave more than its 512th part open
 _WINDOW_MASK = (1 << TOP_BITS) - 1
 _WORD_MASK = (1 << (TOP_BITS - 16)) - 1
 
@@ -60,6 +59,17 @@ def _longest_survivor() -> list[int]:
 
 
 _LONGEST = _longest_survivor()
+
+
+def _bytes_to_settle(low: int, width: int) -> tuple[int, int]:
+    """The fewest upper bytes of a window's value such that whatever follows them lies in ``low..low + width - 1``:
+    (how many, the least such value with zeros behind them)."""
+    for count in range(TOP_BITS // 8 + 1):
+        grain = 1 << (TOP_BITS - 8 * count)
+        value = -(-low // grain) * grain
+        if value + grain <= low + width:
+            break
+    return count, value
 
 
 class CostRuns:
@@ -128,7 +138,7 @@ class RunEncoder:
         self._range = 1 << TOP_BITS
         self._words: list[int] = []
         self._items = 0
-        self._begun: list[tuple[int, int]] = []  # steps before each chapter, bytes after which a decoder begins it
+        self._begun: list[tuple[int, int]] = []  # steps before each chapter, bytes of a codeword that ends before it
         self._steps = array("q")  # four numbers a step: items known after it, words out, low, range
 
     @property
@@ -142,8 +152,13 @@ class RunEncoder:
 
     def begin(self) -> None:
         """Begin a chapter; see the module."""
-        open_bytes = (self._range.bit_length() - 1 - BEGIN_BITS) // 8  # most that may still be unknown
-        self._begun.append((self._steps_made, self.bytes_out + TOP_BITS // 8 - open_bytes))
+        end = self.bytes_out + _bytes_to_settle(self._low, self._range)[0]
+        self._begun.append((self._steps_made, max(end, self._least_bytes)))
+
+    @property
+    def _least_bytes(self) -> int:
+        """Bytes with which the chapter begun last is begun."""
+        return self._begun[-1][1] + 1 if self._begun else 0
 
     def encode_pass(
         self,
@@ -225,23 +240,18 @@ class RunEncoder:
     def finish(self) -> bytes:
         """The codeword: the shortest bytes after which every step is certain whatever follows.
 
-        Chapters of next to nothing, whose beginning takes more bytes than they hold, are followed by zeros.
+        A last chapter of next to nothing, to begin which takes more bytes than it holds, is followed by zeros.
         """
         low, width = self._low, self._range
         if low > _WINDOW_MASK:
             self._carry()
             low &= _WINDOW_MASK
-        for tail in range(TOP_BITS // 8, -1, -1):
-            grain = 1 << (8 * tail)
-            value = -(-low // grain) * grain
-            if value + grain <= low + width:
-                break
+        count, value = _bytes_to_settle(low, width)
         if value > _WINDOW_MASK:
             self._carry()
             value &= _WINDOW_MASK
         words = np.asarray(self._words, dtype=">u2").tobytes()
-        least = max((at for steps, at in self._begun if steps < self._steps_made), default=0)
-        return (words + value.to_bytes(TOP_BITS // 8, "big")[: TOP_BITS // 8 - tail]).ljust(least, b"\0")
+        return (words + value.to_bytes(TOP_BITS // 8, "big")[:count]).ljust(self._least_bytes, b"\0")
 
     def certain_bytes(self, codeword: bytes) -> tuple[IntArray, IntArray]:
         """Per step: (items known after it, bytes of the codeword after which the decoder is certain of it)."""
@@ -257,9 +267,9 @@ class RunEncoder:
         floor = ((window - lows) & _WINDOW_MASK) - (window & (grains - 1))
         missing = ((floor >= 0) & (floor + grains <= widths)).sum(axis=0)
         needed = start + TOP_BITS // 8 - missing
-        for step, at in self._begun:
+        for step, end in self._begun:
             if step < len(needed):
-                needed[step] = max(needed[step], at)
+                needed[step] = max(needed[step], end + 1)
         return items, np.maximum.accumulate(np.minimum(needed, len(codeword)))
 
 
@@ -269,7 +279,7 @@ class RunDecoder:
     def __init__(self, prefix: bytes) -> None:
         even = prefix + bytes(len(prefix) & 1)
         self._words: list[int] = np.frombuffer(even, dtype=">u2").tolist()
-        self._odd = bool(len(prefix) & 1)
+        self._length, self._least = len(prefix), 0  # bytes at hand, and those that begin the present chapter
         self._next = 0
         self._value = 0
         self._gap = 0  # the unknown bytes leave the value anywhere in value..value + gap
@@ -283,7 +293,7 @@ class RunDecoder:
         if position < len(words):
             self._value = (self._value << 16) | words[position]
             self._gap <<= 16
-            if self._odd and position == len(words) - 1:
+            if self._length & 1 and position == len(words) - 1:
                 self._gap |= 0xFF
         else:
             self._value <<= 16
@@ -291,9 +301,15 @@ class RunDecoder:
         self._next = position + 1
 
     def begin(self) -> None:
-        """Begin a chapter, or end where too little of it is at hand; see the module."""
-        if (self._gap + 1) << BEGIN_BITS > self._range:
-            self.ended = True
+        """Begin a chapter, or end where nothing of it is at hand; see the module."""
+        first = self._next - TOP_BITS // 16  # word of the window
+        window = 0
+        for word in (*self._words[first : self._next], 0, 0, 0)[: TOP_BITS // 16]:
+            window = window << 16 | word
+        low = (window - self._value) & _WINDOW_MASK  # the encoder's, less its carries
+        end = max(2 * first + _bytes_to_settle(low, self._range)[0], self._least)
+        self._least = end + 1
+        self.ended |= self._length <= end
 
     def decode_pass(self, runs: CostRuns, sign_chance: IntArray) -> PassResult:
         """Decode one pass whose costs and sign chances (per item, 0 where no sign) both ends know.

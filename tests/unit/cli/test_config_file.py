@@ -163,6 +163,26 @@ def test_a_user_without_a_home_folder_has_no_file(monkeypatch):
     assert state_path(b"").parent == Path("/.cache/heliograph")
 
 
+def test_a_folder_that_may_not_be_looked_into_has_no_file(monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert config_path() is None
+
+
+def test_a_relative_folder_of_the_environment_is_passed_over(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
+    usual = tmp_path / ".config" / "heliograph" / "config.toml"
+    usual.parent.mkdir(parents=True)
+    usual.write_text("", encoding="utf-8")
+    for named in ("", "settings", "~/settings"):
+        monkeypatch.setenv("XDG_CONFIG_HOME", named)
+        assert config_path() == usual
+
+
 def test_options_that_do_not_go_together_may_come_from_the_file(config, capsys):
     path = config("[ask]\ntarget = 0.5\n")
     assert main([*ASK, "--budget", "96", "--config", str(path)]) == 2

@@ -185,7 +185,9 @@ def test_values_are_restored_in_the_same_units_whatever_the_fineness(exact: KltC
 # ---- streams that end at a level ---------------------------------------------------------------------------
 def test_a_stream_ends_at_its_level(exact: KltCodec) -> None:
     """With the bytes of the whole one but the last two, which say nothing of what is not sent, and no more of them."""
-    for tokens in (integer_tokens(7), integer_tokens(10), integer_tokens(5, tiles=3)):
+    blank, sparse = integer_tokens(0), integer_tokens(0)
+    sparse.values[0, 1] = -17
+    for tokens in (integer_tokens(7), integer_tokens(10), integer_tokens(5, tiles=3), blank, sparse):
         for level in range(-7, 8 * (PLANES - 1) + 1):
             fineness = -level % 8
             encoded = exact.encode(tokens, level=level)

@@ -124,33 +124,31 @@ def test_every_byte_cut_of_chapters_decodes_what_the_encoder_foresees(longest: i
             assert decode_chapters(chapters, codeword[:cut])[0] == (int(items[steps - 1]) if steps else 0)
 
 
-def test_the_bytes_of_an_end_begin_no_chapter() -> None:
-    """Whatever they are: a decoder that looks for more after the last one finds it ended, at hundreds of ends."""
-    for seed in range(300):
-        passes = random_passes(seed, 2, 40)
-        _, codeword = encode(passes)
-        decoder = RunDecoder(codeword)
-        for cost, sign, _, _ in passes:
-            decoder.decode_pass(each_alone(cost), sign)
-        assert not decoder.ended
-        decoder.begin()
-        assert decoder.ended
+@pytest.mark.parametrize("longest", [1, 2, 6, 60])
+def test_a_codeword_can_end_with_any_chapter(longest: int) -> None:
+    """Nothing of the next one is read from it, however little the chapters hold; nor are bytes sent that nobody needs."""
+    for seed in range(60):
+        passes = [one for one in random_passes(seed, 9, longest) if len(one[0])]
+        chapters = [[one] for one in passes]
+        whole, codeword = encode_chapters(chapters)
+        items, needed = whole.certain_bytes(codeword)
+        known = 0
+        for count in range(1, len(chapters) + 1):
+            _, ended = encode_chapters(chapters[:count])
+            known += len(chapters[count - 1][0][0])
+            assert decode_chapters(chapters, ended) == (known, count)
+            assert len(ended) <= needed[int(items.searchsorted(known))]
 
 
-def test_a_chapter_takes_nine_bits_beyond_what_came_before() -> None:
-    """At first everything is open, 2^48: with one byte 2^40 of it, more than its 512th part, with two 2^32."""
-    for data, ended in ((b"", True), (b"a", True), (b"ab", False), (b"abc", False)):
-        decoder = RunDecoder(data)
-        decoder.begin()
-        assert decoder.ended is ended
-
-
-def test_chapters_of_next_to_nothing_are_followed_by_zeros() -> None:
-    """Of certainties, 20 of 2^-12 bit: no bytes say all, and two begin the first chapter."""
+def test_a_chapter_is_begun_with_a_byte_more_than_an_end_before_it_has() -> None:
+    """Of certainties, 20 of 2^-12 bit each: no byte settles them, one begins the first chapter, two the second."""
     none = np.zeros(0, np.int64)
     certain = (np.ones(20, np.int64), np.zeros(20, np.int64), none, none.astype(bool))
     assert encode([certain])[1] == b"\0"
-    assert encode_chapters([[certain]])[1] == bytes(2)
+    for count in (1, 2, 3):
+        chapters = [[certain]] * count
+        assert encode_chapters(chapters)[1] == bytes(count)
+        assert decode_chapters([[certain]] * 5, bytes(count)) == (20 * count, count)
 
 
 def test_codeword_is_within_two_bytes_and_one_percent_of_the_model() -> None:

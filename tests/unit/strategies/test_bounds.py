@@ -62,7 +62,7 @@ def test_a_bound_without_room_for_more_than_the_header_is_refused(
     """Of one byte ``klt`` has none to spare to say that the photo is strange."""
     with pytest.raises(UsageError) as caught:
         encoded(strategy, tools, {"max_bytes": limit})
-    wanted = f"{limit} B show nothing: with its header the least takes {least} B of this photo"
+    wanted = f"a bound of {limit} shows nothing: with its header the least takes {least} bytes of this photo"
     assert wanted in "".join(caught.value.__notes__)
 
 

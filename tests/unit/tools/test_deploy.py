@@ -146,7 +146,12 @@ def listening(status: int, tls: ssl.SSLContext | None = None) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_the_health_check_sees_whether_a_server_answers(encrypted: bool, tmp_path: Path) -> None:
+def test_the_health_check_sees_whether_a_server_answers(
+    encrypted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy"):  # nobody listens there
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
     tls = None
     if encrypted:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -37,7 +37,7 @@ WHOLE = "whole stream"
 _WITHOUT_DRAFTS = (FIXED, ENERGY, LEVEL, "error-head")  # these look at no answer: one is made, at the end
 _BUDGET_STEP = 8
 _SHARES = np.concatenate([np.linspace(0.05, 0.5, 7), np.linspace(0.52, 1, 33)])  # finer where it matters
-_TARGETS = np.concatenate([np.arange(0.3, 0.8, 0.05), np.arange(0.8, 1, 0.005)])
+_TARGETS = np.round(np.concatenate([np.arange(0.3, 0.8, 0.05), np.arange(0.8, 1, 0.005)]), 3)
 _BITS = np.geomspace(0.002, 4, 25)[::-1]
 
 Setting = tuple[str, float]

@@ -19,7 +19,7 @@ LOWEST_WEIGHT, HIGHEST_WEIGHT = -0.5, 2.0
 
 _FIRST_WEIGHT = 0.15
 _FIRST_CURVE = (0.0, 1.5, 0.0)
-_LEAST_INSIDE = 0.05
+_MIN_INSIDE = 0.05
 _LOWEST, _HIGHEST = -8.0, 4.0  # octaves of scale over threshold
 _MAX_LOGIT = 20.0
 
@@ -27,7 +27,7 @@ _FIRST_DECISIONS = 12_000  # a sample of so many leads to where the last few ste
 _FEWEST_ONES = 20
 _FIRST_STEPS, _LAST_STEPS = 16, 3
 _ENOUGH = 1e-4  # share of the cost: a step that saves less is the last
-_FIRST_DAMPING, _LEAST_DAMPING, _MOST_DAMPING = 1e-3, 1e-6, 1e3
+_FIRST_DAMPING, _MIN_DAMPING, _MAX_DAMPING = 1e-3, 1e-6, 1e3
 
 
 def logistic_mix(ratios: DoubleArray, scale: DoubleArray, target: DoubleArray) -> DoubleArray:
@@ -84,7 +84,7 @@ class _Point:
     def __init__(self, decisions: Decisions, place: DoubleArray) -> None:
         self.place, self._decisions = place, decisions
         a, b, c = place[:3].astype(np.float32)
-        self._inside = np.maximum(place[3:].astype(np.float32) @ decisions.columns, np.float32(_LEAST_INSIDE))
+        self._inside = np.maximum(place[3:].astype(np.float32) @ decisions.columns, np.float32(_MIN_INSIDE))
         self._u = np.clip(decisions.scale + np.log2(self._inside), np.float32(_LOWEST), np.float32(_HIGHEST))
         logit = np.clip(a + (b + c * self._u) * self._u, np.float32(-_MAX_LOGIT), np.float32(_MAX_LOGIT))
         faded = np.exp(-logit)
@@ -124,10 +124,10 @@ def minimise(decisions: Decisions, start: DoubleArray, most: int) -> DoubleArray
         saved = best.cost - tried.cost
         if saved <= 0:
             damping *= 8
-            if damping > _MOST_DAMPING:
+            if damping > _MAX_DAMPING:
                 break
             continue
-        best, damping = tried, max(damping / 8, _LEAST_DAMPING)
+        best, damping = tried, max(damping / 8, _MIN_DAMPING)
         if saved <= _ENOUGH * best.cost:
             break
         down, information = best.slopes()

@@ -74,7 +74,8 @@ class LatentStrategy(Strategy):
         encoded = self._encoded(tools.encode_tokens(photo), tools, limit or None, level or None, agreement)
         if 0 < limit <= len(encoded.header):
             raise BudgetTooSmallError().noted(
-                f"{limit} B show nothing: with its header the least takes {len(encoded.header) + 1} B of this photo."
+                f"a bound of {limit} shows nothing: with its header the least takes {len(encoded.header) + 1} bytes of "
+                "this photo."
             )
         return replace(encoded, strategy=self.name)
 
