@@ -126,7 +126,7 @@ def test_every_byte_cut_of_chapters_decodes_what_the_encoder_foresees(longest: i
 
 @pytest.mark.parametrize("longest", [1, 2, 6, 60])
 def test_a_codeword_can_end_with_any_chapter(longest: int) -> None:
-    """Nothing of the next one is read from it, however little the chapters hold; nor are bytes sent that nobody needs."""
+    """Nothing of the next one is read from it, however little they hold; nor are bytes sent that nobody needs."""
     for seed in range(60):
         passes = [one for one in random_passes(seed, 9, longest) if len(one[0])]
         chapters = [[one] for one in passes]
