@@ -47,7 +47,10 @@ def load_pretrained(name: str, device: str = "cpu") -> tuple[Any, Any]:
     from transformers import AutoModelForImageTextToText
     from transformers.utils import logging
 
+    from heliograph.vlm.efficientnet_lite import register_tower
+
     logging.disable_progress_bar()
+    register_tower()
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     try:
         processor = load_processor(found.source, found.revision, offline=found.cached_only)

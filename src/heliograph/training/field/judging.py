@@ -1,0 +1,158 @@
+"""How well the field model sees photos that it has not learnt from, against what people wrote about them.
+
+Every figure stands beside three anchors: the mean photo, a wrong photo and a prefix that was trained without photos. An
+idle answer, such as "a man in a shirt", does as well on those as on the right one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from heliograph.training.field.packed import PackedReader
+from heliograph.training.field.questions import PRESENCE, SENTENCE, Known
+from heliograph.training.field.things import KINDS, with_article, words_for
+
+_AT_ONCE = 4
+_CHOICES = 10
+_FEWEST = 3  # photos with a word, and without, for an area under the curve to mean something
+_SEED = 1
+
+Bools = npt.NDArray[np.bool_]
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Photos to judge by.
+
+    Attributes:
+        known: of each, captions among it.
+        cells: (I, N, 1280) float16 pooled cells of the vision encoder.
+    """
+
+    known: Sequence[Known]
+    cells: Tensor
+
+    def __len__(self) -> int:
+        return len(self.known)
+
+    def parts(self) -> Iterator[tuple[int, int]]:
+        """Begins and ends of a few photos each."""
+        for begin in range(0, len(self), _AT_ONCE):
+            yield begin, min(begin + _AT_ONCE, len(self))
+
+
+def area_under_curve(scores: Doubles, positive: Bools) -> float:
+    """Chance that a random positive has the larger score; half a point for equal ones.
+
+    >>> area_under_curve(np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, True, False, True]))
+    0.875
+    """
+    ahead = scores[positive][:, None] - scores[~positive][None, :]
+    return float((ahead > 0).mean() + 0.5 * (ahead == 0).mean())
+
+
+@torch.no_grad()
+def leanings(reader: PackedReader, photos: Judged, questions: Sequence[str]) -> Doubles:
+    """(I, Q) how much the model leans to yes."""
+    made = [
+        reader.lean_to_yes(reader.tokens(photos.cells[begin:end].float()), questions) for begin, end in photos.parts()
+    ]
+    return torch.cat(made).double().numpy()
+
+
+def presence_areas(
+    reader: PackedReader, photos: Judged, things: Sequence[str], *, to_the_letter: bool = False
+) -> dict[str, float]:
+    """Area under the curve of each thing that captions of some photos name and of others do not.
+
+    Args:
+        reader: the model.
+        photos: with captions.
+        things: to ask for.
+        to_the_letter: the word itself counts, and no plural or other word for the same.
+    """
+    scores = leanings(reader, photos, [PRESENCE[0].format(with_article(word)) for word in things])
+    made = {}
+    for place, word in enumerate(things):
+        there = np.asarray(
+            [bool(one.photo.words & ({word} if to_the_letter else words_for(word))) for one in photos.known]
+        )
+        if _FEWEST <= there.sum() <= len(photos) - _FEWEST:
+            made[word] = area_under_curve(scores[:, place], there)
+    return made
+
+
+def kind_accuracies(reader: PackedReader, photos: Judged) -> dict[str, float]:
+    """Balanced accuracy of yes and no about people, animals and vehicles, where captions and teacher agree."""
+    scores = leanings(reader, photos, [PRESENCE[0].format(with_article(kind)) for kind in KINDS])
+    made = {}
+    for place, kind in enumerate(KINDS):
+        said = [one.presence(kind) for one in photos.known]
+        shares = [
+            float(np.mean([(scores[i, place] > 0) is bool(want) for i, one in enumerate(said) if one is want]))
+            for want in (True, False)
+        ]
+        made[kind] = float(np.mean(shares))
+    return made
+
+
+@torch.no_grad()
+def caption_loss(reader: PackedReader, photos: Judged, seen: Callable[[int, int], Tensor]) -> float:
+    """Mean nats a token of the photos' captions.
+
+    Args:
+        reader: the model.
+        photos: whose captions they are.
+        seen: visual tokens (b, N, D) to show for the photos from one place to another.
+    """
+    total, count = 0.0, 0
+    for begin, end in photos.parts():
+        asked = [[(SENTENCE[0], text) for text in one.photo.captions] for one in photos.known[begin:end]]
+        found = reader.losses(reader.pack(asked), seen(begin, end))
+        total, count = total + float(found.sum()), count + len(found)
+    return total / count
+
+
+def right_photo(reader: PackedReader, photos: Judged) -> Callable[[int, int], Tensor]:
+    """Each photo's own tokens."""
+    return lambda begin, end: reader.tokens(photos.cells[begin:end].float())
+
+
+def wrong_photo(reader: PackedReader, photos: Judged) -> Callable[[int, int], Tensor]:
+    """Another photo's tokens."""
+    turned = photos.cells.roll(len(photos) // 2, 0)
+    return lambda begin, end: reader.tokens(turned[begin:end].float())
+
+
+def one_for_all(visual: Tensor) -> Callable[[int, int], Tensor]:
+    """The same tokens (N, D) for every photo: of the mean photo, or a prefix that was trained without photos."""
+    return lambda begin, end: visual.expand(end - begin, -1, -1)
+
+
+@torch.no_grad()
+def pick_of_ten(reader: PackedReader, photos: Judged, mean: Tensor) -> float:
+    """Share of photos whose own caption gains more from the photo, over the mean photo, than nine of other photos.
+
+    Args:
+        reader: the model.
+        photos: to judge by.
+        mean: (N, D) tokens of the mean photo.
+    """
+    rng = np.random.default_rng(_SEED)
+    hits = 0
+    for place, one in enumerate(photos.known):
+        others = rng.choice([i for i in range(len(photos)) if i != place], _CHOICES - 1, replace=False)
+        texts = [one.photo.captions[0], *(photos.known[i].photo.captions[0] for i in others)]
+        batch = reader.pack([[(SENTENCE[0], text) for text in texts]])
+        lengths = [reader.answer_tokens(text) for text in texts]
+        own = reader.tokens(photos.cells[place : place + 1].float())
+        gains = reader.losses(batch, mean[None]) - reader.losses(batch, own)
+        hits += int(np.argmax([float(part.sum()) for part in torch.split(gains, lengths)]) == 0)
+    return hits / len(photos)

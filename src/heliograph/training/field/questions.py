@@ -1,0 +1,168 @@
+"""Questions about a photo whose answers a teacher or its captions know: presence, kind, number, colour, a sentence.
+
+::
+
+    captions (people) ------┐                     ┌--> "Is there a dog in the picture?"  yes / no, as many of each
+    boxes (COCO detector) --┼--> Known of a photo-┼--> "How many people are there?"      0 to 4
+    classes (ImageNet) -----┘                     ├--> "What animal is in the picture?"  dog / none
+                                                  ├--> "What colour is the bus?"         from pixels inside its box
+                                                  └--> "Describe the picture."           one of the captions
+
+What nobody is sure of is not asked: a thing that the detector half sees is neither there nor absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from heliograph.training.field.photos import Photo
+from heliograph.training.field.things import ANIMAL, COLOURS, KINDS, PERSON, THINGS, VEHICLE, with_article, words_for
+
+Pair = tuple[str, str]
+"""Question and answer."""
+
+SURE, UNSURE = 0.6, 0.2
+"""Scores of the detector from which a thing is there, and below which it is not."""
+
+MOST_COUNTED = 4
+NOTHING = "none"
+_SURE_CLASS = 0.5  # probability from which the encoder's own classifier names the main thing
+
+PRESENCE = ("Is there {} in the picture?", "Is there {}?", "Do you see {}?", "Does the picture show {}?")
+NUMBER = ("How many {} are there?", "How many {} are in the picture?", "Count the {}.")
+KIND = ("What {} is in the picture?", "What {} is there?", "Which {} do you see?")
+COLOUR = ("What colour is the {}?", "Which colour does the {} have?")
+MAIN = ("What is the main thing in the picture?", "What does the picture show?")
+SENTENCE = ("Describe the picture.", "What is happening in the picture?", "Describe the photo in a sentence.")
+
+_PLURALS = {"person": "people", "bus": "buses", "sheep": "sheep", "bench": "benches", "knife": "knives"}
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something in a photo.
+
+    Attributes:
+        name: of :data:`heliograph.training.field.things.COCO`.
+        score: how sure the detector is, 0 to 1.
+        colour: of most pixels in the middle of its box; empty where no colour stands out.
+    """
+
+    name: str
+    score: float
+    colour: str = ""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a photo.
+
+    Attributes:
+        photo: with what people say of it.
+        things: of the detector, of any score.
+        main: the encoder's own class and its probability.
+    """
+
+    photo: Photo
+    things: tuple[Thing, ...] = ()
+    main: tuple[str, float] = ("", 0.0)
+
+    def presence(self, thing: str) -> bool | None:
+        """Whether a thing, kind or word is there; None where nobody is sure."""
+        names = KINDS.get(thing, frozenset((thing,)))
+        score = max((one.score for one in self.things if one.name in names), default=0.0)
+        if self.photo.captions:
+            if self.photo.words & words_for(thing):
+                return True
+            if thing not in KINDS and not any(one.name == thing for one in self.things):
+                return False
+        if score >= SURE:
+            return True
+        return False if score < UNSURE else None
+
+    def count(self, thing: str) -> int | None:
+        """How many of a thing there are; None where nobody is sure, or they are more than can be told."""
+        scores = [one.score for one in self.things if one.name == thing]
+        sure = sum(score >= SURE for score in scores)
+        if any(UNSURE <= score < SURE for score in scores) or sure > MOST_COUNTED:
+            return None
+        return sure
+
+
+class QuestionMaker:
+    """Draws questions with answers.
+
+    Args:
+        vocabulary: things that presence is asked of; of photos with captions :data:`THINGS` and colours as well.
+    """
+
+    def __init__(self, vocabulary: Sequence[str]) -> None:
+        self._vocabulary = tuple(vocabulary)
+
+    def draw(self, known: Known, rng: np.random.Generator, count: int) -> list[Pair]:
+        """``count`` questions, of presence half of them; fewer where little is known, and one at least."""
+        made = [one for _ in range(count // 2) if (one := self._presence(known, rng, bool(rng.integers(2))))]
+        others = [one for make in (_number, _kind, _colour, _main) if (one := make(known, rng)) is not None]
+        order = rng.permutation(len(others))[: count - len(made)]
+        made += [others[place] for place in order]
+        if not made and (absent := self._presence(known, rng, False)) is not None:
+            return [absent]
+        return made
+
+    def _presence(self, known: Known, rng: np.random.Generator, wanted: bool) -> Pair | None:
+        """About something that is there, or that is not: both are wanted equally often, whatever is rarer in photos."""
+        asked = [*KINDS, *self._vocabulary, *((*THINGS, *sorted(COLOURS)) if known.photo.captions else ())]
+        fitting = [thing for thing in dict.fromkeys(asked) if known.presence(thing) is wanted]
+        if not fitting:
+            return None
+        thing = fitting[int(rng.integers(len(fitting)))]
+        return _worded(PRESENCE, rng).format(with_article(thing)), "yes" if wanted else "no"
+
+
+def sentence(photo: Photo, rng: np.random.Generator) -> Pair:
+    """A question for a sentence, and one of the captions."""
+    return _worded(SENTENCE, rng), photo.captions[int(rng.integers(len(photo.captions)))]
+
+
+def _number(known: Known, rng: np.random.Generator) -> Pair | None:
+    names = list(dict.fromkeys([PERSON, *(one.name for one in known.things if one.score >= SURE)]))
+    name = names[int(rng.integers(len(names)))]
+    count = known.count(name)
+    if count is None or (count == 0 and rng.random() < 0.5):
+        return None
+    return _worded(NUMBER, rng).format(_PLURALS.get(name, f"{name}s")), str(count)
+
+
+def _kind(known: Known, rng: np.random.Generator) -> Pair | None:
+    kind = (ANIMAL, VEHICLE)[int(rng.integers(2))]
+    there = known.presence(kind)
+    if there is None:
+        return None
+    names = {one.name for one in known.things if one.name in KINDS[kind] and one.score >= SURE}
+    if there and len(names) != 1:
+        return None
+    if not there and rng.random() < 0.7:
+        return None
+    return _worded(KIND, rng).format(kind), names.pop() if there else NOTHING
+
+
+def _colour(known: Known, rng: np.random.Generator) -> Pair | None:
+    names = [one.name for one in known.things if one.score >= SURE]
+    alone = [one for one in known.things if one.score >= SURE and one.colour and names.count(one.name) == 1]
+    alone = [one for one in alone if one.name != PERSON]
+    if not alone:
+        return None
+    chosen = alone[int(rng.integers(len(alone)))]
+    return _worded(COLOUR, rng).format(chosen.name), chosen.colour
+
+
+def _main(known: Known, rng: np.random.Generator) -> Pair | None:
+    name, probability = known.main
+    return (_worded(MAIN, rng), with_article(name)) if probability >= _SURE_CLASS else None
+
+
+def _worded(wordings: Sequence[str], rng: np.random.Generator) -> str:
+    return wordings[int(rng.integers(len(wordings)))]
