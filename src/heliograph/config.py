@@ -64,6 +64,12 @@ def state_folder() -> Path:
     return Path(os.environ.get(STATE_VARIABLE) or user_folder("XDG_STATE_HOME", ".local/state") / "heliograph")
 
 
+def field_folder() -> Path:
+    """Folder of the field model, where ``heliograph assemble field`` writes it: ``heliograph/field`` in
+    ``$XDG_DATA_HOME`` or ``~/.local/share``."""
+    return user_folder("XDG_DATA_HOME", ".local/share") / "heliograph" / "field"
+
+
 def user_folder(variable: str, usual: str) -> Path:
     """Folder that an XDG ``variable`` names, else ``usual`` in the home folder.
 

@@ -38,7 +38,8 @@ COMMANDS = {
     "bench": "compare strategies on a suite of tasks",
     "calibrate": "fit and report the confidence of answers from prefixes",
     "fit": "fit a codec to any model, from photos without labels",
-    "train": "train the reference model, or fit the codec",
+    "train": "train the reference model or the field model, or fit the codec",
+    "assemble": "put the field model together from installed pretrained parts",
     "sizes": "compare the bytes of a model's visual tokens with picture files",
     "export": "write the bundle that a device needs",
     "doctor": "check what works here and what is missing",
@@ -47,7 +48,7 @@ COMMANDS = {
 _ROOMS = {"demo": "demo.command", "doctor": "doctor.command", "trace": "trace.command"}
 """Modules of the commands that have a room of their own."""
 
-_TRAINING = ("calibrate", "export", "fit", "train")
+_TRAINING = ("assemble", "calibrate", "export", "fit", "train")
 """Commands that import most and serve nobody meanwhile."""
 
 REGISTRY = Registry("command", {name: f"heliograph.cli.{_ROOMS.get(name, name)}:COMMAND" for name in COMMANDS})
@@ -61,6 +62,7 @@ _EXTRA_OF_MODULE = {
     **dict.fromkeys(("torch", "transformers", "starlette", "uvicorn", "jinja2", "num2words", "cryptography"), "cloud"),
     **dict.fromkeys(("matplotlib", "ai_edge_litert"), "bench"),
     **dict.fromkeys(("onnx", "sklearn"), "train"),
+    **dict.fromkeys(("gguf", "cv2"), "field"),
 }
 
 _IN_THE_OTHER_WHEEL = ("heliograph.bench", "heliograph.codec.fitting", "heliograph.training")

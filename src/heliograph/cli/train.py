@@ -1,4 +1,4 @@
-"""``heliograph train reference`` and ``heliograph train codec``."""
+"""``heliograph train reference``, ``train field`` and ``train codec``."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import printable
 from heliograph.errors import UsageError
 
-REFERENCE, CODEC = "reference", "codec"
+REFERENCE, FIELD, CODEC = "reference", "field", "codec"
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", metavar="WHAT", choices=(REFERENCE, CODEC), help="reference or codec")
+    parser.add_argument("what", metavar="WHAT", choices=(REFERENCE, FIELD, CODEC), help="reference, field or codec")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for checkpoints and result")
     parser.add_argument(
         "--seed", metavar="N", type=whole_number, help="seed of weights and batches, or of the first scene"
     )
-    model = parser.add_argument_group("reference")
+    model = parser.add_argument_group("reference and field")
     model.add_argument(
         "--minutes",
         metavar="M",
         type=positive_minutes,
         default=60.0,
         help="optimisation time; codec meta too (default: 60)",
+    )
+    model.add_argument(
+        "--captions", metavar="DIR", type=Path, help="field: folder with captions.jsonl and the photos it names"
     )
     model.add_argument("--shards", metavar="N", type=positive_int, help="number of shards of 500 scenes to train on")
     model.add_argument("--fresh", action="store_true", help="start again even where DIR holds a checkpoint")
@@ -39,7 +42,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.what == REFERENCE and arguments.photos is not None:
         raise UsageError().noted("train reference draws its own scenes, whose answers are known: leave out --photos.")
-    written = _train_reference(arguments) if arguments.what == REFERENCE else fit(arguments)
+    if arguments.what == FIELD and (arguments.photos is None or arguments.captions is None):
+        raise UsageError().noted("train field needs photos with captions (--captions) and photos without (--photos).")
+    written = {REFERENCE: _train_reference, FIELD: _train_field, CODEC: fit}[arguments.what](arguments)
     facts = {"trained": arguments.what, "folder": str(written)}
     say(arguments, f"{arguments.what} written to {printable(str(written))}", facts)
     return EXIT_DONE
@@ -60,16 +65,33 @@ def _train_reference(arguments: argparse.Namespace) -> Path:
         )
 
 
+def _train_field(arguments: argparse.Namespace) -> Path:
+    from heliograph.training.field.run import train_field
+    from heliograph.training.progress import Progress
+
+    with Progress(clean=printable) as progress:
+        return train_field(
+            make_folder(arguments.out),
+            arguments.captions,
+            arguments.photos,
+            minutes=arguments.minutes,
+            seed=arguments.seed or 0,
+            resume=not arguments.fresh,
+            progress=progress,
+        )
+
+
 COMMAND = Command(
     add_arguments=_add_arguments,
     run=_run,
     description=(
-        "Train the reference model from nothing (three stages), or make a codec for any model's visual tokens: klt in\n"
-        "closed form, meta by training, pq by clustering. A training that was stopped goes on. Progress goes to\n"
-        "standard error."
+        "Train the reference model from nothing (three stages); or what joins the pretrained halves of the field\n"
+        "model; or make a codec for any model's visual tokens: klt in closed form, meta by training, pq by\n"
+        "clustering. A training that was stopped goes on. Progress goes to standard error."
     ),
     examples=(
         "heliograph train reference --out runs/train --minutes 120",
+        "heliograph train field --captions flickr --photos street --out runs/field --minutes 120",
         "heliograph train codec --out runs/codec --scenes 400",
         "heliograph train codec --kind meta --out runs/meta --minutes 60",
         "heliograph train codec --out runs/codec --vlm path/to/checkpoint --photos photos",

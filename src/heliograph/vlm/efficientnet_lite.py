@@ -2,7 +2,7 @@
 
 ::
 
-    pixels (B, 3, S, S) --stem, 23 blocks, head--> (B, 1280, s, s) --mean of 3 x 3, every second--> (B, 1280, g, g)
+    pixels (B, 3, S, S) --stem, 21 blocks, head--> (B, 1280, s, s) --mean of 3 x 3, every second--> (B, 1280, g, g)
                         --flatten, LayerNorm, + positions--> (B, g * g, 1280)
 
 Convolutions of arXiv 1905.11946 without squeeze-and-excitation and with ReLU6, as the Lite variants have them; batch

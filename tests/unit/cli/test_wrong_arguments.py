@@ -56,6 +56,8 @@ def said(capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
         (("encode", ASK[1], "-o", "x.hgs", "--strategy", "local"), ("--strategy local", "nothing to store")),
         (("encode", ASK[1], "-o", "x.hgs", "--strategy", "jpeg", "--setting", "quality=101"), ("=101", "1 to 100")),
         (("train", "reference", "--out", "runs/x", "--photos", "photos"), ("leave out --photos",)),
+        (("train", "field", "--out", "runs/x", "--photos", "photos"), ("--captions",)),
+        (("train", "field", "--out", "runs/x", "--captions", "photos"), ("--photos",)),
     ],
     ids=lambda value: " ".join(value[-4:]) if isinstance(value, tuple) else str(value),
 )

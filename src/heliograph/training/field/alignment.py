@@ -24,6 +24,9 @@ from torch.nn import functional
 
 from heliograph.errors import ModelUnavailableError
 
+OPEN_FILE, CAPTIONS_FILE = "alignment-open.safetensors", "alignment.safetensors"
+"""What photos of open licences have taught, and what captions for research alone have taught as well."""
+
 PROJECTIONS = ("q_proj", "v_proj")
 LORA_SCALE = 2.0
 _LORA = "language_model."
@@ -114,4 +117,4 @@ def merge(model: Any, weights: Mapping[str, Tensor]) -> None:
             layer = getattr(model.model.language_model.layers[int(number)].self_attn, projection)
             layer.weight.data += LORA_SCALE * weights[f"{name}.up"] @ weights[f"{name}.down"]
     except (RuntimeError, KeyError, IndexError, AttributeError, ValueError) as error:
-        raise ModelUnavailableError().about("the alignment is of a field model of other shapes") from error
+        raise ModelUnavailableError().noted("The alignment belongs to a field model of other shapes.") from error

@@ -89,7 +89,9 @@ class Encoder:
             with Image.open(path) as photo:
                 pixels = self._processor.image_processor(photo.convert("RGB"), return_tensors="pt")["pixel_values"]
         except OSError as error:
-            raise DataMissingError().about(f"{path}: no photo that can be read") from error
+            raise DataMissingError().about(
+                path, "It is no photo that can be read: take it out of the folder."
+            ) from error
         found = self._tower.features(torch.cat([pixels, pixels.flip(-1)]))  # (2, 1280, s, s)
         weights, biases = self._head
         chances = (weights @ found[0].mean((1, 2)) + biases).softmax(0)  # (1000,)

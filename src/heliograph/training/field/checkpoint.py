@@ -83,7 +83,7 @@ def language_model(path: Path) -> tuple[Any, Any]:
         )
         tokenizer = AutoTokenizer.from_pretrained(str(path.parent), **options)
     except Exception as error:  # foreign readers of a foreign format fail in any way
-        raise ModelUnavailableError().about(f"{path}: {reason_of(error)}") from error
+        raise ModelUnavailableError().about(path, f"It cannot be read: {reason_of(error)}.") from error
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
     return model, tokenizer
@@ -126,7 +126,7 @@ def _with_placeholder(tokenizer: Any) -> Any:
     stored = json.loads(tokenizer.backend_tokenizer.to_str())
     vocabulary = stored["model"]["vocab"]
     if REPLACED not in vocabulary or IMAGE in vocabulary:
-        raise ModelUnavailableError().about(f"the language model's tokenizer has no {REPLACED} to spare")
+        raise ModelUnavailableError().noted(f"The language model's tokenizer has no {REPLACED} to spare.")
     vocabulary[IMAGE] = vocabulary.pop(REPLACED)
     for token in stored["added_tokens"]:
         if token["content"] == REPLACED:
@@ -148,9 +148,11 @@ def build_model(language: Any, vision: Mapping[str, Tensor], image_id: int, towe
         tower: the vision half's shape.
     """
     register_tower()
+    text = language.config.to_dict()
+    text.pop("_name_or_path", None)  # where it was read from on this machine
     config = LlavaConfig(
         vision_config=tower,
-        text_config=language.config,
+        text_config=text,
         image_token_index=image_id,
         image_seq_length=tower.grid**2,
         vision_feature_layer=-1,
@@ -176,4 +178,4 @@ def read_vision(path: Path) -> VisionPart:
         stored = torch.load(path, map_location="cpu", weights_only=True)
         return VisionPart(tower_weights(stored), class_head(stored))
     except Exception as error:  # an unpickler that refuses, or a network of other names
-        raise ModelUnavailableError().about(f"{path}: {reason_of(error)}") from error
+        raise ModelUnavailableError().about(path, f"It cannot be read: {reason_of(error)}.") from error

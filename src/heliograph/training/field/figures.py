@@ -49,11 +49,13 @@ class FieldFigures:
 
     @property
     def bounds(self) -> list[tuple[str, float, float, float]]:
-        """Name, value, must and aim of each figure that has bounds."""
+        """Name, value, must and aim of each figure that has bounds, and that enough photos give a value."""
         gain = self.caption_loss["prefix"] - self.caption_loss["right"]
+        things = "presence of twenty things that captions name, mean area under the curve"
+        kinds = "people, animals, vehicles: balanced accuracy of yes and no"
         return [
-            ("presence of twenty things that captions name, mean area under the curve", _mean(self.things), 0.85, 0.90),
-            ("people, animals, vehicles: balanced accuracy of yes and no", _mean(self.kinds), 0.85, 0.92),
+            *((things, _mean(values), 0.85, 0.90) for values in [self.things] if values),
+            *((kinds, _mean(values), 0.85, 0.92) for values in [self.kinds] if values),
             ("own caption picked among ten", self.pick_of_ten, 0.72, 0.80),
             ("caption loss below that of a trained prefix without photo, nats a token", gain, 0.30, 0.45),
         ]
@@ -65,7 +67,7 @@ class FieldFigures:
             "photos": self.photos,
             "figures": named,
             "things": _rounded(self.things),
-            "words_of_the_trial": {"mean": round(_mean(self.trial_words), 4), **_rounded(self.trial_words)},
+            "words_of_the_trial": _rounded(self.trial_words),
             "kinds": _rounded(self.kinds),
             "caption_loss": _rounded(self.caption_loss),
         }

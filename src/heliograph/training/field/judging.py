@@ -19,7 +19,7 @@ from heliograph.training.field.questions import PRESENCE, SENTENCE, Known
 from heliograph.training.field.things import KINDS, with_article, words_for
 
 _AT_ONCE = 4
-_CHOICES = 10
+CHOICES = 10
 _FEWEST = 3  # photos with a word, and without, for an area under the curve to mean something
 _SEED = 1
 
@@ -90,16 +90,18 @@ def presence_areas(
 
 
 def kind_accuracies(reader: PackedReader, photos: Judged) -> dict[str, float]:
-    """Balanced accuracy of yes and no about people, animals and vehicles, where captions and teacher agree."""
+    """Balanced accuracy of yes and no about people, animals and vehicles, where captions and teacher agree; kinds that
+    too few photos have, or lack, are left out."""
     scores = leanings(reader, photos, [PRESENCE[0].format(with_article(kind)) for kind in KINDS])
     made = {}
     for place, kind in enumerate(KINDS):
         said = [one.presence(kind) for one in photos.known]
-        shares = [
-            float(np.mean([(scores[i, place] > 0) is bool(want) for i, one in enumerate(said) if one is want]))
-            for want in (True, False)
-        ]
-        made[kind] = float(np.mean(shares))
+        shares = []
+        for want in (True, False):
+            found = [bool(scores[i, place] > 0) is want for i, one in enumerate(said) if one is want]
+            shares += [float(np.mean(found))] if len(found) >= _FEWEST else []
+        if len(shares) == 2:
+            made[kind] = float(np.mean(shares))
     return made
 
 
@@ -148,7 +150,7 @@ def pick_of_ten(reader: PackedReader, photos: Judged, mean: Tensor) -> float:
     rng = np.random.default_rng(_SEED)
     hits = 0
     for place, one in enumerate(photos.known):
-        others = rng.choice([i for i in range(len(photos)) if i != place], _CHOICES - 1, replace=False)
+        others = rng.choice([i for i in range(len(photos)) if i != place], CHOICES - 1, replace=False)
         texts = [one.photo.captions[0], *(photos.known[i].photo.captions[0] for i in others)]
         batch = reader.pack([[(SENTENCE[0], text) for text in texts]])
         lengths = [reader.answer_tokens(text) for text in texts]

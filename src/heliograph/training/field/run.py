@@ -16,21 +16,23 @@ from typing import Any
 
 import torch
 
+from heliograph.errors import DataMissingError
+from heliograph.training.field.card import card_text
 from heliograph.training.field.cells import Encoder, Looked
 from heliograph.training.field.checkpoint import build_model, build_processor, language_model, read_vision
 from heliograph.training.field.figures import FieldFigures, measure
-from heliograph.training.field.judging import Judged
+from heliograph.training.field.judging import CHOICES, Judged
 from heliograph.training.field.parts import CLASS_NAMES, MODEL_PARTS, find_parts
 from heliograph.training.field.photos import TEST, TRAINING, Photo, captioned_photos, plain_photos
 from heliograph.training.field.questions import Known
 from heliograph.training.field.teacher import things_of
-from heliograph.training.field.training import FieldRun, LearntFrom
+from heliograph.training.field.training import CHECKPOINT, FieldRun, LearntFrom
 from heliograph.training.files import refusals_named
 from heliograph.training.progress import stage
 from heliograph.types import Reporter
 from heliograph.vlm.efficientnet_lite import TowerConfig
 
-FACTS = "training.json"
+FACTS, CARD = "training.json", "README.md"
 _PREFIX_SECONDS = 240.0
 
 
@@ -42,6 +44,7 @@ def train_field(
     minutes: float,
     seed: int = 0,
     rank: int = 8,
+    resume: bool = True,
     progress: Reporter = print,
 ) -> Path:
     """Train what joins the halves of the field model.
@@ -53,20 +56,29 @@ def train_field(
         minutes: of optimisation; preparing photos and judging come on top.
         seed: of everything drawn.
         rank: of the additions to the language model.
+        resume: go on from a checkpoint in ``out``; what was made of photos is kept either way.
         progress: receives lines and counts photos.
 
     Returns:
-        ``out``, with two alignment files and ``training.json``.
+        ``out``, with two alignment files, ``training.json`` and a card for people.
 
     Raises:
         ModelUnavailableError: a part is missing or another one.
         MissingExtraError: OpenCV is not installed.
-        DataMissingError: a folder holds no photos, or no captions.
+        DataMissingError: a folder holds no photos, or too few with captions.
         OutputUnwritableError: the disk refuses.
     """
     with refusals_named():
         out.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            (out / CHECKPOINT).unlink(missing_ok=True)
     people, streets = captioned_photos(captioned), plain_photos(plain)
+    held = [place for place, photo in enumerate(people) if photo.share == TEST]
+    if len(held) < CHOICES:
+        step = (
+            f"Of these {len(people)} photos {len(held)} are held out, and {CHOICES} are needed to judge by: add photos."
+        )
+        raise DataMissingError().about(captioned, step)
     material = _Material(out, progress)
     known, looked = material.of(people, "captioned")
     plainly = LearntFrom(*_pair(material.of(streets, "plain")))
@@ -83,13 +95,14 @@ def train_field(
     )
     run.run(minutes)
     progress("judging on photos that were held out")
-    held = [place for place, photo in enumerate(people) if photo.share == TEST]
     test = Judged([known[place] for place in held], looked.cells[held, 0])
     mean = looked.cells[learnt, 0].float().mean(0, keepdim=True)
     found = measure(run.reader, test, [known[place] for place in learnt], mean, _PREFIX_SECONDS, seed)
     facts = {"captioned": len(learnt), "plain": len(streets)}
+    told = _facts(run, found, facts)
     with refusals_named():
-        (out / FACTS).write_text(json.dumps(_facts(run, found, facts), indent=1) + "\n", encoding="utf-8")
+        (out / FACTS).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        (out / CARD).write_text(card_text(told), encoding="utf-8")
     return out
 
 

@@ -1,13 +1,15 @@
-"""``heliograph train field``: what joins the pretrained halves, learnt in three phases of one resumable run.
+"""``heliograph train field``: what joins the pretrained halves, learnt twice in one resumable run.
 
 ::
 
-    words       visual tokens near the embeddings of words that a photo is about; the language model does not run
-    open        questions that the teacher answers, about photos of open licences, through the frozen language model
-    captions    the same, and sentences that people wrote, about captioned photos as well
+    open-words   visual tokens near the embeddings of words for what is there, without the language model
+    open         questions that the teacher answers, through the language model     --> alignment-open.safetensors
+    --- from the beginning again ---
+    words        the same as open-words, with words of captions among them
+    captions     the teacher's questions, and sentences that people wrote           --> alignment.safetensors
 
-After ``open`` a file is written of what open data taught; the last phase goes on from there into another one. Both
-halves stay as they are but for low-rank additions to the language model's attention.
+The first half looks at photos of open licences alone, so that what captions for research have taught can be left out.
+Both pretrained halves stay as they are but for low-rank additions to the language model's attention.
 """
 
 from __future__ import annotations
@@ -24,17 +26,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from heliograph.training.field.alignment import LowRank, add_low_rank, collect, join_halves, save_alignment
+from heliograph.training.field.alignment import (
+    CAPTIONS_FILE,
+    OPEN_FILE,
+    LowRank,
+    add_low_rank,
+    collect,
+    join_halves,
+    save_alignment,
+)
 from heliograph.training.field.packed import PackedReader
 from heliograph.training.field.questions import Known, Pair, QuestionMaker, sentence
 from heliograph.training.field.words import WordPhase, scale_tokens, word_targets
 from heliograph.training.files import replacing
 from heliograph.types import Reporter
 
-OPEN_FILE, CAPTIONS_FILE, CHECKPOINT = "alignment-open.safetensors", "alignment.safetensors", "checkpoint.pt"
+CHECKPOINT = "checkpoint.pt"
 
-PHASES = {"words": 0.03, "open": 0.27, "captions": 0.70}
+OPEN_WORDS, OPEN, WORDS, CAPTIONS = "open-words", "open", "words", "captions"
+
+PHASES = {OPEN_WORDS: 0.02, OPEN: 0.23, WORDS: 0.03, CAPTIONS: 0.72}
 """Shares of the minutes."""
+
+_FILES = {OPEN: OPEN_FILE, CAPTIONS: CAPTIONS_FILE}
 
 _WORD_BATCH, _BATCH = 32, 8
 _WORD_RATE, _RATE = 1e-3, 1e-3
@@ -53,7 +67,7 @@ class FieldState:
 
     seed: int
     rank: int
-    phase: str = "words"
+    phase: str = OPEN_WORDS
     phase_seconds: float = 0.0
     steps: dict[str, int] = field(default_factory=dict)
     minutes: dict[str, float] = field(default_factory=dict)
@@ -105,7 +119,7 @@ class FieldRun:
         self.state = FieldState(seed, rank)
         self._additions = add_low_rank(model, rank, seed)
         self._halves = join_halves(model)
-        _draw_projector(model, seed)
+        self._begin()
         self._halves.requires_grad_(True)
         model.model.vision_tower.positions.requires_grad_(True)
         self._questions = QuestionMaker(_vocabulary(self._known))
@@ -118,11 +132,11 @@ class FieldRun:
         """As the files hold them."""
         return collect(self.model, self._additions)
 
-    def _groups(self, phase: str) -> list[dict[str, Any]]:
+    def _groups(self) -> list[dict[str, Any]]:
         between = [*self._halves.parameters(), self.model.model.vision_tower.positions]
         low_rank = [value for one in self._additions.values() for value in (one.down, one.up)]
         groups = [{"params": between, "weight_decay": _DECAY, "part": 1.0}]
-        if phase != "words":
+        if self.state.phase in _FILES:
             groups.append({"params": low_rank, "weight_decay": 0.0, "part": _LOW_RANK_RATE})
         return groups
 
@@ -140,18 +154,29 @@ class FieldRun:
         for name in names[names.index(self.state.phase) :]:
             if name != self.state.phase:
                 self.state.phase, self.state.phase_seconds, self._optimiser_state = name, 0.0, None
-            (self._words if name == "words" else self._read)(60 * minutes * PHASES[name])
-            if name != "words":
-                save_alignment(self._out / (OPEN_FILE if name == "open" else CAPTIONS_FILE), self.weights())
+                if name == WORDS:
+                    self._begin()
+            (self._words if name in (OPEN_WORDS, WORDS) else self._read)(60 * minutes * PHASES[name])
+            if name in _FILES:
+                save_alignment(self._out / _FILES[name], self.weights())
         return self._out
 
+    def _begin(self) -> None:
+        """Weights as they are before anything is learnt."""
+        _draw_projector(self.model, self.state.seed)
+        with torch.no_grad():
+            self._halves["norm"].reset_parameters()  # type: ignore[operator]
+            self.model.model.vision_tower.positions.zero_()
+            for one in self._additions.values():
+                one.up.zero_()
+
     def _words(self, budget_s: float) -> None:
-        targets = word_targets(self._known, self._tokenizer)
-        phase = WordPhase(targets, self._embeddings)
-        groups = [*self._groups("words"), {"params": list(phase.parameters()), "weight_decay": 0.0, "part": 1.0}]
+        shown = len(self._plain.known) if self.state.phase == OPEN_WORDS else len(self._known)
+        phase = WordPhase(word_targets(self._known[:shown], self._tokenizer), self._embeddings)
+        groups = [*self._groups(), {"params": list(phase.parameters()), "weight_decay": 0.0, "part": 1.0}]
 
         def step(rng: np.random.Generator) -> Tensor:
-            rows = rng.choice(len(self._known), min(_WORD_BATCH, len(self._known)), replace=False).tolist()
+            rows = rng.choice(shown, min(_WORD_BATCH, shown), replace=False).tolist()
             return phase.loss(self._seen(rows, rng), rows)
 
         self._optimise(groups, step, budget_s, _WORD_RATE)
@@ -167,7 +192,7 @@ class FieldRun:
             losses = self.reader.losses(batch, self._seen(rows, rng))
             return (losses * weights).sum() / weights.sum()
 
-        self._optimise(self._groups(self.state.phase), step, budget_s, _RATE)
+        self._optimise(self._groups(), step, budget_s, _RATE)
 
     def _optimise(self, groups: list[dict[str, Any]], step: Any, budget_s: float, rate: float) -> None:
         phase = self.state.phase
@@ -204,7 +229,7 @@ class FieldRun:
 
     def _rows(self, rng: np.random.Generator) -> list[int]:
         plain, captioned = len(self._plain.known), len(self._captioned.known)
-        few = _BATCH if self.state.phase == "open" else round(_BATCH * _PLAIN_SHARE)
+        few = _BATCH if self.state.phase == OPEN else round(_BATCH * _PLAIN_SHARE)
         few = min(few, plain) if captioned else _BATCH
         rows: list[int] = rng.choice(plain, few, replace=False).tolist()
         if few < _BATCH:
@@ -214,7 +239,7 @@ class FieldRun:
     def _asked(self, row: int, rng: np.random.Generator) -> list[Pair]:
         known = self._known[row]
         asked = self._questions.draw(known, rng, _QUESTIONS)
-        if known.photo.captions and self.state.phase == "captions":
+        if known.photo.captions and self.state.phase == CAPTIONS:
             asked += [sentence(known.photo, rng) for _ in range(_CAPTIONS)]
         return asked
 

@@ -57,7 +57,7 @@ def word_targets(known: Sequence[Known], tokenizer: Any) -> WordTargets:
         if count >= _FEWEST and word not in stop_words and len(found) == 1:
             ids[word] = found[0]
     shares = torch.tensor([[one.get(word, 0.0) for word in ids] for one in said])
-    return WordTargets(tuple(ids), torch.tensor(list(ids.values())), shares)
+    return WordTargets(tuple(ids), torch.tensor(list(ids.values()), dtype=torch.long), shares)
 
 
 def _said(known: Known) -> dict[str, float]:

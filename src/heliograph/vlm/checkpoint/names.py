@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from heliograph.config import field_folder
 from heliograph.errors import ModelUnavailableError
 from heliograph.hub import Found, locate
 from heliograph.vlm.causes import reason_of
 
-REFERENCE = "reference"
+REFERENCE, FIELD = "reference", "field"
 ONE_FRAME = "one-frame"
 _VARIANT_SIGN = "#"
 _CONFIG = "config.json"
@@ -22,7 +23,7 @@ class ModelName:
     """What a model is called on the command line, taken apart: ``NAME[@REVISION][#one-frame]``.
 
     Attributes:
-        source: ``reference``, a checkpoint folder or a hub id.
+        source: ``reference``, ``field``, a checkpoint folder or a hub id.
         revision: branch, tag or commit on the hub; None for the main one.
         one_frame: photos are not split into tiles, where the processor would.
     """
@@ -55,6 +56,8 @@ class ModelName:
             ModelUnavailableError: nowhere: no such folder, one that holds no ``config.json``, no such model of a hub,
                 or a hub that does not answer.
         """
+        if self.source == FIELD and not os.path.exists(FIELD):
+            return Found(str(_assembled_field()))
         if self.source != REFERENCE:
             found = locate(self.source, self.revision, ModelUnavailableError)
             if os.path.isdir(self.source) and not os.path.isfile(os.path.join(self.source, _CONFIG)):
@@ -68,6 +71,18 @@ class ModelName:
                 f"{str(folder)!r}: the reference model is not there: reinstall Heliograph."
             )
         return Found(str(folder))
+
+
+def _assembled_field() -> Path:
+    """Where the field model lies.
+
+    Raises:
+        ModelUnavailableError: it has not been assembled.
+    """
+    folder = field_folder() / "model"
+    if not (folder / _CONFIG).is_file():
+        raise ModelUnavailableError().about(folder, "Put the field model together first: heliograph assemble field.")
+    return folder
 
 
 def checkpoint_folder(name: str) -> Path:
