@@ -89,6 +89,14 @@ def test_a_photo_is_stretched_and_normalised_as_the_encoder_was_trained() -> Non
     np.testing.assert_allclose(pixels, np.broadcast_to(expected[:, None, None], (3, SIDE, SIDE)), atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (3, 1), (1, 3), (1200, 8), (8, 1200)])
+def test_photos_of_odd_shapes_are_seen_whole(folder, size) -> None:
+    model = open_model(str(folder))
+    found = model.encode_image(Image.new("RGB", size, (250, 40, 90)))
+    square = model.encode_image(Image.new("RGB", (SIDE, SIDE), (250, 40, 90)))
+    np.testing.assert_allclose(found.values, square.values, atol=1e-5)
+
+
 def test_it_answers_from_tokens_as_from_the_photo(folder) -> None:
     model = open_model(str(folder))
     assert isinstance(model, GeneralModel)
