@@ -22,9 +22,9 @@ class Part:
 
     Attributes:
         name: what it is for, for people.
-        package, version: as package indexes know it.
-        file: within the folder that the package is installed in.
-        sha256: of the file, in hex.
+        package, version: as package indexes know them.
+        file: its path from the folder that packages are installed in, with forward slashes.
+        sha256: of the file, in lower-case hex.
         licence: of the weights, as the package states it.
         trained_on: in a few words, for model cards.
     """
@@ -95,7 +95,7 @@ NAMING_PARTS = (CLASS_NAMES,)
 
 
 def find_parts(parts: Sequence[Part]) -> list[Path]:
-    """Where the files of parts lie, each checked.
+    """Where the files of parts lie, in the order of ``parts``, each checked.
 
     Raises:
         ModelUnavailableError: packages are missing, or of other versions (all are named, with the command that installs
@@ -136,6 +136,6 @@ def _checked(part: Part) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file of any size, in hex."""
+    """SHA-256 of a file of any size, in lower-case hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

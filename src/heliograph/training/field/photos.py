@@ -1,8 +1,8 @@
 """Photos that the field model learns from: some with captions that people wrote, others with nothing beside them.
 
 A folder of captioned photos holds ``captions.jsonl``, a line ``{"photo": NAME, "captions": [TEXT, ...]}`` for each, and
-``photos/NAME``. Which of them are held out is decided by the photo's name and a seed, so it does not change when others
-are added.
+``photos/NAME``. Which of them are held out is decided by the photo's name alone, so it does not change when others are
+added.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from heliograph.errors import DataMissingError
 
@@ -19,7 +23,7 @@ TRAINING, CHOOSING, TEST = "training", "choosing", "test"
 """Shares of captioned photos: to learn from, to choose settings and steps by, and to report figures on once."""
 
 _TEST_SHARE, _CHOOSING_SHARE = 3, 1  # sixteenths
-_SPACE_BEFORE = re.compile(r"\s+([.,!?'])")
+_SPACE_BEFORE = re.compile(r"\s+([.,!?]|'(?=s\b|\s|$))")  # "dog 's", and not the quotation mark in "says 'stop'"
 _PICTURES = frozenset((".jpg", ".jpeg", ".png", ".webp"))
 
 
@@ -37,31 +41,45 @@ class Photo:
     captions: tuple[str, ...] = ()
     share: str = TRAINING
 
-    @property
+    @cached_property
     def words(self) -> frozenset[str]:
-        """Words of all captions in lower case."""
-        return frozenset(re.findall(r"[a-z]+", " ".join(self.captions).lower()))
+        """Words of all captions in lower case, and pairs of words that follow each other, such as ``traffic light``."""
+        made: set[str] = set()
+        for caption in self.captions:
+            words = re.findall(r"[a-z]+", caption.lower())
+            made.update(words, map(" ".join, pairwise(words)))
+        return frozenset(made)
 
 
 def captioned_photos(folder: Path) -> list[Photo]:
-    """All photos of a folder of captioned photos.
+    """All photos of a folder of captioned photos, each with one caption at least, in the order of its list.
 
     Raises:
-        DataMissingError: there is no such folder, or its list names photos that are not in it, or holds something else.
+        DataMissingError: there is no such folder, or its list names photos that are not in it, or photos without a
+            caption, or holds something else.
     """
-    lines = _lines(folder / "captions.jsonl")
     made = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in _lines(folder / "captions.jsonl"):
         try:
-            record = json.loads(line)
-            name, captions = str(record["photo"]), [str(one) for one in record["captions"]]
+            name, captions = _captioned(json.loads(line))
         except (ValueError, KeyError, TypeError) as error:
             raise DataMissingError().about(f"{folder}/captions.jsonl, line {number}: no photo with captions") from error
         path = folder / "photos" / name
         if Path(name).name != name or not path.is_file():
             raise DataMissingError().about(f"{folder}/captions.jsonl, line {number}: there is no photos/{name}")
-        made.append(Photo(path, tuple(tidied(one) for one in captions if one.strip()), share_of(name)))
+        made.append(Photo(path, captions, share_of(name)))
     return made
+
+
+def _captioned(record: Any) -> tuple[str, tuple[str, ...]]:
+    """Name and captions of one line; a ValueError, KeyError or TypeError if it holds something else."""
+    name, captions = record["photo"], record["captions"]
+    if not isinstance(captions, list) or not all(isinstance(one, str) for one in (name, *captions)):
+        raise TypeError
+    kept = tuple(text for one in captions if (text := tidied(one)))
+    if not kept:
+        raise ValueError
+    return name, kept
 
 
 def plain_photos(folder: Path) -> list[Photo]:
@@ -70,7 +88,8 @@ def plain_photos(folder: Path) -> list[Photo]:
     Raises:
         DataMissingError: there is no such folder, or no photo in it.
     """
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES) if folder.is_dir() else []
+    inside = folder.iterdir() if folder.is_dir() else ()
+    found = sorted(path for path in inside if path.suffix.lower() in _PICTURES and path.is_file())
     if not found:
         raise DataMissingError().about(f"{folder}: there are no photos")
     return [Photo(path) for path in found]
@@ -80,13 +99,13 @@ def caption_lines(path: Path) -> list[str]:
     """Captions without photos, one a line.
 
     Raises:
-        DataMissingError: there is no such file.
+        DataMissingError: there is no such file, or it is not UTF-8.
     """
-    return [tidied(line) for line in _lines(path)]
+    return [text for _, line in _lines(path) if (text := tidied(line))]
 
 
 def share_of(name: str) -> str:
-    """Which share a photo belongs to.
+    """Which share a photo of this name belongs to: three sixteenths are :data:`TEST`, one is :data:`CHOOSING`.
 
     >>> [share_of(f"{number:04}.jpg") for number in (0, 1, 6, 9)]
     ['training', 'training', 'choosing', 'test']
@@ -107,8 +126,10 @@ def tidied(caption: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines that hold something, with their numbers from 1; what else Unicode calls a line break may be in a text."""
     try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeError) as error:
         raise DataMissingError().about(f"{path}: {error}") from error
+    return ((number, line) for number, line in enumerate(lines, start=1) if line.strip())

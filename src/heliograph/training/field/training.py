@@ -115,7 +115,7 @@ class FieldRun:
 
     # ---- what is trained ---------------------------------------------------------------------------------
     def weights(self) -> dict[str, Tensor]:
-        """As the files hold them."""
+        """Everything that is trained, as the files hold it: float32, by name."""
         return collect(self.model, self._additions)
 
     def _groups(self, phase: str) -> list[dict[str, Any]]:
