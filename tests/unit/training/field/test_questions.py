@@ -155,6 +155,15 @@ def test_there_is_always_a_question_and_never_one_too_many(about: Known, count: 
     assert {len(maker.draw(about, rng, count)) for _ in range(300)} <= set(range(1, count + 1))
 
 
+def test_where_much_is_known_the_other_half_is_filled() -> None:
+    """Presence, number, kind, colour and main thing: two of the last four beside two of the first."""
+    maker, rng = QuestionMaker(()), np.random.default_rng(2)
+    about = known(things=(CAR, DOG), main=("sports car", 0.9))
+    others = [[one for one in maker.draw(about, rng, 4) if one[1] not in ("yes", "no")] for _ in range(300)]
+    assert {len(one) for one in others} == {2}
+    assert {answer for one in others for _, answer in one} == {"0", "1", "car", "dog", "red", "a sports car"}
+
+
 def test_questions_are_the_same_from_the_same_generator() -> None:
     about = known("A red car", things=(CAR, DOG))
     assert drawn(about, times=20) == drawn(about, times=20)
