@@ -25,20 +25,21 @@ from heliograph.training.field.things import (
 NAMES = sorted({*COCO.values(), *KINDS, *THINGS, *COLOURS, *TRIAL_WORDS})
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_caption_with_the_name_has_the_thing(name: str) -> None:
-    assert Photo(Path("a.jpg"), (f"There is {with_article(name)} here",)).words & words_for(name)
+def words(caption: str) -> frozenset[str]:
+    return Photo(Path("a.jpg"), (caption,)).words
 
 
-@pytest.mark.parametrize("name", sorted({*COCO.values(), ANIMAL, VEHICLE}))
-def test_a_caption_with_its_plural_has_the_thing(name: str) -> None:
-    assert Photo(Path("a.jpg"), (f"Many {plural(name)}, really",)).words & words_for(name)
+def test_a_caption_with_the_name_has_the_thing() -> None:
+    assert [name for name in NAMES if not words(f"There is {with_article(name)} here") & words_for(name)] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_words_are_such_as_photos_have_them(name: str) -> None:
-    for text in words_for(name):
-        assert text in Photo(Path("a.jpg"), (text,)).words
+def test_a_caption_with_its_plural_has_the_thing() -> None:
+    names = sorted({*COCO.values(), ANIMAL, VEHICLE})
+    assert [name for name in names if not words(f"Many {plural(name)}, really") & words_for(name)] == []
+
+
+def test_words_are_such_as_photos_have_them() -> None:
+    assert [text for name in NAMES for text in words_for(name) if text not in words(text)] == []
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_words_are_such_as_photos_have_them(name: str) -> None:
     ],
 )
 def test_captions_name_things_by_other_words_too(thing: str, caption: str) -> None:
-    assert Photo(Path("a.jpg"), (caption,)).words & words_for(thing)
+    assert words(caption) & words_for(thing)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_captions_name_things_by_other_words_too(thing: str, caption: str) -> No
     ],
 )
 def test_parts_of_names_are_not_the_thing(thing: str, caption: str) -> None:
-    assert not Photo(Path("a.jpg"), (caption,)).words & words_for(thing)
+    assert not words(caption) & words_for(thing)
 
 
 def test_names_belong_to_the_teacher() -> None:
