@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from heliograph.errors import DataMissingError
+from heliograph.training.field.photos import read_photo
 from heliograph.training.files import replacing
 from heliograph.training.progress import Advance
 from heliograph.vlm.efficientnet_lite import pooled
@@ -85,13 +84,7 @@ class Encoder:
 
     @torch.no_grad()
     def _one(self, path: Path) -> tuple[Tensor, int, float]:
-        try:
-            with Image.open(path) as photo:
-                pixels = self._processor.image_processor(photo.convert("RGB"), return_tensors="pt")["pixel_values"]
-        except OSError as error:
-            raise DataMissingError().about(
-                path, "It is no photo that can be read: take it out of the folder."
-            ) from error
+        pixels = self._processor.image_processor(read_photo(path), return_tensors="pt")["pixel_values"]
         found = self._tower.features(torch.cat([pixels, pixels.flip(-1)]))  # (2, 1280, s, s)
         weights, biases = self._head
         chances = (weights @ found[0].mean((1, 2)) + biases).softmax(0)  # (1000,)

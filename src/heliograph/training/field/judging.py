@@ -51,6 +51,10 @@ class Judged:
 def area_under_curve(scores: Doubles, positive: Bools) -> float:
     """Chance that a random positive has the larger score; half a point for equal ones.
 
+    Args:
+        scores: (I,) float64.
+        positive: (I,) bool, of which one at least is true and one at least is not.
+
     >>> area_under_curve(np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, True, False, True]))
     0.875
     """
@@ -60,7 +64,7 @@ def area_under_curve(scores: Doubles, positive: Bools) -> float:
 
 @torch.no_grad()
 def leanings(reader: PackedReader, photos: Judged, questions: Sequence[str]) -> Doubles:
-    """(I, Q) how much the model leans to yes."""
+    """(I, Q) float64 how much the model leans to yes: its logit less that of no."""
     made = [
         reader.lean_to_yes(reader.tokens(photos.cells[begin:end].float()), questions) for begin, end in photos.parts()
     ]
@@ -90,18 +94,17 @@ def presence_areas(
 
 
 def kind_accuracies(reader: PackedReader, photos: Judged) -> dict[str, float]:
-    """Balanced accuracy of yes and no about people, animals and vehicles, where captions and teacher agree; kinds that
-    too few photos have, or lack, are left out."""
+    """Balanced accuracy of yes and no about people, animals and vehicles, on photos of which captions or teacher know.
+
+    A kind that all of them have, or none, is left out. Chance is 0.5.
+    """
     scores = leanings(reader, photos, [PRESENCE[0].format(with_article(kind)) for kind in KINDS])
     made = {}
     for place, kind in enumerate(KINDS):
-        said = [one.presence(kind) for one in photos.known]
-        shares = []
-        for want in (True, False):
-            found = [bool(scores[i, place] > 0) is want for i, one in enumerate(said) if one is want]
-            shares += [float(np.mean(found))] if len(found) >= _FEWEST else []
-        if len(shares) == 2:
-            made[kind] = float(np.mean(shares))
+        presence = [one.presence(kind) for one in photos.known]
+        there, absent = (scores[[one is wanted for one in presence], place] for wanted in (True, False))
+        if len(there) and len(absent):
+            made[kind] = float((there > 0).mean() + (absent <= 0).mean()) / 2
     return made
 
 
@@ -128,7 +131,7 @@ def right_photo(reader: PackedReader, photos: Judged) -> Callable[[int, int], Te
 
 
 def wrong_photo(reader: PackedReader, photos: Judged) -> Callable[[int, int], Tensor]:
-    """Another photo's tokens."""
+    """Another photo's tokens, of the one half the list away; two photos at least."""
     turned = photos.cells.roll(len(photos) // 2, 0)
     return lambda begin, end: reader.tokens(turned[begin:end].float())
 
@@ -142,13 +145,15 @@ def one_for_all(visual: Tensor) -> Callable[[int, int], Tensor]:
 def pick_of_ten(reader: PackedReader, photos: Judged, mean: Tensor) -> float:
     """Share of photos whose own caption gains more from the photo, over the mean photo, than nine of other photos.
 
+    Captions that gain equally share the pick, so a model that does not look gets a tenth.
+
     Args:
         reader: the model.
-        photos: to judge by.
+        photos: to judge by, ten at least, each with a caption.
         mean: (N, D) tokens of the mean photo.
     """
     rng = np.random.default_rng(_SEED)
-    hits = 0
+    hits = 0.0
     for place, one in enumerate(photos.known):
         others = rng.choice([i for i in range(len(photos)) if i != place], CHOICES - 1, replace=False)
         texts = [one.photo.captions[0], *(photos.known[i].photo.captions[0] for i in others)]
@@ -156,5 +161,6 @@ def pick_of_ten(reader: PackedReader, photos: Judged, mean: Tensor) -> float:
         lengths = [reader.answer_tokens(text) for text in texts]
         own = reader.tokens(photos.cells[place : place + 1].float())
         gains = reader.losses(batch, mean[None]) - reader.losses(batch, own)
-        hits += int(np.argmax([float(part.sum()) for part in torch.split(gains, lengths)]) == 0)
+        summed = np.asarray([float(part.sum()) for part in torch.split(gains, lengths)])
+        hits += float(summed[0] == summed.max()) / int((summed == summed.max()).sum())
     return hits / len(photos)

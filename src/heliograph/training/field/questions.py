@@ -19,7 +19,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from heliograph.training.field.photos import Photo
-from heliograph.training.field.things import ANIMAL, COLOURS, KINDS, PERSON, THINGS, VEHICLE, with_article, words_for
+from heliograph.training.field.things import (
+    ANIMAL,
+    COLOURS,
+    DETECTED_AS,
+    KINDS,
+    PERSON,
+    THINGS,
+    VEHICLE,
+    plural,
+    with_article,
+    words_for,
+)
 
 Pair = tuple[str, str]
 """Question and answer."""
@@ -27,7 +38,7 @@ Pair = tuple[str, str]
 SURE, UNSURE = 0.6, 0.2
 """Scores of the detector from which a thing is there, and below which it is not."""
 
-MOST_COUNTED = 4
+MAX_COUNTED = 4
 NOTHING = "none"
 _SURE_CLASS = 0.5  # probability from which the encoder's own classifier names the main thing
 
@@ -37,8 +48,6 @@ KIND = ("What {} is in the picture?", "What {} is there?", "Which {} do you see?
 COLOUR = ("What colour is the {}?", "Which colour does the {} have?")
 MAIN = ("What is the main thing in the picture?", "What does the picture show?")
 SENTENCE = ("Describe the picture.", "What is happening in the picture?", "Describe the photo in a sentence.")
-
-_PLURALS = {"person": "people", "bus": "buses", "sheep": "sheep", "bench": "benches", "knife": "knives"}
 
 
 @dataclass(frozen=True)
@@ -72,45 +81,47 @@ class Known:
 
     def presence(self, thing: str) -> bool | None:
         """Whether a thing, kind or word is there; None where nobody is sure."""
-        names = KINDS.get(thing, frozenset((thing,)))
+        names = DETECTED_AS.get(thing, frozenset((thing,)))
         score = max((one.score for one in self.things if one.name in names), default=0.0)
         if self.photo.captions:
             if self.photo.words & words_for(thing):
                 return True
-            if thing not in KINDS and not any(one.name == thing for one in self.things):
+            if thing not in KINDS and not any(one.name in names for one in self.things):
                 return False
         if score >= SURE:
             return True
         return False if score < UNSURE else None
 
     def count(self, thing: str) -> int | None:
-        """How many of a thing there are; None where nobody is sure, or they are more than can be told."""
+        """How many of a thing there are, 0 to 4; None where nobody is sure or there are more.
+
+        Nobody is sure either where captions name what the detector does not see.
+        """
         scores = [one.score for one in self.things if one.name == thing]
         sure = sum(score >= SURE for score in scores)
-        if any(UNSURE <= score < SURE for score in scores) or sure > MOST_COUNTED:
+        if any(UNSURE <= score < SURE for score in scores) or sure > MAX_COUNTED:
             return None
-        return sure
+        return None if sure == 0 and self.presence(thing) else sure
 
 
 class QuestionMaker:
     """Draws questions with answers.
 
     Args:
-        vocabulary: things that presence is asked of; of photos with captions :data:`THINGS` and colours as well.
+        vocabulary: things that presence is asked of; of photos with captions :data:`THINGS` and colours as well. The
+            fruit "orange" is not: a detector that sees none does not know whether something is orange.
     """
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
-        self._vocabulary = tuple(vocabulary)
+        self._vocabulary = tuple(thing for thing in vocabulary if thing not in COLOURS)
 
     def draw(self, known: Known, rng: np.random.Generator, count: int) -> list[Pair]:
-        """``count`` questions, of presence half of them; fewer where little is known, and one at least."""
+        """``count`` questions, of presence half of them; fewer where little is known, but one unless nothing is."""
         made = [one for _ in range(count // 2) if (one := self._presence(known, rng, bool(rng.integers(2))))]
         others = [one for make in (_number, _kind, _colour, _main) if (one := make(known, rng)) is not None]
         order = rng.permutation(len(others))[: count - len(made)]
         made += [others[place] for place in order]
-        if not made and (absent := self._presence(known, rng, False)) is not None:
-            return [absent]
-        return made
+        return made or [one for wanted in (False, True) if (one := self._presence(known, rng, wanted))][:1]
 
     def _presence(self, known: Known, rng: np.random.Generator, wanted: bool) -> Pair | None:
         """About something that is there, or that is not: both are wanted equally often, whatever is rarer in photos."""
@@ -123,7 +134,7 @@ class QuestionMaker:
 
 
 def sentence(photo: Photo, rng: np.random.Generator) -> Pair:
-    """A question for a sentence, and one of the captions."""
+    """A question for a sentence, and one of the captions, of which there must be any."""
     return _worded(SENTENCE, rng), photo.captions[int(rng.integers(len(photo.captions)))]
 
 
@@ -133,7 +144,7 @@ def _number(known: Known, rng: np.random.Generator) -> Pair | None:
     count = known.count(name)
     if count is None or (count == 0 and rng.random() < 0.5):
         return None
-    return _worded(NUMBER, rng).format(_PLURALS.get(name, f"{name}s")), str(count)
+    return _worded(NUMBER, rng).format(plural(name)), str(count)
 
 
 def _kind(known: Known, rng: np.random.Generator) -> Pair | None:

@@ -18,15 +18,16 @@ from PIL import Image
 
 from heliograph.errors import MissingExtraError
 from heliograph.training.field.parts import TEACHER_PARTS, find_parts
+from heliograph.training.field.photos import read_photo
 from heliograph.training.field.questions import Thing
 from heliograph.training.field.things import COCO
 from heliograph.training.files import replacing
 from heliograph.training.progress import Advance
 
 _SIDE = 300
-_LEAST_SCORE = 0.2
+_MIN_SCORE = 0.2
 _MIDDLE = 0.25  # of a box, left off on every side: its border shows what is behind
-_LEAST_SHARE = 0.4  # of the pixels, for a colour to stand out
+_MIN_SHARE = 0.4  # of the pixels, for a colour to stand out
 _SAVE_EVERY = 50
 
 _GREY_BELOW, _DARK_BELOW, _LIGHT_ABOVE = 0.2, 0.2, 0.8  # saturation, and values of black and of white
@@ -57,22 +58,31 @@ class Teacher:
         self._network = cv2.dnn.readNetFromTensorflow(str(weights), str(layers))
 
     def __call__(self, photo: Image.Image) -> tuple[Thing, ...]:
-        """Everything that it sees, however unsure it is."""
+        """What it sees with a score of 0.2 or more, and with a name in :data:`COCO`."""
         pixels = np.asarray(photo.convert("RGB"))
         self._network.setInput(self._cv2.dnn.blobFromImage(pixels, size=(_SIDE, _SIDE)))
         found = self._network.forward()[0, 0]  # (boxes, 7): 0, class, score, left, top, right, bottom
         return tuple(
             Thing(COCO[int(number)], float(score), colour_of(_inside(pixels, box)))
             for _, number, score, *box in found.tolist()
-            if score >= _LEAST_SCORE and int(number) in COCO
+            if score >= _MIN_SCORE and int(number) in COCO
         )
 
 
 def things_of(photos: Sequence[Path], kept: Path, advance: Advance) -> list[tuple[Thing, ...]]:
     """What the teacher sees in photos, kept in a JSON file by name; those that are in it are not looked at again.
 
+    Args:
+        photos: files of different names.
+        kept: the JSON file, made if absent.
+        advance: counts photos.
+
+    Returns:
+        Of each photo what is in it, scores rounded to thousandths.
+
     Raises:
         ModelUnavailableError, MissingExtraError: as of :class:`Teacher`, where it is needed.
+        DataMissingError: a photo cannot be read.
         OutputUnwritableError: the disk refuses.
     """
     known: dict[str, list[list[Any]]] = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
@@ -80,8 +90,7 @@ def things_of(photos: Sequence[Path], kept: Path, advance: Advance) -> list[tupl
     for number, path in enumerate(photos, start=1):
         if path.name not in known:
             teacher = teacher or Teacher()
-            with Image.open(path) as photo:
-                known[path.name] = [[one.name, round(one.score, 3), one.colour] for one in teacher(photo)]
+            known[path.name] = [[one.name, round(one.score, 3), one.colour] for one in teacher(read_photo(path))]
             if number % _SAVE_EVERY == 0:
                 _save(known, kept)
         advance(1)
@@ -105,7 +114,7 @@ def _inside(pixels: Rgb, box: Sequence[float]) -> Rgb:
 
 
 def colour_of(pixels: Rgb) -> str:
-    """The colour that most of (n, 3) pixels have; empty where none stands out.
+    """The colour that most of (n, 3) uint8 RGB pixels have; empty where none stands out.
 
     >>> colour_of(np.array([[200, 20, 20]] * 9 + [[0, 0, 0]], np.uint8))
     'red'
@@ -115,7 +124,7 @@ def colour_of(pixels: Rgb) -> str:
     hsv = np.asarray(Image.fromarray(pixels[None]).convert("HSV"), np.float64)[0] / 255  # (n, 3)
     names = [_colour(hue * 360, saturation, value) for hue, saturation, value in hsv[:: max(1, len(hsv) // 500)]]
     best = max(sorted(set(names)), key=names.count)
-    return best if names.count(best) >= _LEAST_SHARE * len(names) else ""
+    return best if names.count(best) >= _MIN_SHARE * len(names) else ""
 
 
 def _colour(hue: float, saturation: float, value: float) -> str:

@@ -39,29 +39,31 @@ WORDS_OF: dict[str, frozenset[str]] = {
         "worker musician band team family friends mother father"
     ),
     ANIMAL: _words(
-        "animal animals dog dogs puppy puppies cat cats kitten bird birds horse horses pony cow cows bull sheep lamb "
-        "goat goats poodle terrier greyhound greyhounds retriever collie shepherd dalmatian bulldog hound dachshund "
-        "elephant camel monkey duck ducks goose geese pigeon pigeons seagull seagulls swan chicken fish deer bear"
+        "animal animals dog dogs puppy puppies cat cats kitten kittens bird birds horse horses pony ponies cow cows "
+        "bull bulls sheep lamb lambs goat goats poodle terrier greyhound greyhounds retriever collie shepherd "
+        "dalmatian bulldog hound dachshund elephant elephants camel camels monkey monkeys duck ducks goose geese "
+        "pigeon pigeons seagull seagulls swan swans chicken chickens fish deer bear bears zebra zebras giraffe giraffes"
     ),
     VEHICLE: _words(
         "vehicle vehicles car cars truck trucks bus buses bike bikes bicycle bicycles bmx motorcycle motorcycles "
-        "motorbike dirtbike scooter boat boats ship sailboat canoe kayak kayaks raft train trains airplane plane jet "
-        "helicopter van tractor jeep atv taxi cab"
+        "motorbike motorbikes dirtbike dirtbikes scooter scooters boat boats ship ships sailboat sailboats canoe "
+        "canoes kayak kayaks raft rafts train trains airplane airplanes plane planes jet jets helicopter helicopters "
+        "van vans tractor tractors jeep jeeps atv atvs taxi taxis cab cabs"
     ),
     "dog": _words(
         "dog dogs puppy puppies poodle terrier greyhound greyhounds retriever collie dalmatian bulldog hound dachshund"
     ),
     "bicycle": _words("bicycle bicycles bike bikes cyclist bmx"),
-    "motorcycle": _words("motorcycle motorcycles motorbike dirtbike"),
-    "airplane": _words("airplane plane jet"),
-    "boat": _words("boat boats canoe kayak raft sailboat ship kayaks"),
+    "motorcycle": _words("motorcycle motorcycles motorbike motorbikes dirtbike dirtbikes"),
+    "airplane": _words("airplane airplanes plane planes jet jets"),
+    "boat": _words("boat boats canoe canoes kayak kayaks raft rafts sailboat sailboats ship ships"),
     "bike": _words("bike bikes bicycle bicycles biker bikers cyclist bmx"),
     "man": _words("man men guy guys"),
     "woman": _words("woman women lady ladies"),
     "child": _words("child children kid kids toddler toddlers baby boy boys girl girls"),
     "people": _words("people men women children kids boys girls crowd group couple team friends family players"),
     "water": _words("water ocean sea lake river pool wave waves surf stream"),
-    "beach": _words("beach shore sand sandy"),
+    "beach": _words("beach beaches shore sand sandy"),
     "snow": _words("snow snowy"),
     "grass": _words("grass grassy lawn field"),
     "field": _words("field fields grass grassy meadow"),
@@ -70,8 +72,35 @@ WORDS_OF: dict[str, frozenset[str]] = {
     "street": _words("street streets road sidewalk pavement"),
     "tree": _words("tree trees forest woods"),
     "ball": _words("ball balls football soccer basketball baseball volleyball"),
+    "cat": _words("cat cats kitten kittens"),
+    "bird": _words("bird birds duck ducks goose geese pigeon pigeons seagull seagulls swan swans chicken chickens"),
+    "horse": _words("horse horses pony ponies"),
+    "sheep": _words("sheep lamb lambs"),
+    "cow": _words("cow cows bull bulls"),
+    "car": _words("car cars taxi taxis cab cabs jeep jeeps"),
+    "pair of skis": _words("ski skis"),
+    "pair of scissors": _words("scissors"),
+    "couch": _words("couch couches sofa sofas"),
+    "screen": _words("screen screens television televisions tv monitor"),
+    "phone": _words("phone phones cellphone cellphones telephone"),
+    "cup": _words("cup cups mug mugs"),
+    "plant": _words("plant plants flower flowers"),
+    "grey": _words("grey gray"),
 }
 """Words of captions by which a kind or a thing is there; of other things their own names and plurals."""
+
+DETECTED_AS: dict[str, frozenset[str]] = {**KINDS, "bike": frozenset(("bicycle",))}
+"""Names of :data:`COCO` under which a detector finds a kind or a thing; other things have their own."""
+
+_PLURALS = {
+    "person": "people",
+    "sheep": "sheep",
+    "broccoli": "broccoli",
+    "mouse": "mice",
+    "knife": "knives",
+    "pair of skis": "pairs of skis",
+    "pair of scissors": "pairs of scissors",
+}
 
 THINGS = (
     "man", "woman", "boy", "girl", "child", "people", "dog", "water", "grass", "field", "rock", "street", "beach",
@@ -90,22 +119,35 @@ _SUBSTANCES = frozenset(("water", "snow", "grass", "people", "sand", "dirt"))
 
 
 def words_for(thing: str) -> frozenset[str]:
-    """Words of captions by which a thing is there.
+    """Words of captions, in lower case, by which a thing is there; one may be a pair of words, as in
+    :attr:`heliograph.training.field.photos.Photo.words`.
 
     >>> sorted(words_for("bench"))
-    ['bench', 'benches', 'benchs']
+    ['bench', 'benches']
+    >>> sorted(words_for("traffic light"))
+    ['traffic light', 'traffic lights']
     """
-    return WORDS_OF.get(thing) or frozenset((thing, f"{thing}s", f"{thing}es"))
+    return WORDS_OF.get(thing) or frozenset((thing, plural(thing)))
+
+
+def plural(thing: str) -> str:
+    """More than one of a thing of :data:`COCO`.
+
+    >>> [plural(one) for one in ("dog", "wine glass", "sandwich", "toothbrush", "mouse", "pair of skis")]
+    ['dogs', 'wine glasses', 'sandwiches', 'toothbrushes', 'mice', 'pairs of skis']
+    """
+    return _PLURALS.get(thing) or f"{thing}{'es' if thing.endswith(('s', 'sh', 'ch', 'x')) else 's'}"
 
 
 def with_article(thing: str) -> str:
     """``a dog``, ``an umbrella``, ``water``, ``something red``.
 
-    >>> [with_article(one) for one in ("dog", "umbrella", "snow", "red")]
-    ['a dog', 'an umbrella', 'snow', 'something red']
+    >>> [with_article(one) for one in ("dog", "umbrella", "unicycle", "Afghan hound", "snow", "red")]
+    ['a dog', 'an umbrella', 'a unicycle', 'an Afghan hound', 'snow', 'something red']
     """
     if thing in COLOURS:
         return f"something {thing}"
     if thing in _SUBSTANCES:
         return thing
-    return f"{'an' if thing[0] in 'aeiou' else 'a'} {thing}"
+    vowel = thing[0].lower() in "aeiou" and not thing.startswith("uni")
+    return f"{'an' if vowel else 'a'} {thing}"

@@ -122,6 +122,7 @@ class FieldRun:
         self._begin()
         self._halves.requires_grad_(True)
         model.model.vision_tower.positions.requires_grad_(True)
+        self._open_questions = QuestionMaker(_vocabulary(plain.known))
         self._questions = QuestionMaker(_vocabulary(self._known))
         self._optimiser_state: dict[str, Any] | None = None
         if (out / CHECKPOINT).is_file():
@@ -129,7 +130,7 @@ class FieldRun:
 
     # ---- what is trained ---------------------------------------------------------------------------------
     def weights(self) -> dict[str, Tensor]:
-        """As the files hold them."""
+        """Everything that is trained, as the files hold it: float32, by name."""
         return collect(self.model, self._additions)
 
     def _groups(self) -> list[dict[str, Any]]:
@@ -228,17 +229,18 @@ class FieldRun:
         return found.detach()
 
     def _rows(self, rng: np.random.Generator) -> list[int]:
+        """Places of the photos of one step."""
         plain, captioned = len(self._plain.known), len(self._captioned.known)
         few = _BATCH if self.state.phase == OPEN else round(_BATCH * _PLAIN_SHARE)
-        few = min(few, plain) if captioned else _BATCH
-        rows: list[int] = rng.choice(plain, few, replace=False).tolist()
-        if few < _BATCH:
-            rows += (plain + rng.choice(captioned, _BATCH - few, replace=False)).tolist()
+        rows: list[int] = rng.choice(plain, min(few, plain), replace=False).tolist()
+        if self.state.phase == CAPTIONS:
+            rows += (plain + rng.choice(captioned, min(_BATCH - few, captioned), replace=False)).tolist()
         return rows
 
     def _asked(self, row: int, rng: np.random.Generator) -> list[Pair]:
         known = self._known[row]
-        asked = self._questions.draw(known, rng, _QUESTIONS)
+        questions = self._open_questions if self.state.phase == OPEN else self._questions
+        asked = questions.draw(known, rng, _QUESTIONS)
         if known.photo.captions and self.state.phase == CAPTIONS:
             asked += [sentence(known.photo, rng) for _ in range(_CAPTIONS)]
         return asked

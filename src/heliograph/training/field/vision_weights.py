@@ -17,16 +17,16 @@ _EPSILON = 1e-3
 
 
 def tower_weights(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights of stem, blocks and head, float32, in the tower's names.
+    """Weights of stem, blocks and head, float32, in the tower's names; computed in float64.
 
     Args:
-        stored: the package's state dict.
+        stored: the package's state dict, of any floating dtype.
 
     Raises:
         KeyError: it is of another network.
     """
     made = _folded(stored, "_conv_stem", "_bn0", "stem") | _folded(stored, "_conv_head", "_bn1", "head")
-    count = 1 + max(int(name.split(".")[1]) for name in stored if name.startswith("_blocks."))
+    count = 1 + max((int(name.split(".")[1]) for name in stored if name.startswith("_blocks.")), default=0)
     for number in range(count):
         theirs, ours = f"_blocks.{number}.", f"blocks.{number}."
         if f"{theirs}_expand_conv.weight" in stored:
@@ -37,7 +37,11 @@ def tower_weights(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def class_head(stored: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """The package's own classifier: (1000, 1280) weights and (1000,) biases of ImageNet's classes."""
+    """The package's own classifier: (1000, 1280) weights and (1000,) biases of ImageNet's classes, float32.
+
+    Raises:
+        KeyError: the state dict is of another network.
+    """
     return stored["_fc.weight"].float(), stored["_fc.bias"].float()
 
 

@@ -37,7 +37,7 @@ class WordTargets:
 
     Attributes:
         words: each is one token of the language model, with the space before it.
-        ids: (W,) of these tokens.
+        ids: (W,) int64, of these tokens.
         shares: (I, W) float32, 0 to 1.
     """
 
@@ -47,21 +47,26 @@ class WordTargets:
 
 
 def word_targets(known: Sequence[Known], tokenizer: Any) -> WordTargets:
-    """Words that captions have or the teacher sees in at least a few photos."""
-    said = [_said(one) for one in known]
-    counts = Counter(word for one in said for word in one)
+    """Words that captions have or the teacher sees in at least six photos, in alphabetical order.
+
+    Args:
+        known: of I photos.
+        tokenizer: the language model's; a word that it splits is left out.
+    """
+    shares = [_word_shares(one) for one in known]
+    counts = Counter(word for one in shares for word in one)
     ids: dict[str, int] = {}
     stop_words = frozenset(_STOP_WORDS.split())
     for word, count in sorted(counts.items()):
         found = tokenizer(f" {word}", add_special_tokens=False)["input_ids"]
         if count >= _FEWEST and word not in stop_words and len(found) == 1:
             ids[word] = found[0]
-    shares = torch.tensor([[one.get(word, 0.0) for word in ids] for one in said])
-    return WordTargets(tuple(ids), torch.tensor(list(ids.values()), dtype=torch.long), shares)
+    table = torch.tensor([[one.get(word, 0.0) for word in ids] for one in shares])
+    return WordTargets(tuple(ids), torch.tensor(list(ids.values()), dtype=torch.int64), table)
 
 
-def _said(known: Known) -> dict[str, float]:
-    """Words with the share of captions that have them; what the teacher is sure of, where there are none."""
+def _word_shares(known: Known) -> dict[str, float]:
+    """Words with the share of captions that have them, 1 for what the teacher is sure of and no caption names."""
     captions = known.photo.captions
     counts = Counter(word for text in captions for word in set(text.lower().replace(",", " ").split()))
     made = {word: count / len(captions) for word, count in counts.items() if word.isalpha()}
@@ -76,7 +81,7 @@ class WordPhase(nn.Module):
 
     Args:
         targets: of the photos that are learnt from.
-        embeddings: (V, D) of the language model.
+        embeddings: (V, D) float32 of the language model.
     """
 
     def __init__(self, targets: WordTargets, embeddings: Tensor) -> None:
@@ -95,7 +100,12 @@ class WordPhase(nn.Module):
         return found
 
     def loss(self, visual: Tensor, rows: Sequence[int]) -> Tensor:
-        """Binary cross-entropy of photos ``rows``, summed over words."""
+        """Binary cross-entropy in nats of photos ``rows``, summed over words, as the mean of photos.
+
+        Args:
+            visual: (B, N, D) of these photos.
+            rows: B places of them in the targets.
+        """
         wanted = self._targets.shares[list(rows)]
         return functional.binary_cross_entropy_with_logits(self.odds(visual), wanted, reduction="none").sum(1).mean()
 
@@ -104,7 +114,7 @@ def scale_tokens(projector: Any, make: Callable[[], Tensor], wanted: float) -> N
     """Give visual tokens the mean length of word embeddings, by the projector's last layer.
 
     Args:
-        projector: LLaVA's.
+        projector: LLaVA's; its last layer is changed in place.
         make: visual tokens (..., D) of some photos.
         wanted: mean length.
     """
