@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from heliograph.training.field.alignment import CAPTIONS_FILE, OPEN_FILE
@@ -39,8 +39,7 @@ Neither is in these files. Teachers of the questions, also packages, of whose we
 
 ## Files
 
-- `{OPEN_FILE}`: {photos["plain"]:,} photos of Open Images (CC BY 2.0), and what the teachers say of them.
-- `{CAPTIONS_FILE}`: the same photos, and {photos["captioned"]:,} of Flickr8k with five captions each (research use).
+{_files(facts["files"], photos)}
 
 Apache-2.0, as far as the project can give it: what was learnt from research data is for whoever uses it to judge.
 
@@ -63,6 +62,15 @@ Apache-2.0, as far as the project can give it: what was learnt from research dat
 
 `heliograph train field`, seed {facts["seed"]}, rank {facts["rank"]}, {facts["machine"]}: {_phases(facts)}.
 """
+
+
+def _files(names: Sequence[str], photos: Mapping[str, int]) -> str:
+    taught = {
+        OPEN_FILE: f"{photos['plain']:,} photos of Open Images (CC BY 2.0), and what the teachers say of them",
+        CAPTIONS_FILE: f"{photos['plain']:,} photos of Open Images (CC BY 2.0), what the teachers say of them, and "
+        f"{photos['captioned']:,} photos of Flickr8k with five captions each (research use)",
+    }
+    return "\n".join(f"- `{name}`: {taught[name]}." for name in names)
 
 
 def _rows(parts: tuple[Part, ...]) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from heliograph.errors import DataMissingError
+from heliograph.training.field.alignment import CAPTIONS_FILE, OPEN_FILE
 from heliograph.training.field.card import card_text
 from heliograph.training.field.cells import Encoder, Looked
 from heliograph.training.field.checkpoint import build_model, build_processor, language_model, read_vision
@@ -150,6 +151,7 @@ def _pair(made: tuple[list[Known], Looked]) -> tuple[list[Known], torch.Tensor]:
 def _facts(run: FieldRun, found: FieldFigures, photos: dict[str, int]) -> dict[str, Any]:
     return {
         **asdict(run.state),
+        "files": [OPEN_FILE, CAPTIONS_FILE],
         "photos": photos,
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
         "held_out": found.as_json(),
