@@ -87,8 +87,8 @@ def add_model_option(parser: argparse.ArgumentParser) -> None:
         dest="model",
         metavar="MODEL",
         default=default_model(),
-        help="reference, a checkpoint folder or a hub id, @REVISION behind it if need be; #one-frame behind that: "
-        f"photos are not split into tiles (default: ${MODEL_VARIABLE}, else reference)",
+        help="reference, field, a checkpoint folder or a hub id, @REVISION behind it if need be; #one-frame behind "
+        f"that: photos are not split into tiles (default: ${MODEL_VARIABLE}, else reference)",
     )
 
 
