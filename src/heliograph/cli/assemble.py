@@ -25,21 +25,22 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--alignment",
         metavar="DIR",
         type=Path,
-        help="folder that heliograph train field wrote (default: the one that ships with the package)",
+        required=True,
+        help="folder that heliograph train field wrote",
     )
 
 
 def _run(arguments: argparse.Namespace) -> int:
     out = make_folder(arguments.out or field_folder())
-    from heliograph.training.field.assemble import alignment_file, assemble_field
+    from heliograph.training.field.alignment import CAPTIONS_FILE
+    from heliograph.training.field.assemble import assemble_field
     from heliograph.training.progress import Progress
 
-    chosen = alignment_file(arguments.alignment)
     with Progress(arguments.json, printable) as progress:
-        model = assemble_field(out, chosen, progress)
+        model = assemble_field(out, arguments.alignment / CAPTIONS_FILE, progress)
     used = "field" if arguments.out is None else str(model)
     text = f"the field model is in {printable(str(model))}\n  heliograph serve --vlm {printable(used)}"
-    say(arguments, text, {"assembled": FIELD, "folder": str(model), "alignment": chosen.name})
+    say(arguments, text, {"assembled": FIELD, "folder": str(model)})
     return EXIT_DONE
 
 
@@ -48,11 +49,11 @@ COMMAND = Command(
     run=_run,
     description=(
         "Put the field model together: SmolLM2-135M and EfficientNet-Lite2 from installed Python packages, each\n"
-        "checked by its SHA-256, and a small alignment that was trained here. Nothing is downloaded; what is missing\n"
-        "is named with the command that installs it. Real parts, a small alignment; no general VLM."
+        "checked by its SHA-256, and the small alignment that heliograph train field makes. Nothing is downloaded;\n"
+        "what is missing is named with the command that installs it. Real parts, a small alignment; no general VLM."
     ),
     examples=(
-        "heliograph assemble field",
+        "heliograph assemble field --alignment runs/field",
         "heliograph assemble field --out runs/assembled --alignment runs/field",
     ),
 )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from heliograph.training.field.alignment import CAPTIONS_FILE, load_alignment, merge
+from heliograph.training.field.alignment import load_alignment, merge
 from heliograph.training.field.checkpoint import build_model, build_processor, language_model, read_vision
 from heliograph.training.field.parts import MODEL_PARTS, find_parts
 from heliograph.training.files import refusals_named
@@ -23,12 +23,6 @@ from heliograph.types import Reporter
 from heliograph.vlm.efficientnet_lite import TowerConfig
 
 MODEL = "model"
-_SHIPPED = Path(__file__).parent / "weights"
-
-
-def alignment_file(folder: Path | None) -> Path:
-    """The alignment to take: of a folder that training wrote, or (None) the one that ships."""
-    return (folder or _SHIPPED) / CAPTIONS_FILE
 
 
 def assemble_field(out: Path, alignment: Path, progress: Reporter = print) -> Path:

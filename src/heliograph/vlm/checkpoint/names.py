@@ -81,7 +81,9 @@ def _assembled_field() -> Path:
     """
     folder = field_folder() / "model"
     if not (folder / _CONFIG).is_file():
-        raise ModelUnavailableError().about(folder, "Put the field model together first: heliograph assemble field.")
+        raise ModelUnavailableError().about(
+            folder, "Put the field model together first: heliograph assemble field --alignment DIR."
+        )
     return folder
 
 
