@@ -99,11 +99,10 @@ def train_field(
     test = Judged([known[place] for place in held], looked.cells[held, 0])
     mean = looked.cells[learnt, 0].float().mean(0, keepdim=True)
     found = measure(run.reader, test, [known[place] for place in learnt], mean, _PREFIX_SECONDS, seed)
-    facts = {"captioned": len(learnt), "plain": len(streets)}
-    facts_of_run = _facts(run, found, facts)
+    facts = _facts(run, found, {"captioned": len(learnt), "plain": len(streets)})
     with refusals_named():
-        (out / FACTS).write_text(json.dumps(facts_of_run, indent=1) + "\n", encoding="utf-8")
-        (out / CARD).write_text(card_text(facts_of_run), encoding="utf-8")
+        (out / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        (out / CARD).write_text(card_text(facts), encoding="utf-8")
     return out
 
 
