@@ -8,7 +8,7 @@ from typing import Any
 from heliograph.training.field.alignment import CAPTIONS_FILE, OPEN_FILE
 from heliograph.training.field.parts import CLASS_NAMES, DETECTOR, LANGUAGE_MODEL, VISION, Part
 
-_HOWTO = "../../../../../docs/howto/field-model.md"
+_HOWTO = "docs/howto/field-model.md"
 _TEACHERS = (DETECTOR, CLASS_NAMES)
 
 
@@ -23,7 +23,7 @@ def card_text(facts: Mapping[str, Any]) -> str:
     mean = sum(words.values()) / max(1, len(words))
     return f"""# The field model's alignment
 
-What joins a pretrained vision encoder and a pretrained language model to [the field model]({_HOWTO}).
+What joins a pretrained vision encoder and a pretrained language model to Heliograph's field model (`{_HOWTO}`).
 **Real parts, small alignment**: it names things, kinds and numbers, and describes a scene in a sentence. It is no
 general assistant, reads nothing, and is wrong often enough that its figures belong beside every use of it.
 
