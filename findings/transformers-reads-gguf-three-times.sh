@@ -5,7 +5,7 @@
 #              time goes to de-quantising 135 million weights: a few seconds.
 # Seen:        the file is taken apart three times (configuration, weights, tokenizer), each time with its whole vocabulary
 #              and all merges, field by field through numpy; and gguf's table of tensor names is built anew for every module
-#              of the network, 397 times. De-quantising is a fortieth of 40 s of one idle core.
+#              of the network, 397 times. De-quantising is a small part of 40 s of processor time.
 # Product:     heliograph assemble reads the file once per command and stores plain safetensors, which load in a second; the
 #              page of the field model says how long assembling takes.
 set -euo pipefail
@@ -47,7 +47,7 @@ def counted(name, work):
 
 gguf.GGUFReader.__init__ = counted("reader", gguf.GGUFReader.__init__)
 gguf.TensorNameMap.__init__ = counted("names", gguf.TensorNameMap.__init__)
-gguf.quants.Q4_1.dequantize_rows = counted("dequantize", gguf.quants.Q4_1.dequantize_rows)
+gguf.dequantize = counted("dequantize", gguf.dequantize)
 torch.set_num_threads(1)
 began = time.process_time()
 plain = GgufConfig(dequantize=True, gguf_file=path.name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,6 @@ class Looked:
     classes: Tensor
     chances: Tensor
 
-    @property
-    def mean(self) -> Tensor:
-        """(1, N, 1280) float32 cells of the mean photo."""
-        return self.cells[:, 0].float().mean(0, keepdim=True)
-
 
 class Encoder:
     """The vision half, frozen.
@@ -62,14 +58,15 @@ class Encoder:
 
         Args:
             photos: files.
-            kept: an ``.npz`` file of what is done, in the order of ``photos``; it belongs to these photos alone.
+            kept: an ``.npz`` file of what is done, by the photos' names; after the first other name all is made anew.
             advance: counts photos.
 
         Raises:
             DataMissingError: a photo cannot be read.
             OutputUnwritableError: the disk refuses.
         """
-        cells, classes, chances = _read(kept, len(photos))
+        names = [path.name for path in photos]
+        cells, classes, chances = _read(kept, names)
         advance(len(cells))
         for path in photos[len(cells) :]:
             made, number, chance = self._one(path)
@@ -79,7 +76,8 @@ class Encoder:
             advance(1)
             if len(cells) % _SAVE_EVERY == 0 or len(cells) == len(photos):
                 with replacing(kept) as fresh:
-                    np.savez(fresh, cells=torch.stack(cells).numpy(), classes=classes, chances=chances)
+                    done = names[: len(cells)]
+                    np.savez(fresh, names=done, cells=torch.stack(cells).numpy(), classes=classes, chances=chances)
         return Looked(torch.stack(cells), torch.tensor(classes), torch.tensor(chances))
 
     @torch.no_grad()
@@ -92,9 +90,12 @@ class Encoder:
         return pooled(found, self._tower.config.grid).half(), int(number), float(chance)
 
 
-def _read(kept: Path, most: int) -> tuple[list[Tensor], list[int], list[float]]:
+def _read(kept: Path, names: Sequence[str]) -> tuple[list[Tensor], list[int], list[float]]:
+    """What a file holds of the first photos, as far as they are those of these names."""
     if not kept.is_file():
         return [], [], []
     with np.load(kept) as held:
-        cells = [torch.from_numpy(one) for one in held["cells"][:most]]
-        return cells, held["classes"][:most].tolist(), held["chances"][:most].tolist()
+        pairs = zip(held["names"].tolist(), names, strict=False)
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        cells = [torch.from_numpy(one) for one in held["cells"][:same]]
+        return cells, held["classes"][:same].tolist(), held["chances"][:same].tolist()

@@ -219,8 +219,9 @@ class FieldRun:
                 saved = time.monotonic()
                 self._note(count, elapsed, float(np.mean(recent[-50:])), budget_s)
                 self._save(optimiser)
-        self._note(count, min(elapsed, budget_s), float(np.mean(recent[-50:])) if recent else math.nan, budget_s)
-        self._save(optimiser)
+        if recent:  # else the phase's minutes were spent before, and what is stored says so
+            self._note(count, min(elapsed, budget_s), float(np.mean(recent[-50:])), budget_s)
+            self._save(optimiser)
 
     # ---- batches -----------------------------------------------------------------------------------------
     @property

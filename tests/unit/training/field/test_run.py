@@ -103,6 +103,16 @@ def test_what_the_encoder_made_is_kept_and_gone_on_from(folders, tmp_path) -> No
     assert torch.equal(again.classes, whole.classes)
 
 
+def test_a_photo_that_was_added_moves_no_other_ones_cells(folders, tmp_path) -> None:
+    model, processor = tiny_field()
+    encoder = Encoder(model, processor, classifier())
+    photos = sorted((folders / "plain").iterdir())[:4]
+    encoder.look_at([photos[0], photos[2], photos[3]], tmp_path / "kept.npz", lambda count: None)
+    found = encoder.look_at(photos, tmp_path / "kept.npz", lambda count: None)
+    expected = encoder.look_at(photos, tmp_path / "other.npz", lambda count: None)
+    assert torch.equal(found.cells, expected.cells)
+
+
 def test_cells_and_classes_are_those_of_the_models_own_tower(folders, tmp_path) -> None:
     model, processor = tiny_field()
     photo = sorted((folders / "plain").iterdir())[0]

@@ -80,6 +80,7 @@ def test_a_run_that_was_stopped_goes_on(finished) -> None:
     steps = dict(again.state.steps)
     again.run(MINUTES)  # its minutes are spent
     assert again.state.steps == steps
+    assert again.state.losses == run.state.losses  # no number of no step in their place
     again.run(1.5 * MINUTES)
     assert again.state.steps["captions"] > steps["captions"]
     assert all(again.state.steps[name] == steps[name] for name in steps if name != "captions")
