@@ -17,13 +17,13 @@ from torch import Tensor
 from heliograph.training.field.packed import PackedReader
 from heliograph.training.field.questions import PRESENCE, SENTENCE, Known
 from heliograph.training.field.things import KINDS, with_article, words_for
+from heliograph.training.meta.error_head import auroc
 
 _AT_ONCE = 4
 CHOICES = 10
 _FEWEST = 3  # photos with a word, and without, for an area under the curve to mean something
 _SEED = 1
 
-Bools = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
 
 
@@ -46,20 +46,6 @@ class Judged:
         """Begins and ends of a few photos each."""
         for begin in range(0, len(self), _AT_ONCE):
             yield begin, min(begin + _AT_ONCE, len(self))
-
-
-def area_under_curve(scores: Doubles, positive: Bools) -> float:
-    """Chance that a random positive has the larger score; half a point for equal ones.
-
-    Args:
-        scores: (I,) float64.
-        positive: (I,) bool, of which one at least is true and one at least is not.
-
-    >>> area_under_curve(np.array([0.1, 0.4, 0.4, 0.9]), np.array([False, True, False, True]))
-    0.875
-    """
-    ahead = scores[positive][:, None] - scores[~positive][None, :]
-    return float((ahead > 0).mean() + 0.5 * (ahead == 0).mean())
 
 
 @torch.no_grad()
@@ -85,11 +71,11 @@ def presence_areas(
     scores = leanings(reader, photos, [PRESENCE[0].format(with_article(word)) for word in things])
     made = {}
     for place, word in enumerate(things):
-        there = np.asarray(
-            [bool(one.photo.words & ({word} if to_the_letter else words_for(word))) for one in photos.known]
-        )
-        if _FEWEST <= there.sum() <= len(photos) - _FEWEST:
-            made[word] = area_under_curve(scores[:, place], there)
+        named = {word} if to_the_letter else words_for(word)
+        there = np.asarray([bool(one.photo.words & named) for one in photos.known])
+        area = auroc(scores[:, place], there)
+        if area is not None and _FEWEST <= there.sum() <= len(photos) - _FEWEST:
+            made[word] = area
     return made
 
 

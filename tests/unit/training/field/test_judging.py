@@ -14,7 +14,6 @@ from torch import Tensor
 
 from heliograph.training.field.judging import (
     Judged,
-    area_under_curve,
     caption_loss,
     kind_accuracies,
     leanings,
@@ -28,6 +27,7 @@ from heliograph.training.field.packed import PackedReader
 from heliograph.training.field.photos import Photo
 from heliograph.training.field.questions import Known, Thing
 from heliograph.training.field.things import KINDS, THINGS
+from heliograph.training.meta.error_head import auroc
 
 NOBODY = -1  # the number that the mean photo shows
 Row = list[tuple[str, str]]
@@ -90,7 +90,7 @@ def test_area_is_scikit_learns(levels: int) -> None:
     for size in (2, 3, 20, 200):
         scores = rng.integers(levels, size=size).astype(np.float64)
         positive = rng.permutation(np.arange(size) < max(1, size // 3))
-        assert area_under_curve(scores, positive) == pytest.approx(roc_auc_score(positive, scores), abs=1e-12)
+        assert auroc(scores, positive) == pytest.approx(roc_auc_score(positive, scores), abs=1e-12)
 
 
 DOGS = [("A dog runs",), ("A tree", "Two dogs"), ("A puppy",), ("A cat",), ("A tree",), ("Grass",), ("A man",)]
