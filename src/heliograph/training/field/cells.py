@@ -1,13 +1,14 @@
-"""What the frozen vision encoder makes of photos, once, with each photo's mirror image beside it.
+"""What the frozen vision encoder makes of photos, once: of each as it is, of its mirror image and of parts of it.
 
 ::
 
-    photo --stretched to S x S, own processor's numbers--> tower.features --pooled--------------> (2, N, 1280) float16
-                                                                          --mean, ImageNet head--> likeliest class
+    photo --views, each stretched to S x S, own processor's numbers--> tower.features --pooled--> (V, N, 1280) float16
+                                                            of the whole photo --mean, ImageNet head--> likeliest class
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from heliograph.training.field.photos import read_photo
@@ -23,7 +25,9 @@ from heliograph.training.files import replacing
 from heliograph.training.progress import Advance
 from heliograph.vlm.efficientnet_lite import pooled
 
-_SAVE_EVERY = 100
+VIEWS = 6
+_LEAST_SIDE = 0.75  # of a part's, as a share of the photo's: what a caption names is seldom cut off
+_SAVE_EVERY = 200
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Looked:
     """What the encoder made of I photos.
 
     Attributes:
-        cells: (I, 2, N, 1280) float16 of photos and their mirror images.
+        cells: (I, V, N, 1280) float16 of views, see :func:`views_of`; the first is the photo as it is.
         classes: (I,) numbers of the likeliest ImageNet class.
         chances: (I,) its probability, 0 to 1.
     """
@@ -82,12 +86,28 @@ class Encoder:
 
     @torch.no_grad()
     def _one(self, path: Path) -> tuple[Tensor, int, float]:
-        pixels = self._processor.image_processor(read_photo(path), return_tensors="pt")["pixel_values"]
-        found = self._tower.features(torch.cat([pixels, pixels.flip(-1)]))  # (2, 1280, s, s)
+        views = views_of(read_photo(path), path.name)
+        pixels = self._processor.image_processor(views, return_tensors="pt")["pixel_values"]  # (V, 3, S, S)
+        found = self._tower.features(pixels)  # (V, 1280, s, s)
         weights, biases = self._head
         chances = (weights @ found[0].mean((1, 2)) + biases).softmax(0)  # (1000,)
         chance, number = chances.max(0)
         return pooled(found, self._tower.config.grid).half(), int(number), float(chance)
+
+
+def views_of(photo: Image.Image, name: str) -> list[Image.Image]:
+    """:data:`VIEWS` pictures: the photo, its mirror image, and parts that its name decides, half of them mirrored."""
+    rng = np.random.default_rng(list(hashlib.blake2b(name.encode(), digest_size=8).digest()))
+    made = [photo, ImageOps.mirror(photo)]
+    for number in range(len(made), VIEWS):
+        shares = rng.uniform(_LEAST_SIDE, 1, 2)
+        width, height = (max(1, round(side * share)) for side, share in zip(photo.size, shares, strict=True))
+        left, top = (
+            int(rng.integers(whole - part + 1)) for whole, part in zip(photo.size, (width, height), strict=True)
+        )
+        part = photo.crop((left, top, left + width, top + height))
+        made.append(ImageOps.mirror(part) if number % 2 else part)
+    return made
 
 
 def _read(kept: Path, names: Sequence[str]) -> tuple[list[Tensor], list[int], list[float]]:

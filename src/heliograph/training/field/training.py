@@ -80,7 +80,7 @@ class LearntFrom:
 
     Attributes:
         known: of each.
-        cells: (I, 2, N, 1280) float16, see :func:`heliograph.training.field.cells.cells_of`.
+        cells: (I, V, N, 1280) float16, see :class:`heliograph.training.field.cells.Looked`.
     """
 
     known: Sequence[Known]
@@ -247,9 +247,9 @@ class FieldRun:
         return asked
 
     def _seen(self, rows: Sequence[int], rng: np.random.Generator) -> Tensor:
-        """(B, N, D) visual tokens, every photo as it is or as its mirror image, a part of the numbers left out."""
-        sides = rng.integers(2, size=len(rows))
-        cells = self._cells[list(rows), sides].float()  # (B, N, 1280)
+        """(B, N, D) visual tokens, of one view of every photo, a part of the numbers left out."""
+        views = rng.integers(self._cells.shape[1], size=len(rows))
+        cells = self._cells[list(rows), views].float()  # (B, N, 1280)
         tower, projector = self.model.model.vision_tower, self.model.model.multi_modal_projector
         normed = functional.dropout(tower.norm(cells) + tower.positions, _DROPOUT)
         hidden = functional.dropout(projector.act(projector.linear_1(normed)), _DROPOUT)
