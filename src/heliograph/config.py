@@ -19,6 +19,9 @@ from heliograph.reasons import FileFault
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
 
+FIELD = "field"
+"""Name of the field model, and of its bundle, where a folder may be named."""
+
 SERVER_VARIABLE = "HELIOGRAPH_SERVER"
 BUNDLE_VARIABLE = "HELIOGRAPH_BUNDLE"
 MODEL_VARIABLE = "HELIOGRAPH_MODEL"
@@ -55,7 +58,7 @@ def default_model() -> str:
 def default_bundle() -> Path | None:
     """Bundle folder from ``$HELIOGRAPH_BUNDLE``; None stands for the one that ships with the package."""
     named = os.environ.get(BUNDLE_VARIABLE)
-    return Path(named) if named else None
+    return folder_or_hub_id(named) if named else None
 
 
 def state_folder() -> Path:
@@ -67,7 +70,15 @@ def state_folder() -> Path:
 def field_folder() -> Path:
     """Folder of the field model, where ``heliograph assemble field`` writes it: ``heliograph/field`` in
     ``$XDG_DATA_HOME`` or ``~/.local/share``."""
-    return user_folder("XDG_DATA_HOME", ".local/share") / "heliograph" / "field"
+    return user_folder("XDG_DATA_HOME", ".local/share") / "heliograph" / FIELD
+
+
+def folder_or_hub_id(text: str) -> Path:
+    """A bundle's or codec's folder as written; ``field`` is the one of ``heliograph assemble field``, unless there is a
+    folder of that name. What is written as a path stays one, as ``./owner/name`` is no hub id."""
+    if text == FIELD and not os.path.exists(FIELD):
+        return field_folder() / "bundle"
+    return Path(text).absolute() if text.startswith((".", "~")) else Path(text)
 
 
 def user_folder(variable: str, usual: str) -> Path:

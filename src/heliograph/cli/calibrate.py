@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from heliograph.cli.calibrate_text import levels_text, report_text
 from heliograph.cli.command import EXIT_DONE, ArgumentError, Command, note, positive_int, say, whole_number
 from heliograph.cli.files import make_folder
-from heliograph.cli.options.photo import folder_or_hub_id
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import printable
+from heliograph.config import folder_or_hub_id
 
 if TYPE_CHECKING:
     from heliograph.codec.bundle import Bundle

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from heliograph.cli.command import EXIT_DONE, Command, say
-from heliograph.cli.options.photo import folder_or_hub_id
+from heliograph.config import folder_or_hub_id
 
 SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
 _FOLDER_NAMES = ("DIR", "FOLDER", "BUNDLE")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from heliograph.cli.command import EXIT_DONE, Command, pixel_size, say
 from heliograph.cli.files import make_folder
-from heliograph.cli.options.photo import folder_or_hub_id
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import byte_count, printable, table
+from heliograph.config import folder_or_hub_id
 from heliograph.edge.processor import ANY, PARITY, PROFILES
 
 

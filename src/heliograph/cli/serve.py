@@ -13,7 +13,7 @@ from heliograph.cli.command import EXIT_DONE, Command, needs, note, port, warn
 from heliograph.cli.model_note import is_reference_bundle, is_reference_model, note_model
 from heliograph.cli.options.key import add_key_option, warn_of_exposed_key
 from heliograph.cli.options.limits import add_limit_options, chosen_limits
-from heliograph.cli.options.photo import add_bundle_option
+from heliograph.cli.options.photo import add_bundle_option, bundle_of_model
 from heliograph.cli.options.trace import CLOUD, add_trace_options, trace_sink
 from heliograph.cli.text import printable
 from heliograph.config import DEFAULT_HOST, DEFAULT_PORT, MODEL_VARIABLE, default_model, write_private
@@ -100,7 +100,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from heliograph.serving.web.runner import run_server
 
     def on_ready(url: str) -> None:
-        is_reference = is_reference_model(arguments.model) or is_reference_bundle(arguments.bundle)
+        is_reference = is_reference_model(arguments.model) or is_reference_bundle(bundle_of_model(arguments))
         facts = {"url": url, "model": arguments.model, **note_model(arguments, is_reference=is_reference)}
         if identity is not None:
             facts["pairing_file"] = str(_write_code(arguments, identity, url))
@@ -115,7 +115,7 @@ def _run(arguments: argparse.Namespace) -> int:
             arguments.host,
             arguments.port,
             arguments.model,
-            arguments.bundle,
+            bundle_of_model(arguments),
             arguments.token_file,
             arguments.tls_cert,
             arguments.tls_key,

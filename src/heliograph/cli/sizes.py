@@ -7,9 +7,9 @@ from pathlib import Path
 
 from heliograph.cli.command import EXIT_DONE, Command, positive_int, say
 from heliograph.cli.files import make_folder
-from heliograph.cli.options.photo import folder_or_hub_id
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import printable, table
+from heliograph.config import folder_or_hub_id
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,11 +13,12 @@ from heliograph.cli.command import EXIT_DONE, Command, note, positive_int, say, 
 from heliograph.cli.files import make_folder, write_file
 from heliograph.cli.live import DraftDisplay
 from heliograph.cli.model_note import is_reference_model, note_model
-from heliograph.cli.options.photo import add_bundle_option, open_bundle, photo_named
+from heliograph.cli.options.photo import add_bundle_option, bundle_of_model, open_bundle, photo_named
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import json_text, printable
+from heliograph.config import FIELD
 from heliograph.errors import MissingExtraError
-from heliograph.reference.assets import DEMO_QUESTION, demo_photo_path
+from heliograph.reference.assets import DEMO_QUESTION, FIELD_QUESTIONS, demo_photo_path, real_photo_path
 from heliograph.serving.child import CloudProcess
 
 if TYPE_CHECKING:
@@ -43,9 +44,16 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--photo",
         metavar="PHOTO",
         type=Path,
-        help="photo to use instead of the shipped one; heliograph samples writes a few",
+        help="photo to use instead of the shipped ones, a drawn one and for the field model a real one; heliograph "
+        "samples writes a few",
     )
-    parser.add_argument("--question", metavar="TEXT", default=DEMO_QUESTION, help=f"(default: {DEMO_QUESTION!r})")
+    parser.add_argument(
+        "--question",
+        dest="questions",
+        metavar="TEXT",
+        action="append",
+        help=f"may be repeated, the table is of the first (default: {DEMO_QUESTION!r}; three for the field model)",
+    )
     parser.add_argument(
         "--repeat", metavar="N", type=positive_int, default=3, help="show the median of N exchanges (default: 3)"
     )
@@ -63,25 +71,31 @@ def _run(arguments: argparse.Namespace) -> int:
     from heliograph.transport.links import parse_link
 
     links = [parse_link(text) for text in arguments.link or DEFAULT_LINKS]
-    photo = arguments.photo or demo_photo_path()
-    device = Device(open_bundle(arguments.bundle))
+    real = arguments.model == FIELD
+    photo = arguments.photo or (real_photo_path() if real else demo_photo_path())
+    questions = arguments.questions or (FIELD_QUESTIONS if real else (DEMO_QUESTION,))
+    device = Device(open_bundle(bundle_of_model(arguments)))
     out = make_folder(arguments.out)
     note(arguments, f"starting a cloud with the model {printable(arguments.model)} ...")
     model_note = note_model(arguments, is_reference=is_reference_model(arguments.model, device.bundle))
-    with photo_named(photo), CloudProcess(arguments.model, arguments.bundle) as cloud:
-        show = Show(cloud.url, device, photo, arguments.question, links[0], arguments.timeout)
-        drafts, cuts, found = asyncio.run(_perform(arguments, show, links))
+    with photo_named(photo), CloudProcess(arguments.model, bundle_of_model(arguments)) as cloud:
+        show = Show(cloud.url, device, photo, questions[0], links[0], arguments.timeout)
+        drafts, cuts, others, found = asyncio.run(_perform(arguments, show, links, questions[1:]))
     facts = {
-        "question": arguments.question,
+        "question": questions[0],
         "source": "measured",
         "repetitions": arguments.repeat,
         "stream": [asdict(draft) for draft in drafts],
         "cuts": [asdict(cut) for cut in cuts],
+        "other_questions": [
+            {"question": question, "stream": [asdict(draft) for draft in drafts]}
+            for question, drafts in zip(questions[1:], others, strict=True)
+        ],
         "links": [asdict(one) for one in found],
         **model_note,
     }
     write_file(out / "demo.json", (json_text(facts) + "\n").encode())
-    written = [out / "demo.json", *_draw(arguments, found, photo, out / "demo.png")]
+    written = [out / "demo.json", *_draw(arguments, found, photo, questions[0], out / "demo.png")]
     note(arguments, "\nto the final answer, opening the connection included; measured, the link imitated:\n")
     names = ", ".join(printable(str(path)) for path in written)
     say(arguments, "\n".join([links_table(found), "", *first_sentences(found), f"written: {names}"]), facts)
@@ -89,17 +103,21 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 async def _perform(
-    arguments: argparse.Namespace, show: Show, links: Sequence[LinkProfile]
-) -> tuple[tuple[Draft, ...], tuple[Draft, ...], list[OverLink]]:
-    """The live stream, the same stream cut short, then a row per strategy, setting and link."""
+    arguments: argparse.Namespace, show: Show, links: Sequence[LinkProfile], questions: Sequence[str]
+) -> tuple[tuple[Draft, ...], tuple[Draft, ...], list[tuple[Draft, ...]], list[OverLink]]:
+    """The live stream, the same stream cut short, the streams of other questions, a row per strategy and link."""
     await show.warm_up()
     with DraftDisplay(quiet=arguments.json, keep=True) as display:
         note(arguments, f"\n{printable(show.question)}  (the whole stream over {printable(show.link.name)})")
         drafts = await show.stream(display.on_draft, display.on_progress)
         note(arguments, "\nthe same stream, cut after its first bytes:")
         cuts = await show.cuts(drafts[-1].payload_bytes, display.on_draft)
+        others = []
+        for question in questions:
+            note(arguments, f"\n{printable(question)}")
+            others.append(await replace(show, question=question).stream(display.on_draft, display.on_progress))
     found = [await _over(arguments, replace(show, link=link)) for link in links]
-    return drafts, cuts, found
+    return drafts, cuts, others, found
 
 
 async def _over(arguments: argparse.Namespace, show: Show) -> OverLink:
@@ -116,11 +134,13 @@ async def _over(arguments: argparse.Namespace, show: Show) -> OverLink:
     return OverLink(link.name, link.up_bit_s, tuple(rows))
 
 
-def _draw(arguments: argparse.Namespace, found: Sequence[OverLink], photo: Path, path: Path) -> list[Path]:
+def _draw(
+    arguments: argparse.Namespace, found: Sequence[OverLink], photo: Path, question: str, path: Path
+) -> list[Path]:
     try:
         from heliograph.cli.demo.picture import draw
 
-        draw(found, photo, arguments.question, path)
+        draw(found, photo, question, path)
     except (MissingExtraError, ModuleNotFoundError):  # matplotlib or the bench is not installed
         note(arguments, f"no picture: {MissingExtraError('bench')}")
         return []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from heliograph.cli.command import positive_int
 from heliograph.cli.file_kinds import file_kind, is_picture, is_stream
-from heliograph.config import BUNDLE_VARIABLE, default_bundle
+from heliograph.config import BUNDLE_VARIABLE, FIELD, default_bundle, folder_or_hub_id
 from heliograph.errors import (
     BudgetTooSmallError,
     BundleDamagedError,
@@ -95,13 +95,15 @@ def add_bundle_option(parser: argparse.ArgumentParser, *more_names: str) -> None
         metavar="FOLDER",
         type=folder_or_hub_id,
         default=default_bundle(),
-        help=f"{what}, or a hub id (default: ${BUNDLE_VARIABLE}, else the one of the reference model)",
+        help=f"{what}, a hub id, or field for what assemble field wrote (default: ${BUNDLE_VARIABLE}, else the one of "
+        "the reference model)",
     )
 
 
-def folder_or_hub_id(text: str) -> Path:
-    """Argument type: what is written as a path stays one, as ``./owner/name`` is no hub id."""
-    return Path(text).absolute() if text.startswith((".", "~")) else Path(text)
+def bundle_of_model(arguments: argparse.Namespace) -> Path | None:
+    """The bundle that was named, else the field model's for ``--vlm field``; None stands for the shipped one."""
+    named: Path | None = arguments.bundle
+    return folder_or_hub_id(FIELD) if named is None and arguments.model.partition("#")[0] == FIELD else named
 
 
 def open_bundle(folder: Path | None) -> Bundle:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heliograph.cli.command import EXIT_DONE, Command, note, say, whole_number
-from heliograph.cli.options.photo import add_bundle_option, open_bundle
+from heliograph.cli.options.photo import add_bundle_option, bundle_of_model, open_bundle
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import printable, shortened
 from heliograph.errors import UsageError
@@ -82,10 +82,11 @@ def _replayed(arguments: argparse.Namespace, trace: Trace) -> Replay:
     from heliograph.vlm.checkpoint.loading import REFERENCE
     from heliograph.vlm.opening import open_model
 
-    if arguments.bundle is None:
+    bundle = bundle_of_model(arguments)
+    if bundle is None:
         cloud = load_cloud(arguments.model, shipped_bundle_folder() if arguments.model == REFERENCE else None)
     else:
-        cloud = with_bundle(open_model(arguments.model), arguments.model, open_bundle(arguments.bundle))
+        cloud = with_bundle(open_model(arguments.model), arguments.model, open_bundle(bundle))
     return replay(trace, cloud, arguments.question)
 
 

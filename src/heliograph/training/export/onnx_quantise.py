@@ -7,8 +7,10 @@
 
 Every product of a computed value with a constant matrix runs in integers: weights with one scale per output channel,
 the other side with one scale and zero point per value. Attention, normalisation and the patches' convolution stay
-float32. Smoothing divides what a LayerNorm makes by a factor per channel and multiplies the rows of the weights that
-take it, so that a few large channels cost the others no precision (SmoothQuant, arXiv 2211.10438).
+float32; the convolutions of a convolutional encoder follow afterwards
+(:mod:`heliograph.training.export.onnx_convolutions`). Smoothing divides what a LayerNorm makes by a factor per channel
+and multiplies the rows of the weights that take it, so that a few large channels cost the others no precision
+(SmoothQuant, arXiv 2211.10438).
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from heliograph.edge.processor import ANY, ARM, VNNI, this_processor
 from heliograph.errors import BundleDamagedError, FileUnreadableError, ShapeError, UsageError
 from heliograph.reasons import FileFault
 from heliograph.training.export.int8_emulation import emulate
+from heliograph.training.export.onnx_convolutions import MAX_MEAN_ERROR_INT8, is_convolutional, quantise_convolutions
 from heliograph.training.export.onnx_fusion import DOMAIN, Graph, Values, fold, fuse
 from heliograph.training.export.onnx_weights import compact_weights
 from heliograph.training.progress import Advance
@@ -51,6 +54,7 @@ _METHODS = {
 METHODS = tuple(_METHODS)
 """Methods in order: of equal errors the first wins. Without smoothing, equal weights of several graphs stay equal."""
 
+_CONVOLUTIONS = ", convolutions too"
 _CLEARLY = 0.98  # another method must have less than so much of the error
 _MIN_SIDE = 16  # of a matrix worth quantising
 _TIMED_RUNS = 3
@@ -71,7 +75,8 @@ class Quantised:
     """What came out.
 
     Attributes:
-        method: ``dynamic int8``, ``static int8``, or ``smoothed`` before either.
+        method: ``dynamic int8``, ``static int8``, or ``smoothed`` before either; ``, convolutions too`` behind it
+            where they are in eight bits as well.
         mean_error: mean |difference of tokens| over mean |token|, on the held-out inputs, against the float32 graph.
         largest_error: largest |difference| over the largest |token|.
         file_bytes: of the file.
@@ -164,10 +169,18 @@ def quantise_encoder(
                 best = method
                 shutil.copyfile(path, out)
             path.unlink()
+        final = errors[best]
+        if is_convolutional(out):
+            quantise_convolutions(out, work / "whole.onnx", fitting, seven_bits=levels <= SAFE_LEVELS)
+            whole = token_error(expected, map(_Runner(work / "whole.onnx"), held))
+            progress(f"{best}{_CONVOLUTIONS}: mean relative token error {whole[0]:.2%}")
+            if whole[0] <= MAX_MEAN_ERROR_INT8:
+                best, final = best + _CONVOLUTIONS, whole
+                shutil.copyfile(work / "whole.onnx", out)
     compact_weights(out)
     ratio = _latency_ratio(_Runner(out), run, held[0])
     means = {method: error[0] for method, error in errors.items()}
-    return Quantised(best, *errors[best], out.stat().st_size, ratio, means)
+    return Quantised(best, *final, out.stat().st_size, ratio, means)
 
 
 def token_error(expected: Iterable[Values], found: Iterable[Values]) -> tuple[float, float]:

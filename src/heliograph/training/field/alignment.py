@@ -27,6 +27,9 @@ from heliograph.errors import ModelUnavailableError
 OPEN_FILE, CAPTIONS_FILE = "alignment-open.safetensors", "alignment.safetensors"
 """What photos of open licences have taught, and what captions for research alone have taught as well."""
 
+SHIPPED = Path(__file__).parent / "weights"
+"""Folder of the alignments that ship, with their card, and of the codecs that were fitted on the model they make."""
+
 PROJECTIONS = ("q_proj", "v_proj")
 LORA_SCALE = 2.0
 _LORA = "language_model."
@@ -115,6 +118,7 @@ def merge(model: Any, weights: Mapping[str, Tensor]) -> None:
         for name in sorted({name.rpartition(".")[0] for name in weights if name.startswith(_LORA)}):
             _, number, projection = name.split(".")
             layer = getattr(model.model.language_model.layers[int(number)].self_attn, projection)
-            layer.weight.data += LORA_SCALE * weights[f"{name}.up"] @ weights[f"{name}.down"]
+            up, down = (weights[f"{name}.{part}"].double() for part in ("up", "down"))
+            layer.weight.data += (LORA_SCALE * up @ down).to(layer.weight.dtype)  # the same numbers on every machine
     except (RuntimeError, KeyError, IndexError, AttributeError, ValueError) as error:
         raise ModelUnavailableError().noted("The alignment belongs to a field model of other shapes.") from error

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from heliograph.config import field_folder
+from heliograph.config import FIELD, field_folder
 from heliograph.errors import ModelUnavailableError
 from heliograph.hub import Found, locate
 from heliograph.vlm.causes import reason_of
 
-REFERENCE, FIELD = "reference", "field"
+REFERENCE = "reference"
 ONE_FRAME = "one-frame"
 _VARIANT_SIGN = "#"
 _CONFIG = "config.json"
@@ -81,9 +81,7 @@ def _assembled_field() -> Path:
     """
     folder = field_folder() / "model"
     if not (folder / _CONFIG).is_file():
-        raise ModelUnavailableError().about(
-            folder, "Put the field model together first: heliograph assemble field --alignment DIR."
-        )
+        raise ModelUnavailableError().about(folder, "Put the field model together first: heliograph assemble field.")
     return folder
 
 

@@ -14,7 +14,7 @@ from heliograph.cli.main import main
 from heliograph.errors import DataMissingError
 from heliograph.training.field import run
 from heliograph.training.field.alignment import CAPTIONS_FILE, OPEN_FILE, load_alignment, merge
-from heliograph.training.field.cells import Encoder
+from heliograph.training.field.cells import VIEWS, Encoder, views_of
 from heliograph.training.field.checkpoint import VisionPart
 from heliograph.training.field.photos import TEST, TRAINING, share_of
 from heliograph.training.field.questions import Thing
@@ -123,11 +123,33 @@ def test_cells_and_classes_are_those_of_the_models_own_tower(folders, tmp_path) 
         features = tower.features(pixels)[0]  # (16, 3, 3)
     corner = features[:, :2, :2].mean((1, 2))
     torch.testing.assert_close(looked.cells[0, 0, 0].float(), corner, atol=2e-3, rtol=2e-3)
-    assert looked.cells.shape == (1, 2, 4, 16)
+    assert looked.cells.shape == (1, VIEWS, 4, 16)
     weights, biases = classifier()
     chances = torch.softmax(weights @ features.mean((1, 2)) + biases, 0)
     assert int(looked.classes[0]) == int(chances.argmax())
     assert float(looked.chances[0]) == pytest.approx(float(chances.max()), rel=1e-4)
+
+
+def test_views_are_the_photo_its_mirror_image_and_most_of_it() -> None:
+    photo = Image.fromarray(np.random.default_rng(3).integers(0, 256, (40, 60, 3), dtype=np.uint8))
+    views = [np.asarray(one) for one in views_of(photo, "a.jpg")]
+    whole = np.asarray(photo)
+    assert len(views) == VIEWS
+    np.testing.assert_array_equal(views[0], whole)
+    np.testing.assert_array_equal(views[1], whole[:, ::-1])
+    for number, part in enumerate(views[2:], start=2):
+        height, width = part.shape[:2]
+        assert 30 <= height <= 40
+        assert 45 <= width <= 60
+        seen = np.lib.stride_tricks.sliding_window_view(whole, part.shape)[..., 0, :, :, :]
+        wanted = part[:, ::-1] if number % 2 else part
+        assert (seen == wanted).all((-1, -2, -3)).any(), "a part of the photo, every other one mirrored"
+    assert len({one.tobytes() for one in views}) == VIEWS
+    np.testing.assert_array_equal(views_of(photo, "a.jpg")[4], views[4])
+
+
+def test_a_photo_of_one_pixel_has_its_views() -> None:
+    assert {one.size for one in views_of(Image.new("RGB", (1, 1)), "b.jpg")} == {(1, 1)}
 
 
 def test_a_file_that_is_no_photo_is_named(tmp_path) -> None:

@@ -115,3 +115,15 @@ def test_captions_are_learnt_in_the_last_phase_alone(tmp_path) -> None:
         assert any(row >= 12 for row in rows) is wanted
         said = {answer for row in rows for _, answer in run._asked(row, rng)}
         assert bool(said & {"A dog", "Snow"}) is wanted
+
+
+def test_tokens_of_sentences_are_told_from_those_of_answers(tmp_path) -> None:
+    run = new_run(tmp_path)
+    asked = [[("Is there a dog?", "yes"), ("Describe the picture.", "A dog")], [("How many dogs are there?", "2")]]
+    batch = run.reader.pack(asked)
+    found = run._of_sentences(asked)
+    assert len(found) == int((batch.targets != -100).sum())
+    end = int(batch.targets[0][batch.targets[0] != -100][-1])
+    ends = (batch.targets[batch.targets != -100] == end).nonzero().flatten().tolist()
+    assert found[ends].tolist() == [False, True, False]
+    assert int(found.sum()) == run.reader.answer_tokens("A dog")
