@@ -12,6 +12,7 @@ For the weights each branch is the single-question prompt that the processor bui
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -84,6 +85,24 @@ class PackedReader:
         yes, no = (hidden @ self._text.embed_tokens.weight[self._yes_no].T).T
         lean: Tensor = (yes - no).view(len(visual), len(questions))
         return lean
+
+    def first_logits(self, visual: Tensor, questions: Sequence[str], answers: Sequence[str]) -> Tensor:
+        """(B, Q, A) float32 logits of the first tokens of A answers, to the same Q questions about B photos.
+
+        The answers themselves are not in the sequence, which is shorter by them than that of :meth:`pack`.
+
+        Args:
+            visual: (B, N, D).
+            questions: one or more.
+            answers: as the model would say them.
+        """
+        asked = [self._ids(question) + self._turn for question in questions]
+        batch = pack_branches([self._head] * len(visual), [[(one, len(one)) for one in asked]] * len(visual), self._pad)
+        ends = [len(self._head) + end - 1 for end in accumulate(map(len, asked))]
+        hidden = self._hidden(batch, visual)[:, ends]  # (B, Q, D)
+        firsts = [self._ids(answer)[0] for answer in answers]
+        made: Tensor = hidden @ self._text.embed_tokens.weight[firsts].T
+        return made
 
     def answer_tokens(self, answer: str) -> int:
         """Targets that an answer has in a batch, its end among them."""
