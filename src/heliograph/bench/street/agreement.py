@@ -19,6 +19,7 @@ import numpy.typing as npt
 from heliograph.bench.scores import Mean
 from heliograph.bench.stats import DoubleArray, resampling_weights
 from heliograph.bench.street.asked import Answered, Asked
+from heliograph.errors import ModelUnsupportedError
 
 LEAST_SHARE, LEAST_PHOTOS = 0.05, 2
 """Of the photos that an answer must have to count."""
@@ -35,9 +36,13 @@ class Agreement:
     Args:
         whole: of the uncompressed path, I photos.
         questions: that were asked.
+        name: of the model, for an error; empty where it may well give every photo the same answers.
+
+    Raises:
+        ModelUnsupportedError: it does.
     """
 
-    def __init__(self, whole: Answered, questions: Sequence[Asked]) -> None:
+    def __init__(self, whole: Answered, questions: Sequence[Asked], name: str = "") -> None:
         self._whole, self._questions = whole, questions
         self.photos = len(whole.places)
         least = max(LEAST_PHOTOS, round(LEAST_SHARE * self.photos))
@@ -47,6 +52,9 @@ class Agreement:
             kept = [place for place, count in enumerate(counts) if count >= least]
             if len(kept) > 1:
                 self._cells[number] = kept
+        if name and not self._cells:
+            step = "Train it longer: heliograph train field."
+            raise ModelUnsupportedError().about(name, f"It answers alike about all {self.photos} photos. {step}")
 
     def counting(self, task: str | None = None) -> list[Asked]:
         """The questions that count, of one task or of all."""

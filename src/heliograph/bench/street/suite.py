@@ -91,7 +91,8 @@ class StreetSuite:
             quiet: show no progress.
 
         Raises:
-            ModelUnavailableError, ModelUnsupportedError: the field model is not there, or this is another one.
+            ModelUnavailableError: the field model is not there.
+            ModelUnsupportedError: this is another one, or it answers alike about all photos.
             BundleDamagedError, CodecModelMismatchError: its bundle was not made, or for another model.
             DataMissingError: photos are not there.
             OutputUnwritableError: the disk refuses.
@@ -139,7 +140,7 @@ class _Run:
 
                 measured += kept.get(f"{name} {label(setting)}", made)
         standards = Standards(
-            Agreement(whole.answers, QUESTIONS),
+            Agreement(whole.answers, QUESTIONS, self._model.name),
             truth_of(test.captioned),
             whole.answers.texts(QUESTIONS),
             sentences.tokens,

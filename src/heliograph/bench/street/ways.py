@@ -97,7 +97,7 @@ def tuned(shown: Shown, judge: Judge, plan: StreetPlan, kept: Kept, progress: Pr
         progress: shows it.
     """
     with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
-        agreement = Agreement(judge.of(shown.exact)[0], QUESTIONS)
+        agreement = Agreement(judge.of(shown.exact)[0], QUESTIONS, shown.model.name)
     chosen: Chosen = {}
     for name, settings in swept(shown.bundle, plan).items():
         points = []
