@@ -63,7 +63,7 @@ from heliograph.vlm.checkpoint.names import FIELD
 from heliograph.vlm.codec_folder import check_fitted_on, public_name, save_codec
 from heliograph.vlm.contract import TorchModel
 
-KLT, META = "klt", "meta"
+KLT, META = KltCodec.kind, MetaCodec.kind
 RECIPE = MetaRecipe(report_pictures=12)
 _NOTICED = 64  # photos
 _KLT_VIEWS = 2  # of each photo: as it is, and its mirror image

@@ -11,14 +11,14 @@ from heliograph.bench.results import Figure
 from heliograph.bench.scores import Crossing, Mean, best_of, crossing_at, ratio_of
 from heliograph.bench.street.agreement import Agreement, mean_of
 from heliograph.bench.street.judge import Measured
+from heliograph.bench.street.names import CHANCE, HEADLINE, OVER_PIXELS, PAYLOAD, PIXELS_WIN, WIRE
 from heliograph.bench.street.sent import PIXEL_NAMES
 from heliograph.strategies.selection import strategies_with
 
 LEVELS = (0.80, 0.90, 0.95)
-HEADLINE = 0.90
 Bounds = tuple[float | None, float | None]
 _NO_BOUNDS: Bounds = (None, None)
-_PAYLOAD, _WIRE, _LEARNED = (0.20, 0.05), (0.35, 0.15), (0.9, 0.6)  # must, aim
+_PAYLOAD_BOUNDS, _WIRE_BOUNDS, _LEARNED_BOUNDS = (0.20, 0.05), (0.35, 0.15), (0.9, 0.6)  # must, aim
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,11 @@ class StreetFigures:
 
     def _headlines(self) -> list[Figure]:
         return [
-            *(self._over_pixels(HEADLINE, cost, bounds) for cost, bounds in (("payload", _PAYLOAD), ("wire", _WIRE))),
-            self._learned(HEADLINE, _LEARNED),
+            *(
+                self._over_pixels(HEADLINE, cost, bounds)
+                for cost, bounds in (("payload", _PAYLOAD_BOUNDS), ("wire", _WIRE_BOUNDS))
+            ),
+            self._learned(HEADLINE, _LEARNED_BOUNDS),
         ]
 
     def _others(self) -> list[Figure]:
@@ -83,8 +86,7 @@ class StreetFigures:
         ]
 
     def _over_pixels(self, level: float, cost: str, bounds: Bounds) -> Figure:
-        what = "bytes" if cost == "payload" else "wire bytes of an exchange on an open connection"
-        name = f"{what}, best progressive codec / best tuned pixel codec at agreement {level:.2f}"
+        name = f"{PAYLOAD if cost == 'payload' else WIRE}, {OVER_PIXELS} at agreement {level:.2f}"
         return _figure(name, ratio_of(self.best(self.ours, level, cost), self.best(self.pixels, level, cost)), bounds)
 
     def _learned(self, level: float, bounds: Bounds) -> Figure:
@@ -104,7 +106,7 @@ class StreetFigures:
             for text, names in (("the progressive codecs", self.ours), ("the pixel codecs", self.pixels))
             if (top := self._highest(names)) is not None
         ]
-        return [Figure("agreement of the same answers about every photo (chance)", self._agreement.chance()), *highest]
+        return [Figure(CHANCE, self._agreement.chance()), *highest]
 
     def _highest(self, names: Sequence[str]) -> Mean | None:
         found = [point.agreement for name in names for point in self.points[name]]
@@ -134,7 +136,7 @@ def where_pixels_win(found: StreetFigures, device: Mapping[str, float]) -> list[
             f"A device that sends pixels works {device['jpeg']:.1f} ms for a photo, one that sends tokens "
             f"{device['device']:.1f} ms, and holds no encoder."
         )
-    return [f"Where pixels win: {one}" for one in made]
+    return [f"{PIXELS_WIN}{one}" for one in made]
 
 
 def _figure(name: str, found: Crossing, bounds: Bounds) -> Figure:

@@ -8,10 +8,10 @@ from heliograph.bench.labels import label_series
 from heliograph.bench.metrics import ALL
 from heliograph.bench.plots import upper_edge
 from heliograph.bench.results import SuiteResult
+from heliograph.bench.street.names import CHANCE, HEADLINE, OVER_PIXELS, PAYLOAD
 from heliograph.bench.style import MAX_SERIES, Points, curve, in_order, log_axis, picture, reference_line
 
-RATIO = "bytes, best progressive codec / best tuned pixel codec at agreement 0.90"
-CHANCE = "agreement of the same answers about every photo (chance)"
+_RATIO = f"{PAYLOAD}, {OVER_PIXELS} at agreement {HEADLINE:.2f}"
 _SHOWN = ("meta", "klt", "avif-bare", "webp-bare", "jpeg-bare", "jpeg-progressive")
 
 
@@ -26,7 +26,7 @@ def plot_street(result: SuiteResult, path: Path) -> bool:
         log_axis(axes.xaxis)
         axes.set_xlabel("mean payload per photo (bytes)")
         axes.set_ylabel("agreement with the uncompressed answers (%)")
-        reference_line(axes, 90, "90 %", place=0.9)
+        reference_line(axes, 100 * HEADLINE, f"{100 * HEADLINE:.0f} %", place=0.9)
         chance = next((one.value for one in result.figures if one.name == CHANCE), None)
         if chance is not None and 100 * chance >= axes.get_ylim()[0]:
             reference_line(axes, 100 * chance, "chance")
@@ -46,7 +46,7 @@ def curves_of(result: SuiteResult) -> dict[str, Points]:
 
 def message(result: SuiteResult) -> str:
     """What the picture shows."""
-    ratio = next((one.value for one in result.figures if one.name == RATIO), None)
+    ratio = next((one.value for one in result.figures if one.name == _RATIO), None)
     if ratio is None:
         return "Real photos, a model of real parts: no two kinds of codec reach 90 % agreement"
     return f"At 90 % agreement coded tokens need {100 * ratio:.0f} % of the bytes of the best picture file"

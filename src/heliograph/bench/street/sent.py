@@ -27,15 +27,20 @@ from heliograph.edge.device import Device
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, label, sliced
 from heliograph.strategies.baseline.pictures import shrunk, to_rgb
-from heliograph.strategies.baseline.pixels import optimised_jpegs
+from heliograph.strategies.baseline.pixels import JpegStrategy, optimised_jpegs
+from heliograph.strategies.selection import strategies_with
 from heliograph.strategies.split.latent import LatentStrategy
 from heliograph.types import Answer, EncodedImage, FloatArray, VisualTokens
 from heliograph.vlm.contract import TorchModel
 
-FORMATS = ("jpeg", "webp", "avif")
 PROGRESSIVE, BASELINE, BARE = "jpeg-progressive", "jpeg-baseline", "-bare"
-PIXEL_NAMES = (PROGRESSIVE, BASELINE, *(one for name in FORMATS for one in (name, name + BARE) if one != "jpeg"))
-"""Every way of sending pixels; plain ``jpeg`` would be the smaller of the two that are here."""
+_JPEG = JpegStrategy.name
+_TUNED = strategies_with(tuned=True)
+FORMATS = tuple(name for name in _TUNED if not name.endswith(BARE))
+"""Of picture files, by the strategy that sends them whole."""
+
+PIXEL_NAMES = (PROGRESSIVE, BASELINE, *(name for name in _TUNED if name != _JPEG))
+"""Every way of sending pixels; plain ``jpeg`` would be the smaller of the first two."""
 
 _QUESTION, _ANSWER = QUESTIONS[0].text, Answer(QUESTIONS[0].answers[0], 1.0, 0.0)
 
@@ -115,8 +120,8 @@ def pictured(
     made: dict[str, list[tuple[float, ...]]] = {}
     pictures = []
     for photo in photos:
-        streams = _jpegs(photo, setting) if name == "jpeg" else {name: _timed(name, photo, setting)}
-        if bare:
+        streams = _jpegs(photo, setting) if name == _JPEG else {name: _timed(name, photo, setting)}
+        if bare and name + BARE in _TUNED:
             streams[name + BARE] = _timed(name + BARE, photo, setting)
         for way, (stream, encode_ms) in streams.items():
             coder = STRATEGIES.load(stream.strategy)()
@@ -148,7 +153,7 @@ def _jpegs(photo: Image.Image, setting: Setting) -> dict[str, tuple[EncodedImage
     files = optimised_jpegs(shrunk(to_rgb(photo), int(setting["size"])), int(setting["quality"]))
     each_ms = 500 * (processor_s() - started)
     return {
-        way: (EncodedImage("jpeg", b"", sliced(file)), each_ms)
+        way: (EncodedImage(_JPEG, b"", sliced(file)), each_ms)
         for way, file in zip((PROGRESSIVE, BASELINE), files, strict=True)
     }
 

@@ -23,9 +23,10 @@ from heliograph.bench.semantic import SemanticConsistency
 from heliograph.bench.street.agreement import LEAST_SHARE, MARGIN, Agreement
 from heliograph.bench.street.asked import QUESTIONS
 from heliograph.bench.street.device_times import device_times
-from heliograph.bench.street.figures import HEADLINE, StreetFigures, where_pixels_win
+from heliograph.bench.street.figures import StreetFigures, where_pixels_win
 from heliograph.bench.street.judge import Judge, Kept, Measured
 from heliograph.bench.street.material import FOLDER, StreetPhotos, names_of, open_bundle, open_field, reader_of, spread
+from heliograph.bench.street.names import HEADLINE
 from heliograph.bench.street.plan import StreetPlan
 from heliograph.bench.street.plot import PICTURES
 from heliograph.bench.street.rows import Standards, rows_of, sentence_table, truth_of
