@@ -21,7 +21,7 @@ from heliograph.bench.stats import DoubleArray, resampling_weights
 from heliograph.bench.street.asked import Answered, Asked
 from heliograph.errors import ModelUnsupportedError
 
-LEAST_SHARE, LEAST_PHOTOS = 0.05, 2
+MIN_SHARE, MIN_PHOTOS = 0.05, 2
 """Of the photos that an answer must have to count."""
 
 MARGIN = 0.7
@@ -45,7 +45,7 @@ class Agreement:
     def __init__(self, whole: Answered, questions: Sequence[Asked], name: str = "") -> None:
         self._whole, self._questions = whole, questions
         self.photos = len(whole.places)
-        least = max(LEAST_PHOTOS, round(LEAST_SHARE * self.photos))
+        least = max(MIN_PHOTOS, round(MIN_SHARE * self.photos))
         self._cells: dict[int, list[int]] = {}
         for number in range(len(questions)):
             counts = np.bincount(whole.places[:, number])

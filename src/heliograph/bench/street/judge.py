@@ -13,7 +13,7 @@ import numpy as np
 
 from heliograph.bench.street.asked import QUESTIONS, Answered, answered
 from heliograph.bench.street.sent import Sent
-from heliograph.bench.street.sentences import Said, Sentences
+from heliograph.bench.street.sentences import CaptionScores, Sentences
 from heliograph.training.field.packed import PackedReader
 from heliograph.training.files import refusals_named, replacing
 from heliograph.types import FloatArray
@@ -25,7 +25,7 @@ class Measured:
 
     sent: Sent
     answers: Answered
-    said: Said
+    captions: CaptionScores
 
 
 class Judge:
@@ -39,12 +39,12 @@ class Judge:
     def __init__(self, reader: PackedReader, sentences: Sentences | None = None) -> None:
         self._reader, self._sentences = reader, sentences
 
-    def of(self, visual: FloatArray) -> tuple[Answered, Said]:
-        """Of (I, N, D) tokens."""
+    def of(self, visual: FloatArray) -> tuple[Answered, CaptionScores]:
+        """Answers from (I, N, D) tokens, and what sentences are worth."""
         found = answered(self._reader, visual, QUESTIONS)
         if self._sentences is None:
-            return found, Said(np.zeros(0), np.zeros(0))
-        return found, self._sentences.said(visual[: len(self._sentences)])
+            return found, CaptionScores(np.zeros(0), np.zeros(0))
+        return found, self._sentences.scores(visual[: len(self._sentences)])
 
 
 class Kept:
@@ -78,7 +78,7 @@ class Kept:
         return made
 
 
-_PARTS = {"sent": Sent, "answers": Answered, "said": Said}
+_PARTS = {"sent": Sent, "answers": Answered, "captions": CaptionScores}
 
 
 def _packed(one: Measured, number: int) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class StreetPhotos:
 
     @classmethod
     def find(cls) -> StreetPhotos:
-        """Those of the data at hand.
+        """The photos of the data at hand.
 
         Raises:
             DataMissingError: a folder is not there, or holds too few.
@@ -62,7 +62,7 @@ class StreetPhotos:
 
 
 def spread(photos: Sequence[Photo], count: int) -> list[Photo]:
-    """So many photos, evenly over the list; all where there are no more."""
+    """Up to ``count`` photos, evenly over the list."""
     if count >= len(photos):
         return list(photos)
     return [photos[round(place * len(photos) / count)] for place in range(count)]

@@ -79,7 +79,7 @@ def truth_of(photos: Sequence[Photo]) -> Agreement:
 
 
 def rows_of(one: Measured, standards: Standards) -> list[Row]:
-    """Of all questions together, then of each task that has questions that count."""
+    """A row of all questions together, then one of each task that has questions that count."""
     sent, consistency = one.sent, standards.consistency(one.answers)
     means = {name: mean_of(getattr(sent, name)) for name in ("payload", "wire", "encode_ms", "decode_ms")}
     right = standards.right(one.answers)
@@ -122,8 +122,8 @@ def sentence_table(measured: Sequence[Measured], standards: Standards) -> Table:
 
 def caption_loss(one: Measured, standards: Standards) -> Mean:
     """Nats a token of the photos' own captions."""
-    weights, tokens = resampling_weights(len(one.said.nats)), standards.sentence_tokens
-    return Mean(float(one.said.nats.sum() / tokens.sum()), (weights @ one.said.nats) / (weights @ tokens))
+    weights, tokens = resampling_weights(len(one.captions.nats)), standards.sentence_tokens
+    return Mean(float(one.captions.nats.sum() / tokens.sum()), (weights @ one.captions.nats) / (weights @ tokens))
 
 
 def _line(one: Measured, standards: Standards) -> tuple[str, ...]:
@@ -140,7 +140,7 @@ def _line(one: Measured, standards: Standards) -> tuple[str, ...]:
         *tasks,
         _share(standards.right(one.answers)),
         _between(loss, "{:.2f}", 1),
-        _share(mean_of(one.said.picked)),
+        _share(mean_of(one.captions.picked)),
     )
 
 

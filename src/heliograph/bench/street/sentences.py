@@ -23,8 +23,8 @@ _AT_ONCE = 8  # captions under the mean photo
 
 
 @dataclass(frozen=True)
-class Said:
-    """Of I photos.
+class CaptionScores:
+    """What the captions of I photos are worth.
 
     Attributes:
         nats: (I,) summed over the own caption's tokens.
@@ -60,15 +60,15 @@ class Sentences:
     def __len__(self) -> int:
         return len(self._captions)
 
-    def said(self, visual: FloatArray) -> Said:
-        """Of these photos' (I, N, D) visual tokens, as they were restored."""
+    def scores(self, visual: FloatArray) -> CaptionScores:
+        """Scores of these photos, from their (I, N, D) visual tokens as they were restored."""
         nats, picked = np.zeros(len(self)), np.zeros(len(self))
         for place, chosen in enumerate(self._chosen):
             seen = self._summed(chosen, torch.from_numpy(visual[place : place + 1]))
             gains = self._unseen[chosen] - seen
             nats[place] = seen[0]
             picked[place] = float(gains[0] == gains.max()) / int((gains == gains.max()).sum())
-        return Said(nats, picked)
+        return CaptionScores(nats, picked)
 
     @torch.no_grad()
     def _summed(self, chosen: Sequence[int], visual: Tensor) -> DoubleArray:

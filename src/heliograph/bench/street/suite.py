@@ -20,7 +20,7 @@ import numpy as np
 from heliograph.bench.plots import UNCOMPRESSED
 from heliograph.bench.results import Figure, Provenance, SuiteResult
 from heliograph.bench.semantic import SemanticConsistency
-from heliograph.bench.street.agreement import LEAST_SHARE, MARGIN, Agreement
+from heliograph.bench.street.agreement import MARGIN, MIN_SHARE, Agreement
 from heliograph.bench.street.asked import QUESTIONS
 from heliograph.bench.street.device_times import device_times
 from heliograph.bench.street.figures import StreetFigures, where_pixels_win
@@ -50,7 +50,7 @@ DEVICE_ONLY = "device encoder"
 
 NOTES = (
     "Agreement is balanced: of each question the mean, over the answers that at least "
-    f"{100 * LEAST_SHARE:.0f} % of the photos have on the uncompressed path, of the share of photos that keep theirs; "
+    f"{100 * MIN_SHARE:.0f} % of the photos have on the uncompressed path, of the share of photos that keep theirs; "
     "then the mean over questions. The same answers about every photo get what the figures call chance. "
     "As counted: plain share of equal answers, which a model that always says no may have as well. With a margin: "
     f"answers that lead the next by {MARGIN:g} logits.",

@@ -57,7 +57,7 @@ class Shown:
 
     @cached_property
     def encoded(self) -> Encoded:
-        """By the device's encoder."""
+        """What the device's encoder makes of them."""
         return encoded_by(Device(self.bundle), self.photos)
 
     def sent(self, name: str, setting: Setting, *, bare: bool = True) -> tuple[list[Sent], FloatArray]:
@@ -106,8 +106,8 @@ def tuned(shown: Shown, judge: Judge, plan: StreetPlan, kept: Kept, progress: Pr
             def made(name: str = name, setting: Setting = setting) -> list[Measured]:
                 sent, tokens = shown.sent(name, setting, bare=False)
                 with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
-                    answers, said = judge.of(tokens)
-                return [Measured(one, answers, said) for one in sent]
+                    answers, captions = judge.of(tokens)
+                return [Measured(one, answers, captions) for one in sent]
 
             ways = kept.get(f"{name} {label(setting)}", made)
             cheapest = min(float(one.sent.payload.mean()) for one in ways)

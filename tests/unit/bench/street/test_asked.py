@@ -78,13 +78,13 @@ def sentences(count: int = 12) -> Sentences:
 
 def test_the_own_caption_is_picked_where_the_photo_is_the_right_one() -> None:
     made = sentences()
-    found = made.said(photos(12))
+    found = made.scores(photos(12))
     assert found.picked.tolist() == [1.0] * 12
     assert float(found.nats.sum() / made.tokens.sum()) == pytest.approx(2.0)
 
 
 def test_captions_that_gain_nothing_share_the_pick() -> None:
     made = sentences()
-    found = made.said(np.full((12, 1, 1), 99, np.float32))
+    found = made.scores(np.full((12, 1, 1), 99, np.float32))
     assert found.picked.tolist() == pytest.approx([0.1] * 12)
     assert float(found.nats.sum() / made.tokens.sum()) == pytest.approx(3.0)

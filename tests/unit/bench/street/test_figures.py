@@ -17,7 +17,7 @@ from heliograph.bench.street.judge import Kept, Measured
 from heliograph.bench.street.plot import PICTURES
 from heliograph.bench.street.rows import Standards, rows_of, sentence_table, truth_of
 from heliograph.bench.street.sent import Sent
-from heliograph.bench.street.sentences import Said
+from heliograph.bench.street.sentences import CaptionScores
 from heliograph.bench.street.ways import spread_over
 from heliograph.training.field.photos import Photo
 
@@ -36,7 +36,7 @@ def measured(strategy: str, payload: float, agreement: float, wire: float | None
     places = np.where(changed[:, None], 1 - exact.places, exact.places).astype(np.int16)
     full = np.full(PHOTOS, payload)
     sent = Sent(strategy, f"at={payload:g}", full, np.full(PHOTOS, wire or payload + 60), full / 100, full / 200)
-    return Measured(sent, Answered(places, exact.leads), Said(np.full(10, 20.0), np.ones(10)))
+    return Measured(sent, Answered(places, exact.leads), CaptionScores(np.full(10, 20.0), np.ones(10)))
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_what_was_measured_is_read_again_and_never_under_another_key(tmp_path: P
         assert (one.sent.strategy, one.sent.setting) == (other.sent.strategy, other.sent.setting)
         np.testing.assert_array_equal(one.answers.places, other.answers.places)
         np.testing.assert_array_equal(one.sent.wire, other.sent.wire)
-        np.testing.assert_array_equal(one.said.nats, other.said.nats)
+        np.testing.assert_array_equal(one.captions.nats, other.captions.nats)
     Kept(tmp_path, ["another model"]).get("klt", once)
     assert made == ["made", "made"]
 
