@@ -74,6 +74,6 @@ class Sentences:
     def _summed(self, chosen: Sequence[int], visual: Tensor) -> DoubleArray:
         """(K,) nats of so many captions under one photo's (1, N, D) tokens."""
         texts = [self._captions[i] for i in chosen]
-        found = self._reader.losses(self._reader.pack([[(SENTENCE[0], text) for text in texts]]), visual)
+        found = self._reader.losses(self._reader.pack_answers(SENTENCE[0], texts), visual)
         lengths = [self._reader.answer_tokens(text) for text in texts]
         return np.array([float(part.sum()) for part in torch.split(found, lengths)], np.float64)

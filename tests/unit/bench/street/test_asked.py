@@ -55,18 +55,17 @@ def test_questions_are_worded_as_in_training_and_each_has_two_answers_at_least()
 class Captioned:
     """A caption gains a nat a token from the photo of its number, which the mean photo (-1) is not."""
 
-    def pack(self, asked: Sequence[Sequence[tuple[str, str]]]) -> list[tuple[str, str]]:
-        (row,) = asked
-        assert {question for question, _ in row} == {SENTENCE[0]}
-        return list(row)
+    def pack_answers(self, question: str, answers: Sequence[str]) -> list[str]:
+        assert question == SENTENCE[0]
+        return list(answers)
 
     def answer_tokens(self, answer: str) -> int:
         return len(answer.split())
 
-    def losses(self, batch: list[tuple[str, str]], visual: Tensor) -> Tensor:
+    def losses(self, batch: list[str], visual: Tensor) -> Tensor:
         seen = int(visual[0, 0, 0])
         made = []
-        for _, text in batch:
+        for text in batch:
             made += [3.0 - float(int(text.split()[0]) == seen)] * len(text.split())
         return torch.tensor(made)
 

@@ -91,3 +91,15 @@ def test_the_first_tokens_of_answers_without_the_answers_in_the_sequence(field) 
     assert found.shape == (2, 2, 3)
     torch.testing.assert_close(found[..., 0] - found[..., 1], lean, atol=1e-4, rtol=1e-4)
     assert float((found[0] - found[1]).abs().max()) > 1e-3
+
+
+def test_several_answers_to_one_question_cost_what_each_costs_behind_it(field) -> None:
+    model, processor = field
+    reader = PackedReader(model, processor.tokenizer)
+    visual = torch.randn(1, GRID**2, 32, generator=torch.Generator().manual_seed(5))
+    answers = ["A dog, wet", "snow", "Nobody is there"]
+    with torch.no_grad():
+        found = reader.losses(reader.pack_answers("Describe the picture.", answers), visual)
+        expected = reader.losses(reader.pack([[("Describe the picture.", one) for one in answers]]), visual)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert len(found) == sum(reader.answer_tokens(one) for one in answers)
