@@ -6,8 +6,8 @@
     tokens --what the model notices--> klt --its channel transform--> meta, trained for so many minutes
     both codecs, encoder in eight bits --> runs/street/bundle
 
-Held-out photos of ``flickr-mini`` and those of ``textvqa-dev`` are never seen. Cells are those that
-``heliograph train field`` keeps, if its folder is named, as they do not depend on the alignment.
+Held-out photos of ``flickr-mini``, those of ``textvqa-dev`` and the tuning photos of ``street`` are never seen. The
+encoder's cells are those that ``heliograph train field`` keeps, if its folder is named: no alignment changes them.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from heliograph.bench.street.material import (
     reader_of,
     tokens_of_cells,
 )
+from heliograph.bench.street.plan import StreetPlan
 from heliograph.bench.street.teacher import FrozenField
 from heliograph.codec.bundle import Bundle
 from heliograph.codec.fitting.fit import fit_klt
@@ -48,7 +49,7 @@ from heliograph.training.export.bundle import export_bundle
 from heliograph.training.field.cells import Encoder
 from heliograph.training.field.checkpoint import read_vision
 from heliograph.training.field.parts import MODEL_PARTS, find_parts
-from heliograph.training.field.photos import Photo, captioned_photos
+from heliograph.training.field.photos import Photo, captioned_photos, plain_photos
 from heliograph.training.files import refusals_named
 from heliograph.training.meta.card import training_facts, write_card
 from heliograph.training.meta.data import MetaData
@@ -104,16 +105,15 @@ def learnt(model: TorchModel, photos: StreetPhotos, cells: Path, progress: Repor
     head = read_vision(find_parts(MODEL_PARTS)[1]).classifier
     encoder = Encoder(model.torch_model, model.processor, head)
 
-    def of(wanted: Sequence[Photo], name: str) -> Tensor:
-        paths = [one.path for one in wanted]
-        kept = cells / f"{name}-cells.npz"
-        return encoder.look_at(paths, kept, stage(progress, len(paths), "encoding photos")).cells
+    def of(every: Sequence[Photo], wanted: Sequence[Photo], name: str) -> Tensor:
+        paths = [one.path for one in every]  # all of a folder, as training keeps them
+        looked = encoder.look_at(paths, cells / f"{name}-cells.npz", stage(progress, len(paths), "encoding photos"))
+        chosen = {one.path for one in wanted}
+        return looked.cells[[place for place, path in enumerate(paths) if path in chosen]]
 
-    people = captioned_photos(data_folder(CAPTIONED))  # all of them, as training keeps them
-    chosen = {one.path.name for one in photos.learnt}
-    rows = [place for place, one in enumerate(people) if one.path.name in chosen]
-    every = torch.cat([of(people, "captioned")[rows], of(photos.street, "plain")])  # (I, V, N, 1280)
-    captions = [*(people[row].captions[0] for row in rows), *("" for _ in photos.street)]
+    people, streets = captioned_photos(data_folder(CAPTIONED)), plain_photos(data_folder(STREET) / "photos")
+    every = torch.cat([of(people, photos.learnt, "captioned"), of(streets, photos.street, "plain")])  # (I, V, N, 1280)
+    captions = [*(one.captions[0] for one in photos.learnt), *("" for _ in photos.street)]
     order = np.random.default_rng(_SEED).permutation(len(every))
     flat = tokens_of_cells(reader_of(model), every[order].flatten(0, 1))
     return Learnt(flat.view(*every.shape[:2], *flat.shape[1:]), [captions[place] for place in order])
@@ -180,7 +180,7 @@ def make(model_name: str, out: Path, cells: Path, minutes: float, progress: Repo
     model = open_field(model_name)
     teacher = FrozenField(reader_of(model))
     _forget_others(out, model.name)
-    photos = StreetPhotos.find()
+    photos = StreetPhotos.find(StreetPlan.load().tuning_photos)
     material = learnt(model, photos, cells, progress)
     if (out / KLT / KltCodec.files[0]).is_file():
         klt = KltCodec.load(out / KLT)
@@ -227,7 +227,8 @@ def main() -> int:
     try:
         made = make(arguments.vlm, arguments.out, arguments.cells or arguments.out, arguments.minutes)
     except HeliographError as error:
-        print(error.text, *getattr(error, "__notes__", ()), file=sys.stderr, sep="\n")
+        notes = getattr(error, "__notes__", ())
+        print(*filter(None, (error.subject, error.text, *notes, error.next_step)), file=sys.stderr, sep="\n")
         return 2
     print(made)
     return 0

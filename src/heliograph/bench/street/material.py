@@ -35,16 +35,21 @@ class StreetPhotos:
         plain: of ``textvqa-dev``.
         learnt: of ``flickr-mini``, those that the alignment learns from.
         street: of ``street``, without captions.
+        tuning: others of ``street``, on which settings are chosen.
     """
 
     captioned: tuple[Photo, ...]
     plain: tuple[Photo, ...]
     learnt: tuple[Photo, ...]
     street: tuple[Photo, ...]
+    tuning: tuple[Photo, ...]
 
     @classmethod
-    def find(cls) -> StreetPhotos:
+    def find(cls, tuning: int) -> StreetPhotos:
         """The photos of the data at hand.
+
+        Args:
+            tuning: how many are kept apart to choose settings on.
 
         Raises:
             DataMissingError: a folder is not there, or holds too few.
@@ -53,11 +58,14 @@ class StreetPhotos:
         held = tuple(one for one in people if one.share == TEST)
         if len(held) < CHOICES:
             raise DataMissingError().about(data_folder(CAPTIONED), f"{CHOICES} held-out photos are needed.")
+        streets = plain_photos(data_folder(STREET) / "photos")
+        apart = spread(streets, tuning)
         return cls(
             held,
             tuple(plain_photos(data_folder(TESTED) / "photos")),
             tuple(one for one in people if one.share == TRAINING),
-            tuple(plain_photos(data_folder(STREET) / "photos")),
+            tuple(one for one in streets if one not in apart),
+            tuple(apart),
         )
 
 

@@ -35,12 +35,12 @@ from heliograph.bench.street.sentences import Sentences
 from heliograph.bench.street.ways import Chosen, Shown, tuned
 from heliograph.codec.bundle import Bundle
 from heliograph.codec.klt import KltCodec
+from heliograph.codec.manifest import MANIFEST, file_digest
 from heliograph.codec.meta import MetaCodec
 from heliograph.strategies.base import Setting, label
 from heliograph.training.field.judging import CHOICES
 from heliograph.training.field.photos import Photo, read_photo
 from heliograph.training.progress import Progress
-from heliograph.training.threads import threads_for
 from heliograph.types import FloatArray
 from heliograph.vlm.checkpoint.names import FIELD
 from heliograph.vlm.contract import TorchModel
@@ -99,14 +99,14 @@ class StreetSuite:
             OutputUnwritableError: the disk refuses.
         """
         provenance, plan = Provenance.now(), StreetPlan.load()
-        photos = StreetPhotos.find()
+        photos = StreetPhotos.find(plan.tuning_photos)
         model = open_field(self._model_name)
         bundle = open_bundle(model, self._folder)
         most = plan.captioned_photos if limit is None else max(limit, CHOICES)
         test = _Test(spread(photos.captioned, most), spread(photos.plain, min(most, plan.plain_photos)))
-        with threads_for(model), Progress(quiet) as progress:
+        with Progress(quiet) as progress:
             run = _Run(model, bundle, plan, self._folder / "judged", progress)
-            chosen = run.tuned(spread(photos.street, plan.tuning_photos))
+            chosen = run.tuned(photos.tuning)
             return replace(run.result(test, chosen), suite=self.name, provenance=provenance)
 
 
@@ -181,7 +181,8 @@ class _Run:
         return Shown([read_photo(one.path) for one in photos], self._model, self._bundle)
 
     def _kept(self, photos: Sequence[Photo], what: str) -> Kept:
-        key = [what, self._bundle.model, self._bundle.hash.hex(), *names_of(photos), *(one.text for one in QUESTIONS)]
+        made = file_digest(self._bundle.folder / MANIFEST)  # of every file, the device's encoder among them
+        key = [what, self._bundle.model, made, *names_of(photos), *(one.text for one in QUESTIONS)]
         return Kept(self._folder, key)
 
 

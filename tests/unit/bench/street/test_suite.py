@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,9 +27,15 @@ from heliograph.bench.street.suite import DEVICE_ONLY, StreetSuite
 from heliograph.bench.street.teacher import FrozenField
 from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.meta import MetaCodec
-from heliograph.errors import BundleDamagedError, CodecModelMismatchError, ModelUnavailableError, ModelUnsupportedError
+from heliograph.errors import (
+    BundleDamagedError,
+    CodecModelMismatchError,
+    DataMissingError,
+    ModelUnavailableError,
+    ModelUnsupportedError,
+)
 from heliograph.training.export.encoder_export import export_frames
-from heliograph.training.field.photos import Photo
+from heliograph.training.field.photos import Photo, share_of
 from heliograph.training.meta.loop import MetaRecipe
 from heliograph.types import Grid
 from heliograph.vlm.checkpoint.fingerprint import model_fingerprint
@@ -88,7 +95,7 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Field:
     folder = tmp_path_factory.mktemp("street")
     model = open_field(str(seeing(folder / "model")))
     shots = [Photo(picture(folder, number), (f"A dog {number}",) if number % 2 else ("A man",)) for number in range(30)]
-    photos = StreetPhotos(tuple(shots[:12]), tuple(shots[12:18]), (), tuple(shots[18:]))
+    photos = StreetPhotos(tuple(shots[:12]), tuple(shots[12:18]), (), tuple(shots[18:24]), tuple(shots[24:]))
     teacher = FrozenField(reader_of(model))
     seen = own_tokens(model, [Image.open(picture(folder, number)).convert("RGB") for number in range(40, 64)])
     material = Learnt(torch.from_numpy(seen.astype(np.float16))[:, None], ["A dog"] * 12 + [""] * 12)
@@ -112,7 +119,7 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Field:
 
 @pytest.fixture
 def suite(field: Field, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StreetSuite:
-    monkeypatch.setattr(StreetPhotos, "find", classmethod(lambda cls: field.photos))
+    monkeypatch.setattr(StreetPhotos, "find", classmethod(lambda cls, tuning: field.photos))
     monkeypatch.setattr(StreetPlan, "load", classmethod(lambda cls: PLAN))
     monkeypatch.setattr(SemanticConsistency, "load", classmethod(lambda cls: SemanticConsistency(letters)))
     (tmp_path / BUNDLE).symlink_to(field.folder / BUNDLE)
@@ -231,5 +238,26 @@ def test_settings_of_every_codec_are_swept_and_photos_spread_over_their_list(fie
     assert found["meta"] == [{"level": 1}, {"level": 4}]
     assert found["klt"] == [{"level": 40}, {"level": 20}]
     assert len(found["webp"]) == 2
-    assert [one.path.name for one in spread(field.photos.street, 3)] == ["018.png", "022.png", "026.png"]
+    assert [one.path.name for one in spread(field.photos.street, 3)] == ["018.png", "020.png", "022.png"]
     assert len({one.text for one in QUESTIONS}) == len(street.QUESTIONS)
+
+
+def test_photos_of_the_data_at_hand_are_kept_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELIOGRAPH_DATA", str(tmp_path))
+    for name in ("flickr-mini", "textvqa-dev", "street"):
+        (tmp_path / name / "photos").mkdir(parents=True)
+    names = [f"{number:04}.jpg" for number in range(80)]
+    for name in ("flickr-mini", "textvqa-dev", "street"):
+        for one in names:
+            (tmp_path / name / "photos" / one).touch()
+    lines = [json.dumps({"photo": one, "captions": ["A dog"]}) for one in names]
+    (tmp_path / "flickr-mini" / "captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    found = StreetPhotos.find(8)
+    assert len(found.tuning) == 8
+    assert len(found.street) == 72
+    assert not set(found.tuning) & set(found.street)
+    assert {share_of(one.path.name) for one in found.captioned} == {"test"}
+    assert {share_of(one.path.name) for one in found.learnt} == {"training"}
+    (tmp_path / "flickr-mini" / "captions.jsonl").write_text(lines[0], encoding="utf-8")
+    with pytest.raises(DataMissingError):
+        StreetPhotos.find(8)
