@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from heliograph.bench.definitions import read_definition
+from heliograph.strategies.base import Setting
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class StreetPlan:
         levels: at which ``klt`` may end, finest last.
         latents: how many leading latents of ``meta`` may be sent.
         pixel_sizes, pixel_qualities: swept for every pixel codec.
+        fixed: strategies of tokens that are run as they are, by name, each with its settings.
     """
 
     captioned_photos: int
@@ -31,6 +33,7 @@ class StreetPlan:
     latents: tuple[int, ...]
     pixel_sizes: tuple[int, ...]
     pixel_qualities: tuple[int, ...]
+    fixed: dict[str, list[Setting]]
 
     @classmethod
     def load(cls) -> StreetPlan:

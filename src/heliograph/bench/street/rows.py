@@ -12,7 +12,7 @@ from heliograph.bench.metrics import ALL
 from heliograph.bench.results import Row, Table
 from heliograph.bench.scores import Mean
 from heliograph.bench.semantic import SemanticConsistency
-from heliograph.bench.stats import resampling_weights
+from heliograph.bench.stats import Interval, resampling_weights
 from heliograph.bench.street.agreement import Agreement, mean_of
 from heliograph.bench.street.asked import (
     KIND_TASK,
@@ -22,6 +22,7 @@ from heliograph.bench.street.asked import (
     Answered,
 )
 from heliograph.bench.street.judge import Measured
+from heliograph.bench.street.sent import Sent
 from heliograph.training.field.photos import Photo
 from heliograph.training.field.questions import Known
 
@@ -81,7 +82,7 @@ def truth_of(photos: Sequence[Photo]) -> Agreement:
 def rows_of(one: Measured, standards: Standards) -> list[Row]:
     """A row of all questions together, then one of each task that has questions that count."""
     sent, consistency = one.sent, standards.consistency(one.answers)
-    means = {name: mean_of(getattr(sent, name)) for name in ("payload", "wire", "encode_ms", "decode_ms")}
+    means = {name: _sent_mean(sent, name) for name in ("payload", "wire", "encode_ms", "decode_ms")}
     right = standards.right(one.answers)
     made = []
     for task in (ALL, *TASKS):
@@ -96,20 +97,20 @@ def rows_of(one: Measured, standards: Standards) -> list[Row]:
                 setting=sent.setting,
                 task=task,
                 questions=standards.agreement.asked(chosen),
-                accuracy=None if accuracy is None else accuracy.value,
-                accuracy_ci=None if accuracy is None else accuracy.interval,
+                accuracy=_value(accuracy),
+                accuracy_ci=_interval(accuracy),
                 agreement=agreement.value,
                 agreement_ci=agreement.interval,
-                payload_bytes=means["payload"].value,
-                payload_bytes_ci=means["payload"].interval,
-                wire_bytes=means["wire"].value,
-                wire_bytes_ci=means["wire"].interval,
-                encode_ms=means["encode_ms"].value,
-                encode_ms_ci=means["encode_ms"].interval,
-                decode_ms=means["decode_ms"].value,
-                decode_ms_ci=means["decode_ms"].interval,
-                consistency=consistency.value if consistency and task == ALL else None,
-                consistency_ci=consistency.interval if consistency and task == ALL else None,
+                payload_bytes=_value(means["payload"]),
+                payload_bytes_ci=_interval(means["payload"]),
+                wire_bytes=_value(means["wire"]),
+                wire_bytes_ci=_interval(means["wire"]),
+                encode_ms=_value(means["encode_ms"]),
+                encode_ms_ci=_interval(means["encode_ms"]),
+                decode_ms=_value(means["decode_ms"]),
+                decode_ms_ci=_interval(means["decode_ms"]),
+                consistency=_value(consistency) if task == ALL else None,
+                consistency_ci=_interval(consistency) if task == ALL else None,
             )
         )
     return made
@@ -126,6 +127,19 @@ def caption_loss(one: Measured, standards: Standards) -> Mean:
     return Mean(float(one.captions.nats.sum() / tokens.sum()), (weights @ one.captions.nats) / (weights @ tokens))
 
 
+def _sent_mean(sent: Sent, name: str) -> Mean | None:
+    """Mean over photos; None where nothing was sent."""
+    return mean_of(getattr(sent, name)) if sent.payload.any() else None
+
+
+def _value(found: Mean | None) -> float | None:
+    return None if found is None else found.value
+
+
+def _interval(found: Mean | None) -> Interval | None:
+    return None if found is None else found.interval
+
+
 def _line(one: Measured, standards: Standards) -> tuple[str, ...]:
     agreement = standards.agreement
     tasks = [_share(agreement.balanced(one.answers, task)) for task in TASKS]
@@ -133,7 +147,7 @@ def _line(one: Measured, standards: Standards) -> tuple[str, ...]:
     return (
         one.sent.strategy,
         one.sent.setting,
-        f"{one.sent.payload.mean():.0f}",
+        f"{one.sent.payload.mean():.0f}" if one.sent.payload.any() else "",
         _share(agreement.balanced(one.answers)),
         _share(agreement.balanced(one.answers, margin=True)),
         _share(agreement.plain(one.answers)),

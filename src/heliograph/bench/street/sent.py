@@ -2,7 +2,7 @@
 
 ::
 
-    klt, meta: device's tokens --codec, ended at a level--> stream --codec--> tokens
+    tokens:    device's own --strategy, such as klt ended at a level--> stream --strategy--> tokens
     pictures:  photo --size, quality--> file, as it is or bare --decoder--> picture --cloud's own tower--> tokens
 
 Files of one format, size and quality hold the same picture, progressive or not, whole or bare: it is judged once.
@@ -20,16 +20,14 @@ from heliograph.bench.exchange_model import exchange_messages
 from heliograph.bench.stats import DoubleArray
 from heliograph.bench.street.asked import QUESTIONS
 from heliograph.bench.timing import processor_s
+from heliograph.codec.base import Codec
 from heliograph.codec.bundle import Bundle
-from heliograph.codec.klt import KltCodec
-from heliograph.codec.meta import MetaCodec
 from heliograph.edge.device import Device
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Setting, label, sliced
+from heliograph.strategies.base import Setting, Strategy, label, sliced
 from heliograph.strategies.baseline.pictures import shrunk, to_rgb
 from heliograph.strategies.baseline.pixels import JpegStrategy, optimised_jpegs
 from heliograph.strategies.selection import strategies_with
-from heliograph.strategies.split.latent import LatentStrategy
 from heliograph.types import Answer, EncodedImage, FloatArray, VisualTokens
 from heliograph.vlm.contract import TorchModel
 
@@ -88,21 +86,60 @@ def encoded_by(device: Device, photos: Sequence[Image.Image]) -> Encoded:
     return Encoded(tokens, np.array(times))
 
 
-def coded(codec: KltCodec | MetaCodec, level: int, encoded: Encoded, bundle: Bundle) -> tuple[Sent, FloatArray]:
-    """``klt`` or ``meta`` ended at a level of its own; with it (I, N, D) float32 restored tokens."""
-    strategy: LatentStrategy = STRATEGIES.load(codec.kind)()
+class _Ends:
+    """What a strategy gets of device and cloud, with tokens that were made before.
+
+    Args:
+        bundle: of both.
+        tokens: of the photo at hand.
+    """
+
+    def __init__(self, bundle: Bundle, tokens: VisualTokens) -> None:
+        self._bundle, self._tokens = bundle, tokens
+        self.grid, self.hidden_size = bundle.grid, bundle.hidden_size
+
+    @property
+    def input_size(self) -> int:
+        """Side of the model's square input: no strategy of tokens asks."""
+        raise NotImplementedError
+
+    def codec(self, kind: str) -> Codec:
+        """The bundle's codec of one kind."""
+        return self._bundle.codec(kind)
+
+    def encode_tokens(self, photo: Image.Image) -> VisualTokens:
+        """The tokens at hand."""
+        return self._tokens
+
+
+def coded(
+    name: str, setting: Setting, photos: Sequence[Image.Image], encoded: Encoded, bundle: Bundle
+) -> tuple[Sent, FloatArray]:
+    """A strategy of tokens at a setting; with it (I, N, D) float32 restored tokens.
+
+    Args:
+        name: of the strategy.
+        setting: its knobs, as far as they are not the usual ones.
+        photos: of any size.
+        encoded: by the device.
+        bundle: of both ends.
+    """
+    strategy: Strategy = STRATEGIES.load(name)()
     columns: list[tuple[float, ...]] = []
     restored = []
-    for tokens, encoder_ms in zip(encoded.tokens, encoded.encode_ms, strict=True):
+    for photo, tokens, encoder_ms in zip(photos, encoded.tokens, encoded.encode_ms, strict=True):
+        ends = _Ends(bundle, tokens)
         started = processor_s()
-        stream = codec.encode(tokens, level=level)
+        stream = strategy.encode(photo, ends, strategy.complete_setting(setting))
         made = processor_s()
-        restored.append(codec.decode(stream.header, stream.segments).values)
+        found = strategy.restore(stream, ends).tokens
         decode_ms = 1000 * (processor_s() - made)
-        sent = replace(stream, strategy=codec.kind, bundle_hash=bundle.hash)
-        columns.append((sent.payload_bytes, _wire(sent), encoder_ms + 1000 * (made - started), decode_ms))
+        assert found is not None  # a strategy of tokens
+        restored.append(found.values)
+        stream = replace(stream, bundle_hash=bundle.hash)
+        columns.append((stream.payload_bytes, _wire(stream), encoder_ms + 1000 * (made - started), decode_ms))
     payload, wire, encode, decode = np.asarray(columns, np.float64).T
-    return Sent(codec.kind, label({strategy.level_knob: level}), payload, wire, encode, decode), np.stack(restored)
+    return Sent(name, label(setting), payload, wire, encode, decode), np.stack(restored)
 
 
 def pictured(

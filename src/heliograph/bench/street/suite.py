@@ -132,7 +132,7 @@ class _Run:
         device = np.stack([one.values for one in shown.encoded.tokens])
         (device_only,) = kept.get(DEVICE_ONLY, lambda: [_plainly(DEVICE_ONLY, device, judge)])
         measured = []
-        for name, settings in chosen.items():
+        for name, settings in [*chosen.items(), *self._plan.fixed.items()]:
             for setting in self._progress.over(settings, f"{name} on test photos"):
 
                 def made(name: str = name, setting: Setting = setting) -> list[Measured]:

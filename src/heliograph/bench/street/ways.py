@@ -20,10 +20,11 @@ from heliograph.bench.street.judge import Judge, Kept, Measured
 from heliograph.bench.street.plan import StreetPlan
 from heliograph.bench.street.sent import FORMATS, Encoded, Sent, coded, encoded_by, own_tokens, pictured
 from heliograph.codec.bundle import Bundle
-from heliograph.codec.klt import KltCodec
 from heliograph.codec.meta import MetaCodec
 from heliograph.edge.device import Device
+from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, label
+from heliograph.strategies.split.latent import LatentStrategy
 from heliograph.training.field.packed import has_bfloat16
 from heliograph.training.progress import Progress
 from heliograph.types import FloatArray
@@ -32,7 +33,6 @@ from heliograph.vlm.contract import TorchModel
 COARSEST, FINEST = 0.78, 0.98
 """Agreements between which settings are spread."""
 
-LEVEL = "level"
 Chosen = dict[str, list[Setting]]
 """Settings by codec or format."""
 
@@ -64,9 +64,7 @@ class Shown:
         """One codec of tokens or one format of pictures at a setting, and the tokens that come back."""
         if name in FORMATS:
             return pictured(name, setting, self.photos, self.model, bare=bare)
-        codec = self.bundle.codec(name)
-        assert isinstance(codec, KltCodec | MetaCodec)  # what codec.py has made
-        one, tokens = coded(codec, int(setting[LEVEL]), self.encoded, self.bundle)
+        one, tokens = coded(name, setting, self.photos, self.encoded, self.bundle)
         return [one], tokens
 
 
@@ -76,7 +74,8 @@ def swept(bundle: Bundle, plan: StreetPlan) -> Chosen:
     for kind, codec in bundle.codecs.items():
         most = codec.tables.latents.latents if isinstance(codec, MetaCodec) else None
         levels = plan.levels if most is None else sorted({min(one, most) for one in plan.latents})
-        found[kind] = [{LEVEL: level} for level in levels]
+        strategy: type[LatentStrategy] = STRATEGIES.load(kind)
+        found[kind] = [{strategy.level_knob: level} for level in levels]
     for name in FORMATS:
         found[name] = [
             {"size": size, "quality": quality} for size in plan.pixel_sizes for quality in plan.pixel_qualities

@@ -42,7 +42,7 @@ from heliograph.vlm.checkpoint.fingerprint import model_fingerprint
 from heliograph.vlm.contract import TorchModel
 from tiny_field import GRID, tiny_field
 
-PLAN = StreetPlan(12, 4, 10, 6, 2, (40, 20), (1, 4), (24, 48), (60,))
+PLAN = StreetPlan(12, 4, 10, 6, 2, (40, 20), (1, 4), (24, 48), (60,), {"int4": [{}], "downsample": [{"side": 1}]})
 SIZES = {"latents": 4, "channels": 2, "width": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
 
 
@@ -131,7 +131,8 @@ def test_every_way_is_measured_and_a_run_goes_on(
 ) -> None:
     result = suite.run(quiet=True)
     rows = [row for row in result.rows if row.task == "all"]
-    assert {row.strategy for row in rows} == {"uncompressed", DEVICE_ONLY, "klt", "meta", *PIXEL_NAMES, "jpeg-bare"}
+    assert {row.strategy for row in rows} == {"uncompressed", DEVICE_ONLY, "klt", "meta", *PIXEL_NAMES, *PLAN.fixed}
+    assert all(row.payload_bytes is None for row in rows[:2])
     plain = next(row for row in rows if row.strategy == "uncompressed")
     assert plain.agreement == 1.0
     assert next(row.agreement for row in rows if row.strategy == DEVICE_ONLY) == pytest.approx(1.0, abs=0.05)
@@ -235,7 +236,7 @@ def test_a_model_that_answers_alike_about_all_photos_is_refused(field: Field) ->
 
 def test_settings_of_every_codec_are_swept_and_photos_spread_over_their_list(field: Field) -> None:
     found = ways.swept(Bundle.load(field.folder / BUNDLE), replace(PLAN, latents=(1, 4, 99)))
-    assert found["meta"] == [{"level": 1}, {"level": 4}]
+    assert found["meta"] == [{"latents": 1}, {"latents": 4}]
     assert found["klt"] == [{"level": 40}, {"level": 20}]
     assert len(found["webp"]) == 2
     assert [one.path.name for one in spread(field.photos.street, 3)] == ["018.png", "020.png", "022.png"]
