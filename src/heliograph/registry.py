@@ -297,6 +297,7 @@ SUITES = Registry(
         "planner": "heliograph.bench.planner.suite:PlannerSuite",
         "hardening": "heliograph.bench.hardening.suite:HardeningSuite",
         "bytes": "heliograph.bench.bytes.suite:BytesSuite",
+        "street": "heliograph.bench.street.suite:StreetSuite",
     },
     group="heliograph.suites",
     needed=("name", "run"),

@@ -260,6 +260,21 @@ def b99_of(settings: Sequence[Scores], uncompressed: Scores) -> Crossing:
     return Crossing(value, samples)
 
 
+def crossing_at(costs: Sequence[Mean], qualities: Sequence[Mean], target: float) -> Crossing:
+    """Mean cost at which a strategy's settings reach a quality, read between them; the same on every resample.
+
+    Args:
+        costs, qualities: of each setting.
+        target: quality, 0 to 1.
+    """
+    value = cost_at([(c.value, q.value) for c, q in zip(costs, qualities, strict=True)], target)
+    samples = [
+        cost_at([(float(c.samples[i]), float(q.samples[i])) for c, q in zip(costs, qualities, strict=True)], target)
+        for i in range(len(costs[0].samples) if costs else 1)
+    ]
+    return Crossing(value, np.array(samples, dtype=np.float64))  # None becomes NaN
+
+
 def best_of(crossings: Sequence[Crossing]) -> Crossing:
     """The cheapest of several, resample by resample."""
     values = [c.value for c in crossings if c.value is not None]

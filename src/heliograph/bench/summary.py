@@ -1,4 +1,4 @@
-"""The few figures that the README shows, from the published suites: what 99 % of the accuracy costs."""
+"""The few figures that the README shows, from published suites: real photos, and what 99 % of the accuracy costs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 from heliograph.bench.metrics import ALL, B99_SHARE, cost_at
 from heliograph.bench.numbers import interval_text
 from heliograph.bench.plots import UNCOMPRESSED
+from heliograph.bench.street.names import HEADLINE, OVER_PIXELS, PAYLOAD, PIXELS_WIN, WIRE
 from heliograph.strategies.selection import strategies_with, strategy_class
 
-SUITE = "reference"
+SUITE, STREET = "reference", "street"
 _LINKS = ((0.02, "ms over 20 kbit/s, 200 ms"), (1.0, "ms over 1 Mbit/s, 50 ms"))
 _SHOWN = 5
 
@@ -37,6 +38,30 @@ def summary(results: Sequence[Mapping[str, Any]]) -> str:
         lines.append([f"`{name}`", payload, *(f"{cost:,.0f}" for cost in costs[name])])
     table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"{table}\n\n{_sentence(found, ranked, costs)}"
+
+
+def street_summary(results: Sequence[Mapping[str, Any]], folder: str = "docs/results") -> str:
+    """The picture of real photos and a line about it as Markdown; empty where ``street`` is not among the results.
+
+    Args:
+        results: parsed ``SUITE.json`` files.
+        folder: where its picture lies, as the page links to it.
+    """
+    found = next((result for result in results if result["suite"] == STREET), None)
+    if found is None:
+        return ""
+    figures = {figure["name"]: figure["value"] for figure in found["figures"]}
+    payload, wire = (figures[f"{what}, {OVER_PIXELS} at agreement {HEADLINE:.2f}"] for what in (PAYLOAD, WIRE))
+    picture = f"![answers about real photos that stay the same, against bytes]({folder}/{STREET}-agreement.png)"
+    if payload is None or wire is None:
+        line = "no coded stream and picture file both keep 90 % of its answers."
+    else:
+        line = (
+            f"coded tokens keep {100 * HEADLINE:.0f} % of its answers, balanced, in {100 * payload:.0f} % of the "
+            f"payload of the best picture file and {100 * wire:.0f} % of its bytes on the wire."
+        )
+    lost = next((note for note in found["notes"] if note.startswith(PIXELS_WIN)), "")
+    return f"{picture}\n\nReal photos, asked of the [field model](docs/howto/field-model.md): {line} {lost}".rstrip()
 
 
 def _strategies(found: Mapping[str, Any]) -> list[str]:

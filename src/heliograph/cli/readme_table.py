@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.bench.numbers import interval_text, number_text
-from heliograph.bench.summary import summary
+from heliograph.bench.summary import street_summary, summary
 from heliograph.strategies.selection import LOCAL
 
 START, END = "<!-- results:start -->", "<!-- results:end -->"
 SUMMARY_START, SUMMARY_END = "<!-- summary:start -->", "<!-- summary:end -->"
+STREET_START, STREET_END = "<!-- street:start -->", "<!-- street:end -->"
 NOTHING_YET = "No suite has been published yet; `make results` runs them and fills this section."
 _B99 = "B99: mean payload bytes that keep 99 % of the uncompressed path's accuracy."
 _LOCAL_NOTE = (
@@ -29,6 +30,7 @@ _LOCAL_NOTE = (
 _TITLES = {
     "reference": "Reference task (scenes of the test split, every strategy)",
     "bytes": "Bytes at equal answers, beside other codecs and an older build",
+    "street": "Real photos, a model of real parts (the field model)",
     "photos": "Real network, real photos (MobileNetV2 split after its last bottleneck)",
     "loop": "The closed loop: when what has arrived is enough",
     "region": "Looking again: crops of what the question is about",
@@ -68,12 +70,26 @@ def fill_summary(readme: str, results: Sequence[dict[str, Any]]) -> str:
     return _between(readme, SUMMARY_START, SUMMARY_END, summary(results) or NOTHING_YET)
 
 
+def fill_street(readme: str, results: Sequence[dict[str, Any]]) -> str:
+    """The page with its picture of real photos replaced; nothing stands there until the suite is published.
+
+    Args:
+        readme: text that holds both markers once.
+        results: parsed ``SUITE.json`` files.
+
+    Raises:
+        ValueError: the markers are not there, or in the wrong order.
+    """
+    return _between(readme, STREET_START, STREET_END, street_summary(results))
+
+
 def _between(page: str, start: str, end: str, body: str) -> str:
     before, found_start, rest = page.partition(start)
     _, found_end, after = rest.partition(end)
     if not found_start or not found_end:
         raise ValueError(f"the README needs {start} before {end}")
-    return f"{before}{start}\n{body}\n{end}{after}"
+    inside = f"\n{body}\n" if body else "\n"
+    return f"{before}{start}{inside}{end}{after}"
 
 
 def load_results(folder: Path) -> list[dict[str, Any]]:
@@ -153,7 +169,7 @@ def main(page: Path, results: Path) -> None:
     """Rewrite the file."""
     text, found = page.read_text(encoding="utf-8"), load_results(results)
     if SUMMARY_START in text:
-        text = fill_summary(text, found)
+        text = fill_street(fill_summary(text, found), found)
     else:
         text = fill(text, found, Path(os.path.relpath(results, page.parent)).as_posix(), page.parent)
     page.write_text(text, encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from heliograph.bench.summary import summary
+from heliograph.bench.summary import street_summary, summary
 
 _UNCOMPRESSED = {"strategy": "uncompressed", "task": "all", "link_mbit": None, "accuracy": 1.0, "source": "measured"}
 
@@ -51,3 +51,21 @@ def test_a_codec_that_loses_is_shown_to_lose() -> None:
 
 def test_without_the_suite_there_is_nothing() -> None:
     assert summary([]) == ""
+
+
+def street(payload: float | None) -> dict[str, Any]:
+    names = ("bytes", "wire bytes of an exchange on an open connection")
+    ratio = "best progressive codec / best tuned pixel codec at agreement 0.90"
+    figures = [{"name": f"{name}, {ratio}", "value": payload} for name in names]
+    notes = ["something", "Where pixels win: at 0.95.", "Where pixels win: in time."]
+    return {"suite": "street", "figures": figures, "notes": notes}
+
+
+def test_real_photos_come_with_their_picture_and_the_first_place_where_pixels_win() -> None:
+    text = street_summary([result(), street(0.123)])
+    assert text.startswith("![")
+    assert "](docs/results/street-agreement.png)" in text
+    assert "12 % of the payload" in text
+    assert text.endswith("Where pixels win: at 0.95.")
+    assert "no coded stream" in street_summary([street(None)])
+    assert street_summary([result()]) == ""

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from heliograph.bench.bytes.opponents import AVIF_TILES, NNC, OLDER
-from heliograph.bench.metrics import B99_SHARE, cost_at
+from heliograph.bench.metrics import B99_SHARE
 from heliograph.bench.results import Figure
-from heliograph.bench.scores import Crossing, Scores, b99_of, best_of, ratio_of
+from heliograph.bench.scores import Crossing, Scores, b99_of, best_of, crossing_at, ratio_of
 from heliograph.bench.stats import percentile_interval
 
 AGREEMENTS = (0.85, 0.90, 0.95)
@@ -26,13 +26,7 @@ _NO_BOUNDS: Bounds = (None, None)
 
 def agreement_crossing(settings: Sequence[Scores], level: float) -> Crossing:
     """Mean payload bytes at which a codec's answers agree with the uncompressed ones to ``level``."""
-    agreements, payloads = [s.agreement() for s in settings], [s.payload for s in settings]
-    points = [(p.value, a.value) for p, a in zip(payloads, agreements, strict=True)]
-    samples = [
-        cost_at([(float(p.samples[i]), float(a.samples[i])) for p, a in zip(payloads, agreements, strict=True)], level)
-        for i in range(len(payloads[0].samples) if payloads else 1)
-    ]
-    return Crossing(cost_at(points, level), np.array(samples, dtype=np.float64))  # None becomes NaN
+    return crossing_at([s.payload for s in settings], [s.agreement() for s in settings], level)
 
 
 def affordable(points: Sequence[tuple[float, float]], most_bytes: float | None) -> float | None:

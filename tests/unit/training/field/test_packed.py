@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from heliograph.training.field.packed import PackedReader
-from tiny_field import tiny_field
+from tiny_field import GRID, tiny_field
 
 PAIRS = [("Is there a dog?", "yes"), ("How many people are there?", "3"), ("Describe the picture.", "A dog, wet")]
 
@@ -78,3 +78,28 @@ def test_tokens_of_cells_are_those_of_the_models_own_tower(field) -> None:
     with torch.no_grad():
         cells = pooled(tower.features(pixels), tower.config.grid)
         torch.testing.assert_close(reader.tokens(cells), visual_tokens(model, processor, [photo(2)]))
+
+
+def test_the_first_tokens_of_answers_without_the_answers_in_the_sequence(field) -> None:
+    model, processor = field
+    reader = PackedReader(model, processor.tokenizer)
+    visual = torch.randn(2, GRID**2, 32, generator=torch.Generator().manual_seed(3))
+    questions = ["Is there a dog?", "Do you see snow?"]
+    with torch.no_grad():
+        found = reader.first_logits(visual, questions, ["yes", "no", "3"])
+        lean = reader.lean_to_yes(visual, questions)
+    assert found.shape == (2, 2, 3)
+    torch.testing.assert_close(found[..., 0] - found[..., 1], lean, atol=1e-4, rtol=1e-4)
+    assert float((found[0] - found[1]).abs().max()) > 1e-3
+
+
+def test_several_answers_to_one_question_cost_what_each_costs_behind_it(field) -> None:
+    model, processor = field
+    reader = PackedReader(model, processor.tokenizer)
+    visual = torch.randn(1, GRID**2, 32, generator=torch.Generator().manual_seed(5))
+    answers = ["A dog, wet", "snow", "Nobody is there"]
+    with torch.no_grad():
+        found = reader.losses(reader.pack_answers("Describe the picture.", answers), visual)
+        expected = reader.losses(reader.pack([[("Describe the picture.", one) for one in answers]]), visual)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert len(found) == sum(reader.answer_tokens(one) for one in answers)
