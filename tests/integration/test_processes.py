@@ -43,7 +43,8 @@ def test_demo_writes_its_table_and_picture(reference_pair: Any, tmp_path: Path, 
     out = tmp_path / "demo"
     where = ("--model", str(reference_pair.model), "--bundle", str(reference_pair.bundle))
     links = ("--link", "20mbit,10ms", "--link", "50mbit,5ms")
-    assert main(["demo", "--out", str(out), *links, "--repeat", "1", *where]) == 0
+    asked = ("--question", "describe the picture.", "--question", "how many signs are there?")
+    assert main(["demo", "--out", str(out), *links, *asked, "--repeat", "1", *where]) == 0
     shown = capsys.readouterr()
     written = json.loads((out / "demo.json").read_text())
     assert [one["link"] for one in written["links"]] == ["20mbit,10ms", "50mbit,5ms"]
@@ -63,6 +64,9 @@ def test_demo_writes_its_table_and_picture(reference_pair: Any, tmp_path: Path, 
     assert len(cuts) > 3
     assert cuts == sorted(set(cuts))
     assert cuts[-1] < stream[-1]["payload_bytes"]
+    (other,) = written["other_questions"]
+    assert (written["question"], other["question"]) == asked[1::2]
+    assert other["stream"][-1]["payload_bytes"] == stream[-1]["payload_bytes"]
     assert (out / "demo.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -69,6 +69,9 @@ def tiny_vision() -> dict[str, torch.Tensor]:
     """Random weights of the tower's convolutions."""
     torch.manual_seed(1)
     tower = Tower(tiny_tower_config())
+    for weight in tower.parameters():
+        if weight.dim() == 4:
+            torch.nn.init.kaiming_normal_(weight)  # else nothing of a picture is left after a few layers
     return {name: value for name, value in tower.state_dict().items() if not name.startswith(("norm", "positions"))}
 
 

@@ -71,9 +71,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from heliograph.transport.links import parse_link
 
     links = [parse_link(text) for text in arguments.link or DEFAULT_LINKS]
-    real = arguments.model == FIELD
-    photo = arguments.photo or (real_photo_path() if real else demo_photo_path())
-    questions = arguments.questions or (FIELD_QUESTIONS if real else (DEMO_QUESTION,))
+    photo, questions = subject(arguments)
     device = Device(open_bundle(bundle_of_model(arguments)))
     out = make_folder(arguments.out)
     note(arguments, f"starting a cloud with the model {printable(arguments.model)} ...")
@@ -100,6 +98,13 @@ def _run(arguments: argparse.Namespace) -> int:
     names = ", ".join(printable(str(path)) for path in written)
     say(arguments, "\n".join([links_table(found), "", *first_sentences(found), f"written: {names}"]), facts)
     return EXIT_DONE
+
+
+def subject(arguments: argparse.Namespace) -> tuple[Path, Sequence[str]]:
+    """Photo and questions: those that were named, else what suits the model."""
+    real = arguments.model.partition("#")[0] == FIELD
+    photo: Path = arguments.photo or (real_photo_path() if real else demo_photo_path())
+    return photo, arguments.questions or (FIELD_QUESTIONS if real else (DEMO_QUESTION,))
 
 
 async def _perform(

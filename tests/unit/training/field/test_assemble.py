@@ -87,7 +87,12 @@ def test_codecs_of_this_model_make_a_bundle_and_others_do_not(parts, alignments,
     field = tmp_path / "data" / "heliograph" / "field"
     line = ["assemble", "field", "--alignment", str(alignments)]
     assert main(line) == 0
-    fit_codec(str(field / "model"), tmp_path / "codecs" / "codec-klt", scenes=10, weighted=False, progress=str)
+    (tmp_path / "photos").mkdir()
+    coarse = np.random.default_rng(0).integers(0, 256, (12, 4, 4, 3), dtype=np.uint8)
+    for number, pixels in enumerate(coarse.repeat(6, 1).repeat(6, 2)):
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{number}.png")
+    where = tmp_path / "codecs" / "codec-klt"
+    fit_codec(str(field / "model"), where, photos=tmp_path / "photos", weighted=False, progress=str)
     made = write_field_bundle(field, tmp_path / "codecs", progress=str)
     assert made == field / "bundle"
     parser = argparse.ArgumentParser()
@@ -110,7 +115,7 @@ def test_the_model_is_found_by_its_name(parts, alignments, tmp_path, monkeypatch
         open_model("field")
     assert "heliograph assemble field" in caught.value.next_step
     assert main(["assemble", "field", "--alignment", str(alignments)]) == 0
-    assert "heliograph serve --vlm field" in capsys.readouterr().out
+    assert "heliograph fit --vlm field" in capsys.readouterr().out
     assert open_model("field").hidden_size == 32
 
 
