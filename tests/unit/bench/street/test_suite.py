@@ -247,7 +247,7 @@ def test_photos_of_the_data_at_hand_are_kept_apart(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("HELIOGRAPH_DATA", str(tmp_path))
     for name in ("flickr-mini", "textvqa-dev", "street"):
         (tmp_path / name / "photos").mkdir(parents=True)
-    names = [f"{number:04}.jpg" for number in range(80)]
+    names = [f"{number:04}.jpg" for number in range(120)]
     for name in ("flickr-mini", "textvqa-dev", "street"):
         for one in names:
             (tmp_path / name / "photos" / one).touch()
@@ -255,7 +255,7 @@ def test_photos_of_the_data_at_hand_are_kept_apart(tmp_path: Path, monkeypatch: 
     (tmp_path / "flickr-mini" / "captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
     found = StreetPhotos.find(8)
     assert len(found.tuning) == 8
-    assert len(found.street) == 72
+    assert len(found.street) == 112
     assert not set(found.tuning) & set(found.street)
     assert {share_of(one.path.name) for one in found.captioned} == {"test"}
     assert {share_of(one.path.name) for one in found.learnt} == {"training"}
