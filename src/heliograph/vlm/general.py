@@ -50,6 +50,7 @@ from heliograph.vlm.prompt import (
     forget_words,
     messages_of,
     placeholder_id,
+    without_placeholders,
 )
 from heliograph.vlm.prompt_memory import PromptMemory
 from heliograph.vlm.tap import METHOD, feed_output, find_owner
@@ -271,7 +272,8 @@ class GeneralModel:
         made = self._prompts.of(question, (size,))
         self._check_length(made, max(1, len(answer_ids)))
         asked = made["input_ids"].shape[1]
-        answer = torch.tensor([list(answer_ids)], device=made["input_ids"].device)
+        plain = without_placeholders(answer_ids, self.torch_model.config, self.end_ids)
+        answer = torch.tensor([plain], device=made["input_ids"].device)
         for name, value in made.items():
             if value.shape == (1, asked):  # ids, masks and kinds of tokens: the answer's are those of plain text
                 fill = answer if name == "input_ids" else torch.full_like(answer, int(name == "attention_mask"))

@@ -36,7 +36,7 @@ from heliograph.vlm.batching import answer_batch
 from heliograph.vlm.checkpoint.loading import load_pretrained
 from heliograph.vlm.contract import Verification
 from heliograph.vlm.decoding import Decoder, Step, to_answer
-from heliograph.vlm.prompt import FrameInputs, Prompt, PromptBuilder, merge_images
+from heliograph.vlm.prompt import FrameInputs, Prompt, PromptBuilder, merge_images, without_placeholders
 from heliograph.vlm.square_encoder import SquareEncoder
 from heliograph.vlm.text_model import TextModel
 from heliograph.vlm.verification import verify_steps
@@ -271,7 +271,8 @@ class VisionLanguageModel:
                 f"tokens have the shape {(self.grid.tokens, self.hidden_size)}, not {tuple(values.shape)}."
             )
         prompt = self._prompt(question, 1, max(1, len(answer_ids)))
-        ids = torch.tensor([[*prompt.head, *prompt.tail, *answer_ids]])
+        answer = without_placeholders(answer_ids, self.torch_model.config, self.end_ids)
+        ids = torch.tensor([[*prompt.head, *prompt.tail, *answer]])
         given = [values.to(self.decoder.dtype)]
         return self.decoder.teacher_forced(ids, self.prompts.blank(1), given, len(answer_ids))[0]
 

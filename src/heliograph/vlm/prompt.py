@@ -182,6 +182,16 @@ def placeholder_id(config: Any) -> int | None:
     return None
 
 
+def without_placeholders(answer_ids: Sequence[int], config: Any, ends: Collection[int]) -> list[int]:
+    """Ids of an answer to be read again, without the one that stands for a visual token.
+
+    A model may say it, as any other token; among the ids that it is given it would claim the tokens of a photo that is
+    not there. The end of an answer stands in its place.
+    """
+    placeholder, instead = placeholder_id(config), min(ends, default=0)
+    return [instead if one == placeholder else one for one in answer_ids]
+
+
 def control_tokens(tokenizer: Any) -> dict[int, str]:
     """Special tokens, and added ones that are spelled like markup; added ordinary words are not control tokens."""
     found = dict(zip(tokenizer.all_special_ids, map(str, tokenizer.all_special_tokens), strict=True))

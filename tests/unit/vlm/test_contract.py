@@ -33,6 +33,7 @@ from heliograph.types import Answer, Grid, VisualTokens
 from heliograph.vlm.contract import AnsweringModel, TorchModel, Verification
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.opening import open_model
+from heliograph.vlm.prompt import placeholder_id
 
 LIMIT = 8
 QUESTION = "What does the sign say?"
@@ -121,6 +122,18 @@ def test_logits_at_an_answer_are_those_that_made_it(model: TorchModel, encoded: 
     assert logits.argmax(-1).tolist() == list(answer.token_ids)
     bits = -torch.log_softmax(logits.float(), -1).max(-1).values / np.log(2)
     np.testing.assert_allclose(bits, answer.token_bits, atol=1e-3)
+
+
+def test_an_answer_may_hold_the_placeholder_of_a_visual_token(model: TorchModel, encoded: list[VisualTokens]) -> None:
+    """A model may say any token; what stands behind it cannot be known, and what stands before it is as ever."""
+    placeholder = placeholder_id(model.torch_model.config)
+    assert placeholder is not None
+    values = torch.from_numpy(encoded[0].values)
+    with torch.no_grad():
+        logits = model.answer_logits(QUESTION, values, encoded[0].grid, [7, placeholder, 9])
+        before = model.answer_logits(QUESTION, values, encoded[0].grid, [7, 8])
+    assert logits.shape[0] == 3
+    torch.testing.assert_close(logits[:2], before, rtol=1e-4, atol=1e-4)
 
 
 def test_gradients_flow_into_the_tokens(model: TorchModel, encoded: list[VisualTokens]) -> None:

@@ -63,6 +63,7 @@ def assemble_field(out: Path, alignment: Path, progress: Reporter = print) -> Pa
             for old in (MODEL, BUNDLE):  # a bundle of another model would be refused by every cloud
                 shutil.rmtree(out / old, ignore_errors=True)
             fresh.rename(out / MODEL)
+            model_fingerprint.cache_clear()  # this folder has held another model
     return out / MODEL
 
 
