@@ -169,8 +169,18 @@ def train(
     return codec
 
 
-def make(model_name: str, out: Path, cells: Path, minutes: float, progress: Reporter = print) -> Path:
+def make(
+    model_name: str, out: Path, cells: Path, minutes: float, *, int8: bool = True, progress: Reporter = print
+) -> Path:
     """Both codecs and the bundle; what was made for another model is made anew.
+
+    Args:
+        model_name: of the field model.
+        out: folder of all of it.
+        cells: see :func:`learnt`.
+        minutes: of training ``meta``, earlier calls included.
+        int8: the device's encoder in eight bits.
+        progress: receives lines, and counts.
 
     Raises:
         ModelUnavailableError, ModelUnsupportedError: the field model is not there, or this is another one.
@@ -195,7 +205,7 @@ def make(model_name: str, out: Path, cells: Path, minutes: float, progress: Repo
             model.name,
             fresh,
             codecs=[out / KLT, out / META],
-            int8=True,
+            int8=int8,
             photos=data_folder(STREET) / "photos",
             local=False,
             progress=progress,
@@ -223,9 +233,11 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=FOLDER)
     parser.add_argument("--cells", type=Path, help="folder of heliograph train field (default: that of --out)")
     parser.add_argument("--minutes", type=float, default=6.0, help="of training meta (default: %(default)g)")
+    parser.add_argument("--float32", action="store_true", help="the device's encoder in float32: what eight bits cost")
     arguments = parser.parse_args()
+    cells = arguments.cells or arguments.out
     try:
-        made = make(arguments.vlm, arguments.out, arguments.cells or arguments.out, arguments.minutes)
+        made = make(arguments.vlm, arguments.out, cells, arguments.minutes, int8=not arguments.float32)
     except HeliographError as error:
         notes = getattr(error, "__notes__", ())
         print(*filter(None, (error.subject, error.text, *notes, error.next_step)), file=sys.stderr, sep="\n")
