@@ -297,6 +297,7 @@ SUITES = Registry(
         "planner": "heliograph.bench.planner.suite:PlannerSuite",
         "hardening": "heliograph.bench.hardening.suite:HardeningSuite",
         "bytes": "heliograph.bench.bytes.suite:BytesSuite",
+        "second-look": "heliograph.bench.second_look.suite:SecondLookSuite",
     },
     group="heliograph.suites",
     needed=("name", "run"),
