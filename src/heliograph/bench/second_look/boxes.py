@@ -150,4 +150,5 @@ def _cells(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """(rows, columns) means of cells; what is left over below and to the right is left out."""
     rows, columns = (max(1, side // _CELL) for side in values.shape)
     high, wide = values.shape[0] // rows, values.shape[1] // columns
-    return values[: rows * high, : columns * wide].reshape(rows, high, columns, wide).mean(axis=(1, 3))
+    whole = values[: rows * high, : columns * wide].reshape(rows, high, columns, wide)
+    return np.asarray(whole.mean(axis=(1, 3)), dtype=np.float64)

@@ -82,6 +82,8 @@ def crossed(tried: Sequence[Outcome], half: Chosen, choose: Callable[[Sequence[O
         half: (Q,) true for the questions of one half.
         choose: the best of them, by the questions of a half alone.
     """
+    if half.all() or not half.any():  # one photo: there is no other half
+        return choose(tried, np.ones_like(half))
     for_half, for_rest = choose(tried, ~half), choose(tried, half)
     settings = dict.fromkeys((for_half.setting, for_rest.setting))
     return for_half.where(half, for_rest, f"{CHOSEN}: {'; '.join(settings)}")

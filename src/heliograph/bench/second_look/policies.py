@@ -217,7 +217,7 @@ def _bytes(came: Arrived, photo_size: tuple[int, int]) -> tuple[int, int]:
 @lru_cache(maxsize=1 << 16)
 def _picture_message(payload_bytes: int) -> int:
     stream = EncodedImage("webp", b"", sliced(bytes(payload_bytes)))
-    return sum(exchange_messages(stream, "", Answer("", 0.0)).photo)
+    return sum(exchange_messages(stream, "?", Answer("?", 0.0, 0.0, ())).photo)
 
 
 def _box_bytes(box: PixelBox, photo_size: tuple[int, int]) -> tuple[int, int]:
