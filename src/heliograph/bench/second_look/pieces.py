@@ -143,7 +143,7 @@ class Pieces:
         return load_photo(self._photos / name)
 
     def file_bytes(self, name: str) -> int:
-        """Of the photo's file."""
+        """Size of the photo's file."""
         return (self._photos / name).stat().st_size
 
     def lines(self, picture: Image.Image) -> list[Line]:
@@ -216,11 +216,11 @@ class _Photo:
             self._keep(FULL, Seen((piece,), 0.0, 0.0, read_ms))
         return [Line(text, PixelBox(*box), height) for text, box, height in self._kept[_LINES]]
 
-    def _make(self, key: str, cut: Callable[[], list[Cut]], quality: int) -> None:
+    def _make(self, key: str, choose: Callable[[], list[Cut]], quality: int) -> None:
         if key in self._kept:
             return
         photo, started = self.photo, processor_s()
-        cuts = cut()
+        cuts = choose()
         found_ms, encode_ms, read_ms = 1000 * (processor_s() - started), 0.0, 0.0
         found_ms, self._waited_ms = found_ms + self._waited_ms, 0.0
         made = []

@@ -176,7 +176,7 @@ def other_crops(cases: Cases, plan: SecondLookPlan) -> list[Outcome]:
 
 
 def affordable(pieces: Iterable[Piece], budget: int | None) -> list[Piece]:
-    """Those of the pieces, in their order, that still fit where they come."""
+    """The pieces, in their order, that still fit where they come."""
     left, found = inf if budget is None else budget, []
     for piece in pieces:
         if piece.payload_bytes <= left:
@@ -221,7 +221,7 @@ def _picture_message(payload_bytes: int) -> int:
 
 
 def _box_bytes(box: PixelBox, photo_size: tuple[int, int]) -> tuple[int, int]:
-    """Of a box alone, and of the two frames that ask for and announce its crop."""
+    """Bytes of a box alone, and of the two frames that ask for and announce its crop."""
     frame = encode_frame(RegionFrame(_QUESTION, wire_box(box, *photo_size)))
     announced = client_message_bytes(len(encode_frame(CropFrame(_QUESTION, _CROP))))
     return len(frame) - _ID_AND_TYPE, server_message_bytes(len(frame)) + announced

@@ -28,7 +28,7 @@ ENLARGED, ENLARGED_TO = 2.0, 1024
 DETECTED = {"Det.box_thresh": 0.3, "Det.thresh": 0.2}
 """Of the device's detector: a box too many costs some bytes, one too few the answer."""
 
-_MOST_PIXELS = 4096
+_MAX_PIXELS = 4096
 _ONE_THREAD = {
     "EngineConfig.onnxruntime.intra_op_num_threads": 1,
     "EngineConfig.onnxruntime.inter_op_num_threads": 1,
@@ -68,7 +68,7 @@ class Reader:
     """
 
     def __init__(self) -> None:
-        self._engine = _engine({"Det.limit_side_len": _MOST_PIXELS})
+        self._engine = _engine({"Det.limit_side_len": _MAX_PIXELS})
 
     def lines(self, picture: Image.Image) -> list[Line]:
         """Lines that were read with a score of 0.5 or more, which is the package's own bound."""
