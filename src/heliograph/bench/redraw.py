@@ -25,6 +25,7 @@ from heliograph.bench.reference.foresight_plot import plot_foresight
 from heliograph.bench.region import plots as region
 from heliograph.bench.report import draw_pictures, markdown
 from heliograph.bench.results import SuiteResult
+from heliograph.bench.second_look import plot as second_look
 from heliograph.bench.street import plot as street
 from heliograph.reference.assets import shipped_bundle_folder
 
@@ -36,6 +37,7 @@ _OF_SUITE = {
     "tests": mutants_plot.PICTURES,
     "bytes": bytes_plot.PICTURES,
     "street": street.PICTURES,
+    "second-look": second_look.PICTURES,
     "unfamiliar": unfamiliar_plot.PICTURES,
 }
 """Suites with pictures of their own."""

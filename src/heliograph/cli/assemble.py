@@ -53,11 +53,11 @@ def _run(arguments: argparse.Namespace) -> int:
         model = assemble_field(out, (arguments.alignment or SHIPPED) / file, progress)
         bundle = write_field_bundle(out, photos=arguments.photos, profile=arguments.device_profile, progress=progress)
     facts = {"assembled": FIELD, "folder": str(model), "bundle": None if bundle is None else str(bundle)}
-    say(arguments, _told(arguments, model, bundle), facts)
+    say(arguments, _message(arguments, model, bundle), facts)
     return EXIT_DONE
 
 
-def _told(arguments: argparse.Namespace, model: Path, bundle: Path | None) -> str:
+def _message(arguments: argparse.Namespace, model: Path, bundle: Path | None) -> str:
     shown = printable(str(model))
     used = FIELD if arguments.out is None else shown
     if bundle is None:

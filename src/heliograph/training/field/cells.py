@@ -26,7 +26,7 @@ from heliograph.training.progress import Advance
 from heliograph.vlm.efficientnet_lite import pooled
 
 VIEWS = 6
-_LEAST_SIDE = 0.75  # of a part's, as a share of the photo's: what a caption names is seldom cut off
+_MIN_SIDE = 0.75  # of a part's, as a share of the photo's: what a caption names is seldom cut off
 _SAVE_EVERY = 200
 
 
@@ -100,7 +100,7 @@ def views_of(photo: Image.Image, name: str) -> list[Image.Image]:
     rng = np.random.default_rng(list(hashlib.blake2b(name.encode(), digest_size=8).digest()))
     made = [photo, ImageOps.mirror(photo)]
     for number in range(len(made), VIEWS):
-        shares = rng.uniform(_LEAST_SIDE, 1, 2)
+        shares = rng.uniform(_MIN_SIDE, 1, 2)
         width, height = (max(1, round(side * share)) for side, share in zip(photo.size, shares, strict=True))
         left, top = (
             int(rng.integers(whole - part + 1)) for whole, part in zip(photo.size, (width, height), strict=True)

@@ -193,8 +193,8 @@ class FieldRun:
             rows = self._rows(rng)
             asked = [self._asked(row, rng) for row in rows]
             losses = self.reader.losses(self.reader.pack(asked), self._seen(rows, rng))
-            told = self._of_sentences(asked)
-            means = ((losses[told], 1.0), (losses[~told], _QUESTION_WEIGHT))
+            in_sentences = self._of_sentences(asked)
+            means = ((losses[in_sentences], 1.0), (losses[~in_sentences], _QUESTION_WEIGHT))
             return torch.stack([weight * part.mean() for part, weight in means if len(part)]).sum()
 
         self._optimise(self._groups(), step, budget_s, _RATE)
@@ -253,9 +253,9 @@ class FieldRun:
     def _of_sentences(self, asked: Sequence[Sequence[Pair]]) -> Tensor:
         """(K,) bool, for each token of all answers in the order of a batch, whether it is one of a sentence."""
         lengths = [
-            (question in SENTENCE, self.reader.answer_tokens(said)) for pairs in asked for question, said in pairs
+            (question in SENTENCE, self.reader.answer_tokens(answer)) for pairs in asked for question, answer in pairs
         ]
-        return torch.tensor([told for told, length in lengths for _ in range(length)])
+        return torch.tensor([in_sentences for in_sentences, length in lengths for _ in range(length)])
 
     def _seen(self, rows: Sequence[int], rng: np.random.Generator) -> Tensor:
         """(B, N, D) visual tokens, of one view of every photo, a part of the numbers left out."""
