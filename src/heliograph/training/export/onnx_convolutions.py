@@ -53,8 +53,10 @@ def quantise_convolutions(
 
     graph = Graph.load(source)
     convolutions = _convolutions(graph)
-    for number, node in enumerate(convolutions):
-        node.name = node.name or f"convolution{number}"  # the quantiser leaves out by name
+    last = next(place for place, node in enumerate(graph.nodes) if node is convolutions[-1])
+    behind = [node for node in graph.nodes[last:] if node.op_type == "Add"]  # of what is no convolution any more
+    for number, node in enumerate((*convolutions, *behind)):
+        node.name = node.name or f"node{number}"  # the quantiser leaves out by name
     model = graph.close()
     onnx.checker.check_model(model)
     add_pre_process_metadata(model)  # it was folded before; else the quantiser asks for that on the root logger
@@ -63,7 +65,7 @@ def quantise_convolutions(
         str(out),
         _reader(calibration),
         op_types_to_quantize=list(_OPERATORS),
-        nodes_to_exclude=[node.name for node in convolutions[: round(_LEFT_SHARE * len(convolutions))]],
+        nodes_to_exclude=[node.name for node in (*convolutions[: round(_LEFT_SHARE * len(convolutions))], *behind)],
         per_channel=True,
         reduce_range=seven_bits,
         activation_type=QuantType.QUInt8,
