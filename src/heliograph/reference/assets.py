@@ -13,9 +13,6 @@ from heliograph.reasons import BundlePart, FileFault
 
 DEMO_QUESTION = "describe the picture."
 
-FIELD_QUESTIONS = ("What animal is in the picture?", "Is there a person in the picture?", "Describe the picture.")
-"""What the demo asks the field model about a real photo."""
-
 MODEL_NOTE = (
     "the reference model is a toy: it knows generated scenes of coloured shapes and signs alone, so its answers about "
     "real photos mean nothing"
@@ -59,20 +56,7 @@ def demo_photo_path() -> Path:
     Raises:
         PhotoMissingError: this copy of the package was built without it.
     """
-    return _photo("demo_photo.jpg")
-
-
-def real_photo_path() -> Path:
-    """A photo that nobody drew, 451 x 300: a cat, by Stefan van der Walt, who has waived his rights to it (CC0 1.0).
-
-    Raises:
-        PhotoMissingError: this copy of the package was built without it.
-    """
-    return _photo("real_photo.jpg")
-
-
-def _photo(name: str) -> Path:
-    path = _HERE / name
+    path = _HERE / "demo_photo.jpg"
     if not path.is_file():
         raise PhotoMissingError
     return path

@@ -16,9 +16,8 @@ from heliograph.cli.model_note import is_reference_model, note_model
 from heliograph.cli.options.photo import add_bundle_option, bundle_of_model, open_bundle, photo_named
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import json_text, printable
-from heliograph.config import FIELD
 from heliograph.errors import MissingExtraError
-from heliograph.reference.assets import DEMO_QUESTION, FIELD_QUESTIONS, demo_photo_path, real_photo_path
+from heliograph.reference.assets import DEMO_QUESTION, demo_photo_path
 from heliograph.serving.child import CloudProcess
 
 if TYPE_CHECKING:
@@ -44,15 +43,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--photo",
         metavar="PHOTO",
         type=Path,
-        help="photo to use instead of the shipped ones, a drawn one and for the field model a real one; heliograph "
-        "samples writes a few",
+        help="photo to use instead of the shipped one; heliograph samples writes a few",
     )
     parser.add_argument(
         "--question",
         dest="questions",
         metavar="TEXT",
         action="append",
-        help=f"may be repeated, the table is of the first (default: {DEMO_QUESTION!r}; three for the field model)",
+        help=f"may be repeated, the table is of the first (default: {DEMO_QUESTION!r})",
     )
     parser.add_argument(
         "--repeat", metavar="N", type=positive_int, default=3, help="show the median of N exchanges (default: 3)"
@@ -71,7 +69,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from heliograph.transport.links import parse_link
 
     links = [parse_link(text) for text in arguments.link or DEFAULT_LINKS]
-    photo, questions = subject(arguments)
+    photo, questions = arguments.photo or demo_photo_path(), arguments.questions or [DEMO_QUESTION]
     device = Device(open_bundle(bundle_of_model(arguments)))
     out = make_folder(arguments.out)
     note(arguments, f"starting a cloud with the model {printable(arguments.model)} ...")
@@ -98,13 +96,6 @@ def _run(arguments: argparse.Namespace) -> int:
     names = ", ".join(printable(str(path)) for path in written)
     say(arguments, "\n".join([links_table(found), "", *first_sentences(found), f"written: {names}"]), facts)
     return EXIT_DONE
-
-
-def subject(arguments: argparse.Namespace) -> tuple[Path, Sequence[str]]:
-    """Photo and questions: those that were named, else what suits the model."""
-    real = arguments.model.partition("#")[0] == FIELD
-    photo: Path = arguments.photo or (real_photo_path() if real else demo_photo_path())
-    return photo, arguments.questions or (FIELD_QUESTIONS if real else (DEMO_QUESTION,))
 
 
 async def _perform(
