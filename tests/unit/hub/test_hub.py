@@ -22,7 +22,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 class Hub:
-    """Answers every request with one status; counts them."""
+    """Answers every request with one status; counts those about models: a port may be known to others from before."""
 
     def __init__(self, status: int, code: str | None = None) -> None:
         self.status, self.code, self.asked = status, code, 0
@@ -33,7 +33,7 @@ class Hub:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                hub_.asked += 1
+                hub_.asked += self.path.startswith("/api/models/")
                 body = json.dumps({"id": "owner/name", "sha": COMMIT}).encode()
                 self.send_response(hub_.status)
                 if hub_.code:

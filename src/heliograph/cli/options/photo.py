@@ -101,9 +101,12 @@ def add_bundle_option(parser: argparse.ArgumentParser, *more_names: str) -> None
 
 
 def bundle_of_model(arguments: argparse.Namespace) -> Path | None:
-    """The bundle that was named, else the field model's for ``--vlm field``; None stands for the shipped one."""
+    """The bundle that was named, else the field model's own for ``--vlm field`` if it has one; else None."""
     named: Path | None = arguments.bundle
-    return folder_or_hub_id(FIELD) if named is None and arguments.model.partition("#")[0] == FIELD else named
+    if named is not None or arguments.model.partition("#")[0] != FIELD:
+        return named
+    own = folder_or_hub_id(FIELD)
+    return own if own.is_dir() else None
 
 
 def open_bundle(folder: Path | None) -> Bundle:

@@ -105,6 +105,7 @@ def test_codecs_of_this_model_make_a_bundle_and_others_do_not(parts, alignments,
     np.testing.assert_allclose(device.encode_tokens(photo).values, tokens_of(field / "model"), atol=1e-4)
     assert main([*line, "--open-data-only"]) == 0
     assert not made.exists(), "it was the other model's"
+    assert bundle_of_model(parser.parse_args(["--vlm", "field"])) is None
     assert write_field_bundle(field, tmp_path / "codecs", progress=str) is None
 
 
