@@ -58,7 +58,7 @@ def street_summary(results: Sequence[Mapping[str, Any]], folder: str = "docs/res
     else:
         line = (
             f"coded tokens keep {100 * HEADLINE:.0f} % of its answers, balanced, in {100 * payload:.0f} % of the "
-            f"payload of the best picture file and {100 * wire:.0f} % of its bytes on the wire."
+            f"payload of the best picture file and {100 * wire:.0f} % of its bytes on the wire (modelled)."
         )
     lost = next((note for note in found["notes"] if note.startswith(PIXELS_WIN)), "")
     return f"{picture}\n\nReal photos, asked of the [field model](docs/howto/field-model.md): {line} {lost}".rstrip()

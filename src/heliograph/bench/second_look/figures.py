@@ -121,7 +121,11 @@ def figures_of(cases: Cases, ways: Played) -> tuple[Figure, ...]:
             must=-WITHIN_POINTS,
             at_least=True,
         ),
-        Figure("wire bytes of the same / of the whole photo", *cases.ratio(ours.wire_bytes, opponent.wire_bytes)),
+        Figure(
+            "wire bytes of the same / of the whole photo",
+            *cases.ratio(ours.wire_bytes, opponent.wire_bytes),
+            source="modelled",
+        ),
         *_beside(cases, "whole photo at 448 px", small, opponent),
         *_beside(cases, "crop of the true place", true, opponent),
         Figure("legible share, contrast minus random crop, points", *_gain(cases, contrast, chance)),
@@ -155,6 +159,7 @@ def rows_of(cases: Cases, ways: Played) -> tuple[Row, ...]:
                     payload_bytes_ci=payload_interval,
                     wire_bytes=wire,
                     wire_bytes_ci=wire_interval,
+                    source="modelled",  # as are wire bytes, by the messages of an exchange
                 )
             )
     return tuple(found)

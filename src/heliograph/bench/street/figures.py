@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -87,7 +87,8 @@ class StreetFigures:
 
     def _over_pixels(self, level: float, cost: str, bounds: Bounds) -> Figure:
         name = f"{PAYLOAD if cost == 'payload' else WIRE}, {OVER_PIXELS} at agreement {level:.2f}"
-        return _figure(name, ratio_of(self.best(self.ours, level, cost), self.best(self.pixels, level, cost)), bounds)
+        ratio = ratio_of(self.best(self.ours, level, cost), self.best(self.pixels, level, cost))
+        return replace(_figure(name, ratio, bounds), source="measured" if cost == "payload" else "modelled")
 
     def _learned(self, level: float, bounds: Bounds) -> Figure:
         name = f"bytes of meta / klt at agreement {level:.2f}"

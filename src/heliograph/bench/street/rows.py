@@ -105,6 +105,7 @@ def rows_of(one: Measured, standards: Standards) -> list[Row]:
                 payload_bytes_ci=_interval(means["payload"]),
                 wire_bytes=_value(means["wire"]),
                 wire_bytes_ci=_interval(means["wire"]),
+                source="modelled",  # as wire bytes are, by the sessions of both ends
                 encode_ms=_value(means["encode_ms"]),
                 encode_ms_ci=_interval(means["encode_ms"]),
                 decode_ms=_value(means["decode_ms"]),

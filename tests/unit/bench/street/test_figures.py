@@ -63,6 +63,7 @@ def test_ratios_are_read_at_equal_agreement(figures: StreetFigures) -> None:
     ]
     assert wire.value == pytest.approx(140 / 1660)
     assert (wire.must, wire.aim) == (0.35, 0.15)
+    assert (payload.source, wire.source) == ("measured", "modelled")
     learned = found["bytes of meta / klt at agreement 0.90"]
     assert learned.value == pytest.approx(0.4)
     assert (learned.must, learned.aim) == (0.9, 0.6)
@@ -136,6 +137,7 @@ def test_rows_have_presence_accuracy_against_captions_and_the_table_its_sentence
     assert rows[0].accuracy is None
     assert rows[1].accuracy is not None
     assert rows[0].wire_bytes == pytest.approx(110)
+    assert rows[0].source == "modelled"
     (line, *_) = sentence_table(every, standards).body
     assert line[:3] == ("klt", "at=50", "50")
     assert line[-2].startswith("2.00")
