@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from heliograph.errors import UsageError
-from heliograph.types import EncodedImage, Grid, VisualTokens
+from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,6 +49,37 @@ class Restored:
             raise ValueError("exactly one of tokens and image must be given")
 
 
+class PatchReader(Protocol):
+    """A vision tower that begins with one affine map of every patch, and takes the map's results in place of pixels.
+
+    Attributes:
+        pictures: (width, height) of the pictures that it reads of a photo, in pixels: the whole at its size, and where
+            that is cut into tiles the whole in small.
+        tiles: what it reads of them one after the other: (place among the pictures, left, top), all equally large.
+        patches: (rows, columns) of patches in each tile.
+        weight: (d, 3, P, P) float32, of the levels 0 to 255 of R, G and B in a patch of P x P pixels.
+        bias: (d,) float32.
+    """
+
+    @property
+    def pictures(self) -> tuple[tuple[int, int], ...]: ...
+    @property
+    def tiles(self) -> tuple[tuple[int, int, int], ...]: ...
+    @property
+    def patches(self) -> tuple[int, int]: ...
+    @property
+    def weight(self) -> FloatArray: ...
+    @property
+    def bias(self) -> FloatArray: ...
+
+    def tokens(self, embedded: FloatArray) -> VisualTokens:
+        """Visual tokens (N, D) float32 of a photo.
+
+        Args:
+            embedded: (tiles, rows, columns, d) float32, what the map makes of every patch.
+        """
+
+
 class DeviceTools(Protocol):
     """What a strategy may use on the device."""
 
@@ -58,6 +89,9 @@ class DeviceTools(Protocol):
     @property
     def input_size(self) -> int:
         """Side of the VLM's square input in pixels."""
+
+    def pictures(self, photo: Image) -> tuple[Image, ...]:
+        """The RGB pictures that the VLM's vision tower reads of a photo, at their sizes."""
 
     def encode_tokens(self, photo: Image) -> VisualTokens:
         """The photo's visual tokens, (N, D) float32."""
@@ -76,6 +110,14 @@ class CloudTools(Protocol):
     @property
     def hidden_size(self) -> int:
         """D, the width of one token."""
+
+    def patch_reader(self, size: tuple[int, int]) -> PatchReader:
+        """The VLM's vision tower behind its first map, for photos of this width and height.
+
+        Raises:
+            ModelUnsupportedError: it does not begin with an affine map of patches, or changes pixels before it.
+            ShapeError: it is not for photos of this size.
+        """
 
 
 class Kind(StrEnum):
