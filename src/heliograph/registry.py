@@ -251,6 +251,7 @@ STRATEGIES = Registry(
         "downsample": "heliograph.strategies.token_compression.downsample:DownsampleStrategy",
         "random-drop": "heliograph.strategies.token_compression.random_drop:RandomDropStrategy",
         "local": "heliograph.strategies.baseline.local:LocalStrategy",
+        "jpeg-dct": "heliograph.strategies.compressed_domain.jpeg_dct:JpegDctStrategy",
     },
     group="heliograph.strategies",
     private=range(96, 128),

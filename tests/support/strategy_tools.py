@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from heliograph.errors import ShapeError
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Restored
 from heliograph.types import EncodedImage, Grid, VisualTokens
@@ -45,6 +46,23 @@ class RoundingCodec:
         return VisualTokens(values.reshape(GRID.tokens, WIDTH), GRID)
 
 
+class Patches:
+    """A tower of one square picture whose tokens are its embedded patches and nothing more."""
+
+    pictures, tiles, patches = ((128, 128),), ((0, 0, 0),), (8, 8)
+
+    def __init__(self) -> None:
+        random = np.random.default_rng(3)
+        self.weight = random.normal(0, 1 / 255, (WIDTH, 3, 16, 16)).astype(np.float32)
+        self.bias = random.normal(size=WIDTH).astype(np.float32)
+
+    def tokens(self, embedded: np.ndarray) -> VisualTokens:
+        return VisualTokens(embedded.reshape(-1, WIDTH), GRID)
+
+
+PATCHES = Patches()
+
+
 @dataclass(frozen=True)
 class Tools:
     grid: Grid = GRID
@@ -53,6 +71,14 @@ class Tools:
 
     def codec(self, kind: str) -> Any:
         return RoundingCodec()
+
+    def pictures(self, photo: Image.Image) -> tuple[Image.Image, ...]:
+        return (photo.convert("RGB").resize((self.input_size, self.input_size), Image.Resampling.LANCZOS),)
+
+    def patch_reader(self, size: tuple[int, int]) -> Patches:
+        if size != PATCHES.pictures[0]:
+            raise ShapeError
+        return PATCHES
 
     def encode_tokens(self, photo: Image.Image) -> VisualTokens:
         small = np.asarray(photo.convert("L").resize((8, 8)), np.float32).reshape(64, 1)

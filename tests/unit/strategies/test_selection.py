@@ -30,6 +30,7 @@ DECLARED = {
     "downsample": ("tokens", True, False, False, "", "visual-token compression", None),
     "random-drop": ("tokens", True, False, False, "", "visual-token compression", None),
     "local": ("local", False, False, False, "", "baseline", PAPER),
+    "jpeg-dct": ("tokens", False, True, False, "", "compressed-domain inference", "2211.16421"),
 }
 PICTURES = ("jpeg", "webp", "avif", "jpeg-bare", "webp-bare", "avif-bare")
 
@@ -48,7 +49,7 @@ def test_every_strategy_is_in_the_table() -> None:
 def test_strategies_are_chosen_by_what_they_declare() -> None:
     assert strategies_with() == tuple(DECLARED)
     assert strategies_with(tuned=True) == PICTURES
-    assert strategies_with(embedded=True) == ("klt", "meta")
+    assert strategies_with(embedded=True) == ("klt", "meta", "jpeg-dct")
     assert strategies_with(kind=Kind.PICTURE) == (*PICTURES, "rgb")
     assert strategies_with(kind=Kind.PICTURE, tuned=False) == ("rgb",)
     assert strategies_with(kind=Kind.LOCAL) == ("local",)

@@ -39,6 +39,9 @@ _SMALLEST_PICTURE = (16, 24, 44, 86, 171, 342, 684, 1368, 2736, 5472)
 _DETAILS = (17, 25, 47, 91, 181, 362, 724, 1448, 2896)
 """The root of what a wavelet coefficient of one changes in the squares of all means, in sixteenths, by octaves."""
 
+_LOW_FIRST = 7, 8
+"""A group of frequencies matters so much less than the one below it; towers see coarse structure better than fine."""
+
 _MIDDLE = 13 / 32
 """Where in its interval a magnitude is thought to lie."""
 
@@ -83,7 +86,7 @@ class Field(ABC):
 
     @abstractmethod
     def worth(self, band: int) -> int:
-        """Amplitude of one step of a band in the samples, in sixteenths."""
+        """What an error of one step of a band matters, in sixteenths of an amplitude."""
 
     @abstractmethod
     def planes(self, band: int) -> int:
@@ -114,39 +117,41 @@ class Blocks(Field):
         self._steps = steps.reshape(-1)
         side = BLOCK + _EDGE + 1
         self.sizes = np.zeros((side, side, rows + 2, columns + 2), dtype=np.int64)
+        self._block_sizes = np.zeros(rows * columns, dtype=np.int64)
+        places = np.arange(self.sizes.size).reshape(self.sizes.shape)[_EDGE:-1, _EDGE:-1, 1:-1, 1:-1]
+        self._places = places.reshape(-1)  # of each cell in ``sizes``
         self._frequencies = [_frequencies(group) for group in GROUPS]
         board = (np.add.outer(np.arange(rows), np.arange(columns)) & 1).reshape(-1)
         self._parts = [np.flatnonzero(board == part) for part in range(PARTS)]
 
     def cells(self, band: int, part: int) -> Whole:
         u, v = self._frequencies[band]
-        blocks = self.shape[0] * self.shape[1]
-        return ((u * BLOCK + v)[:, None] * blocks + self._parts[part]).reshape(-1)
+        return ((u * BLOCK + v)[:, None] * len(self._block_sizes) + self._parts[part]).reshape(-1)
 
     def steps(self, cells: Whole) -> Whole:
-        return self._steps[cells // (self.shape[0] * self.shape[1])]
+        return self._steps[cells // len(self._block_sizes)]
 
     def worth(self, band: int) -> int:
         u, v = self._frequencies[band]
-        return int(16 * self._steps[u * BLOCK + v].sum()) // len(u)
+        amplitude = int(16 * self._steps[u * BLOCK + v].sum()) // len(u)
+        return max(1, amplitude * _LOW_FIRST[0] ** band // _LOW_FIRST[1] ** band)
 
     def planes(self, band: int) -> int:
         u, v = self._frequencies[band]
         return (LARGEST_AMPLITUDE // int(self._steps[u * BLOCK + v].min())).bit_length()
 
     def refresh(self, cells: Whole) -> None:
-        rows, columns = self.shape
-        frequency, block = np.divmod(cells, rows * columns)
-        u, v = np.divmod(frequency, BLOCK)
-        row, column = np.divmod(block, columns)
-        self.sizes[u + _EDGE, v + _EDGE, row + 1, column + 1] = self.amplitudes(cells)
+        places, sizes, blocks = self._places[cells], self.sizes.reshape(-1), len(self._block_sizes)
+        now = self.amplitudes(cells)
+        grown = np.bincount(cells % blocks, weights=now - sizes[places], minlength=blocks)
+        self._block_sizes += grown.astype(np.int64)  # sums of whole numbers below 2**53
+        sizes[places] = now
 
     def seen(self, band: int, part: int, others: Sequence[Field]) -> Whole:
         u, v = (axis + _EDGE for axis in self._frequencies[band])
         chosen, sizes = self._parts[part], self.sizes
         own = sizes[u, v]  # (f, R + 2, C + 2)
-        block = sizes[_EDGE:-1, _EDGE:-1].sum(axis=(0, 1))  # (R + 2, C + 2)
-        blocks = self.shape[0] * self.shape[1]
+        block = np.pad(self._block_sizes.reshape(self.shape), 1)[None]  # (1, R + 2, C + 2)
 
         def among(planes: Whole) -> Whole:
             """(f, R, C) to the part's blocks, (f, n / f)."""
@@ -161,9 +166,9 @@ class Blocks(Field):
             here(sizes[u - 1, v] + sizes[u, v - 1]),
             here(sizes[u - 1, v - 1] + sizes[u - 2, v] + sizes[u, v - 2]),
             here(sizes[u + 1, v] + sizes[u, v + 1]),
-            among(block[None, 1:-1, 1:-1]),
-            among(_cross(block[None])),
-            (own.sum(axis=(1, 2)) // blocks)[:, None],
+            here(block),
+            among(_cross(block)),
+            (own.sum(axis=(1, 2)) // len(self._block_sizes))[:, None],
             *(among(_onto(other.sizes[u, v, 1:-1, 1:-1], self.shape)) for other in others if isinstance(other, Blocks)),
         ]
         seen = np.zeros((BLOCK_FEATURES, len(u), len(chosen)), dtype=np.int64)

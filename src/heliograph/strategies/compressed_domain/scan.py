@@ -17,8 +17,8 @@ from heliograph.strategies.compressed_domain.fields import PARTS, Blocks, Field,
 from heliograph.strategies.compressed_domain.wavelet import analysed, synthesised
 from heliograph.types import FloatArray
 
-_WEIGHT = (16, 16, 16)
-"""Of an error in Y, Cb and Cr, in sixteenths."""
+_HALVED_WEIGHT = 2
+"""Of an error in chroma at half size, whose samples are four pixels each. In full it shows in RGB about as luma does."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Pass:
     """One pass over one plane of a part of a band.
 
     Attributes:
-        worth: error that it removes from each coefficient, in 1/256 of an amplitude of one.
+        worth: what the error matters that it removes from each coefficient, in sixteenths of an amplitude of one.
         picture, component: whose.
         field: its means (0) or its blocks (1).
         band, part: of the field.
@@ -45,7 +45,7 @@ class Pass:
     def grade(self) -> int:
         """Its worth in half octaves, 0 to 255."""
         length = self.worth.bit_length()
-        return 2 * length + (self.worth >> length - 2 & 1)
+        return 2 * length + (4 * self.worth >> length & 1)
 
 
 class Scan:
@@ -89,9 +89,10 @@ class Scan:
     def _passes_of(self, picture: int) -> list[Pass]:
         found = []
         for component, fields in enumerate(self.fields[picture]):
+            weight = _HALVED_WEIGHT if component and self.shapes[picture].halved else 1
             for kind, field in enumerate(fields):
                 for band in range(field.bands):
-                    unit = field.worth(band) * _WEIGHT[component]
+                    unit = field.worth(band) * weight
                     parts = [part for part in range(PARTS) if len(field.cells(band, part))]
                     found += [
                         Pass(unit << plane, picture, component, kind, band, part, plane)
