@@ -30,7 +30,8 @@ def new_run(out: Path, lines: list[str] | None = None) -> FieldRun:
     model, processor = tiny_field()
     plain, captioned = learnt(12, (), 1), learnt(12, ("A dog", "Snow"), 2)
     progress = (lines if lines is not None else []).append
-    return FieldRun(model, processor.tokenizer, plain, captioned, out, seed=5, rank=2, progress=progress)
+    texts = ["A cat", "Snow"]
+    return FieldRun(model, processor.tokenizer, plain, captioned, texts, out, seed=5, rank=2, progress=progress)
 
 
 @pytest.fixture(scope="module")
@@ -113,17 +114,27 @@ def test_captions_are_learnt_in_the_last_phase_alone(tmp_path) -> None:
         run.state.phase = phase
         rows = [row for _ in range(20) for row in run._rows(rng)]
         assert any(row >= 12 for row in rows) is wanted
-        said = {answer for row in rows for _, answer in run._asked(row, rng)}
-        assert bool(said & {"A dog", "Snow"}) is wanted
+        answers = {answer for pairs in run._asked(rows, rng)[0] for _, answer in pairs}
+        assert bool(answers & {"A dog", "Snow"}) is wanted
 
 
-def test_tokens_of_sentences_are_told_from_those_of_answers(tmp_path) -> None:
+def test_all_photos_with_captions_are_shown_all_sentences_in_the_order_of_their_own(tmp_path, monkeypatch) -> None:
+    """The contrast between photos takes the i-th sentence for that of the i-th photo."""
     run = new_run(tmp_path)
-    asked = [[("Is there a dog?", "yes"), ("Describe the picture.", "A dog")], [("How many dogs are there?", "2")]]
-    batch = run.reader.pack(asked)
-    found = run._of_sentences(asked)
-    assert len(found) == int((batch.targets != -100).sum())
-    end = int(batch.targets[0][batch.targets[0] != -100][-1])
-    ends = (batch.targets[batch.targets != -100] == end).nonzero().flatten().tolist()
-    assert found[ends].tolist() == [False, True, False]
-    assert int(found.sum()) == run.reader.answer_tokens("A dog")
+    run.state.phase = "captions"
+    monkeypatch.setattr(training, "sentence", lambda photo, rng: ("Describe the picture.", photo.path.stem))
+    asked, counts = run._asked([3, 14, 17], np.random.default_rng(0))
+    assert counts == [0, 2, 2]
+    sentences = [("Describe the picture.", "2-2"), ("Describe the picture.", "2-5")]
+    assert asked[1][-2:] == asked[2][-2:] == sentences
+    assert all(pair not in sentences for pair in asked[0])
+
+
+def test_texts_alone_teach_the_language_model_alone(tmp_path) -> None:
+    run = new_run(tmp_path)
+    before = run.weights()
+    run.state.phase = "sentences"
+    run._read_texts(0.3)
+    changed = {name for name, value in run.weights().items() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(name.startswith("language_model.") for name in changed)
