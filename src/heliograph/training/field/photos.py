@@ -1,8 +1,8 @@
 """Photos that the field model learns from: some with captions that people wrote, others with nothing beside them.
 
 A folder of captioned photos holds ``captions.jsonl``, a line ``{"photo": NAME, "captions": [TEXT, ...]}`` for each, and
-``photos/NAME``; each line of ``captions-only.txt``, where it holds that too, is a caption of a photo not there.
-Which photos are held out is decided by their names alone, so it does not change when others are added.
+``photos/NAME``. Which of them are held out is decided by the photo's name alone, so it does not change when others are
+added.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -96,23 +96,6 @@ def plain_photos(folder: Path) -> list[Photo]:
     if not found:
         raise DataMissingError().about(folder, "Name a folder with photos in it.")
     return [Photo(path) for path in found]
-
-
-def texts_to_learn(folder: Path, photos: Sequence[Photo]) -> list[str]:
-    """Captions of photos of :data:`TRAINING`, and of those without photos all that no photo of another share has.
-
-    Args:
-        folder: of captioned photos.
-        photos: all that are in it.
-
-    Raises:
-        DataMissingError: the file of captions without photos cannot be read.
-    """
-    kept_back = {text for one in photos if one.share != TRAINING for text in one.captions}
-    own = [text for one in photos if one.share == TRAINING for text in one.captions]
-    path = folder / "captions-only.txt"
-    more = [text for _, line in _lines(path) if (text := tidied(line))] if path.is_file() else []
-    return own + [text for text in more if text not in kept_back]
 
 
 def read_photo(path: Path) -> Image.Image:

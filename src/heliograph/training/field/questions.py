@@ -113,21 +113,23 @@ class QuestionMaker:
     Args:
         vocabulary: things that presence is asked of; of photos with captions :data:`THINGS` and colours as well. The
             fruit "orange" is not: a detector that sees none does not know whether something is orange.
-        seen: photos that will be asked about. A kind is asked for as often where it is as where it is not, and a thing
-            about as often, so that the question itself gives nothing away: most photos show people, and a model that
-            is asked for people where they are says yes without looking.
+        seen: photos that will be asked about, for even questions: a kind is asked for as often where it is as where it
+            is not, and a thing about as often, so that the question itself gives nothing away. Most photos show people,
+            and a model that is mostly asked for people where they are says yes without looking. Without them, a kind is
+            a thing like any other.
     """
 
     def __init__(self, vocabulary: Sequence[str], seen: Sequence[Known] = ()) -> None:
         self._vocabulary = tuple(thing for thing in vocabulary if thing not in COLOURS)
-        self._counts = Counter((thing, one.presence(thing)) for one in seen for thing in (*KINDS, *self._things(one)))
+        self._counts: Counter[tuple[str, bool | None]] = Counter()
+        self._counts.update((thing, one.presence(thing)) for one in seen for thing in (*KINDS, *self._things(one)))
 
     def draw(self, known: Known, rng: np.random.Generator, count: int) -> list[Pair]:
         """``count`` questions, of presence half of them; fewer where little is known, but one unless nothing is.
 
-        One of those of presence is about a kind where that evens out, if there are two or more.
+        Where they are even, a third are about kinds, as far as that evens out.
         """
-        kinds = [one for one in [self._of_kind(known, rng)] if one][: count // 4]
+        kinds = [one for _ in range(count // 3) if self._counts and (one := self._of_kind(known, rng))]
         rest = range(count // 2 - len(kinds))
         made = kinds + [one for _ in rest if (one := self._of_thing(known, bool(rng.integers(2)), rng))]
         others = [one for make in (_number, _kind, _colour, _main) if (one := make(known, rng)) is not None]
@@ -137,7 +139,8 @@ class QuestionMaker:
 
     def _things(self, known: Known) -> list[str]:
         more = (*THINGS, *sorted(COLOURS)) if known.photo.captions else ()
-        return list(dict.fromkeys([*self._vocabulary, *more])) or list(KINDS)
+        kinds = () if self._counts else KINDS
+        return list(dict.fromkeys([*kinds, *self._vocabulary, *more]))
 
     def _of_kind(self, known: Known, rng: np.random.Generator) -> Pair | None:
         """About a kind; where most photos have the same answer, that is asked for as rarely as the other one."""

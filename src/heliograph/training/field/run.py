@@ -24,7 +24,7 @@ from heliograph.training.field.checkpoint import build_model, build_processor, l
 from heliograph.training.field.figures import FieldFigures, measure
 from heliograph.training.field.judging import CHOICES, Judged
 from heliograph.training.field.parts import CLASS_NAMES, MODEL_PARTS, find_parts
-from heliograph.training.field.photos import TEST, TRAINING, Photo, captioned_photos, plain_photos, texts_to_learn
+from heliograph.training.field.photos import TEST, TRAINING, Photo, captioned_photos, plain_photos
 from heliograph.training.field.questions import Known
 from heliograph.training.field.teacher import things_of
 from heliograph.training.field.training import CHECKPOINT, FieldRun, LearntFrom
@@ -89,7 +89,6 @@ def train_field(
         material.tokenizer,
         plainly,
         LearntFrom([known[place] for place in learnt], looked.cells[learnt]),
-        texts_to_learn(captioned, people),
         out,
         seed=seed,
         rank=rank,

@@ -6,8 +6,8 @@
     open         questions that the teacher answers, through the language model     --> alignment-open.safetensors
     --- from the beginning again ---
     words        the same as open-words, with words of captions among them
-    sentences    how people caption photos, without any photo: low-rank additions and a free prefix
-    captions     the teacher's questions, and sentences that people wrote           --> alignment.safetensors
+    captions     the teacher's questions, and sentences that people wrote
+    evened       the same, kinds asked as often where they are as where they are not --> alignment.safetensors
 
 The first half looks at photos of open licences alone, so that what captions for research have taught can be left out.
 Both pretrained halves stay as they are but for low-rank additions to the language model's attention.
@@ -36,7 +36,6 @@ from heliograph.training.field.alignment import (
     join_halves,
     save_alignment,
 )
-from heliograph.training.field.contrast import batch_losses
 from heliograph.training.field.packed import PackedReader
 from heliograph.training.field.questions import SENTENCE, Known, Pair, QuestionMaker, sentence
 from heliograph.training.field.words import WordPhase, scale_tokens, word_targets
@@ -45,26 +44,25 @@ from heliograph.types import Reporter
 
 CHECKPOINT = "checkpoint.pt"
 
-OPEN_WORDS, OPEN, WORDS, SENTENCES, CAPTIONS = "open-words", "open", "words", "sentences", "captions"
+OPEN_WORDS, OPEN, WORDS, CAPTIONS, EVENED = "open-words", "open", "words", "captions", "evened"
 
-PHASES = {OPEN_WORDS: 0.02, OPEN: 0.13, WORDS: 0.03, SENTENCES: 0.15, CAPTIONS: 0.67}
+PHASES = {OPEN_WORDS: 0.014, OPEN: 0.105, WORDS: 0.021, CAPTIONS: 0.56, EVENED: 0.30}
 """Shares of the minutes."""
 
-_FILES = {OPEN: OPEN_FILE, CAPTIONS: CAPTIONS_FILE}
+_FILES = {OPEN: OPEN_FILE, EVENED: CAPTIONS_FILE}
+_BY_WORDS = (OPEN_WORDS, WORDS)
+_WITH_SENTENCES = (CAPTIONS, EVENED)
 
 _WORD_BATCH, _BATCH = 32, 8
-_WORD_RATE, _RATE = 1e-3, 1e-3
-_LOW_RANK_RATE = {OPEN: 0.5, SENTENCES: 0.5, CAPTIONS: 0.2}  # of the projector's
-_PREFIX_RATE = 10.0  # likewise
+_RATES = {EVENED: 4e-4}  # of the other phases 1e-3
+_RATE = 1e-3
+_LOW_RANK_RATE = 0.5  # of the projector's
 _WARM_UP_STEPS = 20
-_QUESTIONS = 6  # about one photo in one step
-_TEXTS = 8  # behind one prefix
+_CAPTIONS, _QUESTIONS = 2, 6  # of one photo in one step
 _PLAIN_SHARE = 0.25  # photos without captions in a batch of the last phase
 _QUESTION_WEIGHT = 2.0
 """Of a token of an answer, over a token of a sentence; both as means, for most tokens are those of sentences. Half of
 an answer's tokens are ends, which cost nothing after a few steps."""
-_CONTRAST_WEIGHT = 0.25
-"""Of choosing among the photos of a batch, over the mean token of a sentence."""
 _DROPOUT = 0.3
 _DECAY = 0.05
 _SAVE_EVERY_S = 60.0
@@ -102,7 +100,6 @@ class FieldRun:
     Args:
         model, tokenizer: the field LLaVA as it was assembled from parts, without an alignment.
         plain, captioned: photos without and with captions, to learn from.
-        texts: captions of any photos, to learn from how people caption.
         out: folder of checkpoint and results.
         seed: of weights, batches and questions.
         rank: of the additions.
@@ -115,7 +112,6 @@ class FieldRun:
         tokenizer: Any,
         plain: LearntFrom,
         captioned: LearntFrom,
-        texts: Sequence[str],
         out: Path,
         *,
         seed: int = 0,
@@ -124,7 +120,7 @@ class FieldRun:
     ) -> None:
         self._out, self._progress, self._tokenizer = out, progress, tokenizer
         self.model, self.reader = model, PackedReader(model, tokenizer)
-        self._plain, self._captioned, self._texts = plain, captioned, texts
+        self._plain, self._captioned = plain, captioned
         self._cells = torch.cat([plain.cells, captioned.cells])
         self._known = [*plain.known, *captioned.known]
         self.state = FieldState(seed, rank)
@@ -133,8 +129,9 @@ class FieldRun:
         self._begin()
         self._halves.requires_grad_(True)
         model.model.vision_tower.positions.requires_grad_(True)
-        self._open_questions = QuestionMaker(_vocabulary(plain.known), plain.known)
-        self._questions = QuestionMaker(_vocabulary(self._known), self._known)
+        self._open_questions = QuestionMaker(_vocabulary(plain.known))
+        self._questions = QuestionMaker(_vocabulary(self._known))
+        self._evened_questions = QuestionMaker(_vocabulary(self._known), self._known)
         self._optimiser_state: dict[str, Any] | None = None
         if (out / CHECKPOINT).is_file():
             self._load()
@@ -146,10 +143,10 @@ class FieldRun:
 
     def _groups(self) -> list[dict[str, Any]]:
         between = [*self._halves.parameters(), self.model.model.vision_tower.positions]
-        groups = [{"params": between, "weight_decay": _DECAY, "part": 1.0}] if self.state.phase != SENTENCES else []
-        if self.state.phase in _LOW_RANK_RATE:
-            low_rank = [value for one in self._additions.values() for value in (one.down, one.up)]
-            groups.append({"params": low_rank, "weight_decay": 0.0, "part": _LOW_RANK_RATE[self.state.phase]})
+        low_rank = [value for one in self._additions.values() for value in (one.down, one.up)]
+        groups = [{"params": between, "weight_decay": _DECAY, "part": 1.0}]
+        if self.state.phase not in _BY_WORDS:
+            groups.append({"params": low_rank, "weight_decay": 0.0, "part": _LOW_RANK_RATE})
         return groups
 
     # ---- the run -----------------------------------------------------------------------------------------
@@ -168,8 +165,7 @@ class FieldRun:
                 self.state.phase, self.state.phase_seconds, self._optimiser_state = name, 0.0, None
                 if name == WORDS:
                     self._begin()
-            step = {OPEN_WORDS: self._words, WORDS: self._words, SENTENCES: self._read_texts}.get(name, self._read)
-            step(60 * minutes * PHASES[name])
+            (self._words if name in _BY_WORDS else self._read)(60 * minutes * PHASES[name])
             if name in _FILES:
                 save_alignment(self._out / _FILES[name], self.weights())
         return self._out
@@ -192,37 +188,25 @@ class FieldRun:
             rows = rng.choice(shown, min(_WORD_BATCH, shown), replace=False).tolist()
             return phase.loss(self._seen(rows, rng), rows)
 
-        self._optimise(groups, step, budget_s, _WORD_RATE)
+        self._optimise(groups, step, budget_s)
         first = self._cells[:64, 0].float()
         length = float(self._embeddings.norm(dim=-1).mean())
         scale_tokens(self.model.model.multi_modal_projector, lambda: self.reader.tokens(first), length)
 
-    def _read_texts(self, budget_s: float) -> None:
-        with torch.no_grad():
-            usual = self.reader.tokens(self._cells[:64, 0].float()).mean(0)  # (N, D)
-        prefix = nn.Parameter(usual.clone())
-
-        def step(rng: np.random.Generator) -> Tensor:
-            texts = [self._texts[place] for place in rng.integers(len(self._texts), size=_BATCH * _TEXTS)]
-            asked = [(SENTENCE[int(rng.integers(len(SENTENCE)))], text) for text in texts]
-            batch = self.reader.pack([asked[begin : begin + _TEXTS] for begin in range(0, len(asked), _TEXTS)])
-            return self.reader.losses(batch, prefix.expand(_BATCH, -1, -1)).mean()
-
-        groups = [*self._groups(), {"params": [prefix], "weight_decay": 0.0, "part": _PREFIX_RATE}]
-        self._optimise(groups, step, budget_s, _RATE)
-
     def _read(self, budget_s: float) -> None:
         def step(rng: np.random.Generator) -> Tensor:
             rows = self._rows(rng)
-            asked, sentences = self._asked(rows, rng)
-            lengths = [[self.reader.answer_tokens(answer) for _, answer in pairs] for pairs in asked]
-            found = batch_losses(self.reader.losses(self.reader.pack(asked), self._seen(rows, rng)), lengths, sentences)
-            return found.sentences + _QUESTION_WEIGHT * found.answers + _CONTRAST_WEIGHT * found.contrast
+            asked = [self._asked(row, rng) for row in rows]
+            losses = self.reader.losses(self.reader.pack(asked), self._seen(rows, rng))
+            in_sentences = self._of_sentences(asked)
+            means = ((losses[in_sentences], 1.0), (losses[~in_sentences], _QUESTION_WEIGHT))
+            return torch.stack([weight * part.mean() for part, weight in means if len(part)]).sum()
 
-        self._optimise(self._groups(), step, budget_s, _RATE)
+        self._optimise(self._groups(), step, budget_s)
 
-    def _optimise(self, groups: list[dict[str, Any]], step: Any, budget_s: float, rate: float) -> None:
+    def _optimise(self, groups: list[dict[str, Any]], step: Any, budget_s: float) -> None:
         phase = self.state.phase
+        rate = _RATES.get(phase, _RATE)
         parameters = [one for group in groups for one in group["params"]]
         optimiser = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
         if self._optimiser_state is not None:
@@ -260,20 +244,24 @@ class FieldRun:
         plain, captioned = len(self._plain.known), len(self._captioned.known)
         few = _BATCH if self.state.phase == OPEN else round(_BATCH * _PLAIN_SHARE)
         rows: list[int] = rng.choice(plain, min(few, plain), replace=False).tolist()
-        if self.state.phase == CAPTIONS:
+        if self.state.phase in _WITH_SENTENCES:
             rows += (plain + rng.choice(captioned, min(_BATCH - few, captioned), replace=False)).tolist()
         return rows
 
-    def _asked(self, rows: Sequence[int], rng: np.random.Generator) -> tuple[list[list[Pair]], list[int]]:
-        """Questions about each photo of a step, and behind them sentences, the same for all that have captions; how
-        many are sentences."""
-        questions = self._open_questions if self.state.phase == OPEN else self._questions
-        asked = [questions.draw(self._known[row], rng, _QUESTIONS) for row in rows]
-        captioned = [self.state.phase == CAPTIONS and bool(self._known[row].photo.captions) for row in rows]
-        pairs = zip(rows, captioned, strict=True)
-        sentences = [sentence(self._known[row].photo, rng) for row, has_captions in pairs if has_captions]
-        counts = [len(sentences) if has_captions else 0 for has_captions in captioned]
-        return [[*own, *sentences[:count]] for own, count in zip(asked, counts, strict=True)], counts
+    def _asked(self, row: int, rng: np.random.Generator) -> list[Pair]:
+        known = self._known[row]
+        makers = {OPEN: self._open_questions, EVENED: self._evened_questions}
+        asked = makers.get(self.state.phase, self._questions).draw(known, rng, _QUESTIONS)
+        if known.photo.captions and self.state.phase in _WITH_SENTENCES:
+            asked += [sentence(known.photo, rng) for _ in range(_CAPTIONS)]
+        return asked
+
+    def _of_sentences(self, asked: Sequence[Sequence[Pair]]) -> Tensor:
+        """(K,) bool, for each token of all answers in the order of a batch, whether it is one of a sentence."""
+        lengths = [
+            (question in SENTENCE, self.reader.answer_tokens(answer)) for pairs in asked for question, answer in pairs
+        ]
+        return torch.tensor([in_sentences for in_sentences, length in lengths for _ in range(length)])
 
     def _seen(self, rows: Sequence[int], rng: np.random.Generator) -> Tensor:
         """(B, N, D) visual tokens, of one view of every photo, a part of the numbers left out."""

@@ -18,7 +18,6 @@ from heliograph.training.field.photos import (
     captioned_photos,
     plain_photos,
     share_of,
-    texts_to_learn,
     tidied,
 )
 
@@ -139,17 +138,3 @@ def test_words_are_of_one_caption_each_and_so_are_pairs() -> None:
     words = Photo(Path("a.jpg"), ("A Dog's ball", "Traffic light")).words
     assert words == {"a", "dog", "s", "ball", "traffic", "light", "a dog", "dog s", "s ball", "traffic light"}
     assert Photo(Path("a.jpg")).words == frozenset()
-
-
-def test_texts_without_photos_are_none_that_a_photo_which_is_held_out_has(tmp_path: Path) -> None:
-    photos = [
-        Photo(tmp_path / "a.jpg", ("A dog", "A cat"), TRAINING),
-        Photo(tmp_path / "b.jpg", ("Snow", "A cat"), TEST),
-        Photo(tmp_path / "c.jpg", ("A bus",), CHOOSING),
-    ]
-    assert texts_to_learn(tmp_path, photos) == ["A dog", "A cat"]
-    (tmp_path / "captions-only.txt").write_text("snow .\n\na cat .\na horse , wet .\nA bus\n", encoding="utf-8")
-    assert texts_to_learn(tmp_path, photos) == ["A dog", "A cat", "A horse, wet"]
-    (tmp_path / "captions-only.txt").write_bytes(b"\xff")
-    with pytest.raises(DataMissingError):
-        texts_to_learn(tmp_path, photos)

@@ -30,8 +30,7 @@ def new_run(out: Path, lines: list[str] | None = None) -> FieldRun:
     model, processor = tiny_field()
     plain, captioned = learnt(12, (), 1), learnt(12, ("A dog", "Snow"), 2)
     progress = (lines if lines is not None else []).append
-    texts = ["A cat", "Snow"]
-    return FieldRun(model, processor.tokenizer, plain, captioned, texts, out, seed=5, rank=2, progress=progress)
+    return FieldRun(model, processor.tokenizer, plain, captioned, out, seed=5, rank=2, progress=progress)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +73,7 @@ def test_a_run_that_was_stopped_goes_on(finished) -> None:
     out, run, _, _ = finished
     lines: list[str] = []
     again = new_run(out, lines)
-    assert "going on from captions" in lines[0]
+    assert "going on from evened" in lines[0]
     assert again.state == run.state
     for name, value in again.weights().items():
         assert torch.equal(value, run.weights()[name])
@@ -83,8 +82,8 @@ def test_a_run_that_was_stopped_goes_on(finished) -> None:
     assert again.state.steps == steps
     assert again.state.losses == run.state.losses  # no number of no step in their place
     again.run(1.5 * MINUTES)
-    assert again.state.steps["captions"] > steps["captions"]
-    assert all(again.state.steps[name] == steps[name] for name in steps if name != "captions")
+    assert again.state.steps["evened"] > steps["evened"]
+    assert all(again.state.steps[name] == steps[name] for name in steps if name != "evened")
 
 
 def test_the_second_half_begins_anew(finished) -> None:
@@ -107,34 +106,24 @@ def test_words_of_captions_are_not_shown_to_the_open_half(tmp_path, monkeypatch)
     assert shown == [12, 24]
 
 
-def test_captions_are_learnt_in_the_last_phase_alone(tmp_path) -> None:
+def test_captions_are_learnt_in_the_last_phases_alone(tmp_path) -> None:
     run = new_run(tmp_path)
     rng = np.random.default_rng(0)
-    for phase, wanted in (("open", False), ("captions", True)):
+    for phase, wanted in (("open", False), ("captions", True), ("evened", True)):
         run.state.phase = phase
         rows = [row for _ in range(20) for row in run._rows(rng)]
         assert any(row >= 12 for row in rows) is wanted
-        answers = {answer for pairs in run._asked(rows, rng)[0] for _, answer in pairs}
-        assert bool(answers & {"A dog", "Snow"}) is wanted
+        said = {answer for row in rows for _, answer in run._asked(row, rng)}
+        assert bool(said & {"A dog", "Snow"}) is wanted
 
 
-def test_all_photos_with_captions_are_shown_all_sentences_in_the_order_of_their_own(tmp_path, monkeypatch) -> None:
-    """The contrast between photos takes the i-th sentence for that of the i-th photo."""
+def test_tokens_of_sentences_are_told_from_those_of_answers(tmp_path) -> None:
     run = new_run(tmp_path)
-    run.state.phase = "captions"
-    monkeypatch.setattr(training, "sentence", lambda photo, rng: ("Describe the picture.", photo.path.stem))
-    asked, counts = run._asked([3, 14, 17], np.random.default_rng(0))
-    assert counts == [0, 2, 2]
-    sentences = [("Describe the picture.", "2-2"), ("Describe the picture.", "2-5")]
-    assert asked[1][-2:] == asked[2][-2:] == sentences
-    assert all(pair not in sentences for pair in asked[0])
-
-
-def test_texts_alone_teach_the_language_model_alone(tmp_path) -> None:
-    run = new_run(tmp_path)
-    before = run.weights()
-    run.state.phase = "sentences"
-    run._read_texts(0.3)
-    changed = {name for name, value in run.weights().items() if not torch.equal(value, before[name])}
-    assert changed
-    assert all(name.startswith("language_model.") for name in changed)
+    asked = [[("Is there a dog?", "yes"), ("Describe the picture.", "A dog")], [("How many dogs are there?", "2")]]
+    batch = run.reader.pack(asked)
+    found = run._of_sentences(asked)
+    assert len(found) == int((batch.targets != -100).sum())
+    end = int(batch.targets[0][batch.targets[0] != -100][-1])
+    ends = (batch.targets[batch.targets != -100] == end).nonzero().flatten().tolist()
+    assert found[ends].tolist() == [False, True, False]
+    assert int(found.sum()) == run.reader.answer_tokens("A dog")
