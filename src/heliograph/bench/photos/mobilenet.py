@@ -128,8 +128,8 @@ class SplitNetwork:
 
     def lead(self, logits: FloatArray) -> int:
         """By how many of its own steps the best of (1001,) logits leads."""
-        second, first = np.partition(logits, -2)[-2:].tolist()
-        return int(round((first - second) / self.tail.logit_grid.scale))
+        second, first = (float(value) for value in np.partition(logits, -2)[-2:])
+        return round((first - second) / float(self.tail.logit_grid.scale))
 
     def _read(self, detail: dict[str, Any]) -> FloatArray:
         grid = _activation(detail)

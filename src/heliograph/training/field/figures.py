@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -14,20 +15,25 @@ from torch import Tensor, nn
 from heliograph.training.field.judging import (
     Doubles,
     Judged,
+    Truth,
     asked_for,
     caption_losses,
     kind_accuracies,
     leanings,
     mean_loss,
+    named_in_captions,
     one_for_all,
     picks_of_ten,
     presence_areas,
+    presence_known,
     right_photo,
+    shown_and_right,
     wrong_photo,
 )
 from heliograph.training.field.packed import PackedReader
 from heliograph.training.field.questions import Known, sentence
 from heliograph.training.field.things import KINDS, THINGS, TRIAL_WORDS
+from heliograph.training.meta.error_head import reliability
 
 _PREFIX_BATCH, _PREFIX_RATE, _CAPTIONS = 8, 1e-2, 2
 
@@ -39,7 +45,14 @@ _THINGS = "presence of twenty things that captions name, mean area under the cur
 _KINDS = "people, animals, vehicles: balanced accuracy of yes and no"
 _PICK = "own caption picked among ten"
 _GAIN = "caption loss below that of a trained prefix without photo, nats a token"
-BOUNDS = {_THINGS: (0.85, 0.90), _KINDS: (0.85, 0.92), _PICK: (0.72, 0.80), _GAIN: (0.30, 0.45)}
+_CALIBRATION = "calibration error of yes and no about things and kinds"
+BOUNDS = {
+    _THINGS: (0.85, 0.90),
+    _KINDS: (0.85, 0.92),
+    _PICK: (0.72, 0.80),
+    _GAIN: (0.30, 0.45),
+    _CALIBRATION: (0.05, 0.03),
+}
 """Must and aim of each figure that has them."""
 
 
@@ -66,16 +79,36 @@ class FieldFigures:
     def values(self, rows: Rows | None = None) -> dict[str, float]:
         """Each figure of :data:`BOUNDS` that enough photos give a value, of some photos or of all."""
         chosen = np.arange(len(self.known)) if rows is None else rows
-        known = [self.known[row] for row in chosen]
-        areas = presence_areas(self.things[chosen], known, THINGS)
-        kinds = kind_accuracies(self.kinds[chosen], known)
+        areas = presence_areas(self.things[chosen], self._named[chosen], THINGS)
+        kinds = kind_accuracies(self.kinds[chosen], self._kinds_known[chosen])
         gain = mean_loss(self.losses["prefix"][chosen]) - mean_loss(self.losses["right"][chosen])
         return {
             **({_THINGS: _mean(areas)} if areas else {}),
             **({_KINDS: _mean(kinds)} if kinds else {}),
             _PICK: float(self.picks[chosen].mean()),
             _GAIN: gain,
+            _CALIBRATION: self._calibration_error(chosen),
         }
+
+    def _calibration_error(self, chosen: Rows) -> float:
+        """Mean distance of the chance that is shown from the share that is right, in tenths of the chance (ECE)."""
+        asked = ((self.things, self._things_known), (self.kinds, self._kinds_known))
+        parts = [shown_and_right(scores[chosen], truth[chosen]) for scores, truth in asked]
+        shown, right = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        tenths = reliability(shown, right)
+        return sum(count * abs(chance - share) for chance, share, count in tenths) / len(shown)
+
+    @cached_property
+    def _named(self) -> Truth:
+        return named_in_captions(self.known, THINGS)
+
+    @cached_property
+    def _things_known(self) -> Truth:
+        return presence_known(self.known, THINGS)
+
+    @cached_property
+    def _kinds_known(self) -> Truth:
+        return presence_known(self.known, tuple(KINDS))
 
     def intervals(self) -> dict[str, tuple[float, float]]:
         """95 % of each figure, by drawing whole photos again and again (bootstrap, percentiles)."""
@@ -97,13 +130,13 @@ class FieldFigures:
             }
             for name, value in self.values().items()
         }
-        words = presence_areas(self.trial_words, self.known, TRIAL_WORDS, to_the_letter=True)
+        letters = named_in_captions(self.known, TRIAL_WORDS, to_the_letter=True)
         return {
             "photos": len(self.known),
             "figures": named,
-            "things": _rounded(presence_areas(self.things, self.known, THINGS)),
-            "words_of_the_trial": _rounded(words),
-            "kinds": _rounded(kind_accuracies(self.kinds, self.known)),
+            "things": _rounded(presence_areas(self.things, self._named, THINGS)),
+            "words_of_the_trial": _rounded(presence_areas(self.trial_words, letters, TRIAL_WORDS)),
+            "kinds": _rounded(kind_accuracies(self.kinds, self._kinds_known)),
             "caption_loss": _rounded({name: mean_loss(losses) for name, losses in self.losses.items()}),
         }
 

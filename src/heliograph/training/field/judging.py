@@ -25,6 +25,7 @@ _FEWEST = 3  # photos with a word, and without, for an area under the curve to m
 _SEED = 1
 
 Doubles = npt.NDArray[np.float64]
+Truth = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -57,23 +58,37 @@ def leanings(reader: PackedReader, photos: Judged, questions: Sequence[str]) -> 
     return torch.cat(made).double().numpy()
 
 
-def presence_areas(
-    scores: Doubles, known: Sequence[Known], things: Sequence[str], *, to_the_letter: bool = False
-) -> dict[str, float]:
+def named_in_captions(known: Sequence[Known], things: Sequence[str], *, to_the_letter: bool = False) -> Truth:
+    """(I, Q) float64, 1 where a photo's captions name a thing, else 0.
+
+    Args:
+        known: of I photos, captions among it.
+        things: Q of them.
+        to_the_letter: the word itself counts, and no plural or other word for the same.
+    """
+    names = [{thing} if to_the_letter else words_for(thing) for thing in things]
+    return np.asarray([[bool(one.photo.words & named) for named in names] for one in known], np.float64)
+
+
+def presence_known(known: Sequence[Known], things: Sequence[str]) -> Truth:
+    """(I, Q) float64, 1 where captions or teacher know that a thing is in a photo, 0 where it is not, else NaN."""
+    values = {True: 1.0, False: 0.0, None: np.nan}
+    return np.asarray([[values[one.presence(thing)] for thing in things] for one in known], np.float64)
+
+
+def presence_areas(scores: Doubles, truth: Truth, things: Sequence[str]) -> dict[str, float]:
     """Area under the curve of each thing that captions of some photos name and of others do not.
 
     Args:
         scores: (I, Q) :func:`leanings` to the presence of these things, see :func:`asked_for`.
-        known: of the I photos, captions among it.
+        truth: (I, Q) of :func:`named_in_captions`.
         things: that were asked for.
-        to_the_letter: the word itself counts, and no plural or other word for the same.
     """
     made = {}
     for place, word in enumerate(things):
-        named = {word} if to_the_letter else words_for(word)
-        there = np.asarray([bool(one.photo.words & named) for one in known])
+        there = truth[:, place] > 0
         area = auroc(scores[:, place], there)
-        if area is not None and _FEWEST <= there.sum() <= len(known) - _FEWEST:
+        if area is not None and _FEWEST <= there.sum() <= len(there) - _FEWEST:
             made[word] = area
     return made
 
@@ -83,22 +98,36 @@ def asked_for(things: Iterable[str]) -> list[str]:
     return [PRESENCE[0].format(with_article(thing)) for thing in things]
 
 
-def kind_accuracies(scores: Doubles, known: Sequence[Known]) -> dict[str, float]:
+def kind_accuracies(scores: Doubles, truth: Truth) -> dict[str, float]:
     """Balanced accuracy of yes and no about people, animals and vehicles, on photos of which captions or teacher know.
 
     A kind that all of them have, or none, is left out. Chance is 0.5.
 
     Args:
         scores: (I, 3) leanings to the presence of :data:`heliograph.training.field.things.KINDS`.
-        known: of the I photos.
+        truth: (I, 3) of :func:`presence_known`.
     """
     made = {}
     for place, kind in enumerate(KINDS):
-        presence = [one.presence(kind) for one in known]
-        there, absent = (scores[[one is wanted for one in presence], place] for wanted in (True, False))
+        there, absent = (scores[truth[:, place] == wanted, place] for wanted in (1, 0))
         if len(there) and len(absent):
             made[kind] = float((there > 0).mean() + (absent <= 0).mean()) / 2
     return made
+
+
+def shown_and_right(scores: Doubles, truth: Truth) -> tuple[Doubles, Doubles]:
+    """How sure the model is of yes or no, as users are shown it where nothing is calibrated, and whether it is right.
+
+    Args:
+        scores: (I, Q) leanings to the presence of things.
+        truth: (I, Q) of :func:`presence_known`; what nobody is sure of is left out.
+
+    Returns:
+        (K,) chances, a half to 1, and (K,) ones and zeros.
+    """
+    sure = ~np.isnan(truth)
+    lean, there = scores[sure], truth[sure] > 0
+    return 1 / (1 + np.exp(-np.abs(lean))), ((lean > 0) == there).astype(np.float64)
 
 
 @torch.no_grad()

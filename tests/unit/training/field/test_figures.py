@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,18 @@ from heliograph.training.field.questions import Known, Thing
 from heliograph.training.field.things import KINDS, THINGS, TRIAL_WORDS
 
 PHOTOS = 100
+
+
+def expected_calibration_error() -> float:
+    """Worked out question by question: every answer is shown with the chance of a lean of one."""
+    right = total = 0
+    for thing in (*THINGS, *KINDS):
+        for place in range(PHOTOS):
+            dog = place < PHOTOS // 2
+            there = dog if thing in ("dog", "animal") else thing in ("grass", "field") and not dog
+            yes = dog and place >= 10
+            right, total = right + (yes == there), total + 1
+    return abs(right / total - 1 / (1 + math.exp(-1)))
 
 
 def figures(*, right: float = 2.0, picked: int = 64) -> FieldFigures:
@@ -34,13 +47,14 @@ def figures(*, right: float = 2.0, picked: int = 64) -> FieldFigures:
 
 
 def test_values() -> None:
-    area, kinds, pick, gain = figures().values().values()
+    area, kinds, pick, gain, calibration = figures().values().values()
     # Dogs: 40 of 50 are apart from all others, and 10 look like them. Of grass, which "field" is a word for too, the
     # model says the same, so what is right of dogs is wrong of it.
     assert area == pytest.approx((0.9 + 0.1 + 0.1) / 3)
     assert kinds == pytest.approx(0.9)
     assert pick == pytest.approx(0.64)
     assert gain == pytest.approx(0.25)
+    assert calibration == pytest.approx(expected_calibration_error())
     assert list(figures().values()) == list(BOUNDS)
 
 

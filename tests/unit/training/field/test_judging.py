@@ -19,9 +19,11 @@ from heliograph.training.field.judging import (
     kind_accuracies,
     leanings,
     mean_loss,
+    named_in_captions,
     one_for_all,
     picks_of_ten,
     presence_areas,
+    presence_known,
     right_photo,
     wrong_photo,
 )
@@ -81,11 +83,12 @@ def reader(**given: Any) -> PackedReader:
 
 
 def areas(made_up: PackedReader, photos: Judged, things: Sequence[str], **more: bool) -> dict[str, float]:
-    return presence_areas(leanings(made_up, photos, asked_for(things)), photos.known, things, **more)
+    truth = named_in_captions(photos.known, things, **more)
+    return presence_areas(leanings(made_up, photos, asked_for(things)), truth, things)
 
 
 def accuracies(made_up: PackedReader, photos: Judged) -> dict[str, float]:
-    return kind_accuracies(leanings(made_up, photos, asked_for(KINDS)), photos.known)
+    return kind_accuracies(leanings(made_up, photos, asked_for(KINDS)), presence_known(photos.known, tuple(KINDS)))
 
 
 def pick_of_ten(made_up: PackedReader, photos: Judged, mean: Tensor) -> float:
