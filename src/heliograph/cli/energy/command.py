@@ -48,7 +48,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--strategy",
-        dest="strategies",
         metavar="NAME",
         action="append",
         help=f"one of {', '.join(STRATEGIES.names())}; may be repeated (default: all that the bundle allows)",

@@ -69,7 +69,7 @@ def say_photo(arguments: argparse.Namespace, radio: Radio, board: Board) -> int:
 
 def _chosen(arguments: argparse.Namespace) -> tuple[Device, list[Choice]]:
     """The device, and the strategies that were named, else all that the bundle can run."""
-    named: Sequence[str] = tuple(dict.fromkeys(arguments.strategies or ()))
+    named: Sequence[str] = tuple(dict.fromkeys(arguments.strategy or ()))
     if arguments.setting and len(named) != 1:
         raise UsageError().noted("--setting needs one --strategy that it is for.")
     if named:
@@ -91,7 +91,7 @@ def _work(arguments: argparse.Namespace, device: Device, name: str, setting: Set
         completed = strategy.complete_setting(setting)
         return work_of(device, arguments.photo, arguments.question, name, completed, arguments.repeat)
     except HeliographError as error:
-        if arguments.strategies:
+        if arguments.strategy:
             raise
         return Work(name, "", error=error.name)
 
