@@ -85,7 +85,7 @@ class Prefill:
     constant: int
 
     def macs(self, positions: int) -> int:
-        """Of that many positions: visual tokens and text together."""
+        """MACs of that many positions, visual tokens and text together."""
         return self.square * positions**2 + self.linear * positions + self.constant
 
     def flops(self, positions: int) -> int:

@@ -19,7 +19,7 @@ from heliograph.energy.joules import Modelled
 from heliograph.energy.model import Estimate, quantities
 from heliograph.energy.radios import Board, Radio
 
-_MOST_CORNERS = 1 << 12
+_MAX_CORNERS = 1 << 12
 
 
 def certainly_less(one: Estimate, other: Estimate) -> bool:
@@ -61,7 +61,7 @@ def byte_against_compute(radio: Radio, board: Board) -> Modelled:
         sending.append((radio.packet, 1 / size))
     byte, second = quantities(sending), quantities(board.computing(1.0))
     constants = tuple({**byte, **second})
-    assert 2 ** len(constants) <= _MOST_CORNERS
+    assert 2 ** len(constants) <= _MAX_CORNERS
     corners = itertools.product(*((one.low, one.high) for one in constants))
     ratios = [_ratio(byte, second, dict(zip(constants, corner, strict=True))) for corner in corners]
     centre = _ratio(byte, second, {one: one.centre for one in constants})
@@ -69,7 +69,7 @@ def byte_against_compute(radio: Radio, board: Board) -> Modelled:
 
 
 def _ratio(byte: Mapping[Constant, float], second: Mapping[Constant, float], at: Mapping[Constant, float]) -> float:
-    """Of two sums of the same constants: its extremes over a box lie in the box's corners."""
+    """One sum of constants over another of the same: its extremes over a box lie in the box's corners."""
     watts = math.fsum(at[constant] * quantity for constant, quantity in second.items())
     return math.fsum(at[constant] * quantity for constant, quantity in byte.items()) / watts
 

@@ -78,7 +78,7 @@ class Network:
 
     @property
     def macs(self) -> int:
-        """Of the pass, or where there is none of the graph."""
+        """MACs of the pass, or where there is none of the graph."""
         counted = self.torch_macs if self.torch_macs is not None else self.onnx_macs
         assert counted is not None
         return counted

@@ -14,7 +14,7 @@ from heliograph.errors import UsageError
 from heliograph.registry import STRATEGIES
 
 DEFAULT_RADIO, DEFAULT_BOARD = "lorawan-sf7", "raspberry-pi-zero-2w"
-_MOST_SLOWER = 1e4
+_MAX_SLOWER = 1e4
 
 
 def _slower(text: str) -> float:
@@ -22,7 +22,7 @@ def _slower(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value <= _MOST_SLOWER:
+    if not 0 < value <= _MAX_SLOWER:
         raise argparse.ArgumentTypeError(f"not a factor above 0 such as 1 or 4.5: '{printable(text)}'")
     return value
 
