@@ -64,8 +64,14 @@ def cheapest_settings(
     rows = data.get("rows")
     if data.get("schema") != _SCHEMA or not isinstance(rows, list) or not isinstance(data.get("suite"), str):
         raise _wrong(path, FileFault.CONTENT, f"no results of a suite of schema {_SCHEMA}")
+    if not all(isinstance(row, dict) for row in rows):
+        raise _wrong(path, FileFault.CONTENT, "a row is no object")
+    tasks = {str(row.get("task")) for row in rows if row.get("link_mbit") is None}
+    task = tasks.pop() if len(tasks) == 1 else _ALL
     best: dict[str, Published] = {}
     for row in rows:
+        if row.get("link_mbit") is not None or str(row.get("task")) != task:
+            continue
         found = _published(path, row, radio, board, slower, wait_s)
         if found is None or found.agreement < agreement:
             continue
@@ -79,12 +85,10 @@ def cheapest_settings(
     return str(data["suite"]), list(best.values())
 
 
-def _published(path: Path, row: Any, radio: Radio, board: Board, slower: float, wait_s: float) -> Published | None:
-    """None for rows of single tasks and of links, and where bytes, time or agreement are not known."""
-    if not isinstance(row, dict):
-        raise _wrong(path, FileFault.CONTENT, "a row is no object")
-    if row.get("task") != _ALL or row.get("link_mbit") is not None:
-        return None
+def _published(
+    path: Path, row: dict[str, Any], radio: Radio, board: Board, slower: float, wait_s: float
+) -> Published | None:
+    """None where bytes, processor time or agreement are not known, or nothing is sent."""
     sent = _number(path, row, "wire_bytes" if radio.websocket else "payload_bytes")
     payload, encode_ms = _number(path, row, "payload_bytes"), _number(path, row, "encode_ms")
     agreement, accuracy = _number(path, row, "agreement"), _number(path, row, "accuracy")

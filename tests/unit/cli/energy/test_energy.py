@@ -175,6 +175,12 @@ def test_a_suite_per_question_and_per_good_answer(run, tmp_path):
     assert small["processor_ms"] == pytest.approx(10.0)
 
 
+def test_a_suite_of_one_task_has_no_mean_of_tasks(run, tmp_path):
+    rows = [row("small", "q=2", 10.0, 0.95, task="top1"), row("small", "q=2", 5.0, 0.95, task="top1", link=1.0)]
+    (small,) = json.loads(run("energy", "--results", results(tmp_path, rows), "--json"))["strategies"]
+    assert small["sent_bytes"] == 10
+
+
 def test_more_agreement_takes_another_setting(run, tmp_path):
     path = results(tmp_path)
     found = json.loads(run("energy", "--results", path, "--agreement", "0.98", "--json"))["strategies"]
