@@ -20,8 +20,9 @@ def test_classes_and_bits_follow_the_geometric_law(scale_bin: int) -> None:
 
 
 def test_a_table_written_down() -> None:
-    """A mean of one threshold: below 1, 2, 4, 8 lie 1 - exp(-1) = .63212, .86466, .98168, .99966 of 65511 and a share for
-    each class; bits 0, 1, 2 are zero in 1 / (1 + exp(-1)) = .73106, .88080, .98201 of 65536."""
+    """A mean of one threshold: below 1, 2, 4, 8 lie 1 - exp(-1) = .63212, .86466, .98168, .99966 of 65511 and a
+    share for each class; bits 0, 1, 2 are zero in 1 / (1 + exp(-1)) = .73106, .88080, .98201 of 65536.
+    """
     assert magnitude_table(0).borders[:5] == (0, 41410 + 1, 56645 + 2, 64311 + 3, 65489 + 4)
     assert magnitude_table(0).ones[:3] == (47910, 57723, 64357)
 
