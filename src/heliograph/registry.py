@@ -251,6 +251,8 @@ STRATEGIES = Registry(
         "downsample": "heliograph.strategies.token_compression.downsample:DownsampleStrategy",
         "random-drop": "heliograph.strategies.token_compression.random_drop:RandomDropStrategy",
         "local": "heliograph.strategies.baseline.local:LocalStrategy",
+        "divprune": "heliograph.strategies.token_compression.divprune:DivPruneStrategy",
+        "dfmr": "heliograph.strategies.token_compression.dfmr:DfmrStrategy",
     },
     group="heliograph.strategies",
     private=range(96, 128),

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from heliograph.errors import ShapeError
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Restored
 from heliograph.types import EncodedImage, Grid, VisualTokens
+from integer_codec import integer_codec
 
 GRID = Grid(8, 8)
 WIDTH = 16
 
 
 class RoundingCodec:
-    """A codec small enough to see through: four float16 rows per segment."""
+    """A codec small enough to see through: four float16 rows per segment. Its tables are those of whole numbers."""
 
     kind = "rounding"
     fitted = levels = None
+    grid, hidden_size = GRID, WIDTH
+    _tables = integer_codec(contexts=False, grid=GRID, size=WIDTH)
+    transform = replace(_tables.transform, step=1 / 16)
+    layouts, tables, stated_grid = _tables.layouts, _tables.tables, _tables.stated_grid
 
     def takes(self, grid: Grid) -> bool:
         return grid == GRID
@@ -53,6 +59,10 @@ class Tools:
 
     def codec(self, kind: str) -> Any:
         return RoundingCodec()
+
+    def check_grid(self, grid: Grid) -> None:
+        if grid != self.grid:
+            raise ShapeError
 
     def encode_tokens(self, photo: Image.Image) -> VisualTokens:
         small = np.asarray(photo.convert("L").resize((8, 8)), np.float32).reshape(64, 1)
