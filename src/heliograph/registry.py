@@ -301,6 +301,7 @@ SUITES = Registry(
         "bytes": "heliograph.bench.bytes.suite:BytesSuite",
         "street": "heliograph.bench.street.suite:StreetSuite",
         "second-look": "heliograph.bench.second_look.suite:SecondLookSuite",
+        "families": "heliograph.bench.families.suite:FamiliesSuite",
     },
     group="heliograph.suites",
     needed=("name", "run"),
