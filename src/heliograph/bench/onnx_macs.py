@@ -26,8 +26,8 @@ _QUIET = 3
 
 
 def _product(factors: int, other: int) -> _Counter:
-    """Of a matrix product whose inputs with these numbers are its factors: each value of the result takes as many MACs
-    as the first factor has columns."""
+    """A matrix product whose factors are the inputs with these numbers: each value of the result takes as many MACs as
+    the first factor has columns."""
 
     def macs(inputs: list[Shape], made: Shape) -> int:
         assert inputs[other]

@@ -164,7 +164,7 @@ class Entry:
         return found
 
     def optional_constant(self, key: str, unit: str) -> Constant | None:
-        """As :meth:`constant`; None where the field is not there."""
+        """Like :meth:`constant`; None where the field is not there."""
         named = self.fields.get(key)
         if named is None:
             return None
