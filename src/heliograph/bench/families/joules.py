@@ -38,7 +38,7 @@ def joules_table(rows: Sequence[Row], accuracy: float) -> tuple[Table, ...]:
         (f"`{row.strategy}`", row.setting, *(cells[place] for cells in columns)) for place, row in enumerate(chosen)
     )
     title = (
-        f"Joules of a question at 99 % of the uncompressed accuracy, low to high (modelled: {BOARD} with this machine's "
+        f"Joules of a question at 99 % of the uncompressed accuracy, low to high (modelled: {BOARD}, this machine's "
         "processor time); in brackets the group: every strategy of a group takes certainly fewer than later groups"
     )
     return (Table(title, ("strategy", "setting", *RADIOS), body),)
