@@ -13,3 +13,12 @@ def now_s() -> float:
 def worked_s() -> float:
     """Seconds that this thread has had a processor for; waiting counts nothing."""
     return time.thread_time()
+
+
+def processor_s() -> float:
+    """Seconds of processor time of this process, all its threads together; only differences mean anything.
+
+    Where one thread computes on an idle machine this is the wall time; on a busy one it does not count the waiting that
+    other programs cause.
+    """
+    return time.process_time()

@@ -528,4 +528,4 @@ function codeLatents(path, integers, tiles) {
   return coder.finish();
 }
 
-module.exports = { Klt, codeLatents };
+module.exports = { B, Coder, Klt, clamp, codeLatents, floorDiv, ladder, logActivity };

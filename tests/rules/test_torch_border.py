@@ -28,7 +28,7 @@ SHARED = (
     "prompt_text",
     "hub",
 )
-DEVICE_ROOMS = ("protocol", "codec", "controllers", "strategies", "tracing", "transport", "edge")
+DEVICE_ROOMS = ("energy", "protocol", "codec", "controllers", "strategies", "tracing", "transport", "edge")
 REFUSED = ("torch", "transformers", "ray")
 
 # From the innermost room outwards; a room may import those before it.
@@ -48,7 +48,7 @@ ORDER = (
         "prompt_text",
         "hub",
     ),
-    *("protocol", "codec", "strategies", "controllers", "tracing", "transport", "edge"),
+    *("energy", "protocol", "codec", "strategies", "controllers", "tracing", "transport", "edge"),
     *("reference", "vlm", "training", "serving", "testing", "bench", "cli"),
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from heliograph.codec.contexts import Contexts
@@ -44,17 +46,19 @@ def made_up_contexts(planes: int, components: int) -> Contexts:
     return made
 
 
-def integer_codec(contexts: bool = True) -> KltCodec:
-    """Fitted on nothing: 2 x 3 positions of four components."""
-    tables = integer_tables()
-    tables.check(SIZE)
-    scale = np.add.outer(np.arange(POSITIONS) % 3, np.array([24, 16, 10, 2]))
-    skew = np.broadcast_to(np.array([4, 2, 6, 4]), scale.shape)
-    identity, places = np.eye(SIZE, dtype=np.float32), np.eye(POSITIONS, dtype=np.float32)
-    mean = np.zeros((POSITIONS, SIZE), dtype=np.float32)
-    transform = Transform("none", 1.0, mean, identity, identity, places, places)
-    known = made_up_contexts(PLANES, SIZE) if contexts else None
-    return KltCodec(GRID, transform, tables, LayoutTables(scale, skew.copy(), scale), known)
+def integer_codec(contexts: bool = True, grid: Grid = GRID, size: int = SIZE, mode: str = "none") -> KltCodec:
+    """Fitted on nothing: 2 x 3 positions of four components; of more components all are in every plane."""
+    tables, positions = integer_tables(), grid.rows * grid.columns
+    if size > SIZE:
+        tables = replace(tables, active=np.full(PLANES, size))
+    tables.check(size)
+    scale = np.add.outer(np.arange(positions) % 3, np.resize(np.array([24, 16, 10, 2]), size))
+    skew = np.broadcast_to(np.resize(np.array([4, 2, 6, 4]), size), scale.shape)
+    identity, places = np.eye(size, dtype=np.float32), np.eye(positions, dtype=np.float32)
+    mean = np.zeros((positions, size), dtype=np.float32)
+    transform = Transform(mode, 1.0, mean, identity, identity, places, places)
+    known = made_up_contexts(PLANES, size) if contexts else None
+    return KltCodec(grid, transform, tables, LayoutTables(scale, skew.copy(), scale), known)
 
 
 def integer_tokens(factor: int, tiles: int = 1) -> VisualTokens:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,21 @@ from heliograph.errors import ShapeError
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Restored
 from heliograph.types import EncodedImage, Grid, VisualTokens
+from integer_codec import integer_codec
 
 GRID = Grid(8, 8)
 WIDTH = 16
 
 
 class RoundingCodec:
-    """A codec small enough to see through: four float16 rows per segment."""
+    """A codec small enough to see through: four float16 rows per segment. Its tables are those of whole numbers."""
 
     kind = "rounding"
     fitted = levels = None
+    grid, hidden_size = GRID, WIDTH
+    _tables = integer_codec(contexts=False, grid=GRID, size=WIDTH)
+    transform = replace(_tables.transform, step=1 / 16)
+    layouts, tables, stated_grid = _tables.layouts, _tables.tables, _tables.stated_grid
 
     def takes(self, grid: Grid) -> bool:
         return grid == GRID
@@ -71,6 +76,10 @@ class Tools:
 
     def codec(self, kind: str) -> Any:
         return RoundingCodec()
+
+    def check_grid(self, grid: Grid) -> None:
+        if grid != self.grid:
+            raise ShapeError
 
     def pictures(self, photo: Image.Image) -> tuple[Image.Image, ...]:
         return (photo.convert("RGB").resize((self.input_size, self.input_size), Image.Resampling.LANCZOS),)

@@ -29,6 +29,8 @@ STRATEGIES = {
     "jpeg-bare": 13,
     "webp-bare": 14,
     "avif-bare": 15,
+    "divprune": 18,
+    "dfmr": 20,
     "jpeg-dct": 24,
 }
 CONTROLLERS = {"fixed": 0, "energy": 1, "push": 2, "pull": 3, "level": 4}

@@ -13,14 +13,11 @@ Times count from the question on a connection that is open; opening it is report
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from heliograph.controllers.pull import chunk_segments
-from heliograph.edge.exchange import MESSAGE_BYTES
+from heliograph.edge.messages import grouped, photo_messages
 from heliograph.edge.stop import chunk_end
-from heliograph.edge.streams import NO_LIMIT as NO_SEGMENT_LIMIT
-from heliograph.edge.streams import half_way
 from heliograph.protocol.authentication import NONCE_BYTES
 from heliograph.protocol.session import CloudSession, DeviceSession
 from heliograph.question import FIXED, NO_LIMIT, PULL, Question
@@ -187,26 +184,13 @@ def exchange_messages(encoded: EncodedImage, question: str, answer: Answer, key:
     greeting = _pass_up(device, cloud) + _sent_down(cloud)
     device.ask(_QUESTION, _IMAGE, Question(question, FIXED, NO_LIMIT))
     asked = _pass_up(device, cloud)
-    device.announce_image(_IMAGE, encoded.strategy, encoded.header)
-    photo: list[int] = []
-    groups = grouped(encoded.segments)
-    sent, seal_at = 0, half_way(encoded.segments)
-    for number, group in enumerate(groups, start=1):
-        for segment in group:
-            device.send_segment(_IMAGE, segment)
-        sent += len(group)
-        if number == len(groups):
-            device.finish_image(_IMAGE)
-        elif sent >= seal_at:
-            device.seal()
-            seal_at = NO_SEGMENT_LIMIT
-        photo.append(_pass_up(device, cloud))
+    photo = tuple(_taken(data, cloud) for data in photo_messages(device, _IMAGE, encoded))
     cloud.send_draft(_QUESTION, answer.text, answer.confidence, len(encoded.segments))
     draft = _sent_down(cloud)
     cloud.send_final(_QUESTION, answer.text, answer.confidence, len(encoded.segments))
     repeated = _sent_down(cloud)
     text_bytes = len(question.encode()) + len(answer.text.encode())
-    return Messages(greeting, asked, tuple(photo), draft, repeated, text_bytes)
+    return Messages(greeting, asked, photo, draft, repeated, text_bytes)
 
 
 def exchange_times(messages: Messages, work: Work, profile: LinkProfile, *, embedded: bool) -> Times:
@@ -237,18 +221,12 @@ def exchange_times(messages: Messages, work: Work, profile: LinkProfile, *, embe
     return Times(draft_s, down.carry(start_s + work.verify_s, messages.repeated).arrives_s)
 
 
-def grouped(segments: Sequence[bytes]) -> list[Sequence[bytes]]:
-    """Segments as the device joins them to messages; one empty group where there are none."""
-    groups: list[list[bytes]] = [[]]
-    for segment in segments:
-        if sum(map(len, groups[-1])) >= MESSAGE_BYTES:
-            groups.append([])
-        groups[-1].append(segment)
-    return list(groups)
-
-
 def _pass_up(device: DeviceSession, cloud: CloudSession) -> int:
-    data = device.bytes_to_send()
+    return _taken(device.bytes_to_send(), cloud)
+
+
+def _taken(data: bytes, cloud: CloudSession) -> int:
+    """Bytes of one message on the TCP stream; the cloud has read it."""
     cloud.receive(data, 0.0)
     return client_message_bytes(len(data))
 

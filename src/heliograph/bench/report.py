@@ -102,6 +102,7 @@ def rates_table(rows: Sequence[Row], consistency_floor: float | None = None) -> 
             f"{r.questions:,}",
             _percent(r.accuracy, r.accuracy_ci),
             _percent(r.agreement, r.agreement_ci),
+            _percent(r.sure_agreement, r.sure_agreement_ci),
             "" if r.consistency is None else f"{r.consistency:.3f}",
             _number(r.payload_bytes),
             _number(r.wire_bytes),
@@ -112,8 +113,12 @@ def rates_table(rows: Sequence[Row], consistency_floor: float | None = None) -> 
         if r.link_mbit is None
     ]
     consistency = "SC" if consistency_floor is None else f"SC (floor {consistency_floor:.2f})"
-    head = ["strategy", "setting", "n", "accuracy %", "agreement %", consistency, "payload bytes", "wire bytes"]
-    return _table([*head, "encode ms", "decode ms"], body)
+    head = ["strategy", "setting", "n", "accuracy %", "agreement %", "agreement of sure answers %", consistency]
+    head += ["payload bytes", "wire bytes", "encode ms", "decode ms"]
+    sure = head.index("agreement of sure answers %")
+    if not any(row[sure] for row in body):  # the suite knows no margins
+        head, body = [*head[:sure], *head[sure + 1 :]], [[*row[:sure], *row[sure + 1 :]] for row in body]
+    return _table(head, body)
 
 
 def task_table(rows: Sequence[Row]) -> str:

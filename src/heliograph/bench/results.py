@@ -27,6 +27,8 @@ class Row:
         questions: sample count.
         accuracy: share of right answers; None where no right answer is known.
         agreement: share of answers equal to the uncompressed path's.
+        sure_agreement: the same of questions whose uncompressed answer leads by a margin that the suite states, so that
+            ties do not count; None where the suite knows no margins.
         payload_bytes, wire_bytes: codec output; that plus everything else on the connection, both directions.
         encode_ms, decode_ms: processor time on this machine, device side and cloud side.
         link_mbit, rtt_ms, draft_ms, final_ms: the link, and the time from the question to the first draft and to the
@@ -62,6 +64,8 @@ class Row:
     source: Source = "measured"
     consistency: float | None = None
     consistency_ci: Interval | None = None
+    sure_agreement: float | None = None
+    sure_agreement_ci: Interval | None = None
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,21 @@ questions about one photo sharing one pass over it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
+from string import hexdigits
 from typing import Any
 
-from heliograph.bench.exchange_model import Messages, exchange_messages
-from heliograph.bench.metrics import agrees, score
+from heliograph.bench.exchange_model import exchange_messages
+from heliograph.bench.kept import KeptChunks, Measured
+from heliograph.bench.outcomes import Candidate, Outcome, PhotoOutcome
+from heliograph.bench.results import current_commit
 from heliograph.bench.semantic import SemanticConsistency
 from heliograph.bench.tasks import DESCRIPTION, Item
 from heliograph.bench.timing import processor_s
 from heliograph.bench.tools import Bench, Encoding
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Kind, Setting, Strategy, label
+from heliograph.strategies.base import Kind, Strategy
 from heliograph.training.progress import Progress
 from heliograph.types import Answer, VisualTokens
 
@@ -29,67 +32,6 @@ BUDGET_KNOB = "max_bytes"
 UNCOMPRESSED = "uncompressed"
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A strategy at a setting."""
-
-    strategy: str
-    setting: Setting
-
-    @property
-    def label(self) -> str:
-        """The setting as one word."""
-        return label(self.setting)
-
-
-@dataclass
-class PhotoOutcome:
-    """What one photo cost: payload bytes and processor milliseconds; ``codec_ms`` is encoding without the tower."""
-
-    payload_bytes: float
-    encode_ms: float
-    decode_ms: float
-    codec_ms: float = 0.0
-
-
-@dataclass
-class Outcome:
-    """Everything that one candidate gave.
-
-    Attributes:
-        photos: per image id.
-        scores, agreements: per (image id, task), one number per question.
-        consistencies: likewise, semantic consistency; empty where nothing measures it.
-        messages: of the first question about each sampled photo, for the time model.
-        answer_ms: processor milliseconds per answer on the device, for ``local`` only.
-    """
-
-    candidate: Candidate
-    photos: dict[str, PhotoOutcome] = field(default_factory=dict)
-    scores: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    agreements: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    consistencies: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    messages: dict[str, Messages] = field(default_factory=dict)
-    answer_ms: list[float] = field(default_factory=list)
-
-    def add_answers(
-        self,
-        item: Item,
-        answers: Sequence[Answer],
-        uncompressed: Sequence[Answer],
-        semantics: SemanticConsistency | None = None,
-    ) -> None:
-        """Scores one photo's answers, which come in the order of ``item.records``."""
-        for record, answer, wanted in zip(item.records, answers, uncompressed, strict=True):
-            key = item.image_id, record.task
-            self.scores.setdefault(key, []).append(score(record, answer.text))
-            self.agreements.setdefault(key, []).append(agrees(answer.text, wanted.text))
-        if semantics is not None:
-            found = semantics.scores([a.text for a in answers], [a.text for a in uncompressed])
-            for record, one in zip(item.records, found, strict=True):
-                self.consistencies.setdefault((item.image_id, record.task), []).append(one)
-
-
 class Runner:
     """Runs candidates on photos.
 
@@ -98,6 +40,8 @@ class Runner:
         candidates: what to compare.
         timed_photos: for so many photos, the messages of an exchange are kept for the time model.
         semantics: measures semantic consistency; None leaves it out.
+        kept: folder of what was measured before and need not be again; None keeps nothing. Another commit measures
+            anew, for its strategies may be others, and a changed checkout always does.
     """
 
     def __init__(
@@ -106,8 +50,13 @@ class Runner:
         candidates: Sequence[Candidate],
         timed_photos: int = 0,
         semantics: SemanticConsistency | None = None,
+        kept: Path | None = None,
     ) -> None:
         self._bench = bench
+        commit = current_commit()
+        about = [[c.strategy, c.setting] for c in candidates], timed_photos, semantics is not None
+        known = set(commit) <= set(hexdigits)  # not that of a changed checkout, nor where there is none
+        self._kept = KeptChunks(kept if known else None, [*about, bench.bundle.hash.hex(), bench.bundle.model, commit])
         self._semantics = semantics
         self._timed_photos = timed_photos
         self._strategies: dict[str, Strategy] = {c.strategy: STRATEGIES.load(c.strategy)() for c in candidates}
@@ -120,25 +69,38 @@ class Runner:
         source = iter(items)
         advance = progress.bar(photos, text)
         while chunk := list(islice(source, CHUNK_PHOTOS)):
-            self._run_chunk(chunk)
+            names = [item.image_id for item in chunk]
+            measured = self._kept.find(names)
+            if measured is None:
+                measured = self._run_chunk(chunk)
+                self._kept.keep(names, measured)
+            self._take(measured)
             advance(len(chunk))
         return self.outcomes
+
+    def _take(self, measured: Measured) -> None:
+        self.uncompressed.take(measured.uncompressed, 0)
+        for outcome, found in zip(self.outcomes, measured.outcomes, strict=True):
+            outcome.take(found, self._timed_photos)
+        self._uncompressed_texts += measured.texts
 
     @property
     def consistency_floor(self) -> float | None:
         """Semantic consistency of unrelated answers of the uncompressed path; None where it is not measured."""
         return self._semantics.floor(self._uncompressed_texts) if self._semantics else None
 
-    def _run_chunk(self, chunk: list[Item]) -> None:
+    def _run_chunk(self, chunk: list[Item]) -> Measured:
         tokens = self._bench.model.encode_images([item.photo for item in chunk])
         wanted = self._answers(chunk, tokens)
-        self._uncompressed_texts += _texts(wanted)
+        found = Measured(Outcome(self.uncompressed.candidate), [Outcome(o.candidate) for o in self.outcomes], [])
+        found.texts.extend(_texts(wanted))
         for item, answers in zip(chunk, wanted, strict=True):
-            self.uncompressed.photos[item.image_id] = PhotoOutcome(0.0, 0.0, 0.0)
-            self.uncompressed.add_answers(item, answers, answers, self._semantics)
+            found.uncompressed.photos[item.image_id] = PhotoOutcome(0.0, 0.0, 0.0)
+            found.uncompressed.add_answers(item, answers, answers, self._semantics)
         streams = self._encode_chunk(chunk)
-        for outcome in self.outcomes:
+        for outcome in found.outcomes:
             self._run_candidate(outcome, chunk, streams, wanted)
+        return found
 
     def _encode_chunk(self, chunk: list[Item]) -> dict[tuple[str, str, str], Encoding]:
         """Each photo's stream and milliseconds by (image id, strategy, setting); photo by photo, so that its tokens

@@ -11,8 +11,8 @@ import numpy as np
 from heliograph.bench.definitions import Link, tasks
 from heliograph.bench.exchange_model import Times, Work, exchange_times
 from heliograph.bench.metrics import ALL, b99, cost_at
+from heliograph.bench.outcomes import Outcome, PhotoOutcome
 from heliograph.bench.results import Row
-from heliograph.bench.runner import Outcome, PhotoOutcome
 from heliograph.bench.stats import DoubleArray, Interval, percentile_interval, resampling_weights
 from heliograph.strategies.base import Kind
 from heliograph.strategies.selection import LOCAL, strategy_class
@@ -47,7 +47,7 @@ class Scores:
         self._place = {name: i for i, name in enumerate(self.task_names)}
         shape = (len(self._image_ids), len(self.task_names))
         self._scores, self._agreements, self._counts = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-        self._consistencies = np.zeros(shape)
+        self._consistencies, self._sure, self._sure_counts = np.zeros(shape), np.zeros(shape), np.zeros(shape)
         rows = {image_id: i for i, image_id in enumerate(self._image_ids)}
         for (image_id, task), values in outcome.scores.items():
             cell = rows[image_id], self._place[task]
@@ -55,6 +55,8 @@ class Scores:
             self._agreements[cell] = sum(outcome.agreements[image_id, task])
             self._consistencies[cell] = sum(outcome.consistencies.get((image_id, task), []))
             self._counts[cell] = len(values)
+            sure = outcome.sure.get((image_id, task), [])
+            self._sure[cell], self._sure_counts[cell] = sum(sure), len(sure)
 
     @property
     def mean_tasks(self) -> tuple[str, ...]:
@@ -72,6 +74,13 @@ class Scores:
     def agreement(self, task: str = ALL) -> Mean:
         """Answer agreement with the uncompressed path, likewise."""
         return self._mean(self._agreements, task)
+
+    def sure_agreement(self, task: str = ALL) -> Mean | None:
+        """The same of questions whose uncompressed answer was sure; None where there are none of some task."""
+        columns = self._columns(task)
+        if not self._sure_counts[:, columns].sum(axis=0).all():
+            return None
+        return self._mean(self._sure, task, self._sure_counts)
 
     def consistency(self, task: str = ALL) -> Mean | None:
         """Semantic consistency with the uncompressed path, likewise; None where it was not measured."""
@@ -98,12 +107,13 @@ class Scores:
     def _columns(self, task: str) -> list[int]:
         return [self._place[name] for name in (self.mean_tasks if task == ALL else (task,)) if name in self._place]
 
-    def _mean(self, sums: DoubleArray, task: str) -> Mean:
+    def _mean(self, sums: DoubleArray, task: str, counts: DoubleArray | None = None) -> Mean:
         columns = self._columns(task)
+        numbers = (self._counts if counts is None else counts)[:, columns]
         weights = resampling_weights(len(self._image_ids))
         with np.errstate(invalid="ignore"):
-            value = sums[:, columns].sum(axis=0) / self._counts[:, columns].sum(axis=0)
-            samples = (weights @ sums[:, columns]) / (weights @ self._counts[:, columns])
+            value = sums[:, columns].sum(axis=0) / numbers.sum(axis=0)
+            samples = (weights @ sums[:, columns]) / (weights @ numbers)
         return Mean(float(value.mean()), samples.mean(axis=1))
 
 
@@ -183,6 +193,7 @@ def rows_of(scores: Scores, links: Sequence[Link], cloud: CloudWork) -> list[Row
 def _plain_row(scores: Scores, task: str, cloud: CloudWork) -> Row:
     outcome = scores.outcome
     accuracy, agreement, consistency = scores.accuracy(task), scores.agreement(task), scores.consistency(task)
+    sure = scores.sure_agreement(task)
     payload = scores.per_photo(task, lambda p: p.payload_bytes)
     encode = scores.per_photo(task, lambda p: p.encode_ms)
     decode = scores.per_photo(task, lambda p: p.decode_ms)
@@ -200,6 +211,8 @@ def _plain_row(scores: Scores, task: str, cloud: CloudWork) -> Row:
         accuracy_ci=accuracy.interval,
         agreement=agreement.value,
         agreement_ci=agreement.interval,
+        sure_agreement=None if sure is None else sure.value,
+        sure_agreement_ci=None if sure is None else sure.interval,
         consistency=None if consistency is None else consistency.value,
         consistency_ci=None if consistency is None else consistency.interval,
         payload_bytes=payload.value,

@@ -36,6 +36,8 @@ SERIES: dict[str, tuple[str, str]] = {
     "downsample": ("#009E73", "P"),
     "pq": ("#8C510A", "d"),
     "random-drop": ("#56B4E9", "X"),
+    "divprune": ("#009E73", "D"),
+    "dfmr": ("#8C510A", "v"),
     "int4": ("#444444", "P"),
     "int8": ("#000000", "X"),
     "rgb": (GREY, "*"),

@@ -1,14 +1,7 @@
-"""How long work takes, whatever else the machine does at the time."""
+"""How long work takes, whatever else the machine does at the time: the bench computes with one thread."""
 
 from __future__ import annotations
 
-import time
+from heliograph.clock import processor_s
 
-
-def processor_s() -> float:
-    """Seconds of processor time of this process; only differences mean anything.
-
-    The bench computes with one thread, so on an idle machine this is the wall time; on a busy one it does not count
-    the waiting that other programs cause.
-    """
-    return time.process_time()
+__all__ = ["processor_s"]

@@ -34,7 +34,7 @@ def _run(arguments: argparse.Namespace) -> int:
     out = make_folder(arguments.out or Path("runs") / "bench" / suite.name)
     from heliograph.bench.report import markdown, publish, write_results
 
-    result = suite.run(limit=arguments.limit, seed_start=arguments.seed_start, quiet=arguments.json)
+    result = suite.run(limit=arguments.limit, seed_start=arguments.seed_start)
     written = list(write_results(result, out))
     if arguments.publish is not None:
         written += publish(result, make_folder(arguments.publish))

@@ -40,12 +40,13 @@ COMMANDS = {
     "fit": "fit a codec to any model, from photos without labels",
     "train": "train the reference model or the field model, or fit the codec",
     "assemble": "put the field model together from installed pretrained parts",
+    "energy": "say what a question about a photo costs a device in joules",
     "sizes": "compare the bytes of a model's visual tokens with picture files",
     "export": "write the bundle that a device needs",
     "doctor": "check what works here and what is missing",
     "completion": "complete commands and options in your shell",
 }
-_ROOMS = {"demo": "demo.command", "doctor": "doctor.command", "trace": "trace.command"}
+_ROOMS = {"demo": "demo.command", "doctor": "doctor.command", "energy": "energy.command", "trace": "trace.command"}
 """Modules of the commands that have a room of their own."""
 
 _TRAINING = ("assemble", "calibrate", "export", "fit", "train")
@@ -63,6 +64,7 @@ _EXTRA_OF_MODULE = {
     **dict.fromkeys(("matplotlib", "ai_edge_litert"), "bench"),
     **dict.fromkeys(("onnx", "sklearn"), "train"),
     **dict.fromkeys(("gguf", "cv2"), "field"),
+    "pynvml": "gpu",
 }
 
 _IN_THE_OTHER_WHEEL = ("heliograph.bench", "heliograph.codec.fitting", "heliograph.training")

@@ -36,20 +36,37 @@ class SymbolDecoder(RunDecoder):
         Args:
             borders: (symbols + 1,) rising from 0 to 65536: symbol s owns ``borders[s]`` to ``borders[s + 1]``.
         """
-        if self.ended:
-            return None
-        unit = self._range >> PROBABILITY_BITS
-        share = self._value // unit
-        if share >> PROBABILITY_BITS:  # no encoder writes this
-            self.ended = True
+        share = self._share()
+        if share is None:
             return None
         symbol = bisect_right(borders, share) - 1
-        below = unit * borders[symbol]
-        width = unit * (borders[symbol + 1] - borders[symbol])
+        return symbol if self._took(borders[symbol], borders[symbol + 1]) else None
+
+    def decode_even(self, symbols: int) -> int | None:
+        """The same of so many symbols, 1 to 65536, that are all as likely: s owns ``s * 65536 // symbols`` and on."""
+        share = self._share()
+        if share is None:
+            return None
+        symbol = ((share + 1) * symbols - 1) // TOTAL
+        return symbol if self._took(symbol * TOTAL // symbols, (symbol + 1) * TOTAL // symbols) else None
+
+    def _share(self) -> int | None:
+        """Where the value lies, in 1/65536 of the range; None where it lies nowhere."""
+        if not self.ended:
+            share = self._value // (self._range >> PROBABILITY_BITS)
+            if not share >> PROBABILITY_BITS:  # otherwise no encoder wrote this
+                return share
+        self.ended = True
+        return None
+
+    def _took(self, lower: int, upper: int) -> bool:
+        """Narrow the range to a symbol, unless the bytes at hand leave it open."""
+        unit = self._range >> PROBABILITY_BITS
+        below, width = unit * lower, unit * (upper - lower)
         if self._gap and self._value - below + self._gap >= width:
             self.ended = True
-            return None
+            return False
         self._value -= below
         self._range = width
         self._widen()
-        return symbol
+        return True

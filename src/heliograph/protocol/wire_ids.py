@@ -84,6 +84,8 @@ STRATEGY_WIRE_IDS = WireIds(
         "jpeg-bare": 13,
         "webp-bare": 14,
         "avif-bare": 15,
+        "divprune": 18,
+        "dfmr": 20,
         "jpeg-dct": 24,
     },
     STRATEGIES,

@@ -111,6 +111,13 @@ class CloudTools(Protocol):
     def hidden_size(self) -> int:
         """D, the width of one token."""
 
+    def check_grid(self, grid: Grid) -> None:
+        """Refuse a grid that a stream states and that is none of the model's, or none that devices of the bundle send.
+
+        Raises:
+            ShapeError: such a grid.
+        """
+
     def patch_reader(self, size: tuple[int, int]) -> PatchReader:
         """The VLM's vision tower behind its first map, for photos of this width and height.
 
@@ -249,6 +256,30 @@ def int_knob(setting: Setting, knob: str, lowest: int, highest: int) -> int:
     value = int(setting[knob])
     if not lowest <= value <= highest:
         raise _refused(knob, value, f"{knob} is {lowest} to {highest}")
+    return value
+
+
+def choice_knob(setting: Setting, knob: str, choices: Sequence[str]) -> str:
+    """A knob that names one of a few.
+
+    Raises:
+        UsageError: none of ``choices``.
+    """
+    value = str(setting[knob])
+    if value not in choices:
+        raise _refused(knob, value, f"{knob} is {' or '.join(choices)}")
+    return value
+
+
+def float_knob(setting: Setting, knob: str, lowest: float, highest: float) -> float:
+    """A knob that is a number within its range.
+
+    Raises:
+        UsageError: outside ``lowest`` to ``highest``, or no number.
+    """
+    value = float(setting[knob])
+    if not lowest <= value <= highest:
+        raise _refused(knob, value, f"{knob} is {lowest:g} to {highest:g}")
     return value
 
 

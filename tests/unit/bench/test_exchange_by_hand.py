@@ -17,10 +17,10 @@ from heliograph.bench.exchange_model import (
     Work,
     exchange_messages,
     exchange_times,
-    grouped,
     pull_messages,
     pull_times,
 )
+from heliograph.edge.messages import grouped
 from heliograph.transport.link_model import LinkProfile
 from heliograph.transport.links import parse_link
 from heliograph.types import Answer, EncodedImage

@@ -1,6 +1,7 @@
 import pytest
 
-from heliograph.bench.exchange_model import Messages, Work, exchange_messages, exchange_times, grouped
+from heliograph.bench.exchange_model import Messages, Work, exchange_messages, exchange_times
+from heliograph.edge.messages import grouped
 from heliograph.serving.patience import DRAFT_PATIENCE as PATIENCE
 from heliograph.transport.links import parse_link
 from heliograph.types import Answer, EncodedImage

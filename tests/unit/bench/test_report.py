@@ -13,7 +13,7 @@ from heliograph.errors import DataMissingError
 from heliograph.strategies.selection import strategies_with
 
 KEYS = {"strategy", "setting", "task", "questions", "accuracy", "agreement", "payload_bytes", "wire_bytes", "source"}
-KEYS |= {"encode_ms", "decode_ms", "link_mbit", "rtt_ms", "draft_ms", "final_ms", "consistency"}
+KEYS |= {"encode_ms", "decode_ms", "link_mbit", "rtt_ms", "draft_ms", "final_ms", "consistency", "sure_agreement"}
 
 
 def _result() -> SuiteResult:

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from heliograph.bench.metrics import ALL
-from heliograph.bench.runner import Candidate, Runner
+from heliograph.bench.outcomes import Candidate, Outcome
+from heliograph.bench.runner import Runner
 from heliograph.bench.scores import Scores
 from heliograph.bench.tasks import Item, scene_items
 from heliograph.bench.tools import Bench, BenchDevice
@@ -16,7 +17,7 @@ from heliograph.codec.fitting.fit import fit_klt
 from heliograph.edge.device import Device
 from heliograph.serving.cloud import Cloud
 from heliograph.training.progress import Progress
-from heliograph.types import VisualTokens
+from heliograph.types import Answer, VisualTokens
 
 
 class _ModelDevice(Device):
@@ -109,6 +110,66 @@ def test_messages_are_kept_for_the_sample(runner: Runner) -> None:
         assert len(outcome.messages) == 2
         for image_id, messages in outcome.messages.items():
             assert sum(messages.photo) > outcome.photos[image_id].payload_bytes
+
+
+class _Untouchable:
+    """A model that must not be asked."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"asked for {name}")
+
+
+def test_what_was_measured_before_is_not_measured_again(bench, items, runner, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("heliograph.bench.runner.current_commit", lambda: "0123abcd")
+    candidates = [outcome.candidate for outcome in runner.outcomes]
+    stopped = Runner(bench, candidates, timed_photos=2, kept=tmp_path)
+    with Progress(quiet=True) as progress:
+        stopped.run(items[:3], 3, progress, "")
+        idle = Bench(_Untouchable(), bench.bundle, bench.device, bench.cloud)
+        again = Runner(idle, candidates, timed_photos=2, kept=tmp_path)
+        again.run(items[:3], 3, progress, "")
+        assert again.outcomes == stopped.outcomes
+        assert again.uncompressed == stopped.uncompressed
+        assert again._uncompressed_texts == stopped._uncompressed_texts
+        for other in (
+            Runner(idle, candidates[:2], timed_photos=2, kept=tmp_path),
+            Runner(idle, candidates, timed_photos=1, kept=tmp_path),
+            Runner(idle, candidates, timed_photos=2),
+        ):
+            with pytest.raises(AssertionError, match="asked for"):
+                other.run(items[:3], 3, progress, "")
+        with pytest.raises(AssertionError, match="asked for"):
+            Runner(idle, candidates, timed_photos=2, kept=tmp_path).run(items[:2], 2, progress, "")
+
+
+@pytest.mark.parametrize("commit", ["0123abcd+", "unknown"])
+def test_a_checkout_without_a_commit_of_its_own_keeps_nothing(bench, items, tmp_path, monkeypatch, commit) -> None:
+    monkeypatch.setattr("heliograph.bench.runner.current_commit", lambda: commit)
+    with Progress(quiet=True) as progress:
+        Runner(bench, [Candidate("rgb", {})], kept=tmp_path).run(items[:1], 1, progress, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_file_is_measured_again(bench, items, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("heliograph.bench.runner.current_commit", lambda: "0123abcd")
+    with Progress(quiet=True) as progress:
+        first = Runner(bench, [Candidate("rgb", {})], kept=tmp_path)
+        first.run(items[:1], 1, progress, "")
+        (kept,) = tmp_path.iterdir()
+        kept.write_text(kept.read_text()[:-100])
+        again = Runner(bench, [Candidate("rgb", {})], kept=tmp_path)
+        again.run(items[:1], 1, progress, "")
+    assert again.outcomes[0].scores == first.outcomes[0].scores
+
+
+def test_only_questions_whose_uncompressed_answer_leads_are_sure(items) -> None:
+    record = items[0].records[0]
+    item = Item("a", items[0].photo, (record, record, record))
+    outcome = Outcome(Candidate("rgb", {}))
+    wanted = [Answer("yes", 1.0, 0.0, margin=margin) for margin in (0.1, 0.099, float("nan"))]
+    outcome.add_answers(item, [Answer("no", 1.0, 0.0)] * 3, wanted)
+    assert outcome.agreements == {("a", record.task): [0.0] * 3}
+    assert outcome.sure == {("a", record.task): [0.0]}
 
 
 def test_answers_come_in_the_order_of_the_records(runner: Runner, items: list[Item], bench: Bench) -> None:

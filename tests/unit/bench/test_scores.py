@@ -4,7 +4,7 @@ import pytest
 from heliograph.bench.definitions import Link
 from heliograph.bench.exchange_model import Messages
 from heliograph.bench.metrics import ALL
-from heliograph.bench.runner import Candidate, Outcome, PhotoOutcome
+from heliograph.bench.outcomes import Candidate, Outcome, PhotoOutcome
 from heliograph.bench.scores import (
     CloudWork,
     Crossing,
@@ -43,6 +43,23 @@ def test_all_is_the_mean_over_tasks_without_those_that_stand_alone() -> None:
     assert scores.mean_tasks == ("colour", "shape")
     assert scores.questions(ALL) == 60
     assert scores.questions("shape") == 20
+
+
+def test_sure_agreement_is_of_sure_questions_alone() -> None:
+    outcome = _outcome(100, 0.5)
+    assert Scores(outcome, IMAGES).sure_agreement("colour") is None
+    # Of colours 10 are sure, 5 of them the same; of shapes 4, all the same.
+    outcome.sure = {(image, "colour"): [float(number < 5)] for number, image in enumerate(IMAGES[:10])}
+    outcome.sure |= {(image, "shape"): [1.0] for image in IMAGES[:8:2]}
+    found = Scores(outcome, IMAGES)
+    assert found.sure_agreement("colour").value == 0.5
+    assert found.sure_agreement(ALL).value == pytest.approx((0.5 + 1.0) / 2)
+    low, high = found.sure_agreement("colour").interval
+    assert low < 0.5 < high
+    row = rows_of(found, (), CLOUD)[0]
+    assert row.sure_agreement == pytest.approx(0.75)
+    outcome.sure = {key: values for key, values in outcome.sure.items() if key[1] == "colour"}
+    assert Scores(outcome, IMAGES).sure_agreement(ALL) is None
 
 
 def test_intervals_hold_the_mean() -> None:

@@ -16,7 +16,7 @@ import pytest
 from heliograph.bench.definitions import Link
 from heliograph.bench.exchange_model import Messages
 from heliograph.bench.metrics import ALL, b99
-from heliograph.bench.runner import Candidate, Outcome, PhotoOutcome
+from heliograph.bench.outcomes import Candidate, Outcome, PhotoOutcome
 from heliograph.bench.scores import (
     CloudWork,
     Crossing,

@@ -30,6 +30,8 @@ DECLARED = {
     "downsample": ("tokens", True, False, False, "", "visual-token compression", None),
     "random-drop": ("tokens", True, False, False, "", "visual-token compression", None),
     "local": ("local", False, False, False, "", "baseline", PAPER),
+    "divprune": ("tokens", True, True, False, "klt", "visual-token compression", "2503.02175"),
+    "dfmr": ("tokens", True, False, False, "klt", "visual-token compression", "2412.08771"),
     "jpeg-dct": ("tokens", False, True, False, "", "compressed-domain inference", "2211.16421"),
 }
 PICTURES = ("jpeg", "webp", "avif", "jpeg-bare", "webp-bare", "avif-bare")
@@ -49,16 +51,17 @@ def test_every_strategy_is_in_the_table() -> None:
 def test_strategies_are_chosen_by_what_they_declare() -> None:
     assert strategies_with() == tuple(DECLARED)
     assert strategies_with(tuned=True) == PICTURES
-    assert strategies_with(embedded=True) == ("klt", "meta", "jpeg-dct")
+    assert strategies_with(embedded=True) == ("klt", "meta", "divprune", "jpeg-dct")
     assert strategies_with(kind=Kind.PICTURE) == (*PICTURES, "rgb")
     assert strategies_with(kind=Kind.PICTURE, tuned=False) == ("rgb",)
     assert strategies_with(kind=Kind.LOCAL) == ("local",)
-    assert strategies_with(kind=Kind.TOKENS, embedded=False) == ("int8", "int4", "pq", "downsample", "random-drop")
+    unembedded = ("int8", "int4", "pq", "downsample", "random-drop", "dfmr")
+    assert strategies_with(kind=Kind.TOKENS, embedded=False) == unembedded
     assert strategies_with(kind=Kind.LOCAL, tuned=True) == ()
 
 
 def test_a_bundle_runs_what_needs_no_codec_and_what_it_holds_the_codec_of() -> None:
-    assert strategies_for(()) == tuple(name for name in DECLARED if name not in ("klt", "meta", "pq"))
+    assert strategies_for(()) == tuple(name for name, (*_, codec, _, _) in DECLARED.items() if not codec)
     assert strategies_for(("klt",)) == tuple(name for name in DECLARED if name not in ("meta", "pq"))
 
 

@@ -8,7 +8,8 @@ from itertools import islice
 import numpy as np
 
 from heliograph.bench.bytes.rates import Rate
-from heliograph.bench.runner import CHUNK_PHOTOS, SHORT_ANSWER_TOKENS, Candidate, Outcome, PhotoOutcome
+from heliograph.bench.outcomes import Candidate, Outcome, PhotoOutcome
+from heliograph.bench.runner import CHUNK_PHOTOS, SHORT_ANSWER_TOKENS
 from heliograph.bench.scores import Scores
 from heliograph.bench.tasks import Item
 from heliograph.registry import STRATEGIES

@@ -21,9 +21,10 @@ from heliograph.bench.bytes.plot import PICTURES
 from heliograph.bench.bytes.rates import Rate, klt_rates, meta_rates
 from heliograph.bench.bytes.times import older_build, this_build, time_figures
 from heliograph.bench.metrics import ALL
+from heliograph.bench.outcomes import Candidate
 from heliograph.bench.reference.tuning import tuned_candidates
 from heliograph.bench.results import Figure, Provenance, SuiteResult
-from heliograph.bench.runner import BUDGET_KNOB, Candidate
+from heliograph.bench.runner import BUDGET_KNOB
 from heliograph.bench.scores import CloudWork, Scores, rows_of
 from heliograph.bench.tasks import Item, scene_items
 from heliograph.bench.tools import Bench, open_bench, warmed_up

@@ -26,21 +26,38 @@ _PROCESSOR_FILES = ("*.json", "*.txt", "*.jinja")
 def build_smolvlm(folder: Path, seed: int = 0) -> Path:
     """SmolVLM-256M-Instruct: 512 x 512 pixels, 1,024 patches of width 768, 64 tokens x 576 per frame; photos are split.
 
-    Shapes as in the checkpoint's config.json; the vocabulary is that of our own small tokenizer.
-
     Args:
         folder: made if absent.
         seed: of the weights.
     """
-    from transformers import Idefics3Config, Idefics3ForConditionalGeneration
+    from transformers import Idefics3ForConditionalGeneration
 
-    from heliograph.reference.recipe import END, IMAGE, PAD, START, build_processor
+    from heliograph.reference.recipe import build_processor
 
     processor = build_processor()
     images = processor.image_processor
     images.size, images.max_image_size = {"longest_edge": 4 * _SMOLVLM_SIDE}, {"longest_edge": _SMOLVLM_SIDE}
     images.do_image_splitting = True
     processor.image_seq_len = 64
+    config = smolvlm_config(processor)
+    torch.manual_seed(seed)
+    model = Idefics3ForConditionalGeneration(config).eval()
+    text = config.text_config
+    model.generation_config.eos_token_id = text.eos_token_id
+    model.generation_config.pad_token_id = text.pad_token_id
+    model.config.heliograph_weights = _random(seed)
+    model.half().save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def smolvlm_config(processor: Any) -> Any:
+    """An Idefics3 configuration with shapes as in the checkpoint's config.json; the vocabulary is that of
+    ``processor``, our own small tokenizer."""
+    from transformers import Idefics3Config
+
+    from heliograph.reference.recipe import END, IMAGE, PAD, START
+
     pad, start, end, image = (processor.tokenizer.convert_tokens_to_ids(name) for name in (PAD, START, END, IMAGE))
     text: dict[str, Any] = {
         "model_type": "llama",
@@ -64,14 +81,7 @@ def build_smolvlm(folder: Path, seed: int = 0) -> Path:
         "image_size": _SMOLVLM_SIDE,
         "patch_size": 16,
     }
-    torch.manual_seed(seed)
-    config = Idefics3Config(text_config=text, vision_config=vision, scale_factor=4, image_token_id=image)
-    model = Idefics3ForConditionalGeneration(config).eval()
-    model.generation_config.eos_token_id, model.generation_config.pad_token_id = end, pad
-    model.config.heliograph_weights = _random(seed)
-    model.half().save_pretrained(folder)
-    processor.save_pretrained(folder)
-    return folder
+    return Idefics3Config(text_config=text, vision_config=vision, scale_factor=4, image_token_id=image)
 
 
 def build_qwen3_vl(folder: Path, processor: Path, seed: int = 0) -> Path:

@@ -126,6 +126,11 @@ class SplitNetwork:
         """The class that the unsplit network gives (224, 224, 3) u8 pixels."""
         return int(np.argmax(self.run(pixels)[1]))
 
+    def lead(self, logits: FloatArray) -> int:
+        """By how many of its own steps the best of (1001,) logits leads."""
+        second, first = (float(value) for value in np.partition(logits, -2)[-2:])
+        return round((first - second) / float(self.tail.logit_grid.scale))
+
     def _read(self, detail: dict[str, Any]) -> FloatArray:
         grid = _activation(detail)
         codes = self._interpreter.get_tensor(detail["index"]).astype(np.float32)
@@ -195,6 +200,7 @@ class SplitFeatures:
         test: token sets of the test photos, in the order of ``test_pixels``.
         test_pixels: (224, 224, 3) u8 per test photo, what the pixel codecs compress.
         reference_top1: the unsplit network's class per test photo.
+        reference_lead: by how many steps of its eight-bit logits it leads there; with one or none the class is a tie.
         sensitivity: (320, 320) f32, :func:`fisher_by_frequency` of the fitting photos, its mean over the frequencies.
         frequency_sensitivity: (49, 320, 320) f32, :func:`fisher_by_frequency` over the fitting photos.
     """
@@ -204,6 +210,7 @@ class SplitFeatures:
     test: tuple[VisualTokens, ...]
     test_pixels: tuple[Pixels, ...]
     reference_top1: tuple[int, ...]
+    reference_lead: tuple[int, ...]
     sensitivity: FloatArray
     frequency_sensitivity: FloatArray
 
@@ -231,7 +238,7 @@ def load_split_features(crops: int = 3, limit: int | None = None) -> SplitFeatur
     for seed, path in enumerate(paths[:FIT_PHOTOS][:limit]):
         with Image.open(path) as photo:
             fit += [network.run(pixels)[0] for pixels in photo_variants(photo, crops, seed)]
-    test, test_pixels, reference = [], [], []
+    test, test_pixels, reference, lead = [], [], [], []
     for path in paths[FIT_PHOTOS:][:limit]:
         with Image.open(path) as photo:
             pixels = prepare_pixels(photo)
@@ -239,9 +246,17 @@ def load_split_features(crops: int = 3, limit: int | None = None) -> SplitFeatur
         test.append(tokens)
         test_pixels.append(pixels)
         reference.append(int(np.argmax(logits)))
+        lead.append(network.lead(logits))
     by_frequency = fisher_by_frequency(network.tail, fit[:: crops + 1])
     return SplitFeatures(
-        network, tuple(fit), tuple(test), tuple(test_pixels), tuple(reference), by_frequency.mean(axis=0), by_frequency
+        network,
+        tuple(fit),
+        tuple(test),
+        tuple(test_pixels),
+        tuple(reference),
+        tuple(lead),
+        by_frequency.mean(axis=0),
+        by_frequency,
     )
 
 

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from heliograph.bench.metrics import ALL
+from heliograph.bench.outcomes import Outcome
 from heliograph.bench.planner.measure import DETAIL_TASK, Measured, local_answer_ms, measure
 from heliograph.bench.planner.plan import PlannerPlan, RegionCandidate, planner_plan
 from heliograph.bench.results import Provenance, Row
-from heliograph.bench.runner import Outcome
 from heliograph.bench.tasks import scene_items
 from heliograph.bench.tools import open_bench, warmed_up
 from heliograph.codec.bundle import Bundle

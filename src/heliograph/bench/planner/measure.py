@@ -17,8 +17,9 @@ from PIL import Image
 from heliograph.bench.exchange_model import Messages
 from heliograph.bench.metrics import agrees
 from heliograph.bench.metrics import score as score_of
+from heliograph.bench.outcomes import Outcome
 from heliograph.bench.planner.plan import PlannerPlan, RegionCandidate
-from heliograph.bench.runner import CHUNK_PHOTOS, SHORT_ANSWER_TOKENS, Outcome, Runner
+from heliograph.bench.runner import CHUNK_PHOTOS, SHORT_ANSWER_TOKENS, Runner
 from heliograph.bench.tasks import Item
 from heliograph.bench.timing import processor_s
 from heliograph.bench.tools import Bench

@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import Any
 
 from heliograph.bench.definitions import read_definition
-from heliograph.bench.runner import BUDGET_KNOB, Candidate
+from heliograph.bench.outcomes import Candidate
+from heliograph.bench.runner import BUDGET_KNOB
 from heliograph.controllers.planner import Goal
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import parse_setting

@@ -15,10 +15,11 @@ import numpy as np
 from heliograph.bench.definitions import ReferencePlan, reference_plan, standard_links
 from heliograph.bench.device.process import measure_device_process, peak_memory_mb
 from heliograph.bench.metrics import ALL
+from heliograph.bench.outcomes import SURE_MARGIN, Candidate
 from heliograph.bench.reference.figures import Findings, reference_figures
 from heliograph.bench.reference.tuning import tuned_candidates
 from heliograph.bench.results import Provenance, Row, SuiteResult
-from heliograph.bench.runner import SHORT_ANSWER_TOKENS, Candidate, Runner
+from heliograph.bench.runner import SHORT_ANSWER_TOKENS, Runner
 from heliograph.bench.scores import CloudWork, Scores, b99_of, rows_of
 from heliograph.bench.semantic import SemanticConsistency
 from heliograph.bench.socket_runs import measured_rows, opening_bytes
@@ -49,6 +50,7 @@ class _Run:
     plan: ReferencePlan
     bundle_folder: Path
     limit: int | None
+    kept: Path
 
 
 class ReferenceSuite:
@@ -56,38 +58,40 @@ class ReferenceSuite:
 
     name = "reference"
 
-    def __init__(self, model: str = "reference", bundle_folder: Path | None = None) -> None:
+    def __init__(self, model: str = "reference", bundle_folder: Path | None = None, folder: Path | None = None) -> None:
         self._model_name = model
         self._bundle_folder = bundle_folder
+        self._folder = folder or Path("runs") / "measured" / self.name
 
     def run(self, *, limit: int | None = None, seed_start: int | None = None, quiet: bool = False) -> SuiteResult:
-        """Runs it.
+        """Runs it; a run of the same commit that was stopped goes on with the next photos.
 
         Args:
-            limit: stop after so many questions.
+            limit: stop after so many questions; opponents are tuned on all scenes that there are for it.
             seed_start: the first scene's seed, in place of the test split's.
             quiet: show no progress.
 
         Raises:
             ModelUnavailableError, BundleDamagedError: the reference model or its bundle cannot be loaded.
             DataMissingError: the folder ``benchmarks`` is not there.
+            OutputUnwritableError: the disk refuses.
         """
         plan = reference_plan(self.name)
         if seed_start is not None:
             plan = replace(plan, seed_start=seed_start)
-        run = _Run(Provenance.now(), plan, self._bundle_folder or _shipped_bundle_folder(), limit)
+        run = _Run(Provenance.now(), plan, self._bundle_folder or _shipped_bundle_folder(), limit, self._folder)
         with Progress(quiet) as progress:
             progress.say("loading the model and its bundle")
             model = VisionLanguageModel.load(self._model_name)
             bench = open_bench(model, Bundle.load(run.bundle_folder))
-            tuning = list(scene_items(plan.tuning_seed_start, plan.tuning_scenes, descriptions=False, limit=limit))
+            tuning = list(scene_items(plan.tuning_seed_start, plan.tuning_scenes, descriptions=False))
             bench = warmed_up(bench, [tuning[0].photo])
-            candidates = _candidates(bench, plan, tuning, progress)
+            candidates = _candidates(bench, plan, tuning, progress, run.kept)
             return self._run_tests(run, bench, candidates, progress)
 
     def _run_tests(self, run: _Run, bench: Bench, candidates: Sequence[Candidate], progress: Progress) -> SuiteResult:
         plan = run.plan
-        runner = Runner(bench, candidates, plan.timed_questions, SemanticConsistency.load())
+        runner = Runner(bench, candidates, plan.timed_questions, SemanticConsistency.load(), run.kept)
         notes = list(NOTES)
         scenes = scene_items(plan.seed_start, plan.scenes, descriptions=plan.descriptions, limit=run.limit)
         items = _Remembering(scenes, ANSWER_SAMPLE)
@@ -129,7 +133,7 @@ class ReferenceSuite:
         notes.append(_work_note(cloud))
         if uncompressed.questions(ALL) < FEW_QUESTIONS:
             notes.append("Too few questions for the figures above to mean much: this run shows that everything works.")
-        return SuiteResult(
+        result = SuiteResult(
             suite=self.name,
             provenance=run.provenance,
             rows=(*rows, *measured),
@@ -142,6 +146,11 @@ class ReferenceSuite:
                 "bench with the model": peak_memory_mb(),
             },
         )
+        return self._finished(result, findings)
+
+    def _finished(self, result: SuiteResult, found: Findings) -> SuiteResult:
+        """What a suite of other figures makes of the same run."""
+        return result
 
 
 class SmokeSuite(ReferenceSuite):
@@ -153,6 +162,8 @@ class SmokeSuite(ReferenceSuite):
 NOTES = (
     '"all" is the mean over tasks of each task\'s accuracy, without small-print (only a crop can answer it), '
     "description (scored by the F1 of its words) and easy-vqa (another benchmark); these are in the table per task.",
+    f"Sure answers are those whose uncompressed answer leads by a probability of {SURE_MARGIN:g} in the mean of its "
+    "tokens: where the best two are next to equal, another answer says nothing about what was sent.",
     "Times count from the question on an open connection; wire_bytes include opening the connection.",
     "encode_ms, decode_ms and the answer times inside modelled times are processor time on one core.",
 )
@@ -188,7 +199,9 @@ def _shipped_bundle_folder() -> Path:
     return shipped_bundle_folder()
 
 
-def _candidates(bench: Bench, plan: ReferencePlan, tuning: Sequence[Item], progress: Progress) -> list[Candidate]:
+def _candidates(
+    bench: Bench, plan: ReferencePlan, tuning: Sequence[Item], progress: Progress, kept: Path
+) -> list[Candidate]:
     """The tuned pixel codecs, and what the plan names, as far as the bundle has its codec."""
     runnable = strategies_for(bench.bundle.codec_kinds)
     wanted = [(name, setting) for name, settings in plan.fixed_settings.items() for setting in settings]
@@ -197,7 +210,7 @@ def _candidates(bench: Bench, plan: ReferencePlan, tuning: Sequence[Item], progr
     swept = [Candidate(name, setting) for name in names for setting in STRATEGIES.load(name)().settings()]
     if bench.bundle.local_model_path is None:
         fixed = [c for c in fixed if kind_of(c.strategy) is not Kind.LOCAL]
-    return [*tuned_candidates(bench, plan, tuning, progress), *swept, *fixed]
+    return [*tuned_candidates(bench, plan, tuning, progress, kept=kept), *swept, *fixed]
 
 
 def _cloud_work(bench: Bench, sample: Sequence[Item], opening: int) -> CloudWork:

@@ -6,10 +6,12 @@ What is on the frontier there is reported on the test photos; nothing is chosen 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 from heliograph.bench.metrics import near_frontier
-from heliograph.bench.runner import Candidate, Runner
+from heliograph.bench.outcomes import Candidate
+from heliograph.bench.runner import Runner
 from heliograph.bench.scores import Scores
 from heliograph.bench.tasks import Item
 from heliograph.bench.tools import Bench
@@ -35,6 +37,7 @@ def tuned_candidates(
     items: Sequence[Item],
     progress: Progress,
     strategies: Sequence[str] | None = None,
+    kept: Path | None = None,
 ) -> list[Candidate]:
     """The settings of pixel codecs that survive the tuning photos, cheapest first.
 
@@ -44,6 +47,7 @@ def tuned_candidates(
         items: the tuning photos.
         progress: shows it.
         strategies: names; None for every one that is tuned.
+        kept: folder of what was measured before, see :class:`heliograph.bench.runner.Runner`.
     """
     names = strategies_with(tuned=True) if strategies is None else strategies
     swept = [
@@ -52,11 +56,11 @@ def tuned_candidates(
         for size in plan.pixel_sizes
         for quality in plan.pixel_qualities
     ]
-    outcomes = Runner(bench, swept).run(items, len(items), progress, "tuning pixel codecs")
-    kept: list[Candidate] = []
+    outcomes = Runner(bench, swept, kept=kept).run(items, len(items), progress, "tuning pixel codecs")
+    best: list[Candidate] = []
     for strategy in names:
         found = [Scores(o, [i.image_id for i in items]) for o in outcomes if o.candidate.strategy == strategy]
         points = [(s.payload.value, s.accuracy().value) for s in found]
         chosen = near_frontier(points)
-        kept += [found[index].outcome.candidate for index in chosen]
-    return kept
+        best += [found[index].outcome.candidate for index in chosen]
+    return best

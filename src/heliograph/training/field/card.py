@@ -47,8 +47,8 @@ Apache-2.0, as far as the project can give it: what was learnt from research dat
 
 {held["photos"]} photos with captions that nothing was learnt from.
 
-| figure | value | must | aim |
-| --- | --- | --- | --- |
+| figure | value | interval (95 %) | must | aim |
+| --- | --- | --- | --- | --- |
 {_figures(held["figures"])}
 
 - Caption loss, nats a token: {_listed(held["caption_loss"])}. `prefix`: as many free vectors, trained on the same
@@ -79,8 +79,12 @@ def _rows(parts: tuple[Part, ...]) -> str:
     )
 
 
-def _figures(figures: Mapping[str, Mapping[str, float]]) -> str:
-    return "\n".join(f"| {name} | {one['value']:.3f} | {one['must']} | {one['aim']} |" for name, one in figures.items())
+def _figures(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [(name, one, *one["interval"]) for name, one in figures.items()]
+    return "\n".join(
+        f"| {name} | {one['value']:.3f} | {low:.3f} to {high:.3f} | {one['must']} | {one['aim']} |"
+        for name, one, low, high in rows
+    )
 
 
 def _listed(values: Mapping[str, float]) -> str:

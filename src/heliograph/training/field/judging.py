@@ -6,7 +6,7 @@ idle answer, such as "a man in a shirt", does as well on those as on the right o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ _FEWEST = 3  # photos with a word, and without, for an area under the curve to m
 _SEED = 1
 
 Doubles = npt.NDArray[np.float64]
+Truth = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -57,58 +58,100 @@ def leanings(reader: PackedReader, photos: Judged, questions: Sequence[str]) -> 
     return torch.cat(made).double().numpy()
 
 
-def presence_areas(
-    reader: PackedReader, photos: Judged, things: Sequence[str], *, to_the_letter: bool = False
-) -> dict[str, float]:
+def named_in_captions(known: Sequence[Known], things: Sequence[str], *, to_the_letter: bool = False) -> Truth:
+    """(I, Q) float64, 1 where a photo's captions name a thing, else 0.
+
+    Args:
+        known: of I photos, captions among it.
+        things: Q of them.
+        to_the_letter: the word itself counts, and no plural or other word for the same.
+    """
+    names = [{thing} if to_the_letter else words_for(thing) for thing in things]
+    return np.asarray([[bool(one.photo.words & named) for named in names] for one in known], np.float64)
+
+
+def presence_known(known: Sequence[Known], things: Sequence[str]) -> Truth:
+    """(I, Q) float64, 1 where captions or teacher know that a thing is in a photo, 0 where it is not, else NaN."""
+    values = {True: 1.0, False: 0.0, None: np.nan}
+    return np.asarray([[values[one.presence(thing)] for thing in things] for one in known], np.float64)
+
+
+def presence_areas(scores: Doubles, truth: Truth, things: Sequence[str]) -> dict[str, float]:
     """Area under the curve of each thing that captions of some photos name and of others do not.
 
     Args:
-        reader: the model.
-        photos: with captions.
-        things: to ask for.
-        to_the_letter: the word itself counts, and no plural or other word for the same.
+        scores: (I, Q) :func:`leanings` to the presence of these things, see :func:`asked_for`.
+        truth: (I, Q) of :func:`named_in_captions`.
+        things: that were asked for.
     """
-    scores = leanings(reader, photos, [PRESENCE[0].format(with_article(word)) for word in things])
     made = {}
     for place, word in enumerate(things):
-        named = {word} if to_the_letter else words_for(word)
-        there = np.asarray([bool(one.photo.words & named) for one in photos.known])
+        there = truth[:, place] > 0
         area = auroc(scores[:, place], there)
-        if area is not None and _FEWEST <= there.sum() <= len(photos) - _FEWEST:
+        if area is not None and _FEWEST <= there.sum() <= len(there) - _FEWEST:
             made[word] = area
     return made
 
 
-def kind_accuracies(reader: PackedReader, photos: Judged) -> dict[str, float]:
+def asked_for(things: Iterable[str]) -> list[str]:
+    """Questions for the presence of things, one each."""
+    return [PRESENCE[0].format(with_article(thing)) for thing in things]
+
+
+def kind_accuracies(scores: Doubles, truth: Truth) -> dict[str, float]:
     """Balanced accuracy of yes and no about people, animals and vehicles, on photos of which captions or teacher know.
 
     A kind that all of them have, or none, is left out. Chance is 0.5.
+
+    Args:
+        scores: (I, 3) leanings to the presence of :data:`heliograph.training.field.things.KINDS`.
+        truth: (I, 3) of :func:`presence_known`.
     """
-    scores = leanings(reader, photos, [PRESENCE[0].format(with_article(kind)) for kind in KINDS])
     made = {}
     for place, kind in enumerate(KINDS):
-        presence = [one.presence(kind) for one in photos.known]
-        there, absent = (scores[[one is wanted for one in presence], place] for wanted in (True, False))
+        there, absent = (scores[truth[:, place] == wanted, place] for wanted in (1, 0))
         if len(there) and len(absent):
             made[kind] = float((there > 0).mean() + (absent <= 0).mean()) / 2
     return made
 
 
+def shown_and_right(scores: Doubles, truth: Truth) -> tuple[Doubles, Doubles]:
+    """How sure the model is of yes or no, as users are shown it where nothing is calibrated, and whether it is right.
+
+    Args:
+        scores: (I, Q) leanings to the presence of things.
+        truth: (I, Q) of :func:`presence_known`; what nobody is sure of is left out.
+
+    Returns:
+        (K,) chances, a half to 1, and (K,) ones and zeros.
+    """
+    sure = ~np.isnan(truth)
+    lean, there = scores[sure], truth[sure] > 0
+    return 1 / (1 + np.exp(-np.abs(lean))), ((lean > 0) == there).astype(np.float64)
+
+
 @torch.no_grad()
-def caption_loss(reader: PackedReader, photos: Judged, seen: Callable[[int, int], Tensor]) -> float:
-    """Mean nats a token of the photos' captions.
+def caption_losses(reader: PackedReader, photos: Judged, seen: Callable[[int, int], Tensor]) -> Doubles:
+    """(I, 2) float64 of each photo: nats of all its captions, and their tokens.
 
     Args:
         reader: the model.
         photos: whose captions they are.
         seen: visual tokens (b, N, D) to show for the photos from one place to another.
     """
-    total, count = 0.0, 0
+    made = []
     for begin, end in photos.parts():
         asked = [[(SENTENCE[0], text) for text in one.photo.captions] for one in photos.known[begin:end]]
         found = reader.losses(reader.pack(asked), seen(begin, end))
-        total, count = total + float(found.sum()), count + len(found)
-    return total / count
+        counts = [sum(reader.answer_tokens(text) for _, text in pairs) for pairs in asked]
+        made += [(float(part.sum()), count) for part, count in zip(torch.split(found, counts), counts, strict=True)]
+    return np.asarray(made, np.float64)
+
+
+def mean_loss(losses: Doubles) -> float:
+    """Mean nats a token of (I, 2) :func:`caption_losses`."""
+    nats, tokens = losses.sum(0)
+    return float(nats / tokens)
 
 
 def right_photo(reader: PackedReader, photos: Judged) -> Callable[[int, int], Tensor]:
@@ -128,8 +171,8 @@ def one_for_all(visual: Tensor) -> Callable[[int, int], Tensor]:
 
 
 @torch.no_grad()
-def pick_of_ten(reader: PackedReader, photos: Judged, mean: Tensor) -> float:
-    """Share of photos whose own caption gains more from the photo, over the mean photo, than nine of other photos.
+def picks_of_ten(reader: PackedReader, photos: Judged, mean: Tensor) -> Doubles:
+    """(I,) float64, 1 where the photo's own caption gains more from it, over the mean photo, than nine of other photos.
 
     Captions that gain equally share the pick, so a model that does not look gets a tenth.
 
@@ -139,7 +182,7 @@ def pick_of_ten(reader: PackedReader, photos: Judged, mean: Tensor) -> float:
         mean: (N, D) tokens of the mean photo.
     """
     rng = np.random.default_rng(_SEED)
-    hits = 0.0
+    hits = []
     for place, one in enumerate(photos.known):
         others = rng.choice([i for i in range(len(photos)) if i != place], CHOICES - 1, replace=False)
         texts = [one.photo.captions[0], *(photos.known[i].photo.captions[0] for i in others)]
@@ -148,5 +191,5 @@ def pick_of_ten(reader: PackedReader, photos: Judged, mean: Tensor) -> float:
         own = reader.tokens(photos.cells[place : place + 1].float())
         gains = reader.losses(batch, mean[None]) - reader.losses(batch, own)
         summed = np.asarray([float(part.sum()) for part in torch.split(gains, lengths)])
-        hits += float(summed[0] == summed.max()) / int((summed == summed.max()).sum())
-    return hits / len(photos)
+        hits.append(float(summed[0] == summed.max()) / int((summed == summed.max()).sum()))
+    return np.asarray(hits)

@@ -13,6 +13,7 @@ What nobody is sure of is not asked: a thing that the detector half sees is neit
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -40,6 +41,8 @@ SURE, UNSURE = 0.6, 0.2
 
 MAX_COUNTED = 4
 NOTHING = "none"
+_FEW = 12
+"""Photos below which what is rarer is asked for no more often, for these photos would be learnt by heart."""
 _SURE_CLASS = 0.5  # probability from which the encoder's own classifier names the main thing
 
 PRESENCE = ("Is there {} in the picture?", "Is there {}?", "Do you see {}?", "Does the picture show {}?")
@@ -110,27 +113,55 @@ class QuestionMaker:
     Args:
         vocabulary: things that presence is asked of; of photos with captions :data:`THINGS` and colours as well. The
             fruit "orange" is not: a detector that sees none does not know whether something is orange.
+        seen: photos that will be asked about, for even questions: a kind is asked for as often where it is as where it
+            is not, and a thing about as often, so that the question itself gives nothing away. Most photos show people,
+            and a model that is mostly asked for people where they are says yes without looking. Without them, a kind is
+            a thing like any other.
     """
 
-    def __init__(self, vocabulary: Sequence[str]) -> None:
+    def __init__(self, vocabulary: Sequence[str], seen: Sequence[Known] = ()) -> None:
         self._vocabulary = tuple(thing for thing in vocabulary if thing not in COLOURS)
+        self._counts: Counter[tuple[str, bool | None]] = Counter()
+        self._counts.update((thing, one.presence(thing)) for one in seen for thing in (*KINDS, *self._things(one)))
 
     def draw(self, known: Known, rng: np.random.Generator, count: int) -> list[Pair]:
-        """``count`` questions, of presence half of them; fewer where little is known, but one unless nothing is."""
-        made = [one for _ in range(count // 2) if (one := self._presence(known, rng, bool(rng.integers(2))))]
+        """``count`` questions, of presence half of them; fewer where little is known, but one unless nothing is.
+
+        Where they are even, a third are about kinds, as far as that evens out.
+        """
+        kinds = [one for _ in range(count // 3) if self._counts and (one := self._of_kind(known, rng))]
+        rest = range(count // 2 - len(kinds))
+        made = kinds + [one for _ in rest if (one := self._of_thing(known, bool(rng.integers(2)), rng))]
         others = [one for make in (_number, _kind, _colour, _main) if (one := make(known, rng)) is not None]
         order = rng.permutation(len(others))[: count - len(made)]
         made += [others[place] for place in order]
-        return made or [one for wanted in (False, True) if (one := self._presence(known, rng, wanted))][:1]
+        return made or [one for wanted in (False, True) if (one := self._of_thing(known, wanted, rng))][:1]
 
-    def _presence(self, known: Known, rng: np.random.Generator, wanted: bool) -> Pair | None:
-        """About something that is there, or that is not: both are wanted equally often, whatever is rarer in photos."""
-        asked = [*KINDS, *self._vocabulary, *((*THINGS, *sorted(COLOURS)) if known.photo.captions else ())]
-        fitting = [thing for thing in dict.fromkeys(asked) if known.presence(thing) is wanted]
+    def _things(self, known: Known) -> list[str]:
+        more = (*THINGS, *sorted(COLOURS)) if known.photo.captions else ()
+        kinds = () if self._counts else KINDS
+        return list(dict.fromkeys([*kinds, *self._vocabulary, *more]))
+
+    def _of_kind(self, known: Known, rng: np.random.Generator) -> Pair | None:
+        """About a kind; where most photos have the same answer, that is asked for as rarely as the other one."""
+        for place in rng.permutation(len(KINDS)):
+            kind = tuple(KINDS)[place]
+            there = known.presence(kind)
+            if there is not None and rng.random() * self._counts[kind, there] <= self._counts[kind, not there]:
+                return _asked_for(kind, there, rng)
+        return None
+
+    def _of_thing(self, known: Known, wanted: bool, rng: np.random.Generator) -> Pair | None:
+        """About something that is there, or that is not: what few photos show, and what few do not, most often."""
+        fitting = [thing for thing in self._things(known) if known.presence(thing) is wanted]
         if not fitting:
             return None
-        thing = fitting[int(rng.integers(len(fitting)))]
-        return _worded(PRESENCE, rng).format(with_article(thing)), "yes" if wanted else "no"
+        odds = np.asarray([1 / max(_FEW, self._counts[thing, wanted]) for thing in fitting])
+        return _asked_for(fitting[int(rng.choice(len(fitting), p=odds / odds.sum()))], wanted, rng)
+
+
+def _asked_for(thing: str, there: bool, rng: np.random.Generator) -> Pair:
+    return _worded(PRESENCE, rng).format(with_article(thing)), "yes" if there else "no"
 
 
 def sentence(photo: Photo, rng: np.random.Generator) -> Pair:

@@ -6,7 +6,8 @@
     open         questions that the teacher answers, through the language model     --> alignment-open.safetensors
     --- from the beginning again ---
     words        the same as open-words, with words of captions among them
-    captions     the teacher's questions, and sentences that people wrote           --> alignment.safetensors
+    captions     the teacher's questions, and sentences that people wrote
+    evened       the same, kinds asked as often where they are as where they are not --> alignment.safetensors
 
 The first half looks at photos of open licences alone, so that what captions for research have taught can be left out.
 Both pretrained halves stay as they are but for low-rank additions to the language model's attention.
@@ -43,15 +44,18 @@ from heliograph.types import Reporter
 
 CHECKPOINT = "checkpoint.pt"
 
-OPEN_WORDS, OPEN, WORDS, CAPTIONS = "open-words", "open", "words", "captions"
+OPEN_WORDS, OPEN, WORDS, CAPTIONS, EVENED = "open-words", "open", "words", "captions", "evened"
 
-PHASES = {OPEN_WORDS: 0.02, OPEN: 0.15, WORDS: 0.03, CAPTIONS: 0.80}
+PHASES = {OPEN_WORDS: 0.014, OPEN: 0.105, WORDS: 0.021, CAPTIONS: 0.56, EVENED: 0.30}
 """Shares of the minutes."""
 
-_FILES = {OPEN: OPEN_FILE, CAPTIONS: CAPTIONS_FILE}
+_FILES = {OPEN: OPEN_FILE, EVENED: CAPTIONS_FILE}
+_BY_WORDS = (OPEN_WORDS, WORDS)
+_WITH_SENTENCES = (CAPTIONS, EVENED)
 
 _WORD_BATCH, _BATCH = 32, 8
-_WORD_RATE, _RATE = 1e-3, 1e-3
+_RATES = {EVENED: 4e-4}  # of the other phases 1e-3
+_RATE = 1e-3
 _LOW_RANK_RATE = 0.5  # of the projector's
 _WARM_UP_STEPS = 20
 _CAPTIONS, _QUESTIONS = 2, 6  # of one photo in one step
@@ -127,6 +131,7 @@ class FieldRun:
         model.model.vision_tower.positions.requires_grad_(True)
         self._open_questions = QuestionMaker(_vocabulary(plain.known))
         self._questions = QuestionMaker(_vocabulary(self._known))
+        self._evened_questions = QuestionMaker(_vocabulary(self._known), self._known)
         self._optimiser_state: dict[str, Any] | None = None
         if (out / CHECKPOINT).is_file():
             self._load()
@@ -140,7 +145,7 @@ class FieldRun:
         between = [*self._halves.parameters(), self.model.model.vision_tower.positions]
         low_rank = [value for one in self._additions.values() for value in (one.down, one.up)]
         groups = [{"params": between, "weight_decay": _DECAY, "part": 1.0}]
-        if self.state.phase in _FILES:
+        if self.state.phase not in _BY_WORDS:
             groups.append({"params": low_rank, "weight_decay": 0.0, "part": _LOW_RANK_RATE})
         return groups
 
@@ -160,7 +165,7 @@ class FieldRun:
                 self.state.phase, self.state.phase_seconds, self._optimiser_state = name, 0.0, None
                 if name == WORDS:
                     self._begin()
-            (self._words if name in (OPEN_WORDS, WORDS) else self._read)(60 * minutes * PHASES[name])
+            (self._words if name in _BY_WORDS else self._read)(60 * minutes * PHASES[name])
             if name in _FILES:
                 save_alignment(self._out / _FILES[name], self.weights())
         return self._out
@@ -183,7 +188,7 @@ class FieldRun:
             rows = rng.choice(shown, min(_WORD_BATCH, shown), replace=False).tolist()
             return phase.loss(self._seen(rows, rng), rows)
 
-        self._optimise(groups, step, budget_s, _WORD_RATE)
+        self._optimise(groups, step, budget_s)
         first = self._cells[:64, 0].float()
         length = float(self._embeddings.norm(dim=-1).mean())
         scale_tokens(self.model.model.multi_modal_projector, lambda: self.reader.tokens(first), length)
@@ -197,10 +202,11 @@ class FieldRun:
             means = ((losses[in_sentences], 1.0), (losses[~in_sentences], _QUESTION_WEIGHT))
             return torch.stack([weight * part.mean() for part, weight in means if len(part)]).sum()
 
-        self._optimise(self._groups(), step, budget_s, _RATE)
+        self._optimise(self._groups(), step, budget_s)
 
-    def _optimise(self, groups: list[dict[str, Any]], step: Any, budget_s: float, rate: float) -> None:
+    def _optimise(self, groups: list[dict[str, Any]], step: Any, budget_s: float) -> None:
         phase = self.state.phase
+        rate = _RATES.get(phase, _RATE)
         parameters = [one for group in groups for one in group["params"]]
         optimiser = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
         if self._optimiser_state is not None:
@@ -238,15 +244,15 @@ class FieldRun:
         plain, captioned = len(self._plain.known), len(self._captioned.known)
         few = _BATCH if self.state.phase == OPEN else round(_BATCH * _PLAIN_SHARE)
         rows: list[int] = rng.choice(plain, min(few, plain), replace=False).tolist()
-        if self.state.phase == CAPTIONS:
+        if self.state.phase in _WITH_SENTENCES:
             rows += (plain + rng.choice(captioned, min(_BATCH - few, captioned), replace=False)).tolist()
         return rows
 
     def _asked(self, row: int, rng: np.random.Generator) -> list[Pair]:
         known = self._known[row]
-        questions = self._open_questions if self.state.phase == OPEN else self._questions
-        asked = questions.draw(known, rng, _QUESTIONS)
-        if known.photo.captions and self.state.phase == CAPTIONS:
+        makers = {OPEN: self._open_questions, EVENED: self._evened_questions}
+        asked = makers.get(self.state.phase, self._questions).draw(known, rng, _QUESTIONS)
+        if known.photo.captions and self.state.phase in _WITH_SENTENCES:
             asked += [sentence(known.photo, rng) for _ in range(_CAPTIONS)]
         return asked
 

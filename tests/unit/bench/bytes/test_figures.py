@@ -10,8 +10,8 @@ from heliograph.bench.bytes.opponents import NNC, OLDER
 from heliograph.bench.bytes.photos import figures_of
 from heliograph.bench.bytes.suite import dearest
 from heliograph.bench.bytes.times import median_interval
+from heliograph.bench.outcomes import Candidate, Outcome, PhotoOutcome
 from heliograph.bench.photos.suite import Measured
-from heliograph.bench.runner import Candidate, Outcome, PhotoOutcome
 from heliograph.bench.scores import Scores
 
 IMAGES = [f"scene-{number}" for number in range(200)]

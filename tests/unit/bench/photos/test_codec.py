@@ -56,7 +56,7 @@ def features(tail: Tail) -> SplitFeatures:
     weights = np.eye(CHANNELS, dtype=np.float32)
     network = StandIn(tail)
     by_frequency = np.stack([weights] * GRID.tokens)
-    return SplitFeatures(network, fit, test, (), classes, weights, by_frequency)  # type: ignore[arg-type]
+    return SplitFeatures(network, fit, test, (), classes, (9,) * 4, weights, by_frequency)  # type: ignore[arg-type]
 
 
 def test_the_frozen_tail_answers_as_the_tail_and_has_gradients(tail: Tail, features: SplitFeatures) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from heliograph.bench.exchange_model import Messages
+from heliograph.bench.outcomes import Outcome, PhotoOutcome
 from heliograph.bench.planner.cells import replay_all
 from heliograph.bench.planner.curves import curves_of, main, measured_curves
 from heliograph.bench.planner.measure import CropCost, Measured
@@ -23,7 +24,6 @@ from heliograph.bench.planner.replay import CandidateTable, Moment, candidates_o
 from heliograph.bench.planner.report import result_of
 from heliograph.bench.report import draw_pictures, markdown
 from heliograph.bench.results import Provenance
-from heliograph.bench.runner import Outcome, PhotoOutcome
 from heliograph.codec.bundle import Bundle
 from heliograph.codec.manifest import CURVES
 from heliograph.controllers.curves import Curves

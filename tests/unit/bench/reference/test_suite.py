@@ -6,8 +6,8 @@ import pytest
 from heliograph.bench.definitions import standard_links
 from heliograph.bench.device.process import DeviceProcess, peak_memory_mb
 from heliograph.bench.exchange_model import Messages
+from heliograph.bench.outcomes import Candidate, Outcome, PhotoOutcome
 from heliograph.bench.reference.figures import Findings, reference_figures
-from heliograph.bench.runner import Candidate, Outcome, PhotoOutcome
 from heliograph.bench.scores import CloudWork, Scores, b99_of
 from heliograph.bench.socket_runs import LONGEST_CARRIAGE_S, carriage_s, cheapest_good_settings
 from heliograph.errors import BundleDamagedError, ModelUnavailableError

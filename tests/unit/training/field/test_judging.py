@@ -14,12 +14,16 @@ from torch import Tensor
 
 from heliograph.training.field.judging import (
     Judged,
-    caption_loss,
+    asked_for,
+    caption_losses,
     kind_accuracies,
     leanings,
+    mean_loss,
+    named_in_captions,
     one_for_all,
-    pick_of_ten,
+    picks_of_ten,
     presence_areas,
+    presence_known,
     right_photo,
     wrong_photo,
 )
@@ -78,6 +82,23 @@ def reader(**given: Any) -> PackedReader:
     return cast(PackedReader, MadeUpReader(**given))
 
 
+def areas(made_up: PackedReader, photos: Judged, things: Sequence[str], **more: bool) -> dict[str, float]:
+    truth = named_in_captions(photos.known, things, **more)
+    return presence_areas(leanings(made_up, photos, asked_for(things)), truth, things)
+
+
+def accuracies(made_up: PackedReader, photos: Judged) -> dict[str, float]:
+    return kind_accuracies(leanings(made_up, photos, asked_for(KINDS)), presence_known(photos.known, tuple(KINDS)))
+
+
+def pick_of_ten(made_up: PackedReader, photos: Judged, mean: Tensor) -> float:
+    return float(picks_of_ten(made_up, photos, mean).mean())
+
+
+def caption_loss(made_up: PackedReader, photos: Judged, seen: Callable[[int, int], Tensor]) -> float:
+    return mean_loss(caption_losses(made_up, photos, seen))
+
+
 def judged(*captions: tuple[str, ...], things: Sequence[tuple[Thing, ...]] | None = None) -> Judged:
     seen = things or [()] * len(captions)
     known = [Known(Photo(Path("a.jpg"), texts), sight) for texts, sight in zip(captions, seen, strict=True)]
@@ -98,14 +119,14 @@ DOGS = [("A dog runs",), ("A tree", "Two dogs"), ("A puppy",), ("A cat",), ("A t
 
 def test_a_reader_that_sees_the_truth_has_all_the_area_and_its_opposite_none() -> None:
     photos = judged(*DOGS)
-    assert presence_areas(reader(lean=lambda i, question: 0.5 - 0.1 * i), photos, ["dog"]) == {"dog": 1.0}
-    assert presence_areas(reader(lean=lambda i, question: 0.1 * i), photos, ["dog"]) == {"dog": 0.0}
+    assert areas(reader(lean=lambda i, question: 0.5 - 0.1 * i), photos, ["dog"]) == {"dog": 1.0}
+    assert areas(reader(lean=lambda i, question: 0.1 * i), photos, ["dog"]) == {"dog": 0.0}
 
 
 def test_a_reader_that_leans_the_same_way_has_half_the_area() -> None:
     """Whatever it thinks of the question: areas are of one question each."""
     idle = reader(lean=lambda i, question: 3.0 if "dog" in question else -1.0)
-    assert presence_areas(idle, judged(*DOGS), ["dog", "people", "snow"]) == {"dog": 0.5}
+    assert areas(idle, judged(*DOGS), ["dog", "people", "snow"]) == {"dog": 0.5}
 
 
 def test_an_area_is_of_its_own_question() -> None:
@@ -115,20 +136,20 @@ def test_an_area_is_of_its_own_question() -> None:
     sees = reader(
         lean=lambda i, question: float(i < 3) if question == "Is there a dog in the picture?" else -(i in (1, 4, 6))
     )
-    assert presence_areas(sees, photos, ["tree", "wall", "dog"]) == {"tree": 0.0, "dog": 1.0}
+    assert areas(sees, photos, ["tree", "wall", "dog"]) == {"tree": 0.0, "dog": 1.0}
 
 
 @pytest.mark.parametrize(("with_it", "kept"), [(2, False), (3, True), (4, True), (5, False), (7, False), (0, False)])
 def test_words_that_few_photos_have_or_lack_are_left_out(with_it: int, kept: bool) -> None:
     photos = judged(*[("A dog",) if i < with_it else ("Grass",) for i in range(7)])
-    assert ("dog" in presence_areas(reader(lean=lambda i, question: 0.0), photos, ["dog"])) is kept
+    assert ("dog" in areas(reader(lean=lambda i, question: 0.0), photos, ["dog"])) is kept
 
 
 def test_to_the_letter_is_the_word_itself() -> None:
     """A dog is in photo 0 alone; of words for it there are three, which is enough."""
     photos, even = judged(*DOGS), reader(lean=lambda i, question: 0.0)
-    assert presence_areas(even, photos, ["dog"]) == {"dog": 0.5}
-    assert presence_areas(even, photos, ["dog"], to_the_letter=True) == {}
+    assert areas(even, photos, ["dog"]) == {"dog": 0.5}
+    assert areas(even, photos, ["dog"], to_the_letter=True) == {}
 
 
 def test_leanings_are_of_all_photos_in_their_order() -> None:
@@ -167,17 +188,17 @@ def test_kind_accuracy_is_scikit_learns_balanced_one() -> None:
     for _ in range(20):
         leaning = {kind: rng.normal(size=len(photos)).tolist() for kind in KINDS}
         wanted = {kind: balanced_accuracy_score(truth[kind], np.asarray(leaning[kind]) > 0) for kind in KINDS}
-        assert kind_accuracies(lean_by(leaning), photos) == pytest.approx(wanted)
+        assert accuracies(lean_by(leaning), photos) == pytest.approx(wanted)
 
 
 def test_kind_accuracy_of_the_truth_of_one_answer_and_of_the_opposite() -> None:
     photos = judged(*KIND_CAPTIONS)
     truth = {kind: [1.0 if one.presence(kind) else -1.0 for one in photos.known] for kind in KINDS}
     opposite = {kind: [-value for value in values] for kind, values in truth.items()}
-    assert kind_accuracies(lean_by(truth), photos) == dict.fromkeys(KINDS, 1.0)
-    assert kind_accuracies(lean_by(opposite), photos) == dict.fromkeys(KINDS, 0.0)
+    assert accuracies(lean_by(truth), photos) == dict.fromkeys(KINDS, 1.0)
+    assert accuracies(lean_by(opposite), photos) == dict.fromkeys(KINDS, 0.0)
     for always in (3.0, -3.0, 0.0):
-        assert kind_accuracies(lean_by({kind: [always] * 7 for kind in KINDS}), photos) == dict.fromkeys(KINDS, 0.5)
+        assert accuracies(lean_by({kind: [always] * 7 for kind in KINDS}), photos) == dict.fromkeys(KINDS, 0.5)
 
 
 def test_photos_of_which_nobody_is_sure_are_not_judged_by() -> None:
@@ -186,13 +207,13 @@ def test_photos_of_which_nobody_is_sure_are_not_judged_by() -> None:
     photos = judged(*KIND_CAPTIONS, things=sight)
     for leaning in (5.0, -5.0):
         values = [1.0, 1.0, -1.0, leaning, -1.0, -1.0, 1.0]  # dogs are in 0, 1 and 4: two of three, and two of three
-        found = kind_accuracies(lean_by({kind: values for kind in KINDS}), photos)
+        found = accuracies(lean_by({kind: values for kind in KINDS}), photos)
         assert found["animal"] == pytest.approx(2 / 3)
 
 
 def test_a_kind_that_all_photos_have_or_none_is_left_out() -> None:
     photos = judged(("A man",), ("A man and a dog",))
-    assert kind_accuracies(reader(lean=lambda i, question: float(i)), photos) == {"animal": 1.0}
+    assert accuracies(reader(lean=lambda i, question: float(i)), photos) == {"animal": 1.0}
 
 
 TEN = [(f"{'very ' * i}short {THINGS[i]}", f"another {THINGS[i]}") for i in range(10)]

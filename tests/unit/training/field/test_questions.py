@@ -170,6 +170,25 @@ def test_questions_are_the_same_from_the_same_generator() -> None:
     assert len(set(drawn(about, times=20))) > 10
 
 
+def test_a_kind_that_most_photos_show_is_asked_for_as_often_where_it_is_missing() -> None:
+    """Else the question gives the answer away: nine photos of ten show somebody."""
+    photos = [known(things=(Thing(PERSON, 0.9),))] * 90 + [known()] * 10
+    maker, rng = QuestionMaker(("dog",), photos), np.random.default_rng(3)
+    pairs = [pair for _ in range(60) for one in photos for pair in maker.draw(one, rng, 4)]
+    people = answers(pairs, "a person")
+    # Two fair shares of about 400: five standard deviations of their ratio are .36.
+    assert 0.64 < people["no"] / people["yes"] < 1.36
+
+
+def test_what_few_photos_show_is_asked_for_no_more_often_than_what_twelve_show() -> None:
+    zebra, dog = Thing("zebra", 0.9), Thing("dog", 0.9)
+    photos = [known(things=(zebra, dog))] + [known(things=(dog,))] * 11
+    maker, rng = QuestionMaker(("zebra", "dog"), photos), np.random.default_rng(4)
+    found = answers([pair for _ in range(2000) for pair in maker.draw(photos[0], rng, 2)], "a zebra")["yes"]
+    other = answers([pair for _ in range(2000) for pair in maker.draw(photos[0], rng, 2)], "a dog")["yes"]
+    assert 0.8 < found / other < 1.25
+
+
 def test_sentences_are_all_captions() -> None:
     rng = np.random.default_rng(0)
     pairs = [sentence(Photo(Path("a.jpg"), ("A dog", "A cat")), rng) for _ in range(100)]

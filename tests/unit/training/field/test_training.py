@@ -73,7 +73,7 @@ def test_a_run_that_was_stopped_goes_on(finished) -> None:
     out, run, _, _ = finished
     lines: list[str] = []
     again = new_run(out, lines)
-    assert "going on from captions" in lines[0]
+    assert "going on from evened" in lines[0]
     assert again.state == run.state
     for name, value in again.weights().items():
         assert torch.equal(value, run.weights()[name])
@@ -82,8 +82,8 @@ def test_a_run_that_was_stopped_goes_on(finished) -> None:
     assert again.state.steps == steps
     assert again.state.losses == run.state.losses  # no number of no step in their place
     again.run(1.5 * MINUTES)
-    assert again.state.steps["captions"] > steps["captions"]
-    assert all(again.state.steps[name] == steps[name] for name in steps if name != "captions")
+    assert again.state.steps["evened"] > steps["evened"]
+    assert all(again.state.steps[name] == steps[name] for name in steps if name != "evened")
 
 
 def test_the_second_half_begins_anew(finished) -> None:
@@ -106,10 +106,10 @@ def test_words_of_captions_are_not_shown_to_the_open_half(tmp_path, monkeypatch)
     assert shown == [12, 24]
 
 
-def test_captions_are_learnt_in_the_last_phase_alone(tmp_path) -> None:
+def test_captions_are_learnt_in_the_last_phases_alone(tmp_path) -> None:
     run = new_run(tmp_path)
     rng = np.random.default_rng(0)
-    for phase, wanted in (("open", False), ("captions", True)):
+    for phase, wanted in (("open", False), ("captions", True), ("evened", True)):
         run.state.phase = phase
         rows = [row for _ in range(20) for row in run._rows(rng)]
         assert any(row >= 12 for row in rows) is wanted

@@ -1,0 +1,1 @@
+"""Suite ``families``: all six families of compression for vision-language models in one table."""

@@ -1,0 +1,88 @@
+"""Work of both ends for each way of sending: MACs of networks on the device and in the cloud, and prefill.
+
+::
+
+    tokens      device: tower (+ the codec's encoder) ==> cloud: (the codec's decoder +) prefill of N visual tokens
+    pictures    device: none                          ==> cloud: tower + prefill
+    local       device: tower + prefill               ==> nothing
+
+A codec's closed form (transform, entropy coding) has no network and is in the milliseconds alone, as are a picture
+codec's. What a strategy asks of the device is what it asked for when it ran, not what its name promises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from heliograph.bench.device.macs_table import TEXT_POSITIONS, Network, reference_networks
+from heliograph.bench.macs import Prefill
+from heliograph.strategies.base import Kind
+
+_ENCODER, _DECODER = "encoder (device)", "decoder (cloud)"
+
+
+@dataclass(frozen=True)
+class Work:
+    """MACs of one photo and one question.
+
+    Attributes:
+        device_macs, cloud_macs: of networks at either end, the prefill among those of whoever answers.
+        prefill_tokens: positions that the language model reads, visual and text.
+    """
+
+    device_macs: int
+    cloud_macs: int
+    prefill_tokens: int
+
+
+@dataclass(frozen=True)
+class ModelWork:
+    """What a model's parts cost.
+
+    Attributes:
+        tower: MACs of tower and projector.
+        prefill: of the language model.
+        visual_tokens: N.
+        encoders, decoders: MACs of learned codecs' networks, by codec.
+    """
+
+    tower: int
+    prefill: Prefill
+    visual_tokens: int
+    encoders: Mapping[str, int]
+    decoders: Mapping[str, int]
+
+    def of(self, kind: Kind, codec: str, *, tower_on_device: bool) -> Work:
+        """Of one way of sending.
+
+        Args:
+            kind: what the cloud's model answers from.
+            codec: that the strategy cannot do without; empty for none.
+            tower_on_device: whether the strategy asked the device for visual tokens.
+        """
+        positions = self.visual_tokens + TEXT_POSITIONS
+        answering = self.prefill.macs(positions)
+        device = self.tower if tower_on_device else 0
+        if kind is Kind.LOCAL:
+            return Work(device + answering, 0, positions)
+        device += self.encoders.get(codec, 0)
+        cloud = self.decoders.get(codec, 0) + (0 if tower_on_device else self.tower)
+        return Work(device, cloud + answering, positions)
+
+
+def reference_work() -> ModelWork:
+    """Of the reference model and the networks of its shipped bundle."""
+    networks, language = reference_networks()
+    return ModelWork(
+        tower=networks[0].macs,
+        prefill=language.prefill,
+        visual_tokens=language.visual_tokens,
+        encoders=_of_codecs(networks, _ENCODER),
+        decoders=_of_codecs(networks, _DECODER),
+    )
+
+
+def _of_codecs(networks: list[Network], end: str) -> dict[str, int]:
+    """MACs by codec, of parts called after their codec and their end."""
+    return {one.part.split("`")[1]: one.macs for one in networks if one.part.endswith(end)}
