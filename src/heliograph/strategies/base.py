@@ -50,27 +50,28 @@ class Restored:
 
 
 class PatchReader(Protocol):
-    """A vision tower that begins with one affine map of every patch, and takes the map's results in place of pixels.
-
-    Attributes:
-        pictures: (width, height) of the pictures that it reads of a photo, in pixels: the whole at its size, and where
-            that is cut into tiles the whole in small.
-        tiles: what it reads of them one after the other: (place among the pictures, left, top), all equally large.
-        patches: (rows, columns) of patches in each tile.
-        weight: (d, 3, P, P) float32, of the levels 0 to 255 of R, G and B in a patch of P x P pixels.
-        bias: (d,) float32.
-    """
+    """A vision tower that begins with one affine map of every patch, and takes the map's results in place of pixels."""
 
     @property
-    def pictures(self) -> tuple[tuple[int, int], ...]: ...
+    def pictures(self) -> tuple[tuple[int, int], ...]:
+        """(width, height) in pixels of the pictures that it reads of a photo: the whole at its size, and where that is
+        cut into tiles the whole in small."""
+
     @property
-    def tiles(self) -> tuple[tuple[int, int, int], ...]: ...
+    def tiles(self) -> tuple[tuple[int, int, int], ...]:
+        """What it reads of them, one after the other: (place among the pictures, left, top), all equally large."""
+
     @property
-    def patches(self) -> tuple[int, int]: ...
+    def patches(self) -> tuple[int, int]:
+        """(rows, columns) of patches in each tile."""
+
     @property
-    def weight(self) -> FloatArray: ...
+    def weight(self) -> FloatArray:
+        """(d, 3, P, P) float32, of the levels 0 to 255 of R, G and B in a patch of P x P pixels."""
+
     @property
-    def bias(self) -> FloatArray: ...
+    def bias(self) -> FloatArray:
+        """(d,) float32."""
 
     def tokens(self, embedded: FloatArray) -> VisualTokens:
         """Visual tokens (N, D) float32 of a photo.

@@ -8,8 +8,9 @@
 Where models differ they say so in an attribute or a method, and each has a meaning of its own: ``input_size`` tells
 whether there is one frame for all photos, ``batches`` whether many questions cost little more than one, ``text``
 whether prompts can be put together outside the processor, ``square_encoder`` whether there is a module from pixels to
-tokens, ``region_finder`` whether attention can be read, ``patch_reader`` whether the tower takes embedded patches in place of pixels. A class of another package that has these members is served,
-fitted and measured as the two here are: :class:`heliograph.vlm.model.VisionLanguageModel`, quick, of one family, and
+tokens, ``region_finder`` whether attention can be read, ``patch_reader`` whether the tower takes embedded patches in
+place of pixels. A class of another package that has these members is served, fitted and measured as the two here are:
+:class:`heliograph.vlm.model.VisionLanguageModel`, quick, of one family, and
 :class:`heliograph.vlm.general.GeneralModel`, of any.
 """
 

@@ -208,9 +208,7 @@ class GeneralModel:
     def _opened_patch_reader(self, size: Size) -> TorchPatchReader:
         grey = Image.new("RGB", size, GREY)
         resample = getattr(self.processor.image_processor, "resample", Image.Resampling.BICUBIC)
-        return open_patch_reader(
-            self.torch_model, size, self.encode_image, lambda: self.encode_image(grey), resample
-        )
+        return open_patch_reader(self.torch_model, size, self.encode_image, lambda: self.encode_image(grey), resample)
 
     def square_encoder(self) -> None:
         """Always None: tokens come from ``get_image_features`` alone."""

@@ -185,5 +185,5 @@ def _place(tile: FloatArray, shown: list[np.ndarray]) -> tuple[int, int, int]:
 
 def _changed(size: Size) -> ModelUnsupportedError:
     return ModelUnsupportedError().noted(
-        f"its processor changes the pixels of a photo of {size[0]}x{size[1]}, so that no coefficients can stand for them."
+        f"its processor changes pixels of a photo of {size[0]}x{size[1]}, so that no coefficients can stand for them."
     )

@@ -34,6 +34,9 @@ from heliograph.strategies.compressed_domain.scan import Pass, Scan
 _TABLES = Path(__file__).with_name("coefficient_tables.json")
 _MAX_BYTES = 1 << 20
 
+EVEN = 1 << 15
+"""65536 times the chance of a minus."""
+
 RUNGS = np.array([1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256, 362, 512, 1024])
 """Borders of rungs: expected amplitudes in 64ths of 2^p steps."""
 
@@ -109,7 +112,7 @@ class PassItems:
 
     def sign_chances(self) -> Whole:
         """(n,) 65536 times the chance of a minus; 0 where no sign is sent."""
-        return np.where(np.arange(len(self.cells)) < self.fresh, 1 << 15, 0)
+        return np.where(np.arange(len(self.cells)) < self.fresh, EVEN, 0)
 
 
 def class_of(field: Field, one: Pass) -> tuple[int, int]:
@@ -124,7 +127,7 @@ def rungs_of(field: Field, one: Pass, seen: Whole, cells: Whole, tables: Tables)
     weights = (tables.mean_weights if isinstance(field, Means) else tables.block_weights)[class_of(field, one)]
     threshold = field.steps(cells) << one.plane + 1  # amplitudes are doubled
     expected = (weights @ seen) // (threshold << _UNIT_BITS - 6)
-    return np.searchsorted(RUNGS, expected, side="right")
+    return np.asarray(np.searchsorted(RUNGS, expected, side="right"))
 
 
 def items_of(scan: Scan, one: Pass, tables: Tables) -> PassItems:

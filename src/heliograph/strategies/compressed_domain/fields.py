@@ -125,22 +125,28 @@ class Blocks(Field):
         self._parts = [np.flatnonzero(board == part) for part in range(PARTS)]
 
     def cells(self, band: int, part: int) -> Whole:
+        """As :meth:`Field.cells`."""
         u, v = self._frequencies[band]
         return ((u * BLOCK + v)[:, None] * len(self._block_sizes) + self._parts[part]).reshape(-1)
 
     def steps(self, cells: Whole) -> Whole:
+        """As :meth:`Field.steps`."""
         return self._steps[cells // len(self._block_sizes)]
 
     def worth(self, band: int) -> int:
+        """As :meth:`Field.worth`."""
         u, v = self._frequencies[band]
         amplitude = int(16 * self._steps[u * BLOCK + v].sum()) // len(u)
-        return max(1, amplitude * _LOW_FIRST[0] ** band // _LOW_FIRST[1] ** band)
+        less, unit = _LOW_FIRST
+        return max(1, int(amplitude * less**band // unit**band))
 
     def planes(self, band: int) -> int:
+        """As :meth:`Field.planes`."""
         u, v = self._frequencies[band]
         return (LARGEST_AMPLITUDE // int(self._steps[u * BLOCK + v].min())).bit_length()
 
     def refresh(self, cells: Whole) -> None:
+        """As :meth:`Field.refresh`."""
         places, sizes, blocks = self._places[cells], self.sizes.reshape(-1), len(self._block_sizes)
         now = self.amplitudes(cells)
         grown = np.bincount(cells % blocks, weights=now - sizes[places], minlength=blocks)
@@ -148,6 +154,8 @@ class Blocks(Field):
         sizes[places] = now
 
     def seen(self, band: int, part: int, others: Sequence[Field]) -> Whole:
+        """As :meth:`Field.seen`: neighbouring blocks and frequencies, the block as a whole, the band, other components
+        and a one."""
         u, v = (axis + _EDGE for axis in self._frequencies[band])
         chosen, sizes = self._parts[part], self.sizes
         own = sizes[u, v]  # (f, R + 2, C + 2)
@@ -194,7 +202,7 @@ class Means(Field):
         places = np.arange(rows * columns).reshape(rows, columns)
         self._windows = [self._windows_of(band) for band in range(self.bands)]
         self._cells = [
-            np.concatenate([places[t:b, l:r].reshape(-1) for t, b, l, r in windows]) for windows in self._windows
+            np.concatenate([places[_slices(window)].reshape(-1) for window in windows]) for windows in self._windows
         ]
 
     def octave(self, band: int) -> int:
@@ -202,38 +210,44 @@ class Means(Field):
         return self.bands - max(band, 1)
 
     def cells(self, band: int, part: int) -> Whole:
+        """As :meth:`Field.cells`."""
         return self._cells[band] if part == 0 else self._cells[band][:0]
 
     def steps(self, cells: Whole) -> Whole:
+        """As :meth:`Field.steps`."""
         return np.full(len(cells), self._step, dtype=np.int64)
 
     def worth(self, band: int) -> int:
+        """As :meth:`Field.worth`."""
         octave = self.octave(band)
         return self._step * (_DETAILS[octave - 1] if band else _SMALLEST_PICTURE[octave])
 
     def planes(self, band: int) -> int:
+        """As :meth:`Field.planes`."""
         return (_MEANS_RANGE * LARGEST_AMPLITUDE // self._step).bit_length()
 
     def refresh(self, cells: Whole) -> None:
+        """As :meth:`Field.refresh`."""
         self.sizes.reshape(-1)[cells] = self.amplitudes(cells)
 
     def seen(self, band: int, part: int, others: Sequence[Field]) -> Whole:
+        """As :meth:`Field.seen`: neighbours, the octave above, other directions, the band, the other chroma and a one."""
         return np.concatenate([self._seen_in(window, band, others) for window in self._windows[band]], axis=1)
 
     def _seen_in(self, window: Window, band: int, others: Sequence[Field]) -> Whole:
         top, bottom, left, right = window
-        own = self.sizes[top:bottom, left:right]
+        own = self.sizes[_slices(window)]
         padded = np.pad(own, 1)[None]
         seen = np.zeros((MEAN_FEATURES, *own.shape), dtype=np.int64)
         seen[0], seen[1] = _cross(padded)[0], _corners(padded)[0]
         if band > 1:
             seen[2] = self.sizes[np.ix_(np.arange(top, bottom) // 2, np.arange(left, right) // 2)]
-        for t, b, l, r in self._windows[band]:
-            if (t, b, l, r) != window:
-                seen[3] += _cut(self.sizes[None, t:b, l:r], own.shape)[0]
+        for other in self._windows[band]:
+            if other != window:
+                seen[3] += _cut(self.sizes[_slices(other)][None], own.shape)[0]
         seen[4] = int(own.sum()) // max(own.size, 1)
         if others and isinstance(others[0], Means):
-            seen[5] = others[0].sizes[top:bottom, left:right]
+            seen[5] = others[0].sizes[_slices(window)]
         seen[6] = 1
         return seen.reshape(MEAN_FEATURES, -1)
 
@@ -244,6 +258,11 @@ class Means(Field):
             return [(0, rows, 0, columns)]
         below, beside = self._sides[octave - 1]
         return [(0, rows, columns, beside), (rows, below, 0, columns), (rows, below, columns, beside)]
+
+
+def _slices(window: Window) -> tuple[slice, slice]:
+    top, bottom, left, right = window
+    return slice(top, bottom), slice(left, right)
 
 
 def _frequencies(group: Sequence[int]) -> tuple[Whole, Whole]:

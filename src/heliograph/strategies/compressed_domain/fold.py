@@ -10,17 +10,19 @@ network that was trained on pixels. *f* are the coefficients of one patch, K x K
     Y,  or chroma in full    the P x P samples of the patch             K = P
     chroma at half size      its P/2 x P/2 samples and those around     K = P/2 + 2
 
-Chroma is enlarged as libjpeg does by default ("fancy"), 3/4 of the nearer and 1/4 of the next sample in each direction,
-so that a patch needs the next samples of its neighbours; beyond the picture's edge the last ones are repeated. Within a
-patch whose sides are whole blocks, *f* are the coefficients themselves. In any other place a patch's samples are brought
-into a cosine basis of their own, f = A C A^T, by one small matrix A = T_P E for its rows and one for its columns, where
-E takes coefficients to samples, as that article joins four blocks.
+Chroma is enlarged as libjpeg does by default ("fancy"), 3/4 of the nearer and 1/4 of the next sample each way, so that
+a patch needs the next samples of its neighbours; beyond the picture's edge the last ones are repeated. Within a
+patch whose sides are whole blocks, *f* are the coefficients themselves. In any other place a patch's samples are
+brought into a cosine basis of their own, f = A C A^T, by a small matrix A = T_P E for its rows and one for its columns,
+where E takes coefficients to samples, as that article joins four blocks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 
@@ -113,7 +115,7 @@ class Fold:
             wanted = wanted @ across.matrix.T
         rows, columns = self._reader.patches
         cells = wanted.reshape(rows, window.size, columns, window.size).transpose(0, 2, 1, 3)
-        return cells.reshape(rows * columns, window.size**2)
+        return np.asarray(cells.reshape(rows * columns, window.size**2))
 
     def _folded(self, weight: Double, component: int) -> FloatArray:
         """(K * K, d) float32: what each number of one component does to the embedding."""
@@ -121,7 +123,7 @@ class Fold:
         of_samples = np.einsum("c,dcyx->dyx", TO_RGB[:, component], weight)
         adjoint = window.basis @ window.enlarging.T  # (K, P)
         of_features = adjoint @ of_samples @ adjoint.T  # (d, K, K)
-        return of_features.reshape(len(weight), -1).T.astype(np.float32)
+        return np.asarray(of_features.reshape(len(weight), -1).T, dtype=np.float32)
 
     def _tile(self, picture: int, left: int, top: int) -> _Tile:
         shape = PictureShape(*self._reader.pictures[picture], self.halved)
@@ -168,8 +170,9 @@ class _Window:
 
 def _window(patch: int, halved: bool) -> _Window:
     inner = patch // 2 if halved else patch
-    whole_blocks = inner % BLOCK == 0
-    basis = np.kron(np.eye(inner // BLOCK), cosines()) if whole_blocks else cosine_matrix(inner)
+    basis = cosine_matrix(inner)
+    if inner % BLOCK == 0:
+        basis = np.asarray(np.kron(np.eye(inner // BLOCK), cosines()), dtype=np.float64)
     if not halved:
         return _Window(1, inner, np.eye(patch), basis)
     around = np.eye(inner + 2)
@@ -187,11 +190,19 @@ def _enlarging(patch: int) -> Double:
     return matrix
 
 
-@lru_cache(maxsize=_KEPT)
 def fold_of(reader: PatchReader, halved: bool) -> Fold:
     """The fold of a tower, made once.
+
+    Args:
+        reader: the tower; the same object for the same photos' size.
+        halved: whether chroma has half the width and height.
 
     Raises:
         ModelUnsupportedError: as :class:`Fold`.
     """
-    return Fold(reader, halved)
+    return _kept(cast("Hashable", reader), halved)
+
+
+@lru_cache(maxsize=_KEPT)
+def _kept(reader: Hashable, halved: bool) -> Fold:
+    return Fold(cast("PatchReader", reader), halved)

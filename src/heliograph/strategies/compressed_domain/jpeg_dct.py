@@ -4,7 +4,7 @@
 
     DEVICE  photo --tools.pictures--> RGB at the model's input size --DCT, JPEG's quantisers--> levels of Y, Cb, Cr
             --bit planes, the coarsest first--> one codeword; no vision tower, no bundle's codec
-    CLOUD   any prefix --> levels --W_dct, one matrix a patch--> (T, rows, columns, d) --tower, projector--> tokens (N, D)
+    CLOUD   any prefix --> levels --W_dct, a matrix per patch--> (T, rows, columns, d) --rest of the tower--> (N, D)
 
 The idea is arXiv 2211.16421's ("RGB no more"), which trains networks on the coefficients of JPEG files. Here nothing is
 trained: W_dct follows from the first layer of a tower that was trained on pixels (see
@@ -74,8 +74,9 @@ class JpegDctStrategy(Strategy):
 
     def settings(self) -> tuple[Setting, ...]:
         """Prefixes of one quality, then whole streams of several."""
-        prefixes = [{"quality": _PREFIXES_OF, "max_bytes": budget} for budget in _BUDGETS]
-        return (*prefixes, *({"quality": quality} for quality in _QUALITIES))
+        prefixes: list[Setting] = [{"quality": _PREFIXES_OF, "max_bytes": budget} for budget in _BUDGETS]
+        whole: list[Setting] = [{"quality": quality} for quality in _QUALITIES]
+        return (*prefixes, *whole)
 
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
         """The coefficients of the pictures that the model reads of the photo.

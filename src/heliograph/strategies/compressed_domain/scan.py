@@ -12,13 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from heliograph.strategies.compressed_domain.coefficients import BLOCK, COMPONENTS, Coefficients, PictureShape, steps_of
+from heliograph.strategies.compressed_domain.coefficients import (
+    BLOCK,
+    COMPONENTS,
+    Coefficients,
+    PictureShape,
+    steps_of,
+)
 from heliograph.strategies.compressed_domain.fields import PARTS, Blocks, Field, Means
 from heliograph.strategies.compressed_domain.wavelet import analysed, synthesised
 from heliograph.types import FloatArray
 
 _HALVED_WEIGHT = 2
-"""Of an error in chroma at half size, whose samples are four pixels each. In full it shows in RGB about as luma does."""
+"""Of an error in chroma at half size, whose samples are four pixels each; in full it shows in RGB as luma does."""
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,9 @@ import numpy as np
 
 from heliograph.codec.range_coder import RunDecoder, RunEncoder
 from heliograph.strategies.compressed_domain.coefficients import COMPONENTS, Coefficients, PictureShape
-from heliograph.strategies.compressed_domain.contexts import PassItems, Tables, items_of
+from heliograph.strategies.compressed_domain.contexts import EVEN, PassItems, Tables, items_of
 from heliograph.strategies.compressed_domain.fields import Field, Whole
 from heliograph.strategies.compressed_domain.scan import Pass, Scan, truth
-
-_EVEN = 1 << 15
 
 
 def encode(pictures: Sequence[Coefficients], tables: Tables, max_bytes: int | None = None) -> tuple[int, bytes]:
@@ -35,7 +33,7 @@ def encode(pictures: Sequence[Coefficients], tables: Tables, max_bytes: int | No
         own = _of(values, one)[items.cells]
         ones = np.flatnonzero(np.abs(own) >> one.plane & 1)
         negative = own[ones] < 0
-        chances = np.where(ones < items.fresh, _EVEN, 0).tolist()
+        chances = np.where(ones < items.fresh, EVEN, 0).tolist()
         encoder.encode_pass(items.runs, ones, chances, negative.tolist(), max_bytes)
         if max_bytes is not None and encoder.bytes_out > max_bytes:
             break
@@ -43,7 +41,9 @@ def encode(pictures: Sequence[Coefficients], tables: Tables, max_bytes: int | No
     return grade, encoder.finish()[:max_bytes]
 
 
-def decode(shapes: Sequence[PictureShape], quality: int, grade: int, data: bytes, tables: Tables) -> tuple[Coefficients, ...]:
+def decode(
+    shapes: Sequence[PictureShape], quality: int, grade: int, data: bytes, tables: Tables
+) -> tuple[Coefficients, ...]:
     """What a codeword, or its beginning, tells of every picture.
 
     Args:

@@ -137,11 +137,11 @@ def _likeliest(rows: np.ndarray) -> np.ndarray:
         logits = line[0] + line[1] * torch.log(expected / threshold[chosen])
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, bits[chosen])
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     weights = torch.zeros(len(size))
     # On the scale where an expected amplitude of one threshold is as often a one as not.
-    weights[used] = logs.exp().detach() / size[used] * float(torch.exp(line[0] / line[1]))
+    weights[used] = logs.exp().detach() / size[used] * float(torch.exp(line.detach()[0] / line.detach()[1]))
     return np.asarray(weights.numpy(), dtype=np.float64)
 
 
@@ -161,7 +161,7 @@ def _costs(counts: np.ndarray) -> Whole:
 
 def _cost(share: np.ndarray) -> Whole:
     """What a zero costs where so large a share are ones."""
-    return np.clip(np.rint(-np.log2(1 - share) * COST_UNIT), 1, MAX_COST).astype(np.int64)
+    return np.asarray(np.clip(np.rint(-np.log2(1 - share) * COST_UNIT), 1, MAX_COST), dtype=np.int64)
 
 
 def _pictures(sources: Sequence[Path], most: int) -> Iterator[Coefficients]:
