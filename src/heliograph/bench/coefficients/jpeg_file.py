@@ -58,7 +58,9 @@ def _blocks(coefficients: Coefficients) -> Iterator[tuple[int, list[int]]]:
     of Cb, one of Cr. Blocks that only fill a unit repeat the mean before them."""
     side = 2 if coefficients.shape.halved else 1
     places = list(ZIGZAG)
-    levels = [np.asarray(one, np.int64).reshape(*one.shape[:2], BLOCK * BLOCK)[..., places] for one in coefficients.levels]
+    levels = [
+        np.asarray(one, np.int64).reshape(*one.shape[:2], BLOCK * BLOCK)[..., places] for one in coefficients.levels
+    ]
     rows, columns = (-(-count // side) for count in levels[0].shape[:2])
     mean = 0
     for row in range(rows):
