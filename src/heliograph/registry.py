@@ -253,6 +253,7 @@ STRATEGIES = Registry(
         "local": "heliograph.strategies.baseline.local:LocalStrategy",
         "divprune": "heliograph.strategies.token_compression.divprune:DivPruneStrategy",
         "dfmr": "heliograph.strategies.token_compression.dfmr:DfmrStrategy",
+        "jpeg-dct": "heliograph.strategies.compressed_domain.jpeg_dct:JpegDctStrategy",
     },
     group="heliograph.strategies",
     private=range(96, 128),

@@ -51,6 +51,23 @@ class RoundingCodec:
         return VisualTokens(values.reshape(GRID.tokens, WIDTH), GRID)
 
 
+class Patches:
+    """A tower of one square picture whose tokens are its embedded patches and nothing more."""
+
+    pictures, tiles, patches = ((128, 128),), ((0, 0, 0),), (8, 8)
+
+    def __init__(self) -> None:
+        random = np.random.default_rng(3)
+        self.weight = random.normal(0, 1 / 255, (WIDTH, 3, 16, 16)).astype(np.float32)
+        self.bias = random.normal(size=WIDTH).astype(np.float32)
+
+    def tokens(self, embedded: np.ndarray) -> VisualTokens:
+        return VisualTokens(embedded.reshape(-1, WIDTH), GRID)
+
+
+PATCHES = Patches()
+
+
 @dataclass(frozen=True)
 class Tools:
     grid: Grid = GRID
@@ -63,6 +80,14 @@ class Tools:
     def check_grid(self, grid: Grid) -> None:
         if grid != self.grid:
             raise ShapeError
+
+    def pictures(self, photo: Image.Image) -> tuple[Image.Image, ...]:
+        return (photo.convert("RGB").resize((self.input_size, self.input_size), Image.Resampling.LANCZOS),)
+
+    def patch_reader(self, size: tuple[int, int]) -> Patches:
+        if size != PATCHES.pictures[0]:
+            raise ShapeError
+        return PATCHES
 
     def encode_tokens(self, photo: Image.Image) -> VisualTokens:
         small = np.asarray(photo.convert("L").resize((8, 8)), np.float32).reshape(64, 1)

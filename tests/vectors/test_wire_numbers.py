@@ -31,6 +31,7 @@ STRATEGIES = {
     "avif-bare": 15,
     "divprune": 18,
     "dfmr": 20,
+    "jpeg-dct": 24,
 }
 CONTROLLERS = {"fixed": 0, "energy": 1, "push": 2, "pull": 3, "level": 4}
 CONFIDENCES = {"combined": 0, "min-entropy": 1, "entropy": 2, "margin": 3, "error-head": 4, "stability": 5}

@@ -45,6 +45,10 @@ class BenchDevice:
         """Side of the VLM's square input in pixels."""
         return self.device.input_size
 
+    def pictures(self, photo: Image.Image) -> tuple[Image.Image, ...]:
+        """The pictures that the VLM's vision tower reads of a photo."""
+        return self.device.pictures(photo)
+
     def prepare(self, photo: Image.Image) -> VisualTokens:
         """Runs the tower, unless this photo was the last one already."""
         if self._tokens is None or photo is not self._photo:

@@ -130,6 +130,14 @@ class Device:
         """Side of the VLM's square input in pixels."""
         return self.preprocessor.input_size
 
+    def pictures(self, photo: Image) -> tuple[Image, ...]:
+        """The RGB pictures that the VLM's vision tower reads of a photo, at their sizes.
+
+        Raises:
+            BundleDamagedError: no bundle, or one that cannot be run.
+        """
+        return self.preprocessor.pictures(photo)
+
     @cached_property
     def preprocessor(self) -> AnyPreprocessor:
         """The checkpoint's preprocessing."""

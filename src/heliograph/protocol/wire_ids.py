@@ -86,6 +86,7 @@ STRATEGY_WIRE_IDS = WireIds(
         "avif-bare": 15,
         "divprune": 18,
         "dfmr": 20,
+        "jpeg-dct": 24,
     },
     STRATEGIES,
 )

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from heliograph.errors import UsageError
-from heliograph.types import EncodedImage, Grid, VisualTokens
+from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,6 +49,38 @@ class Restored:
             raise ValueError("exactly one of tokens and image must be given")
 
 
+class PatchReader(Protocol):
+    """A vision tower that begins with one affine map of every patch, and takes the map's results in place of pixels."""
+
+    @property
+    def pictures(self) -> tuple[tuple[int, int], ...]:
+        """(width, height) in pixels of the pictures that it reads of a photo: the whole at its size, and where that is
+        cut into tiles the whole in small."""
+
+    @property
+    def tiles(self) -> tuple[tuple[int, int, int], ...]:
+        """What it reads of them, one after the other: (place among the pictures, left, top), all equally large."""
+
+    @property
+    def patches(self) -> tuple[int, int]:
+        """(rows, columns) of patches in each tile."""
+
+    @property
+    def weight(self) -> FloatArray:
+        """(d, 3, P, P) float32, of the levels 0 to 255 of R, G and B in a patch of P x P pixels."""
+
+    @property
+    def bias(self) -> FloatArray:
+        """(d,) float32."""
+
+    def tokens(self, embedded: FloatArray) -> VisualTokens:
+        """Visual tokens (N, D) float32 of a photo.
+
+        Args:
+            embedded: (tiles, rows, columns, d) float32, what the map makes of every patch.
+        """
+
+
 class DeviceTools(Protocol):
     """What a strategy may use on the device."""
 
@@ -58,6 +90,9 @@ class DeviceTools(Protocol):
     @property
     def input_size(self) -> int:
         """Side of the VLM's square input in pixels."""
+
+    def pictures(self, photo: Image) -> tuple[Image, ...]:
+        """The RGB pictures that the VLM's vision tower reads of a photo, at their sizes."""
 
     def encode_tokens(self, photo: Image) -> VisualTokens:
         """The photo's visual tokens, (N, D) float32."""
@@ -82,6 +117,14 @@ class CloudTools(Protocol):
 
         Raises:
             ShapeError: such a grid.
+        """
+
+    def patch_reader(self, size: tuple[int, int]) -> PatchReader:
+        """The VLM's vision tower behind its first map, for photos of this width and height.
+
+        Raises:
+            ModelUnsupportedError: it does not begin with an affine map of patches, or changes pixels before it.
+            ShapeError: it is not for photos of this size.
         """
 
 

@@ -14,8 +14,15 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from heliograph.codec.base import Codec
 from heliograph.codec.fallback import written_by
-from heliograph.errors import AnsweringFailedError, BundleMismatchError, CodecMissingError, ShapeError
+from heliograph.errors import (
+    AnsweringFailedError,
+    BundleMismatchError,
+    CodecMissingError,
+    ModelUnsupportedError,
+    ShapeError,
+)
 from heliograph.registry import STRATEGIES
+from heliograph.strategies.base import PatchReader
 from heliograph.types import EncodedImage, Grid, VisualTokens, tokens_make_sense
 
 if TYPE_CHECKING:
@@ -77,6 +84,22 @@ class StreamRestorer(Generic[Model]):
         if kind not in self._codecs:
             raise CodecMissingError
         return self._codecs[kind]
+
+    def patch_reader(self, size: tuple[int, int]) -> PatchReader:
+        """The model's vision tower behind its first map, for photos of this width and height.
+
+        Raises:
+            ModelUnsupportedError: the model has no such tower, or it cannot be entered there.
+            ShapeError: photos of this size are none that devices of this bundle send, or none of this model's.
+        """
+        stated = {(grid.photo_width, grid.photo_height) for grid in self._grids} - {(0, 0)}
+        if stated and size not in stated:
+            raise ShapeError().noted(f"no device of this bundle sends photos of {size[0]}x{size[1]} pixels.")
+        make = getattr(self.model, "patch_reader", None)
+        if make is None:
+            raise ModelUnsupportedError().noted("it takes no embedded patches in place of pixels.")
+        reader: PatchReader = make(size)
+        return reader
 
     def restore(self, encoded: EncodedImage) -> VisualTokens:
         """Visual tokens of a prefix; a picture goes through the model's own encoder.

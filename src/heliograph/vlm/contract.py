@@ -8,8 +8,9 @@
 Where models differ they say so in an attribute or a method, and each has a meaning of its own: ``input_size`` tells
 whether there is one frame for all photos, ``batches`` whether many questions cost little more than one, ``text``
 whether prompts can be put together outside the processor, ``square_encoder`` whether there is a module from pixels to
-tokens, ``region_finder`` whether attention can be read. A class of another package that has these members is served,
-fitted and measured as the two here are: :class:`heliograph.vlm.model.VisionLanguageModel`, quick, of one family, and
+tokens, ``region_finder`` whether attention can be read, ``patch_reader`` whether the tower takes embedded patches in
+place of pixels. A class of another package that has these members is served, fitted and measured as the two here are:
+:class:`heliograph.vlm.model.VisionLanguageModel`, quick, of one family, and
 :class:`heliograph.vlm.general.GeneralModel`, of any.
 """
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from heliograph.controllers.region.find import Found, RegionSetting
+    from heliograph.strategies.base import PatchReader
     from heliograph.vlm.text_model import TextModel
 
     ImageInput = VisualTokens | Image
@@ -138,6 +140,15 @@ class AnsweringModel(Protocol):
 
         Raises:
             HeliographError: as :meth:`answer`.
+        """
+
+    def patch_reader(self, size: tuple[int, int]) -> PatchReader:
+        """The vision tower behind its first map, for photos of this width and height; a class of another package may
+        do without it, and is then sent no coefficients.
+
+        Raises:
+            ModelUnsupportedError: it does not begin with an affine map of patches, or its processor changes pixels.
+            ShapeError: it is not for photos of this size.
         """
 
     def region_finder(self, setting: RegionSetting) -> RegionFinder:

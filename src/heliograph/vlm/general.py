@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import takewhile
 from typing import Any
 
@@ -43,6 +44,7 @@ from heliograph.vlm.checkpoint.weights import WeightCheck
 from heliograph.vlm.contract import Verification
 from heliograph.vlm.decoding import finite, steps_of, to_answer
 from heliograph.vlm.image_features import FeatureLayout, output_with, tokens_of
+from heliograph.vlm.patch_reading import TorchPatchReader, open_patch_reader
 from heliograph.vlm.photo_layouts import GREY, PhotoLayouts, Size, check_pixels, photo_size
 from heliograph.vlm.prompt import (
     MAX_IMAGES_PER_QUESTION,
@@ -56,6 +58,7 @@ from heliograph.vlm.prompt_memory import PromptMemory
 from heliograph.vlm.tap import METHOD, feed_output, find_owner
 
 _USUAL_SIZE = (640, 480)
+_MAX_PATCH_READERS = 8
 
 ImageInput = VisualTokens | Image.Image
 
@@ -99,6 +102,7 @@ class GeneralModel:
             lambda photos: self._processed("", photos), self._features, placeholder_id(model.config), self._positions
         )
         self._in_one_call = True
+        self._patch_readers = lru_cache(maxsize=_MAX_PATCH_READERS)(self._opened_patch_reader)
         try:
             layout, self.grid = self._opened()
         except Exception as error:  # a foreign processor can fail in any way on its first photo
@@ -190,6 +194,21 @@ class GeneralModel:
         if grids is not None:
             return int(grids.prod(dim=-1).sum()) * int(self.processor.image_processor.patch_size) ** 2
         return int(made["pixel_values"].numel()) // 3
+
+    def patch_reader(self, size: Size) -> TorchPatchReader:
+        """The tower behind its first layer, for photos of a size that the processor keeps as it is.
+
+        Raises:
+            ModelUnsupportedError: it does not begin with an affine map of patches, or its processor changes pixels.
+            ShapeError: the processor does not take photos of such a size, or it is larger than what may be stated.
+        """
+        self.layouts.check_size(size)
+        return self._patch_readers(size)
+
+    def _opened_patch_reader(self, size: Size) -> TorchPatchReader:
+        grey = Image.new("RGB", size, GREY)
+        resample = getattr(self.processor.image_processor, "resample", Image.Resampling.BICUBIC)
+        return open_patch_reader(self.torch_model, size, self.encode_image, lambda: self.encode_image(grey), resample)
 
     def square_encoder(self) -> None:
         """Always None: tokens come from ``get_image_features`` alone."""

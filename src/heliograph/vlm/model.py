@@ -36,6 +36,7 @@ from heliograph.vlm.batching import answer_batch
 from heliograph.vlm.checkpoint.loading import load_pretrained
 from heliograph.vlm.contract import Verification
 from heliograph.vlm.decoding import Decoder, Step, to_answer
+from heliograph.vlm.patch_reading import TorchPatchReader, open_patch_reader
 from heliograph.vlm.prompt import FrameInputs, Prompt, PromptBuilder, merge_images, without_placeholders
 from heliograph.vlm.square_encoder import SquareEncoder
 from heliograph.vlm.text_model import TextModel
@@ -80,6 +81,7 @@ class VisionLanguageModel:
         side = math.isqrt(int(processor.image_seq_len))
         self.grid = Grid(side, side)
         self.input_size = int(processor.image_processor.max_image_size["longest_edge"])
+        self._patch_reader: TorchPatchReader | None = None
         self._check_placeholders()
 
     @torch.inference_mode()
@@ -125,16 +127,16 @@ class VisionLanguageModel:
         Raises:
             AnsweringFailedError: it gives values that are no tokens, or the checkpoint has damaged weights.
         """
-        if not photos:
-            return []
+        return self._encoded(self.prompts.pixels(list(photos)), len(photos)) if photos else []
+
+    def _encoded(self, frames: FrameInputs, photos: int) -> list[VisualTokens]:
         self.decoder.weights.require()
-        frames = self.prompts.pixels(list(photos))
         made = self.torch_model.get_image_features(
             pixel_values=frames.pixel_values.to(self.decoder.device, self.decoder.dtype),
             pixel_attention_mask=frames.pixel_attention_mask.to(self.decoder.device),
             return_dict=True,
         )
-        values = torch.cat(list(made.pooler_output)).float().cpu().numpy().reshape(len(photos), -1, self.hidden_size)
+        values = torch.cat(list(made.pooler_output)).float().cpu().numpy().reshape(photos, -1, self.hidden_size)
         if not tokens_make_sense(values):
             raise AnsweringFailedError
         return [VisualTokens(np.ascontiguousarray(one), self.grid) for one in values]
@@ -162,6 +164,29 @@ class VisionLanguageModel:
     def pixels_read(self, size: tuple[int, int]) -> int:
         """Pixels that its processor makes of any photo."""
         return self.input_size**2
+
+    def patch_reader(self, size: tuple[int, int]) -> TorchPatchReader:
+        """The tower behind its first layer.
+
+        Raises:
+            ModelUnsupportedError: it does not begin with an affine map of patches, or its processor changes pixels.
+            ShapeError: photos of another size than the one square's.
+        """
+        if size != (self.input_size, self.input_size):
+            raise ShapeError().noted(
+                f"this model reads {self.input_size}x{self.input_size} pixels, not {size[0]}x{size[1]}."
+            )
+        if self._patch_reader is None:
+            self._patch_reader = self._opened_patch_reader(size)
+        return self._patch_reader
+
+    def _opened_patch_reader(self, size: tuple[int, int]) -> TorchPatchReader:
+        @torch.inference_mode()
+        def blank() -> VisualTokens:
+            return self._encoded(self.prompts.blank(1), 1)[0]
+
+        resample = self.processor.image_processor.resample
+        return open_patch_reader(self.torch_model, size, self.encode_image, blank, resample)
 
     def square_encoder(self) -> SquareEncoder:
         """Tower and projector: pixels (1, 3, S, S) float32 to tokens (1, N, D) float32."""

@@ -99,6 +99,15 @@ class PhotoLayouts:
         pixels = 2 * grid.photo_width * grid.photo_height
         self._most_claimed = min(max(self._most_claimed, pixels), MAX_PIXELS)
 
+    def check_size(self, size: Size) -> None:
+        """Refuse a stated size, before anything is made for it.
+
+        Raises:
+            ShapeError: more pixels than may be stated.
+        """
+        if size[0] * size[1] > self._most_claimed:
+            raise ShapeError().noted(f"a photo of {size[0]}x{size[1]} pixels is larger than what may be stated here.")
+
     def check(self, grid: Grid) -> None:
         """Refuse a stated grid that no photo of the stated size has, before anything is made for it.
 
@@ -106,8 +115,9 @@ class PhotoLayouts:
             ShapeError: sides or tokens out of bounds, or another grid than that of such a photo.
         """
         size = photo_size(grid)
-        if size[0] * size[1] > self._most_claimed or grid.tokens > (self._positions or grid.tokens):
-            raise ShapeError().noted(f"{grid} is larger than what may be stated here.")
+        self.check_size(size)
+        if grid.tokens > (self._positions or grid.tokens):
+            raise ShapeError().noted(f"{grid} has more tokens than this model's prompts.")
         if self.grid(size) != grid:
             raise ShapeError().noted(f"a photo of {size[0]}x{size[1]} pixels has {self.grid(size)}, not {grid}.")
 

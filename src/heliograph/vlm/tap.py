@@ -51,18 +51,18 @@ def _forward_source(module: nn.Module) -> str:
 
 
 @contextmanager
-def intercepted(owner: nn.Module, handler: Handler) -> Iterator[None]:
-    """A context in which this thread's calls of ``owner.get_image_features`` go to ``handler``.
+def intercepted(owner: nn.Module, handler: Handler, method: str = METHOD) -> Iterator[None]:
+    """A context in which this thread's calls of ``owner.get_image_features``, or of another method, go to ``handler``.
 
     Other threads see the model as it was; contexts may be nested, the innermost one counts; leaving always
     restores the instance, also after an exception.
     """
-    dispatcher = _install(owner)
+    dispatcher = _install(owner, method)
     try:
         with dispatcher.handing_to(handler):
             yield
     finally:
-        _uninstall(owner, dispatcher)
+        _uninstall(owner, dispatcher, method)
 
 
 @contextmanager
@@ -72,26 +72,26 @@ def feed_output(owner: nn.Module, output: Any) -> Iterator[None]:
         yield
 
 
-def _install(owner: nn.Module) -> _Dispatcher:
+def _install(owner: nn.Module, method: str) -> _Dispatcher:
     with _install_lock:
-        present = owner.__dict__.get(METHOD)
+        present = owner.__dict__.get(method)
         if isinstance(present, _Dispatcher):
             present.users += 1
             return present
-        dispatcher = _Dispatcher(getattr(owner, METHOD), present)
-        owner.__dict__[METHOD] = dispatcher
+        dispatcher = _Dispatcher(getattr(owner, method), present)
+        owner.__dict__[method] = dispatcher
         return dispatcher
 
 
-def _uninstall(owner: nn.Module, dispatcher: _Dispatcher) -> None:
+def _uninstall(owner: nn.Module, dispatcher: _Dispatcher, method: str) -> None:
     with _install_lock:
         dispatcher.users -= 1
-        if dispatcher.users or owner.__dict__.get(METHOD) is not dispatcher:
+        if dispatcher.users or owner.__dict__.get(method) is not dispatcher:
             return
         if dispatcher.previous is None:
-            del owner.__dict__[METHOD]
+            del owner.__dict__[method]
         else:
-            owner.__dict__[METHOD] = dispatcher.previous
+            owner.__dict__[method] = dispatcher.previous
 
 
 class _Dispatcher:

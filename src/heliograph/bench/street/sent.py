@@ -23,8 +23,9 @@ from heliograph.bench.timing import processor_s
 from heliograph.codec.base import Codec
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
+from heliograph.errors import ModelUnsupportedError
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Setting, Strategy, label, sliced
+from heliograph.strategies.base import PatchReader, Setting, Strategy, label, sliced
 from heliograph.strategies.baseline.pictures import shrunk, to_rgb
 from heliograph.strategies.baseline.pixels import JpegStrategy, optimised_jpegs
 from heliograph.strategies.selection import strategies_with
@@ -102,6 +103,18 @@ class _Ends:
     def input_size(self) -> int:
         """Side of the model's square input: no strategy of tokens asks."""
         raise NotImplementedError
+
+    def pictures(self, photo: Image.Image) -> tuple[Image.Image, ...]:
+        """Pictures that a tower reads: the field model's takes no coefficients."""
+        raise NotImplementedError
+
+    def patch_reader(self, size: tuple[int, int]) -> PatchReader:
+        """The field model's tower does not begin with separate patches.
+
+        Raises:
+            ModelUnsupportedError: always.
+        """
+        raise ModelUnsupportedError
 
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind."""

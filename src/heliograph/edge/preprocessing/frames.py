@@ -152,14 +152,21 @@ class FramePreprocessor:
 
     def __call__(self, photo: Image) -> FramePixels:
         """The photo in its nearest frame."""
-        rgb = to_rgb(photo)
-        place = self.nearest(*rgb.size)
-        frame = self.frames[place]
-        framed = self._resized(rgb, frame.size)
-        return FramePixels(place, tuple(self._numbers(framed, source) for source in frame.sources))
+        place = self.nearest(*photo.size)
+        pairs = zip(self._pictures(photo, place), self.frames[place].sources, strict=True)
+        return FramePixels(place, tuple(self._numbers(picture, source) for picture, source in pairs))
 
-    def _numbers(self, framed: Image, source: Source) -> FloatArray:
-        levels = np.asarray(self._resized(framed, (source.width, source.height)))  # (h, w, 3) uint8
+    def pictures(self, photo: Image) -> tuple[Image, ...]:
+        """The RGB pictures that the photo's nearest frame is made of, at the sizes of its sources."""
+        return self._pictures(photo, self.nearest(*photo.size))
+
+    def _pictures(self, photo: Image, place: int) -> tuple[Image, ...]:
+        frame = self.frames[place]
+        framed = self._resized(to_rgb(photo), frame.size)
+        return tuple(self._resized(framed, (source.width, source.height)) for source in frame.sources)
+
+    def _numbers(self, picture: Image, source: Source) -> FloatArray:
+        levels = np.asarray(picture)  # (h, w, 3) uint8
         table = self.tables[source.table]
         return np.stack([table[channel][levels[..., channel]] for channel in range(CHANNELS)])[None]
 

@@ -74,14 +74,19 @@ class Preprocessor:
         except (KeyError, TypeError, ValueError) as error:
             raise BundleDamagedError(BundlePart.PREPROCESSING, FileFault.CONTENT) from error
 
-    def __call__(self, photo: Image) -> FloatArray:
-        """Pixels (1, 3, S, S) float32 of any photo; bit for bit what the checkpoint's processor makes."""
+    def pictures(self, photo: Image) -> tuple[Image, ...]:
+        """The one picture that the model reads of any photo, RGB of S x S pixels."""
         from PIL.Image import Resampling
 
         resample = Resampling(self.resample)
         rgb = to_rgb(photo)
         step = rgb.resize(longest_edge_size(*rgb.size, self.longest_edge), resample)
-        levels = np.asarray(step.resize((self.input_size, self.input_size), resample))  # (S, S, 3) uint8
+        return (step.resize((self.input_size, self.input_size), resample),)
+
+    def __call__(self, photo: Image) -> FloatArray:
+        """Pixels (1, 3, S, S) float32 of any photo; bit for bit what the checkpoint's processor makes."""
+        (picture,) = self.pictures(photo)
+        levels = np.asarray(picture)  # (S, S, 3) uint8
         rescaled = (levels.astype(np.float64) * self.rescale_factor).astype(np.float32)
         normalised = (rescaled - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
         return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])

@@ -24,6 +24,7 @@ from heliograph.strategies.baseline.huffman_tables import (
     write_table,
 )
 from heliograph.strategies.baseline.pictures import MAX_PICTURE_BYTES, MAX_PICTURE_SIDE
+from heliograph.strategies.jpeg_quantisers import ZIGZAG, quantisers
 
 _STANDARD, _OWN, _PROGRESSIVE = range(3)
 
@@ -34,23 +35,6 @@ _FRAME_END = 159
 _MAX_ORDER_ZERO_BITS = 26
 _SCAN_BYTES_ORDER = 6
 """The lengths of scans are in exponential Golomb code of this order: seven bits up to 63 bytes, nine up to 191."""
-
-_ZIGZAG = (
-    *(0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21),
-    *(28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61),
-    *(54, 47, 55, 62, 63),
-)
-_LUMA = (
-    *(16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56),
-    *(14, 17, 22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92),
-    *(49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99),
-)
-_CHROMA = (
-    *(17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99, 24, 26, 56, 99, 99, 99, 99, 99),
-    *(47, 66, 99, 99, 99, 99, 99, 99),
-    *(99,) * 32,
-)
-"""Table K.1 and K.2, row by row."""
 
 
 @dataclass(frozen=True)
@@ -203,11 +187,9 @@ def _qualities() -> dict[bytes, int]:
 
 def _start(quality: int) -> bytes:
     """SOI and both DQT segments: the standard's tables, scaled as libjpeg does, within 1 to 255."""
-    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
     parts = [_START]
-    for number, table in enumerate((_LUMA, _CHROMA)):
-        steps = bytes(min(max((table[place] * scale + 50) // 100, 1), 255) for place in _ZIGZAG)
-        parts.append(b"\xff\xdb\x00\x43" + bytes([number]) + steps)
+    for number, steps in enumerate(quantisers(quality)):
+        parts.append(b"\xff\xdb\x00\x43" + bytes([number]) + bytes(steps[place] for place in ZIGZAG))
     return b"".join(parts)
 
 
