@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Restored
+from heliograph.strategies.base import Restored, Sight
 from heliograph.types import EncodedImage, Grid, VisualTokens
 
 GRID = Grid(8, 8)
@@ -50,6 +50,8 @@ class Tools:
     grid: Grid = GRID
     hidden_size: int = WIDTH
     input_size: int = 128
+    question: str = ""
+    sight: Sight | None = None
 
     def codec(self, kind: str) -> Any:
         return RoundingCodec()

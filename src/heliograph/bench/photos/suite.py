@@ -81,6 +81,8 @@ class Measured:
 class PhotoTools:
     """What strategies get from device and cloud in this suite; only pixel strategies use it."""
 
+    question: str = ""
+    sight: None = None
     input_size: int = INPUT_SIZE
     grid: Grid = GRID
     hidden_size: int = CHANNELS

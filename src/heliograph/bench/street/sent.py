@@ -94,6 +94,8 @@ class _Ends:
         tokens: of the photo at hand.
     """
 
+    question, sight = "", None
+
     def __init__(self, bundle: Bundle, tokens: VisualTokens) -> None:
         self._bundle, self._tokens = bundle, tokens
         self.grid, self.hidden_size = bundle.grid, bundle.hidden_size
