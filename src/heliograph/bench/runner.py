@@ -153,7 +153,7 @@ class Runner:
             self._bench.device.prepare(item.photo)
             for candidate in (o.candidate for o in self.outcomes):
                 strategy = self._strategies[candidate.strategy]
-                questions = [record.question for record in item.records] if strategy.asks else []
+                questions = [record.question for record in item.records] if strategy.asks(candidate.setting) else []
                 streams[item.image_id, candidate.strategy, candidate.label] = [
                     self._bench.device.encode(strategy, item.photo, candidate.setting, question)
                     for question in questions or [""]

@@ -72,7 +72,7 @@ class BenchDevice:
         self.prepare(photo)
         self._charged_s = 0.0
         started = processor_s()
-        tools = AskedDevice(self, question) if question and strategy.asks else self
+        tools = AskedDevice(self, question) if question and strategy.asks(setting) else self
         encoded = strategy.encode(photo, tools, strategy.complete_setting(setting))
         codec_s = processor_s() - started
         if strategy.needs_bundle:

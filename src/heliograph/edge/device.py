@@ -195,7 +195,7 @@ class Device:
             BundleDamagedError: an ``agreement``, and the bundle has no measured levels of the strategy's codec.
         """
         sender: Strategy = STRATEGIES.load(strategy)()
-        tools = AskedDevice(self, question) if question and sender.asks else self
+        tools = AskedDevice(self, question) if question and sender.asks(setting or {}) else self
         if agreement is None:
             encoded = sender.encode(photo, tools, setting or {})
         elif sender.codec and self.codec(sender.codec).levels is None:

@@ -80,8 +80,9 @@ def photo_key(identity: object, strategy: str, setting: Setting, question: str =
     Raises:
         UnknownNameError, UsageError: there is no such strategy or knob.
     """
-    made_for = question if strategy_class(strategy).asks else ""
-    return identity, strategy, label(completed_setting(strategy, setting)), made_for
+    completed = completed_setting(strategy, setting)
+    made_for = question if strategy_class(strategy)().asks(completed) else ""
+    return identity, strategy, label(completed), made_for
 
 
 def completed_setting(strategy: str, setting: Setting) -> Setting:

@@ -84,6 +84,11 @@ STRATEGY_WIRE_IDS = WireIds(
         "jpeg-bare": 13,
         "webp-bare": 14,
         "avif-bare": 15,
+        "roi-jpeg": 32,
+        "roi-webp": 33,
+        "roi-avif": 34,
+        "prefilter": 35,
+        "cotam": 36,
     },
     STRATEGIES,
 )

@@ -138,7 +138,6 @@ class Strategy(ABC):
         embedded: any prefix of its streams restores something to answer from.
         tuned: the bench sweeps its sizes and qualities and keeps the best of them, as an opponent deserves.
         guidance: of a tuned strategy, the knobs beside size and quality that the bench sweeps, as one setting each.
-        asks: its streams differ from question to question, so that each question about a photo needs one of its own.
         codec: kind of the bundle's codec that it cannot do without; empty for none.
         family: where it belongs among the methods of the field.
         paper: arXiv number of its source; None where it has none there.
@@ -153,7 +152,6 @@ class Strategy(ABC):
     embedded: ClassVar[bool] = False
     tuned: ClassVar[bool] = False
     guidance: ClassVar[tuple[Setting, ...]] = ({},)
-    asks: ClassVar[bool] = False
     codec: ClassVar[str] = ""
     family: ClassVar[Family] = Family.BASELINE
     paper: ClassVar[str | None] = None
@@ -162,6 +160,15 @@ class Strategy(ABC):
     @abstractmethod
     def settings(self) -> tuple[Setting, ...]:
         """The sweep for the bench, cheapest first."""
+
+    def asks(self, setting: Setting) -> bool:
+        """Whether at this setting streams differ from question to question, so that each question about a photo needs
+        one of its own.
+
+        Raises:
+            UsageError: a knob is unknown or has the wrong type.
+        """
+        return False
 
     @abstractmethod
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -136,7 +135,8 @@ def test_pictures_reach_the_model_through_its_own_tower(runner: Runner, bench: B
 class _AskedStrategy(JpegStrategy):
     """Quality by the question's length, so that every stream tells what it was made for."""
 
-    asks: ClassVar[bool] = True
+    def asks(self, setting: Setting) -> bool:
+        return True
 
     def encode(self, photo: Image.Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
         return super().encode(photo, tools, {"size": 32, "quality": len(tools.question) or 100})

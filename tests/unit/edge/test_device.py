@@ -126,8 +126,11 @@ def test_what_was_encoded_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 class Sender:
     """A strategy of the codec ``klt`` that tells what it was asked for."""
 
-    codec, needs_bundle, asks = "klt", False, False
+    codec, needs_bundle = "klt", False
     asked: ClassVar[list[Any]] = []
+
+    def asks(self, setting: Any) -> bool:
+        return False
 
     def encode(self, photo: Any, tools: Any, setting: Any) -> EncodedImage:
         self.asked.append(setting)
@@ -159,7 +162,10 @@ def test_a_strategy_that_asks_is_told_the_question(monkeypatch: pytest.MonkeyPat
     told = list[str]()
 
     class Curious(Sender):
-        codec, asks = "", True
+        codec = ""
+
+        def asks(self, setting: Any) -> bool:
+            return bool(setting)
 
         def encode(self, photo: Any, tools: Any, setting: Any) -> EncodedImage:
             told.append(tools.question)
@@ -172,10 +178,11 @@ def test_a_strategy_that_asks_is_told_the_question(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(device_module, "STRATEGIES", SimpleNamespace(load=lambda name: chosen[name]))
     photo = Image.new("RGB", (8, 8))
     device = Device(None)
-    device.encode(photo, "curious", {}, None, "who?")
-    device.encode(photo, "curious", {}, 0.9, "where?")
-    device.encode(photo, "curious")
-    assert told == ["who?", "where?", ""]
+    device.encode(photo, "curious", {"guide": "question"}, None, "who?")
+    device.encode(photo, "curious", {"guide": "question"}, 0.9, "where?")
+    device.encode(photo, "curious", {}, None, "when?")
+    device.encode(photo, "curious", {"guide": "question"})
+    assert told == ["who?", "where?", "", ""]
     seen = list[Any]()
     monkeypatch.setattr(Sender, "encode", lambda self, photo, tools, setting: seen.append(tools) or STREAM)
     device.encode(photo, "klt", {}, None, "who?")

@@ -143,6 +143,6 @@ def test_a_stream_made_for_a_question_is_held_for_it_alone(monkeypatch: pytest.M
     from heliograph.edge import streams
 
     assert streams.photo_key(1, "webp", {}, "who?") == streams.photo_key(1, "webp", {}, "what?")
-    monkeypatch.setattr(streams, "strategy_class", lambda name: SimpleNamespace(asks=True))
+    monkeypatch.setattr(streams, "strategy_class", lambda name: lambda: SimpleNamespace(asks=lambda setting: True))
     keys = [streams.photo_key(1, "webp", {}, question) for question in ("who?", "what?", "")]
     assert len(set(keys)) == 3

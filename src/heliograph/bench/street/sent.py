@@ -24,7 +24,7 @@ from heliograph.codec.base import Codec
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Setting, Strategy, label, sliced
+from heliograph.strategies.base import Family, Setting, Strategy, label, sliced
 from heliograph.strategies.baseline.pictures import shrunk, to_rgb
 from heliograph.strategies.baseline.pixels import JpegStrategy, optimised_jpegs
 from heliograph.strategies.selection import strategies_with
@@ -33,7 +33,7 @@ from heliograph.vlm.contract import TorchModel
 
 PROGRESSIVE, BASELINE, BARE = "jpeg-progressive", "jpeg-baseline", "-bare"
 _JPEG = JpegStrategy.name
-_TUNED = strategies_with(tuned=True)
+_TUNED = strategies_with(tuned=True, family=Family.BASELINE)
 FORMATS = tuple(name for name in _TUNED if not name.endswith(BARE))
 """Of picture files, by the strategy that sends them whole."""
 

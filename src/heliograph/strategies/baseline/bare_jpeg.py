@@ -121,6 +121,13 @@ def rebuilt_jpeg(bare: BareFile) -> bytes:
     return head + b"".join(parts) + (_END if bare.complete else b"")
 
 
+def quantiser_steps(quality: int) -> tuple[bytes, bytes]:
+    """64 steps of luma and of chroma, row by row: the standard's tables, scaled as libjpeg does, within 1 to 255."""
+    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    luma, chroma = (bytes(min(max((step * scale + 50) // 100, 1), 255) for step in one) for one in (_LUMA, _CHROMA))
+    return luma, chroma
+
+
 def _stripped_scans(rest: bytes, scans: tuple[_Scan, ...]) -> bytes | None:
     body, position = [], 0
     for scan in scans:
@@ -202,12 +209,10 @@ def _qualities() -> dict[bytes, int]:
 
 
 def _start(quality: int) -> bytes:
-    """SOI and both DQT segments: the standard's tables, scaled as libjpeg does, within 1 to 255."""
-    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
+    """SOI and both DQT segments."""
     parts = [_START]
-    for number, table in enumerate((_LUMA, _CHROMA)):
-        steps = bytes(min(max((table[place] * scale + 50) // 100, 1), 255) for place in _ZIGZAG)
-        parts.append(b"\xff\xdb\x00\x43" + bytes([number]) + steps)
+    for number, steps in enumerate(quantiser_steps(quality)):
+        parts.append(b"\xff\xdb\x00\x43" + bytes([number, *(steps[place] for place in _ZIGZAG)]))
     return b"".join(parts)
 
 
