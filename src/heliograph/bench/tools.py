@@ -10,9 +10,9 @@ from PIL import Image
 from heliograph.bench.timing import processor_s
 from heliograph.codec.base import Codec
 from heliograph.codec.bundle import Bundle
-from heliograph.edge.device import Device
+from heliograph.edge.device import AskedDevice, Device
 from heliograph.serving.cloud import Cloud
-from heliograph.strategies.base import Setting, Strategy
+from heliograph.strategies.base import Setting, Sight, Strategy
 from heliograph.types import EncodedImage, VisualTokens
 from heliograph.vlm.model import VisionLanguageModel
 
@@ -40,6 +40,13 @@ class BenchDevice:
         """The bundle's codec of one kind."""
         return self.device.codec(kind)
 
+    question = ""
+
+    @property
+    def sight(self) -> Sight | None:
+        """Where the bundle's networks look in a photo."""
+        return self.device.sight
+
     @property
     def input_size(self) -> int:
         """Side of the VLM's square input in pixels."""
@@ -64,12 +71,13 @@ class BenchDevice:
         self._charged_s += self._tower_s
         return tokens
 
-    def encode(self, strategy: Strategy, photo: Image.Image, setting: Setting) -> Encoding:
-        """The photo as a stream, and what a device without our cache would need for it."""
+    def encode(self, strategy: Strategy, photo: Image.Image, setting: Setting, question: str = "") -> Encoding:
+        """The photo as a stream for a question, and what a device without our cache would need for it."""
         self.prepare(photo)
         self._charged_s = 0.0
         started = processor_s()
-        encoded = strategy.encode(photo, self, strategy.complete_setting(setting))
+        tools = AskedDevice(self, question) if question and strategy.asks(setting) else self
+        encoded = strategy.encode(photo, tools, strategy.complete_setting(setting))
         codec_s = processor_s() - started
         if strategy.needs_bundle:
             encoded = replace(encoded, bundle_hash=self.device.bundle_hash)

@@ -87,6 +87,11 @@ STRATEGY_WIRE_IDS = WireIds(
         "divprune": 18,
         "dfmr": 20,
         "jpeg-dct": 24,
+        "roi-jpeg": 32,
+        "roi-webp": 33,
+        "roi-avif": 34,
+        "prefilter": 35,
+        "cotam": 36,
     },
     STRATEGIES,
 )

@@ -1,4 +1,5 @@
-"""Gives every pixel codec its best settings: a sweep over size and quality on tuning photos, then its frontier.
+"""Gives every pixel codec its best settings: a sweep over size, quality and guidance on tuning photos, then its
+frontier.
 
 What is on the frontier there is reported on the test photos; nothing is chosen on the test photos.
 """
@@ -15,7 +16,7 @@ from heliograph.bench.runner import Runner
 from heliograph.bench.scores import Scores
 from heliograph.bench.tasks import Item
 from heliograph.bench.tools import Bench
-from heliograph.strategies.selection import strategies_with
+from heliograph.strategies.selection import strategies_with, strategy_class
 from heliograph.training.progress import Progress
 
 
@@ -51,10 +52,11 @@ def tuned_candidates(
     """
     names = strategies_with(tuned=True) if strategies is None else strategies
     swept = [
-        Candidate(strategy, {"size": size, "quality": quality})
+        Candidate(strategy, {"size": size, "quality": quality, **guidance})
         for strategy in names
         for size in plan.pixel_sizes
         for quality in plan.pixel_qualities
+        for guidance in strategy_class(strategy).guidance
     ]
     outcomes = Runner(bench, swept, kept=kept).run(items, len(items), progress, "tuning pixel codecs")
     best: list[Candidate] = []

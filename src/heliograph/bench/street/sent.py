@@ -25,7 +25,7 @@ from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
 from heliograph.errors import ModelUnsupportedError
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import PatchReader, Setting, Strategy, label, sliced
+from heliograph.strategies.base import Family, PatchReader, Setting, Strategy, label, sliced
 from heliograph.strategies.baseline.pictures import shrunk, to_rgb
 from heliograph.strategies.baseline.pixels import JpegStrategy, optimised_jpegs
 from heliograph.strategies.selection import strategies_with
@@ -34,7 +34,7 @@ from heliograph.vlm.contract import TorchModel
 
 PROGRESSIVE, BASELINE, BARE = "jpeg-progressive", "jpeg-baseline", "-bare"
 _JPEG = JpegStrategy.name
-_TUNED = strategies_with(tuned=True)
+_TUNED = strategies_with(tuned=True, family=Family.BASELINE)
 FORMATS = tuple(name for name in _TUNED if not name.endswith(BARE))
 """Of picture files, by the strategy that sends them whole."""
 
@@ -94,6 +94,8 @@ class _Ends:
         bundle: of both.
         tokens: of the photo at hand.
     """
+
+    question, sight = "", None
 
     def __init__(self, bundle: Bundle, tokens: VisualTokens) -> None:
         self._bundle, self._tokens = bundle, tokens

@@ -231,7 +231,7 @@ class Means(Field):
         self.sizes.reshape(-1)[cells] = self.amplitudes(cells)
 
     def seen(self, band: int, part: int, others: Sequence[Field]) -> Whole:
-        """As :meth:`Field.seen`: neighbours, the octave above, other directions, the band, the other chroma and a one."""
+        """As :meth:`Field.seen`: neighbours, the octave above, other directions, the band, other chroma and a one."""
         return np.concatenate([self._seen_in(window, band, others) for window in self._windows[band]], axis=1)
 
     def _seen_in(self, window: Window, band: int, others: Sequence[Field]) -> Whole:
