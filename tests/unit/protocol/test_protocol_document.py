@@ -74,6 +74,7 @@ PINNED = {
         "avif-bare": 15,
         "divprune": 18,
         "dfmr": 20,
+        "jpeg-dct": 24,
         "roi-jpeg": 32,
         "roi-webp": 33,
         "roi-avif": 34,

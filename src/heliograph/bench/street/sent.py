@@ -116,7 +116,7 @@ class _Ends:
         Raises:
             ModelUnsupportedError: always.
         """
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted("the field model's tower does not begin with separate patches.")
 
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind."""
