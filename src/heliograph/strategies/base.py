@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from heliograph.errors import UsageError
-from heliograph.types import EncodedImage, Grid, VisualTokens
+from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,6 +49,21 @@ class Restored:
             raise ValueError("exactly one of tokens and image must be given")
 
 
+@dataclass(frozen=True)
+class AttendedTokens:
+    """Visual tokens, and what the tower's second-last layer makes of them.
+
+    Attributes:
+        tokens: (N, D) float32 values.
+        received: (N,) float32 attention that each token's patches get, mean over heads, queries and patches.
+        keys: (N, K) float32, mean over heads and patches.
+    """
+
+    tokens: VisualTokens
+    received: FloatArray
+    keys: FloatArray
+
+
 class DeviceTools(Protocol):
     """What a strategy may use on the device."""
 
@@ -61,6 +76,13 @@ class DeviceTools(Protocol):
 
     def encode_tokens(self, photo: Image) -> VisualTokens:
         """The photo's visual tokens, (N, D) float32."""
+
+    def encode_attended(self, photo: Image) -> AttendedTokens:
+        """The same tokens, with what the tower looks at.
+
+        Raises:
+            AttentionMissingError: the bundle's encoder does not tell.
+        """
 
 
 class CloudTools(Protocol):

@@ -30,6 +30,7 @@ DECLARED = {
     "downsample": ("tokens", True, False, False, "", "visual-token compression", None),
     "random-drop": ("tokens", True, False, False, "", "visual-token compression", None),
     "local": ("local", False, False, False, "", "baseline", PAPER),
+    "visionzip": ("tokens", True, True, False, "klt", "visual-token compression", "2412.04467"),
     "divprune": ("tokens", True, True, False, "klt", "visual-token compression", "2503.02175"),
     "dfmr": ("tokens", True, False, False, "klt", "visual-token compression", "2412.08771"),
 }
@@ -50,7 +51,7 @@ def test_every_strategy_is_in_the_table() -> None:
 def test_strategies_are_chosen_by_what_they_declare() -> None:
     assert strategies_with() == tuple(DECLARED)
     assert strategies_with(tuned=True) == PICTURES
-    assert strategies_with(embedded=True) == ("klt", "meta", "divprune")
+    assert strategies_with(embedded=True) == ("klt", "meta", "visionzip", "divprune")
     assert strategies_with(kind=Kind.PICTURE) == (*PICTURES, "rgb")
     assert strategies_with(kind=Kind.PICTURE, tuned=False) == ("rgb",)
     assert strategies_with(kind=Kind.LOCAL) == ("local",)
