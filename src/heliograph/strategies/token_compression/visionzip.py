@@ -37,7 +37,7 @@ from heliograph.strategies.base import (
     int_knob,
 )
 from heliograph.strategies.kept_tokens import PackedTokens, StreamHead, checked_tokens, closed_form, packed, read_head
-from heliograph.strategies.missing import filled_tokens
+from heliograph.strategies.missing import PREDICTED, filled_tokens
 from heliograph.types import EncodedImage, FloatArray
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class VisionZipStrategy(Strategy):
     needs_bundle: ClassVar[bool] = True
     embedded: ClassVar[bool] = True
     codec: ClassVar[str] = "klt"
+    missing: ClassVar[str] = PREDICTED
     family: ClassVar[Family] = Family.TOKEN_COMPRESSION
     paper: ClassVar[str | None] = "2412.04467"
 
@@ -103,7 +104,7 @@ class VisionZipStrategy(Strategy):
         found = PackedTokens(encoded.segments, RowCoder(statistics, head.level), grid, chapters=False)
         if found.take(head.count, ChosenPlaces(grid.tokens)):
             found.take_at(contextual_places(found.places, grid.tokens, head.extra))
-        return Restored(tokens=filled_tokens(found.spectrum, found.places, statistics, grid))
+        return Restored(tokens=filled_tokens(found.spectrum, found.places, statistics, grid, self.missing))
 
 
 def dominant_places(received: FloatArray, count: int) -> list[int]:
