@@ -251,6 +251,7 @@ STRATEGIES = Registry(
         "downsample": "heliograph.strategies.token_compression.downsample:DownsampleStrategy",
         "random-drop": "heliograph.strategies.token_compression.random_drop:RandomDropStrategy",
         "local": "heliograph.strategies.baseline.local:LocalStrategy",
+        "visionzip": "heliograph.strategies.token_compression.visionzip:VisionZipStrategy",
         "divprune": "heliograph.strategies.token_compression.divprune:DivPruneStrategy",
         "dfmr": "heliograph.strategies.token_compression.dfmr:DfmrStrategy",
         "jpeg-dct": "heliograph.strategies.compressed_domain.jpeg_dct:JpegDctStrategy",

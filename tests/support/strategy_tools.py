@@ -10,7 +10,7 @@ from PIL import Image
 
 from heliograph.errors import ShapeError
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Restored, Sight
+from heliograph.strategies.base import AttendedTokens, Restored, Sight
 from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 from integer_codec import integer_codec
 
@@ -91,6 +91,11 @@ class Tools:
 
     def codec(self, kind: str) -> Any:
         return RoundingCodec()
+
+    def encode_attended(self, photo: Image.Image) -> AttendedTokens:
+        """Bright places are looked at; keys are the tokens' first values."""
+        tokens = self.encode_tokens(photo)
+        return AttendedTokens(tokens, tokens.values[:, 0] - tokens.values.min(), tokens.values[:, :4])
 
     def check_grid(self, grid: Grid) -> None:
         if grid != self.grid:

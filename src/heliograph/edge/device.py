@@ -6,7 +6,6 @@ A device without a bundle can still send pictures; one that only sends pictures 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,14 +13,14 @@ from typing import TYPE_CHECKING
 from heliograph.codec.fallback import stated_likelihood, written_by
 from heliograph.codec.levels import levels_missing
 from heliograph.controllers.confidence import Draft, Signals, shown_confidence, signals_of
-from heliograph.edge.encoder import open_encoder
+from heliograph.edge.encoder import PhotoEncoder, open_encoder
 from heliograph.edge.preprocessing.frames import AnyPreprocessor, open_preprocessor
 from heliograph.edge.processor import unsuited
 from heliograph.edge.sight import BundleSight
 from heliograph.errors import BundleDamagedError
 from heliograph.reasons import BundlePart, FileFault
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import DeviceTools, Setting, Sight, Strategy
+from heliograph.strategies.base import AttendedTokens, DeviceTools, Setting, Sight, Strategy
 from heliograph.types import Answer, EncodedImage, VisualTokens
 
 if TYPE_CHECKING:
@@ -149,7 +148,7 @@ class Device:
         return open_preprocessor(self.bundle.preprocessing)
 
     @cached_property
-    def _encoder(self) -> Callable[[Image], VisualTokens]:
+    def _encoder(self) -> PhotoEncoder:
         """Preprocessing and vision tower."""
         bundle = self.bundle
         if warning := unsuited(bundle):
@@ -179,6 +178,16 @@ class Device:
     def sight(self) -> BundleSight | None:
         """Where its bundle's networks look in a photo; None without a bundle."""
         return None if self._bundle is None else BundleSight(self._bundle, self.preprocessor, self._threads)
+
+    def encode_attended(self, photo: Image) -> AttendedTokens:
+        """The photo's visual tokens, and what the tower looks at.
+
+        Raises:
+            AttentionMissingError: the bundle's encoder does not tell, as those of earlier exports and of photos' own
+                grids do not, nor networks without attention.
+            BundleDamagedError: no bundle, or one that cannot be run.
+        """
+        return self._encoder.attended(photo)
 
     def encode(
         self,
@@ -243,6 +252,10 @@ class AskedDevice:
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind."""
         return self.tools.codec(kind)
+
+    def encode_attended(self, photo: Image) -> AttendedTokens:
+        """The photo's visual tokens, and what the tower looks at."""
+        return self.tools.encode_attended(photo)
 
     def encode_tokens(self, photo: Image) -> VisualTokens:
         """The photo's visual tokens, (N, D) float32."""

@@ -84,6 +84,7 @@ STRATEGY_WIRE_IDS = WireIds(
         "jpeg-bare": 13,
         "webp-bare": 14,
         "avif-bare": 15,
+        "visionzip": 17,
         "divprune": 18,
         "dfmr": 20,
         "jpeg-dct": 24,

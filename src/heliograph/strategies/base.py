@@ -97,6 +97,21 @@ class Sight(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class AttendedTokens:
+    """Visual tokens, and what the tower's second-last layer makes of them.
+
+    Attributes:
+        tokens: (N, D) float32 values.
+        received: (N,) float32 attention that each token's patches get, mean over heads, queries and patches.
+        keys: (N, K) float32, mean over heads and patches.
+    """
+
+    tokens: VisualTokens
+    received: FloatArray
+    keys: FloatArray
+
+
 class DeviceTools(Protocol):
     """What a strategy may use on the device."""
 
@@ -120,6 +135,13 @@ class DeviceTools(Protocol):
 
     def encode_tokens(self, photo: Image) -> VisualTokens:
         """The photo's visual tokens, (N, D) float32."""
+
+    def encode_attended(self, photo: Image) -> AttendedTokens:
+        """The same tokens, with what the tower looks at.
+
+        Raises:
+            AttentionMissingError: the bundle's encoder does not tell.
+        """
 
 
 class CloudTools(Protocol):

@@ -72,6 +72,7 @@ PINNED = {
         "jpeg-bare": 13,
         "webp-bare": 14,
         "avif-bare": 15,
+        "visionzip": 17,
         "divprune": 18,
         "dfmr": 20,
         "jpeg-dct": 24,

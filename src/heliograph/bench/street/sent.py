@@ -23,9 +23,9 @@ from heliograph.bench.timing import processor_s
 from heliograph.codec.base import Codec
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
-from heliograph.errors import ModelUnsupportedError
+from heliograph.errors import AttentionMissingError, ModelUnsupportedError
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Family, PatchReader, Setting, Strategy, label, sliced
+from heliograph.strategies.base import AttendedTokens, Family, PatchReader, Setting, Strategy, label, sliced
 from heliograph.strategies.baseline.pictures import shrunk, to_rgb
 from heliograph.strategies.baseline.pixels import JpegStrategy, optimised_jpegs
 from heliograph.strategies.selection import strategies_with
@@ -125,6 +125,10 @@ class _Ends:
     def encode_tokens(self, photo: Image.Image) -> VisualTokens:
         """The tokens at hand."""
         return self._tokens
+
+    def encode_attended(self, photo: Image.Image) -> AttendedTokens:
+        """Never: the encoder is a convolutional one."""
+        raise AttentionMissingError
 
     def check_grid(self, grid: Grid) -> None:
         """Nothing to refuse: the streams are made here."""
