@@ -34,8 +34,8 @@ class CotamStrategy(GuidedPictureStrategy, BareAvifStrategy):
     ``quality``; ``sigma``, the largest standard deviation in pixels."""
 
     name: ClassVar[str] = "cotam"
-    default_setting: ClassVar[Setting] = {"size": 512, "quality": 60, "sigma": 10}
-    guidance: ClassVar[tuple[Setting, ...]] = ({"sigma": 1}, {"sigma": 3}, {"sigma": 10})
+    default_setting: ClassVar[Setting] = {"size": 512, "quality": 60, "sigma": 8}
+    guidance: ClassVar[tuple[Setting, ...]] = ({"sigma": 1}, {"sigma": 3}, {"sigma": 8})
     paper: ClassVar[str | None] = "2509.24258"
 
     def asks(self, setting: Setting) -> bool:

@@ -32,8 +32,8 @@ class PrefilterStrategy(GuidedPictureStrategy, BareAvifStrategy):
     in pixels."""
 
     name: ClassVar[str] = "prefilter"
-    default_setting: ClassVar[Setting] = {"size": 512, "quality": 60, "sigma": 10, "guide": Guide.AUTO.value}
-    guidance: ClassVar[tuple[Setting, ...]] = ({"sigma": 1}, {"sigma": 3}, {"sigma": 10})
+    default_setting: ClassVar[Setting] = {"size": 512, "quality": 60, "sigma": 8, "guide": Guide.AUTO.value}
+    guidance: ClassVar[tuple[Setting, ...]] = ({"sigma": 1}, {"sigma": 3}, {"sigma": 8})
     paper: ClassVar[str | None] = "2604.00314"
 
     def _guiding(self, setting: Setting) -> Callable[[Image, FloatArray], Image]:
