@@ -148,6 +148,5 @@ def items_of(scan: Scan, one: Pass, tables: Tables) -> PassItems:
 
 
 def _runs(costs: Whole) -> CostRuns:
-    starts = np.flatnonzero(np.diff(costs, prepend=-1))
-    counts = np.diff(starts, append=len(costs))
-    return CostRuns(counts, costs[starts])
+    borders = np.concatenate([[0], np.flatnonzero(costs[1:] != costs[:-1]) + 1, [len(costs)]])
+    return CostRuns(borders[1:] - borders[:-1], costs[borders[:-1]])

@@ -114,10 +114,11 @@ class Blocks(Field):
 
     def __init__(self, rows: int, columns: int, steps: Whole) -> None:
         super().__init__((rows, columns), BLOCK * BLOCK * rows * columns, len(GROUPS))
+        self._blocks = rows * columns
         self._steps = steps.reshape(-1)
         side = BLOCK + _EDGE + 1
         self.sizes = np.zeros((side, side, rows + 2, columns + 2), dtype=np.int64)
-        self._block_sizes = np.zeros(rows * columns, dtype=np.int64)
+        self._block_sizes = np.zeros((1, rows + 2, columns + 2), dtype=np.int64)
         places = np.arange(self.sizes.size).reshape(self.sizes.shape)[_EDGE:-1, _EDGE:-1, 1:-1, 1:-1]
         self._places = places.reshape(-1)  # of each cell in ``sizes``
         self._frequencies = [_frequencies(group) for group in GROUPS]
@@ -127,11 +128,11 @@ class Blocks(Field):
     def cells(self, band: int, part: int) -> Whole:
         """See :meth:`Field.cells`."""
         u, v = self._frequencies[band]
-        return ((u * BLOCK + v)[:, None] * len(self._block_sizes) + self._parts[part]).reshape(-1)
+        return ((u * BLOCK + v)[:, None] * self._blocks + self._parts[part]).reshape(-1)
 
     def steps(self, cells: Whole) -> Whole:
         """See :meth:`Field.steps`."""
-        return self._steps[cells // len(self._block_sizes)]
+        return self._steps[cells // self._blocks]
 
     def worth(self, band: int) -> int:
         """See :meth:`Field.worth`."""
@@ -147,10 +148,10 @@ class Blocks(Field):
 
     def refresh(self, cells: Whole) -> None:
         """See :meth:`Field.refresh`."""
-        places, sizes, blocks = self._places[cells], self.sizes.reshape(-1), len(self._block_sizes)
+        places, sizes = self._places[cells], self.sizes.reshape(-1)
         now = self.amplitudes(cells)
-        grown = np.bincount(cells % blocks, weights=now - sizes[places], minlength=blocks)
-        self._block_sizes += grown.astype(np.int64)  # sums of whole numbers below 2**53
+        grown = np.bincount(cells % self._blocks, weights=now - sizes[places], minlength=self._blocks)
+        self._block_sizes[0, 1:-1, 1:-1] += grown.astype(np.int64).reshape(self.shape)  # of whole numbers below 2**53
         sizes[places] = now
 
     def seen(self, band: int, part: int, others: Sequence[Field]) -> Whole:
@@ -159,7 +160,7 @@ class Blocks(Field):
         u, v = (axis + _EDGE for axis in self._frequencies[band])
         chosen, sizes = self._parts[part], self.sizes
         own = sizes[u, v]  # (f, R + 2, C + 2)
-        block = np.pad(self._block_sizes.reshape(self.shape), 1)[None]  # (1, R + 2, C + 2)
+        block = self._block_sizes
 
         def among(planes: Whole) -> Whole:
             """(f, R, C) to the part's blocks, (f, n / f)."""
@@ -176,7 +177,7 @@ class Blocks(Field):
             here(sizes[u + 1, v] + sizes[u, v + 1]),
             here(block),
             among(_cross(block)),
-            (own.sum(axis=(1, 2)) // len(self._block_sizes))[:, None],
+            (own.sum(axis=(1, 2)) // self._blocks)[:, None],
             *(among(_onto(other.sizes[u, v, 1:-1, 1:-1], self.shape)) for other in others if isinstance(other, Blocks)),
         ]
         seen = np.zeros((BLOCK_FEATURES, len(u), len(chosen)), dtype=np.int64)
@@ -231,13 +232,14 @@ class Means(Field):
         self.sizes.reshape(-1)[cells] = self.amplitudes(cells)
 
     def seen(self, band: int, part: int, others: Sequence[Field]) -> Whole:
-        """See :meth:`Field.seen`: neighbours, the octave above, other directions, the band, other chroma and a one."""
+        """See :meth:`Field.seen`: neighbours, the octave above, other directions, the band, the other chroma, a one."""
         return np.concatenate([self._seen_in(window, band, others) for window in self._windows[band]], axis=1)
 
     def _seen_in(self, window: Window, band: int, others: Sequence[Field]) -> Whole:
         top, bottom, left, right = window
         own = self.sizes[_slices(window)]
-        padded = np.pad(own, 1)[None]
+        padded = np.zeros((1, own.shape[0] + 2, own.shape[1] + 2), dtype=np.int64)
+        padded[0, 1:-1, 1:-1] = own
         seen = np.zeros((MEAN_FEATURES, *own.shape), dtype=np.int64)
         seen[0], seen[1] = _cross(padded)[0], _corners(padded)[0]
         if band > 1:
@@ -284,13 +286,17 @@ def _corners(padded: Whole) -> Whole:
 
 def _onto(planes: Whole, shape: tuple[int, int]) -> Whole:
     """(k, R', C') of another component brought to (k, R, C): sums of 2 x 2 where it has blocks for chroma's halves."""
-    if max(planes.shape[1] - shape[0], planes.shape[2] - shape[1]) > 0:
-        padded = np.pad(planes, ((0, 0), (0, planes.shape[1] % 2), (0, planes.shape[2] % 2)))
-        planes = padded.reshape(len(planes), padded.shape[1] // 2, 2, -1, 2).sum(axis=(2, 4))
+    if planes.shape[1] > shape[0] or planes.shape[2] > shape[1]:
+        even = _cut(planes, (planes.shape[1] + planes.shape[1] % 2, planes.shape[2] + planes.shape[2] % 2))
+        planes = even[:, ::2, ::2] + even[:, 1::2, ::2] + even[:, ::2, 1::2] + even[:, 1::2, 1::2]
     return _cut(planes, shape)
 
 
 def _cut(planes: Whole, shape: tuple[int, int]) -> Whole:
     """(k, R', C') to (k, R, C), with zeros where there is nothing."""
-    planes = planes[:, : shape[0], : shape[1]]
-    return np.pad(planes, ((0, 0), (0, shape[0] - planes.shape[1]), (0, shape[1] - planes.shape[2])))
+    if planes.shape[1:] == shape:
+        return planes
+    found = np.zeros((len(planes), *shape), dtype=np.int64)
+    rows, columns = min(shape[0], planes.shape[1]), min(shape[1], planes.shape[2])
+    found[:, :rows, :columns] = planes[:, :rows, :columns]
+    return found

@@ -183,7 +183,8 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=400, help="photos in all")
     given = parser.parse_args()
     tables = fit_coefficients(list(_pictures(given.photos, given.most)), print)
-    given.out.write_text(json.dumps(tables.to_json()) + "\n", encoding="utf-8")
+    lines = [f"{json.dumps(name)}: {json.dumps(values)}" for name, values in tables.to_json().items()]
+    given.out.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

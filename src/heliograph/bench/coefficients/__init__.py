@@ -1,0 +1,1 @@
+"""What coefficients in place of pixels cost and save."""
