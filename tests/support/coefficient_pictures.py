@@ -44,7 +44,11 @@ def decoded_pixels(coefficients: Coefficients) -> np.ndarray:
 
 
 def reader(
-    pictures: list[tuple[int, int]], tiles: list[tuple[int, int, int]], patches: tuple[int, int], side: int, width: int = 6
+    pictures: list[tuple[int, int]],
+    tiles: list[tuple[int, int, int]],
+    patches: tuple[int, int],
+    side: int,
+    width: int = 6,
 ) -> Any:
     """A tower's first map with weights of chance."""
     random = np.random.default_rng(side)

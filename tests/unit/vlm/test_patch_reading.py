@@ -107,9 +107,7 @@ def relative(found: VisualTokens, expected: VisualTokens) -> float:
 
 
 def pictures_of(reader: Any, photo: Image.Image) -> list[Image.Image]:
-    return [
-        photo if size == photo.size else photo.resize(size, Image.Resampling.LANCZOS) for size in reader.pictures
-    ]
+    return [photo if size == photo.size else photo.resize(size, Image.Resampling.LANCZOS) for size in reader.pictures]
 
 
 def test_embedded_pixels_give_the_tokens_of_pixels(case: tuple[TorchModel, tuple[int, int], Any]) -> None:

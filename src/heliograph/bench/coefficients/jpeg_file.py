@@ -54,7 +54,7 @@ def _scan(coefficients: Coefficients) -> bytes:
 
 
 def _blocks(coefficients: Coefficients) -> Iterator[tuple[int, list[int]]]:
-    """Component and 64 levels in zigzag order, as the units of a scan have them: with chroma at half size four of Y, one
+    """Component and 64 levels in zigzag order, as units of a scan have them: with chroma at half size four of Y, one
     of Cb, one of Cr. Blocks that only fill a unit repeat the mean before them."""
     side = 2 if coefficients.shape.halved else 1
     places = list(ZIGZAG)
