@@ -15,8 +15,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from heliograph.bench.outcomes import Candidate, Outcome, PhotoOutcome
 from heliograph.bench.reference.tuning import tuned_candidates
-from heliograph.bench.runner import UNCOMPRESSED, Candidate, Outcome, PhotoOutcome, Runner
+from heliograph.bench.runner import UNCOMPRESSED, Runner
 from heliograph.bench.scores import Crossing, Scores, crossing_at, ratio_of
 from heliograph.bench.stats import Interval
 from heliograph.bench.tasks import Item, scene_items
@@ -74,7 +75,7 @@ def series_of(guide: str) -> list[Series]:
 def measured(bench: Bench, plan: Plan, series: Series, progress: Progress) -> list[Outcome]:
     """The uncompressed path, then the settings of one series that its tuning scenes leave, on other scenes."""
     tuning = list(scene_items(TUNING_START, plan.tuning_scenes, descriptions=False))
-    kept = tuned_candidates(bench, plan, tuning, progress, [series.strategy], series.fixed)
+    kept = tuned_candidates(bench, plan, tuning, progress, [series.strategy], fixed=series.fixed)
     runner = Runner(bench, kept)
     outcomes = runner.run(_test_items(plan), plan.scenes, progress, series.name)
     return [runner.uncompressed, *outcomes]
