@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from heliograph.bench.outcomes import Candidate, Outcome, PhotoOutcome
 from heliograph.bench.reference import guided, tuning
-from heliograph.bench.runner import UNCOMPRESSED, Candidate, Outcome, PhotoOutcome
+from heliograph.bench.runner import UNCOMPRESSED
 from heliograph.strategies.base import Setting
 from heliograph.strategies.selection import strategy_class
 from heliograph.training.progress import Progress
