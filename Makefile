@@ -72,6 +72,7 @@ results: $(STAMP)  ## Run the published suites (hours) and fill docs/results and
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite region --out runs/region --publish docs/results
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[ocr]"
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite second-look --out runs/second-look-result --publish docs/results
+	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite families --out runs/families --publish docs/results
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite planner --out runs/planner --publish docs/results
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite hardening --out runs/hardening --publish docs/results
 	OMP_NUM_THREADS=1 $(BIN)/python -m heliograph.bench.reference.foresight docs/results

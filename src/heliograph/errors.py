@@ -172,6 +172,14 @@ class CodecMissingError(RefusedError):
     code, name, text = 37, "codec-missing", "The bundle holds no codec of this kind; export it with this codec."
 
 
+class AttentionMissingError(RefusedError):
+    code, name, text = (
+        39,
+        "attention-missing",
+        "The bundle's encoder does not tell what its tower looks at: export it again, or choose another strategy.",
+    )
+
+
 class StreamForgedError(FaultyError):
     code, name, text = 38, "stream-forged", "The stream does not carry the authentication of the shared key."
     exit_code = ExitCode.REFUSED

@@ -115,6 +115,26 @@ def test_answers_over_the_wire(
         assert answer == model.answer(QUESTION, [restored]).text
 
 
+@pytest.mark.parametrize("strategy", ["divprune", "dfmr"])
+def test_fewer_tokens_are_answered_too(
+    folders: tuple[Path, Path], made: tuple[Path, Path, Path], url: str, say: Say, strategy: str
+) -> None:
+    """A photo's own grid, stated in the header, and tokens with deeper levels."""
+    found = say(
+        "ask", min(folders[1].iterdir()), QUESTION, "--server", url, "--bundle", made[1], "--strategy", strategy
+    )
+    assert found["strategy"] == strategy
+    assert found["payload_bytes"] > 10
+
+
+def test_a_tower_that_does_not_tell_what_it_looks_at(
+    folders: tuple[Path, Path], made: tuple[Path, Path, Path], url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["ask", min(folders[1].iterdir()), QUESTION, "--server", url, "--bundle", made[1]]
+    assert main([*map(str, [*asked, "--strategy", "visionzip"])]) == 5
+    assert "does not tell what its tower looks at" in capsys.readouterr().err
+
+
 def test_pictures_are_answered_too(folders: tuple[Path, Path], url: str, say: Say) -> None:
     found = say("ask", min(folders[1].iterdir()), QUESTION, "--server", url, "--strategy", "webp")
     assert found["strategy"] == "webp"

@@ -91,16 +91,26 @@ function token(coder, klt, { scale, minus }, level, integers) {
   });
 }
 
-function encode(klt, { grid, level, integers, places, order, s }) {
+// Places of contextual tokens: evenly spaced among those that have not come.
+function contextual(dominant, tokens, count) {
+  const rest = Array.from({ length: tokens }, (_, place) => place).filter((place) => !dominant.includes(place));
+  const d = Math.max(1, floorDiv(rest.length, count));
+  return Array.from({ length: count }, (_, number) => rest[number * d]);
+}
+
+// order: chosen (with beginnings), sorted, dominant (as many as there are places, then contextual ones), or all in order.
+function encode(klt, { grid, level, integers, places: given, order, s }) {
   const known = statistics(klt, grid, s);
   const tokens = grid[0] * grid[1] * grid[2];
   const coder = new Coder();
   const left = Array.from({ length: tokens }, (_, place) => place);
   let next = 0;
+  const places = [...given];
+  if (order === "dominant") places.push(...contextual(given, tokens, integers.length - given.length));
   integers.forEach((row, number) => {
     const place = places[number];
-    if (order === "chosen") {
-      coder.begin();
+    if (order === "chosen" || (order === "dominant" && number < given.length)) {
+      if (order === "chosen") coder.begin();
       const rank = left.indexOf(place);
       coder.symbol(floorDiv(rank * 65536, left.length), floorDiv((rank + 1) * 65536, left.length));
       left.splice(rank, 1);

@@ -16,6 +16,7 @@ from heliograph.codec.symbols import SymbolEncoder
 from heliograph.codec.token_rows import RowCoder, row_statistics
 from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.strategies.token_compression.divprune import diverse
+from heliograph.strategies.token_compression.visionzip import contextual_places
 from heliograph.types import Grid, VisualTokens
 from integer_codec import integer_codec, integer_tokens
 
@@ -27,6 +28,7 @@ KNOWN: list[tuple[str, int, list[int]]] = [
     ("sorted", 0, sorted(diverse(TOKENS.values, 5))),
     ("chosen", 11, diverse(TOKENS.values, 9)),
     ("", 0, list(range(18))),
+    ("dominant", 3, [10, 7, 0, 12]),
 ]
 
 
@@ -46,11 +48,13 @@ def ours(klt: KltCodec, stream: dict[str, Any]) -> str:
         statistics = statistics.averaged(grid, -(-grid.rows // stream["s"]), -(-grid.columns // stream["s"]))
     coder, positions = RowCoder(statistics, stream["level"]), len(statistics.mean)
     orders = {"chosen": ChosenPlaces(grid.tokens), "sorted": SortedPlaces(grid.tokens, len(stream["places"]))}
-    order = orders.get(stream["order"])
-    for place, row in zip(stream["places"], stream["integers"], strict=True):
+    orders["dominant"] = ChosenPlaces(grid.tokens)
+    order, dominant, rows = orders.get(stream["order"]), stream["places"], stream["integers"]
+    places = [*dominant, *contextual_places(dominant, grid.tokens, len(rows) - len(dominant))]
+    for number, (place, row) in enumerate(zip(places, rows, strict=True)):
         if stream["order"] == "chosen":
             encoder.begin()
-        if order is not None:
+        if order is not None and number < len(dominant):
             order.encode(encoder, place)
         coder.encode(encoder, row, place % positions)
     return encoder.finish().hex()
@@ -65,6 +69,10 @@ def streams(klt: KltCodec, grids: list[Grid], levels: tuple[int, ...]) -> list[d
             for order, places in (("chosen", chosen), ("sorted", sorted(chosen))):
                 rows = integers_of(klt, len(places), level, seed)
                 made.append({"grid": shape, "level": level, "integers": rows, "places": places, "order": order, "s": 1})
+            rows = integers_of(klt, min(len(chosen) + 3, grid.tokens), level, seed)
+            made.append(
+                {"grid": shape, "level": level, "integers": rows, "places": chosen, "order": "dominant", "s": 1}
+            )
             for s in (1, 2, 4):
                 every = list(range(-(-grid.rows // s) * -(-grid.columns // s) * grid.tiles))
                 rows = integers_of(klt, len(every), level, seed)

@@ -46,7 +46,12 @@ class FakeDevice(Device):
     before: Callable[[], object] = lambda: None
 
     def encode(
-        self, photo: Image.Image, strategy: str, setting: Setting | None = None, agreement: float | None = None
+        self,
+        photo: Image.Image,
+        strategy: str,
+        setting: Setting | None = None,
+        agreement: float | None = None,
+        question: str = "",
     ) -> EncodedImage:
         """The prepared stream, after ``before`` was called."""
         self.before()

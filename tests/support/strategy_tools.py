@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,8 @@ from PIL import Image
 
 from heliograph.errors import ShapeError
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Restored
-from heliograph.types import EncodedImage, Grid, VisualTokens
+from heliograph.strategies.base import AttendedTokens, Restored, Sight
+from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 from integer_codec import integer_codec
 
 GRID = Grid(8, 8)
@@ -68,14 +68,34 @@ class Patches:
 PATCHES = Patches()
 
 
+class Looking:
+    """Sight that looks at the upper left for a question, and at the lower right for itself."""
+
+    corner = np.zeros((4, 4), np.float32)
+    corner[0, 0] = 1.0
+
+    def question_map(self, question: str, tokens: VisualTokens) -> FloatArray | None:
+        return None if question == "unreadable" else self.corner
+
+    def shallow_map(self, photo: Image.Image) -> FloatArray:
+        return self.corner[::-1, ::-1].copy()
+
+
 @dataclass(frozen=True)
 class Tools:
     grid: Grid = GRID
     hidden_size: int = WIDTH
     input_size: int = 128
+    question: str = ""
+    sight: Sight | None = field(default_factory=Looking)
 
     def codec(self, kind: str) -> Any:
         return RoundingCodec()
+
+    def encode_attended(self, photo: Image.Image) -> AttendedTokens:
+        """Bright places are looked at; keys are the tokens' first values."""
+        tokens = self.encode_tokens(photo)
+        return AttendedTokens(tokens, tokens.values[:, 0] - tokens.values.min(), tokens.values[:, :4])
 
     def check_grid(self, grid: Grid) -> None:
         if grid != self.grid:

@@ -13,15 +13,23 @@ import numpy as np
 import pytest
 
 from heliograph.registry import STRATEGIES
+from heliograph.strategies.base import AttendedTokens
 from heliograph.types import EncodedImage
 from integer_codec import integer_codec, integer_tokens
 
 CODEC, TOKENS = integer_codec(contexts=False), integer_tokens(7, tiles=3)
+LOOKED_AT = np.array([7, 0, 0, 0, 0, 0, 0, 8, 0, 0, 9, 0, 6, 0, 0, 0, 0, 0])  # places 10, 7, 0, 12
 TOOLS: Any = SimpleNamespace(
-    codec=lambda kind: CODEC, encode_tokens=lambda photo: TOKENS, check_grid=lambda grid: None, grid=TOKENS.grid
+    codec=lambda kind: CODEC,
+    encode_tokens=lambda photo: TOKENS,
+    encode_attended=lambda photo: AttendedTokens(TOKENS, LOOKED_AT.astype(np.float32), TOKENS.values),
+    check_grid=lambda grid: None,
+    grid=TOKENS.grid,
 )
 # (strategy, setting): header, codeword
 VECTORS = {
+    ("visionzip", "dominant=4,contextual=0,level=3"): ("83038102030316", "9b07f764447ba27f09d7a60d"),
+    ("visionzip", "dominant=4,contextual=3,level=3"): ("8303c102030303a3", "9b07f764447ba27f09d7a6e4cdb716dbbe90"),
     ("divprune", "keep=5,level=0"): ("008102030316", "33f10a595b8fb27ffaf3c8a3bacd3a55"),
     ("divprune", "keep=5,level=0,order=sorted"): ("80048102030316", "6497512592bb5e91124986ed715ce4"),
     ("divprune", "keep=9,level=11"): ("0b8102030316", "3434ce0228e47b162e0972b0409b6cb6151006505a"),

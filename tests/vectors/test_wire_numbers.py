@@ -29,9 +29,15 @@ STRATEGIES = {
     "jpeg-bare": 13,
     "webp-bare": 14,
     "avif-bare": 15,
+    "visionzip": 17,
     "divprune": 18,
     "dfmr": 20,
     "jpeg-dct": 24,
+    "roi-jpeg": 32,
+    "roi-webp": 33,
+    "roi-avif": 34,
+    "prefilter": 35,
+    "cotam": 36,
 }
 CONTROLLERS = {"fixed": 0, "energy": 1, "push": 2, "pull": 3, "level": 4}
 CONFIDENCES = {"combined": 0, "min-entropy": 1, "entropy": 2, "margin": 3, "error-head": 4, "stability": 5}

@@ -1,7 +1,8 @@
 """Runs candidates (a strategy at a setting) on photos and keeps what every question and every photo gave.
 
 Photos come in chunks; within a chunk, each candidate's restored photos are answered in one batched call, all
-questions about one photo sharing one pass over it.
+questions about one photo sharing one pass over it. A strategy whose streams are made for one question sends each
+question a stream of its own, and what a photo costs is the mean over its questions.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from string import hexdigits
 from typing import Any
 
@@ -24,6 +26,9 @@ from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Kind, Strategy
 from heliograph.training.progress import Progress
 from heliograph.types import Answer, VisualTokens
+
+Key = tuple[str, str, str]
+"""Image id, strategy, setting."""
 
 CHUNK_PHOTOS = 16
 SHORT_ANSWER_TOKENS = 12
@@ -91,7 +96,7 @@ class Runner:
 
     def _run_chunk(self, chunk: list[Item]) -> Measured:
         tokens = self._bench.model.encode_images([item.photo for item in chunk])
-        wanted = self._answers(chunk, tokens)
+        wanted = self._answers(chunk, [[one] for one in tokens])
         found = Measured(Outcome(self.uncompressed.candidate), [Outcome(o.candidate) for o in self.outcomes], [])
         found.texts.extend(_texts(wanted))
         for item, answers in zip(chunk, wanted, strict=True):
@@ -102,46 +107,52 @@ class Runner:
             self._run_candidate(outcome, chunk, streams, wanted)
         return found
 
-    def _encode_chunk(self, chunk: list[Item]) -> dict[tuple[str, str, str], Encoding]:
-        """Each photo's stream and milliseconds by (image id, strategy, setting); photo by photo, so that its tokens
+    def _encode_chunk(self, chunk: list[Item]) -> dict[Key, list[Encoding]]:
+        """Each photo's stream and milliseconds, or those of each of its questions; photo by photo, so that its tokens
         are made once."""
-        streams: dict[tuple[str, str, str], Encoding] = {}
+        streams: dict[Key, list[Encoding]] = {}
         for item in chunk:
             self._bench.device.prepare(item.photo)
             for candidate in (o.candidate for o in self.outcomes):
                 strategy = self._strategies[candidate.strategy]
-                encoding = self._bench.device.encode(strategy, item.photo, candidate.setting)
-                streams[item.image_id, candidate.strategy, candidate.label] = encoding
+                questions = [record.question for record in item.records] if strategy.asks(candidate.setting) else []
+                streams[item.image_id, candidate.strategy, candidate.label] = [
+                    self._bench.device.encode(strategy, item.photo, candidate.setting, question)
+                    for question in questions or [""]
+                ]
         return streams
 
     def _run_candidate(
         self,
         outcome: Outcome,
         chunk: list[Item],
-        streams: dict[tuple[str, str, str], Encoding],
+        streams: dict[Key, list[Encoding]],
         wanted: list[list[Answer]],
     ) -> None:
         candidate = outcome.candidate
         if self._strategies[candidate.strategy].kind is Kind.LOCAL:
             self._run_local(outcome, chunk, wanted)
             return
-        restored: list[Any] = []
+        restored: list[list[Any]] = []
         for item in chunk:
-            encoding = streams[item.image_id, candidate.strategy, candidate.label]
+            encodings = streams[item.image_id, candidate.strategy, candidate.label]
             started = processor_s()
-            made = self._strategies[candidate.strategy].restore(encoding.stream, self._bench.cloud)
-            decode_ms = 1000 * (processor_s() - started)
+            made = [self._strategies[candidate.strategy].restore(one.stream, self._bench.cloud) for one in encodings]
+            decode_ms = 1000 * (processor_s() - started) / len(made)
             outcome.photos[item.image_id] = PhotoOutcome(
-                encoding.stream.payload_bytes, encoding.encode_ms, decode_ms, encoding.codec_ms
+                fmean(one.stream.payload_bytes for one in encodings),
+                fmean(one.encode_ms for one in encodings),
+                decode_ms,
+                fmean(one.codec_ms for one in encodings),
             )
-            restored.append(made.tokens if made.tokens is not None else made.image)
+            restored.append([one.tokens if one.tokens is not None else one.image for one in made])
         answers = self._answers(chunk, self._as_tokens(restored))
         if self._semantics is not None:
             self._semantics.prepare(_texts(answers), _texts(wanted))
         for item, given, expected in zip(chunk, answers, wanted, strict=True):
             outcome.add_answers(item, given, expected, self._semantics)
             if len(outcome.messages) < self._timed_photos and item.records:
-                stream = streams[item.image_id, candidate.strategy, candidate.label].stream
+                stream = streams[item.image_id, candidate.strategy, candidate.label][0].stream
                 outcome.messages[item.image_id] = exchange_messages(stream, item.records[0].question, given[0])
 
     def _run_local(
@@ -165,14 +176,19 @@ class Runner:
                     outcome.answer_ms.append(1000 * (processor_s() - started))
             outcome.add_answers(item, answers, expected, self._semantics)
 
-    def _as_tokens(self, restored: Sequence[Any]) -> list[VisualTokens]:
+    def _as_tokens(self, restored: Sequence[Sequence[Any]]) -> list[list[VisualTokens]]:
         """Restored photos with pictures put through the cloud's own vision tower."""
-        if restored and isinstance(restored[0], VisualTokens):
-            return list(restored)
-        return self._bench.model.encode_images(restored)
+        every = [one for photo in restored for one in photo]
+        if every and not isinstance(every[0], VisualTokens):
+            every = self._bench.model.encode_images(every)
+        source = iter(every)
+        return [list(islice(source, len(photo))) for photo in restored]
 
-    def _answers(self, chunk: list[Item], tokens: Sequence[VisualTokens]) -> list[list[Answer]]:
-        """Answers per photo, in the order of its records; long answers in a batch of their own."""
+    def _answers(self, chunk: list[Item], tokens: Sequence[Sequence[VisualTokens]]) -> list[list[Answer]]:
+        """Answers per photo, in the order of its records; long answers in a batch of their own.
+
+        ``tokens`` are those of each photo, once for all its questions or once for each of them.
+        """
         found: dict[tuple[int, int], Answer] = {}
         for long in (False, True):
             places = [
@@ -182,7 +198,10 @@ class Runner:
                 if (record.task == DESCRIPTION) == long
             ]
             if places:
-                asked = [(chunk[photo].records[number].question, [tokens[photo]]) for photo, number in places]
+                asked = [
+                    (chunk[photo].records[number].question, [tokens[photo][number % len(tokens[photo])]])
+                    for photo, number in places
+                ]
                 most = LONG_ANSWER_TOKENS if long else SHORT_ANSWER_TOKENS
                 answers = self._bench.model.answer_many(asked, max_new_tokens=most)
                 found.update(zip(places, answers, strict=True))

@@ -10,9 +10,9 @@ from PIL import Image
 from heliograph.bench.timing import processor_s
 from heliograph.codec.base import Codec
 from heliograph.codec.bundle import Bundle
-from heliograph.edge.device import Device
+from heliograph.edge.device import AskedDevice, Device
 from heliograph.serving.cloud import Cloud
-from heliograph.strategies.base import Setting, Strategy
+from heliograph.strategies.base import AttendedTokens, Setting, Sight, Strategy
 from heliograph.types import EncodedImage, VisualTokens
 from heliograph.vlm.model import VisionLanguageModel
 
@@ -35,10 +35,19 @@ class BenchDevice:
         self._tokens: VisualTokens | None = None
         self._tower_s = 0.0
         self._charged_s = 0.0
+        self._attended: tuple[Image.Image, AttendedTokens, float] | None = None
+        self._spent_s = 0.0  # by the tower within a strategy
 
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind."""
         return self.device.codec(kind)
+
+    question = ""
+
+    @property
+    def sight(self) -> Sight | None:
+        """Where the bundle's networks look in a photo."""
+        return self.device.sight
 
     @property
     def input_size(self) -> int:
@@ -64,13 +73,25 @@ class BenchDevice:
         self._charged_s += self._tower_s
         return tokens
 
-    def encode(self, strategy: Strategy, photo: Image.Image, setting: Setting) -> Encoding:
-        """The photo as a stream, and what a device without our cache would need for it."""
+    def encode_attended(self, photo: Image.Image) -> AttendedTokens:
+        """The same tokens, with what the tower looks at; likewise made once a photo and charged to whoever asks."""
+        if self._attended is None or photo is not self._attended[0]:
+            started = processor_s()
+            made = self.device.encode_attended(photo)
+            spent_s = processor_s() - started
+            self._attended = photo, made, spent_s
+            self._spent_s += spent_s
+        self._charged_s += self._attended[2]
+        return self._attended[1]
+
+    def encode(self, strategy: Strategy, photo: Image.Image, setting: Setting, question: str = "") -> Encoding:
+        """The photo as a stream for a question, and what a device without our cache would need for it."""
         self.prepare(photo)
-        self._charged_s = 0.0
+        self._charged_s = self._spent_s = 0.0
         started = processor_s()
-        encoded = strategy.encode(photo, self, strategy.complete_setting(setting))
-        codec_s = processor_s() - started
+        tools = AskedDevice(self, question) if question and strategy.asks(setting) else self
+        encoded = strategy.encode(photo, tools, strategy.complete_setting(setting))
+        codec_s = processor_s() - started - self._spent_s
         if strategy.needs_bundle:
             encoded = replace(encoded, bundle_hash=self.device.bundle_hash)
         return Encoding(encoded, 1000 * (codec_s + self._charged_s), 1000 * codec_s)

@@ -16,6 +16,12 @@ from heliograph.errors import UsageError
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_photo_options(parser)
+    parser.add_argument(
+        "--question",
+        metavar="TEXT",
+        default="",
+        help="what the photo will be asked, for strategies whose setting says guide=question (default: nothing)",
+    )
     add_key_option(parser, "key in hex: the file is authenticated, and answered from by whoever holds the key too")
     parser.add_argument("-o", "--out", metavar="FILE", type=Path, required=True, help="file to write, such as out.hgs")
 
@@ -24,9 +30,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from heliograph.codec.container import write_stream
     from heliograph.codec.familiarity import UNFAMILIAR_BELOW
     from heliograph.edge.photos.file import read_photo
+    from heliograph.question import check_text
     from heliograph.strategies.base import Kind, label
     from heliograph.strategies.selection import kind_of
 
+    if arguments.question:
+        check_text(arguments.question)
     named = arguments.strategy
     if named is not None and kind_of(named) is Kind.LOCAL:
         raise UsageError().noted(f"--strategy {named} sends nothing, so there is nothing to store: choose another one.")
@@ -36,7 +45,7 @@ def _run(arguments: argparse.Namespace) -> int:
     with photo_named(arguments.photo):
         setting = strategy.complete_setting(choose_setting(arguments, strategy, device))
         photo = read_photo(arguments.photo)
-    encoded = device.encode(photo.image, strategy.name, setting)
+    encoded = device.encode(photo.image, strategy.name, setting, None, arguments.question)
     data = write_stream(encoded, key)
     write_file(arguments.out, data)
     for line in photo.notes:

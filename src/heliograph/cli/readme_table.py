@@ -35,6 +35,7 @@ _TITLES = {
     "loop": "The closed loop: when what has arrived is enough",
     "region": "Looking again: crops of what the question is about",
     "second-look": "The second look on real text: is the answer legible in what has arrived",
+    "families": "Six families of compression in one table",
     "planner": "The planner: what to send over replayed links",
     "hardening": "Hardening: strangers, forgetful networks, odd files",
     "unfamiliar": "Photos that a codec was not made for, and how sure drafts say they are",

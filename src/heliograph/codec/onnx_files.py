@@ -40,7 +40,9 @@ _LOCATION, _OFFSET, _LENGTH = b"location", b"offset", b"length"
 _SHAPE, _KIND, _PLACE = 1, 2, 13  # of a tensor
 _INSIDE = (4, 9, 10)
 """Where its values may lie: as float32, as bytes, as float64."""
-_NODE_KIND = 4
+_NODE_OUTPUT, _NODE_KIND = 2, 4
+_NODE_DEPTH = 2
+"""Of a node of the main graph; those of graphs within it lie deeper."""
 _READING_NODES = frozenset({b"EPContext"})
 """Operators whose runtime reads a file that an attribute names."""
 
@@ -92,6 +94,15 @@ def stored_weights(path: Path) -> list[StoredWeight]:
     return _walked(path).weights
 
 
+def node_outputs(path: Path, operator: bytes) -> list[str]:
+    """First output of each node of an operator in a network's main graph, in the order in which they run.
+
+    Raises:
+        BundleDamagedError: as :func:`external_files`.
+    """
+    return [name for kind, name in _walked(path).nodes if kind == operator and name]
+
+
 def _walked(path: Path) -> _Walk:
     with open_regular(path, error=network_damaged, links=False) as file:
         try:
@@ -108,6 +119,7 @@ class _Walk:
         self._data = data
         self.names: set[str] = set()
         self.weights: list[StoredWeight] = []
+        self.nodes: list[tuple[bytes, str]] = []
         self._messages = 0
         self._visit("model", (0, len(data)), 0)
 
@@ -118,6 +130,8 @@ class _Walk:
         held = _FIELDS[kind]
         if kind == "weight":
             self._weight(span)
+        elif kind == "node" and depth == _NODE_DEPTH:
+            self._node(span)
         for field, inner in self._fields(span):
             if field not in held:
                 if kind == "node" and field == _NODE_KIND and self._bytes(inner) in _READING_NODES:
@@ -126,6 +140,11 @@ class _Walk:
                 self._entry(inner)
             else:
                 self._visit(held[field], inner, depth + 1)
+
+    def _node(self, span: Span) -> None:
+        found = {field: self._bytes(inner) for field, inner in reversed([*self._fields(span)])}
+        name = found.get(_NODE_OUTPUT, b"")
+        self.nodes.append((found.get(_NODE_KIND, b""), name.decode("utf-8", "replace")))
 
     def _weight(self, span: Span) -> None:
         kind, count, inside, place = 0, 1, [], dict[bytes, bytes]()

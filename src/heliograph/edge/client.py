@@ -262,13 +262,13 @@ class DeviceClient:
         region_sending: RegionSending,
     ) -> AskReport:
         identity = await asyncio.to_thread(photo_identity, photo)
-        key = photo_key(identity, strategy, setting)
+        key = photo_key(identity, strategy, setting, asked.text)
         if asked.region != NO_REGION:
             side = replace(side, crop=self._crop_source(photo, identity, region_sending))
         encoding: asyncio.Future[EncodedImage] | None = None
         turn.was_held = key in self._photos
         if not turn.was_held:
-            work = asyncio.to_thread(self._encode, photo, identity, strategy, setting, turn, asked.level_agreement)
+            work = asyncio.to_thread(self._encode, photo, identity, strategy, setting, turn, asked)
             encoding = asyncio.ensure_future(work)
         exchange: Exchange | None = None
 
@@ -355,11 +355,11 @@ class DeviceClient:
         strategy: str,
         setting: Setting,
         turn: Turn,
-        agreement: float | None,
+        asked: Question,
     ) -> EncodedImage:
         started_s = self._clock()
         opened = _opened(photo)
-        encoded = self._device.encode(opened.image, strategy, setting, agreement)
+        encoded = self._device.encode(opened.image, strategy, setting, asked.level_agreement, asked.text)
         turn.encode_ms = (self._clock() - started_s) * 1e3
         if self._trace is not None:
             self._trace.encoded(encoded, turn.encode_ms)

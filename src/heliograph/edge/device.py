@@ -6,21 +6,21 @@ A device without a bundle can still send pictures; one that only sends pictures 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from heliograph.codec.fallback import stated_likelihood, written_by
 from heliograph.codec.levels import levels_missing
 from heliograph.controllers.confidence import Draft, Signals, shown_confidence, signals_of
-from heliograph.edge.encoder import open_encoder
+from heliograph.edge.encoder import PhotoEncoder, open_encoder
 from heliograph.edge.preprocessing.frames import AnyPreprocessor, open_preprocessor
 from heliograph.edge.processor import unsuited
+from heliograph.edge.sight import BundleSight
 from heliograph.errors import BundleDamagedError
 from heliograph.reasons import BundlePart, FileFault
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Setting, Strategy
+from heliograph.strategies.base import AttendedTokens, DeviceTools, Setting, Sight, Strategy
 from heliograph.types import Answer, EncodedImage, VisualTokens
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from heliograph.codec.expectation import Expectation
     from heliograph.edge.local.model import LocalModel
 
-
 _LOG = logging.getLogger(__name__)
 
 
@@ -42,7 +41,12 @@ class Device:
     Args:
         bundle: None for a device that only sends pictures.
         threads: of ONNX Runtime.
+
+    Attributes:
+        question: empty; :meth:`encode` is told one.
     """
+
+    question = ""
 
     def __init__(self, bundle: Bundle | None, threads: int = 1) -> None:
         self._bundle = bundle
@@ -144,7 +148,7 @@ class Device:
         return open_preprocessor(self.bundle.preprocessing)
 
     @cached_property
-    def _encoder(self) -> Callable[[Image], VisualTokens]:
+    def _encoder(self) -> PhotoEncoder:
         """Preprocessing and vision tower."""
         bundle = self.bundle
         if warning := unsuited(bundle):
@@ -170,8 +174,28 @@ class Device:
         """
         return self._encoder(photo)
 
+    @cached_property
+    def sight(self) -> BundleSight | None:
+        """Where its bundle's networks look in a photo; None without a bundle."""
+        return None if self._bundle is None else BundleSight(self._bundle, self.preprocessor, self._threads)
+
+    def encode_attended(self, photo: Image) -> AttendedTokens:
+        """The photo's visual tokens, and what the tower looks at.
+
+        Raises:
+            AttentionMissingError: the bundle's encoder does not tell, as those of earlier exports and of photos' own
+                grids do not, nor networks without attention.
+            BundleDamagedError: no bundle, or one that cannot be run.
+        """
+        return self._encoder.attended(photo)
+
     def encode(
-        self, photo: Image, strategy: str, setting: Setting | None = None, agreement: float | None = None
+        self,
+        photo: Image,
+        strategy: str,
+        setting: Setting | None = None,
+        agreement: float | None = None,
+        question: str = "",
     ) -> EncodedImage:
         """The photo as a stream, with the bundle's hash where the strategy needs the bundle.
 
@@ -180,6 +204,7 @@ class Device:
             strategy: registry name.
             setting: knobs that differ from the strategy's defaults.
             agreement: share of answers, 0 to 1, at whose level the stream is to be stopped; None for no such place.
+            question: that the stream is for; empty for none, or for several.
 
         Raises:
             UnknownNameError: no such strategy.
@@ -187,11 +212,51 @@ class Device:
             BundleDamagedError: an ``agreement``, and the bundle has no measured levels of the strategy's codec.
         """
         sender: Strategy = STRATEGIES.load(strategy)()
+        tools = AskedDevice(self, question) if question and sender.asks(setting or {}) else self
         if agreement is None:
-            encoded = sender.encode(photo, self, setting or {})
+            encoded = sender.encode(photo, tools, setting or {})
         elif sender.codec and self.codec(sender.codec).levels is None:
             raise levels_missing()
         else:
-            encoded = sender.encode_towards(photo, self, setting or {}, agreement)
+            encoded = sender.encode_towards(photo, tools, setting or {}, agreement)
         _LOG.info("%s: %d bytes of payload in %d segments", strategy, encoded.payload_bytes, len(encoded.segments))
         return replace(encoded, bundle_hash=self.bundle_hash) if sender.needs_bundle else encoded
+
+
+@dataclass(frozen=True)
+class AskedDevice:
+    """A device, or other tools, while a stream is made for one question.
+
+    Attributes:
+        tools: what is used.
+        question: that the stream is for.
+    """
+
+    tools: DeviceTools
+    question: str
+
+    @property
+    def sight(self) -> Sight | None:
+        """Where to look, as the tools have it."""
+        return self.tools.sight
+
+    @property
+    def input_size(self) -> int:
+        """Side of the VLM's square input in pixels."""
+        return self.tools.input_size
+
+    def pictures(self, photo: Image) -> tuple[Image, ...]:
+        """The RGB pictures that the VLM's vision tower reads of a photo, at their sizes."""
+        return self.tools.pictures(photo)
+
+    def codec(self, kind: str) -> Codec:
+        """The bundle's codec of one kind."""
+        return self.tools.codec(kind)
+
+    def encode_attended(self, photo: Image) -> AttendedTokens:
+        """The photo's visual tokens, and what the tower looks at."""
+        return self.tools.encode_attended(photo)
+
+    def encode_tokens(self, photo: Image) -> VisualTokens:
+        """The photo's visual tokens, (N, D) float32."""
+        return self.tools.encode_tokens(photo)

@@ -11,6 +11,7 @@ from heliograph.protocol.frames import HeldImage
 from heliograph.protocol.session import DeviceSession
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, Strategy, label
+from heliograph.strategies.selection import strategy_class
 from heliograph.types import EncodedImage
 
 NO_LIMIT = 2**31
@@ -72,13 +73,16 @@ class PhotoStream:
         return self.encoded.prefix(segments).payload_bytes if self.encoded else 0
 
 
-def photo_key(identity: object, strategy: str, setting: Setting) -> object:
-    """Under which a photo is held in one way of sending it, whether or not the setting names knobs at their defaults.
+def photo_key(identity: object, strategy: str, setting: Setting, question: str = "") -> object:
+    """Under which a photo is held in one way of sending it, whether or not the setting names knobs at their defaults;
+    a stream that was made for one question is held for that one alone.
 
     Raises:
         UnknownNameError, UsageError: there is no such strategy or knob.
     """
-    return identity, strategy, label(completed_setting(strategy, setting))
+    completed = completed_setting(strategy, setting)
+    made_for = question if strategy_class(strategy)().asks(completed) else ""
+    return identity, strategy, label(completed), made_for
 
 
 def completed_setting(strategy: str, setting: Setting) -> Setting:

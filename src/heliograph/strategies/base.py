@@ -81,8 +81,47 @@ class PatchReader(Protocol):
         """
 
 
+class Sight(Protocol):
+    """What a device with a bundle knows of where to look in a photo. A map lies over the whole photo; its values are
+    not negative, and only their proportions mean anything."""
+
+    def question_map(self, question: str, tokens: VisualTokens) -> FloatArray | None:
+        """(rows, columns) float32: where the bundle's own language model looks at the photo behind ``tokens`` to
+        answer; None where it holds none, or none whose attention can be read."""
+
+    def shallow_map(self, photo: Image) -> FloatArray:
+        """(rows, columns) float32: the attention that each place gets in the vision tower's first layer.
+
+        Raises:
+            BundleDamagedError: the encoder has no attention that can be read.
+        """
+
+
+@dataclass(frozen=True)
+class AttendedTokens:
+    """Visual tokens, and what the tower's second-last layer makes of them.
+
+    Attributes:
+        tokens: (N, D) float32 values.
+        received: (N,) float32 attention that each token's patches get, mean over heads, queries and patches.
+        keys: (N, K) float32, mean over heads and patches.
+    """
+
+    tokens: VisualTokens
+    received: FloatArray
+    keys: FloatArray
+
+
 class DeviceTools(Protocol):
     """What a strategy may use on the device."""
+
+    @property
+    def question(self) -> str:
+        """What the stream is made for; empty for no question, or for all of them."""
+
+    @property
+    def sight(self) -> Sight | None:
+        """Where to look; None on a device without a bundle, which cannot encode tokens either."""
 
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind."""
@@ -96,6 +135,13 @@ class DeviceTools(Protocol):
 
     def encode_tokens(self, photo: Image) -> VisualTokens:
         """The photo's visual tokens, (N, D) float32."""
+
+    def encode_attended(self, photo: Image) -> AttendedTokens:
+        """The same tokens, with what the tower looks at.
+
+        Raises:
+            AttentionMissingError: the bundle's encoder does not tell.
+        """
 
 
 class CloudTools(Protocol):
@@ -163,6 +209,7 @@ class Strategy(ABC):
         default_setting: what ``ask`` uses; gives each knob's name and type.
         embedded: any prefix of its streams restores something to answer from.
         tuned: the bench sweeps its sizes and qualities and keeps the best of them, as an opponent deserves.
+        guidance: of a tuned strategy, the knobs beside size and quality that the bench sweeps, as one setting each.
         codec: kind of the bundle's codec that it cannot do without; empty for none.
         family: where it belongs among the methods of the field.
         paper: arXiv number of its source; None where it has none there.
@@ -176,6 +223,7 @@ class Strategy(ABC):
     default_setting: ClassVar[Setting]
     embedded: ClassVar[bool] = False
     tuned: ClassVar[bool] = False
+    guidance: ClassVar[tuple[Setting, ...]] = ({},)
     codec: ClassVar[str] = ""
     family: ClassVar[Family] = Family.BASELINE
     paper: ClassVar[str | None] = None
@@ -184,6 +232,15 @@ class Strategy(ABC):
     @abstractmethod
     def settings(self) -> tuple[Setting, ...]:
         """The sweep for the bench, cheapest first."""
+
+    def asks(self, setting: Setting) -> bool:
+        """Whether at this setting streams differ from question to question, so that each question about a photo needs
+        one of its own.
+
+        Raises:
+            UsageError: a knob is unknown or has the wrong type.
+        """
+        return False
 
     @abstractmethod
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:

@@ -1,8 +1,9 @@
-"""What the cloud puts where no token came: three ways, told apart by measurement (docs/experiments.md).
+"""What the cloud puts where no token came, told apart by measurement (docs/experiments.md).
 
 ::
 
     mean       the mean of the tokens that came
+    place      the mean token of the place, from the codec's tables
     nearest    the token that came nearest to the place, in rows and columns of its tile
     predicted  best linear prediction from those that came, channel coefficient by channel coefficient
 
@@ -20,8 +21,8 @@ import numpy as np
 from heliograph.codec.token_rows import RowStatistics
 from heliograph.types import FloatArray, Grid, VisualTokens
 
-MEAN, NEAREST, PREDICTED = "mean", "nearest", "predicted"
-WAYS = (MEAN, NEAREST, PREDICTED)
+MEAN, PLACE, NEAREST, PREDICTED = "mean", "place", "nearest", "predicted"
+WAYS = (MEAN, PLACE, NEAREST, PREDICTED)
 
 _NOISE = 0.05  # share of a coefficient's variance that no neighbour shares, or that quantisation adds
 _BLOCK, _HALO = 16, 4  # cells: exp(-4) of what lies further away is left out, which bounds systems to 576 tokens
@@ -45,7 +46,7 @@ def filled_tokens(
     whole = means
     if way == MEAN and len(kept):
         whole = np.tile(known.mean(axis=0), (grid.tokens, 1))
-    for tile in np.unique(kept // positions) if way != MEAN else ():
+    for tile in np.unique(kept // positions) if way in (NEAREST, PREDICTED) else ():
         here = kept // positions == tile
         part, cells = slice(tile * positions, (tile + 1) * positions), kept[here] % positions
         if way == NEAREST:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 
 from heliograph.errors import PlugInError, UnknownNameError
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Kind, Strategy
+from heliograph.strategies.base import Family, Kind, Strategy
 
 LOCAL = "local"
 """The device's own answer, by Heliograph's own strategy."""
@@ -24,13 +24,17 @@ def strategy_class(name: str) -> type[Strategy]:
 
 
 def strategies_with(
-    *, kind: Kind | None = None, embedded: bool | None = None, tuned: bool | None = None
+    *,
+    kind: Kind | None = None,
+    embedded: bool | None = None,
+    tuned: bool | None = None,
+    family: Family | None = None,
 ) -> tuple[str, ...]:
     """Names of the strategies that declare all of what is given, in the order of the registry.
 
     Plug-ins belong to them; those that cannot be used do not.
     """
-    wanted = {"kind": kind, "embedded": embedded, "tuned": tuned}
+    wanted = {"kind": kind, "embedded": embedded, "tuned": tuned, "family": family}
     stated = {attribute: value for attribute, value in wanted.items() if value is not None}
     return tuple(
         one.name for one in _usable() if all(getattr(one, attribute) == value for attribute, value in stated.items())

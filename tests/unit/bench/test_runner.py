@@ -1,23 +1,27 @@
 """The runner on a real model with random weights: what it counts, and that everything is asked of everyone."""
 
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from heliograph.bench.metrics import ALL
+from heliograph.bench.metrics import ALL, agrees
 from heliograph.bench.outcomes import Candidate, Outcome
 from heliograph.bench.runner import Runner
 from heliograph.bench.scores import Scores
-from heliograph.bench.tasks import Item, scene_items
+from heliograph.bench.tasks import DESCRIPTION, Item, scene_items
 from heliograph.bench.tools import Bench, BenchDevice
 from heliograph.codec.bundle import write_bundle
 from heliograph.codec.fitting.fit import fit_klt
 from heliograph.edge.device import Device
 from heliograph.serving.cloud import Cloud
+from heliograph.strategies.base import DeviceTools, Setting
+from heliograph.strategies.baseline.pixels import JpegStrategy
 from heliograph.training.progress import Progress
-from heliograph.types import Answer, VisualTokens
+from heliograph.types import Answer, EncodedImage, VisualTokens
 
 
 class _ModelDevice(Device):
@@ -174,7 +178,7 @@ def test_only_questions_whose_uncompressed_answer_leads_are_sure(items) -> None:
 
 def test_answers_come_in_the_order_of_the_records(runner: Runner, items: list[Item], bench: Bench) -> None:
     tokens = bench.model.encode_images([items[0].photo])[0]
-    seen = runner._answers([items[0]], [tokens])[0]
+    seen = runner._answers([items[0]], [[tokens]])[0]
     for record, answer in zip(items[0].records, seen, strict=True):
         most = len(answer.token_ids)
         assert bench.model.answer(record.question, [tokens], max_new_tokens=most).text == answer.text
@@ -182,6 +186,38 @@ def test_answers_come_in_the_order_of_the_records(runner: Runner, items: list[It
 
 def test_pictures_reach_the_model_through_its_own_tower(runner: Runner, bench: Bench, items: list[Item]) -> None:
     photo = items[0].photo.resize((64, 64))
-    tokens = runner._as_tokens([photo])[0]
-    assert np.array_equal(tokens.values, bench.model.encode_image(photo).values)
-    assert runner._as_tokens([tokens]) == [tokens]
+    other = items[1].photo.resize((64, 64))
+    (tokens,), (second, third) = runner._as_tokens([[photo], [other, photo]])
+    for found, shown in ((tokens, photo), (second, other), (third, photo)):
+        np.testing.assert_allclose(found.values, bench.model.encode_image(shown).values, atol=1e-5)
+    assert runner._as_tokens([[tokens], [second, third]]) == [[tokens], [second, third]]
+
+
+class _AskedStrategy(JpegStrategy):
+    """Quality by the question's length, so that every stream tells what it was made for."""
+
+    def asks(self, setting: Setting) -> bool:
+        return True
+
+    def encode(self, photo: Image.Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
+        return super().encode(photo, tools, {"size": 32, "quality": len(tools.question) or 100})
+
+
+def test_a_stream_made_for_a_question_is_made_for_each(bench: Bench, items: list[Item]) -> None:
+    item = items[0]
+    made = Runner(bench, [Candidate("jpeg", {"size": 32})], timed_photos=1)
+    made._strategies["jpeg"] = _AskedStrategy()
+    with Progress(quiet=True) as progress:
+        (outcome,) = made.run([item, replace(items[1], records=())], 2, progress, "")
+    by_quality = {q: JpegStrategy().encode(item.photo, bench.device, {"size": 32, "quality": q}) for q in range(1, 101)}
+    streams = [by_quality[len(record.question)] for record in item.records]
+    assert len({stream.payload_bytes for stream in streams}) > 2
+    assert outcome.photos[item.image_id].payload_bytes == np.mean([one.payload_bytes for one in streams])
+    pictures = [JpegStrategy().restore(one, bench.cloud).image for one in streams]
+    for record, picture, score in zip(item.records, pictures, chain(*outcome.agreements.values()), strict=True):
+        said = [bench.model.answer(record.question, [one], max_new_tokens=12).text for one in (picture, item.photo)]
+        if record.task != DESCRIPTION:
+            assert score == agrees(*said)
+    assert len(outcome.agreements) == len(item.records)
+    whole = JpegStrategy().encode(items[1].photo, bench.device, {"size": 32, "quality": 100})
+    assert outcome.photos[items[1].image_id].payload_bytes == whole.payload_bytes  # asked nothing, and sent once

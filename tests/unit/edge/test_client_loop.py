@@ -43,7 +43,12 @@ class FakeDevice(Device):
     _bundle = None
 
     def encode(
-        self, photo: Image.Image, strategy: str, setting: Setting | None = None, agreement: float | None = None
+        self,
+        photo: Image.Image,
+        strategy: str,
+        setting: Setting | None = None,
+        agreement: float | None = None,
+        question: str = "",
     ) -> EncodedImage:
         self.encoded.append((photo.size, strategy))
         if photo.size == (16, 16):

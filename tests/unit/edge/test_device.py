@@ -129,6 +129,9 @@ class Sender:
     codec, needs_bundle = "klt", False
     asked: ClassVar[list[Any]] = []
 
+    def asks(self, setting: Any) -> bool:
+        return False
+
     def encode(self, photo: Any, tools: Any, setting: Any) -> EncodedImage:
         self.asked.append(setting)
         return STREAM
@@ -153,3 +156,34 @@ def test_a_stream_for_a_level_needs_measured_levels(monkeypatch: pytest.MonkeyPa
     assert "heliograph calibrate" in "".join(caught.value.__notes__)
     monkeypatch.setattr(Sender, "codec", "")
     assert Device(None).encode(photo, "klt", {}, 0.75) == STREAM  # pictures have no levels, and are sent whole
+
+
+def test_a_strategy_that_asks_is_told_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = list[str]()
+
+    class Curious(Sender):
+        codec = ""
+
+        def asks(self, setting: Any) -> bool:
+            return bool(setting)
+
+        def encode(self, photo: Any, tools: Any, setting: Any) -> EncodedImage:
+            told.append(tools.question)
+            return STREAM
+
+        def encode_towards(self, photo: Any, tools: Any, setting: Any, agreement: float) -> EncodedImage:
+            return self.encode(photo, tools, setting)
+
+    chosen = {"curious": Curious, "klt": Sender}
+    monkeypatch.setattr(device_module, "STRATEGIES", SimpleNamespace(load=lambda name: chosen[name]))
+    photo = Image.new("RGB", (8, 8))
+    device = Device(None)
+    device.encode(photo, "curious", {"guide": "question"}, None, "who?")
+    device.encode(photo, "curious", {"guide": "question"}, 0.9, "where?")
+    device.encode(photo, "curious", {}, None, "when?")
+    device.encode(photo, "curious", {"guide": "question"})
+    assert told == ["who?", "where?", "", ""]
+    seen = list[Any]()
+    monkeypatch.setattr(Sender, "encode", lambda self, photo, tools, setting: seen.append(tools) or STREAM)
+    device.encode(photo, "klt", {}, None, "who?")
+    assert seen == [device]

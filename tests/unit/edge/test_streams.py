@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -135,4 +136,13 @@ def test_keys_tell_strategies_apart() -> None:
     from heliograph.edge.streams import photo_key
 
     keys: list[Any] = [photo_key(1, "webp", {}), photo_key(1, "jpeg", {}), photo_key(2, "webp", {})]
+    assert len(set(keys)) == 3
+
+
+def test_a_stream_made_for_a_question_is_held_for_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from heliograph.edge import streams
+
+    assert streams.photo_key(1, "webp", {}, "who?") == streams.photo_key(1, "webp", {}, "what?")
+    monkeypatch.setattr(streams, "strategy_class", lambda name: lambda: SimpleNamespace(asks=lambda setting: True))
+    keys = [streams.photo_key(1, "webp", {}, question) for question in ("who?", "what?", "")]
     assert len(set(keys)) == 3

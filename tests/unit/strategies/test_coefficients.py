@@ -94,9 +94,7 @@ def test_the_fold_is_the_map_after_libjpeg_but_for_what_it_rounds(
     coefficients = quantised(photo(size, size).point(lambda level: 40 + level * 3 // 5), 92, halved)  # nothing clips
     expected = embedded_pixels(tower, [decoded_pixels(coefficients).astype(np.float64)])
     found = Fold(tower, halved).embedded((coefficients,))
-    pixel = np.sqrt(
-        (tower.weight.astype(np.float64) ** 2).sum(axis=(1, 2, 3))
-    ).mean()  # an error of one level everywhere
+    pixel = np.sqrt((tower.weight.astype(np.float64) ** 2).sum(axis=(1, 2, 3))).mean()  # one level everywhere
     assert np.sqrt(np.mean((found - expected) ** 2)) < 0.75 * pixel
     if halved:
         nearest = float_pixels(coefficients, lambda plane: plane.repeat(2, axis=0))

@@ -1,4 +1,4 @@
-"""``divprune`` and ``dfmr``: which tokens, in what order, what their streams hold, and what damage is called."""
+"""``visionzip``, ``divprune`` and ``dfmr``: which tokens, in what order, and what damage is called."""
 
 from __future__ import annotations
 
@@ -7,13 +7,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from heliograph.errors import CodecMissingError, HeliographError, ShapeError, StreamDamagedError, StreamTruncatedError
+from heliograph.errors import (
+    AttentionMissingError,
+    CodecMissingError,
+    HeliographError,
+    ShapeError,
+    StreamDamagedError,
+    StreamTruncatedError,
+)
 from heliograph.registry import STRATEGIES
 from heliograph.strategies import kept_tokens
+from heliograph.strategies.base import AttendedTokens
 from heliograph.strategies.token_compression.dfmr import chosen_factor, window_spread
 from heliograph.strategies.token_compression.divprune import diverse
+from heliograph.strategies.token_compression.visionzip import contextual_places, dominant_places, merged_tokens
 from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 from strategy_tools import GRID, WIDTH, Tools, photo
+
+NAMES = ("visionzip", "divprune", "dfmr")
 
 
 class Lively(Tools):
@@ -26,6 +37,11 @@ class Lively(Tools):
 
     def encode_tokens(self, photo: Any) -> VisualTokens:
         return VisualTokens(self.values, self.grid)  # type: ignore[attr-defined]
+
+    def encode_attended(self, photo: Any) -> AttendedTokens:
+        """Attention grows with the first channel, keys are the next four."""
+        tokens = self.encode_tokens(photo)
+        return AttendedTokens(tokens, tokens.values[:, 0] + 1, tokens.values[:, 1:5])
 
 
 def encoded(name: str, tools: Any, **setting: Any) -> EncodedImage:
@@ -78,6 +94,30 @@ def test_spread_within_windows() -> None:
     assert [chosen_factor(tokens, tau) for tau in (0.0, 10.0)] == [1, 4]
 
 
+def test_visionzip_keeps_what_is_looked_at_and_merges_the_rest_by_keys() -> None:
+    """Eight tokens: 6 and 1 get most attention; of the rest 0, 2, 3, 4, 5, 7 every third is a target: 0 and 4."""
+    values = np.arange(16, dtype=np.float32).reshape(8, 2)
+    received = np.array([1, 7, 2, 0, 1, 3, 9, 2], np.float32)
+    keys = np.array([[1, 0], [1, 1], [3, 0.1], [0, 2], [0, 1], [9, 1], [0, 0], [-1, 1]], np.float32)
+    attended = AttendedTokens(VisualTokens(values, Grid(2, 4)), received, keys)
+    assert dominant_places(received, 2) == [6, 1]
+    assert dominant_places(received, 4) == [6, 1, 5, 2]  # of equals the first
+    targets = contextual_places([6, 1], 8, 2)
+    assert targets == [0, 4]
+    merged = merged_tokens(attended, [6, 1], targets)
+    assert merged.tolist() == [values[[0, 2, 5]].mean(axis=0).tolist(), values[[4, 3, 7]].mean(axis=0).tolist()]
+    assert merged_tokens(attended, [6, 1], []).shape == (0, 2)
+
+
+@pytest.mark.parametrize(("kept", "count"), [(1, 63), (60, 9), (64, 5), (10, 0), (10, 54), (3, 17)])
+def test_both_ends_mean_the_same_contextual_places(kept: int, count: int) -> None:
+    dominant = np.random.default_rng(kept).permutation(64)[:kept].tolist()
+    places = contextual_places(dominant, 64, count)
+    assert len(places) == min(count, 64 - kept)
+    assert not {*places} & {*dominant}
+    assert contextual_places(dominant, 64, len(places)) == places
+
+
 # ---- streams ---------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("order", ["chosen", "sorted"])
 def test_kept_tokens_come_back_within_a_threshold(order: str) -> None:
@@ -88,6 +128,36 @@ def test_kept_tokens_come_back_within_a_threshold(order: str) -> None:
     assert error.max() <= 2**0.5 / 16  # level 4: half an octave above the step of 1/16
     assert np.abs(found - tools.values).max() > 1
     assert len(stream.header) == (2 if order == "chosen" else 3)
+
+
+def test_visionzip_restores_dominant_tokens_and_averages() -> None:
+    tools = Lively()
+    stream = encoded("visionzip", tools, dominant=9, contextual=5, level=4)
+    assert len(stream.header) == 4
+    attended = tools.encode_attended(None)
+    dominant = dominant_places(attended.received, 9)
+    targets = contextual_places(dominant, 64, 5)
+    found = restored(stream, tools)
+    assert np.abs(found - tools.values)[dominant].max() <= 2**0.5 / 16
+    assert np.abs(found[targets] - merged_tokens(attended, dominant, targets)).max() <= 2**0.5 / 16
+    plain = encoded("visionzip", tools, dominant=9, contextual=0, level=4)
+    assert len(plain.header) == 3
+    assert plain.payload_bytes < stream.payload_bytes
+    counts = []
+    for segments in range(len(stream.segments) + 1):
+        near = np.abs(restored(stream.prefix(segments), tools) - tools.values).max(axis=1) <= 2**0.5 / 16
+        counts.append(next((k for k, place in enumerate(dominant) if not near[place]), 9))
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (0, 9)
+
+
+def test_a_tower_that_tells_nothing_is_refused_by_name() -> None:
+    class Silent(Lively):
+        def encode_attended(self, photo: Any) -> AttendedTokens:
+            raise AttentionMissingError
+
+    with pytest.raises(AttentionMissingError):
+        encoded("visionzip", Silent())
 
 
 def test_sorted_places_cost_less_and_say_the_same() -> None:
@@ -128,7 +198,13 @@ def test_a_stream_ends_where_its_tokens_do(seed: int) -> None:
 
 @pytest.mark.parametrize("grid", [Grid(8, 8), Grid(3, 5, 2), Grid(1, 1), Grid(7, 2, 3, 640, 480)])
 @pytest.mark.parametrize(
-    ("name", "setting"), [("divprune", {"keep": 9}), ("dfmr", {"tau": 0.9}), ("dfmr", {"tau": 10.0})]
+    ("name", "setting"),
+    [
+        ("visionzip", {"dominant": 6, "contextual": 3}),
+        ("divprune", {"keep": 9}),
+        ("dfmr", {"tau": 0.9}),
+        ("dfmr", {"tau": 10.0}),
+    ],
 )
 def test_any_grid(name: str, setting: Any, grid: Grid) -> None:
     tools = Lively(grid)
@@ -156,7 +232,7 @@ def test_dfmr_needs_all_of_its_averages() -> None:
 
 
 # ---- refusals --------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", ["divprune", "dfmr"])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
     "header",
     [
@@ -178,7 +254,7 @@ def test_a_damaged_header_has_a_name(name: str, header: bytes) -> None:
 
 
 def test_an_empty_header_is_cut_short() -> None:
-    for name in ("divprune", "dfmr"):
+    for name in NAMES:
         with pytest.raises(StreamTruncatedError):
             restored(EncodedImage(name, b"", ()), Lively())
 
@@ -189,7 +265,7 @@ def test_a_grid_that_is_none_of_the_models_is_refused_before_decoding() -> None:
         restored(stream, Lively())
 
 
-@pytest.mark.parametrize("name", ["divprune", "dfmr"])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("seed", range(8))
 def test_noise_restores_something_or_has_a_name(name: str, seed: int) -> None:
     tools, random = Lively(), np.random.default_rng(seed)
@@ -220,7 +296,7 @@ def test_tokens_of_another_model_are_refused() -> None:
     for wrong in (np.ones((64, WIDTH + 1), np.float32), np.full((64, WIDTH), np.nan, np.float32)):
         tools = Lively()
         object.__setattr__(tools, "values", wrong)
-        for name in ("divprune", "dfmr"):
+        for name in NAMES:
             with pytest.raises(ShapeError):
                 encoded(name, tools)
 
@@ -233,6 +309,9 @@ def test_a_bundle_without_the_codec_is_refused_before_the_tower_runs() -> None:
         def encode_tokens(self, photo: Any) -> VisualTokens:
             raise AssertionError("the tower ran")
 
-    for name in ("divprune", "dfmr"):
+        def encode_attended(self, photo: Any) -> AttendedTokens:
+            raise AssertionError("the tower ran")
+
+    for name in NAMES:
         with pytest.raises(CodecMissingError):
             encoded(name, Bare())

@@ -32,14 +32,14 @@ def column(values: list[float]) -> FloatArray:
     ("way", "first", "second"),
     [
         ("mean", [11.5, 11.5, 12, 11.5, 11.5, 11], [11.5] * 6),
-        ("nearest", [11, 12, 12, 11, 11, 11], [0, 1, 2, 3, 4, 5]),
+        ("place", [0, 1, 12, 3, 4, 11], [0, 1, 2, 3, 4, 5]),
+        ("nearest", [12, 12, 12, 11, 11, 11], [0, 1, 2, 3, 4, 5]),
     ],
 )
-def test_mean_and_nearest(way: str, first: list[float], second: list[float]) -> None:
+def test_what_is_put_without_a_prediction(way: str, first: list[float], second: list[float]) -> None:
     """In the first tile come place 5, as 11, and place 2, as 12; of the second nothing comes."""
     found = filled_tokens(column([6, 10]), [5, 2], statistics(), GRID, way)
-    expected = first if way == "mean" else [12, 12, 12, 11, 11, 11]
-    assert np.allclose(found.values, column(expected + second))
+    assert np.allclose(found.values, column(first + second))
     assert found.grid == GRID
 
 

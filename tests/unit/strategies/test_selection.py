@@ -30,11 +30,18 @@ DECLARED = {
     "downsample": ("tokens", True, False, False, "", "visual-token compression", None),
     "random-drop": ("tokens", True, False, False, "", "visual-token compression", None),
     "local": ("local", False, False, False, "", "baseline", PAPER),
+    "visionzip": ("tokens", True, True, False, "klt", "visual-token compression", "2412.04467"),
     "divprune": ("tokens", True, True, False, "klt", "visual-token compression", "2503.02175"),
     "dfmr": ("tokens", True, False, False, "klt", "visual-token compression", "2412.08771"),
     "jpeg-dct": ("tokens", False, True, False, "", "compressed-domain inference", "2211.16421"),
+    "roi-jpeg": ("picture", False, False, True, "", "VLM-guided image compression", None),
+    "roi-webp": ("picture", False, False, True, "", "VLM-guided image compression", None),
+    "roi-avif": ("picture", False, False, True, "", "VLM-guided image compression", None),
+    "prefilter": ("picture", False, False, True, "", "VLM-guided image compression", "2604.00314"),
+    "cotam": ("picture", False, False, True, "", "VLM-guided image compression", "2509.24258"),
 }
 PICTURES = ("jpeg", "webp", "avif", "jpeg-bare", "webp-bare", "avif-bare")
+GUIDED = ("roi-jpeg", "roi-webp", "roi-avif", "prefilter", "cotam")
 
 
 @pytest.mark.parametrize("name", DECLARED)
@@ -50,9 +57,11 @@ def test_every_strategy_is_in_the_table() -> None:
 
 def test_strategies_are_chosen_by_what_they_declare() -> None:
     assert strategies_with() == tuple(DECLARED)
-    assert strategies_with(tuned=True) == PICTURES
-    assert strategies_with(embedded=True) == ("klt", "meta", "divprune", "jpeg-dct")
-    assert strategies_with(kind=Kind.PICTURE) == (*PICTURES, "rgb")
+    assert strategies_with(tuned=True) == (*PICTURES, *GUIDED)
+    assert strategies_with(tuned=True, family=Family.BASELINE) == PICTURES
+    assert strategies_with(family=Family.GUIDED) == GUIDED
+    assert strategies_with(embedded=True) == ("klt", "meta", "visionzip", "divprune", "jpeg-dct")
+    assert strategies_with(kind=Kind.PICTURE) == (*PICTURES, "rgb", *GUIDED)
     assert strategies_with(kind=Kind.PICTURE, tuned=False) == ("rgb",)
     assert strategies_with(kind=Kind.LOCAL) == ("local",)
     unembedded = ("int8", "int4", "pq", "downsample", "random-drop", "dfmr")
@@ -91,7 +100,7 @@ def plugged() -> Iterator[None]:
 
 @pytest.mark.usefixtures("plugged")
 def test_a_plug_in_is_listed_where_it_belongs_and_a_broken_one_nowhere() -> None:
-    assert strategies_with(tuned=True) == (*PICTURES, "thumb")
+    assert strategies_with(tuned=True) == (*PICTURES, *GUIDED, "thumb")
     assert "torn" in STRATEGIES.names()
     assert "torn" not in strategies_with()
     assert kind_of("torn") is None

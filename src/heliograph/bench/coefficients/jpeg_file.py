@@ -13,7 +13,7 @@ from heliograph.strategies.baseline.huffman_tables import STANDARD_TABLES, Huffm
 from heliograph.strategies.compressed_domain.coefficients import BLOCK, COMPONENTS, Coefficients
 from heliograph.strategies.jpeg_quantisers import ZIGZAG, quantisers
 
-_ZEROS, _MOST_ZEROS, _END_OF_BLOCK = 0xF0, 15, 0x00
+_ZEROS, _MAX_ZEROS, _END_OF_BLOCK = 0xF0, 15, 0x00
 _TABLE_NUMBERS = (0x00, 0x10, 0x01, 0x11)
 
 
@@ -80,9 +80,9 @@ def _block_bits(block: Sequence[int], before: int, means: dict[int, str], rest: 
         if level == 0:
             zeros += 1
             continue
-        while zeros > _MOST_ZEROS:
+        while zeros > _MAX_ZEROS:
             yield rest[_ZEROS]
-            zeros -= _MOST_ZEROS + 1
+            zeros -= _MAX_ZEROS + 1
         yield rest[zeros << 4 | abs(level).bit_length()] + _magnitude(level)
         zeros = 0
     if zeros:

@@ -29,6 +29,7 @@ from heliograph.edge.device import Device
 from heliograph.errors import CodecNotFittedError, DataMissingError, FileUnreadableError
 from heliograph.reading.json_values import read_json_object
 from heliograph.reasons import FileFault
+from heliograph.strategies.base import Family
 from heliograph.strategies.baseline.pictures import MAX_PICTURE_SIDE
 from heliograph.strategies.selection import strategies_with, strategy_class
 from heliograph.training.export.framing import FramedEncoder, frames_of
@@ -213,7 +214,7 @@ def _bytes_at(codec: Codec, tokens: VisualTokens) -> list[float | None]:
 def _picture_rows(photos: Sequence[Image.Image], read: Sequence[int]) -> list[SizeRow]:
     device = Device(None)
     rows = []
-    for name in strategies_with(tuned=True):
+    for name in strategies_with(tuned=True, family=Family.BASELINE):
         quality = strategy_class(name).default_setting["quality"]
         for size_name, sides in (
             ("input size", [_side(*one) for one in zip(photos, read, strict=True)]),

@@ -31,7 +31,7 @@ class Placed:
 
 
 def front(placed: Sequence[Placed]) -> list[Placed]:
-    """Those that no other beats, fewest bytes first.
+    """The settings that no other beats, fewest bytes first.
 
     >>> cheap, dear = Placed("a", "", 10, 0, 0.5), Placed("b", "", 20, 0, 0.9)
     >>> [one.strategy for one in front([dear, Placed("c", "", 20, 5, 0.9), cheap])]

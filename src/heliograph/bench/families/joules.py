@@ -45,7 +45,7 @@ def joules_table(rows: Sequence[Row], accuracy: float) -> tuple[Table, ...]:
 
 
 def _cheapest(rows: Sequence[Row], accuracy: float) -> list[Row]:
-    """Of each strategy the setting of the fewest bytes that keeps an accuracy and sends something, fewest first."""
+    """Each strategy's setting of the fewest bytes that keeps an accuracy and sends something, fewest first."""
     found: dict[str, Row] = {}
     known = [row for row in rows if row.task == ALL and row.link_mbit is None and row.payload_bytes and row.wire_bytes]
     for row in sorted(known, key=lambda one: one.payload_bytes or math.inf):

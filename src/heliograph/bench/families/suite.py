@@ -62,7 +62,7 @@ def _work(model: ModelWork, name: str, settings: Sequence[Scores]) -> Work:
 
 
 def _reached(settings: Sequence[Scores], uncompressed: Scores) -> dict[float, Scores | None]:
-    """By share of the uncompressed accuracy, the setting of the fewest bytes that keeps it; None where none does."""
+    """The setting of the fewest bytes that keeps each share of the uncompressed accuracy; None where none does."""
     whole = uncompressed.accuracy().value
     cheapest = sorted(settings, key=lambda one: one.payload.value)
     return {share: next((s for s in cheapest if s.accuracy().value >= share * whole), None) for share in _SHARES}

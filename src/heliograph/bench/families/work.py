@@ -54,7 +54,7 @@ class ModelWork:
     decoders: Mapping[str, int]
 
     def of(self, kind: Kind, codec: str, *, tower_on_device: bool) -> Work:
-        """Of one way of sending.
+        """The work of one way of sending.
 
         Args:
             kind: what the cloud's model answers from.
@@ -72,7 +72,7 @@ class ModelWork:
 
 
 def reference_work() -> ModelWork:
-    """Of the reference model and the networks of its shipped bundle."""
+    """The work of the reference model's parts and of the networks of its shipped bundle."""
     networks, language = reference_networks()
     return ModelWork(
         tower=networks[0].macs,

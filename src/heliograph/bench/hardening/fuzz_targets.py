@@ -10,7 +10,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from heliograph.bench.hardening.fuzz_cases import (
 from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.calibration import CALIBRATION, Calibration
 from heliograph.codec.container import read_stream, write_stream
+from heliograph.codec.header import write_varint
 from heliograph.codec.manifest import CURVES, MANIFEST, PREPROCESSING, REGION
 from heliograph.codec.onnx_files import NETWORK_SUFFIX, external_files
 from heliograph.controllers.curves import Curves
@@ -44,7 +45,7 @@ from heliograph.protocol.limits import MAX_FRAME_BYTES, MAX_OPEN_QUESTIONS
 from heliograph.protocol.session import CloudSession, DeviceSession
 from heliograph.reading.json_values import read_json_object
 from heliograph.registry import CODECS
-from heliograph.strategies.base import Kind, Setting
+from heliograph.strategies.base import Family, Kind, Setting
 from heliograph.strategies.selection import strategies_for, strategies_with, strategy_class
 from heliograph.transport.links import parse_link
 from heliograph.types import EncodedImage
@@ -254,11 +255,11 @@ def cloud_targets(bundle: Bundle, streams: dict[str, EncodedImage]) -> list[Targ
         return None
 
     def stated_to_fixed(source: random.Random) -> str | None:
-        fixed.restore(stated_sizes(source, source.choice(stated)))
+        fixed.restore(_stating(source, source.choice(stated)))
         return None
 
     def answered(source: random.Random) -> str | None:
-        tokens = general.restore(stated_sizes(source, source.choice(stated)))
+        tokens = general.restore(_stating(source, source.choice(stated)))
         general.model.answer(_QUESTION, [tokens], max_new_tokens=1)
         return None
 
@@ -267,6 +268,18 @@ def cloud_targets(bundle: Bundle, streams: dict[str, EncodedImage]) -> list[Targ
         Target("headers of a fixed model", 0.004, stated_to_fixed),
         Target("headers of a general model", 0.004, answered),
     ]
+
+
+def _stating(source: random.Random, encoded: EncodedImage) -> EncodedImage:
+    """A stream that states any sizes; chosen tokens have their level, and some a number, before the codec's header."""
+    made = stated_sizes(source, encoded)
+    if strategy_class(encoded.strategy).family is not Family.TOKEN_COMPRESSION:
+        return made
+    counted = source.random() < 0.5
+    lead = bytes((source.randrange(128) | 128 * counted,)) + (
+        write_varint(source.randrange(1 << 14)) if counted else b""
+    )
+    return replace(made, header=lead + made.header)
 
 
 def _general_cloud(bundle: Bundle) -> Cloud:

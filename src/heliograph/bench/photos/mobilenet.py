@@ -127,7 +127,7 @@ class SplitNetwork:
         return int(np.argmax(self.run(pixels)[1]))
 
     def lead(self, logits: FloatArray) -> int:
-        """By how many of its own steps the best of (1001,) logits leads."""
+        """How many of its own steps the best of (1001,) logits leads by."""
         second, first = (float(value) for value in np.partition(logits, -2)[-2:])
         return round((first - second) / float(self.tail.logit_grid.scale))
 

@@ -39,7 +39,7 @@ from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.klt import KltCodec
 from heliograph.codec.meta import MetaCodec
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Setting, label
+from heliograph.strategies.base import AttendedTokens, Family, Setting, label
 from heliograph.strategies.selection import strategies_with
 from heliograph.strategies.split.latent import LatentStrategy
 from heliograph.training.progress import Progress
@@ -88,6 +88,8 @@ class Measured:
 class PhotoTools:
     """What strategies get from device and cloud in this suite; only pixel strategies use it."""
 
+    question: str = ""
+    sight: None = None
     input_size: int = INPUT_SIZE
     grid: Grid = GRID
     hidden_size: int = CHANNELS
@@ -98,6 +100,10 @@ class PhotoTools:
 
     def encode_tokens(self, photo: Image.Image) -> VisualTokens:
         """Never called: features here come from the network's own interpreter."""
+        raise NotImplementedError
+
+    def encode_attended(self, photo: Image.Image) -> AttendedTokens:
+        """Never called, likewise."""
         raise NotImplementedError
 
 
@@ -131,7 +137,7 @@ class PhotosSuite:
                 codecs.append(MetaCodec.load(META_FOLDER))
             measured = [one for codec in codecs for one in measure_codec(codec, features, test, progress)]
             tools = PhotoTools()
-            pictures = strategies_with(tuned=True)
+            pictures = strategies_with(tuned=True, family=Family.BASELINE)
             for strategy in pictures:
                 chosen = tune_pixels(strategy, features.network, tools, progress)
                 pixels = [features.test_pixels[i] for i in test]
@@ -249,7 +255,7 @@ def measure_pixels(
 
 def figures(measured: Sequence[Measured]) -> tuple[Figure, ...]:
     """Bytes at each agreement level per codec, and the ratios that the project set itself."""
-    pictures = strategies_with(tuned=True)
+    pictures = strategies_with(tuned=True, family=Family.BASELINE)
     ours = [kind for kind in strategies_with(embedded=True) if any(m.strategy == kind for m in measured)]
     found: list[Figure] = []
     for level in LEVELS:

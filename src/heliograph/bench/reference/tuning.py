@@ -1,4 +1,5 @@
-"""Gives every pixel codec its best settings: a sweep over size and quality on tuning photos, then its frontier.
+"""Gives every pixel codec its best settings: a sweep over size, quality and guidance on tuning photos, then its
+frontier.
 
 What is on the frontier there is reported on the test photos; nothing is chosen on the test photos.
 """
@@ -15,7 +16,8 @@ from heliograph.bench.runner import Runner
 from heliograph.bench.scores import Scores
 from heliograph.bench.tasks import Item
 from heliograph.bench.tools import Bench
-from heliograph.strategies.selection import strategies_with
+from heliograph.strategies.base import Setting
+from heliograph.strategies.selection import strategies_with, strategy_class
 from heliograph.training.progress import Progress
 
 
@@ -38,6 +40,7 @@ def tuned_candidates(
     progress: Progress,
     strategies: Sequence[str] | None = None,
     kept: Path | None = None,
+    fixed: Setting | None = None,
 ) -> list[Candidate]:
     """The settings of pixel codecs that survive the tuning photos, cheapest first.
 
@@ -48,13 +51,15 @@ def tuned_candidates(
         progress: shows it.
         strategies: names; None for every one that is tuned.
         kept: folder of what was measured before, see :class:`heliograph.bench.runner.Runner`.
+        fixed: knobs that are the same everywhere; None for none.
     """
     names = strategies_with(tuned=True) if strategies is None else strategies
     swept = [
-        Candidate(strategy, {"size": size, "quality": quality})
+        Candidate(strategy, {"size": size, "quality": quality, **guidance, **(fixed or {})})
         for strategy in names
         for size in plan.pixel_sizes
         for quality in plan.pixel_qualities
+        for guidance in strategy_class(strategy).guidance
     ]
     outcomes = Runner(bench, swept, kept=kept).run(items, len(items), progress, "tuning pixel codecs")
     best: list[Candidate] = []

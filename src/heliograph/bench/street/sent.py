@@ -23,9 +23,9 @@ from heliograph.bench.timing import processor_s
 from heliograph.codec.base import Codec
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
-from heliograph.errors import ModelUnsupportedError
+from heliograph.errors import AttentionMissingError, ModelUnsupportedError
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import PatchReader, Setting, Strategy, label, sliced
+from heliograph.strategies.base import AttendedTokens, Family, PatchReader, Setting, Strategy, label, sliced
 from heliograph.strategies.baseline.pictures import shrunk, to_rgb
 from heliograph.strategies.baseline.pixels import JpegStrategy, optimised_jpegs
 from heliograph.strategies.selection import strategies_with
@@ -34,7 +34,7 @@ from heliograph.vlm.contract import TorchModel
 
 PROGRESSIVE, BASELINE, BARE = "jpeg-progressive", "jpeg-baseline", "-bare"
 _JPEG = JpegStrategy.name
-_TUNED = strategies_with(tuned=True)
+_TUNED = strategies_with(tuned=True, family=Family.BASELINE)
 FORMATS = tuple(name for name in _TUNED if not name.endswith(BARE))
 """Of picture files, by the strategy that sends them whole."""
 
@@ -95,6 +95,8 @@ class _Ends:
         tokens: of the photo at hand.
     """
 
+    question, sight = "", None
+
     def __init__(self, bundle: Bundle, tokens: VisualTokens) -> None:
         self._bundle, self._tokens = bundle, tokens
         self.grid, self.hidden_size = bundle.grid, bundle.hidden_size
@@ -114,7 +116,7 @@ class _Ends:
         Raises:
             ModelUnsupportedError: always.
         """
-        raise ModelUnsupportedError
+        raise ModelUnsupportedError().noted("the field model's tower does not begin with separate patches.")
 
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind."""
@@ -123,6 +125,10 @@ class _Ends:
     def encode_tokens(self, photo: Image.Image) -> VisualTokens:
         """The tokens at hand."""
         return self._tokens
+
+    def encode_attended(self, photo: Image.Image) -> AttendedTokens:
+        """Never: the encoder is a convolutional one."""
+        raise AttentionMissingError
 
     def check_grid(self, grid: Grid) -> None:
         """Nothing to refuse: the streams are made here."""

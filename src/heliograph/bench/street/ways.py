@@ -84,14 +84,15 @@ def swept(bundle: Bundle, plan: StreetPlan) -> Chosen:
 
 
 def tuned(shown: Shown, judge: Judge, plan: StreetPlan, kept: Kept, progress: Progress) -> Chosen:
-    """The settings of each codec and format for the test photos, cheapest first.
+    """The settings of each codec and format for the test photos; the finest that there is is always among them, for
+    photos that are harder than those for tuning.
 
     Answers are made in bfloat16 where the processor has it: nothing here is reported.
 
     Args:
         shown: the tuning photos.
         judge: of their answers.
-        plan: what is swept, and how many settings are kept.
+        plan: what is swept, and how many settings are kept beside the finest.
         kept: what is done already.
         progress: shows it.
     """
@@ -112,8 +113,8 @@ def tuned(shown: Shown, judge: Judge, plan: StreetPlan, kept: Kept, progress: Pr
             cheapest = min(float(one.sent.payload.mean()) for one in ways)
             points.append((cheapest, agreement.balanced(ways[0].answers).value))
         frontier = near_frontier(points)
-        places = spread_over([points[place][1] for place in frontier], plan.settings)
-        chosen[name] = [settings[frontier[place]] for place in places]
+        places = [frontier[place] for place in spread_over([points[place][1] for place in frontier], plan.settings)]
+        chosen[name] = [settings[place] for place in sorted({*places, len(settings) - 1})]
     return chosen
 
 

@@ -164,16 +164,17 @@ def choose_setting(arguments: argparse.Namespace, strategy: Strategy, device: De
         )
     from heliograph.edge.photos.file import load_photo
 
-    return largest_within(strategy, load_photo(arguments.photo), device, arguments.budget)
+    return largest_within(strategy, load_photo(arguments.photo), device, arguments.budget, arguments.question)
 
 
-def largest_within(strategy: Strategy, photo: Image, device: Device, budget: int) -> Setting:
+def largest_within(strategy: Strategy, photo: Image, device: Device, budget: int, question: str = "") -> Setting:
     """The strategy's setting with the largest payload of at most ``budget`` bytes on this photo.
 
     Raises:
         BudgetTooSmallError: even the smallest is larger.
     """
-    sizes = [(device.encode(photo, strategy.name, setting).payload_bytes, setting) for setting in strategy.settings()]
+    streams = ((device.encode(photo, strategy.name, one, None, question), one) for one in strategy.settings())
+    sizes = [(stream.payload_bytes, setting) for stream, setting in streams]
     fitting = [one for one in sizes if one[0] <= budget]
     if not fitting:
         smallest = min(size for size, _ in sizes)

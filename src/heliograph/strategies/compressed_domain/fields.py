@@ -126,28 +126,28 @@ class Blocks(Field):
         self._parts = [np.flatnonzero(board == part) for part in range(PARTS)]
 
     def cells(self, band: int, part: int) -> Whole:
-        """As :meth:`Field.cells`."""
+        """See :meth:`Field.cells`."""
         u, v = self._frequencies[band]
         return ((u * BLOCK + v)[:, None] * self._blocks + self._parts[part]).reshape(-1)
 
     def steps(self, cells: Whole) -> Whole:
-        """As :meth:`Field.steps`."""
+        """See :meth:`Field.steps`."""
         return self._steps[cells // self._blocks]
 
     def worth(self, band: int) -> int:
-        """As :meth:`Field.worth`."""
+        """See :meth:`Field.worth`."""
         u, v = self._frequencies[band]
         amplitude = int(16 * self._steps[u * BLOCK + v].sum()) // len(u)
         less, unit = _LOW_FIRST
         return max(1, int(amplitude * less**band // unit**band))
 
     def planes(self, band: int) -> int:
-        """As :meth:`Field.planes`."""
+        """See :meth:`Field.planes`."""
         u, v = self._frequencies[band]
         return (LARGEST_AMPLITUDE // int(self._steps[u * BLOCK + v].min())).bit_length()
 
     def refresh(self, cells: Whole) -> None:
-        """As :meth:`Field.refresh`."""
+        """See :meth:`Field.refresh`."""
         places, sizes = self._places[cells], self.sizes.reshape(-1)
         now = self.amplitudes(cells)
         grown = np.bincount(cells % self._blocks, weights=now - sizes[places], minlength=self._blocks)
@@ -155,7 +155,7 @@ class Blocks(Field):
         sizes[places] = now
 
     def seen(self, band: int, part: int, others: Sequence[Field]) -> Whole:
-        """As :meth:`Field.seen`: neighbouring blocks and frequencies, the block as a whole, the band, other components
+        """See :meth:`Field.seen`: neighbouring blocks and frequencies, the block as a whole, the band, other components
         and a one."""
         u, v = (axis + _EDGE for axis in self._frequencies[band])
         chosen, sizes = self._parts[part], self.sizes
@@ -211,28 +211,28 @@ class Means(Field):
         return self.bands - max(band, 1)
 
     def cells(self, band: int, part: int) -> Whole:
-        """As :meth:`Field.cells`."""
+        """See :meth:`Field.cells`."""
         return self._cells[band] if part == 0 else self._cells[band][:0]
 
     def steps(self, cells: Whole) -> Whole:
-        """As :meth:`Field.steps`."""
+        """See :meth:`Field.steps`."""
         return np.full(len(cells), self._step, dtype=np.int64)
 
     def worth(self, band: int) -> int:
-        """As :meth:`Field.worth`."""
+        """See :meth:`Field.worth`."""
         octave = self.octave(band)
         return self._step * (_DETAILS[octave - 1] if band else _SMALLEST_PICTURE[octave])
 
     def planes(self, band: int) -> int:
-        """As :meth:`Field.planes`."""
+        """See :meth:`Field.planes`."""
         return (_MEANS_RANGE * LARGEST_AMPLITUDE // self._step).bit_length()
 
     def refresh(self, cells: Whole) -> None:
-        """As :meth:`Field.refresh`."""
+        """See :meth:`Field.refresh`."""
         self.sizes.reshape(-1)[cells] = self.amplitudes(cells)
 
     def seen(self, band: int, part: int, others: Sequence[Field]) -> Whole:
-        """As :meth:`Field.seen`: neighbours, the octave above, other directions, the band, the other chroma, a one."""
+        """See :meth:`Field.seen`: neighbours, the octave above, other directions, the band, the other chroma, a one."""
         return np.concatenate([self._seen_in(window, band, others) for window in self._windows[band]], axis=1)
 
     def _seen_in(self, window: Window, band: int, others: Sequence[Field]) -> Whole:

@@ -33,7 +33,7 @@ from heliograph.strategies.base import (
     int_knob,
 )
 from heliograph.strategies.kept_tokens import PackedTokens, StreamHead, checked_tokens, closed_form, packed, read_head
-from heliograph.strategies.missing import filled_tokens
+from heliograph.strategies.missing import PREDICTED, filled_tokens
 from heliograph.types import EncodedImage, FloatArray
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class DivPruneStrategy(Strategy):
     needs_bundle: ClassVar[bool] = True
     embedded: ClassVar[bool] = True
     codec: ClassVar[str] = "klt"
+    missing: ClassVar[str] = PREDICTED
     family: ClassVar[Family] = Family.TOKEN_COMPRESSION
     paper: ClassVar[str | None] = "2503.02175"
 
@@ -98,7 +99,7 @@ class DivPruneStrategy(Strategy):
         found = PackedTokens(encoded.segments, RowCoder(statistics, head.level), grid, chapters=not head.count)
         order = SortedPlaces(grid.tokens, head.count) if head.count else ChosenPlaces(grid.tokens)
         found.take(head.count or grid.tokens, order)
-        return Restored(tokens=filled_tokens(found.spectrum, found.places, statistics, grid))
+        return Restored(tokens=filled_tokens(found.spectrum, found.places, statistics, grid, self.missing))
 
 
 def diverse(values: FloatArray, keep: int) -> list[int]:

@@ -74,7 +74,9 @@ class Graph:
 
     def weight(self, name: str) -> Values | None:
         """A constant's values; None where it is computed."""
-        stored = self._weights.get(name)
+        stored, maker = self._weights.get(name), self.maker(name)
+        if stored is None and maker is not None and maker.op_type == "Constant" and maker.attribute[0].name == "value":
+            stored = maker.attribute[0].t
         return None if stored is None else np.asarray(numpy_helper.to_array(stored))
 
     def constant(self, name: str, values: Values) -> str:
@@ -116,7 +118,7 @@ def fuse(source: Path, out: Path) -> None:
     """
     fold(source, out)
     graph = Graph.load(out)
-    shapes = _shapes(graph.model)
+    shapes = shapes_of(graph.model)
     for softmax in [node for node in graph.nodes if node.op_type == "Softmax"]:
         _fuse_attention(graph, softmax, shapes)
     for tanh in [node for node in graph.nodes if node.op_type == "Tanh"]:
@@ -144,7 +146,7 @@ def fold(source: Path, out: Path) -> None:
         raise FileUnreadableError(FileFault.CONTENT).noted(f"{source}.") from error
 
 
-def _shapes(model: Any) -> Shapes:
+def shapes_of(model: Any) -> Shapes:
     """Shapes of every value that has a fixed one; 0 stands for a free length."""
     inferred = onnx.shape_inference.infer_shapes(model).graph
     known = [*inferred.value_info, *inferred.input, *inferred.output]
@@ -152,29 +154,59 @@ def _shapes(model: Any) -> Shapes:
 
 
 # ---- attention -------------------------------------------------------------------------------------
-def _fuse_attention(graph: Graph, softmax: Any, shapes: Shapes) -> None:
-    """Softmax(s Q K^T) V, heads split before and joined after, without a mask; anything else is left as it is."""
+@dataclass(frozen=True)
+class Attention:
+    """Softmax(scale Q K^T) V of one layer.
+
+    Attributes:
+        inputs: names of queries, keys and values, each (1, P, heads x head size), before heads are split.
+        heads: how many.
+        scale: of the scores.
+        end: the node that makes the (1, P, width) output.
+    """
+
+    inputs: tuple[str, str, str]
+    heads: int
+    scale: float
+    end: Any
+
+
+def attention_of(graph: Graph, softmax: Any, shapes: Shapes) -> Attention | None:
+    """What a Softmax belongs to: heads split before, joined after, without a mask; None where it is anything else."""
     scores, mixed = graph.maker(softmax.input[0]), graph.only_user(softmax.output[0])
     if scores is None or scores.op_type != "MatMul" or mixed is None or mixed.op_type != "MatMul":
-        return
+        return None
     end = _after_heads(graph, mixed)
     parts = [_before_heads(graph, name, shapes) for name in (*scores.input, mixed.input[1])]
     query, key, value = parts
     if end is None or mixed.input[0] != softmax.output[0] or value.scale != 1:
-        return
-    whole = {shapes.get(name, ()) for name in (query.name, key.name, value.name, end.output[0])}
+        return None
+    whole = [shapes.get(name, ()) for name in (query.name, key.name, value.name, end.output[0])]
     heads = {part.heads for part in parts}
-    if len(whole) != 1 or len(whole.pop()) != _JOINED_RANK or len(heads) != 1 or 0 in heads:
-        return
-    made = helper.make_node(
-        "MultiHeadAttention",
-        [part.name for part in parts],
-        [end.output[0]],
-        domain=DOMAIN,
-        num_heads=query.heads,
-        scale=query.scale * key.scale,
-    )
-    graph.replace(end, made)
+    if not _alike(whole) or len(heads) != 1 or 0 in heads:
+        return None
+    return Attention((query.name, key.name, value.name), query.heads, query.scale * key.scale, end)
+
+
+def _alike(shapes: Sequence[tuple[int, ...]]) -> bool:
+    """Whether all are (1, P, width) of the same sizes, as far as these are known."""
+    if any(len(shape) != _JOINED_RANK for shape in shapes):
+        return False
+    return all(len({size for size in sizes if size}) == 1 for sizes in zip(*shapes, strict=True))
+
+
+def _fuse_attention(graph: Graph, softmax: Any, shapes: Shapes) -> None:
+    found = attention_of(graph, softmax, shapes)
+    if found is not None:
+        made = helper.make_node(
+            "MultiHeadAttention",
+            found.inputs,
+            [found.end.output[0]],
+            domain=DOMAIN,
+            num_heads=found.heads,
+            scale=found.scale,
+        )
+        graph.replace(found.end, made)
 
 
 @dataclass(frozen=True)
@@ -198,7 +230,8 @@ def _before_heads(graph: Graph, name: str, shapes: Shapes) -> _Split:
         elif node.op_type in ("Transpose", "Reshape"):
             shape = shapes.get(node.output[0], ())
             if node.op_type == "Reshape" and len(shape) == _HEADS_RANK:
-                heads = shape[2]
+                width = shapes.get(node.input[0], (0,))[-1]
+                heads = shape[2] or width // max(shape[3], 1)
             name = node.input[0]
         else:
             break

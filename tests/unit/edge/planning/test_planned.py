@@ -73,7 +73,12 @@ class FakeDevice(Device):
         return Answer("own", 0.9, 0.1)
 
     def encode(
-        self, photo: Image.Image, strategy: str, setting: Setting | None = None, agreement: float | None = None
+        self,
+        photo: Image.Image,
+        strategy: str,
+        setting: Setting | None = None,
+        agreement: float | None = None,
+        question: str = "",
     ) -> EncodedImage:
         self.asked.append(setting)
         return EncodedImage("webp", b"", (b"s" * 100, b"t" * 100))

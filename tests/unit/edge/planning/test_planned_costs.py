@@ -65,7 +65,12 @@ class FakeDevice(Device):
         return Answer("own", 0.9, 0.1)
 
     def encode(
-        self, photo: Image.Image, strategy: str, setting: Setting | None = None, agreement: float | None = None
+        self,
+        photo: Image.Image,
+        strategy: str,
+        setting: Setting | None = None,
+        agreement: float | None = None,
+        question: str = "",
     ) -> EncodedImage:
         take(self.encode_s)
         self.encoded.append((photo.size, strategy, setting))

@@ -52,7 +52,12 @@ class FakeDevice(Device):
         self.local_model: Any = SimpleNamespace(answer=lambda *_, **__: Answer("own", 0.9, 0.1))
 
     def encode(
-        self, photo: Image.Image, strategy: str, setting: Setting | None = None, agreement: float | None = None
+        self,
+        photo: Image.Image,
+        strategy: str,
+        setting: Setting | None = None,
+        agreement: float | None = None,
+        question: str = "",
     ) -> EncodedImage:
         self.before()
         self.encodings += 1

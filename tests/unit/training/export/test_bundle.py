@@ -119,6 +119,11 @@ def test_weights_are_halved_without_loss(made: tuple[Path, Path, Path]) -> None:
     assert (bundle / "encoder.onnx").stat().st_size < 0.75 * (model / "model.safetensors").stat().st_size
 
 
+def test_the_encoder_tells_what_its_tower_looks_at(made: tuple[Path, Path, Path]) -> None:
+    _, _, bundle = made
+    assert [one.name for one in onnx.load(str(bundle / "encoder.onnx")).graph.output] == ["tokens", "queries", "keys"]
+
+
 def test_a_codec_of_another_model_is_refused(made: tuple[Path, Path, Path], tmp_path: Path) -> None:
     from heliograph.codec.fitting.fit import fit_klt
     from heliograph.types import Grid, VisualTokens
@@ -161,6 +166,8 @@ def test_int8_is_another_encoder_of_the_same_bundle(made: tuple[Path, Path, Path
     )
     assert small.hash == Bundle.load(bundle).hash  # one cloud serves both
     assert small.local_model_path is None
+    outputs = [one.name for one in onnx.load(str(small.file(ENCODER))).graph.output]
+    assert outputs == ["tokens", "queries", "keys"]
     assert small.file(ENCODER).stat().st_size < 0.8 * (bundle / "encoder.onnx").stat().st_size
     parities = [json.loads((folder / "parity.json").read_text()) for folder in (bundle, tmp_path / "int8")]
     assert [one["encoder"] == "float32" for one in parities] == [True, False]
