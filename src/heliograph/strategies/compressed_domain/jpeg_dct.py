@@ -70,6 +70,7 @@ class JpegDctStrategy(Strategy):
     embedded: ClassVar[bool] = True
     family: ClassVar[Family] = Family.COMPRESSED_DOMAIN
     paper: ClassVar[str | None] = "2211.16421"
+    enters_tower: ClassVar[bool] = True
 
     def settings(self) -> tuple[Setting, ...]:
         """Prefixes, which depend little on the quality that they are of, then whole streams."""
