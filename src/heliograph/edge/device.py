@@ -220,7 +220,7 @@ class AskedDevice:
 
     @property
     def sight(self) -> Sight | None:
-        """As the tools have it."""
+        """Where to look, as the tools have it."""
         return self.tools.sight
 
     @property
