@@ -37,6 +37,7 @@ SERIES: dict[str, tuple[str, str]] = {
     "pq": ("#8C510A", "d"),
     "random-drop": ("#56B4E9", "X"),
     "visionzip": ("#E69F00", "o"),
+    "jpeg-dct": ("#8C510A", "o"),
     "divprune": ("#009E73", "D"),
     "dfmr": ("#8C510A", "v"),
     "int4": ("#444444", "P"),

@@ -54,13 +54,11 @@ def _scan(coefficients: Coefficients) -> bytes:
 
 
 def _blocks(coefficients: Coefficients) -> Iterator[tuple[int, list[int]]]:
-    """Component and 64 levels in zigzag order, as units of a scan have them: with chroma at half size four of Y, one
-    of Cb, one of Cr. Blocks that only fill a unit repeat the mean before them."""
+    """Component and 64 levels in zigzag order, as the units of a scan have them: four of Y, one of Cb, one of Cr, or
+    one of each where chroma is in full. Blocks that only fill a unit repeat the mean before them."""
     side = 2 if coefficients.shape.halved else 1
-    places = list(ZIGZAG)
-    levels = [
-        np.asarray(one, np.int64).reshape(*one.shape[:2], BLOCK * BLOCK)[..., places] for one in coefficients.levels
-    ]
+    shaped = [one.astype(np.int64).reshape(*one.shape[:2], BLOCK * BLOCK) for one in coefficients.levels]
+    levels = [one[..., list(ZIGZAG)] for one in shaped]  # (R, C, 64) each
     rows, columns = (-(-count // side) for count in levels[0].shape[:2])
     mean = 0
     for row in range(rows):

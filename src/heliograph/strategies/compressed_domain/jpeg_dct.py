@@ -51,9 +51,8 @@ FULL, HALVED = 1, 2
 
 _FULL_BIT = 0x80
 _SIDE_BYTES = 2
-_BUDGETS = (40, 80, 120, 180, 260, 380, 560, 820)
-_QUALITIES = (10, 20, 35, 50, 75, 90)
-_PREFIXES_OF = 50
+_BUDGETS = (40, 80, 120, 180, 260, 380, 560, 820, 1200, 1800)
+_QUALITIES = (75, 90)
 
 
 class JpegDctStrategy(Strategy):
@@ -73,8 +72,8 @@ class JpegDctStrategy(Strategy):
     paper: ClassVar[str | None] = "2211.16421"
 
     def settings(self) -> tuple[Setting, ...]:
-        """Prefixes of one quality, then whole streams of several."""
-        prefixes: list[Setting] = [{"quality": _PREFIXES_OF, "max_bytes": budget} for budget in _BUDGETS]
+        """Prefixes, which depend little on the quality that they are of, then whole streams."""
+        prefixes: list[Setting] = [{"quality": _QUALITIES[0], "max_bytes": budget} for budget in _BUDGETS]
         whole: list[Setting] = [{"quality": quality} for quality in _QUALITIES]
         return (*prefixes, *whole)
 

@@ -12,6 +12,9 @@ from heliograph.strategies.compressed_domain.contexts import EVEN, PassItems, Ta
 from heliograph.strategies.compressed_domain.fields import Field, Whole
 from heliograph.strategies.compressed_domain.scan import Pass, Scan, truth
 
+_SPARE_BYTES = 8
+"""Coded beyond a bound, so that no carry into what is kept is missed."""
+
 
 def encode(pictures: Sequence[Coefficients], tables: Tables, max_bytes: int | None = None) -> tuple[int, bytes]:
     """Grade of the first pass that finds anything, and the codeword.
@@ -29,13 +32,14 @@ def encode(pictures: Sequence[Coefficients], tables: Tables, max_bytes: int | No
         return 0, b""
     grade = passes[first].grade
     encoder = RunEncoder()
+    enough = None if max_bytes is None else max_bytes + _SPARE_BYTES
     for one, field, items in walk(scan, passes, grade, tables):
         own = _of(values, one)[items.cells]
         ones = np.flatnonzero(np.abs(own) >> one.plane & 1)
         negative = own[ones] < 0
         chances = np.where(ones < items.fresh, EVEN, 0).tolist()
-        encoder.encode_pass(items.runs, ones, chances, negative.tolist(), max_bytes)
-        if max_bytes is not None and encoder.bytes_out > max_bytes:
+        encoder.encode_pass(items.runs, ones, chances, negative.tolist(), enough)
+        if enough is not None and encoder.bytes_out > enough:
             break
         take(field, one, items, len(items.cells), ones, negative)
     return grade, encoder.finish()[:max_bytes]
