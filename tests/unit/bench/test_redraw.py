@@ -30,9 +30,7 @@ def test_json_read_and_written_is_the_same(suite: str) -> None:
     for name in lists:
         for read, written in zip(again[name], facts[name], strict=True):
             assert {key: read[key] for key in written} == written  # older files lack a key
-    assert {key: again[key] for key in facts if key not in listed} == {
-        k: v for k, v in facts.items() if k not in listed
-    }
+    assert {key: again[key] for key in facts if key not in lists} == {k: v for k, v in facts.items() if k not in lists}
 
 
 @pytest.mark.parametrize("suite", SUITES)
