@@ -19,6 +19,7 @@ from data_at_hand import data_or_skip
 from heliograph.cli.main import main
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
+from heliograph.errors import ModelUnsupportedError
 from heliograph.serving.web.application import CloudApplication
 from heliograph.serving.web.runner import BackgroundServer, load_cloud
 from heliograph.types import Grid
@@ -138,3 +139,22 @@ def test_a_tower_that_does_not_tell_what_it_looks_at(
 def test_pictures_are_answered_too(folders: tuple[Path, Path], url: str, say: Say) -> None:
     found = say("ask", min(folders[1].iterdir()), QUESTION, "--server", url, "--strategy", "webp")
     assert found["strategy"] == "webp"
+
+
+def test_guided_pictures_look_at_this_models_tokens(
+    folders: tuple[Path, Path], made: tuple[Path, Path, Path], url: str, say: Say
+) -> None:
+    path = min(folders[1].iterdir())
+    photo = Image.open(path).convert("RGB")
+    for folder in made[1:]:
+        guided = ["--strategy", "roi-avif", "--setting", "size=96,quality=40,guide=question"]  # no language model here
+        found = say("ask", path, QUESTION, "--server", url, "--bundle", folder, *guided)
+        device = Device(Bundle.load(folder))
+        by = {
+            guide: device.encode(photo, "roi-avif", {"size": 96, "quality": 40, "guide": guide})
+            for guide in ("tokens", "contrast")
+        }
+        assert found["payload_bytes"] == by["tokens"].payload_bytes
+        assert by["tokens"] != by["contrast"]
+        with pytest.raises(ModelUnsupportedError, match="one square photo"):
+            device.encode(photo, "cotam")

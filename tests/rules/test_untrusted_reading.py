@@ -29,7 +29,6 @@ ALLOWED = {
     "reference/": "data of the project and its package",
     "edge/photos/file.py": "photos: opened in a way of their own, by format and with bounds of their own",
     "codec/storage.py": "safe_open, behind read_header",
-    "codec/onnx_session.py": "a network whose digest the bundle has checked; ONNX Runtime reads it whole as well",
     "vlm/codec_folder.py": "model cards that fit has just written",
     "vlm/checkpoint/processors.py": "configurations of a checkpoint that check_checkpoint has seen",
     "vlm/checkpoint/template_child.py": "a child process that imports nothing of this package; its parent speaks to it",

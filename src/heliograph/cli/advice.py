@@ -72,6 +72,7 @@ ADVICE: dict[type[HeliographError], Advice] = {
     errors.BundleDamagedError: Advice(("bundle",), "Export it anew with heliograph export.", step_unless_reason=True),
     errors.ShapeError: Advice(("file", "photo", "bundle"), "Encode the photo with the bundle that it is read with."),
     errors.CodecNotFittedError: Advice(("photos", "codec")),  # its text says what helps
+    errors.AttentionMissingError: Advice(("bundle",)),  # its text says what helps
     errors.CodecMissingError: Advice(("strategy", "bundle"), "Choose another one with --strategy."),
     errors.FrameDamagedError: Advice(("server",), _SAME_VERSION),
     errors.FrameTooLargeError: Advice(("server",), _SAME_VERSION),

@@ -10,12 +10,14 @@ from heliograph.codec.header import write_varint
 from heliograph.codec.network_values import check_values
 from heliograph.codec.onnx_files import network_damaged
 from heliograph.errors import BundleDamagedError, MissingExtraError
+from heliograph.reading.files import read_bytes
 from heliograph.reasons import BundleFault
 
 if TYPE_CHECKING:
     import onnxruntime
 
 _ERRORS_ONLY = 3
+_MAX_BYTES = 2**31 - 1  # of any such message; weights beyond lie in other files
 _EXTERNAL = "session.model_external_initializers_file_folder_path"
 _GRAPH, _OUTPUT, _NAME = 7, 12, 1
 """Fields of ``onnx.proto3``: a model's graph, a graph's output, an output's name."""
@@ -54,7 +56,7 @@ def open_session(path: Path, threads: int = 1, outputs: Sequence[str] = ()) -> o
     network: str | bytes = str(path)
     if outputs:
         options.add_session_config_entry(_EXTERNAL, str(path.parent))
-        network = path.read_bytes() + _more_outputs(outputs)
+        network = read_bytes(path, max_bytes=_MAX_BYTES, error=network_damaged, links=False) + _more_outputs(outputs)
     try:
         return onnxruntime.InferenceSession(network, sess_options=options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a dozen classes of its own for damaged files

@@ -39,8 +39,8 @@ def tuned_candidates(
     items: Sequence[Item],
     progress: Progress,
     strategies: Sequence[str] | None = None,
-    kept: Path | None = None,
     fixed: Setting | None = None,
+    kept: Path | None = None,
 ) -> list[Candidate]:
     """The settings of pixel codecs that survive the tuning photos, cheapest first.
 
@@ -50,8 +50,8 @@ def tuned_candidates(
         items: the tuning photos.
         progress: shows it.
         strategies: names; None for every one that is tuned.
-        kept: folder of what was measured before, see :class:`heliograph.bench.runner.Runner`.
         fixed: knobs that are the same everywhere; None for none.
+        kept: folder of what was measured before, see :class:`heliograph.bench.runner.Runner`.
     """
     names = strategies_with(tuned=True) if strategies is None else strategies
     swept = [

@@ -13,7 +13,7 @@ from heliograph.edge.progress import OnProgress
 from heliograph.edge.report import AskReport, Draft
 from heliograph.errors import HeliographError
 from heliograph.question import FIXED, NO_LIMIT, Question
-from heliograph.strategies.base import Kind, Setting, label
+from heliograph.strategies.base import Family, Kind, Setting, label
 from heliograph.strategies.selection import strategies_for, strategies_with, strategy_class
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ class Row:
 
     @property
     def label(self) -> str:
-        """``webp size=128,quality=50``; pictures are never without their knobs, others only at their default."""
-        strategy = strategy_class(self.strategy)
-        plain = self.setting == label(strategy.default_setting) and not strategy.tuned
+        """``webp size=128,quality=50``; plain pictures are never without their knobs, others only at their default."""
+        plain = self.setting == label(strategy_class(self.strategy).default_setting)
+        plain = plain and not _is_plain_picture(self.strategy)
         return self.strategy if plain else f"{self.strategy} {self.setting}"
 
 
@@ -160,14 +160,19 @@ def _as_draft(report: AskReport) -> Draft:
 
 
 def demo_settings(input_size: int, codec_kinds: Sequence[str]) -> list[tuple[str, Setting]]:
-    """Every strategy at its default; pictures also at the side that the model looks at.
+    """Every strategy at its default; plain pictures also at the side that the model looks at.
 
     Codecs that the bundle does not hold are passed over.
     """
     chosen: list[tuple[str, Setting]] = []
     for name in strategies_for(codec_kinds):
-        strategy = strategy_class(name)
-        chosen.append((name, dict(strategy.default_setting)))
-        if strategy.tuned:
+        chosen.append((name, dict(strategy_class(name).default_setting)))
+        if _is_plain_picture(name):
             chosen.append((name, {"size": input_size, "quality": _SMALL_QUALITY}))
     return chosen
+
+
+def _is_plain_picture(name: str) -> bool:
+    """Whether a strategy is a picture codec that knows size and quality alone."""
+    strategy = strategy_class(name)
+    return strategy.tuned and strategy.family is Family.BASELINE

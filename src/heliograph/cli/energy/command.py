@@ -66,7 +66,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FACTOR",
         type=_slower,
         default=1.0,
-        help="how many times as long as this machine the board computes (default: 1; on the board itself leave it out)",
+        help="how many times as long as this machine the board computes; on the board itself leave it out (default: 1)",
     )
     parser.add_argument(
         "--wait",

@@ -39,7 +39,7 @@ class CotamStrategy(GuidedPictureStrategy, BareAvifStrategy):
     paper: ClassVar[str | None] = "2509.24258"
 
     def asks(self, setting: Setting) -> bool:
-        """Always nothing: a question has no influence."""
+        """Never: no question has any influence."""
         return False
 
     def _relevance(self, photo: Image, tools: DeviceTools, setting: Setting) -> FloatArray:

@@ -32,7 +32,7 @@ def swept(monkeypatch: pytest.MonkeyPatch, *how: Any) -> list[Candidate]:
     asked: list[Candidate] = []
 
     class Runner:
-        def __init__(self, bench: Any, candidates: list[Candidate]) -> None:
+        def __init__(self, bench: Any, candidates: list[Candidate], **more: Any) -> None:
             asked.extend(candidates)
 
         def run(self, *arguments: Any) -> list[Outcome]:

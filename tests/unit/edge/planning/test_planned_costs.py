@@ -24,7 +24,8 @@ from heliograph.edge.planning.device_times import DeviceTimes
 from heliograph.edge.planning.planned import PlannedClient, _usable
 from heliograph.errors import ServerUnreachableError
 from heliograph.protocol import events as ev
-from heliograph.strategies.base import Setting
+from heliograph.strategies.base import Family, Setting
+from heliograph.strategies.selection import strategies_with
 from heliograph.transport.base import Connection
 from heliograph.types import Answer, EncodedImage, Grid, VisualTokens
 from made_up_time import now, run
@@ -311,7 +312,7 @@ def test_decisions_name_the_plan_what_went_wrong_and_the_outcome() -> None:
 
 def test_what_a_device_can_use() -> None:
     pictures = {name for plain in ("webp", "jpeg", "avif") for name in (plain, f"{plain}-bare")}
-    assert _usable(Device(None)) == pictures
+    assert _usable(Device(None)) == pictures | set(strategies_with(family=Family.GUIDED))
     device = FakeDevice()
     with_model = _usable(device)
     assert pictures | {"local"} <= with_model
