@@ -291,8 +291,8 @@ class ModelUnsupportedError(InputError):
     code, name, text = (
         61,
         "model-unsupported",
-        "This model does not offer the image-feature tap that restored tokens need, or its processor makes no prompt "
-        "of a photo.",
+        "This model does not offer the image-feature tap that restored tokens need, its processor makes no prompt of a "
+        "photo, or its vision tower takes no coefficients.",
     )
 
 

@@ -213,6 +213,8 @@ class Strategy(ABC):
         codec: kind of the bundle's codec that it cannot do without; empty for none.
         family: where it belongs among the methods of the field.
         paper: arXiv number of its source; None where it has none there.
+        enters_tower: restoring enters the model's vision tower behind its first layer (:class:`PatchReader`), which an
+            encoder that was exported for devices does not offer.
         wire_id: of a plug-in, its number on the wire and in ``.hgs`` files, 96 to 127; those of Heliograph's own are in
             :mod:`heliograph.protocol.wire_ids`.
     """
@@ -227,6 +229,7 @@ class Strategy(ABC):
     codec: ClassVar[str] = ""
     family: ClassVar[Family] = Family.BASELINE
     paper: ClassVar[str | None] = None
+    enters_tower: ClassVar[bool] = False
     wire_id: ClassVar[int | None] = None
 
     @abstractmethod

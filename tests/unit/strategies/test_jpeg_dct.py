@@ -205,6 +205,13 @@ def test_pictures_that_the_model_does_not_read_are_refused_before_any_is_made() 
 
 
 def test_lengths_are_looked_at_before_memory_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four bytes of every pixel, two blocks more each way; noise has fewer."""
+    header, most = b"\x32\x00\x7f\x7f", 4 * 144 * 144
+    restored_by(EncodedImage("jpeg-dct", header, (bytes(most),)))
+    with pytest.raises(StreamDamagedError):
+        restored_by(EncodedImage("jpeg-dct", header, (bytes(most), b"x")))
+    extreme = Image.fromarray(np.random.default_rng(0).integers(0, 2, (16, 16, 3), dtype=np.uint8) * 255)
+    assert len(encode((quantised(extreme, 100, False),), shipped_tables())[1]) < 4 * 16 * 16
     monkeypatch.setattr(jpeg_dct, "MAX_STREAM_BYTES", 59)
     with pytest.raises(StreamDamagedError):
         restored_by(EncodedImage("jpeg-dct", b"\x32\x20\x7f\x7f", (b"x" * 60,)))

@@ -81,14 +81,18 @@ def answer_stream(bundle: Bundle, encoded: EncodedImage, question: str, *, max_n
 def answers_alike(bundle: Bundle, encoded: EncodedImage) -> bool:
     """Whether a bundle gives the answer that its checkpoint gives in the cloud.
 
-    Not where it has no language model; and not of a picture where its encoder has eight bits, as the cloud's has not.
+    Not where it has no language model; not of a picture where its encoder has eight bits, as the cloud's has not; and
+    not of what enters the vision tower in its middle.
 
     Raises:
         BundleDamagedError: it does not say how its encoder was made.
     """
     if bundle.local_model_path is None:
         return False
-    return STRATEGIES.load(encoded.strategy).kind is Kind.TOKENS or encoder_profile(bundle) is None
+    strategy = STRATEGIES.load(encoded.strategy)
+    if getattr(strategy, "enters_tower", False):
+        return False
+    return strategy.kind is Kind.TOKENS or encoder_profile(bundle) is None
 
 
 class _Codecs(Mapping[str, Codec]):

@@ -32,7 +32,7 @@ from heliograph.strategies.base import (
     int_knob,
     joined,
 )
-from heliograph.strategies.compressed_domain.coefficients import PictureShape, quantised
+from heliograph.strategies.compressed_domain.coefficients import BLOCK, PictureShape, quantised
 from heliograph.strategies.compressed_domain.contexts import shipped_tables
 from heliograph.strategies.compressed_domain.fold import fold_of
 from heliograph.strategies.compressed_domain.stream import decode, encode
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 MAX_SIDE = 4096
 MAX_PICTURES = 3
 MAX_STREAM_BYTES = 1 << 24
+MOST_BYTES_OF_A_PIXEL = 4
+"""Noise of black and white at the finest quality takes 3.5; more would only make a cloud work."""
+
 FULL, HALVED = 1, 2
 """Values of the knob ``chroma``."""
 
@@ -70,6 +73,7 @@ class JpegDctStrategy(Strategy):
     embedded: ClassVar[bool] = True
     family: ClassVar[Family] = Family.COMPRESSED_DOMAIN
     paper: ClassVar[str | None] = "2211.16421"
+    enters_tower: ClassVar[bool] = True
 
     def settings(self) -> tuple[Setting, ...]:
         """Prefixes, which depend little on the quality that they are of, then whole streams."""
@@ -106,7 +110,7 @@ class JpegDctStrategy(Strategy):
             StreamDamagedError: a header that no device writes, or too many bytes.
         """
         quality, halved, sizes = self._read(encoded.header)
-        data = joined(encoded.segments, MAX_STREAM_BYTES)
+        data = joined(encoded.segments, _most_bytes(sizes))
         if data is None:
             raise StreamDamagedError(StreamFault.LENGTH)
         reader = tools.patch_reader(sizes[0])
@@ -133,6 +137,12 @@ class JpegDctStrategy(Strategy):
         if not 1 <= quality <= 100:
             raise StreamDamagedError(StreamFault.HEADER)
         return quality, not header[0] & _FULL_BIT, tuple(zip(sides[::2], sides[1::2], strict=True))
+
+
+def _most_bytes(sizes: tuple[Size, ...]) -> int:
+    """Bytes that a codeword can have: those of all pixels, whole blocks counted."""
+    pixels = sum((width + 2 * BLOCK) * (height + 2 * BLOCK) for width, height in sizes)
+    return min(MOST_BYTES_OF_A_PIXEL * pixels, MAX_STREAM_BYTES)
 
 
 def _text(sizes: tuple[Size, ...]) -> str:

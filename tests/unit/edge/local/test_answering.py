@@ -157,3 +157,14 @@ def test_pictures_are_left_to_torch_where_the_encoder_has_eight_bits(
     picture = Device(None).encode(Image.open(PHOTO).convert("RGB"), "jpeg")
     assert not answers_alike(bundle, picture)
     assert answers_alike(bundle, bundle.codec("klt").encode(tokens))
+
+
+def test_coefficients_are_left_to_torch_since_they_enter_the_tower(
+    bundle: Bundle, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    encoded = Device(bundle).encode(Image.open(PHOTO).convert("RGB"), "jpeg-dct", {"max_bytes": 200})
+    assert not answers_alike(bundle, encoded)
+    stream = tmp_path / "out.hgs"
+    stream.write_bytes(write_stream(encoded))
+    assert main(["answer", str(stream), "what?", "--with", "onnx", "--bundle", str(bundle.folder)]) == 3
+    assert "takes no embedded patches" in capsys.readouterr().err
