@@ -260,6 +260,7 @@ STRATEGIES = Registry(
         "roi-avif": "heliograph.strategies.guided.roi_avif:RoiAvifStrategy",
         "prefilter": "heliograph.strategies.guided.prefilter:PrefilterStrategy",
         "cotam": "heliograph.strategies.guided.cotam:CotamStrategy",
+        "feature-video": "heliograph.strategies.split.feature_video:FeatureVideoStrategy",
     },
     group="heliograph.strategies",
     private=range(96, 128),

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from heliograph.codec.transform import Transform
 from heliograph.errors import ShapeError
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import AttendedTokens, Restored, Sight
@@ -16,6 +17,13 @@ from integer_codec import integer_codec
 
 GRID = Grid(8, 8)
 WIDTH = 16
+
+
+def identity_transform() -> Transform:
+    """A transform that leaves tokens as they are, in steps of 0.5."""
+    channels, positions = np.eye(WIDTH, dtype=np.float32), np.eye(GRID.tokens, dtype=np.float32)
+    mean = np.zeros((GRID.tokens, WIDTH), np.float32)
+    return Transform("none", 0.5, mean, channels, channels, positions, positions)
 
 
 class RoundingCodec:
@@ -27,6 +35,13 @@ class RoundingCodec:
     _tables = integer_codec(contexts=False, grid=GRID, size=WIDTH)
     transform = replace(_tables.transform, step=1 / 16)
     layouts, tables, stated_grid = _tables.layouts, _tables.tables, _tables.stated_grid
+    components = WIDTH
+
+    def is_fitted(self, grid: Grid) -> bool:
+        return grid.rows * grid.columns == GRID.tokens
+
+    def analyse(self, tokens: VisualTokens) -> Any:
+        return self.transform.analyse(tokens.values, tokens.grid, self.is_fitted(tokens.grid))
 
     def takes(self, grid: Grid) -> bool:
         return grid == GRID

@@ -38,6 +38,7 @@ STRATEGIES = {
     "roi-avif": 34,
     "prefilter": 35,
     "cotam": 36,
+    "feature-video": 39,
 }
 CONTROLLERS = {"fixed": 0, "energy": 1, "push": 2, "pull": 3, "level": 4}
 CONFIDENCES = {"combined": 0, "min-entropy": 1, "entropy": 2, "margin": 3, "error-head": 4, "stability": 5}

@@ -93,6 +93,7 @@ STRATEGY_WIRE_IDS = WireIds(
         "roi-avif": 34,
         "prefilter": 35,
         "cotam": 36,
+        "feature-video": 39,
     },
     STRATEGIES,
 )

@@ -81,6 +81,7 @@ PINNED = {
         "roi-avif": 34,
         "prefilter": 35,
         "cotam": 36,
+        "feature-video": 39,
     },
     "controller": {"fixed": 0, "energy": 1, "push": 2, "pull": 3, "level": 4},
     "confidence": {"combined": 0, "min-entropy": 1, "entropy": 2, "margin": 3, "error-head": 4, "stability": 5},

@@ -39,6 +39,7 @@ DECLARED = {
     "roi-avif": ("picture", False, False, True, "", "VLM-guided image compression", None),
     "prefilter": ("picture", False, False, True, "", "VLM-guided image compression", "2604.00314"),
     "cotam": ("picture", False, False, True, "", "VLM-guided image compression", "2509.24258"),
+    "feature-video": ("tokens", True, False, False, "klt", "split computing with feature compression", None),
 }
 PICTURES = ("jpeg", "webp", "avif", "jpeg-bare", "webp-bare", "avif-bare")
 GUIDED = ("roi-jpeg", "roi-webp", "roi-avif", "prefilter", "cotam")
@@ -64,7 +65,7 @@ def test_strategies_are_chosen_by_what_they_declare() -> None:
     assert strategies_with(kind=Kind.PICTURE) == (*PICTURES, "rgb", *GUIDED)
     assert strategies_with(kind=Kind.PICTURE, tuned=False) == ("rgb",)
     assert strategies_with(kind=Kind.LOCAL) == ("local",)
-    unembedded = ("int8", "int4", "pq", "downsample", "random-drop", "dfmr")
+    unembedded = ("int8", "int4", "pq", "downsample", "random-drop", "dfmr", "feature-video")
     assert strategies_with(kind=Kind.TOKENS, embedded=False) == unembedded
     assert strategies_with(kind=Kind.LOCAL, tuned=True) == ()
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 MAX_SIDE = 4096
 MAX_PICTURES = 3
 MAX_STREAM_BYTES = 1 << 24
-_PIXEL_BYTES = 4
+MAX_BYTES_OF_A_PIXEL = 4
 """Noise of black and white at the finest quality takes 3.5; more would only make a cloud work."""
 
 FULL, HALVED = 1, 2
@@ -142,7 +142,7 @@ class JpegDctStrategy(Strategy):
 def _most_bytes(sizes: tuple[Size, ...]) -> int:
     """Bytes that a codeword can have: those of all pixels, whole blocks counted."""
     pixels = sum((width + 2 * BLOCK) * (height + 2 * BLOCK) for width, height in sizes)
-    return min(_PIXEL_BYTES * pixels, MAX_STREAM_BYTES)
+    return min(MAX_BYTES_OF_A_PIXEL * pixels, MAX_STREAM_BYTES)
 
 
 def _text(sizes: tuple[Size, ...]) -> str:

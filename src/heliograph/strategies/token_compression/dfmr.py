@@ -54,7 +54,7 @@ class DfmrStrategy(Strategy):
     """
 
     name: ClassVar[str] = "dfmr"
-    default_setting: ClassVar[Setting] = {"tau": 0.6, "level": 20}
+    default_setting: ClassVar[Setting] = {"tau": 0.4, "level": 25}
     kind: ClassVar[Kind] = Kind.TOKENS
     needs_bundle: ClassVar[bool] = True
     codec: ClassVar[str] = "klt"
@@ -63,7 +63,8 @@ class DfmrStrategy(Strategy):
 
     def settings(self) -> tuple[Setting, ...]:
         """Settings from four averages a tile of the usual grid to all tokens."""
-        return tuple({"tau": tau, "level": 20} for tau in (10.0, 0.8, 0.7, 0.6, 0.5, 0.4, 0.0))
+        ladder = ((10.0, 28), (0.7, 28), (0.6, 28), (0.5, 28), (0.4, 28), (0.4, 25), (0.0, 25), (0.0, 20))
+        return tuple({"tau": tau, "level": level} for tau, level in ladder)
 
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
         """Averages over windows of s x s tokens.
