@@ -251,6 +251,7 @@ STRATEGIES = Registry(
         "downsample": "heliograph.strategies.token_compression.downsample:DownsampleStrategy",
         "random-drop": "heliograph.strategies.token_compression.random_drop:RandomDropStrategy",
         "local": "heliograph.strategies.baseline.local:LocalStrategy",
+        "feature-video": "heliograph.strategies.split.feature_video:FeatureVideoStrategy",
     },
     group="heliograph.strategies",
     private=range(96, 128),

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from heliograph.codec.klt import KltCodec
+from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.registry import STRATEGIES
-from heliograph.types import EncodedImage
+from heliograph.strategies.split.feature_video import _bare_or_whole
+from heliograph.types import EncodedImage, VisualTokens
 
 WAVES = np.add.outer(np.arange(300) ** 2 // 90, np.arange(300) * 3)[..., None] * np.array([1, 2, 3]) % 256
 PHOTO = Image.fromarray(WAVES.astype(np.uint8))
@@ -70,13 +76,13 @@ def box(kind: str, content: bytes) -> bytes:
     return (len(content) + 8).to_bytes(4, "big") + kind.encode() + content
 
 
-def avif(flags: int, across: int, down: int, body: bytes) -> bytes:
+def avif(flags: int, across: int, down: int, body: bytes, grey: bool = False) -> bytes:
     width, height, area = across + 1, down + 1, (across + 1) * (down + 1)
     level = 0 if area <= 147_456 and height <= 1152 else 1
     big, cdef, restored, begun, delta = (str(flags >> place & 1) for place in range(5))
     wide, high = max(1, across.bit_length()), max(1, down.bit_length())
     sequence = f"00011{level:05b}{wide - 1:04b}{high - 1:04b}{across:0{wide}b}{down:0{high}b}"
-    sequence += f"{big}110{cdef}{restored}001{1:08b}{13:08b}{6:08b}100001"
+    sequence += f"{big}110{cdef}{restored}{'011' if grey else '001'}{1:08b}{13:08b}{6:08b}{'10' if grey else '10000'}1"
     if begun == "1":
         q, body = body[0], body[1:]
         block = 128 if big == "1" else 64
@@ -84,8 +90,11 @@ def avif(flags: int, across: int, down: int, body: bytes) -> bytes:
         chroma = f"1{128 - offset:07b}" if offset else "0"
         luma_level = 10 - sum(q > border for border in (240, 220, 200, 160, 100, 40))
         chroma_level = 10 - sum(q > border for border in (236, 216, 176, 116, 52))
-        head = "0001" + "0" * (width > block) + "0" * (height > block) + f"{q:08b}0{chroma}{chroma}1"
-        head += f"{luma_level:04b}{chroma_level:04b}0{delta}"
+        head = "0001" + "0" * (width > block) + "0" * (height > block) + f"{q:08b}0"
+        if grey:
+            head += "000" + ("0" * 15 + "10" if delta == "1" else "")
+        else:
+            head += f"{chroma}{chroma}1{luma_level:04b}{chroma_level:04b}0{delta}"
         body = as_bytes(head[: len(head) - len(head) % 8]) + body
     size, rest = b"", len(body)
     while rest > 127:
@@ -93,14 +102,21 @@ def avif(flags: int, across: int, down: int, body: bytes) -> bytes:
     packed = as_bytes(sequence)
     item = bytes([0x12, 0, 0x0A, len(packed)]) + packed + b"\x32" + size + bytes([rest]) + body
     edges = width.to_bytes(4, "big") + height.to_bytes(4, "big")
-    place = bytes.fromhex("00000000 44 00 0001 0001 0000 0001 00000113") + len(item).to_bytes(4, "big")
+    place = bytes.fromhex("00000000 44 00 0001 0001 0000 0001 0000 01" + ("0D" if grey else "13")) + len(item).to_bytes(
+        4, "big"
+    )
     entry = bytes(4) + b"\x00\x01" + box("infe", bytes.fromhex("02000000 0001 0000") + b"av01Color\x00")
-    properties = box("ispe", bytes(4) + edges) + box("pixi", bytes.fromhex("0000000003080808"))
-    properties += box("av1C", bytes([0x81, level, 0x0C, 0])) + box("colr", b"nclx" + bytes.fromhex("0001000D000680"))
+    properties = box("ispe", bytes(4) + edges) + box(
+        "pixi", bytes.fromhex("0000000001 08" if grey else "0000000003080808")
+    )
+    properties += box("av1C", bytes([0x81, level, 0x1C if grey else 0x0C, 0])) + box(
+        "colr", b"nclx" + bytes.fromhex("0001000D000680")
+    )
     described = box("ipco", properties) + box("ipma", bytes.fromhex("000000000000000100010401028304"))
     meta = box("hdlr", bytes(8) + b"pict" + bytes(13)) + box("pitm", bytes(4) + b"\x00\x01") + box("iloc", place)
     meta += box("iinf", entry) + box("iprp", described)
-    return box("ftyp", b"avif" + bytes(4) + b"avifmif1miafMA1B") + box("meta", bytes(4) + meta) + box("mdat", item)
+    brands = b"avifmif1miaf" + (b"" if grey else b"MA1B")
+    return box("ftyp", b"avif" + bytes(4) + brands) + box("meta", bytes(4) + meta) + box("mdat", item)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +128,52 @@ def test_avif(size: tuple[int, int], quality: int) -> None:
     flags, (across, down), body = opened(encoded, 2)
     file = saved(picture, "AVIF", quality=quality, speed=4, subsampling="4:2:0", max_threads=1)
     assert avif(flags, across, down, body) == file
+
+
+@pytest.mark.parametrize(("size", "quality"), [((48, 48), 5), ((48, 48), 50), ((96, 80), 20), ((30, 200), 60)])
+def test_grey_avif(size: tuple[int, int], quality: int) -> None:
+    picture = PHOTO.crop((0, 0, *size)).convert("L")
+    options = {"quality": quality, "speed": 4, "subsampling": "4:0:0", "max_threads": 1, "advanced": {"tune": "psnr"}}
+    file = saved(picture, "AVIF", **options)
+    data = _bare_or_whole(np.asarray(picture), quality)
+    assert data[0] & 8
+    assert avif(data[0], size[0] - 1, size[1] - 1, data[1:], grey=True) == file
+
+
+@pytest.mark.parametrize("scaling", ["shared", "minmax"])
+def test_feature_video(scaling: str) -> None:
+    codec = KltCodec.load(Path(shipped_bundle_folder()))
+    random, transform = np.random.default_rng(9), codec.transform
+    spectrum = random.normal(0, 9, (1, 64, codec.components)).astype(np.float32) * transform.step
+    tokens = VisualTokens(transform.synthesise(spectrum, codec.grid, True), codec.grid)
+    tools: Any = SimpleNamespace(
+        encode_tokens=lambda photo: tokens, codec=lambda kind: codec, check_grid=lambda grid: 0
+    )
+    strategy, k = STRATEGIES.load("feature-video")(), 7
+    encoded = strategy.encode(PHOTO, tools, {"components": k, "quality": 100, "scaling": scaling})
+    number = ["shared", "minmax"].index(scaling)
+    assert encoded.header == bytes([0b11000000 | number << 3, k])
+    data = b"".join(encoded.segments)
+    if scaling == "shared":
+        low = np.full(k, -(2 ** ((data[0] - 128) / 8)))
+        span, data = -2 * low, data[1:]
+    else:
+        codes, data = np.frombuffer(data[: 2 * k], np.uint8).reshape(k, 2).astype(float), data[2 * k :]
+        size = 2 ** ((codes[:, 0] % 128 - 64) / 4)
+        low = np.where(codes[:, 0] == 0, 0, np.where(codes[:, 0] > 127, -size, size))
+        span = 2 ** ((codes[:, 1] - 128) / 8)
+    across = math.ceil(math.sqrt(k * 8 / 8))
+    file = avif(data[0], across * 8 - 1, math.ceil(k / across) * 8 - 1, data[1:], grey=True)
+    picture = np.asarray(Image.open(io.BytesIO(file)).convert("L")).astype(float)
+    restored_spectrum = np.zeros((1, 64, codec.components), np.float32)
+    for c in range(k):
+        row, column = divmod(c, across)
+        tile = picture[8 * row : 8 * row + 8, 8 * column : 8 * column + 8].reshape(64)
+        restored_spectrum[0, :, c] = (low[c] + span[c] * tile / 255) * transform.step
+    wanted = transform.synthesise(restored_spectrum, codec.grid, True)
+    found = strategy.restore(encoded, tools).tokens.values
+    assert np.allclose(found, wanted, rtol=1e-4, atol=1e-3)
+    assert np.abs(restored_spectrum[..., :k] - spectrum[..., :k]).max() <= span.max() / 255 * 0.51 * transform.step
 
 
 # ---- JPEG ------------------------------------------------------------------------------------------

@@ -126,7 +126,7 @@ def test_klt_of_a_real_photo(node: Node, folder: Path, klt: KltCodec) -> None:
     tokens = Device(Bundle.load(folder)).encode_tokens(load_photo(demo_photo_path()))
     short = klt.encode(tokens, max_bytes=96)
     for fineness in sorted({*FINENESSES, short.header[0] >> 3 & 7}):
-        magnitude, negative = quantize(scaled(klt._analyse(tokens), fineness), klt.magnitude_limits)
+        magnitude, negative = quantize(scaled(klt.analyse(tokens), fineness), klt.magnitude_limits)
         integers = {"magnitudes": magnitude.tolist(), "negative": negative.tolist()}
         (made,) = written(node, folder, [{**integers, "grid": listed(tokens.grid), "fineness": fineness}])
         assert made["codeword"] == b"".join(klt.encode(tokens, fineness=fineness).segments).hex()

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from heliograph.codec.header import parse_header
+from heliograph.codec.transform import Transform
+from heliograph.errors import ShapeError
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Restored
 from heliograph.types import EncodedImage, Grid, VisualTokens
@@ -16,11 +19,29 @@ GRID = Grid(8, 8)
 WIDTH = 16
 
 
+def identity_transform() -> Transform:
+    """A transform that leaves tokens as they are, in steps of 0.5."""
+    channels, positions = np.eye(WIDTH, dtype=np.float32), np.eye(GRID.tokens, dtype=np.float32)
+    mean = np.zeros((GRID.tokens, WIDTH), np.float32)
+    return Transform("none", 0.5, mean, channels, channels, positions, positions)
+
+
 class RoundingCodec:
     """A codec small enough to see through: four float16 rows per segment."""
 
     kind = "rounding"
     fitted = levels = None
+    grid, hidden_size, components = GRID, WIDTH, WIDTH
+    transform = identity_transform()
+
+    def stated_grid(self, header: bytes) -> Grid:
+        return parse_header(header, GRID).grid
+
+    def is_fitted(self, grid: Grid) -> bool:
+        return grid.rows * grid.columns == GRID.tokens
+
+    def analyse(self, tokens: VisualTokens) -> Any:
+        return self.transform.analyse(tokens.values, tokens.grid, self.is_fitted(tokens.grid))
 
     def takes(self, grid: Grid) -> bool:
         return grid == GRID
@@ -53,6 +74,10 @@ class Tools:
 
     def codec(self, kind: str) -> Any:
         return RoundingCodec()
+
+    def check_grid(self, grid: Grid) -> None:
+        if grid != self.grid:
+            raise ShapeError
 
     def encode_tokens(self, photo: Image.Image) -> VisualTokens:
         small = np.asarray(photo.convert("L").resize((8, 8)), np.float32).reshape(64, 1)

@@ -29,6 +29,7 @@ STRATEGIES = {
     "jpeg-bare": 13,
     "webp-bare": 14,
     "avif-bare": 15,
+    "feature-video": 39,
 }
 CONTROLLERS = {"fixed": 0, "energy": 1, "push": 2, "pull": 3, "level": 4}
 CONFIDENCES = {"combined": 0, "min-entropy": 1, "entropy": 2, "margin": 3, "error-head": 4, "stability": 5}

@@ -40,6 +40,7 @@ SERIES: dict[str, tuple[str, str]] = {
     "int8": ("#000000", "X"),
     "rgb": (GREY, "*"),
     "local": ("#B8A800", "h"),
+    "feature-video": ("#CC79A7", "D"),
     # When to stop (suite loop).
     "oracle": ("#B8A800", "*"),
     "combined": (OURS, "o"),

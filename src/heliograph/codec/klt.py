@@ -121,7 +121,7 @@ class KltCodec:
         """
         if fineness not in (None, *range(FINENESSES)):
             raise ShapeError().noted(f"the fineness is 0 to {FINENESSES - 1}, not {fineness}.")
-        coefficients = self._analyse(tokens)
+        coefficients = self.analyse(tokens)
         if level is not None:
             ended = self._to_level(coefficients, tokens.grid, level)
             if max_bytes is None or ended.payload_bytes <= max_bytes:
@@ -221,7 +221,12 @@ class KltCodec:
         items_known, needed = encoder.certain_bytes(data)
         return Codeword(data, items_known, needed, course.retained(), ends)
 
-    def _analyse(self, tokens: VisualTokens) -> FloatArray:
+    def analyse(self, tokens: VisualTokens) -> FloatArray:
+        """(T, P, R) coefficients in finest steps.
+
+        Raises:
+            ShapeError: tokens that the codec does not take.
+        """
         values, grid = tokens.values, tokens.grid
         if values.shape != (grid.tokens, self.hidden_size):
             raise ShapeError().noted(
@@ -234,7 +239,7 @@ class KltCodec:
         values = np.asarray(values, dtype=np.float32)
         if not tokens_make_sense(values):
             raise ShapeError().noted("a value is not finite, or larger than a vision tower makes.")
-        return self.transform.analyse(values, grid, self._is_fitted(grid))
+        return self.transform.analyse(values, grid, self.is_fitted(grid))
 
     # ---- decode --------------------------------------------------------------------------------
     def stated_grid(self, header: bytes) -> Grid:
@@ -245,7 +250,7 @@ class KltCodec:
         """See :class:`heliograph.codec.base.Codec`."""
         fineness, grid = self._read_header(header)
         decoded = self.decode_state(grid, b"".join(segments), fineness)
-        state, fitted = decoded.state, self._is_fitted(grid)
+        state, fitted = decoded.state, self.is_fitted(grid)
         coefficients = dequantize(state.restored, state.shape, fineness)
         spectrum = self.transform.over_channels(coefficients, grid, fitted)  # (T, P, R)
         if self.restoration is not None:
@@ -305,12 +310,13 @@ class KltCodec:
         return Decoded(state, changes, planes)
 
     # ---- grids ---------------------------------------------------------------------------------
-    def _is_fitted(self, grid: Grid) -> bool:
+    def is_fitted(self, grid: Grid) -> bool:
+        """Whether the statistics are of such a grid, tiles and the photo's size aside."""
         return (grid.rows, grid.columns) == (self.grid.rows, self.grid.columns)
 
     def model_for(self, grid: Grid, fineness: int = 0) -> PlaneModel:
         """The plane engine's tables for a grid; contexts belong to the fitted one."""
-        if not self._is_fitted(grid):
+        if not self.is_fitted(grid):
             return PlaneModel(self.tables, self._layout(grid, fineness))
         if fineness not in self._models:
             self._models[fineness] = PlaneModel(self.tables, self._layout(grid, fineness), self.contexts)
@@ -318,7 +324,7 @@ class KltCodec:
 
     def _layout(self, grid: Grid, fineness: int) -> Layout:
         spatial = self.transform.mode == "none"
-        if self._is_fitted(grid):
+        if self.is_fitted(grid):
             scale, skew = self.layouts.scale_bin, self.layouts.skew_bin
             neighbours = self.transform.mode != "learned"
         else:

@@ -84,6 +84,7 @@ STRATEGY_WIRE_IDS = WireIds(
         "jpeg-bare": 13,
         "webp-bare": 14,
         "avif-bare": 15,
+        "feature-video": 39,
     },
     STRATEGIES,
 )

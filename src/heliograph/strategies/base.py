@@ -77,6 +77,13 @@ class CloudTools(Protocol):
     def hidden_size(self) -> int:
         """D, the width of one token."""
 
+    def check_grid(self, grid: Grid) -> None:
+        """Refuse a grid that a stream states and that is none of the model's, or none that devices of the bundle send.
+
+        Raises:
+            ShapeError: such a grid.
+        """
+
 
 class Kind(StrEnum):
     """What the cloud's model answers from."""
@@ -207,6 +214,18 @@ def int_knob(setting: Setting, knob: str, lowest: int, highest: int) -> int:
     value = int(setting[knob])
     if not lowest <= value <= highest:
         raise _refused(knob, value, f"{knob} is {lowest} to {highest}")
+    return value
+
+
+def choice_knob(setting: Setting, knob: str, choices: Sequence[str]) -> str:
+    """A knob that names one of a few.
+
+    Raises:
+        UsageError: none of ``choices``.
+    """
+    value = str(setting[knob])
+    if value not in choices:
+        raise _refused(knob, value, f"{knob} is {' or '.join(choices)}")
     return value
 
 

@@ -99,8 +99,9 @@ class StreamRestorer(Generic[Model]):
     def opened(self, encoded: EncodedImage) -> tuple[Codec | None, bytes]:
         """The codec that wrote a stream, None where none did, and the header as it wrote it.
 
-        Every way from a stream to its contents leads through here, so that nothing is decoded onto a grid, which is a
-        stranger's word, before it was held against what the model and the bundle can have.
+        Every way from a stream of a codec to its contents leads through here, so that nothing is decoded onto a grid,
+        which is a stranger's word, before it was held against what the model and the bundle can have. Other strategies
+        whose streams state a grid ask :meth:`check_grid`.
 
         Raises:
             ShapeError: its grid is none of this model's, or none that devices of this bundle send.
@@ -109,9 +110,16 @@ class StreamRestorer(Generic[Model]):
         kind, header = written_by(encoded)
         codec = self._codecs.get(kind)
         if codec is not None:
-            grid = codec.stated_grid(header)
-            if not self._grids:
-                self.model.check_grid(grid)
-            elif grid not in self._grids:
-                raise ShapeError().noted(f"no device of this bundle makes this grid: {grid}.")
+            self.check_grid(codec.stated_grid(header))
         return codec, header
+
+    def check_grid(self, grid: Grid) -> None:
+        """Refuse a grid that a stream states, before anything is decoded onto it.
+
+        Raises:
+            ShapeError: it is none of this model's, or none that devices of this bundle send.
+        """
+        if not self._grids:
+            self.model.check_grid(grid)
+        elif grid not in self._grids:
+            raise ShapeError().noted(f"no device of this bundle makes this grid: {grid}.")

@@ -149,7 +149,7 @@ def model_bits(codec: KltCodec, tokens: VisualTokens) -> float:
 
 def test_coding_stops_soon_after_the_budget(codec: KltCodec, photos: list[VisualTokens]) -> None:
     """8 bytes for carries, and the words of the step in which they were reached."""
-    coefficients = codec._analyse(photos[1])
+    coefficients = codec.analyse(photos[1])
     for budget in (0, 10, 30):
         assert len(codec.encode_coefficients(coefficients, photos[1].grid, budget).data) <= budget + 8 + 8
 

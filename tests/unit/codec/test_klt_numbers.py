@@ -42,10 +42,10 @@ def test_a_photo_has_at_most_two_to_the_24_coefficients(codec: KltCodec) -> None
     tokens = VisualTokens(np.ones((16, 12), np.float32), SIXTEEN)
     header = pack_header(SIXTEEN, codec.grid)
     largest, beyond = with_components(codec, 1 << 20), with_components(codec, (1 << 20) + 1)
-    assert largest._analyse(tokens).shape[:2] == (1, 16)
+    assert largest.analyse(tokens).shape[:2] == (1, 16)
     assert largest.stated_grid(header) == SIXTEEN
     with pytest.raises(ShapeError) as refused:
-        beyond._analyse(tokens)
+        beyond.analyse(tokens)
     assert "has over 16777216 coefficients" in " ".join(refused.value.__notes__)
     with pytest.raises(StreamDamagedError) as damaged:
         beyond.stated_grid(header)

@@ -26,7 +26,7 @@ def header_of(fineness: int) -> bytes:
 
 
 def whole(codec: KltCodec, tokens: VisualTokens, fineness: int) -> Codeword:
-    return codec.encode_coefficients(codec._analyse(tokens), tokens.grid, fineness=fineness)
+    return codec.encode_coefficients(codec.analyse(tokens), tokens.grid, fineness=fineness)
 
 
 def lowest(codec: KltCodec, word: Codeword, fineness: int, length: int) -> int:
@@ -142,7 +142,7 @@ def test_both_ends_expect_the_same_energy(exact: KltCodec, fineness: int) -> Non
 
 def replayed(codec: KltCodec, tokens: VisualTokens, fineness: int, decisions: int) -> np.ndarray:
     """Signed integers after so many of the encoder's decisions, by asking them in order."""
-    magnitude, negative = quantize(scaled(codec._analyse(tokens), fineness), codec.magnitude_limits)
+    magnitude, negative = quantize(scaled(codec.analyse(tokens), fineness), codec.magnitude_limits)
     state = PlaneState(codec.model_for(tokens.grid, fineness), tokens.grid.tiles)
     for plane, part in state.passes():
         items = state.items(plane, part)
@@ -223,7 +223,7 @@ def test_a_level_that_does_not_fit_leaves_the_choice_to_the_bound(exact: KltCode
 
 
 def test_the_encoder_stops_at_the_end_of_the_plane(codec: KltCodec, photos: list[VisualTokens]) -> None:
-    coefficients, plane = codec._analyse(photos[0]), codec.tables.planes - 3
+    coefficients, plane = codec.analyse(photos[0]), codec.tables.planes - 3
     word = codec.encode_coefficients(coefficients, photos[0].grid, last_plane=plane)
     assert word.bytes_to(plane) == len(word.data)
     assert min(word.plane_ends) == plane

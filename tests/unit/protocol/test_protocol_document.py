@@ -72,6 +72,7 @@ PINNED = {
         "jpeg-bare": 13,
         "webp-bare": 14,
         "avif-bare": 15,
+        "feature-video": 39,
     },
     "controller": {"fixed": 0, "energy": 1, "push": 2, "pull": 3, "level": 4},
     "confidence": {"combined": 0, "min-entropy": 1, "entropy": 2, "margin": 3, "error-head": 4, "stability": 5},

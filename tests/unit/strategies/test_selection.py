@@ -30,6 +30,7 @@ DECLARED = {
     "downsample": ("tokens", True, False, False, "", "visual-token compression", None),
     "random-drop": ("tokens", True, False, False, "", "visual-token compression", None),
     "local": ("local", False, False, False, "", "baseline", PAPER),
+    "feature-video": ("tokens", True, False, False, "klt", "split computing with feature compression", None),
 }
 PICTURES = ("jpeg", "webp", "avif", "jpeg-bare", "webp-bare", "avif-bare")
 
@@ -52,12 +53,13 @@ def test_strategies_are_chosen_by_what_they_declare() -> None:
     assert strategies_with(kind=Kind.PICTURE) == (*PICTURES, "rgb")
     assert strategies_with(kind=Kind.PICTURE, tuned=False) == ("rgb",)
     assert strategies_with(kind=Kind.LOCAL) == ("local",)
-    assert strategies_with(kind=Kind.TOKENS, embedded=False) == ("int8", "int4", "pq", "downsample", "random-drop")
+    whole = ("int8", "int4", "pq", "downsample", "random-drop", "feature-video")
+    assert strategies_with(kind=Kind.TOKENS, embedded=False) == whole
     assert strategies_with(kind=Kind.LOCAL, tuned=True) == ()
 
 
 def test_a_bundle_runs_what_needs_no_codec_and_what_it_holds_the_codec_of() -> None:
-    assert strategies_for(()) == tuple(name for name in DECLARED if name not in ("klt", "meta", "pq"))
+    assert strategies_for(()) == tuple(name for name in DECLARED if not DECLARED[name][4])
     assert strategies_for(("klt",)) == tuple(name for name in DECLARED if name not in ("meta", "pq"))
 
 

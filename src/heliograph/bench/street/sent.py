@@ -28,7 +28,7 @@ from heliograph.strategies.base import Setting, Strategy, label, sliced
 from heliograph.strategies.baseline.pictures import shrunk, to_rgb
 from heliograph.strategies.baseline.pixels import JpegStrategy, optimised_jpegs
 from heliograph.strategies.selection import strategies_with
-from heliograph.types import Answer, EncodedImage, FloatArray, VisualTokens
+from heliograph.types import Answer, EncodedImage, FloatArray, Grid, VisualTokens
 from heliograph.vlm.contract import TorchModel
 
 PROGRESSIVE, BASELINE, BARE = "jpeg-progressive", "jpeg-baseline", "-bare"
@@ -110,6 +110,9 @@ class _Ends:
     def encode_tokens(self, photo: Image.Image) -> VisualTokens:
         """The tokens at hand."""
         return self._tokens
+
+    def check_grid(self, grid: Grid) -> None:
+        """Nothing to refuse: the streams are made here."""
 
 
 def coded(

@@ -51,7 +51,7 @@ def test_a_fit_may_leave_them_out(plain: KltCodec, fitted: KltCodec) -> None:
 
 def sign_bits(codec: KltCodec, tokens: VisualTokens, fineness: int) -> float:
     """-log2 of what the codec says of every sign."""
-    magnitude, negative = quantize(scaled(codec._analyse(tokens), fineness), codec.magnitude_limits)
+    magnitude, negative = quantize(scaled(codec.analyse(tokens), fineness), codec.magnitude_limits)
     state, bits = PlaneState(codec.model_for(tokens.grid, fineness), 1), 0.0
     for plane, part in state.passes():
         items = state.items(plane, part)
