@@ -251,6 +251,8 @@ STRATEGIES = Registry(
         "downsample": "heliograph.strategies.token_compression.downsample:DownsampleStrategy",
         "random-drop": "heliograph.strategies.token_compression.random_drop:RandomDropStrategy",
         "local": "heliograph.strategies.baseline.local:LocalStrategy",
+        "caption": "heliograph.strategies.semantic.caption:CaptionStrategy",
+        "read": "heliograph.strategies.semantic.read:ReadStrategy",
         "feature-video": "heliograph.strategies.split.feature_video:FeatureVideoStrategy",
     },
     group="heliograph.strategies",

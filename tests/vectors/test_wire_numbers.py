@@ -29,6 +29,8 @@ STRATEGIES = {
     "jpeg-bare": 13,
     "webp-bare": 14,
     "avif-bare": 15,
+    "caption": 26,
+    "read": 27,
     "feature-video": 39,
 }
 CONTROLLERS = {"fixed": 0, "energy": 1, "push": 2, "pull": 3, "level": 4}

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
 
 from heliograph.bench.exchange_model import Messages, exchange_messages
 from heliograph.bench.metrics import agrees, score
@@ -18,9 +17,10 @@ from heliograph.bench.tasks import DESCRIPTION, Item
 from heliograph.bench.timing import processor_s
 from heliograph.bench.tools import Bench, Encoding
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Kind, Setting, Strategy, label
+from heliograph.strategies.base import Kind, Restored, Setting, Strategy, label
+from heliograph.strategies.words import asked_with
 from heliograph.training.progress import Progress
-from heliograph.types import Answer, VisualTokens
+from heliograph.types import Answer, VisualTokens, Words
 
 CHUNK_PHOTOS = 16
 SHORT_ANSWER_TOKENS = 12
@@ -163,7 +163,7 @@ class Runner:
         if self._strategies[candidate.strategy].kind is Kind.LOCAL:
             self._run_local(outcome, chunk, wanted)
             return
-        restored: list[Any] = []
+        restored: list[Restored] = []
         for item in chunk:
             encoding = streams[item.image_id, candidate.strategy, candidate.label]
             started = processor_s()
@@ -172,8 +172,8 @@ class Runner:
             outcome.photos[item.image_id] = PhotoOutcome(
                 encoding.stream.payload_bytes, encoding.encode_ms, decode_ms, encoding.codec_ms
             )
-            restored.append(made.tokens if made.tokens is not None else made.image)
-        answers = self._answers(chunk, self._as_tokens(restored))
+            restored.append(self._bench.cloud.drawn(made))
+        answers = self._answers(chunk, self._as_seen(restored))
         if self._semantics is not None:
             self._semantics.prepare(_texts(answers), _texts(wanted))
         for item, given, expected in zip(chunk, answers, wanted, strict=True):
@@ -203,13 +203,12 @@ class Runner:
                     outcome.answer_ms.append(1000 * (processor_s() - started))
             outcome.add_answers(item, answers, expected, self._semantics)
 
-    def _as_tokens(self, restored: Sequence[Any]) -> list[VisualTokens]:
+    def _as_seen(self, restored: Sequence[Restored]) -> list[VisualTokens | Words]:
         """Restored photos with pictures put through the cloud's own vision tower."""
-        if restored and isinstance(restored[0], VisualTokens):
-            return list(restored)
-        return self._bench.model.encode_images(restored)
+        encoded = iter(self._bench.model.encode_images([one.image for one in restored if one.image is not None]))
+        return [next(encoded) if one.image is not None else one.tokens or Words(one.text or "") for one in restored]
 
-    def _answers(self, chunk: list[Item], tokens: Sequence[VisualTokens]) -> list[list[Answer]]:
+    def _answers(self, chunk: list[Item], seen: Sequence[VisualTokens | Words]) -> list[list[Answer]]:
         """Answers per photo, in the order of its records; long answers in a batch of their own."""
         found: dict[tuple[int, int], Answer] = {}
         for long in (False, True):
@@ -220,7 +219,7 @@ class Runner:
                 if (record.task == DESCRIPTION) == long
             ]
             if places:
-                asked = [(chunk[photo].records[number].question, [tokens[photo]]) for photo, number in places]
+                asked = [asked_with(chunk[photo].records[number].question, [seen[photo]]) for photo, number in places]
                 most = LONG_ANSWER_TOKENS if long else SHORT_ANSWER_TOKENS
                 answers = self._bench.model.answer_many(asked, max_new_tokens=most)
                 found.update(zip(places, answers, strict=True))

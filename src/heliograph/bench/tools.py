@@ -12,7 +12,7 @@ from heliograph.codec.base import Codec
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
 from heliograph.serving.cloud import Cloud
-from heliograph.strategies.base import Setting, Strategy
+from heliograph.strategies.base import ReadLine, Setting, Strategy
 from heliograph.types import EncodedImage, VisualTokens
 from heliograph.vlm.model import VisionLanguageModel
 
@@ -59,6 +59,14 @@ class BenchDevice:
         tokens = self.prepare(photo)
         self._charged_s += self._tower_s
         return tokens
+
+    def read_text(self, photo: Image.Image) -> Sequence[ReadLine]:
+        """The photo's lines of text."""
+        return self.device.read_text(photo)
+
+    def describe(self, photo: Image.Image) -> str:
+        """The photo in words, by the device's own language model."""
+        return self.device.describe(photo)
 
     def encode(self, strategy: Strategy, photo: Image.Image, setting: Setting) -> Encoding:
         """The photo as a stream, and what a device without our cache would need for it."""

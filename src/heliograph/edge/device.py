@@ -6,7 +6,7 @@ A device without a bundle can still send pictures; one that only sends pictures 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from heliograph.edge.processor import unsuited
 from heliograph.errors import BundleDamagedError
 from heliograph.reasons import BundlePart, FileFault
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Setting, Strategy
+from heliograph.strategies.base import ReadLine, Setting, Strategy
 from heliograph.types import Answer, EncodedImage, VisualTokens
 
 if TYPE_CHECKING:
@@ -31,9 +31,12 @@ if TYPE_CHECKING:
     from heliograph.codec.calibration import Calibration
     from heliograph.codec.expectation import Expectation
     from heliograph.edge.local.model import LocalModel
+    from heliograph.edge.reader import Reader
 
 
 _LOG = logging.getLogger(__name__)
+
+_DESCRIBE, _DESCRIPTION_TOKENS = "describe the picture.", 96
 
 
 class Device:
@@ -161,6 +164,30 @@ class Device:
             BundleDamagedError: no bundle, or one that cannot be run.
         """
         return self._encoder(photo)
+
+    @cached_property
+    def _reader(self) -> Reader:
+        from heliograph.edge.reader import Reader
+
+        return Reader()
+
+    def read_text(self, photo: Image) -> Sequence[ReadLine]:
+        """The lines of text in a photo, from top to bottom; needs no bundle.
+
+        Raises:
+            MissingExtraError: the extra ``ocr`` is not installed.
+        """
+        return [one.within(photo.size) for one in self._reader.lines(photo)]
+
+    def describe(self, photo: Image) -> str:
+        """The photo in words, by the bundle's own language model.
+
+        Raises:
+            BundleDamagedError: no bundle, or one without a language model.
+        """
+        model = self.local_model  # before the tower runs: a bundle without one is refused at once
+        tokens = self.encode_tokens(photo)
+        return model.answer(_DESCRIBE, tokens, max_new_tokens=_DESCRIPTION_TOKENS).text
 
     def encode(
         self, photo: Image, strategy: str, setting: Setting | None = None, agreement: float | None = None

@@ -84,6 +84,8 @@ STRATEGY_WIRE_IDS = WireIds(
         "jpeg-bare": 13,
         "webp-bare": 14,
         "avif-bare": 15,
+        "caption": 26,
+        "read": 27,
         "feature-video": 39,
     },
     STRATEGIES,

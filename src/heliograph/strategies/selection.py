@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from importlib.util import find_spec
 
 from heliograph.errors import PlugInError, UnknownNameError
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Kind, Strategy
+
+_EXTRA_MODULES = {"ocr": "rapidocr"}
+"""By extra, the module that tells whether it is installed."""
 
 LOCAL = "local"
 """The device's own answer, by Heliograph's own strategy."""
@@ -24,22 +28,37 @@ def strategy_class(name: str) -> type[Strategy]:
 
 
 def strategies_with(
-    *, kind: Kind | None = None, embedded: bool | None = None, tuned: bool | None = None
+    *,
+    kind: Kind | None = None,
+    embedded: bool | None = None,
+    tuned: bool | None = None,
+    speaks: bool | None = None,
 ) -> tuple[str, ...]:
     """Names of the strategies that declare all of what is given, in the order of the registry.
 
     Plug-ins belong to them; those that cannot be used do not.
     """
-    wanted = {"kind": kind, "embedded": embedded, "tuned": tuned}
+    wanted = {"kind": kind, "embedded": embedded, "tuned": tuned, "speaks": speaks}
     stated = {attribute: value for attribute, value in wanted.items() if value is not None}
     return tuple(
-        one.name for one in _usable() if all(getattr(one, attribute) == value for attribute, value in stated.items())
+        one.name
+        for one in _usable()
+        if all(getattr(one, attribute, False) == value for attribute, value in stated.items())
     )
 
 
 def strategies_for(codec_kinds: Collection[str]) -> tuple[str, ...]:
-    """Names of the strategies that a bundle with codecs of these kinds can run, in the order of the registry."""
-    return tuple(one.name for one in _usable() if not one.codec or one.codec in codec_kinds)
+    """Names of the strategies that a bundle with codecs of these kinds can run, in the order of the registry; without
+    those whose extra is not installed."""
+    return tuple(
+        one.name for one in _usable() if (not one.codec or one.codec in codec_kinds) and not missing_extra(one)
+    )
+
+
+def missing_extra(strategy: type[Strategy]) -> str:
+    """The pip extra that a strategy's device half needs and that is not installed; empty for none."""
+    extra = getattr(strategy, "extra", "")  # a plug-in of before has no such attribute
+    return extra if extra in _EXTRA_MODULES and find_spec(_EXTRA_MODULES[extra]) is None else ""
 
 
 def needs_bundle(name: str) -> bool:

@@ -72,6 +72,8 @@ PINNED = {
         "jpeg-bare": 13,
         "webp-bare": 14,
         "avif-bare": 15,
+        "caption": 26,
+        "read": 27,
         "feature-video": 39,
     },
     "controller": {"fixed": 0, "energy": 1, "push": 2, "pull": 3, "level": 4},

@@ -9,8 +9,16 @@ import pytest
 
 from heliograph.errors import UnknownNameError
 from heliograph.registry import STRATEGIES
+from heliograph.strategies import selection
 from heliograph.strategies.base import Family, Kind
-from heliograph.strategies.selection import kind_of, needs_bundle, strategies_for, strategies_with, strategy_class
+from heliograph.strategies.selection import (
+    kind_of,
+    missing_extra,
+    needs_bundle,
+    strategies_for,
+    strategies_with,
+    strategy_class,
+)
 
 PAPER = "2604.26508"
 DECLARED = {
@@ -30,6 +38,8 @@ DECLARED = {
     "downsample": ("tokens", True, False, False, "", "visual-token compression", None),
     "random-drop": ("tokens", True, False, False, "", "visual-token compression", None),
     "local": ("local", False, False, False, "", "baseline", PAPER),
+    "caption": ("text", False, False, False, "", "semantic compression", "2407.00020"),
+    "read": ("text", False, False, False, "", "semantic compression", "2407.00020"),
     "feature-video": ("tokens", True, False, False, "klt", "split computing with feature compression", None),
 }
 PICTURES = ("jpeg", "webp", "avif", "jpeg-bare", "webp-bare", "avif-bare")
@@ -53,14 +63,24 @@ def test_strategies_are_chosen_by_what_they_declare() -> None:
     assert strategies_with(kind=Kind.PICTURE) == (*PICTURES, "rgb")
     assert strategies_with(kind=Kind.PICTURE, tuned=False) == ("rgb",)
     assert strategies_with(kind=Kind.LOCAL) == ("local",)
+    assert strategies_with(kind=Kind.TEXT) == ("caption", "read")
+    assert strategies_with(speaks=True) == ("local", "caption")
     whole = ("int8", "int4", "pq", "downsample", "random-drop", "feature-video")
     assert strategies_with(kind=Kind.TOKENS, embedded=False) == whole
     assert strategies_with(kind=Kind.LOCAL, tuned=True) == ()
 
 
 def test_a_bundle_runs_what_needs_no_codec_and_what_it_holds_the_codec_of() -> None:
-    assert strategies_for(()) == tuple(name for name in DECLARED if not DECLARED[name][4])
-    assert strategies_for(("klt",)) == tuple(name for name in DECLARED if name not in ("meta", "pq"))
+    assert set(strategies_for(())) | {"read"} == {name for name in DECLARED if not DECLARED[name][4]}
+    assert set(strategies_for(("klt",))) | {"read"} == set(DECLARED) - {"meta", "pq"}
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_what_needs_an_extra_runs_where_it_is_installed(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "find_spec", lambda name: installed or None)
+    assert ("read" in strategies_for(())) == installed
+    assert missing_extra(strategy_class("read")) == ("" if installed else "ocr")
+    assert missing_extra(strategy_class("jpeg")) == ""
 
 
 def test_single_questions() -> None:

@@ -24,7 +24,7 @@ from heliograph.codec.base import Codec
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Setting, Strategy, label, sliced
+from heliograph.strategies.base import ReadLine, Setting, Strategy, label, sliced
 from heliograph.strategies.baseline.pictures import shrunk, to_rgb
 from heliograph.strategies.baseline.pixels import JpegStrategy, optimised_jpegs
 from heliograph.strategies.selection import strategies_with
@@ -110,6 +110,14 @@ class _Ends:
     def encode_tokens(self, photo: Image.Image) -> VisualTokens:
         """The tokens at hand."""
         return self._tokens
+
+    def read_text(self, photo: Image.Image) -> Sequence[ReadLine]:
+        """No strategy of tokens asks."""
+        raise NotImplementedError
+
+    def describe(self, photo: Image.Image) -> str:
+        """No strategy of tokens asks."""
+        raise NotImplementedError
 
     def check_grid(self, grid: Grid) -> None:
         """Nothing to refuse: the streams are made here."""
