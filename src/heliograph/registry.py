@@ -253,6 +253,8 @@ STRATEGIES = Registry(
         "local": "heliograph.strategies.baseline.local:LocalStrategy",
         "caption": "heliograph.strategies.semantic.caption:CaptionStrategy",
         "read": "heliograph.strategies.semantic.read:ReadStrategy",
+        "nnc": "heliograph.strategies.split.nnc:NncStrategy",
+        "klt-nnc": "heliograph.strategies.split.nnc:KltNncStrategy",
         "feature-video": "heliograph.strategies.split.feature_video:FeatureVideoStrategy",
     },
     group="heliograph.strategies",

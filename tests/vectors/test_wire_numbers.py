@@ -31,6 +31,8 @@ STRATEGIES = {
     "avif-bare": 15,
     "caption": 26,
     "read": 27,
+    "nnc": 37,
+    "klt-nnc": 38,
     "feature-video": 39,
 }
 CONTROLLERS = {"fixed": 0, "energy": 1, "push": 2, "pull": 3, "level": 4}

@@ -86,6 +86,8 @@ STRATEGY_WIRE_IDS = WireIds(
         "avif-bare": 15,
         "caption": 26,
         "read": 27,
+        "nnc": 37,
+        "klt-nnc": 38,
         "feature-video": 39,
     },
     STRATEGIES,

@@ -44,7 +44,7 @@ _PLACE = rf"({'|'.join(ROW_WORDS)}) ({'|'.join(COLUMN_WORDS)})"
 _SIGN = re.compile(rf"an? sign ([A-Z][0-9]{{2}}) {_PLACE}")
 _THING = re.compile(rf"an? ({'|'.join(COLOURS)}) ({'|'.join(SHAPES)}) {_PLACE}")
 _READ = re.compile(rf"(tiny|small|medium|large) text {_PLACE}: ([A-Z][0-9]{{2}})")
-_LARGE_SIZES = ("medium", "large")
+_LARGE_SIZE = "large"
 _LARGE, _SMALL = 52, 14
 """Pixels of a sign's capitals."""
 
@@ -111,7 +111,7 @@ def _named(words: str) -> Iterator[_Named]:
         read = _READ.fullmatch(line)
         if read is not None:
             size, row, column, text = read.groups()
-            yield _Named(row, column, text=text, large=size in _LARGE_SIZES)
+            yield _Named(row, column, text=text, large=size == _LARGE_SIZE)
             continue
         for part in line.removesuffix(".").split(", "):
             sign, thing = _SIGN.fullmatch(part), _THING.fullmatch(part)

@@ -162,6 +162,7 @@ class Strategy(ABC):
         tuned: the bench sweeps its sizes and qualities and keeps the best of them, as an opponent deserves.
         codec: kind of the bundle's codec that it cannot do without; empty for none.
         extra: pip extra that its device half cannot do without; empty for none.
+        program: environment variable that names a program of other people which both halves run; empty for none.
         speaks: its device half needs the language model of the device's bundle.
         family: where it belongs among the methods of the field.
         paper: arXiv number of its source; None where it has none there.
@@ -177,6 +178,7 @@ class Strategy(ABC):
     tuned: ClassVar[bool] = False
     codec: ClassVar[str] = ""
     extra: ClassVar[str] = ""
+    program: ClassVar[str] = ""
     speaks: ClassVar[bool] = False
     family: ClassVar[Family] = Family.BASELINE
     paper: ClassVar[str | None] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 from importlib.util import find_spec
 
@@ -49,16 +50,17 @@ def strategies_with(
 
 def strategies_for(codec_kinds: Collection[str]) -> tuple[str, ...]:
     """Names of the strategies that a bundle with codecs of these kinds can run, in the order of the registry; without
-    those whose extra is not installed."""
-    return tuple(
-        one.name for one in _usable() if (not one.codec or one.codec in codec_kinds) and not missing_extra(one)
-    )
+    those whose extra is not installed, or whose program nobody has named."""
+    return tuple(one.name for one in _usable() if (not one.codec or one.codec in codec_kinds) and not missing(one))
 
 
-def missing_extra(strategy: type[Strategy]) -> str:
-    """The pip extra that a strategy's device half needs and that is not installed; empty for none."""
-    extra = getattr(strategy, "extra", "")  # a plug-in of before has no such attribute
-    return extra if extra in _EXTRA_MODULES and find_spec(_EXTRA_MODULES[extra]) is None else ""
+def missing(strategy: type[Strategy]) -> str:
+    """The pip extra that a strategy's device half needs and that is not installed, or the variable that names no
+    program; empty for nothing."""
+    extra, program = getattr(strategy, "extra", ""), getattr(strategy, "program", "")  # plug-ins of before have neither
+    if extra in _EXTRA_MODULES and find_spec(_EXTRA_MODULES[extra]) is None:
+        return str(extra)
+    return str(program) if program and not os.environ.get(program) else ""
 
 
 def needs_bundle(name: str) -> bool:

@@ -74,6 +74,8 @@ PINNED = {
         "avif-bare": 15,
         "caption": 26,
         "read": 27,
+        "nnc": 37,
+        "klt-nnc": 38,
         "feature-video": 39,
     },
     "controller": {"fixed": 0, "energy": 1, "push": 2, "pull": 3, "level": 4},

@@ -13,7 +13,7 @@ from heliograph.strategies import selection
 from heliograph.strategies.base import Family, Kind
 from heliograph.strategies.selection import (
     kind_of,
-    missing_extra,
+    missing,
     needs_bundle,
     strategies_for,
     strategies_with,
@@ -40,6 +40,8 @@ DECLARED = {
     "local": ("local", False, False, False, "", "baseline", PAPER),
     "caption": ("text", False, False, False, "", "semantic compression", "2407.00020"),
     "read": ("text", False, False, False, "", "semantic compression", "2407.00020"),
+    "nnc": ("tokens", True, False, False, "klt", "split computing with feature compression", None),
+    "klt-nnc": ("tokens", True, False, False, "klt", "split computing with feature compression", None),
     "feature-video": ("tokens", True, False, False, "klt", "split computing with feature compression", None),
 }
 PICTURES = ("jpeg", "webp", "avif", "jpeg-bare", "webp-bare", "avif-bare")
@@ -65,22 +67,31 @@ def test_strategies_are_chosen_by_what_they_declare() -> None:
     assert strategies_with(kind=Kind.LOCAL) == ("local",)
     assert strategies_with(kind=Kind.TEXT) == ("caption", "read")
     assert strategies_with(speaks=True) == ("local", "caption")
-    whole = ("int8", "int4", "pq", "downsample", "random-drop", "feature-video")
+    whole = ("int8", "int4", "pq", "downsample", "random-drop", "nnc", "klt-nnc", "feature-video")
     assert strategies_with(kind=Kind.TOKENS, embedded=False) == whole
     assert strategies_with(kind=Kind.LOCAL, tuned=True) == ()
 
 
 def test_a_bundle_runs_what_needs_no_codec_and_what_it_holds_the_codec_of() -> None:
     assert set(strategies_for(())) | {"read"} == {name for name in DECLARED if not DECLARED[name][4]}
-    assert set(strategies_for(("klt",))) | {"read"} == set(DECLARED) - {"meta", "pq"}
+    may_be_missing = {"read", "nnc", "klt-nnc"}
+    assert set(strategies_for(("klt",))) | may_be_missing == set(DECLARED) - {"meta", "pq"}
+
+
+def test_what_needs_a_program_runs_where_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELIOGRAPH_NNC", "/somewhere/python")
+    assert "nnc" in strategies_for(("klt",))
+    monkeypatch.delenv("HELIOGRAPH_NNC")
+    assert "nnc" not in strategies_for(("klt",))
+    assert missing(strategy_class("nnc")) == "HELIOGRAPH_NNC"
 
 
 @pytest.mark.parametrize("installed", [True, False])
 def test_what_needs_an_extra_runs_where_it_is_installed(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selection, "find_spec", lambda name: installed or None)
     assert ("read" in strategies_for(())) == installed
-    assert missing_extra(strategy_class("read")) == ("" if installed else "ocr")
-    assert missing_extra(strategy_class("jpeg")) == ""
+    assert missing(strategy_class("read")) == ("" if installed else "ocr")
+    assert missing(strategy_class("jpeg")) == ""
 
 
 def test_single_questions() -> None:

@@ -53,7 +53,7 @@ Int = npt.NDArray[np.int64]
 
 @lru_cache(maxsize=1)
 def powers() -> Int:
-    """(1600,) 2 ** (24 - k / 64), rounded down: a chain of integer square roots, the same on every machine."""
+    """(1600,) 2 ** (24 - k / 64), to the nearest: a chain of integer square roots, the same on every machine."""
     bits = 96
     root = 1 << (2 * bits - 1)  # 1/2
     factor = isqrt(root)  # 2 ** -1/2
@@ -61,7 +61,7 @@ def powers() -> Int:
         factor = isqrt(factor << bits)
     value, found = 1 << bits, []
     for _ in range(STEPS_PER_OCTAVE * (_POWER_BITS + 1)):
-        found.append(value >> (bits - _POWER_BITS))
+        found.append((value + (1 << (bits - _POWER_BITS - 1))) >> (bits - _POWER_BITS))
         value = value * factor >> bits
     return np.array(found, dtype=np.int64)
 

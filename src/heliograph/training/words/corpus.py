@@ -53,10 +53,16 @@ def found_in(path: Path) -> Iterator[tuple[str, list[ReadLine]]]:
         yield one["photo"], [ReadLine(*found) for found in one["lines"]]
 
 
-def plain_lines(paths: Iterable[Path], weight: float) -> Iterator[Source]:
-    """The lines of text files that are not empty, each by itself: as it is, in capitals, and with capital initials,
-    which are what signs are written in."""
-    for path in paths:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if text := line.strip():
-                yield from (Source((one,), weight) for one in dict.fromkeys((text, text.upper(), text.title())))
+def answers_in(path: Path) -> list[str]:
+    """What people answered in a file of TextVQA's questions, an object a line; answers are often text in the photo."""
+    asked = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    given = [one for question in asked for one in question["answers"]]
+    return [one if isinstance(one, str) else one["answer"] for one in given]
+
+
+def plain_lines(lines: Iterable[str], weight: float) -> Iterator[Source]:
+    """Lines that are not empty, each by itself: as it is, in capitals, and with capital initials, which are what signs
+    are written in."""
+    for line in lines:
+        if text := line.strip():
+            yield from (Source((one,), weight) for one in dict.fromkeys((text, text.upper(), text.title())))

@@ -1,6 +1,6 @@
 """Fits the network of :mod:`heliograph.strategies.semantic.text_model` on lines of text, and rounds it to integers.
 
-``python -m heliograph.training.words.fit --read READ.jsonl --text FILE ... --out FOLDER``
+``python -m heliograph.training.words.fit --read READ.jsonl --answers questions.jsonl --text FILE ... --out FOLDER``
 
 Weights are rounded in every step of training (straight-through, arXiv 1308.3432), so that what is fitted is what ships.
 A last part of the sources is kept apart: the best network by its bits on them is written, counted in integers.
@@ -35,7 +35,7 @@ from heliograph.strategies.semantic.text_model import (
     TextModel,
     TextState,
 )
-from heliograph.training.words.corpus import Source, found_in, plain_lines
+from heliograph.training.words.corpus import Source, answers_in, found_in, plain_lines
 
 _BATCH, _RATE = 1024, 4e-3
 _HELD_OUT = 0.1
@@ -197,6 +197,7 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--read", type=Path, nargs="+", required=True, help="what read_photos wrote")
+    parser.add_argument("--answers", type=Path, nargs="*", default=[], help="questions.jsonl of TextVQA")
     parser.add_argument("--text", type=Path, nargs="*", default=[], help="files of plain text, a line a line")
     parser.add_argument("--text-share", type=float, default=0.3, help="of all weight")
     parser.add_argument("--steps", type=int, default=12000)
@@ -204,7 +205,9 @@ def main() -> None:
     arguments = parser.parse_args()
     photos = [lines for path in arguments.read for _, lines in found_in(path)]
     read = [Source(tuple(one.text for one in in_order(lines))) for lines in photos if lines]
-    plain = list(plain_lines(arguments.text, 1.0))
+    texts = [line for path in arguments.text for line in path.read_text(encoding="utf-8").splitlines()]
+    texts += [line for path in arguments.answers for line in answers_in(path)]
+    plain = list(plain_lines(texts, 1.0))
     held = max(1, int(len(read) * _HELD_OUT))
     characters = [sum(len(line) + 1 for source in some for line in source.lines) for some in (read, plain)]
     share = arguments.text_share * characters[0] / ((1 - arguments.text_share) * max(characters[1], 1))
