@@ -80,7 +80,7 @@ class Tools:
     def codec(self, kind: str) -> Any:
         return RoundingCodec()
 
-    def read_text(self, picture: Image.Image) -> list[ReadLine]:
+    def text_lines(self, picture: Image.Image) -> list[ReadLine]:
         return READ
 
     def describe(self, picture: Image.Image) -> str:

@@ -67,9 +67,9 @@ class BenchDevice:
         self._charged_s += self._tower_s
         return tokens
 
-    def read_text(self, photo: Image.Image) -> Sequence[ReadLine]:
+    def text_lines(self, photo: Image.Image) -> Sequence[ReadLine]:
         """The photo's lines of text."""
-        return self._once("read", photo, lambda: self.device.read_text(photo))
+        return self._once("read", photo, lambda: self.device.text_lines(photo))
 
     def describe(self, photo: Image.Image) -> str:
         """The photo in words, by the device's own language model."""

@@ -171,7 +171,7 @@ class Device:
 
         return Reader()
 
-    def read_text(self, photo: Image) -> Sequence[ReadLine]:
+    def text_lines(self, photo: Image) -> Sequence[ReadLine]:
         """The lines of text in a photo, from top to bottom; needs no bundle.
 
         Raises:

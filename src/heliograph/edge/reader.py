@@ -13,15 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from PIL import Image
 
 from heliograph.boxes import PixelBox
 from heliograph.errors import MissingExtraError
 from heliograph.strategies.base import ReadLine
 from heliograph.strategies.baseline.pictures import shrunk
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 ENLARGED, ENLARGED_TO = 2.0, 1024
 """Pictures are enlarged by so much before they are read, up to so many pixels: small print gains, large costs time."""
@@ -114,11 +116,13 @@ class Detector:
 
 def enlarged(picture: Image.Image) -> Image.Image:
     """The picture at :data:`ENLARGED` times its size, less where its longest edge would exceed :data:`ENLARGED_TO`."""
+    from PIL import Image as images
+
     scale = min(ENLARGED, ENLARGED_TO / max(picture.size))
     if scale <= 1:
         return picture
     size = round(picture.width * scale), round(picture.height * scale)
-    return picture.resize(size, Image.Resampling.BICUBIC)
+    return picture.resize(size, images.Resampling.BICUBIC)
 
 
 def _engine(parameters: dict[str, Any]) -> Any:

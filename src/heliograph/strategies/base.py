@@ -85,7 +85,7 @@ class DeviceTools(Protocol):
     def encode_tokens(self, photo: Image) -> VisualTokens:
         """The photo's visual tokens, (N, D) float32."""
 
-    def read_text(self, photo: Image) -> Sequence[ReadLine]:
+    def text_lines(self, photo: Image) -> Sequence[ReadLine]:
         """The lines of text in a photo, in no order.
 
         Raises:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 _MAX_REASON = 240
-_MAX_SAID_BYTES = 1 << 20
+_MAX_ERROR_BYTES = 1 << 20
 
 
 class ForeignProgramError(Exception):
@@ -50,10 +50,10 @@ class ForeignProgram:
         Raises:
             ForeignProgramError: see there.
         """
-        with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as errors:
             asked.write(request)
             asked.seek(0)
-            process = self._started(arguments, asked, said)
+            process = self._started(arguments, asked, errors)
             late = threading.Event()
 
             def end() -> None:
@@ -77,16 +77,16 @@ class ForeignProgram:
             if len(answer) > self.max_answer_bytes:
                 raise ForeignProgramError("it says more than it may")
             if process.returncode:
-                raise ForeignProgramError(_last_line(said))
+                raise ForeignProgramError(_last_line(errors))
             return answer
 
-    def _started(self, arguments: Sequence[str], asked: IO[bytes], said: IO[bytes]) -> subprocess.Popen[bytes]:
+    def _started(self, arguments: Sequence[str], asked: IO[bytes], errors: IO[bytes]) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
                 [*self.command, *arguments],
                 stdin=asked,
                 stdout=subprocess.PIPE,
-                stderr=said,
+                stderr=errors,
                 cwd=self.folder,
                 env=dict(self.environment),
             )
@@ -94,9 +94,9 @@ class ForeignProgram:
             raise ForeignProgramError(f"{self.command[0]} cannot be run") from error
 
 
-def _last_line(said: IO[bytes]) -> str:
-    """What it said last on standard error."""
-    said.seek(0, 2)
-    said.seek(max(0, said.tell() - _MAX_SAID_BYTES))
-    lines = [line.strip() for line in said.read().decode(errors="replace").splitlines() if line.strip()]
+def _last_line(errors: IO[bytes]) -> str:
+    """The last that it wrote to standard error."""
+    errors.seek(0, 2)
+    errors.seek(max(0, errors.tell() - _MAX_ERROR_BYTES))
+    lines = [line.strip() for line in errors.read().decode(errors="replace").splitlines() if line.strip()]
     return lines[-1][:_MAX_REASON] if lines else "it failed without a word"

@@ -30,7 +30,7 @@ class Reading(Tools):
         super().__init__()
         object.__setattr__(self, "lines", lines)
 
-    def read_text(self, picture: Any) -> list[ReadLine]:
+    def text_lines(self, picture: Any) -> list[ReadLine]:
         found: list[ReadLine] = self.lines  # type: ignore[attr-defined]
         return found
 

@@ -111,12 +111,12 @@ class _Ends:
         """The tokens at hand."""
         return self._tokens
 
-    def read_text(self, photo: Image.Image) -> Sequence[ReadLine]:
-        """No strategy of tokens asks."""
+    def text_lines(self, photo: Image.Image) -> Sequence[ReadLine]:
+        """Never asked by a strategy of tokens."""
         raise NotImplementedError
 
     def describe(self, photo: Image.Image) -> str:
-        """No strategy of tokens asks."""
+        """Never asked by a strategy of tokens."""
         raise NotImplementedError
 
     def check_grid(self, grid: Grid) -> None:

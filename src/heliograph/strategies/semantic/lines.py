@@ -28,7 +28,7 @@ MAX_LINES, MAX_CHARACTERS = 256, 2000
 
 _BYTE = 256
 _SPACE, _LAST = 32, 126
-_MOST_BYTES = 4
+_MAX_CHARACTER_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def decode_text(decoder: SymbolDecoder, state: TextState, most: int) -> str | No
 def _decode_escaped(decoder: SymbolDecoder) -> str | None:
     """A character from its bytes; None where they are not there, or are none."""
     count = decoder.decode(_EVEN)
-    if count is None or count >= _MOST_BYTES:
+    if count is None or count >= _MAX_CHARACTER_BYTES:
         return None
     data = [decoder.decode(_EVEN) for _ in range(count + 1)]
     if any(byte is None for byte in data):

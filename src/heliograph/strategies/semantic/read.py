@@ -67,7 +67,7 @@ class ReadStrategy(Strategy):
             MissingExtraError: the extra ``ocr`` is not installed.
         """
         most = int_knob(self.complete_setting(setting), "lines", 1, MAX_LINES)
-        codeword, ends = encode_lines(placed(tools.read_text(photo), most), text_model())
+        codeword, ends = encode_lines(placed(tools.text_lines(photo), most), text_model())
         return EncodedImage(self.name, bytes([VERSION]), cut_at(codeword, ends))
 
     def restore(self, encoded: EncodedImage, tools: CloudTools) -> Restored:

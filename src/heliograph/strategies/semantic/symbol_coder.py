@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 TOTAL_BITS = 16
 TOTAL = 1 << TOTAL_BITS
-_WINDOW_BITS, _LEAST_BITS = 48, 40
+_WINDOW_BITS, _MIN_BITS = 48, 40
 """The range is below the one power of two, and kept at or above the other, so that rounding costs next to nothing."""
 
 
@@ -34,7 +34,7 @@ class _Interval:
         unit = self.width >> TOTAL_BITS
         self.low += unit * below
         self.width = unit * (above - below)
-        while self.width < 1 << _LEAST_BITS:
+        while self.width < 1 << _MIN_BITS:
             self.low, self.width, self.shifts = self.low << 8, self.width << 8, self.shifts + 1
 
     @property

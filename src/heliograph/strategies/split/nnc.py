@@ -65,8 +65,8 @@ class NncStrategy(Strategy):
     """
 
     name: ClassVar[str] = "nnc"
-    default_setting: ClassVar[Setting] = {"step": 60, "rdo": 1}
-    steps: ClassVar[tuple[int, ...]] = (76, 72, 70, 68, 66, 64, 62, 60)
+    default_setting: ClassVar[Setting] = {"step": 60, "rdo": 0}
+    steps: ClassVar[tuple[int, ...]] = (72, 70, 68, 66, 64, 62, 60, 56)
     kind: ClassVar[Kind] = Kind.TOKENS
     needs_bundle: ClassVar[bool] = True
     codec: ClassVar[str] = "klt"
@@ -74,8 +74,8 @@ class NncStrategy(Strategy):
     family: ClassVar[Family] = Family.SPLIT
 
     def settings(self) -> tuple[Setting, ...]:
-        """A ladder of quantisers, with choices by rate and distortion."""
-        return tuple({"step": step, "rdo": 1} for step in self.steps)
+        """A ladder of quantisers. Choices by rate and distortion help coefficients, and flatten tokens as they are."""
+        return tuple({"step": step, "rdo": self.default_setting["rdo"]} for step in self.steps)
 
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
         """The array of a photo.
@@ -150,7 +150,7 @@ class KltNncStrategy(NncStrategy):
     """Coefficients of the bundle's ``klt`` in finest steps, a component a row; the same stream otherwise."""
 
     name: ClassVar[str] = "klt-nnc"
-    steps: ClassVar[tuple[int, ...]] = (80, 78, 76, 74, 72, 70, 68, 66)
+    steps: ClassVar[tuple[int, ...]] = (80, 78, 76, 74, 72, 70, 68, 64)
     default_setting: ClassVar[Setting] = {"step": 70, "rdo": 1}
 
     def _shape(self, codec: KltCodec, grid: Grid) -> tuple[int, int]:

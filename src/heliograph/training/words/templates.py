@@ -19,7 +19,8 @@ _SIGN = " sign "
 
 
 def counted(scenes: int) -> tuple[list[list[int]], list[int]]:
-    """Of 1,000: from each of nine places, and from the beginning, to each place and the end; things and signs."""
+    """How many of 1,000 go from each of nine places, and from the beginning, to each place and the end; and how many
+    are things and signs."""
     places = [f"{row} {column}" for row in ROW_WORDS for column in COLUMN_WORDS]
     following, kinds = np.ones((10, 10)), np.zeros(2)
     for seed in range(scenes):
