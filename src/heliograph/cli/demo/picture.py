@@ -18,10 +18,10 @@ from heliograph.strategies.selection import strategy_class
 if TYPE_CHECKING:
     from heliograph.cli.demo.show import Row
 
-_LOCAL, _VIOLET = "#B8A800", "#7B3FA0"
+_LOCAL, _TEAL = "#B8A800", "#44AA99"
 _CODED, _FILE, _PLAIN, _OWN = "codes tokens", "sends a picture file", "sends plain tokens", "answers on the device"
 _WORDS = "sends words"
-_KINDS = {_CODED: OURS, _FILE: OTHER, _PLAIN: GREY, _WORDS: _VIOLET, _OWN: _LOCAL}
+_KINDS = {_CODED: OURS, _FILE: OTHER, _PLAIN: GREY, _WORDS: _TEAL, _OWN: _LOCAL}
 _LINK_MARKERS = ("o", "D", "^", "v")
 _PHOTO_PIXELS = 240
 _COLOURS = 256  # a third of the size, and nothing to be seen of it
