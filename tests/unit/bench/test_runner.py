@@ -15,8 +15,9 @@ from heliograph.codec.bundle import write_bundle
 from heliograph.codec.fitting.fit import fit_klt
 from heliograph.edge.device import Device
 from heliograph.serving.cloud import Cloud
+from heliograph.strategies.base import Restored
 from heliograph.training.progress import Progress
-from heliograph.types import VisualTokens
+from heliograph.types import VisualTokens, Words
 
 
 class _ModelDevice(Device):
@@ -121,6 +122,9 @@ def test_answers_come_in_the_order_of_the_records(runner: Runner, items: list[It
 
 def test_pictures_reach_the_model_through_its_own_tower(runner: Runner, bench: Bench, items: list[Item]) -> None:
     photo = items[0].photo.resize((64, 64))
-    tokens = runner._as_tokens([photo])[0]
+    mixed = [Restored(text="OPEN"), Restored(image=photo)]
+    words, tokens = runner._as_seen(mixed)
+    assert words == Words("OPEN")
+    assert isinstance(tokens, VisualTokens)
     assert np.array_equal(tokens.values, bench.model.encode_image(photo).values)
-    assert runner._as_tokens([tokens]) == [tokens]
+    assert runner._as_seen([Restored(tokens=tokens)]) == [tokens]

@@ -3,7 +3,8 @@
 ``python -m heliograph.bench.second_look.as_words READ.jsonl --dictionary STREET.jsonl``
 
 ``READ.jsonl`` is what :func:`heliograph.training.words.corpus.read_photos` found in photos of ``textvqa-dev``, the
-dictionary what it found in ``street``: zlib's preset dictionary are the last 32 KiB of it, the window that it has.
+dictionary what it found in ``street``: zlib's preset dictionary are the last 32 KiB of it, the window that it has. With
+``--vlm field --questions 80`` a model is asked the first questions too, with these words and with the photo.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from heliograph.bench.second_look.questions import Asked, Kind, legible, load_questions, vqa_form
+from heliograph.bench.data import data_folder
+from heliograph.bench.second_look.questions import DATA, Asked, Kind, legible, load_questions, vqa_form
 from heliograph.bench.stats import clustered_mean_interval
 from heliograph.strategies.base import ReadLine
 from heliograph.strategies.semantic.lines import PlacedText, encode_lines, placed
@@ -79,11 +83,39 @@ def _text_bytes(lines: Sequence[PlacedText]) -> int:
     return max(0, len(encode_lines(lines, model)[0]) - round(bits / 8))
 
 
+def asked_a_model(name: str, photos: dict[str, list[ReadLine]], asked: Sequence[Asked]) -> str:
+    """How often a model says an answer, from the words, from the photo, and from neither."""
+    from heliograph.strategies.words import asked_with
+    from heliograph.types import Words
+    from heliograph.vlm.opening import open_model
+
+    model, right = open_model(name), np.zeros((len(asked), 3))
+    for row, one in enumerate(asked):
+        words = "\n".join(map(str, placed(photos[one.photo], 32)))
+        with Image.open(data_folder(DATA) / "photos" / one.photo) as file:
+            photo = file.convert("RGB")
+        ways: list[tuple[str, list[Any]]] = [
+            asked_with(one.question, [Words(words)]),
+            (one.question, [photo]),
+            (one.question, []),
+        ]
+        for column, (text, images) in enumerate(ways):
+            answer = model.answer(text, images, max_new_tokens=12).text
+            right[row, column] = legible(one.answers, [vqa_form(answer)])
+    words_share, photo_share, none_share = 100 * right.mean(axis=0)
+    return (
+        f"{name}, {len(asked)} questions: an answer is in what it says of {words_share:.1f} % with the words, "
+        f"{photo_share:.1f} % with the photo, {none_share:.1f} % with neither."
+    )
+
+
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("read", type=Path)
     parser.add_argument("--dictionary", type=Path, required=True)
+    parser.add_argument("--vlm", metavar="MODEL", help="ask a model too")
+    parser.add_argument("--questions", type=int, default=80)
     arguments = parser.parse_args()
     photos = dict(found_in(arguments.read))
     asked = [one for one in load_questions() if one.photo in photos and one.kind is Kind.TEXT]
@@ -98,6 +130,8 @@ def main() -> None:
         interval = f" [{100 * share[0]:.1f}, {100 * share[1]:.1f}]" if share else ""
         numbers = " | ".join(f"{column.mean():.1f}" for column in columns)
         print(f"| {most} | {numbers} | {100 * found.legible.mean():.1f}{interval} |")
+    if arguments.vlm:
+        print("\n" + asked_a_model(arguments.vlm, photos, asked[: arguments.questions]))
 
 
 if __name__ == "__main__":
