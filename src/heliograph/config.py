@@ -29,6 +29,7 @@ CONFIG_VARIABLE = "HELIOGRAPH_CONFIG"
 STATE_VARIABLE = "HELIOGRAPH_STATE"
 DATA_VARIABLE = "HELIOGRAPH_DATA"
 DEBUG_VARIABLE = "HELIOGRAPH_DEBUG"
+NNC_VARIABLE = "HELIOGRAPH_NNC"
 
 OPTION_VARIABLES = {"server": SERVER_VARIABLE, "bundle": BUNDLE_VARIABLE, "model": MODEL_VARIABLE}
 """Options that a variable stands for where the command line does not say them: their place among the arguments, the

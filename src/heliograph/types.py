@@ -87,6 +87,17 @@ class VisualTokens:
     grid: Grid
 
 
+@dataclass(frozen=True)
+class Words:
+    """What a device found in a photo, in words, where nothing of its pixels travels.
+
+    Attributes:
+        text: one or more lines.
+    """
+
+    text: str
+
+
 def tokens_make_sense(values: FloatArray) -> bool:
     """Whether all values of tokens, of any shape, are numbers below :data:`LARGEST_TOKEN` in size."""
     return bool(np.all(np.abs(values) < LARGEST_TOKEN))  # NaN compares false

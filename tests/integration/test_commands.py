@@ -16,6 +16,7 @@ from heliograph.codec.bundle import Bundle
 from heliograph.errors import BudgetTooSmallError, all_errors
 from heliograph.reference.assets import MODEL_NOTE, demo_photo_path
 from heliograph.registry import CODECS, STRATEGIES
+from heliograph.strategies.selection import missing, strategy_class
 
 PHOTO = str(demo_photo_path())
 QUESTION = "how many objects are there?"
@@ -64,6 +65,9 @@ def fail(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 def test_every_strategy_answers(strategy: str, run: Run, fail: Callable[..., str], pair_as_default: Any) -> None:
     if strategy in CODECS.names() and strategy not in Bundle.load(pair_as_default.bundle).codec_kinds:
         assert fail("ask", PHOTO, QUESTION, "--strategy", strategy) == "codec-missing"
+        return
+    if missing(strategy_class(strategy)):
+        assert fail("ask", PHOTO, QUESTION, "--strategy", strategy) == "missing-extra"
         return
     report = run("ask", PHOTO, QUESTION, "--strategy", strategy)
     assert report["strategy"] == strategy

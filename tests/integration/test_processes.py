@@ -11,8 +11,8 @@ from typing import Any
 from heliograph.cli.main import main
 from heliograph.codec.bundle import Bundle
 from heliograph.reference.assets import demo_photo_path
-from heliograph.registry import CODECS, STRATEGIES
 from heliograph.serving.child import CloudProcess
+from heliograph.strategies.selection import strategies_for
 from processes import HELIOGRAPH, ended, run, serving
 
 
@@ -50,7 +50,7 @@ def test_demo_writes_its_table_and_picture(reference_pair: Any, tmp_path: Path, 
     assert [one["link"] for one in written["links"]] == ["20mbit,10ms", "50mbit,5ms"]
     rows = [row for one in written["links"] for row in one["rows"]]
     held = Bundle.load(reference_pair.bundle).codec_kinds
-    wanted = {name for name in STRATEGIES.names() if name not in CODECS.names() or name in held}
+    wanted = set(strategies_for(held))
     assert {row["strategy"] for row in rows} == wanted
     for row in rows:
         assert row["error"] is None, row

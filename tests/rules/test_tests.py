@@ -22,6 +22,7 @@ SKIPS = {
     "support/data_at_hand.py": "data beside the checkout",
     "support/processes.py": "openssl, a program",
     "unit/reference/test_easy_vqa.py": "data beside the checkout",
+    "unit/strategies/test_nnc.py": "nncodec, in an environment of its own",
     "unit/cli/test_completion.py": "bash, a program",
     "unit/cli/test_wrong_arguments.py": "certificates of the system",
     "unit/serving/web/test_listening.py": "IPv6 and a second address of loopback",

@@ -33,11 +33,15 @@ STRATEGIES = {
     "divprune": 18,
     "dfmr": 20,
     "jpeg-dct": 24,
+    "caption": 26,
+    "read": 27,
     "roi-jpeg": 32,
     "roi-webp": 33,
     "roi-avif": 34,
     "prefilter": 35,
     "cotam": 36,
+    "nnc": 37,
+    "klt-nnc": 38,
     "feature-video": 39,
 }
 CONTROLLERS = {"fixed": 0, "energy": 1, "push": 2, "pull": 3, "level": 4}

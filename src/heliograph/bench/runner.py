@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 from statistics import fmean
 from string import hexdigits
-from typing import Any
 
 from heliograph.bench.exchange_model import exchange_messages
 from heliograph.bench.kept import KeptChunks, Measured
@@ -23,9 +22,10 @@ from heliograph.bench.tasks import DESCRIPTION, Item
 from heliograph.bench.timing import processor_s
 from heliograph.bench.tools import Bench, Encoding
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Kind, Strategy
+from heliograph.strategies.base import Kind, Restored, Strategy
+from heliograph.strategies.words import asked_with
 from heliograph.training.progress import Progress
-from heliograph.types import Answer, VisualTokens
+from heliograph.types import Answer, VisualTokens, Words
 
 Key = tuple[str, str, str]
 """Image id, strategy, setting."""
@@ -133,7 +133,7 @@ class Runner:
         if self._strategies[candidate.strategy].kind is Kind.LOCAL:
             self._run_local(outcome, chunk, wanted)
             return
-        restored: list[list[Any]] = []
+        restored: list[list[Restored]] = []
         for item in chunk:
             encodings = streams[item.image_id, candidate.strategy, candidate.label]
             started = processor_s()
@@ -145,8 +145,8 @@ class Runner:
                 decode_ms,
                 fmean(one.codec_ms for one in encodings),
             )
-            restored.append([one.tokens if one.tokens is not None else one.image for one in made])
-        answers = self._answers(chunk, self._as_tokens(restored))
+            restored.append([self._bench.cloud.drawn(one) for one in made])
+        answers = self._answers(chunk, self._as_seen(restored))
         if self._semantics is not None:
             self._semantics.prepare(_texts(answers), _texts(wanted))
         for item, given, expected in zip(chunk, answers, wanted, strict=True):
@@ -176,18 +176,17 @@ class Runner:
                     outcome.answer_ms.append(1000 * (processor_s() - started))
             outcome.add_answers(item, answers, expected, self._semantics)
 
-    def _as_tokens(self, restored: Sequence[Sequence[Any]]) -> list[list[VisualTokens]]:
+    def _as_seen(self, restored: Sequence[Sequence[Restored]]) -> list[list[VisualTokens | Words]]:
         """Restored photos with pictures put through the cloud's own vision tower."""
         every = [one for photo in restored for one in photo]
-        if every and not isinstance(every[0], VisualTokens):
-            every = self._bench.model.encode_images(every)
-        source = iter(every)
-        return [list(islice(source, len(photo))) for photo in restored]
+        encoded = iter(self._bench.model.encode_images([one.image for one in every if one.image is not None]))
+        seen = iter(next(encoded) if one.image is not None else one.tokens or Words(one.text or "") for one in every)
+        return [list(islice(seen, len(photo))) for photo in restored]
 
-    def _answers(self, chunk: list[Item], tokens: Sequence[Sequence[VisualTokens]]) -> list[list[Answer]]:
+    def _answers(self, chunk: list[Item], seen: Sequence[Sequence[VisualTokens | Words]]) -> list[list[Answer]]:
         """Answers per photo, in the order of its records; long answers in a batch of their own.
 
-        ``tokens`` are those of each photo, once for all its questions or once for each of them.
+        ``seen`` is of each photo, once for all its questions or once for each of them.
         """
         found: dict[tuple[int, int], Answer] = {}
         for long in (False, True):
@@ -199,7 +198,7 @@ class Runner:
             ]
             if places:
                 asked = [
-                    (chunk[photo].records[number].question, [tokens[photo][number % len(tokens[photo])]])
+                    asked_with(chunk[photo].records[number].question, [seen[photo][number % len(seen[photo])]])
                     for photo, number in places
                 ]
                 most = LONG_ANSWER_TOKENS if long else SHORT_ANSWER_TOKENS

@@ -44,6 +44,9 @@ SERIES: dict[str, tuple[str, str]] = {
     "int8": ("#000000", "X"),
     "rgb": (GREY, "*"),
     "local": ("#B8A800", "h"),
+    "caption": ("#44AA99", "o"),
+    "read": ("#44AA99", "s"),
+    "nnc": ("#8C510A", "*"),
     "feature-video": ("#CC79A7", "D"),
     # When to stop (suite loop).
     "oracle": ("#B8A800", "*"),

@@ -149,12 +149,14 @@ def _is_of(bundle: Bundle, model: str | None, needed: bool) -> bool:
 def _answer_with_torch(arguments: argparse.Namespace, encoded: EncodedImage, bundle: Bundle | None) -> Answer:
     from heliograph.serving.cloud import Cloud
     from heliograph.serving.web.runner import with_bundle
+    from heliograph.strategies.words import asked_with
     from heliograph.vlm.opening import open_model  # after what is cheap to refuse
 
     name = arguments.model or default_model()
     model = open_model(name)
     cloud = Cloud(model) if bundle is None else with_bundle(model, name, bundle)
-    return model.answer(arguments.question, [cloud.restore(encoded)], max_new_tokens=arguments.max_tokens)
+    text, images = asked_with(arguments.question, [cloud.restore(encoded)])
+    return model.answer(text, images, max_new_tokens=arguments.max_tokens)
 
 
 def answer_differs(prefix: EncodedImage, bundle: Bundle | None, question: str = "") -> float | None:

@@ -6,6 +6,7 @@ A device without a bundle can still send pictures; one that only sends pictures 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from heliograph.edge.sight import BundleSight
 from heliograph.errors import BundleDamagedError
 from heliograph.reasons import BundlePart, FileFault
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import AttendedTokens, DeviceTools, Setting, Sight, Strategy
+from heliograph.strategies.base import AttendedTokens, DeviceTools, ReadLine, Setting, Sight, Strategy
 from heliograph.types import Answer, EncodedImage, VisualTokens
 
 if TYPE_CHECKING:
@@ -31,8 +32,11 @@ if TYPE_CHECKING:
     from heliograph.codec.calibration import Calibration
     from heliograph.codec.expectation import Expectation
     from heliograph.edge.local.model import LocalModel
+    from heliograph.edge.reader import Reader
 
 _LOG = logging.getLogger(__name__)
+
+_DESCRIBE, _DESCRIPTION_TOKENS = "describe the picture.", 96
 
 
 class Device:
@@ -189,6 +193,30 @@ class Device:
         """
         return self._encoder.attended(photo)
 
+    @cached_property
+    def _reader(self) -> Reader:
+        from heliograph.edge.reader import Reader
+
+        return Reader()
+
+    def text_lines(self, photo: Image) -> Sequence[ReadLine]:
+        """The lines of text in a photo, from top to bottom; needs no bundle.
+
+        Raises:
+            MissingExtraError: the extra ``ocr`` is not installed.
+        """
+        return [one.within(photo.size) for one in self._reader.lines(photo)]
+
+    def describe(self, photo: Image) -> str:
+        """The photo in words, by the bundle's own language model.
+
+        Raises:
+            BundleDamagedError: no bundle, or one without a language model.
+        """
+        model = self.local_model  # before the tower runs: a bundle without one is refused at once
+        tokens = self.encode_tokens(photo)
+        return model.answer(_DESCRIBE, tokens, max_new_tokens=_DESCRIPTION_TOKENS).text
+
     def encode(
         self,
         photo: Image,
@@ -248,6 +276,14 @@ class AskedDevice:
     def pictures(self, photo: Image) -> tuple[Image, ...]:
         """The RGB pictures that the VLM's vision tower reads of a photo, at their sizes."""
         return self.tools.pictures(photo)
+
+    def text_lines(self, photo: Image) -> Sequence[ReadLine]:
+        """The lines of text in a photo."""
+        return self.tools.text_lines(photo)
+
+    def describe(self, photo: Image) -> str:
+        """The photo in words, by the device's own language model."""
+        return self.tools.describe(photo)
 
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind."""

@@ -2,13 +2,13 @@
 
 ::
 
-    AnswerJob(prefix, question, draft) --Strategy.restore--> tokens or picture --VLM--> Outcome(answer | box | error)
+    AnswerJob(prefix, question, draft) --Strategy.restore--> tokens, picture or words --VLM--> Outcome
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -22,10 +22,12 @@ from heliograph.codec.fallback import stated_likelihood
 from heliograph.codec.familiarity import FittedRanges
 from heliograph.codec.levels import expected_agreement, levels_missing
 from heliograph.errors import AnsweringFailedError, HeliographError, StreamTruncatedError
+from heliograph.reference.drawing import drawer_for
 from heliograph.serving.jobs import AnswerJob, Outcome, Purpose
 from heliograph.serving.looking import FirstAnswer, region_of
 from heliograph.strategies.restoring import StreamRestorer
-from heliograph.types import Answer, EncodedImage, Grid, VisualTokens
+from heliograph.strategies.words import asked_with
+from heliograph.types import Answer, EncodedImage, Grid, VisualTokens, Words
 
 if TYPE_CHECKING:
     from heliograph.vlm.contract import AnsweringModel, RegionFinder
@@ -56,7 +58,7 @@ class Cloud(StreamRestorer["AnsweringModel"]):
         grids: Collection[Grid] = (),
         familiarity: FittedRanges | None = None,
     ) -> None:
-        super().__init__(model, codecs, grids)
+        super().__init__(model, codecs, grids, drawer_for(model.name))
         self.bundle_hash = bundle_hash
         self.calibration = calibration
         self.finder = finder
@@ -112,13 +114,14 @@ class Cloud(StreamRestorer["AnsweringModel"]):
             return Outcome(error=AnsweringFailedError(), seconds=now_s() - started)
         return replace(done, seconds=now_s() - started)
 
-    def _do(self, job: AnswerJob, tokens: VisualTokens) -> Outcome:
+    def _do(self, job: AnswerJob, seen: VisualTokens | Words) -> Outcome:
+        tokens = seen if isinstance(seen, VisualTokens) else None
         if job.purpose is Purpose.LOOK:
-            return Outcome(tokens=tokens, box=self.look(job, tokens))
+            return Outcome(tokens=tokens, box=None if tokens is None else self.look(job, tokens))
         if job.crop is not None:
-            answer, kept = self._answer(job, [tokens, self.restore(job.crop)])
+            answer, kept = self._answer(job, [seen, self.restore(job.crop)])
             return Outcome(answer, None, tokens, kept)
-        answer, kept = self._answer(job, [tokens])
+        answer, kept = self._answer(job, [seen])
         likelihood = self.likelihood(job.encoded)
         if self.calibration is None:
             return Outcome(answer, None, tokens, kept, likelihood=likelihood)
@@ -140,8 +143,9 @@ class Cloud(StreamRestorer["AnsweringModel"]):
         first = FirstAnswer(job.question.text, tokens, job.draft, job.signals, job.question.region, job.price)
         return region_of(self.finder, first, self.calibration)
 
-    def _answer(self, job: AnswerJob, images: list[VisualTokens]) -> tuple[Answer, int]:
-        text, most = job.question.text, job.question.max_answer_tokens
+    def _answer(self, job: AnswerJob, seen: Sequence[VisualTokens | Words]) -> tuple[Answer, int]:
+        text, images = asked_with(job.question.text, seen)
+        most = job.question.max_answer_tokens
         if job.draft is None:
             return self.model.answer(text, images, max_new_tokens=most), 0
         checked = self.model.verify_draft(text, images, job.draft, max_new_tokens=most)

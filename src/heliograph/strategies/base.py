@@ -3,7 +3,8 @@
 One drawing of both halves::
 
     DEVICE  photo --Strategy.encode(tools: DeviceTools)--> EncodedImage(header, segments) ==> CLOUD
-    CLOUD   prefix --Strategy.restore(tools: CloudTools)--> Restored(tokens | image) --> tap or image processor
+    CLOUD   prefix --Strategy.restore(tools: CloudTools)--> Restored(tokens | image | text) --> tap, image processor
+                                                                                                or prompt
 """
 
 from __future__ import annotations
@@ -34,19 +35,41 @@ _MAX_SHOWN = 100
 
 @dataclass(frozen=True)
 class Restored:
-    """What the cloud gives its model: exactly one of the two is set.
+    """What the cloud gives its model: exactly one of the three is set.
 
     Attributes:
         tokens: visual tokens for the tap.
         image: a picture for the VLM's own image processor.
+        text: words for the prompt.
     """
 
     tokens: VisualTokens | None = None
     image: Image | None = None
+    text: str | None = None
 
     def __post_init__(self) -> None:
-        if (self.tokens is None) == (self.image is None):
-            raise ValueError("exactly one of tokens and image must be given")
+        if sum(one is not None for one in (self.tokens, self.image, self.text)) != 1:
+            raise ValueError("exactly one of tokens, image and text must be given")
+
+
+@dataclass(frozen=True)
+class ReadLine:
+    """A line of text that a reader found in a photo.
+
+    Attributes:
+        text: as it was read.
+        left, top, right, bottom: of the box around it, 0 to 1 of the photo's width and height.
+        height: of the line across its direction, 0 to 1 of the photo's longest edge.
+        score: 0 to 1, how sure the reader is.
+    """
+
+    text: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+    height: float
+    score: float
 
 
 class PatchReader(Protocol):
@@ -143,6 +166,20 @@ class DeviceTools(Protocol):
             AttentionMissingError: the bundle's encoder does not tell.
         """
 
+    def text_lines(self, photo: Image) -> Sequence[ReadLine]:
+        """The lines of text in a photo, in no order.
+
+        Raises:
+            MissingExtraError: there is no reader on this device.
+        """
+
+    def describe(self, photo: Image) -> str:
+        """The photo in words, by the device's own language model.
+
+        Raises:
+            BundleDamagedError: the bundle holds none.
+        """
+
 
 class CloudTools(Protocol):
     """What a strategy may use in the cloud."""
@@ -183,6 +220,9 @@ class Kind(StrEnum):
     PICTURE = "picture"
     """Pixels, through the model's own image processor."""
 
+    TEXT = "text"
+    """Words before the question; drawn, where the model understands pictures alone."""
+
     LOCAL = "local"
     """Nothing: the device answers by itself."""
 
@@ -211,6 +251,9 @@ class Strategy(ABC):
         tuned: the bench sweeps its sizes and qualities and keeps the best of them, as an opponent deserves.
         guidance: of a tuned strategy, the knobs beside size and quality that the bench sweeps, as one setting each.
         codec: kind of the bundle's codec that it cannot do without; empty for none.
+        extra: pip extra that its device half cannot do without; empty for none.
+        program: environment variable that names a program of other people which both halves run; empty for none.
+        speaks: its device half needs the language model of the device's bundle.
         family: where it belongs among the methods of the field.
         paper: arXiv number of its source; None where it has none there.
         enters_tower: restoring enters the model's vision tower behind its first layer (:class:`PatchReader`), which an
@@ -227,6 +270,9 @@ class Strategy(ABC):
     tuned: ClassVar[bool] = False
     guidance: ClassVar[tuple[Setting, ...]] = ({},)
     codec: ClassVar[str] = ""
+    extra: ClassVar[str] = ""
+    program: ClassVar[str] = ""
+    speaks: ClassVar[bool] = False
     family: ClassVar[Family] = Family.BASELINE
     paper: ClassVar[str | None] = None
     enters_tower: ClassVar[bool] = False

@@ -1,14 +1,15 @@
-"""From any prefix of a stream back to visual tokens, wherever the model that answers runs.
+"""From any prefix of a stream back to visual tokens, or to words, wherever the model that answers runs.
 
 ::
 
     EncodedImage --whose codec?--> its stated grid, held against what the model and the bundle can have
                  --Strategy.restore--> tokens, or a picture --the model's own encoder--> tokens (N, D) float32
+                                       or words, which go before the question, or are drawn as a picture
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -20,10 +21,11 @@ from heliograph.errors import (
     CodecMissingError,
     ModelUnsupportedError,
     ShapeError,
+    UsageError,
 )
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import PatchReader
-from heliograph.types import EncodedImage, Grid, VisualTokens, tokens_make_sense
+from heliograph.strategies.base import PatchReader, Restored
+from heliograph.types import EncodedImage, Grid, VisualTokens, Words, tokens_make_sense
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -61,16 +63,22 @@ class StreamRestorer(Generic[Model]):
         model: whose tokens they are.
         codecs: of the bundle, by kind; without any it restores pictures alone.
         grids: all that devices with this bundle send, photo sizes included; none where the bundle does not say.
+        draw: makes a picture of words, for a model that understands pictures alone; None for one that reads.
     """
 
     def __init__(
-        self, model: Model, codecs: Mapping[str, Codec] = MappingProxyType({}), grids: Collection[Grid] = ()
+        self,
+        model: Model,
+        codecs: Mapping[str, Codec] = MappingProxyType({}),
+        grids: Collection[Grid] = (),
+        draw: Callable[[str], Image] | None = None,
     ) -> None:
         self.model = model
         self.grid = model.grid
         self.hidden_size = model.hidden_size
         self._codecs = codecs
         self._grids = frozenset(grids)
+        self._draw = draw
 
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind.
@@ -101,8 +109,8 @@ class StreamRestorer(Generic[Model]):
         reader: PatchReader = make(size)
         return reader
 
-    def restore(self, encoded: EncodedImage) -> VisualTokens:
-        """Visual tokens of a prefix; a picture goes through the model's own encoder.
+    def restore(self, encoded: EncodedImage) -> VisualTokens | Words:
+        """Visual tokens of a prefix, or words of one; a picture goes through the model's own encoder.
 
         Raises:
             StreamTruncatedError: the strategy needs more than this prefix.
@@ -111,13 +119,35 @@ class StreamRestorer(Generic[Model]):
             HeliographError: the prefix is damaged, or nothing can be restored from this strategy.
         """
         self.opened(encoded)
-        restored = STRATEGIES.load(encoded.strategy)().restore(encoded, self)
-        if restored.tokens is not None:
-            tokens: VisualTokens = restored.tokens
-            if not tokens_make_sense(tokens.values):
-                raise AnsweringFailedError
-            return tokens
-        return self.model.encode_image(restored.image)
+        seen = self.drawn(STRATEGIES.load(encoded.strategy)().restore(encoded, self))
+        if seen.text is not None:
+            return Words(seen.text)
+        if seen.image is not None:
+            return self.model.encode_image(seen.image)
+        tokens = seen.tokens
+        if tokens is None or not tokens_make_sense(tokens.values):
+            raise AnsweringFailedError
+        return tokens
+
+    def restore_tokens(self, encoded: EncodedImage) -> VisualTokens:
+        """The visual tokens of a prefix.
+
+        Raises:
+            UsageError: the stream holds words, for a model that reads them.
+            HeliographError: as :meth:`restore`.
+        """
+        seen = self.restore(encoded)
+        if isinstance(seen, Words):
+            raise UsageError().noted(
+                f"{encoded.strategy} holds words, and this model answers from visual tokens: --with torch."
+            )
+        return seen
+
+    def drawn(self, restored: Restored) -> Restored:
+        """The same, with a picture in the place of words where the model understands pictures alone."""
+        if restored.text is None or self._draw is None:
+            return restored
+        return Restored(image=self._draw(restored.text))
 
     def opened(self, encoded: EncodedImage) -> tuple[Codec | None, bytes]:
         """The codec that wrote a stream, None where none did, and the header as it wrote it.

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
+from importlib.util import find_spec
 
 from heliograph.errors import PlugInError, UnknownNameError
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Family, Kind, Strategy
+
+_EXTRA_MODULES = {"ocr": "rapidocr"}
+"""By extra, the module that tells whether it is installed."""
 
 LOCAL = "local"
 """The device's own answer, by Heliograph's own strategy."""
@@ -29,21 +34,34 @@ def strategies_with(
     embedded: bool | None = None,
     tuned: bool | None = None,
     family: Family | None = None,
+    speaks: bool | None = None,
 ) -> tuple[str, ...]:
     """Names of the strategies that declare all of what is given, in the order of the registry.
 
     Plug-ins belong to them; those that cannot be used do not.
     """
-    wanted = {"kind": kind, "embedded": embedded, "tuned": tuned, "family": family}
+    wanted = {"kind": kind, "embedded": embedded, "tuned": tuned, "family": family, "speaks": speaks}
     stated = {attribute: value for attribute, value in wanted.items() if value is not None}
     return tuple(
-        one.name for one in _usable() if all(getattr(one, attribute) == value for attribute, value in stated.items())
+        one.name
+        for one in _usable()
+        if all(getattr(one, attribute, False) == value for attribute, value in stated.items())
     )
 
 
 def strategies_for(codec_kinds: Collection[str]) -> tuple[str, ...]:
-    """Names of the strategies that a bundle with codecs of these kinds can run, in the order of the registry."""
-    return tuple(one.name for one in _usable() if not one.codec or one.codec in codec_kinds)
+    """Names of the strategies that a bundle with codecs of these kinds can run, in the order of the registry; without
+    those whose extra is not installed, or whose program nobody has named."""
+    return tuple(one.name for one in _usable() if (not one.codec or one.codec in codec_kinds) and not missing(one))
+
+
+def missing(strategy: type[Strategy]) -> str:
+    """The pip extra that a strategy's device half needs and that is not installed, or the variable that names no
+    program; empty for nothing."""
+    extra, program = getattr(strategy, "extra", ""), getattr(strategy, "program", "")  # plug-ins of before have neither
+    if extra in _EXTRA_MODULES and find_spec(_EXTRA_MODULES[extra]) is None:
+        return str(extra)
+    return str(program) if program and not os.environ.get(program) else ""
 
 
 def needs_bundle(name: str) -> bool:

@@ -8,9 +8,10 @@ from typing import Protocol
 from heliograph.errors import BundleMismatchError, UnknownNameError, UsageError
 from heliograph.protocol.texts import answer_bytes
 from heliograph.registry import STRATEGIES
+from heliograph.strategies.words import asked_with
 from heliograph.tracing.exchanges import TracedPhoto, TracedQuestion, questions_of
 from heliograph.tracing.reading import Trace
-from heliograph.types import Answer, EncodedImage, VisualTokens
+from heliograph.types import Answer, EncodedImage, VisualTokens, Words
 
 _LOOKED = "looked"
 _USUAL_TOKENS = 64
@@ -36,8 +37,8 @@ class ReplayingCloud(Protocol):
     def model(self) -> ReplayedModel:
         """Answers."""
 
-    def restore(self, encoded: EncodedImage) -> VisualTokens:
-        """Visual tokens of a prefix."""
+    def restore(self, encoded: EncodedImage) -> VisualTokens | Words:
+        """Visual tokens or words of a prefix."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,9 @@ def replay(trace: Trace, cloud: ReplayingCloud, question_id: int | None = None) 
     prefix = _stream(asked.photo, final.segments_used, cloud, hash_then)
     looked = _LOOKED in final.flags and asked.crop is not None
     crop = _stream(asked.crop, len(asked.crop.segments), cloud, hash_then) if looked and asked.crop else None
-    images = [cloud.restore(one) for one in (prefix, crop) if one is not None]
+    text, images = asked_with(asked.text, [cloud.restore(one) for one in (prefix, crop) if one is not None])
     most = asked.fields.get("max_answer_tokens") or _USUAL_TOKENS
-    answer = cloud.model.answer(asked.text, images, max_new_tokens=most)
+    answer = cloud.model.answer(text, images, max_new_tokens=most)
     ids = asked.token_ids
     return Replay(
         asked,

@@ -109,16 +109,17 @@ class AnsweringModel(Protocol):
     def answer(
         self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
     ) -> Answer:
-        """The greedy answer about 1 to 8 images, the whole photo first, then crops.
+        """The greedy answer about up to 8 images, the whole photo first, then crops.
 
         Args:
             question: at most 2,000 characters.
-            images: photos, or tokens (N, D) float32 as :meth:`encode_image` gives them.
+            images: photos, or tokens (N, D) float32 as :meth:`encode_image` gives them; none where the question says
+                what there is to know.
             max_new_tokens: longest answer.
 
         Raises:
             QuestionEmptyError, QuestionTooLongError: the question cannot be asked, or not with so many images.
-            UsageError: no image, more than 8, or fewer than 1 new token.
+            UsageError: more than 8 images, or fewer than 1 new token.
             ShapeError, StreamDamagedError: tokens of a shape that no photo has, or values that are no tokens.
             AnsweringFailedError: the model gives logits that say nothing, or the checkpoint has damaged weights.
         """

@@ -103,15 +103,13 @@ class Decoder:
     def _with_images(
         self, ids: Tensor, frames: FrameInputs, features: Sequence[Tensor | None], keep: int, **caching: Any
     ) -> Tensor:
+        """Logits of a first pass; without frames it is one over words alone."""
         self.weights.require()
+        if frames.pixel_values.shape[1]:
+            caching["pixel_values"] = frames.pixel_values.to(self.device, self.dtype)
+            caching["pixel_attention_mask"] = frames.pixel_attention_mask.to(self.device)
         with feed_image_features(self._model, features):
-            made = self._model(
-                input_ids=ids.to(self.device),
-                pixel_values=frames.pixel_values.to(self.device, self.dtype),
-                pixel_attention_mask=frames.pixel_attention_mask.to(self.device),
-                logits_to_keep=keep,
-                **caching,
-            )
+            made = self._model(input_ids=ids.to(self.device), logits_to_keep=keep, **caching)
         return finite(made.logits)
 
     def extend(

@@ -231,7 +231,7 @@ class GeneralModel:
     def answer(
         self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
     ) -> Answer:
-        """The greedy answer to ``question`` about ``images`` (1 to 8).
+        """The greedy answer to ``question`` about ``images`` (up to 8).
 
         Raises:
             QuestionEmptyError, QuestionTooLongError: the question cannot be asked, or not with so many photos.
@@ -240,8 +240,8 @@ class GeneralModel:
         """
         if max_new_tokens < 1:
             raise UsageError.of_argument("max_new_tokens", "1 or more", max_new_tokens)
-        if not 1 <= len(images) <= MAX_IMAGES_PER_QUESTION:
-            raise UsageError.of_argument("the number of images", f"1 to {MAX_IMAGES_PER_QUESTION}", len(images))
+        if len(images) > MAX_IMAGES_PER_QUESTION:
+            raise UsageError.of_argument("the number of images", f"up to {MAX_IMAGES_PER_QUESTION}", len(images))
         check_text(question)
         if not any(isinstance(image, VisualTokens) for image in images):
             made = self._processed(question, [image for image in images if isinstance(image, Image.Image)])
@@ -359,7 +359,7 @@ class GeneralModel:
         )
         start = self.processor.tokenizer.bos_token
         written = {"add_special_tokens": False} if start and text.startswith(start) else {}
-        return self.processor(text=[text], images=pictures, return_tensors="pt", **written)
+        return self.processor(text=[text], images=pictures or None, return_tensors="pt", **written)
 
     def _check_length(self, made: dict[str, Any], limit: int) -> None:
         """Prompt and longest answer must fit the positions that the model was made for.

@@ -214,7 +214,7 @@ class VisionLanguageModel:
     def answer(
         self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
     ) -> Answer:
-        """The greedy answer to ``question`` about ``images`` (1 to 8: global first, then crops).
+        """The greedy answer to ``question`` about ``images`` (up to 8: global first, then crops).
 
         Raises:
             QuestionEmptyError, QuestionTooLongError: the question cannot be asked.
@@ -321,7 +321,7 @@ class VisionLanguageModel:
 
         Raises:
             QuestionEmptyError, QuestionTooLongError: it cannot be asked.
-            UsageError: fewer than 1 new token, no image or too many.
+            UsageError: fewer than 1 new token, or too many images.
         """
         if max_new_tokens < 1:
             raise UsageError.of_argument("max_new_tokens", "1 or more", max_new_tokens)

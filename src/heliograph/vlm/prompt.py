@@ -55,8 +55,8 @@ class PromptBuilder:
         self._control_ids = frozenset(control)
         self._control_names = tuple(control.values())
         self._cached_tail = lru_cache(maxsize=2048)(self._make_tail)  # questions of strangers: bounded
-        self._cached_head = lru_cache(maxsize=8)(self._make_head)
-        self._cached_blank = lru_cache(maxsize=8)(self._make_blank)
+        self._cached_head = lru_cache(maxsize=9)(self._make_head)
+        self._cached_blank = lru_cache(maxsize=9)(self._make_blank)
         self._check_split()
 
     def build(self, question: str, images: int) -> Prompt:
@@ -67,12 +67,16 @@ class PromptBuilder:
         Raises:
             QuestionEmptyError: nothing but white space.
             QuestionTooLongError: over 2000 characters.
-            UsageError: no image, or more than 8; or the question is not Unicode.
+            UsageError: more than 8 images; or the question is not Unicode.
         """
-        if not 1 <= images <= MAX_IMAGES_PER_QUESTION:
-            raise UsageError.of_argument("the number of images", f"1 to {MAX_IMAGES_PER_QUESTION}", images)
+        if not 0 <= images <= MAX_IMAGES_PER_QUESTION:
+            raise UsageError.of_argument("the number of images", f"up to {MAX_IMAGES_PER_QUESTION}", images)
         check_text(question)
-        return Prompt(self._cached_head(images), self._cached_tail(question.strip(), images))
+        prompt = Prompt(self._cached_head(images), self._cached_tail(question.strip(), images))
+        if images:
+            return prompt
+        whole = prompt.head + prompt.tail  # a prompt without images is all tail, and passes share a head
+        return Prompt(whole[:1], whole[1:])
 
     def pixels(self, images: list[Image.Image]) -> FrameInputs:
         """The processor's pixel inputs for RGB images."""
@@ -99,7 +103,10 @@ class PromptBuilder:
         forget_words(self._tokenizer)
 
     def _make_blank(self, images: int) -> FrameInputs:
-        return self.pixels([self._white()] * images)
+        if images:
+            return self.pixels([self._white()] * images)
+        one = self.blank(1)
+        return FrameInputs(one.pixel_values[:, :0], one.pixel_attention_mask[:, :0])
 
     def _white(self) -> Image.Image:
         size = self._processor.image_processor.max_image_size["longest_edge"]

@@ -18,10 +18,10 @@ from heliograph.codec.bundle import write_bundle
 from heliograph.codec.fitting.fit import fit_klt
 from heliograph.edge.device import Device
 from heliograph.serving.cloud import Cloud
-from heliograph.strategies.base import DeviceTools, Setting
+from heliograph.strategies.base import DeviceTools, Restored, Setting
 from heliograph.strategies.baseline.pixels import JpegStrategy
 from heliograph.training.progress import Progress
-from heliograph.types import Answer, EncodedImage, VisualTokens
+from heliograph.types import Answer, EncodedImage, VisualTokens, Words
 
 
 class _ModelDevice(Device):
@@ -187,10 +187,15 @@ def test_answers_come_in_the_order_of_the_records(runner: Runner, items: list[It
 def test_pictures_reach_the_model_through_its_own_tower(runner: Runner, bench: Bench, items: list[Item]) -> None:
     photo = items[0].photo.resize((64, 64))
     other = items[1].photo.resize((64, 64))
-    (tokens,), (second, third) = runner._as_tokens([[photo], [other, photo]])
+    (words, tokens), (second, third) = runner._as_seen(
+        [[Restored(text="OPEN"), Restored(image=photo)], [Restored(image=other), Restored(image=photo)]]
+    )
+    assert words == Words("OPEN")
     for found, shown in ((tokens, photo), (second, other), (third, photo)):
+        assert isinstance(found, VisualTokens)
         np.testing.assert_allclose(found.values, bench.model.encode_image(shown).values, atol=1e-5)
-    assert runner._as_tokens([[tokens], [second, third]]) == [[tokens], [second, third]]
+    assert isinstance(tokens, VisualTokens)
+    assert runner._as_seen([[Restored(tokens=tokens)]]) == [[tokens]]
 
 
 class _AskedStrategy(JpegStrategy):

@@ -9,8 +9,16 @@ import pytest
 
 from heliograph.errors import UnknownNameError
 from heliograph.registry import STRATEGIES
+from heliograph.strategies import selection
 from heliograph.strategies.base import Family, Kind
-from heliograph.strategies.selection import kind_of, needs_bundle, strategies_for, strategies_with, strategy_class
+from heliograph.strategies.selection import (
+    kind_of,
+    missing,
+    needs_bundle,
+    strategies_for,
+    strategies_with,
+    strategy_class,
+)
 
 PAPER = "2604.26508"
 DECLARED = {
@@ -34,11 +42,15 @@ DECLARED = {
     "divprune": ("tokens", True, True, False, "klt", "visual-token compression", "2503.02175"),
     "dfmr": ("tokens", True, False, False, "klt", "visual-token compression", "2412.08771"),
     "jpeg-dct": ("tokens", False, True, False, "", "compressed-domain inference", "2211.16421"),
+    "caption": ("text", False, False, False, "", "semantic compression", "2407.00020"),
+    "read": ("text", False, False, False, "", "semantic compression", "2407.00020"),
     "roi-jpeg": ("picture", False, False, True, "", "VLM-guided image compression", None),
     "roi-webp": ("picture", False, False, True, "", "VLM-guided image compression", None),
     "roi-avif": ("picture", False, False, True, "", "VLM-guided image compression", None),
     "prefilter": ("picture", False, False, True, "", "VLM-guided image compression", "2604.00314"),
     "cotam": ("picture", False, False, True, "", "VLM-guided image compression", "2509.24258"),
+    "nnc": ("tokens", True, False, False, "klt", "split computing with feature compression", None),
+    "klt-nnc": ("tokens", True, False, False, "klt", "split computing with feature compression", None),
     "feature-video": ("tokens", True, False, False, "klt", "split computing with feature compression", None),
 }
 PICTURES = ("jpeg", "webp", "avif", "jpeg-bare", "webp-bare", "avif-bare")
@@ -65,14 +77,33 @@ def test_strategies_are_chosen_by_what_they_declare() -> None:
     assert strategies_with(kind=Kind.PICTURE) == (*PICTURES, "rgb", *GUIDED)
     assert strategies_with(kind=Kind.PICTURE, tuned=False) == ("rgb",)
     assert strategies_with(kind=Kind.LOCAL) == ("local",)
-    unembedded = ("int8", "int4", "pq", "downsample", "random-drop", "dfmr", "feature-video")
-    assert strategies_with(kind=Kind.TOKENS, embedded=False) == unembedded
+    assert strategies_with(kind=Kind.TEXT) == ("caption", "read")
+    assert strategies_with(speaks=True) == ("local", "caption")
+    whole = ("int8", "int4", "pq", "downsample", "random-drop", "dfmr", "nnc", "klt-nnc", "feature-video")
+    assert strategies_with(kind=Kind.TOKENS, embedded=False) == whole
     assert strategies_with(kind=Kind.LOCAL, tuned=True) == ()
 
 
 def test_a_bundle_runs_what_needs_no_codec_and_what_it_holds_the_codec_of() -> None:
-    assert strategies_for(()) == tuple(name for name, (*_, codec, _, _) in DECLARED.items() if not codec)
-    assert strategies_for(("klt",)) == tuple(name for name in DECLARED if name not in ("meta", "pq"))
+    assert set(strategies_for(())) | {"read"} == {name for name in DECLARED if not DECLARED[name][4]}
+    may_be_missing = {"read", "nnc", "klt-nnc"}
+    assert set(strategies_for(("klt",))) | may_be_missing == set(DECLARED) - {"meta", "pq"}
+
+
+def test_what_needs_a_program_runs_where_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HELIOGRAPH_NNC", "/somewhere/python")
+    assert "nnc" in strategies_for(("klt",))
+    monkeypatch.delenv("HELIOGRAPH_NNC")
+    assert "nnc" not in strategies_for(("klt",))
+    assert missing(strategy_class("nnc")) == "HELIOGRAPH_NNC"
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_what_needs_an_extra_runs_where_it_is_installed(installed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, "find_spec", lambda name: installed or None)
+    assert ("read" in strategies_for(())) == installed
+    assert missing(strategy_class("read")) == ("" if installed else "ocr")
+    assert missing(strategy_class("jpeg")) == ""
 
 
 def test_single_questions() -> None:

@@ -159,9 +159,8 @@ def test_questions_that_cannot_be_asked_are_named(vlm, tokens):
         vlm.answer("\U0001f600" * 2000, tokens[:1])
     with pytest.raises(UsageError):
         vlm.answer("What?", tokens[:1], max_new_tokens=0)
-    for images in ([], tokens[:1] * 9):
-        with pytest.raises(UsageError):
-            vlm.answer("What?", images)
+    with pytest.raises(UsageError):
+        vlm.answer("What?", tokens[:1] * 9)
 
 
 def test_image_of_any_mode_and_size_answers(vlm, photos):

@@ -163,6 +163,17 @@ def test_a_verified_draft_is_the_answer(model: TorchModel, encoded: list[VisualT
         assert checked.kept_tokens == (agreed.index(False) if False in agreed else len(agreed))
 
 
+def test_words_alone_are_answered_in_every_way(model: TorchModel, encoded: list[VisualTokens]) -> None:
+    question = "There is a red star at the top. what colour is the star?"
+    alone = model.answer(question, [], max_new_tokens=4)
+    assert alone.token_ids
+    both = model.answer_many([(question, []), ("what is it?", [encoded[0]]), (question, [])], max_new_tokens=4)
+    assert [one.token_ids for one in both[::2]] == [alone.token_ids] * 2
+    assert both[1].token_ids == model.answer("what is it?", [encoded[0]], max_new_tokens=4).token_ids
+    for draft in (alone, both[1]):
+        assert model.verify_draft(question, [], draft, max_new_tokens=4).answer.token_ids == alone.token_ids
+
+
 def test_what_cannot_be_asked_is_named(model: TorchModel, encoded: list[VisualTokens]) -> None:
     tokens = encoded[0]
     values = torch.from_numpy(tokens.values)
@@ -175,7 +186,7 @@ def test_what_cannot_be_asked_is_named(model: TorchModel, encoded: list[VisualTo
             model.verify_draft(question, [tokens], Answer("", 0.5, 1.0))
         with pytest.raises(error):
             model.answer_logits(question, values, tokens.grid, (1,))
-    for images, limit in (([], 4), ([tokens] * 9, 4), ([tokens], 0)):
+    for images, limit in (([tokens] * 9, 4), ([tokens], 0)):
         with pytest.raises(UsageError):
             model.answer(QUESTION, images, max_new_tokens=limit)
     positions = model.torch_model.config.get_text_config().max_position_embeddings

@@ -123,7 +123,7 @@ def test_what_cannot_be_asked_or_does_not_fit_is_named(qwen: GeneralModel) -> No
         with pytest.raises(error):
             qwen.answer(question, [tokens])
     with pytest.raises(UsageError):
-        qwen.answer("what?", [])
+        qwen.answer("what?", [tokens] * 9)
     with pytest.raises(UsageError):
         qwen.answer("what?", [tokens], max_new_tokens=0)
     grid = tokens.grid

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from heliograph.bench.bytes.rates import Rate
 from heliograph.codec.klt import KltCodec
 from heliograph.errors import DataMissingError
 from heliograph.strategies.base import Setting
+from heliograph.strategies.foreign import ForeignProgram, ForeignProgramError
 from heliograph.types import FloatArray, VisualTokens
 
 OPPONENTS = Path("runs/opponents")
@@ -45,7 +45,6 @@ _TOKENS, _COEFFICIENTS, _CHANNELS, _REQUEST, _ANSWER = (
     "answer.npz",
 )
 _PATIENCE_S = 1800
-_MAX_REASON = 240
 
 
 @dataclass(frozen=True)
@@ -68,24 +67,11 @@ class Opponent:
         Raises:
             DataMissingError: it is not there, or ends with an error.
         """
-        environment = {**os.environ, **self.environment}
+        program = ForeignProgram(self.command, {**os.environ, **self.environment}, _PATIENCE_S)
         try:
-            done = subprocess.run(
-                [*self.command, *arguments],
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=_PATIENCE_S,
-                check=True,
-            )
-        except OSError as error:
-            raise DataMissingError().noted(f"opponent {self.name}: {self.command[0]} cannot be run.") from error
-        except subprocess.CalledProcessError as error:
-            last = next(
-                (line.strip() for line in reversed(error.stderr.splitlines()) if line.strip()), "without a word"
-            )
-            raise DataMissingError().noted(f"opponent {self.name} failed: {last[:_MAX_REASON]}.") from error
-        return done.stdout
+            return program.run(*arguments).decode(errors="replace")
+        except ForeignProgramError as error:
+            raise DataMissingError().noted(f"opponent {self.name}: {error}.") from error
 
 
 @dataclass(frozen=True)

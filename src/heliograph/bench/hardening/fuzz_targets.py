@@ -259,7 +259,7 @@ def cloud_targets(bundle: Bundle, streams: dict[str, EncodedImage]) -> list[Targ
         return None
 
     def answered(source: random.Random) -> str | None:
-        tokens = general.restore(_stating(source, source.choice(stated)))
+        tokens = general.restore_tokens(_stating(source, source.choice(stated)))
         general.model.answer(_QUESTION, [tokens], max_new_tokens=1)
         return None
 

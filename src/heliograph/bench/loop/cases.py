@@ -124,7 +124,7 @@ def make_cases(
     for number, (item, record) in enumerate(asked):
         encoded = streams[item.image_id]
         wanted = sorted({end for one in ends for end in (one.pull[number], one.push[number])})
-        tokens = [bench.cloud.restore(encoded.prefix(end)) for end in wanted]
+        tokens = [bench.cloud.restore_tokens(encoded.prefix(end)) for end in wanted]
         made = bench.model.answer_many([(record.question, [t]) for t in tokens], max_new_tokens=SHORT_ANSWER_TOKENS)
         cases.append(Case(item, record, encoded, dict(zip(wanted, made, strict=True))))
     return cases, ends
@@ -142,7 +142,7 @@ def _work_of(bench: Bench, case: Case) -> tuple[float, float, float, float, floa
     question, limit = case.record.question, SHORT_ANSWER_TOKENS
     encode_ms = bench.device.encode(STRATEGIES.load(STRATEGY)(), case.item.photo.copy(), {}).encode_ms
     marks = [processor_s()]
-    tokens = bench.cloud.restore(case.encoded)
+    tokens = bench.cloud.restore_tokens(case.encoded)
     marks.append(processor_s())
     answer = bench.model.answer(question, [tokens], max_new_tokens=limit)
     marks.append(processor_s())

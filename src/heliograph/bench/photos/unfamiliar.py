@@ -93,7 +93,7 @@ class Sides:
     def shown(self, photo: str, stream: EncodedImage, record: QuestionRecord, right: bool) -> Shown:
         """The answer to one question; ``right`` where its right answers are known."""
         made = self.cloud.model.answer(
-            record.question, [self.cloud.restore(stream)], max_new_tokens=SHORT_ANSWER_TOKENS
+            record.question, [self.cloud.restore_tokens(stream)], max_new_tokens=SHORT_ANSWER_TOKENS
         )
         signals = self.device.signals(stream, record.question, made)
         without = shown_confidence(made, signals, self.device.calibration)

@@ -150,7 +150,7 @@ def _seen(restored: Restored) -> ImageInput:
     """What the model gets."""
     if restored.tokens is not None:
         return restored.tokens
-    assert restored.image is not None
+    assert restored.image is not None, "regions go with tokens and pictures"
     return restored.image
 
 

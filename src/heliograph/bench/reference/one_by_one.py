@@ -62,16 +62,19 @@ def measured(
 
 
 def table(uncompressed: Outcome, outcomes: Sequence[Outcome], image_ids: Sequence[str]) -> str:
-    """A row a candidate as Markdown: payload bytes, agreement and accuracy over all tasks, accuracy of each task."""
+    """A row a candidate as Markdown: payload bytes, processor time of the device and of restoring (but of programs of
+    their own), agreement and accuracy over all tasks, accuracy of each task."""
     base = Scores(uncompressed, image_ids)
     names = [name for name in tasks() if name in base.task_names]
     lines = [
-        "| strategy | setting | bytes | agreement | all | " + " | ".join(names) + " |",
-        "| --- | --- |" + " ---: |" * (3 + len(names)),
+        "| strategy | setting | bytes | encode ms | decode ms | agreement | all | " + " | ".join(names) + " |",
+        "| --- | --- |" + " ---: |" * (5 + len(names)),
     ]
     for scores in (base, *(Scores(one, image_ids) for one in outcomes)):
         candidate = scores.outcome.candidate
         cells = [candidate.strategy, candidate.label, _bytes(scores.payload)]
+        times = (scores.per_photo(ALL, lambda p: p.encode_ms), scores.per_photo(ALL, lambda p: p.decode_ms))
+        cells += [f"{one.value:.1f}" for one in times]
         cells += [_share(scores.agreement(ALL)), _share(scores.accuracy(ALL))]
         cells += [f"{scores.accuracy(name).value:.3f}" for name in names]
         lines.append("| " + " | ".join(cells) + " |")

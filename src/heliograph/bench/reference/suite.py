@@ -31,8 +31,7 @@ from heliograph.errors import DataMissingError
 from heliograph.registry import STRATEGIES
 from heliograph.serving.web.application import CloudApplication
 from heliograph.serving.web.runner import BackgroundServer
-from heliograph.strategies.base import Kind
-from heliograph.strategies.selection import kind_of, strategies_for, strategies_with
+from heliograph.strategies.selection import strategies_for, strategies_with
 from heliograph.training.progress import Progress
 from heliograph.vlm.model import VisionLanguageModel
 
@@ -209,8 +208,9 @@ def _candidates(
     names = [name for name in plan.swept if name in runnable]
     swept = [Candidate(name, setting) for name in names for setting in STRATEGIES.load(name)().settings()]
     if bench.bundle.local_model_path is None:
-        fixed = [c for c in fixed if kind_of(c.strategy) is not Kind.LOCAL]
-    return [*tuned_candidates(bench, plan, tuning, progress, kept=kept), *swept, *fixed]
+        speaking = strategies_with(speaks=True)
+        fixed, swept = ([c for c in some if c.strategy not in speaking] for some in (fixed, swept))
+    return [*tuned_candidates(bench, plan, tuning, progress), *swept, *fixed]
 
 
 def _cloud_work(bench: Bench, sample: Sequence[Item], opening: int) -> CloudWork:

@@ -49,7 +49,7 @@ class CropEncoding:
         strategy: Strategy = STRATEGIES.load(self.strategy)()
         setting = parse_setting(self.setting, strategy.default_setting)
         stream = bench.device.encode(strategy, crop, setting).stream
-        return bench.cloud.restore(stream), stream.payload_bytes
+        return bench.cloud.restore_tokens(stream), stream.payload_bytes
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Trials:
         strategy: Strategy = STRATEGIES.load(self._first.strategy)()
         setting = parse_setting(self._first.setting, strategy.default_setting)
         stream = bench.device.encode(strategy, photo, setting).stream
-        tokens, true_tokens = bench.cloud.restore(stream), bench.device.prepare(photo)
+        tokens, true_tokens = bench.cloud.restore_tokens(stream), bench.device.prepare(photo)
         asked = [record.question for record in item.records]
         firsts = self._answers([(question, [tokens]) for question in asked])
         found = [self._region_finder.find(question, tokens, photo.size) for question in asked]

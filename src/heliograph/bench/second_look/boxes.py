@@ -11,11 +11,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from heliograph.bench.second_look.questions import legible, vqa_form
-from heliograph.bench.second_look.reader import Line
 from heliograph.boxes import PixelBox
 from heliograph.controllers.region.find import Found, find_box
 from heliograph.controllers.region.policies import FirstLook
 from heliograph.controllers.region.random_box import RandomBox
+from heliograph.edge.reader import Line
 from heliograph.strategies.baseline.pictures import shrunk
 
 MARGIN = 0.25

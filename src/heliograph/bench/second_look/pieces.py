@@ -21,10 +21,10 @@ from PIL import Image
 from heliograph.bench.second_look.boxes import Cut, contrast_box, random_box, text_cuts, true_box
 from heliograph.bench.second_look.plan import SecondLookPlan, Sent, TextCrops
 from heliograph.bench.second_look.questions import Asked, vqa_form
-from heliograph.bench.second_look.reader import Line, Reads
 from heliograph.bench.timing import processor_s
 from heliograph.boxes import PixelBox
 from heliograph.edge.photos.file import load_photo
+from heliograph.edge.reader import Line, Reads
 from heliograph.errors import DataMissingError
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, Strategy

@@ -23,8 +23,8 @@ from heliograph.bench.second_look.plan import SecondLookPlan, second_look_plan
 from heliograph.bench.second_look.plot import PICTURES
 from heliograph.bench.second_look.policies import Case, Cases
 from heliograph.bench.second_look.questions import DATA, MIN_PEOPLE, Asked, Kind, load_questions
-from heliograph.bench.second_look.reader import Detector, Reader, Reads
 from heliograph.controllers.region.policies import drawn
+from heliograph.edge.reader import Detector, Reader, Reads
 from heliograph.errors import DataMissingError
 from heliograph.training.progress import Progress
 

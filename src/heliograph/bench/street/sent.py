@@ -25,7 +25,16 @@ from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
 from heliograph.errors import AttentionMissingError, ModelUnsupportedError
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import AttendedTokens, Family, PatchReader, Setting, Strategy, label, sliced
+from heliograph.strategies.base import (
+    AttendedTokens,
+    Family,
+    PatchReader,
+    ReadLine,
+    Setting,
+    Strategy,
+    label,
+    sliced,
+)
 from heliograph.strategies.baseline.pictures import shrunk, to_rgb
 from heliograph.strategies.baseline.pixels import JpegStrategy, optimised_jpegs
 from heliograph.strategies.selection import strategies_with
@@ -129,6 +138,14 @@ class _Ends:
     def encode_attended(self, photo: Image.Image) -> AttendedTokens:
         """Never: the encoder is a convolutional one."""
         raise AttentionMissingError
+
+    def text_lines(self, photo: Image.Image) -> Sequence[ReadLine]:
+        """Never asked by a strategy of tokens."""
+        raise NotImplementedError
+
+    def describe(self, photo: Image.Image) -> str:
+        """Never asked by a strategy of tokens."""
+        raise NotImplementedError
 
     def check_grid(self, grid: Grid) -> None:
         """Nothing to refuse: the streams are made here."""

@@ -18,9 +18,10 @@ from heliograph.strategies.selection import strategy_class
 if TYPE_CHECKING:
     from heliograph.cli.demo.show import Row
 
-_LOCAL = "#B8A800"
+_LOCAL, _TEAL = "#B8A800", "#44AA99"
 _CODED, _FILE, _PLAIN, _OWN = "codes tokens", "sends a picture file", "sends plain tokens", "answers on the device"
-_KINDS = {_CODED: OURS, _FILE: OTHER, _PLAIN: GREY, _OWN: _LOCAL}
+_WORDS = "sends words"
+_KINDS = {_CODED: OURS, _FILE: OTHER, _PLAIN: GREY, _WORDS: _TEAL, _OWN: _LOCAL}
 _LINK_MARKERS = ("o", "D", "^", "v")
 _PHOTO_PIXELS = 240
 _COLOURS = 256  # a third of the size, and nothing to be seen of it
@@ -87,6 +88,8 @@ def _kind(row: Row) -> str:
     strategy = strategy_class(row.strategy)
     if strategy.kind is Kind.LOCAL:
         return _OWN
+    if strategy.kind is Kind.TEXT:
+        return _WORDS
     if strategy.codec:
         return _CODED
     return _FILE if strategy.kind is Kind.PICTURE else _PLAIN

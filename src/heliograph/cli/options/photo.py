@@ -131,13 +131,12 @@ def open_device(folder: Path | None, name: str | None) -> tuple[Strategy, Device
         BundleDamagedError: the bundle is needed, or was named, and cannot be used.
     """
     from heliograph.edge.device import Device
-    from heliograph.strategies.base import Kind
 
     named: Strategy | None = None if name is None else STRATEGIES.load(name)()
     try:
         device = Device(open_bundle(folder))
     except BundleDamagedError:
-        if named is None or named.needs_bundle or named.kind is Kind.LOCAL or folder is not None:
+        if named is None or named.needs_bundle or named.speaks or folder is not None:
             raise
         return named, Device(None)
     return named or STRATEGIES.load(device.preferred_strategy)(), device

@@ -71,28 +71,28 @@ def answer_stream(bundle: Bundle, encoded: EncodedImage, question: str, *, max_n
 
     Raises:
         BundleDamagedError: the bundle holds no language model, or a file of it cannot be run.
+        UsageError: the stream holds words.
         HeliographError: the prefix is damaged, or the question cannot be asked.
     """
     model = BundleModel(bundle)
-    tokens = StreamRestorer(model, _Codecs(bundle), device_grids(bundle)).restore(encoded)
+    tokens = StreamRestorer(model, _Codecs(bundle), device_grids(bundle)).restore_tokens(encoded)
     return model.answer(question, tokens, max_new_tokens=max_new_tokens)
 
 
 def answers_alike(bundle: Bundle, encoded: EncodedImage) -> bool:
     """Whether a bundle gives the answer that its checkpoint gives in the cloud.
 
-    Not where it has no language model; not of a picture where its encoder has eight bits, as the cloud's has not; and
-    not of what enters the vision tower in its middle.
+    Not where it has no language model, nor from words; not of a picture where its encoder has eight bits, as the
+    cloud's has not; and not of what enters the vision tower in its middle.
 
     Raises:
         BundleDamagedError: it does not say how its encoder was made.
     """
-    if bundle.local_model_path is None:
-        return False
     strategy = STRATEGIES.load(encoded.strategy)
-    if getattr(strategy, "enters_tower", False):
+    kind = strategy.kind
+    if bundle.local_model_path is None or kind is Kind.TEXT or getattr(strategy, "enters_tower", False):
         return False
-    return strategy.kind is Kind.TOKENS or encoder_profile(bundle) is None
+    return kind is Kind.TOKENS or encoder_profile(bundle) is None
 
 
 class _Codecs(Mapping[str, Codec]):

@@ -362,7 +362,7 @@ def _usable(device: Device) -> frozenset[str]:
         bundle = device.bundle
     except BundleDamagedError:
         return frozenset(strategies_with(tuned=True))
-    without = () if bundle.local_model_path is not None else strategies_with(kind=Kind.LOCAL)
+    without = () if bundle.local_model_path is not None else strategies_with(speaks=True)
     return frozenset(strategies_for(bundle.codec_kinds)) - frozenset(without)
 
 

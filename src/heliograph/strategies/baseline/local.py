@@ -30,6 +30,7 @@ class LocalStrategy(Strategy):
     default_setting: ClassVar[Setting] = {}
     kind: ClassVar[Kind] = Kind.LOCAL
     needs_bundle: ClassVar[bool] = False
+    speaks: ClassVar[bool] = True
     paper: ClassVar[str | None] = "2604.26508"
 
     def settings(self) -> tuple[Setting, ...]:

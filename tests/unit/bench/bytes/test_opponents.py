@@ -75,7 +75,7 @@ def test_an_opponent_gets_the_photos_and_its_coefficients_become_tokens(
 
 def test_an_opponent_that_fails_is_named_with_what_it_wrote(codec: KltCodec, photos: list[VisualTokens]) -> None:
     failing = Opponent("it", (sys.executable, "-c", "raise SystemExit('no such thing')"), {})
-    with pytest.raises(DataMissingError, match="opponent it failed: no such thing"):
+    with pytest.raises(DataMissingError, match="opponent it: no such thing"):
         asked(failing, codec, photos, {})
     with pytest.raises(DataMissingError, match="opponent it: its answer"):
         asked(Opponent("it", (sys.executable, "-c", ""), {}), codec, photos, {})
@@ -104,7 +104,7 @@ def test_a_folder_lists_its_opponents(tmp_path: Path) -> None:
 
 
 def test_an_nnc_head_is_stripped_exactly() -> None:
-    nnc = tool("klt_nnc")
+    nnc = tool("klt_nnc").worker()
     bodies = [bytes([1, 7, 7]), bytes([2]), bytes([3]) * 400]
     head = bytes(range(33))
     streams = [nnc.rebuilt(head, body) for body in bodies]

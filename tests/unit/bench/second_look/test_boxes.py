@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from heliograph.bench.second_look.boxes import contrast_box, random_box, text_cuts, true_box
-from heliograph.bench.second_look.reader import Line
 from heliograph.boxes import PixelBox
 from heliograph.controllers.region.find import holds
+from heliograph.edge.reader import Line
 
 SIZE = (1000, 800)
 

@@ -21,9 +21,9 @@ from heliograph.bench.second_look.plan import second_look_plan
 from heliograph.bench.second_look.plot import plot_legible
 from heliograph.bench.second_look.policies import Outcome, affordable
 from heliograph.bench.second_look.questions import asked_of
-from heliograph.bench.second_look.reader import Line
 from heliograph.bench.second_look.suite import SecondLookSuite, first_questions
 from heliograph.boxes import PixelBox
+from heliograph.edge.reader import Line
 from heliograph.errors import DataMissingError
 from heliograph.registry import SUITES
 from heliograph.strategies.baseline.pixels import WebpStrategy

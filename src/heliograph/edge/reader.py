@@ -1,9 +1,9 @@
-"""A frozen reader in the cloud and a text detector on the device: PP-OCRv6 small, as the package rapidocr ships it.
+"""A frozen reader, and its text detector alone: PP-OCRv6 small, as the package rapidocr ships it.
 
 ::
 
-    cloud:  picture --enlarged while small--> detector at full size --> lines --> recogniser --> words and boxes
-    device: photo --longest edge of some hundred pixels--> detector alone --> boxes of lines
+    reader:   picture --enlarged while small--> detector at full size --> lines --> recogniser --> words and boxes
+    detector: photo --longest edge of some hundred pixels--> detector alone --> boxes of lines
 
 Two traps of the package are kept in here: its detector enlarges whatever is small to 736 pixels unless told otherwise,
 and what one call leaves out (``use_rec=False``) stays left out, so that reader and detector are two objects.
@@ -13,14 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from PIL import Image
 
 from heliograph.boxes import PixelBox
 from heliograph.errors import MissingExtraError
+from heliograph.strategies.base import ReadLine
 from heliograph.strategies.baseline.pictures import shrunk
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 ENLARGED, ENLARGED_TO = 2.0, 1024
 """Pictures are enlarged by so much before they are read, up to so many pixels: small print gains, large costs time."""
@@ -46,11 +49,19 @@ class Line:
         text: what was read; empty from a detector.
         box: around it, in pixels of the picture.
         height: of the line in pixels, across its direction.
+        score: 0 to 1, how sure the reader is of the text; 1 from a detector.
     """
 
     text: str
     box: PixelBox
     height: float
+    score: float = 1.0
+
+    def within(self, size: tuple[int, int]) -> ReadLine:
+        """The same in shares of a picture of so many pixels."""
+        (width, height), (left, top, right, bottom) = size, self.box
+        edges = left / width, top / height, right / width, bottom / height
+        return ReadLine(self.text, *edges, self.height / max(size), self.score)
 
 
 class Reads(Protocol):
@@ -76,7 +87,7 @@ class Reader:
         found = self._engine(_bgr(shown))
         if found.boxes is None or found.txts is None:
             return []
-        return _lines(found.boxes, found.txts, picture.size, shown.size)
+        return _lines(found.boxes, found.txts, found.scores, picture.size, shown.size)
 
 
 class Detector:
@@ -99,16 +110,19 @@ class Detector:
         found = self._engine(_bgr(shown))
         if found.boxes is None:
             return []
-        return _lines(found.boxes, [""] * len(found.boxes), picture.size, shown.size)
+        count = len(found.boxes)
+        return _lines(found.boxes, [""] * count, [1.0] * count, picture.size, shown.size)
 
 
 def enlarged(picture: Image.Image) -> Image.Image:
     """The picture at :data:`ENLARGED` times its size, less where its longest edge would exceed :data:`ENLARGED_TO`."""
+    from PIL import Image as images
+
     scale = min(ENLARGED, ENLARGED_TO / max(picture.size))
     if scale <= 1:
         return picture
     size = round(picture.width * scale), round(picture.height * scale)
-    return picture.resize(size, Image.Resampling.BICUBIC)
+    return picture.resize(size, images.Resampling.BICUBIC)
 
 
 def _engine(parameters: dict[str, Any]) -> Any:
@@ -123,15 +137,17 @@ def _bgr(picture: Image.Image) -> Any:
     return np.ascontiguousarray(np.asarray(picture.convert("RGB"))[:, :, ::-1])  # (height, width, 3) uint8
 
 
-def _lines(boxes: Any, texts: Sequence[str], size: tuple[int, int], shown: tuple[int, int]) -> list[Line]:
+def _lines(
+    boxes: Any, texts: Sequence[str], scores: Sequence[float], size: tuple[int, int], shown: tuple[int, int]
+) -> list[Line]:
     """Lines from corners (n, 4, 2) in the shown picture: clockwise, the line's upper left first."""
     scale = np.array(size) / np.array(shown)
     found = []
-    for corners, text in zip(np.asarray(boxes, dtype=np.float64) * scale, texts, strict=True):
+    for corners, text, score in zip(np.asarray(boxes, dtype=np.float64) * scale, texts, scores, strict=True):
         edges = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)  # (4,) pixels
         low, high = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
         left, top = (int(np.clip(at, 0, most - 1)) for at, most in zip(low, size, strict=True))
         right, bottom = (int(np.clip(at, 1, most)) for at, most in zip(high, size, strict=True))
         if right > left and bottom > top:
-            found.append(Line(text, PixelBox(left, top, right, bottom), float(min(edges[:2]))))
+            found.append(Line(text, PixelBox(left, top, right, bottom), float(min(edges[:2])), float(score)))
     return found

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from heliograph.bench.second_look.questions import legible, vqa_form
-from heliograph.bench.second_look.reader import Detector, Reader, enlarged
 from heliograph.boxes import PixelBox
 from heliograph.controllers.region.find import holds
+from heliograph.edge.reader import Detector, Reader, enlarged
 from heliograph.errors import MissingExtraError
 
 

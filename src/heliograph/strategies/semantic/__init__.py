@@ -1,0 +1,1 @@
+"""Semantic compression: what a photo means, in words."""

@@ -1,0 +1,1 @@
+"""Fitting of the text coder of the strategies that send words."""
