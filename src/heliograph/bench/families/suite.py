@@ -13,14 +13,19 @@ from dataclasses import replace
 from heliograph.bench.families.figures import families_figures
 from heliograph.bench.families.front import Placed, front
 from heliograph.bench.families.joules import joules_table
+from heliograph.bench.families.prefill import measure_prefill
 from heliograph.bench.families.work import ModelWork, Work, reference_work
 from heliograph.bench.metrics import ALL, B99_SHARE
 from heliograph.bench.numbers import interval_text, number_text
+from heliograph.bench.outcomes import Candidate
 from heliograph.bench.reference.figures import Findings
-from heliograph.bench.reference.suite import ReferenceSuite
+from heliograph.bench.reference.suite import ReferenceSuite, Run
 from heliograph.bench.results import SuiteResult, Table
 from heliograph.bench.scores import Scores
+from heliograph.bench.tasks import scene_items
+from heliograph.bench.tools import Bench
 from heliograph.strategies.selection import strategy_class
+from heliograph.training.progress import Progress
 
 _MILLION = 1e6
 _SHARES = (0.9, 0.95, B99_SHARE)
@@ -31,6 +36,12 @@ class FamiliesSuite(ReferenceSuite):
     """``heliograph bench --suite families``."""
 
     name = "families"
+
+    def _run_tests(self, run: Run, bench: Bench, candidates: Sequence[Candidate], progress: Progress) -> SuiteResult:
+        result = super()._run_tests(run, bench, candidates, progress)
+        items = list(scene_items(run.plan.seed_start, run.plan.scenes, descriptions=False, limit=run.limit))
+        found = measure_prefill(bench, items, reference_work().prefill, progress)
+        return replace(result, tables=(*result.tables, found.table), figures=(*result.figures, found.figure))
 
     def _finished(self, result: SuiteResult, found: Findings) -> SuiteResult:
         model = reference_work()
