@@ -209,9 +209,10 @@ Points = Sequence[tuple[float, float, tuple[float, float] | None]]
 """(x, y, interval of y or None), by x."""
 
 
-def curve(axes: Any, points: Points, series: str, *, markers: bool = True) -> None:
-    """A line with its 95 % band; points without an interval have none."""
-    colour, marker = look(series)
+def curve(axes: Any, points: Points, series: str, *, markers: bool = True, colour: str | None = None) -> None:
+    """A line with its 95 % band; points without an interval have none. ``colour`` is in place of the style sheet's."""
+    usual, marker = look(series)
+    colour = colour or usual
     xs, ys = [x for x, _, _ in points], [y for _, y, _ in points]
     axes.plot(xs, ys, color=colour, marker=marker if markers or len(points) == 1 else None, zorder=3)
     banded = [(x, low_high) for x, _, low_high in points if low_high is not None]

@@ -9,7 +9,8 @@ from heliograph.bench.scores import Crossing, best_of, ratio_of
 from heliograph.strategies.base import Family
 from heliograph.strategies.selection import strategy_class
 
-_BARE = "-bare"
+BARE = "-bare"
+"""How names of picture codecs without their known bytes end."""
 
 
 def families_figures(crossings: Mapping[str, Crossing], strategies: Sequence[str]) -> tuple[Figure, ...]:
@@ -22,7 +23,7 @@ def families_figures(crossings: Mapping[str, Crossing], strategies: Sequence[str
     ours = [name for name in strategies if _is_ours(name)]
     others = [name for name in strategies if name not in ours]
     unguided = [name for name in others if strategy_class(name).family is not Family.GUIDED]
-    bare = [name for name in others if name.endswith(_BARE)]
+    bare = [name for name in others if name.endswith(BARE)]
     best_other = "B99 of klt or meta / B99 of the best of all others"
     best_bare = "B99 of the best strategy / B99 of the best bare tuned pixel codec"
     return (

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from heliograph.bench.device.process import encoding_memory_mb
 from heliograph.bench.families.figures import families_figures
 from heliograph.bench.families.front import Placed, front
 from heliograph.bench.families.joules import joules_table
+from heliograph.bench.families.plots import FRONT_TITLE, PICTURES
 from heliograph.bench.families.prefill import measure_prefill
 from heliograph.bench.families.work import ModelWork, Work, reference_work
 from heliograph.bench.metrics import ALL, B99_SHARE
@@ -41,14 +43,16 @@ class FamiliesSuite(ReferenceSuite):
         result = super()._run_tests(run, bench, candidates, progress)
         items = list(scene_items(run.plan.seed_start, run.plan.scenes, descriptions=False, limit=run.limit))
         found = measure_prefill(bench, items, reference_work().prefill, progress)
-        return replace(result, tables=(*result.tables, found.table), figures=(*result.figures, found.figure))
+        tables, figures = (*result.tables, found.table), (*result.figures, found.figure)
+        return replace(result, tables=tables, figures=figures, pictures=PICTURES)
 
-    def _finished(self, result: SuiteResult, found: Findings) -> SuiteResult:
+    def _finished(self, run: Run, result: SuiteResult, found: Findings) -> SuiteResult:
         model = reference_work()
         work = {name: _work(model, name, settings) for name, settings in found.groups.items()}
+        memory = {name: encoding_memory_mb(run.bundle_folder, name) for name in found.groups}
         reached = {name: _reached(settings, found.uncompressed) for name, settings in found.groups.items()}
         tables = (
-            _strategies_table(found, work, reached),
+            _strategies_table(found, work, reached, memory),
             _front_table(found.groups, work),
             *joules_table(result.rows, B99_SHARE * found.uncompressed.accuracy().value),
         )
@@ -80,16 +84,18 @@ def _reached(settings: Sequence[Scores], uncompressed: Scores) -> dict[float, Sc
 
 
 def _strategies_table(
-    found: Findings, work: Mapping[str, Work], reached: Mapping[str, Mapping[float, Scores | None]]
+    found: Findings,
+    work: Mapping[str, Work],
+    reached: Mapping[str, Mapping[float, Scores | None]],
+    memory: Mapping[str, float],
 ) -> Table:
-    """Every strategy: family, source, bytes at each share, work of both ends."""
+    """Every strategy: family, source, bytes at each share, work of both ends, memory of a device."""
     ranked = sorted(found.groups, key=lambda name: _bytes(reached[name]))
-    body = tuple(_strategy_line(found, name, work[name], reached[name]) for name in ranked)
+    body = tuple((*_strategy_line(found, name, work[name], reached[name]), f"{memory[name]:.0f}") for name in ranked)
     shares = [f"bytes at {100 * share:.0f} %" for share in _SHARES[:-1]]
     head = ("strategy", "family", "source", *shares, "bytes at 99 % [95 % interval]", "best accuracy %")
-    return Table(
-        "Strategies by family", (*head, "device MMACs", "cloud MMACs", "prefill tokens", "encode ms", "decode ms"), body
-    )
+    both_ends = ("device MMACs", "cloud MMACs", "prefill tokens", "encode ms", "decode ms", "device peak MB")
+    return Table("Strategies by family", (*head, *both_ends), body)
 
 
 def _strategy_line(found: Findings, name: str, work: Work, reached: Mapping[float, Scores | None]) -> tuple[str, ...]:
@@ -135,4 +141,4 @@ def _front_table(groups: Mapping[str, Sequence[Scores]], work: Mapping[str, Work
         for one in front(placed)
     )
     head = ("strategy", "setting", "payload bytes", "device MMACs", "accuracy %")
-    return Table("What no other setting beats in bytes, device's work and accuracy", head, body)
+    return Table(FRONT_TITLE, head, body)

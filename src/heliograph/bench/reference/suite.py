@@ -145,9 +145,9 @@ class ReferenceSuite:
                 "bench with the model": peak_memory_mb(),
             },
         )
-        return self._finished(result, findings)
+        return self._finished(run, result, findings)
 
-    def _finished(self, result: SuiteResult, found: Findings) -> SuiteResult:
+    def _finished(self, run: Run, result: SuiteResult, found: Findings) -> SuiteResult:
         """What a suite of other figures makes of the same run."""
         return result
 
