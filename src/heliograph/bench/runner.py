@@ -7,7 +7,8 @@ question a stream of its own, and what a photo costs is the mean over its questi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
@@ -30,7 +31,8 @@ from heliograph.types import Answer, VisualTokens, Words
 Key = tuple[str, str, str]
 """Image id, strategy, setting."""
 
-CHUNK_PHOTOS = 16
+CHUNK_PHOTOS = 12
+_OTHERS_S = 0.2  # between looks at what other processes have done
 SHORT_ANSWER_TOKENS = 12
 LONG_ANSWER_TOKENS = 96
 BUDGET_KNOB = "max_bytes"
@@ -73,15 +75,33 @@ class Runner:
         """All candidates on all photos; ``photos`` is how many there will be at most, for the bar."""
         source = iter(items)
         advance = progress.bar(photos, text)
+        chunks: list[list[Item]] = []
+        found: dict[int, Measured] = {}
         while chunk := list(islice(source, CHUNK_PHOTOS)):
-            names = [item.image_id for item in chunk]
+            chunks.append(chunk)
+            self._measure(len(chunks) - 1, chunk, found, advance)
+        while missing := [number for number in range(len(chunks)) if number not in found]:
+            for number in missing:
+                self._measure(number, chunks[number], found, advance)
+            if len(found) < len(chunks):
+                time.sleep(_OTHERS_S)
+        for number in range(len(chunks)):
+            self._take(found[number])
+        return self.outcomes
+
+    def _measure(
+        self, number: int, chunk: list[Item], found: dict[int, Measured], advance: Callable[[int], None]
+    ) -> None:
+        """Add what a chunk gave to ``found``; nothing while another process is at it."""
+        names = [item.image_id for item in chunk]
+        with self._kept.claimed(names) as mine:
             measured = self._kept.find(names)
-            if measured is None:
+            if measured is None and mine:
                 measured = self._run_chunk(chunk)
                 self._kept.keep(names, measured)
-            self._take(measured)
+        if measured is not None:
+            found[number] = measured
             advance(len(chunk))
-        return self.outcomes
 
     def _take(self, measured: Measured) -> None:
         self.uncompressed.take(measured.uncompressed, 0)

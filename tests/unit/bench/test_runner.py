@@ -1,5 +1,6 @@
 """The runner on a real model with random weights: what it counts, and that everything is asked of everyone."""
 
+import threading
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from heliograph.bench.kept import KeptChunks, Measured
 from heliograph.bench.metrics import ALL, agrees
 from heliograph.bench.outcomes import Candidate, Outcome
 from heliograph.bench.runner import Runner
@@ -146,6 +148,42 @@ def test_what_was_measured_before_is_not_measured_again(bench, items, runner, tm
             Runner(idle, candidates, timed_photos=2, kept=tmp_path).run(items[:2], 2, progress, "")
 
 
+def test_runs_at_the_same_time_share_the_work(bench, items, runner, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("heliograph.bench.runner.current_commit", lambda: "0123abcd")
+    monkeypatch.setattr("heliograph.bench.runner.CHUNK_PHOTOS", 1)
+    candidates = [outcome.candidate for outcome in runner.outcomes]
+    mine, other = (Runner(bench, candidates, timed_photos=2, kept=tmp_path) for _ in range(2))
+    measured: list[str] = []
+
+    def measure(chunk: list[Item]) -> Measured:
+        measured.extend(one.image_id for one in chunk)
+        return Runner._run_chunk(mine, chunk)
+
+    monkeypatch.setattr(mine, "_run_chunk", measure)
+    with Progress(quiet=True) as progress:
+        with mine._kept.claimed([items[0].image_id]) as claimed, other._kept.claimed([items[0].image_id]) as twice:
+            assert (claimed, twice) == (True, False)
+            late = threading.Timer(0.5, lambda: other._kept.keep([items[0].image_id], other._run_chunk(items[:1])))
+            late.start()
+            mine.run(items[:3], 3, progress, "")
+            late.join()
+        assert measured == [one.image_id for one in items[1:3]]
+        idle = Runner(Bench(_Untouchable(), bench.bundle, bench.device, bench.cloud), candidates, 2, kept=tmp_path)
+        idle.run(items[:3], 3, progress, "")
+    assert [one.photos for one in idle.outcomes] == [one.photos for one in mine.outcomes]
+    assert list(idle.uncompressed.photos) == [one.image_id for one in items[:3]]
+
+
+def test_a_claim_ends_with_its_context(tmp_path) -> None:
+    kept = KeptChunks(tmp_path)
+    with kept.claimed(["a"]), KeptChunks(tmp_path).claimed(["b"]) as other:
+        assert other
+    with KeptChunks(tmp_path).claimed(["a"]) as mine:
+        assert mine
+    with KeptChunks(None).claimed(["a"]) as nowhere:
+        assert nowhere
+
+
 @pytest.mark.parametrize("commit", ["0123abcd+", "unknown"])
 def test_a_checkout_without_a_commit_of_its_own_keeps_nothing(bench, items, tmp_path, monkeypatch, commit) -> None:
     monkeypatch.setattr("heliograph.bench.runner.current_commit", lambda: commit)
@@ -159,7 +197,7 @@ def test_a_damaged_file_is_measured_again(bench, items, tmp_path, monkeypatch) -
     with Progress(quiet=True) as progress:
         first = Runner(bench, [Candidate("rgb", {})], kept=tmp_path)
         first.run(items[:1], 1, progress, "")
-        (kept,) = tmp_path.iterdir()
+        (kept,) = tmp_path.glob("*.json")
         kept.write_text(kept.read_text()[:-100])
         again = Runner(bench, [Candidate("rgb", {})], kept=tmp_path)
         again.run(items[:1], 1, progress, "")
