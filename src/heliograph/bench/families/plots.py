@@ -61,7 +61,7 @@ def plot_all(result: SuiteResult, path: Path) -> bool:
     curves = {name: upper_edge(found[name]) for name in map(str, Family) if name in found}
     facts = f"{material(result)}; each line the best settings of all strategies of a family; bands: 95 % intervals"
     with picture(path, "Six families over one wire: the best of each", facts) as (axes,):
-        _draw(axes, curves, dict(zip(curves, _COLOURS, strict=True)), result)
+        _draw(axes, curves, dict(zip(map(str, Family), _COLOURS, strict=True)), result)
     return True
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from heliograph.bench.device.process import encoding_memory_mb
-from heliograph.bench.families.figures import families_figures
+from heliograph.bench.families.figures import bottleneck_figure, coefficients_figure, families_figures
 from heliograph.bench.families.front import Placed, front
 from heliograph.bench.families.joules import joules_table
 from heliograph.bench.families.plots import FRONT_TITLE, PICTURES
@@ -26,10 +26,14 @@ from heliograph.bench.results import SuiteResult, Table
 from heliograph.bench.scores import Scores
 from heliograph.bench.tasks import scene_items
 from heliograph.bench.tools import Bench
+from heliograph.errors import DataMissingError
 from heliograph.strategies.selection import strategy_class
 from heliograph.training.progress import Progress
 
 _MILLION = 1e6
+JPEG_PHOTOS = 16
+"""Of each folder of photos, whose coefficients' tokens are held against those of their pixels."""
+
 _SHARES = (0.9, 0.95, B99_SHARE)
 """Of the uncompressed accuracy, at which every strategy's cheapest setting is shown."""
 
@@ -43,8 +47,14 @@ class FamiliesSuite(ReferenceSuite):
         result = super()._run_tests(run, bench, candidates, progress)
         items = list(scene_items(run.plan.seed_start, run.plan.scenes, descriptions=False, limit=run.limit))
         found = measure_prefill(bench, items, reference_work().prefill, progress)
-        tables, figures = (*result.tables, found.table), (*result.figures, found.figure)
-        return replace(result, tables=tables, figures=figures, pictures=PICTURES)
+        figures = [*result.figures, found.figure]
+        notes = [*result.notes]
+        try:
+            figures.append(coefficients_figure(bench.model, JPEG_PHOTOS if run.limit is None else 1))
+        except DataMissingError as missing:
+            notes.append(f"Tokens of coefficients are not held against those of pixels: {missing.text}")
+        tables = (*result.tables, found.table)
+        return replace(result, tables=tables, figures=tuple(figures), notes=tuple(notes), pictures=PICTURES)
 
     def _finished(self, run: Run, result: SuiteResult, found: Findings) -> SuiteResult:
         model = reference_work()
@@ -56,7 +66,11 @@ class FamiliesSuite(ReferenceSuite):
             _front_table(found.groups, work),
             *joules_table(result.rows, B99_SHARE * found.uncompressed.accuracy().value),
         )
-        figures = families_figures(found.crossings, list(found.groups))
+        macs = {name: one.device_macs for name, one in work.items()}
+        figures = (
+            *families_figures(found.crossings, list(found.groups)),
+            bottleneck_figure(found.groups, found.uncompressed, macs, model.tower),
+        )
         return replace(result, tables=(*result.tables, *tables), figures=figures, notes=(*result.notes, *NOTES))
 
 
