@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import inf
 
+from heliograph.bench.definitions import standard_links
 from heliograph.bench.device.process import encoding_memory_mb
 from heliograph.bench.families.figures import bottleneck_figure, coefficients_figure, families_figures
 from heliograph.bench.families.front import Placed, front
@@ -17,13 +19,14 @@ from heliograph.bench.families.joules import joules_table
 from heliograph.bench.families.plots import FRONT_TITLE, PICTURES
 from heliograph.bench.families.prefill import measure_prefill
 from heliograph.bench.families.work import ModelWork, Work, reference_work
+from heliograph.bench.macs import FLOPS_PER_MAC
 from heliograph.bench.metrics import ALL, B99_SHARE
 from heliograph.bench.numbers import interval_text, number_text
 from heliograph.bench.outcomes import Candidate
 from heliograph.bench.reference.figures import Findings
 from heliograph.bench.reference.suite import ReferenceSuite, Run
 from heliograph.bench.results import SuiteResult, Table
-from heliograph.bench.scores import Scores
+from heliograph.bench.scores import Scores, time_at_accuracy
 from heliograph.bench.tasks import scene_items
 from heliograph.bench.tools import Bench
 from heliograph.errors import DataMissingError
@@ -63,6 +66,7 @@ class FamiliesSuite(ReferenceSuite):
         reached = {name: _reached(settings, found.uncompressed) for name, settings in found.groups.items()}
         tables = (
             _strategies_table(found, work, reached, memory),
+            _times_table(found),
             _front_table(found.groups, work),
             *joules_table(result.rows, B99_SHARE * found.uncompressed.accuracy().value),
         )
@@ -108,7 +112,14 @@ def _strategies_table(
     body = tuple((*_strategy_line(found, name, work[name], reached[name]), f"{memory[name]:.0f}") for name in ranked)
     shares = [f"bytes at {100 * share:.0f} %" for share in _SHARES[:-1]]
     head = ("strategy", "family", "source", *shares, "bytes at 99 % [95 % interval]", "best accuracy %")
-    both_ends = ("device MMACs", "cloud MMACs", "prefill tokens", "encode ms", "decode ms", "device peak MB")
+    both_ends = (
+        "device MMACs (MFLOPs)",
+        "cloud MMACs (MFLOPs)",
+        "prefill tokens",
+        "encode ms",
+        "decode ms",
+        "device peak MB",
+    )
     return Table("Strategies by family", (*head, *both_ends), body)
 
 
@@ -125,11 +136,30 @@ def _strategy_line(found: Findings, name: str, work: Work, reached: Mapping[floa
         *("" if (one := reached[share]) is None else number_text(one.payload.value) for share in _SHARES[:-1]),
         "" if crossing.value is None else interval_text(crossing.value, crossing.interval),
         f"{100 * best.accuracy().value:.1f}",
-        f"{work.device_macs / _MILLION:,.1f}",
-        f"{work.cloud_macs / _MILLION:,.1f}",
+        _work_text(work.device_macs),
+        _work_text(work.cloud_macs),
         str(work.prefill_tokens),
         *(f"{time.value:.1f}" for time in times),
     )
+
+
+def _work_text(macs: int) -> str:
+    """Millions of MACs, and of the FLOPs that these are."""
+    return f"{macs / _MILLION:,.1f} ({FLOPS_PER_MAC * macs / _MILLION:,.1f})"
+
+
+def _times_table(found: Findings) -> Table:
+    """Milliseconds to the final answer at 99 % on every link, the quickest on the narrowest first."""
+    links = standard_links()
+    whole = B99_SHARE * found.uncompressed.accuracy().value
+    times = {
+        name: [time_at_accuracy(settings, link, found.cloud, whole) for link in links]
+        for name, settings in found.groups.items()
+    }
+    ranked = sorted(times, key=lambda name: [inf if one is None else one for one in times[name]])
+    body = tuple((f"`{name}`", *("" if one is None else number_text(one) for one in times[name])) for name in ranked)
+    head = ("strategy", *(f"{link.mbit:g} Mbit/s" for link in links))
+    return Table("Milliseconds to the final answer at 99 % of the accuracy (modelled links)", head, body)
 
 
 def _bytes(reached: Mapping[float, Scores | None]) -> tuple[float, ...]:
