@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from heliograph.bench.families.work import BOTTLENECKS, bottleneck_macs, reference_work
+from heliograph.bench.families.work import bottleneck_macs, bottlenecks, reference_work
 from heliograph.codec.bundle import Bundle
 from heliograph.codec.parts import Part
 from heliograph.edge.device import Device
@@ -19,6 +19,7 @@ from heliograph.reference.assets import demo_photo_path, shipped_bundle_folder
 from heliograph.serving.cloud import Cloud
 from heliograph.testing import ask_in_process
 
+BOTTLENECKS = bottlenecks()
 QUESTION = "what is the shape of the red object?"
 
 DEVICE = """

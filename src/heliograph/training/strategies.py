@@ -35,7 +35,7 @@ class TrainPart(Protocol):
 TRAININGS = Registry(
     "strategy with a trained part",
     {
-        "entropic-student": "heliograph.training.bottleneck.train:train_part",
+        "entropic-student": "heliograph.training.bottleneck.train:train_in_stages",
         "frankensplit": "heliograph.training.bottleneck.train:train_part",
     },
 )
