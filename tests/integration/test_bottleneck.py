@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from heliograph.errors import PartMismatchError, PartMissingError
 from heliograph.reference.assets import demo_photo_path, shipped_bundle_folder
 from heliograph.serving.cloud import Cloud
 from heliograph.testing import ask_in_process
+from processes import run_python
 
 BOTTLENECKS = bottlenecks()
 QUESTION = "what is the shape of the red object?"
@@ -46,9 +45,7 @@ def test_it_answers_over_the_wire(name: str) -> None:
 
 @pytest.mark.parametrize("name", BOTTLENECKS)
 def test_a_device_encodes_without_tower_and_torch(name: str) -> None:
-    done = subprocess.run([sys.executable, "-c", DEVICE, name], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) > 50
+    assert int(run_python("-c", DEVICE, name).stdout) > 50
 
 
 def test_the_shipped_parts_take_a_tenth_of_the_towers_work() -> None:

@@ -86,9 +86,9 @@ def test_in_the_second_stage_encoder_and_prior_stay_and_in_the_first_the_tail(ma
         (True, [bottleneck.encoder, bottleneck.prior], [bottleneck.tail, bottleneck.synthesis]),
     ):
         bottleneck.zero_grad()
-        loss, told = lesson.loss(np.random.default_rng(3), asks=asks)
+        loss, shown = lesson.loss(np.random.default_rng(3), asks=asks)
         loss.backward()
-        assert ("divergence" in told) == asks
+        assert ("divergence" in shown) == asks
         assert all(one.grad is None for part in still for one in part.parameters())
         assert all(any(one.grad is not None for one in part.parameters()) for part in moving)
 
