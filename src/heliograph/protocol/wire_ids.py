@@ -90,6 +90,8 @@ STRATEGY_WIRE_IDS = WireIds(
         "jpeg-dct": 24,
         "caption": 26,
         "read": 27,
+        "entropic-student": 29,
+        "frankensplit": 30,
         "roi-jpeg": 32,
         "roi-webp": 33,
         "roi-avif": 34,

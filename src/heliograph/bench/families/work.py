@@ -3,6 +3,7 @@
 ::
 
     tokens      device: tower (+ the codec's encoder) ==> cloud: (the codec's decoder +) prefill of N visual tokens
+    bottleneck  device: the part's encoder            ==> cloud: the part's decoder + prefill
     pictures    device: none                          ==> cloud: tower + prefill
     local       device: tower + prefill               ==> nothing
 
@@ -13,11 +14,21 @@ codec's. What a strategy asks of the device is what it asked for when it ran, no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from heliograph.bench.device.macs_table import TEXT_POSITIONS, Network, reference_networks
 from heliograph.bench.macs import Prefill
+from heliograph.bench.onnx_macs import count_onnx
+from heliograph.codec.bundle import Bundle
+from heliograph.codec.parts import FindPart
+from heliograph.errors import PartMissingError
+from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.strategies.base import Kind
+from heliograph.strategies.selection import strategies_with, strategy_class
+from heliograph.strategies.split.bottleneck import DECODER, ENCODER, BottleneckPart, BottleneckStrategy
 
 _ENCODER, _DECODER = "encoder (device)", "decoder (cloud)"
 
@@ -45,6 +56,7 @@ class ModelWork:
         prefill: of the language model.
         visual_tokens: N.
         encoders, decoders: MACs of learned codecs' networks, by codec.
+        bottlenecks: MACs on the device and in the cloud of networks in the tower's place, by strategy.
     """
 
     tower: int
@@ -52,17 +64,22 @@ class ModelWork:
     visual_tokens: int
     encoders: Mapping[str, int]
     decoders: Mapping[str, int]
+    bottlenecks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
-    def of(self, kind: Kind, codec: str, *, tower_on_device: bool) -> Work:
+    def of(self, kind: Kind, codec: str, *, tower_on_device: bool, strategy: str = "") -> Work:
         """The work of one way of sending.
 
         Args:
             kind: what the cloud's model answers from.
             codec: that the strategy cannot do without; empty for none.
             tower_on_device: whether the strategy asked the device for visual tokens.
+            strategy: its name.
         """
         positions = self.visual_tokens + TEXT_POSITIONS
         answering = self.prefill.macs(positions)
+        if strategy in self.bottlenecks:
+            device, cloud = self.bottlenecks[strategy]
+            return Work(device, cloud + answering, positions)
         device = self.tower if tower_on_device else 0
         if kind is Kind.LOCAL:
             return Work(device + answering, 0, positions)
@@ -80,7 +97,30 @@ def reference_work() -> ModelWork:
         visual_tokens=language.visual_tokens,
         encoders=_of_codecs(networks, _ENCODER),
         decoders=_of_codecs(networks, _DECODER),
+        bottlenecks=bottleneck_macs(Bundle.load(shipped_bundle_folder()).part),
     )
+
+
+def bottlenecks() -> tuple[str, ...]:
+    """Names of the strategies whose parts are in the tower's place."""
+    return tuple(name for name in strategies_with() if issubclass(strategy_class(name), BottleneckStrategy))
+
+
+def bottleneck_macs(find: FindPart) -> dict[str, tuple[int, int]]:
+    """MACs of the networks of every bottleneck whose part is there, on the device and in the cloud."""
+    found = {}
+    for name in bottlenecks():
+        try:
+            part = find(name)
+        except PartMissingError:
+            continue
+        halves = BottleneckPart.of(part)
+        pixels = np.zeros((1, 3, halves.side, halves.side), np.float32)
+        latents = np.zeros((1, halves.tables.channels, halves.rows, halves.columns), np.float32)
+        device = count_onnx(part.folder / f"{ENCODER}.onnx", {"pixels": pixels}).macs
+        given: dict[str, np.ndarray[Any, Any]] = {"latents": latents, "rate": np.zeros(1, np.int64)}
+        found[name] = device, count_onnx(part.folder / f"{DECODER}.onnx", given).macs
+    return found
 
 
 def _of_codecs(networks: list[Network], end: str) -> dict[str, int]:

@@ -221,7 +221,9 @@ def with_bundle(model: AnsweringModel, model_name: str, bundle: Bundle) -> Cloud
     setting = RegionSetting.of(bundle)
     region_finder = None if setting is None else model.region_finder(setting)
     grids = device_grids(bundle)
-    return Cloud(model, bundle.codecs, bundle.hash, bundle.calibration, region_finder, grids, bundle.familiarity)
+    return Cloud(
+        model, bundle.codecs, bundle.hash, bundle.calibration, region_finder, grids, bundle.familiarity, bundle.part
+    )
 
 
 def merge_visual_tokens(model: AnsweringModel, count: int) -> None:

@@ -26,3 +26,11 @@ def test_the_reference_model_is_counted_with_the_networks_of_its_bundle() -> Non
     assert found.tower == 115_343_360  # what torch and ONNX count, docs/macs.md
     assert found.encoders.keys() == found.decoders.keys() == {"meta"}
     assert found.visual_tokens == 64
+
+
+def test_a_bottleneck_is_in_the_towers_place() -> None:
+    split = ModelWork(1000, Prefill(1, 10, 5), 8, {}, {}, {"frankensplit": (90, 800)})
+    found = split.of(Kind.TOKENS, "", tower_on_device=False, strategy="frankensplit")
+    assert (found.device_macs, found.cloud_macs) == (90, 800 + ANSWERING)
+    other = split.of(Kind.TOKENS, "", tower_on_device=True, strategy="int8")
+    assert other.device_macs == 1000
