@@ -46,6 +46,9 @@ SERIES: dict[str, tuple[str, str]] = {
     "local": ("#B8A800", "h"),
     "caption": ("#44AA99", "o"),
     "read": ("#44AA99", "s"),
+    "tokens-1d": ("#E69F00", "h"),
+    "question-coded": ("#009E73", "^"),
+    "side-info": (OTHER, "d"),
     "nnc": ("#8C510A", "*"),
     "feature-video": ("#CC79A7", "D"),
     # When to stop (suite loop).

@@ -16,16 +16,17 @@ are not sent flat, but by what an earlier code tells of them (:mod:`heliograph.c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from heliograph.codec.code_prior import CodePrior, Int, decode_codes, encode_codes
 from heliograph.codec.cuts import cut, segment_ends
 from heliograph.codec.header import pack_header, parse_header
+from heliograph.codec.part_networks import run_network
 from heliograph.codec.parts import Part
 from heliograph.codec.storage import stored_grid
-from heliograph.errors import AnsweringFailedError, BundleDamagedError, ShapeError, StreamDamagedError
+from heliograph.errors import BundleDamagedError, ShapeError, StreamDamagedError
 from heliograph.reasons import BundleFault, BundlePart, FileFault, StreamFault
 from heliograph.strategies.base import (
     CloudTools,
@@ -147,8 +148,9 @@ class Registers:
         grid, values = tokens.grid, np.asarray(tokens.values, dtype=np.float32)
         if not self.takes(grid) or values.shape != (grid.tokens, self.hidden_size) or not tokens_make_sense(values):
             raise ShapeError().noted(f"{grid} with {values.shape} values is not what {self.part.name} was trained for.")
-        made = self._run("encoder", {"tokens": values.reshape(grid.tiles, -1, self.hidden_size)})
-        if made.shape != (grid.tiles, self.prior.codes) or made.min() < 0 or made.max() >= self.prior.words:
+        given = {"tokens": values.reshape(grid.tiles, -1, self.hidden_size)}
+        made = run_network(self.part, "encoder", given, (grid.tiles, self.prior.codes))
+        if made.min() < 0 or made.max() >= self.prior.words:
             raise BundleDamagedError(BundlePart.NETWORK, BundleFault.BORDER).noted("encoder.onnx.")
         return made.astype(np.int64)
 
@@ -156,20 +158,6 @@ class Registers:
         """(N, D) tokens from the first ``known`` of (T, K) codes in coding order."""
         tiles = grid.tiles
         order = np.arange(self.prior.codes)[None] * tiles + np.arange(tiles)[:, None]  # (T, K)
-        made = self._run("decoder", {"codes": codes, "known": order < known})
-        if made.size != grid.tokens * self.hidden_size:
-            raise BundleDamagedError(BundlePart.NETWORK, BundleFault.BORDER).noted("decoder.onnx.")
-        values = np.ascontiguousarray(made.reshape(grid.tokens, -1), dtype=np.float32)
-        if not np.all(np.isfinite(values)):
-            raise AnsweringFailedError
-        return values
-
-    def _run(self, stem: str, given: dict[str, Any]) -> Any:
-        """The one output of a network."""
-        try:
-            (made,) = self.part.network(stem).run(None, given)
-        except BundleDamagedError:
-            raise
-        except Exception as error:  # onnxruntime raises classes of its own
-            raise BundleDamagedError(BundlePart.NETWORK, BundleFault.BORDER).noted(f"{stem}.onnx.") from error
-        return made
+        shape = (tiles, grid.tokens // tiles, self.hidden_size)
+        made = run_network(self.part, "decoder", {"codes": codes, "known": order < known}, shape)
+        return np.ascontiguousarray(made.reshape(grid.tokens, -1), dtype=np.float32)

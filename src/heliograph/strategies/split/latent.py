@@ -70,7 +70,7 @@ class LatentStrategy(Strategy):
         completed = self.complete_setting(setting)
         limit = int_knob(completed, "max_bytes", 0, _MAX_BYTES)
         level = int_knob(completed, self.level_knob, 0, _MAX_LEVEL)
-        tools.codec(self.name)  # before the tower runs: a bundle without this codec is refused at once
+        tools.codec(self.codec)  # before the tower runs: a bundle without this codec is refused at once
         encoded = self._encoded(tools.encode_tokens(photo), tools, limit or None, level or None, agreement)
         if 0 < limit <= len(encoded.header):
             raise BudgetTooSmallError().noted(
@@ -104,7 +104,7 @@ class KltStrategy(LatentStrategy):
     def _encoded(
         self, tokens: VisualTokens, tools: DeviceTools, limit: int | None, level: int | None, agreement: float | None
     ) -> EncodedImage:
-        codec = cast("KltCodec", tools.codec(self.name))
+        codec = cast("KltCodec", tools.codec(self.codec))
         fineness = None if level is not None else _fineness(tools, agreement)
         encode = partial(codec.encode, tokens, level=level, fineness=fineness)
         return measured_stream(codec, tokens, limit, encode, whole=level is None)
@@ -123,7 +123,7 @@ class MetaStrategy(LatentStrategy):
     def _encoded(
         self, tokens: VisualTokens, tools: DeviceTools, limit: int | None, level: int | None, agreement: float | None
     ) -> EncodedImage:
-        codec = cast("MetaCodec", tools.codec(self.name))
+        codec = cast("MetaCodec", tools.codec(self.codec))
         if not codec.takes(tokens.grid):
             return closed_form_stream(tokens, tools.codec, limit, _fineness(tools, agreement))
         encoded, unusual = codec.encode_watchfully(tokens, max_bytes=limit, level=level)

@@ -51,9 +51,7 @@ class _AskingLesson:
 
     def __init__(self, coder: Coder, room: Classroom) -> None:
         self._coder, self._room = coder, room
-        self._held = [
-            Pair(row, asked) for row, own in enumerate(room.dev.asked[:_REPORTED]) for asked in own
-        ]
+        self._held = [Pair(row, asked) for row, own in enumerate(room.dev.asked[:_REPORTED]) for asked in own]
 
     def _held_out(self) -> tuple[Tensor, Tensor]:
         """(B, N, R) features of the held-out pairs, and their words."""
@@ -99,7 +97,10 @@ class SideLesson(_AskingLesson):
         restored = self.module(plain, known.float().mean(1), words_of(pairs))
         error = relative(restored, features)
         divergence = room.divergence([[pair.asked] for pair in pairs], rows, restored)
-        return divergence + _TOKEN_WEIGHT * error, {"divergence": float(divergence.detach()), "token error": float(error.detach())}
+        return divergence + _TOKEN_WEIGHT * error, {
+            "divergence": float(divergence.detach()),
+            "token error": float(error.detach()),
+        }
 
     @torch.no_grad()
     def figures(self) -> str:
@@ -146,7 +147,11 @@ class AdapterLesson(_AskingLesson):
         error = relative(restored, features)
         divergence = room.divergence([[pair.asked] for pair in pairs], rows, restored)
         loss = divergence + _BYTE_WEIGHT * size + _ADAPTED_TOKEN_WEIGHT * error
-        return loss, {"divergence": float(divergence.detach()), "bytes": float(size.detach()), "token error": float(error.detach())}
+        return loss, {
+            "divergence": float(divergence.detach()),
+            "bytes": float(size.detach()),
+            "token error": float(error.detach()),
+        }
 
     @torch.no_grad()
     def figures(self) -> str:
