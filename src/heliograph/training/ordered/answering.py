@@ -48,6 +48,10 @@ class Classroom:
         parts = torch.split(self.train.tokens, 256)
         return torch.cat([self.space.features(part.float()).half() for part in parts])
 
+    def all_features(self) -> Tensor:
+        """(I, N, R) of all training pictures."""
+        return self._features.float()
+
     def any_rows(self, rng: np.random.Generator, count: int) -> Rows:
         """Pictures, asked about or not."""
         return rng.integers(len(self.train.tokens), size=count)

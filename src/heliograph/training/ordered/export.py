@@ -10,14 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.codec.code_prior import CodePrior, Int, fit_code_prior
+from heliograph.codec.question_words import MAX_WORDS
 from heliograph.codec.storage import write_arrays
 from heliograph.training.export.onnx_graphs import trace
 from heliograph.training.export.onnx_weights import eight_bit, share_weights
 from heliograph.training.meta.network import TokenSpace
 from heliograph.training.ordered.answering import Classroom
 from heliograph.training.ordered.network import RegisterCoder
+from heliograph.training.ordered.questions import AdapterDevice, QuestionAdapter, SideCloud, SideDecoder
 from heliograph.types import Grid
 
+SIDE, ADAPTER = "side.onnx", "adapter.onnx"
 ENCODER, DECODER, WEIGHTS, TABLES = "encoder.onnx", "decoder.onnx", "weights.safetensors", "tables"
 _GROUP_SIZE = 32
 _CHUNK = 256
@@ -77,6 +80,27 @@ def export_registers(coder: RegisterCoder, room: Classroom, folder: Path) -> tup
     figures = {"flat_bits": flat, "prior_bits_held_out": round(float(prior.bits(held).sum(1).mean()), 2)}
     figures["prior_bits_seen"] = round(float(prior.bits(codes).sum(1).mean()), 2)
     return [ENCODER, DECODER, WEIGHTS, f"{TABLES}.safetensors"], figures
+
+
+def export_side(side: SideDecoder, room: Classroom, folder: Path) -> tuple[list[str], dict[str, Any]]:
+    """Write the network of ``side-info``; names of the files and no figures."""
+    given = room.dev.tokens[:2].float(), torch.ones(2), torch.ones(2, MAX_WORDS, dtype=torch.int64)
+    names = ["tokens", "share", "words"]
+    return _export_one(SideCloud(room.space, side), given, names, "corrected", folder / SIDE), {}
+
+
+def export_adapter(adapter: QuestionAdapter, room: Classroom, folder: Path) -> tuple[list[str], dict[str, Any]]:
+    """Write the network of ``question-coded``; names of the files and no figures."""
+    given = room.dev.tokens[:2].float(), torch.ones(2, MAX_WORDS, dtype=torch.int64)
+    return _export_one(AdapterDevice(room.space, adapter), given, ["tokens", "words"], "prepared", folder / ADAPTER), {}
+
+
+def _export_one(module: nn.Module, given: tuple[Tensor, ...], names: list[str], made: str, path: Path) -> list[str]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    module.half().float()
+    axes = {name: {0: "tiles"} for name in (*names, made)}
+    trace(module, given, path, input_names=names, output_names=[made], dynamic_axes=axes)
+    return [path.name]
 
 
 def _write_tables(folder: Path, prior: CodePrior, grid: Grid, hidden_size: int) -> None:
