@@ -22,6 +22,10 @@ from heliograph.types import Grid
 
 SIDE, ADAPTER = "side.onnx", "adapter.onnx"
 ENCODER, DECODER, WEIGHTS, TABLES = "encoder.onnx", "decoder.onnx", "weights.safetensors", "tables"
+PRICE = 2.0
+"""Squared error of features, a picture's being about N x R, that a bit is worth: what one buys at thirty bytes."""
+
+_PRICE_ROUNDS, _KEPT, _FLAT = 5, 2.0, 0.5  # rounds; pictures that a word's old place and its chance count for
 _GROUP_SIZE = 32
 _CHUNK = 256
 
@@ -60,6 +64,7 @@ def export_registers(coder: RegisterCoder, room: Classroom, folder: Path) -> tup
         Names of the files, and figures: bits that flat codes, codes by their own frequency and the prior take.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    price_words(coder, room.all_features())
     _round(room.space, coder)
     _group(coder)
     codes, held = _codes(coder, room.space, room.train.tokens), _codes(coder, room.space, room.dev.tokens)
@@ -80,6 +85,29 @@ def export_registers(coder: RegisterCoder, room: Classroom, folder: Path) -> tup
     figures = {"flat_bits": flat, "prior_bits_held_out": round(float(prior.bits(held).sum(1).mean()), 2)}
     figures["prior_bits_seen"] = round(float(prior.bits(codes).sum(1).mean()), 2)
     return [ENCODER, DECODER, WEIGHTS, f"{TABLES}.safetensors"], figures
+
+
+@torch.no_grad()
+def price_words(coder: RegisterCoder, features: Tensor, price: float = PRICE) -> None:
+    """Let the encoder weigh a word's error against its bits, and move words to the means of what then falls to them:
+    entropy-constrained vector quantisation (Chou, Lookabaugh and Gray, 1989), some rounds of it.
+
+    Args:
+        coder: trained; its codebooks change a little, the decoder not.
+        features: (I, N, R) of training pictures.
+        price: squared error that a bit is worth.
+    """
+    books, words = coder.books, coder.sizes.words
+    for _ in range(_PRICE_ROUNDS):
+        parts = [coder.encoder(part, books, coder.decoder.tell) for part in torch.split(features, _CHUNK)]
+        values, codes = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+        for rank in range(coder.sizes.codes):
+            met = torch.bincount(codes[:, rank], minlength=words).float()  # (C,)
+            sums = torch.zeros_like(books.words[rank]).index_add_(0, codes[:, rank], values[:, rank])
+            kept = _KEPT * books.words[rank]
+            books.words[rank] = torch.where(met[:, None] > 0, (sums + kept) / (met + _KEPT)[:, None], books.words[rank])
+            chance = (met + _FLAT) / (met + _FLAT).sum()
+            books.prices[rank] = -price * torch.log2(chance)
 
 
 def export_side(side: SideDecoder, room: Classroom, folder: Path) -> tuple[list[str], dict[str, Any]]:
@@ -129,6 +157,7 @@ def _group(coder: RegisterCoder) -> None:
         order = _halved(words[rank], torch.arange(words.shape[1]), min(_GROUP_SIZE, words.shape[1]))
         words[rank] = words[rank][order]
         coder.books.counts[rank] = coder.books.counts[rank][order]
+        coder.books.prices[rank] = coder.books.prices[rank][order]
 
 
 def _halved(words: Tensor, chosen: Tensor, size: int) -> Tensor:

@@ -65,16 +65,19 @@ class Codebooks(nn.Module):
 
     words: Tensor
     counts: Tensor
+    prices: Tensor
 
     def __init__(self, sizes: RegisterSizes) -> None:
         super().__init__()
+        self.register_buffer("prices", torch.zeros(sizes.codes, sizes.words), persistent=False)
         self.register_buffer("words", torch.randn(sizes.codes, sizes.words, sizes.channels))
         self.register_buffer("counts", torch.ones(sizes.codes, sizes.words))
 
     def nearest(self, rank: int, values: Tensor) -> Tensor:
-        """(B, c) to (B,) int64 codes of one register: squared distance decides, of equals the first."""
+        """(B, c) to (B,) int64 codes of one register: squared distance and the word's price decide, of equals the
+        first."""
         book = self.words[rank]  # (C, c)
-        return torch.argmin(book.square().sum(1) - 2 * values @ book.T, dim=1)
+        return torch.argmin(book.square().sum(1) + self.prices[rank] - 2 * values @ book.T, dim=1)
 
     @torch.no_grad()
     def follow(self, values: Tensor, codes: Tensor) -> None:
