@@ -23,7 +23,7 @@ Int = npt.NDArray[np.int64]
 
 NO_PARENT = -1
 MAX_CODES, MAX_GROUPS, MAX_PLACES = 256, 256, 256
-_PRIOR = 40.0  # how many observations the table without a parent counts for
+_PRIOR = 500.0  # how many observations the table without a parent counts for
 _FLAT = 0.5  # observations of every symbol added before anything is counted
 
 

@@ -73,7 +73,7 @@ class Codebooks(nn.Module):
         self.register_buffer("words", torch.randn(sizes.codes, sizes.words, sizes.channels))
         self.register_buffer("counts", torch.ones(sizes.codes, sizes.words))
 
-    def nearest(self, rank: int, values: Tensor) -> Tensor:
+    def nearest(self, rank: Tensor, values: Tensor) -> Tensor:
         """(B, c) to (B,) int64 codes of one register: squared distance and the word's price decide, of equals the
         first."""
         book = self.words[rank]  # (C, c)
@@ -134,10 +134,11 @@ class RegisterEncoder(nn.Module):
         read = self.leave(self.norm(registers))  # (B, K, c)
         left = features.flatten(1) @ self.straight  # (B, S)
         values, codes = [], []
+        zero = (left[0, 0] * 0).long()  # a rank that tracing cannot know: it would store every slice once more
         for rank in range(self.sizes.codes):
-            value = left @ self.look[rank] + read[:, rank]  # (B, c)
-            code = books.nearest(rank, value)
-            left = left - (books.words[rank][code] @ tell[rank]).detach()
+            value = left @ self.look[zero + rank] + read[:, rank]  # (B, c)
+            code = books.nearest(zero + rank, value)
+            left = left - (books.words[zero + rank][code] @ tell[zero + rank]).detach()
             values.append(value)
             codes.append(code)
         return torch.stack(values, dim=1), torch.stack(codes, dim=1)
