@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from code_part import small_part
+from heliograph.codec.parts import Part
 from heliograph.codec.transform import Transform
 from heliograph.errors import ShapeError
 from heliograph.registry import STRATEGIES
@@ -111,6 +113,9 @@ class Tools:
 
     def codec(self, kind: str) -> Any:
         return RoundingCodec()
+
+    def part(self, name: str) -> Part:
+        return small_part(GRID, WIDTH)
 
     def encode_attended(self, photo: Image.Image) -> AttendedTokens:
         """Bright places are looked at; keys are the tokens' first values."""

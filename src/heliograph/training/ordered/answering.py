@@ -14,6 +14,7 @@ from heliograph.training.meta.network import TokenSpace
 from heliograph.training.meta.teacher import OwnAnswer, Teacher
 from heliograph.types import VisualTokens
 
+_SHORT, _SHORT_SHARE = 8, 0.9  # tokens of an answer; of the batches
 _WHOLE_SHARE = 0.15  # of the prefixes that are all there is
 
 
@@ -61,10 +62,13 @@ class Classroom:
         return self._asked[rng.integers(len(self._asked), size=count)]
 
     def pairs(self, rng: np.random.Generator, count: int) -> list[Pair]:
-        """Pictures with one of their questions each."""
+        """Pictures with one of their questions each; in most batches one with a short answer, since a long one costs
+        every other of its batch as much."""
         found = []
+        longest = _SHORT if rng.random() < _SHORT_SHARE else None
         for row in self.asked_rows(rng, count).tolist():
             own = self.train.asked[row]
+            own = [one for one in own if longest is None or len(one[1]) <= longest] or own
             found.append(Pair(row, own[int(rng.integers(len(own)))]))
         return found
 

@@ -18,7 +18,7 @@ from heliograph.types import Reporter
 
 _WARM_UP_STEPS = 50
 _LEAST_SHARE = 0.05  # of the learning rate, at the end
-_REPORT_S = 120.0
+_REPORT_S = 240.0
 
 
 class Lesson(Protocol):

@@ -5,7 +5,8 @@
     side-info       words (B, L) --mean of embeddings, MLP--> gamma, beta of every block (FiLM)
                     restored features (B, N, R) --blocks--> correction, nothing before training
     question-coded  words (B, L) --embeddings in their order--> memory
-                    features (B, N, R) --tokens read the memory and each other--> correction, nothing before training
+                    features (B, N, R) --tokens read the memory and each other--> gain of each token, 0 to 2, and
+                    correction; 1 and nothing before training
 
 Side information that only the decoder has is after arXiv 2311.13847; text that only the encoder reads, through
 attention whose gain begins at nothing, is after TACO (arXiv 2403.02944).
@@ -94,7 +95,7 @@ class QuestionAdapter(nn.Module):
         self.places = nn.Parameter(0.1 * torch.randn(tokens, width))
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        self.leave = silent(width, features)
+        self.gain, self.leave = silent(width, 1), silent(width, features)
 
     def forward(self, features: Tensor, words: Tensor) -> Tensor:
         """(B, N, R) features and (B, L) words to (B, N, R) features."""
@@ -102,7 +103,8 @@ class QuestionAdapter(nn.Module):
         tokens = self.enter(features) + self.places
         for block in self.blocks:
             tokens = block(tokens, memory)
-        return torch.add(features, self.leave(self.norm(tokens)))
+        tokens = self.norm(tokens)
+        return torch.add(2 * torch.sigmoid(self.gain(tokens)) * features, self.leave(tokens))
 
 
 class SideCloud(nn.Module):

@@ -44,7 +44,7 @@ from heliograph.types import Reporter
 from heliograph.vlm.opening import open_model
 
 RATES = (1e-3, 4e-4)
-QUESTION_RATES = (1e-3, 1e-3)
+QUESTION_RATES = (7e-4, 7e-4)
 _MAX_FEATURES = 96
 _RATE_PICTURES, _CHUNK = 4096, 256
 
