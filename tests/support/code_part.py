@@ -61,4 +61,3 @@ def small_part(grid: Grid, hidden_size: int, identity: bytes = IDENTITY) -> Part
     arrays = {name: getattr(prior, name).astype(np.int32) for name in CodePrior.ARRAYS}
     card = {"facts": facts, "arrays": arrays}
     return SmallPart("tokens-1d", None, card, identity, frozenset())  # type: ignore[arg-type]
-

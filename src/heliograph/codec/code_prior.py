@@ -2,8 +2,8 @@
 
 A code is two symbols: its group of words, and its place in the group. The group's chances depend on the group that an
 earlier code of the same tile fell into, its parent, which the fit chooses as the one that tells most (a tree after Chow
-and Liu, 1968, with the order given); the place's chances depend on the group. All of them are frozen integers. The codes
-of a photo's T tiles take turns, the first of every tile before the second of any.
+and Liu, 1968, with the order given); the place's chances depend on the group. All of them are frozen integers. The
+codes of a photo's T tiles take turns, the first of every tile before the second of any.
 """
 
 from __future__ import annotations

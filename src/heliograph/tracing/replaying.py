@@ -37,8 +37,8 @@ class ReplayingCloud(Protocol):
     def model(self) -> ReplayedModel:
         """Answers."""
 
-    def restore(self, encoded: EncodedImage) -> VisualTokens | Words:
-        """Visual tokens or words of a prefix."""
+    def restore(self, encoded: EncodedImage, question: str = "") -> VisualTokens | Words:
+        """Visual tokens or words of a prefix, for a question."""
 
 
 @dataclass(frozen=True)

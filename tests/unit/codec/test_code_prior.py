@@ -70,7 +70,8 @@ def test_any_bytes_decode_to_words(data: bytes, tiles: int) -> None:
 
 
 def test_codes_that_do_not_fit_are_refused(prior: CodePrior) -> None:
-    for wrong in (np.zeros((1, CODES + 1), int), np.full((1, CODES), WORDS), np.full((1, CODES), -1), np.zeros(CODES, int)):
+    wide, flat = np.zeros((1, CODES + 1), int), np.zeros(CODES, int)
+    for wrong in (wide, flat, np.full((1, CODES), WORDS), np.full((1, CODES), -1)):
         with pytest.raises(ShapeError):
             encode_codes(wrong, prior)
     with pytest.raises(CodecNotFittedError):

@@ -1,4 +1,4 @@
-"""``tokens-1d``: as many whole codes as a prefix holds, the right part at both ends, and a name for whatever is wrong."""
+"""``tokens-1d``: as many whole codes as a prefix holds, one part at both ends, and names for whatever is wrong."""
 
 from __future__ import annotations
 

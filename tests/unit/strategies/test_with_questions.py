@@ -1,4 +1,4 @@
-"""``side-info`` and ``question-coded``: the learned codec's stream, with the question at one end and nothing on the wire."""
+"""``side-info`` and ``question-coded``: ``meta``'s stream, the question at one end, nothing of it on the wire."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from heliograph.codec.fallback import written_by
 from heliograph.codec.parts import Part, no_parts
 from heliograph.codec.question_words import BUCKETS, MAX_WORDS, question_words
 from heliograph.edge.device import AskedDevice, Device
+from heliograph.edge.photos.file import load_photo
 from heliograph.errors import BundleDamagedError, PartMissingError, StreamDamagedError
 from heliograph.reference.assets import demo_photo_path, shipped_bundle_folder
-from heliograph.edge.photos.file import load_photo
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.restoring import AskedCloud
 from heliograph.types import EncodedImage, FloatArray, VisualTokens

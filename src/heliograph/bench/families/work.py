@@ -13,12 +13,25 @@ codec's. What a strategy asks of the device is what it asked for when it ran, no
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from heliograph.bench.device.macs_table import TEXT_POSITIONS, Network, reference_networks
 from heliograph.bench.macs import Prefill
+from heliograph.bench.onnx_macs import count_onnx
+from heliograph.codec.onnx_session import open_session
+from heliograph.codec.parts import PARTS
+from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.strategies.base import Kind
 
+_ON_DEVICE, _IN_CLOUD = ("encoder", "adapter"), ("decoder", "side")
+"""Names of networks of parts, by the end that runs them."""
+
+_TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(bool)": np.bool_}
 _ENCODER, _DECODER = "encoder (device)", "decoder (cloud)"
 
 
@@ -45,6 +58,7 @@ class ModelWork:
         prefill: of the language model.
         visual_tokens: N.
         encoders, decoders: MACs of learned codecs' networks, by codec.
+        parts: MACs of a strategy's own networks on the device and in the cloud, by strategy.
     """
 
     tower: int
@@ -52,22 +66,25 @@ class ModelWork:
     visual_tokens: int
     encoders: Mapping[str, int]
     decoders: Mapping[str, int]
+    parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
-    def of(self, kind: Kind, codec: str, *, tower_on_device: bool) -> Work:
+    def of(self, kind: Kind, codec: str, *, tower_on_device: bool, part: str = "") -> Work:
         """The work of one way of sending.
 
         Args:
             kind: what the cloud's model answers from.
             codec: that the strategy cannot do without; empty for none.
             tower_on_device: whether the strategy asked the device for visual tokens.
+            part: the strategy's name, where it may have networks of its own.
         """
         positions = self.visual_tokens + TEXT_POSITIONS
         answering = self.prefill.macs(positions)
         device = self.tower if tower_on_device else 0
         if kind is Kind.LOCAL:
             return Work(device + answering, 0, positions)
-        device += self.encoders.get(codec, 0)
-        cloud = self.decoders.get(codec, 0) + (0 if tower_on_device else self.tower)
+        own_device, own_cloud = self.parts.get(part, (0, 0))
+        device += self.encoders.get(codec, 0) + own_device
+        cloud = self.decoders.get(codec, 0) + own_cloud + (0 if tower_on_device else self.tower)
         return Work(device, cloud + answering, positions)
 
 
@@ -80,7 +97,27 @@ def reference_work() -> ModelWork:
         visual_tokens=language.visual_tokens,
         encoders=_of_codecs(networks, _ENCODER),
         decoders=_of_codecs(networks, _DECODER),
+        parts=_of_parts(),
     )
+
+
+def _of_parts() -> dict[str, tuple[int, int]]:
+    """MACs of the shipped parts' networks for one tile, on the device and in the cloud."""
+    found: dict[str, list[int]] = {}
+    for path in sorted((shipped_bundle_folder().parent / PARTS).glob("*/*.onnx")):
+        if path.stem in (*_ON_DEVICE, *_IN_CLOUD):
+            count = count_onnx(path, _one_tile(path)).macs
+            found.setdefault(path.parent.name, [0, 0])[path.stem in _IN_CLOUD] += count
+    return {name: (device, cloud) for name, (device, cloud) in found.items()}
+
+
+def _one_tile(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Inputs of a network, ones of its own shapes, for one tile."""
+    session = open_session(path)
+    return {
+        one.name: np.ones([side if isinstance(side, int) else 1 for side in one.shape], _TYPES[one.type])
+        for one in session.get_inputs()
+    }
 
 
 def _of_codecs(networks: list[Network], end: str) -> dict[str, int]:

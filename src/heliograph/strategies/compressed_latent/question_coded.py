@@ -9,9 +9,9 @@
 Text that only the encoder reads is after TACO (arXiv 2403.02944), whose adapters sit within a codec of pixels and read
 the states of CLIP's text tower. Different here: the adapter stands before an encoder that stays as it is, the question
 is its hashed words, and what is trained for are the answers of the unmodified VLM, bytes, and a little of the tokens'
-error. Its correction begins at nothing. Nothing of the question is in the stream. A stream serves its own question: each
-further one about the photo has its own. Photos whose grid ``meta`` has not learned, and streams without a question, are
-sent as ``meta`` sends them.
+error. Its correction begins at nothing. Nothing of the question is in the stream. A stream serves its own question,
+and each further one about the photo has its own. Photos whose grid ``meta`` has not learned, and streams without a
+question, are sent as ``meta`` sends them.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 
-from heliograph.codec.part_networks import run_network
+from heliograph.codec.part_networks import Values, run_network
 from heliograph.codec.question_words import question_words
 from heliograph.strategies.base import DeviceTools, Family, Setting
-from heliograph.strategies.split.latent import MetaStrategy
+from heliograph.strategies.latent_streams import LearnedStrategy
 from heliograph.types import EncodedImage, VisualTokens
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from heliograph.codec.meta import MetaCodec
 
 
-class QuestionCodedStrategy(MetaStrategy):
+class QuestionCodedStrategy(LearnedStrategy):
     """Header, segments and knobs of ``meta``."""
 
     name: ClassVar[str] = "question-coded"
@@ -56,7 +56,10 @@ class QuestionCodedStrategy(MetaStrategy):
         if not tools.question or not codec.takes(grid):
             return super()._encoded(tokens, tools, limit, level, agreement)
         values = np.asarray(tokens.values, dtype=np.float32).reshape(grid.tiles, -1, codec.hidden_size)  # (T, n, D)
-        given = {"tokens": values, "words": np.repeat(question_words(tools.question), grid.tiles, axis=0)}
+        given: dict[str, Values] = {
+            "tokens": values,
+            "words": np.repeat(question_words(tools.question), grid.tiles, axis=0),
+        }
         made = run_network(tools.part(self.name), "adapter", given, values.shape)
         prepared = VisualTokens(np.ascontiguousarray(made.reshape(grid.tokens, -1)), grid)
         return codec.encode(prepared, max_bytes=limit, level=level)

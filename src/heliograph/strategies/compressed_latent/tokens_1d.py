@@ -1,4 +1,4 @@
-"""``tokens-1d``: a photo as an ordered list of codes of ten bits, each of which tells what matters most of what is left.
+"""``tokens-1d``: a photo as an ordered list of codes of ten bits, each of which tells most of what is left.
 
 ::
 

@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, ClassVar, cast
 import numpy as np
 
 from heliograph.codec.fallback import LEARNED, written_by
-from heliograph.codec.part_networks import run_network
+from heliograph.codec.part_networks import Values, run_network
 from heliograph.codec.question_words import question_words
 from heliograph.strategies.base import CloudTools, Family, Restored
-from heliograph.strategies.split.latent import MetaStrategy
+from heliograph.strategies.latent_streams import LearnedStrategy
 from heliograph.types import EncodedImage, VisualTokens
 
 if TYPE_CHECKING:
     from heliograph.codec.meta import MetaCodec
 
 
-class SideInfoStrategy(MetaStrategy):
+class SideInfoStrategy(LearnedStrategy):
     """Header, segments and knobs of ``meta``."""
 
     name: ClassVar[str] = "side-info"
@@ -44,7 +44,7 @@ class SideInfoStrategy(MetaStrategy):
             PartMissingError: there is a question, and no part for this model.
         """
         plain = super().restore(encoded, tools)
-        kind, header = written_by(encoded)
+        kind, _ = written_by(encoded)
         if kind != LEARNED or not tools.question or plain.tokens is None:
             return plain
         codec = cast("MetaCodec", tools.codec(kind))
@@ -52,7 +52,7 @@ class SideInfoStrategy(MetaStrategy):
         _, count = codec.decode_integers(grid, encoded.segments)
         share = count / (grid.tiles * codec.tables.latents.latents)
         values = plain.tokens.values.reshape(grid.tiles, -1, codec.hidden_size)  # (T, n, D)
-        given = {
+        given: dict[str, Values] = {
             "tokens": values,
             "share": np.full(grid.tiles, share, dtype=np.float32),
             "words": np.repeat(question_words(tools.question), grid.tiles, axis=0),

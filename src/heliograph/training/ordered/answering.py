@@ -1,4 +1,4 @@
-"""What lessons share: batches of pictures, the frozen model's opinion of restored tokens, prefixes for nested dropout."""
+"""What lessons share: batches of pictures, what the model makes of restored tokens, prefixes for nested dropout."""
 
 from __future__ import annotations
 

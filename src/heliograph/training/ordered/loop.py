@@ -29,8 +29,11 @@ class Lesson(Protocol):
         first_asks: share of the run before answers are asked for; 0 asks from the beginning.
     """
 
-    module: nn.Module
     first_asks: float
+
+    @property
+    def module(self) -> nn.Module:
+        """See the class."""
 
     def groups(self) -> list[dict[str, Any]]:
         """Parameters for AdamW, with ``share``, of the learning rate."""
@@ -95,7 +98,8 @@ class OrderedRun:
         """Train until ``minutes`` of optimisation are spent in all, earlier calls included."""
         budget = max(minutes * 60, 1e-9)
         began = time.monotonic() - self.state.seconds
-        reported, found = self.state.seconds, {}
+        reported = self.state.seconds
+        found: dict[str, float] = {}
         while (elapsed := time.monotonic() - began) < budget:
             if elapsed - reported > _REPORT_S:
                 self._report(found)

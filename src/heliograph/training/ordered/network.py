@@ -4,7 +4,7 @@
 
     tokens (B, N, D) --TokenSpace--> features (B, N, R)
     features --K registers read N tokens--> (B, K, c) --+
-    features --linear, S components--> (B, S) less what codes 1..k-1 tell --A_k--> (B, c) --+--> nearest codeword: code k
+    features --linear, S components--> (B, S) less what codes 1..k-1 tell --A_k--> (B, c) --+--> nearest word: code k
     codes 1..k --B_1..B_k, sum--> (B, S) --linear--> features        --+
     codes 1..k, learned masks for the rest --N queries read K--> (B, N, R) --+--> features (B, N, R) --> tokens
 
@@ -172,7 +172,7 @@ class RegisterDecoder(nn.Module):
             (B, N, R) float32.
         """
         given = torch.where(known[..., None], words, 0.0)  # (B, K, c); the linear path's mean is zero
-        straight = torch.einsum("bkc,kcs->bs", given, self.tell) @ self.straight
+        straight = given.flatten(1) @ self.tell.flatten(0, 1) @ self.straight
         straight = straight.reshape(-1, self.sizes.tokens, self.sizes.features)
         memory = torch.where(known[..., None], self.enter(words) + self.ranks, self.missing)  # (B, K, width)
         tokens = self.queries + self.look(straight)  # (B, N, width)

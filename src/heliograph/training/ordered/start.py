@@ -48,7 +48,8 @@ def start_greedily(coder: RegisterCoder, features: Tensor, seed: int = 0) -> lis
 def _leading(rows: Tensor, count: int) -> Tensor:
     """(S, count) principal directions of (I, S) rows."""
     _, vectors = torch.linalg.eigh((rows.T @ rows).double() / len(rows))
-    return vectors.flip(1)[:, :count].float()
+    leading: Tensor = vectors.flip(1)[:, :count].float()
+    return leading
 
 
 def _means(values: Tensor, words: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -133,14 +133,12 @@ def _register_task(
     return _Task(lesson, lambda out: export_registers(coder, room, out), asdict(shape), RATES)
 
 
-def _side_task(
-    teacher: Teacher, data: MetaData, held: Bundle, sizes: dict[str, int], folder: Path, seed: int
-) -> _Task:
+def _side_task(teacher: Teacher, data: MetaData, held: Bundle, sizes: dict[str, int], folder: Path, seed: int) -> _Task:
     space, coder = _learned(held)
     room = Classroom(teacher, data, space)
-    side = SideDecoder(coder.encoder.sizes.tokens, coder.encoder.sizes.features, **sizes)
+    side = SideDecoder(coder.encoder.sizes.tokens, coder.encoder.sizes.features)
     lesson = SideLesson(side, coder, room)
-    return _Task(lesson, lambda out: export_side(side, room, out), dict(sizes), QUESTION_RATES)
+    return _Task(lesson, lambda out: export_side(side, room, out), {}, QUESTION_RATES)
 
 
 def _adapter_task(
@@ -148,9 +146,9 @@ def _adapter_task(
 ) -> _Task:
     space, coder = _learned(held)
     room = Classroom(teacher, data, space)
-    adapter = QuestionAdapter(coder.encoder.sizes.tokens, coder.encoder.sizes.features, **sizes)
+    adapter = QuestionAdapter(coder.encoder.sizes.tokens, coder.encoder.sizes.features)
     lesson = AdapterLesson(adapter, coder, room, LogisticRate(_integers(coder, room)))
-    return _Task(lesson, lambda out: export_adapter(adapter, room, out), dict(sizes), QUESTION_RATES)
+    return _Task(lesson, lambda out: export_adapter(adapter, room, out), {}, QUESTION_RATES)
 
 
 _TASKS: dict[str, Callable[..., _Task]] = {

@@ -53,9 +53,10 @@ def trained_meta(folder: Path, codec: MetaCodec, heads: int = 4) -> tuple[TokenS
     if missing:
         raise ValueError(f"the graphs do not tell {missing[:3]}")
     coder.load_state_dict({**known, **given})
-    space = TokenSpace(
-        *(torch.from_numpy(weights[f"space.{name}"].copy()) for name in ("mean", "analysis", "synthesis"))
+    mean, analysis, synthesis = (
+        torch.from_numpy(weights[f"space.{name}"].copy()) for name in ("mean", "analysis", "synthesis")
     )
+    space = TokenSpace(mean, analysis, synthesis)
     for module in (space, coder):
         module.requires_grad_(False)
     return space, coder

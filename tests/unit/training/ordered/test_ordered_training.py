@@ -1,7 +1,8 @@
-"""Parts are learned on a tiny stand-in: runs go on, repeat themselves, and write what both ends can use without torch."""
+"""Parts are learned on a tiny stand-in: runs go on, repeat themselves, and write what both ends can use."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def test_the_greedy_start_is_ordered_and_every_code_helps(room: Classroom) -> No
     shares = start_greedily(RegisterCoder(SIZES), room.all_features(), 1)
     assert len(shares) == SIZES.codes + 1
     assert shares[0] == 1.0
-    assert all(after < before for before, after in zip(shares, shares[1:], strict=False))
+    assert all(after < before for before, after in pairwise(shares))
     assert shares[1] < 0.9
     coder, features = coder_of(room), room.all_features()
     known = torch.ones(len(features), SIZES.codes, dtype=torch.bool)
