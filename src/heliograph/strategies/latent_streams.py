@@ -1,4 +1,4 @@
-"""Visual tokens as one embedded codeword of a codec: what the strategies share whose streams are of ``klt`` or ``meta``."""
+"""Visual tokens as one embedded codeword: what strategies share whose streams are those of ``klt`` or ``meta``."""
 
 from __future__ import annotations
 
