@@ -260,6 +260,8 @@ STRATEGIES = Registry(
         "caption": "heliograph.strategies.semantic.caption:CaptionStrategy",
         "read": "heliograph.strategies.semantic.read:ReadStrategy",
         "side-info": "heliograph.strategies.semantic.side_info:SideInfoStrategy",
+        "entropic-student": "heliograph.strategies.split.bottleneck:EntropicStudentStrategy",
+        "frankensplit": "heliograph.strategies.split.bottleneck:FrankenSplitStrategy",
         "roi-jpeg": "heliograph.strategies.guided.roi_jpeg:RoiJpegStrategy",
         "roi-webp": "heliograph.strategies.guided.roi_webp:RoiWebpStrategy",
         "roi-avif": "heliograph.strategies.guided.roi_avif:RoiAvifStrategy",

@@ -10,6 +10,7 @@ from heliograph.codec.code_prior import CodePrior, fit_code_prior
 from heliograph.codec.parts import Part
 from heliograph.types import Grid
 
+SMALL_PART = "tokens-1d"
 IDENTITY = b"\x51\x0c"
 CODES, GROUPS, GROUP_SIZE = 6, 4, 8
 WORDS = GROUPS * GROUP_SIZE

@@ -38,6 +38,8 @@ STRATEGIES = {
     "caption": 26,
     "read": 27,
     "side-info": 28,
+    "entropic-student": 29,
+    "frankensplit": 30,
     "roi-jpeg": 32,
     "roi-webp": 33,
     "roi-avif": 34,

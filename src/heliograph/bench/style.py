@@ -49,6 +49,8 @@ SERIES: dict[str, tuple[str, str]] = {
     "tokens-1d": ("#E69F00", "h"),
     "question-coded": ("#009E73", "^"),
     "side-info": (OTHER, "d"),
+    "entropic-student": ("#D55E00", "P"),
+    "frankensplit": ("#D55E00", "X"),
     "nnc": ("#8C510A", "*"),
     "feature-video": ("#CC79A7", "D"),
     # When to stop (suite loop).

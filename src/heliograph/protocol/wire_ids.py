@@ -93,6 +93,8 @@ STRATEGY_WIRE_IDS = WireIds(
         "caption": 26,
         "read": 27,
         "side-info": 28,
+        "entropic-student": 29,
+        "frankensplit": 30,
         "roi-jpeg": 32,
         "roi-webp": 33,
         "roi-avif": 34,

@@ -31,6 +31,9 @@ from heliograph.strategies.base import Kind
 _ON_DEVICE, _IN_CLOUD = ("encoder", "adapter"), ("decoder", "side")
 """Names of networks of parts, by the end that runs them."""
 
+_OF_TOKENS = {"tokens", "codes", "known", "share", "words"}
+"""Inputs of networks that work on what the tower made."""
+
 _TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(bool)": np.bool_}
 _ENCODER, _DECODER = "encoder (device)", "decoder (cloud)"
 
@@ -105,8 +108,9 @@ def _of_parts() -> dict[str, tuple[int, int]]:
     """MACs of the shipped parts' networks for one tile, on the device and in the cloud."""
     found: dict[str, list[int]] = {}
     for path in sorted((shipped_bundle_folder().parent / PARTS).glob("*/*.onnx")):
-        if path.stem in (*_ON_DEVICE, *_IN_CLOUD):
-            count = count_onnx(path, _one_tile(path)).macs
+        given = _one_tile(path)
+        if path.stem in (*_ON_DEVICE, *_IN_CLOUD) and given.keys() <= _OF_TOKENS:
+            count = count_onnx(path, given).macs
             found.setdefault(path.parent.name, [0, 0])[path.stem in _IN_CLOUD] += count
     return {name: (device, cloud) for name, (device, cloud) in found.items()}
 
