@@ -108,7 +108,7 @@ def train_part(
             "strategy": name,
             "seed": seed,
             "data": f"{pictures} scenes from seed {SEEDS_START + seed}, {asked} of them with questions",
-            "minutes": minutes,
+            "minutes": round(run.state.seconds / 60, 1),
             "steps": run.state.step,
             "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
             "sizes": task.facts,
