@@ -81,7 +81,7 @@ class Classroom:
         return self.space.features(self.dev.tokens[:count].float())
 
     def divergence(self, asked: list[list[OwnAnswer]], rows: Rows, restored: Tensor) -> Tensor:
-        """Of the answers from (B, N, R) restored features, in nats per answer token."""
+        """How far answers from (B, N, R) restored features diverge, in nats per token."""
         exact = self.train.tokens[torch.from_numpy(rows)].float()
         return self.teacher.distance(self.teacher.pack(asked), exact, self.space.tokens(restored))
 

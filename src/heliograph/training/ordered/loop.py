@@ -39,7 +39,7 @@ class Lesson(Protocol):
         """Parameters for AdamW, with ``share``, of the learning rate."""
 
     def loss(self, rng: np.random.Generator, *, asks: bool) -> tuple[Tensor, dict[str, float]]:
-        """Of one batch, with figures to report."""
+        """The loss of one batch, with figures to report."""
 
     def stepped(self) -> None:
         """After every step."""

@@ -45,14 +45,14 @@ class SideDecoder(nn.Module):
 
     Args:
         tokens, features: N and R.
-        told: whether it hears the question; without, it is what a larger decoder alone would give.
+        hears: whether it is given the question; without, it is what a larger decoder alone would give.
     """
 
     def __init__(
-        self, tokens: int, features: int, *, width: int = 96, heads: int = 4, layers: int = 3, told: bool = True
+        self, tokens: int, features: int, *, width: int = 96, heads: int = 4, layers: int = 3, hears: bool = True
     ) -> None:
         super().__init__()
-        self.told = told
+        self.hears = hears
         self.words = nn.Embedding(BUCKETS + 1, width, padding_idx=NO_WORD)
         self.know = nn.Sequential(nn.Linear(width + 2, width), nn.GELU(), nn.Linear(width, width), nn.GELU())
         self.enter = nn.Linear(features, width)
@@ -71,7 +71,7 @@ class SideDecoder(nn.Module):
         """
         here = (words != NO_WORD).to(features.dtype)  # (B, L)
         bag = self.words(words).sum(1) / here.sum(1).clamp(min=1)[:, None]  # (B, width)
-        if not self.told:
+        if not self.hears:
             bag = torch.zeros_like(bag)
         known = self.know(torch.cat([bag, share[:, None], share.clamp(min=1e-6).sqrt()[:, None]], dim=1))
         tokens = self.enter(features) + self.places

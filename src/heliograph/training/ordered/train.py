@@ -59,9 +59,25 @@ class _Task:
     rates: tuple[float, float]
 
 
+def train_tokens_1d(name: str, out: Path, **how: Any) -> Part:
+    """Registers, codebooks and decoder; arguments and errors as :func:`train_part`."""
+    return train_part(name, out, _register_task, **how)
+
+
+def train_side_info(name: str, out: Path, **how: Any) -> Part:
+    """What restores by the question; arguments and errors as :func:`train_part`."""
+    return train_part(name, out, _side_task, **how)
+
+
+def train_question_coded(name: str, out: Path, **how: Any) -> Part:
+    """What prepares tokens for the question; arguments and errors as :func:`train_part`."""
+    return train_part(name, out, _adapter_task, **how)
+
+
 def train_part(
     name: str,
     out: Path,
+    make_task: Callable[..., _Task],
     *,
     model: str = "reference",
     bundle: Path | None = None,
@@ -77,6 +93,7 @@ def train_part(
     Args:
         name: of the strategy.
         out: folder of the part; data and checkpoint are kept in its folder ``run``.
+        make_task: what is learned, given teacher, data, bundle, sizes, folder and seed.
         model: ``reference``, a folder or a hub id, of the reference's family.
         bundle: of that model, with the codec that the strategy stands on; None takes the shipped one.
         minutes: of optimisation, earlier calls included.
@@ -98,7 +115,7 @@ def train_part(
     with refusals_named():
         data = scene_data(teacher, out / "run" / "data", progress, pictures=pictures, asked=asked, seed=seed)
         torch.manual_seed(seed)
-        task = _TASKS[name](teacher, data, held, sizes or {}, out / "run", seed)
+        task = make_task(teacher, data, held, sizes or {}, out / "run", seed)
         run = OrderedRun(
             task.lesson, out / "run", {"name": name, **task.facts}, rates=task.rates, seed=seed, progress=progress
         )
@@ -149,13 +166,6 @@ def _adapter_task(
     adapter = QuestionAdapter(coder.encoder.sizes.tokens, coder.encoder.sizes.features)
     lesson = AdapterLesson(adapter, coder, room, LogisticRate(_integers(coder, room)))
     return _Task(lesson, lambda out: export_adapter(adapter, room, out), {}, QUESTION_RATES)
-
-
-_TASKS: dict[str, Callable[..., _Task]] = {
-    "tokens-1d": _register_task,
-    "side-info": _side_task,
-    "question-coded": _adapter_task,
-}
 
 
 def _learned(held: Bundle) -> tuple[TokenSpace, Coder]:

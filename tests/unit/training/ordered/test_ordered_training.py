@@ -111,9 +111,9 @@ def test_codebooks_follow_what_falls_to_their_words(room: Classroom) -> None:
     coder.books.counts.fill_(1.0)
     before = coder.books.words.clone()
     values, codes = torch.full((4, SIZES.codes, SIZES.channels), 9.0), torch.zeros(4, SIZES.codes, dtype=torch.int64)
-    for _ in range(400):
+    for _ in range(800):
         coder.books.follow(values, codes)
-    assert torch.allclose(coder.books.words[:, 0], torch.tensor(9.0), atol=0.5)
+    assert torch.allclose(coder.books.words[:, 0], torch.tensor(9.0), atol=1.0)
     moved = (coder.books.words[:, 1:] - before[:, 1:]).abs().sum(-1)
     assert (moved > 0).any()  # dead words were put where the values are
 
@@ -180,10 +180,10 @@ def test_exported_registers_give_what_the_modules_give(room: Classroom, tmp_path
     assert np.allclose(registers.tokens(codes, 4, tokens.grid), exact, atol=1e-3)
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_a_side_decoder_begins_at_nothing_and_learns_to_hear(room: Classroom, told: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("hears", [True, False])
+def test_a_side_decoder_begins_at_nothing_and_learns_to_hear(room: Classroom, hears: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    side = SideDecoder(64, FEATURES, width=16, heads=2, layers=1, told=told)
+    side = SideDecoder(64, FEATURES, width=16, heads=2, layers=1, hears=hears)
     features, share = room.held_out(2), torch.ones(2)
     words = torch.from_numpy(np.concatenate([question_words("is there?"), question_words("what colour is it?")]))
     assert torch.equal(side(features, share, words), features)
@@ -193,7 +193,7 @@ def test_a_side_decoder_begins_at_nothing_and_learns_to_hear(room: Classroom, to
     assert {"divergence", "token error"} == set(figures)
     with torch.no_grad():
         one, other = side(features[:1], share[:1], words[:1]), side(features[:1], share[:1], words[1:])
-    assert torch.equal(one, other) is not told
+    assert torch.equal(one, other) is not hears
 
 
 def test_an_adapter_begins_at_nothing_and_its_network_is_what_was_learned(room: Classroom, tmp_path: Path) -> None:
