@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from bottleneck_part import bottleneck_part
+from code_part import SMALL_PART, small_part
 from heliograph.codec.parts import Part
 from heliograph.codec.transform import Transform
 from heliograph.errors import ShapeError
@@ -115,7 +116,7 @@ class Tools:
         return RoundingCodec()
 
     def part(self, name: str) -> Part:
-        return bottleneck_part(name, GRID, WIDTH)
+        return small_part(GRID, WIDTH) if name == SMALL_PART else bottleneck_part(name, GRID, WIDTH)
 
     def encode_attended(self, photo: Image.Image) -> AttendedTokens:
         """Bright places are looked at; keys are the tokens' first values."""

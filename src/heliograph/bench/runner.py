@@ -24,9 +24,10 @@ from heliograph.bench.timing import processor_s
 from heliograph.bench.tools import Bench, Encoding
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Kind, Restored, Strategy
+from heliograph.strategies.selection import hears
 from heliograph.strategies.words import asked_with
 from heliograph.training.progress import Progress
-from heliograph.types import Answer, VisualTokens, Words
+from heliograph.types import Answer, EncodedImage, VisualTokens, Words
 
 Key = tuple[str, str, str]
 """Image id, strategy, setting."""
@@ -157,7 +158,7 @@ class Runner:
         for item in chunk:
             encodings = streams[item.image_id, candidate.strategy, candidate.label]
             started = processor_s()
-            made = [self._strategies[candidate.strategy].restore(one.stream, self._bench.cloud) for one in encodings]
+            made = [self._bench.cloud.seen(*one) for one in self._to_restore(item, candidate, encodings)]
             decode_ms = 1000 * (processor_s() - started) / len(made)
             outcome.photos[item.image_id] = PhotoOutcome(
                 fmean(one.stream.payload_bytes for one in encodings),
@@ -165,7 +166,7 @@ class Runner:
                 decode_ms,
                 fmean(one.codec_ms for one in encodings),
             )
-            restored.append([self._bench.cloud.drawn(one) for one in made])
+            restored.append(made)
         answers = self._answers(chunk, self._as_seen(restored))
         if self._semantics is not None:
             self._semantics.prepare(_texts(answers), _texts(wanted))
@@ -174,6 +175,17 @@ class Runner:
             if len(outcome.messages) < self._timed_photos and item.records:
                 stream = streams[item.image_id, candidate.strategy, candidate.label][0].stream
                 outcome.messages[item.image_id] = exchange_messages(stream, item.records[0].question, given[0])
+
+    def _to_restore(
+        self, item: Item, candidate: Candidate, encodings: Sequence[Encoding]
+    ) -> list[tuple[EncodedImage, str]]:
+        """Streams and the questions that they are restored for: one for all of a photo's, unless each has its own, or
+        the cloud hears them."""
+        questions = [record.question for record in item.records]
+        if not hears(candidate.strategy) or not questions:
+            return [(one.stream, "") for one in encodings]
+        streams = [one.stream for one in encodings]
+        return list(zip(streams * len(questions) if len(streams) == 1 else streams, questions, strict=True))
 
     def _run_local(
         self,

@@ -193,6 +193,10 @@ class DeviceTools(Protocol):
 class CloudTools(Protocol):
     """What a strategy may use in the cloud."""
 
+    @property
+    def question(self) -> str:
+        """What the model is asked, for strategies that hear it; empty for no question."""
+
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind."""
 
@@ -275,6 +279,8 @@ class Strategy(ABC):
         paper: arXiv number of its source; None where it has none there.
         enters_tower: restoring enters the model's vision tower behind its first layer (:class:`PatchReader`), which an
             encoder that was exported for devices does not offer.
+        hears: what its streams restore to depends on the question (:attr:`CloudTools.question`), so that each question
+            about a photo has them restored anew.
         wire_id: of a plug-in, its number on the wire and in ``.hgs`` files, 96 to 127; those of Heliograph's own are in
             :mod:`heliograph.protocol.wire_ids`.
     """
@@ -293,6 +299,7 @@ class Strategy(ABC):
     family: ClassVar[Family] = Family.BASELINE
     paper: ClassVar[str | None] = None
     enters_tower: ClassVar[bool] = False
+    hears: ClassVar[bool] = False
     wire_id: ClassVar[int | None] = None
 
     @abstractmethod

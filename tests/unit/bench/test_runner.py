@@ -19,8 +19,9 @@ from heliograph.bench.tools import Bench, BenchDevice
 from heliograph.codec.bundle import write_bundle
 from heliograph.codec.fitting.fit import fit_klt
 from heliograph.edge.device import Device
+from heliograph.registry import STRATEGIES
 from heliograph.serving.cloud import Cloud
-from heliograph.strategies.base import DeviceTools, Restored, Setting
+from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting
 from heliograph.strategies.baseline.pixels import JpegStrategy
 from heliograph.training.progress import Progress
 from heliograph.types import Answer, EncodedImage, VisualTokens, Words
@@ -264,3 +265,36 @@ def test_a_stream_made_for_a_question_is_made_for_each(bench: Bench, items: list
     assert len(outcome.agreements) == len(item.records)
     whole = JpegStrategy().encode(items[1].photo, bench.device, {"size": 32, "quality": 100})
     assert outcome.photos[items[1].image_id].payload_bytes == whole.payload_bytes  # asked nothing, and sent once
+
+
+class _HearingStrategy(JpegStrategy):
+    """A picture as bright as the question is long."""
+
+    name, hears, wire_id = "hearing", True, 127
+
+    def encode(self, photo: Image.Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
+        return replace(super().encode(photo, tools, {"size": 32}), strategy="hearing")
+
+    def restore(self, encoded: EncodedImage, tools: CloudTools) -> Restored:
+        return Restored(image=Image.new("RGB", (32, 32), (5 * len(tools.question),) * 3))
+
+
+def test_a_stream_that_is_restored_for_a_question_is_sent_once_and_restored_for_each(
+    bench: Bench, items: list[Item]
+) -> None:
+    STRATEGIES.register("hearing", _HearingStrategy)
+    try:
+        made = Runner(bench, [Candidate("hearing", {"size": 32})])
+        with Progress(quiet=True) as progress:
+            (outcome,) = made.run(items[:1], 1, progress, "")
+    finally:
+        STRATEGIES._registered.clear()
+        STRATEGIES._resolved = None
+    item, sent = items[0], JpegStrategy().encode(items[0].photo, bench.device, {"size": 32})
+    assert outcome.photos[item.image_id].payload_bytes == sent.payload_bytes
+    assert {len(record.question) for record in item.records} != {len(item.records[0].question)}
+    for record, score in zip(item.records, chain(*outcome.agreements.values()), strict=True):
+        shown = Image.new("RGB", (32, 32), (5 * len(record.question),) * 3)
+        said = [bench.model.answer(record.question, [one], max_new_tokens=12).text for one in (shown, item.photo)]
+        if record.task != DESCRIPTION:
+            assert score == agrees(*said)

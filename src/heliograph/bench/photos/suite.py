@@ -40,8 +40,8 @@ from heliograph.codec.klt import KltCodec
 from heliograph.codec.meta import MetaCodec
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import AttendedTokens, Family, Setting, label
+from heliograph.strategies.latent_streams import LatentStrategy
 from heliograph.strategies.selection import strategies_with
-from heliograph.strategies.split.latent import LatentStrategy
 from heliograph.training.progress import Progress
 from heliograph.types import Grid, VisualTokens
 
