@@ -257,6 +257,7 @@ STRATEGIES = Registry(
         "jpeg-dct": "heliograph.strategies.compressed_domain.jpeg_dct:JpegDctStrategy",
         "caption": "heliograph.strategies.semantic.caption:CaptionStrategy",
         "read": "heliograph.strategies.semantic.read:ReadStrategy",
+        "split-k": "heliograph.strategies.split.split_k:SplitKStrategy",
         "roi-jpeg": "heliograph.strategies.guided.roi_jpeg:RoiJpegStrategy",
         "roi-webp": "heliograph.strategies.guided.roi_webp:RoiWebpStrategy",
         "roi-avif": "heliograph.strategies.guided.roi_avif:RoiAvifStrategy",

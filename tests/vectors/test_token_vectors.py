@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import AttendedTokens
+from heliograph.strategies.towers import AttendedTokens
 from heliograph.types import EncodedImage
 from integer_codec import integer_codec, integer_tokens
 

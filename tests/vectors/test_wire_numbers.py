@@ -35,6 +35,7 @@ STRATEGIES = {
     "jpeg-dct": 24,
     "caption": 26,
     "read": 27,
+    "split-k": 31,
     "roi-jpeg": 32,
     "roi-webp": 33,
     "roi-avif": 34,

@@ -47,6 +47,7 @@ SERIES: dict[str, tuple[str, str]] = {
     "caption": ("#44AA99", "o"),
     "read": ("#44AA99", "s"),
     "nnc": ("#8C510A", "*"),
+    "split-k": ("#E69F00", "s"),
     "feature-video": ("#CC79A7", "D"),
     # When to stop (suite loop).
     "oracle": ("#B8A800", "*"),

@@ -24,7 +24,8 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import PatchReader, Restored
+from heliograph.strategies.base import Restored
+from heliograph.strategies.towers import PatchReader
 from heliograph.types import EncodedImage, Grid, VisualTokens, Words, tokens_make_sense
 
 if TYPE_CHECKING:

@@ -44,6 +44,7 @@ DECLARED = {
     "jpeg-dct": ("tokens", False, True, False, "", "compressed-domain inference", "2211.16421"),
     "caption": ("text", False, False, False, "", "semantic compression", "2407.00020"),
     "read": ("text", False, False, False, "", "semantic compression", "2407.00020"),
+    "split-k": ("tokens", True, True, False, "", "split computing with feature compression", None),
     "roi-jpeg": ("picture", False, False, True, "", "VLM-guided image compression", None),
     "roi-webp": ("picture", False, False, True, "", "VLM-guided image compression", None),
     "roi-avif": ("picture", False, False, True, "", "VLM-guided image compression", None),
@@ -73,7 +74,7 @@ def test_strategies_are_chosen_by_what_they_declare() -> None:
     assert strategies_with(tuned=True) == (*PICTURES, *GUIDED)
     assert strategies_with(tuned=True, family=Family.BASELINE) == PICTURES
     assert strategies_with(family=Family.GUIDED) == GUIDED
-    assert strategies_with(embedded=True) == ("klt", "meta", "visionzip", "divprune", "jpeg-dct")
+    assert strategies_with(embedded=True) == ("klt", "meta", "visionzip", "divprune", "jpeg-dct", "split-k")
     assert strategies_with(kind=Kind.PICTURE) == (*PICTURES, "rgb", *GUIDED)
     assert strategies_with(kind=Kind.PICTURE, tuned=False) == ("rgb",)
     assert strategies_with(kind=Kind.LOCAL) == ("local",)
