@@ -253,6 +253,7 @@ STRATEGIES = Registry(
         "local": "heliograph.strategies.baseline.local:LocalStrategy",
         "visionzip": "heliograph.strategies.token_compression.visionzip:VisionZipStrategy",
         "divprune": "heliograph.strategies.token_compression.divprune:DivPruneStrategy",
+        "tome": "heliograph.strategies.token_compression.tome:TomeStrategy",
         "dfmr": "heliograph.strategies.token_compression.dfmr:DfmrStrategy",
         "jpeg-dct": "heliograph.strategies.compressed_domain.jpeg_dct:JpegDctStrategy",
         "caption": "heliograph.strategies.semantic.caption:CaptionStrategy",

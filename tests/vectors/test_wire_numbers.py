@@ -31,6 +31,7 @@ STRATEGIES = {
     "avif-bare": 15,
     "visionzip": 17,
     "divprune": 18,
+    "tome": 19,
     "dfmr": 20,
     "jpeg-dct": 24,
     "caption": 26,

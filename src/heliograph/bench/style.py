@@ -39,6 +39,7 @@ SERIES: dict[str, tuple[str, str]] = {
     "visionzip": ("#E69F00", "o"),
     "jpeg-dct": ("#8C510A", "o"),
     "divprune": ("#009E73", "D"),
+    "tome": ("#44AA99", "D"),
     "dfmr": ("#8C510A", "v"),
     "int4": ("#444444", "P"),
     "int8": ("#000000", "X"),

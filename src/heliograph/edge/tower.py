@@ -29,6 +29,7 @@ from heliograph.edge.attention import (
     pooled,
 )
 from heliograph.edge.preprocessing.square import Preprocessor
+from heliograph.edge.short_tower import run_short, unit_patches
 from heliograph.edge.tower_graph import Block, read_blocks
 from heliograph.errors import AnsweringFailedError, AttentionMissingError, ModelUnsupportedError, UsageError
 from heliograph.strategies.towers import AttendedTokens, Shorten, ShortTokens
@@ -36,6 +37,10 @@ from heliograph.types import FloatArray, Grid, VisualTokens, tokens_make_sense
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+_RANK = 3  # (1, P, d)
+_MOST_AWAY = 0.02
+"""Of the largest token: rounding moves none by so much, eight bits of activations by less."""
 
 
 class Parts:
@@ -97,6 +102,7 @@ class SquareTower:
         self._parts, self._preprocessor, self.grid = Parts(path, threads), preprocessor, grid
         self._blocks = read_blocks(self._parts.network)
         self._tokens = self._parts.network.outputs[0]
+        self._trusted = False
 
     @property
     def blocks(self) -> int:
@@ -130,10 +136,7 @@ class SquareTower:
         if side is None:
             raise AttentionMissingError
         mean = over_heads(keys[0], layer.facts.heads_of(keys.shape[-1]))
-        tokens = VisualTokens(np.ascontiguousarray(made.reshape(-1, made.shape[-1]), np.float32), self.grid)
-        if not tokens_make_sense(tokens.values):
-            raise AnsweringFailedError
-        return AttendedTokens(tokens, pooled(received, self.grid, side), pooled(mean, self.grid, side))
+        return AttendedTokens(self._checked(made), pooled(received, self.grid, side), pooled(mean, self.grid, side))
 
     def first_attention(self, photo: Image) -> FloatArray:
         """(P,) float32: the attention that each patch gets in the first block; what lies behind is not run.
@@ -152,10 +155,50 @@ class SquareTower:
             ModelUnsupportedError: without anything left out, the tokens would not be the encoder's.
             AnsweringFailedError: the encoder failed.
         """
-        raise ModelUnsupportedError
+        self._check_parts()
+        return self._short(photo, shorten)
+
+    def _short(self, photo: Image, shorten: Shorten) -> ShortTokens:
+        def part(outputs: tuple[str, ...], given: dict[str, FloatArray]) -> list[FloatArray]:
+            return self._parts.run(outputs, given, whole=False)
+
+        (hidden,) = self._run((self._blocks[0].hidden,), photo)  # (1, P, d)
+        side = merged(hidden.shape[1], self.grid) if hidden.ndim == _RANK else None
+        if side is None:
+            raise ModelUnsupportedError().noted("its patches make no whole tokens.")
+        whole, clusters = run_short(part, self._blocks, hidden[0], unit_patches(self.grid, side), shorten)
+        (made,) = part((self._tokens,), {self._blocks[-1].after: whole[None]})
+        return ShortTokens(self._checked(made), clusters)
+
+    def _check_parts(self) -> None:
+        """Hold the blocks run one by one against the encoder as it is, once.
+
+        Raises:
+            ModelUnsupportedError: they make other tokens.
+        """
+        if self._trusted:
+            return
+        from PIL import Image
+
+        side = self._preprocessor.input_size
+        slope = Image.linear_gradient("L").resize((side, side)).convert("RGB")
+        try:
+            found = self._short(slope, lambda now: None).tokens.values
+        except ValueError as error:  # of shapes that do not fit each other
+            raise ModelUnsupportedError().noted("its attention is not of the plain kind.") from error
+        wanted = self._checked(self._run((self._tokens,), slope)[0]).values
+        if np.abs(found - wanted).max() > _MOST_AWAY * np.abs(wanted).max():
+            raise ModelUnsupportedError().noted("its attention is not of the plain kind.")
+        self._trusted = True
+
+    def _checked(self, made: FloatArray) -> VisualTokens:
+        tokens = VisualTokens(np.ascontiguousarray(made.reshape(-1, made.shape[-1]), np.float32), self.grid)
+        if len(tokens.values) != self.grid.tokens or not tokens_make_sense(tokens.values):
+            raise AnsweringFailedError
+        return tokens
 
     def _received(self, layer: Block, queries: FloatArray, keys: FloatArray) -> FloatArray:
-        fits = queries.ndim == keys.ndim == 3 and queries.shape == keys.shape  # (1, P, width)
+        fits = queries.ndim == keys.ndim == _RANK and queries.shape == keys.shape  # (1, P, width)
         if not fits or not layer.facts.heads_of(queries.shape[-1]):
             raise AttentionMissingError
         return attention_received(queries[0], keys[0], layer.facts)

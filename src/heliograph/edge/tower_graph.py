@@ -91,7 +91,7 @@ class _Reader:
 
     def _plain(self, node: Node) -> tuple[tuple[str, str, str], str, AttentionFacts] | None:
         name, scale = self._back(node.inputs[0], _SCALING)
-        scores, weighed = self._network.maker(name), self._network.users(node.outputs[0])
+        scores, weighed = self._network.maker(name), self._network.users(self._forward(node.outputs[0]))
         if scores is None or scores.operator != _PRODUCT or len(weighed) != 1 or weighed[0].operator != _PRODUCT:
             return None
         (query, by), (key, also) = (self._back(one, _SCALING | _SHAPING) for one in scores.inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import nn
 
 from heliograph.codec.bundle import Bundle
 from heliograph.codec.onnx_session import load_network, open_part, open_session
+from heliograph.edge.attention import AttentionFacts
 from heliograph.edge.device import Device
 from heliograph.edge.photos.file import load_photo
 from heliograph.edge.tower import SquareTower
@@ -20,6 +22,8 @@ from heliograph.edge.tower_graph import read_blocks
 from heliograph.errors import AttentionMissingError, ModelUnsupportedError, UsageError
 from heliograph.reference.assets import demo_photo_path, shipped_bundle_folder
 from heliograph.reference.recipe import build_reference_model
+from heliograph.strategies.token_compression.tome import merged_pairs
+from heliograph.strategies.towers import Shortening
 from heliograph.training.export.onnx_fusion import fuse
 from heliograph.training.export.onnx_graphs import trace, trace_square
 from heliograph.training.export.onnx_quantise import quantise_encoder
@@ -163,3 +167,93 @@ def test_the_shipped_encoder_is_looked_into_as_it_is() -> None:
     assert (found.received.shape, found.keys.shape) == ((64,), (64, 32))
     assert found.received.sum() == pytest.approx(1, abs=1e-5)
     assert device.tower is device.tower
+
+
+# ---- fewer units -----------------------------------------------------------------------------------------
+class _Square:
+    """Preprocessing of a square that is given as pixels, or as a picture for the check of the parts."""
+
+    input_size = SIDE
+
+    def __call__(self, given: Any) -> Any:
+        return (
+            given
+            if isinstance(given, np.ndarray)
+            else (np.asarray(given, np.float32) / 128 - 1).transpose(2, 0, 1)[None]
+        )
+
+
+def short_tower(traced: Traced, path: Path) -> SquareTower:
+    return SquareTower(path, _Square(), traced.grid)  # type: ignore[arg-type]
+
+
+def test_block_by_block_a_tower_makes_the_encoders_tokens(traced: Traced) -> None:
+    pixels = pictures(1)[0]
+    for path, error in ((traced.plain, 1e-4), (traced.fused, 1e-3), (traced.small, 0.02)):
+        found = short_tower(traced, path).shortened(pixels, lambda now: None)
+        wanted = tokens_of(path, pixels)
+        assert np.abs(found.tokens.values - wanted).max() < error * np.abs(wanted).max()
+        assert found.clusters.tolist() == list(range(traced.grid.tokens))
+
+
+def test_equal_units_that_become_one_change_nothing(traced: Traced) -> None:
+    """A picture of one colour has patches that differ by position alone; without positions merged ones count as many."""
+    with torch.no_grad():
+        positions = traced.model.model.vision_model.embeddings.position_embedding.weight
+        kept = positions.clone()
+        positions.zero_()
+    path = traced.plain.with_name("unplaced.onnx")
+    trace_square(SquareEncoder(traced.model), path, SIDE)
+    with torch.no_grad():
+        positions.copy_(kept)
+    # Two kinds of units, half of them each: the left and the right half of the picture.
+    pixels = np.full((1, 3, SIDE, SIDE), 0.3, np.float32)
+    pixels[..., SIDE // 2 :] = -0.7
+    columns = traced.grid.columns
+    halves = (np.arange(traced.grid.tokens) % columns >= columns // 2).astype(np.int64)
+    tower, asked = short_tower(traced, path), list[tuple[int, bool, int]]()
+
+    def by_halves(now: Shortening) -> Any:
+        asked.append((now.block, now.keys is None, len(now.states)))
+        return halves if len(now.states) == len(halves) and now.block == 2 and now.keys is not None else None
+
+    found = tower.shortened(pixels, by_halves)
+    count = traced.grid.tokens
+    assert asked == [(b, first, count if b < 3 else 2) for b in range(LAYERS) for first in (True, False)]
+    wanted = tokens_of(path, pixels)
+    assert np.abs(found.tokens.values - wanted).max() < 1e-3 * np.abs(wanted).max()
+    assert found.clusters.tolist() == halves.tolist()
+
+
+def test_what_is_dropped_is_seen_by_nothing_behind(traced: Traced) -> None:
+    """Before the first block, so that what is left cannot know of it: another picture there changes no other token."""
+    tower, keep = short_tower(traced, traced.plain), np.arange(traced.grid.tokens) >= traced.grid.columns
+    becomes = np.where(keep, np.cumsum(keep) - 1, -1)
+
+    def first(now: Shortening) -> Any:
+        return becomes if now.block == 0 and now.keys is None else None
+
+    one = pictures(1)[0]
+    other = one.copy()
+    other[:, :, : SIDE // traced.grid.rows] *= -1
+    here, there = tower.shortened(one, first), tower.shortened(other, first)
+    assert np.allclose(here.tokens.values[keep], there.tokens.values[keep], atol=1e-5)
+    assert not np.allclose(here.tokens.values[~keep], there.tokens.values[~keep], atol=1e-2)
+    assert here.clusters.tolist() == becomes.tolist()
+
+
+def test_a_tower_whose_parts_make_other_tokens_is_refused(traced: Traced, monkeypatch: pytest.MonkeyPatch) -> None:
+    tower = short_tower(traced, traced.plain)
+    blocks = [replace(one, facts=AttentionFacts(7, 1.0, 0)) for one in tower._blocks]
+    monkeypatch.setattr(tower, "_blocks", [replace(one, facts=AttentionFacts(5, 9.0)) for one in blocks])
+    with pytest.raises(ModelUnsupportedError, match="not of the plain kind"):
+        tower.shortened(pictures(1)[0], lambda now: None)
+
+
+def test_the_shipped_tower_merges_and_puts_back() -> None:
+    device, photo = Device(Bundle.load(shipped_bundle_folder())), load_photo(demo_photo_path())
+    found = device.tower.shortened(photo, lambda now: merged_pairs(now, 6))
+    assert len({*found.clusters.tolist()}) == 64 - 6 * 6
+    for cluster in set(found.clusters.tolist()):
+        alike = found.tokens.values[found.clusters == cluster]
+        assert np.allclose(alike, alike[0], atol=1e-5)

@@ -74,6 +74,7 @@ PINNED = {
         "avif-bare": 15,
         "visionzip": 17,
         "divprune": 18,
+        "tome": 19,
         "dfmr": 20,
         "jpeg-dct": 24,
         "caption": 26,

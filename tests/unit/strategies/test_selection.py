@@ -40,6 +40,7 @@ DECLARED = {
     "local": ("local", False, False, False, "", "baseline", PAPER),
     "visionzip": ("tokens", True, True, False, "klt", "visual-token compression", "2412.04467"),
     "divprune": ("tokens", True, True, False, "klt", "visual-token compression", "2503.02175"),
+    "tome": ("tokens", True, True, False, "klt", "visual-token compression", "2210.09461"),
     "dfmr": ("tokens", True, False, False, "klt", "visual-token compression", "2412.08771"),
     "jpeg-dct": ("tokens", False, True, False, "", "compressed-domain inference", "2211.16421"),
     "caption": ("text", False, False, False, "", "semantic compression", "2407.00020"),
@@ -74,7 +75,7 @@ def test_strategies_are_chosen_by_what_they_declare() -> None:
     assert strategies_with(tuned=True) == (*PICTURES, *GUIDED)
     assert strategies_with(tuned=True, family=Family.BASELINE) == PICTURES
     assert strategies_with(family=Family.GUIDED) == GUIDED
-    assert strategies_with(embedded=True) == ("klt", "meta", "visionzip", "divprune", "jpeg-dct", "split-k")
+    assert strategies_with(embedded=True) == ("klt", "meta", "visionzip", "divprune", "tome", "jpeg-dct", "split-k")
     assert strategies_with(kind=Kind.PICTURE) == (*PICTURES, "rgb", *GUIDED)
     assert strategies_with(kind=Kind.PICTURE, tuned=False) == ("rgb",)
     assert strategies_with(kind=Kind.LOCAL) == ("local",)
