@@ -362,6 +362,23 @@ class TooManyRegionsError(TooManyError):
     exit_code = ExitCode.REFUSED
 
 
+class PartMissingError(RefusedError):
+    code, name, text = (
+        71,
+        "part-missing",
+        "The strategy needs a trained part that is not there for this model: install heliograph-cloud, or make one "
+        "with heliograph train strategy.",
+    )
+
+
+class PartMismatchError(RefusedError):
+    code, name, text = (
+        72,
+        "part-mismatch",
+        "Device and cloud hold different parts of the strategy: copy one to both ends.",
+    )
+
+
 def all_errors() -> dict[int, type[HeliographError]]:
     """Every named error by its wire number, for the ERROR frame and for ``docs/protocol.md``."""
     found: dict[int, type[HeliographError]] = {}

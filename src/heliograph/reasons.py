@@ -74,6 +74,7 @@ class BundlePart(Enum):
     FAMILIARITY = "what its codecs leave of familiar photos (familiarity.json)"
     LEVELS = "how often answers agree by level (levels.json)"
     REGION = "the region setting (region.json)"
+    PART = "a strategy's part (card.json, or a file that it names)"
 
 
 _COPY = "copy the folder again"

@@ -53,4 +53,6 @@ def _bundle() -> Bundle:
 def _cloud() -> Cloud:
     bundle = _bundle()
     model = open_model(str(shipped_model_folder()))
-    return Cloud(model, bundle.codecs, bundle.hash, bundle.calibration, familiarity=bundle.familiarity)
+    return Cloud(
+        model, bundle.codecs, bundle.hash, bundle.calibration, familiarity=bundle.familiarity, parts=bundle.part
+    )

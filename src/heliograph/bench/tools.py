@@ -11,6 +11,7 @@ from PIL import Image
 from heliograph.bench.timing import processor_s
 from heliograph.codec.base import Codec
 from heliograph.codec.bundle import Bundle
+from heliograph.codec.parts import Part
 from heliograph.edge.device import AskedDevice, Device
 from heliograph.serving.cloud import Cloud
 from heliograph.strategies.base import ReadLine, Setting, Sight, Strategy
@@ -47,6 +48,10 @@ class BenchDevice:
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind."""
         return self.device.codec(kind)
+
+    def part(self, name: str) -> Part:
+        """The trained part of a strategy."""
+        return self.device.part(name)
 
     question = ""
 
@@ -143,7 +148,9 @@ class Bench:
 
 def open_bench(model: VisionLanguageModel, bundle: Bundle) -> Bench:
     """Open device and cloud around one model and one bundle."""
-    return Bench(model, bundle, BenchDevice(Device(bundle)), Cloud(model, bundle.codecs, bundle.hash))
+    return Bench(
+        model, bundle, BenchDevice(Device(bundle)), Cloud(model, bundle.codecs, bundle.hash, parts=bundle.part)
+    )
 
 
 def warmed_up(bench: Bench, photos: Sequence[Image.Image]) -> Bench:

@@ -73,6 +73,8 @@ ADVICE: dict[type[HeliographError], Advice] = {
     errors.ShapeError: Advice(("file", "photo", "bundle"), "Encode the photo with the bundle that it is read with."),
     errors.CodecNotFittedError: Advice(("photos", "codec")),  # its text says what helps
     errors.AttentionMissingError: Advice(("bundle",)),  # its text says what helps
+    errors.PartMissingError: Advice(("strategy", "bundle")),  # its text says what helps
+    errors.PartMismatchError: Advice(("strategy", "bundle")),  # its text says what helps
     errors.CodecMissingError: Advice(("strategy", "bundle"), "Choose another one with --strategy."),
     errors.FrameDamagedError: Advice(("server",), _SAME_VERSION),
     errors.FrameTooLargeError: Advice(("server",), _SAME_VERSION),

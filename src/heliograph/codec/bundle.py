@@ -53,6 +53,7 @@ from heliograph.codec.manifest import (
     write_manifest,
 )
 from heliograph.codec.onnx_files import NETWORK_SUFFIX, external_files
+from heliograph.codec.parts import Part, find_part
 from heliograph.errors import BundleDamagedError, CodecMissingError, UnknownNameError, UsageError
 from heliograph.hub import download, locate
 from heliograph.reading.json_values import read_json_object
@@ -88,6 +89,7 @@ class Bundle:
         self._files: Mapping[str, str] = manifest["files"]
         self.codec_kinds: tuple[str, ...] = tuple(manifest["codecs"])
         self._codecs: dict[str, Codec] = {}
+        self._parts: dict[str, Part] = {}
         self.grid = Grid(*manifest["grid"])
         self.hidden_size: int = manifest["hidden_size"]
 
@@ -197,6 +199,17 @@ class Bundle:
             if self.levels is not None:
                 self._codecs[kind].levels = self.levels.curves.get(kind)
         return self._codecs[kind]
+
+    def part(self, name: str) -> Part:
+        """The trained part of a strategy for this bundle's model, looked for when first asked for.
+
+        Raises:
+            PartMissingError: neither in its folder ``parts`` nor, for the reference model, in the package.
+            BundleDamagedError: it is there and cannot be used.
+        """
+        if name not in self._parts:
+            self._parts[name] = find_part(name, self.folder, self.model)
+        return self._parts[name]
 
     @property
     def preferred_codec(self) -> str:

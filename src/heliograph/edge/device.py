@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from heliograph.codec.fallback import stated_likelihood, written_by
 from heliograph.codec.levels import levels_missing
 from heliograph.codec.manifest import ENCODER
+from heliograph.codec.parts import no_parts
 from heliograph.controllers.confidence import Draft, Signals, shown_confidence, signals_of
 from heliograph.edge.encoder import PhotoEncoder, open_encoder
 from heliograph.edge.preprocessing.frames import AnyPreprocessor, open_preprocessor
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from heliograph.codec.bundle import Bundle
     from heliograph.codec.calibration import Calibration
     from heliograph.codec.expectation import Expectation
+    from heliograph.codec.parts import Part
     from heliograph.edge.local.model import LocalModel
     from heliograph.edge.reader import Reader
 
@@ -136,6 +138,15 @@ class Device:
             CodecMissingError: it has none.
         """
         return self.bundle.codec(kind)
+
+    def part(self, name: str) -> Part:
+        """The trained part of a strategy for the bundle's model.
+
+        Raises:
+            PartMissingError: there is none, or no bundle.
+            BundleDamagedError: it is there and cannot be used.
+        """
+        return no_parts(name) if self._bundle is None else self._bundle.part(name)
 
     @property
     def input_size(self) -> int:
@@ -304,6 +315,10 @@ class AskedDevice:
     def describe(self, photo: Image) -> str:
         """The photo in words, by the device's own language model."""
         return self.tools.describe(photo)
+
+    def part(self, name: str) -> Part:
+        """The trained part of a strategy."""
+        return self.tools.part(name)
 
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind."""

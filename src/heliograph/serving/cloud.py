@@ -21,6 +21,7 @@ from heliograph.codec.expectation import Expectation
 from heliograph.codec.fallback import stated_likelihood
 from heliograph.codec.familiarity import FittedRanges
 from heliograph.codec.levels import expected_agreement, levels_missing
+from heliograph.codec.parts import FindPart, no_parts
 from heliograph.errors import AnsweringFailedError, HeliographError, StreamTruncatedError
 from heliograph.reference.drawing import drawer_for
 from heliograph.serving.jobs import AnswerJob, Outcome, Purpose
@@ -46,6 +47,7 @@ class Cloud(StreamRestorer["AnsweringModel"]):
         finder: tells where a question looks; None asks for no region.
         familiarity: what its codecs leave of photos of their own kind; None where nobody has measured that.
         grids: all that devices with this bundle send, photo sizes included; none where the bundle does not say.
+        parts: finds trained parts of strategies, such as the bundle's; by itself there are none.
     """
 
     def __init__(
@@ -57,8 +59,9 @@ class Cloud(StreamRestorer["AnsweringModel"]):
         finder: RegionFinder | None = None,
         grids: Collection[Grid] = (),
         familiarity: FittedRanges | None = None,
+        parts: FindPart = no_parts,
     ) -> None:
-        super().__init__(model, codecs, grids, drawer_for(model.name))
+        super().__init__(model, codecs, grids, drawer_for(model.name), parts)
         self.bundle_hash = bundle_hash
         self.calibration = calibration
         self.finder = finder

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from heliograph.codec.base import Codec
+    from heliograph.codec.parts import Part
 
 Setting = dict[str, int | float | str]
 """A strategy's knobs, small and printable, such as ``{"size": 96, "quality": 40}``."""
@@ -103,6 +104,14 @@ class DeviceTools(Protocol):
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind."""
 
+    def part(self, name: str) -> Part:
+        """The trained part of a strategy, bound to the bundle's model.
+
+        Raises:
+            PartMissingError: there is none for this model.
+            BundleDamagedError: it is there and cannot be used.
+        """
+
     @property
     def input_size(self) -> int:
         """Side of the VLM's square input in pixels."""
@@ -148,6 +157,14 @@ class CloudTools(Protocol):
 
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind."""
+
+    def part(self, name: str) -> Part:
+        """The trained part of a strategy, bound to the bundle's model.
+
+        Raises:
+            PartMissingError: there is none for this model.
+            BundleDamagedError: it is there and cannot be used.
+        """
 
     @property
     def grid(self) -> Grid:

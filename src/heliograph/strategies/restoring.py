@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from heliograph.codec.base import Codec
 from heliograph.codec.fallback import written_by
+from heliograph.codec.parts import FindPart, Part, no_parts
 from heliograph.errors import (
     AnsweringFailedError,
     BundleMismatchError,
@@ -65,6 +66,7 @@ class StreamRestorer(Generic[Model]):
         codecs: of the bundle, by kind; without any it restores pictures alone.
         grids: all that devices with this bundle send, photo sizes included; none where the bundle does not say.
         draw: makes a picture of words, for a model that understands pictures alone; None for one that reads.
+        parts: finds trained parts of strategies, such as a bundle's; by itself there are none.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class StreamRestorer(Generic[Model]):
         codecs: Mapping[str, Codec] = MappingProxyType({}),
         grids: Collection[Grid] = (),
         draw: Callable[[str], Image] | None = None,
+        parts: FindPart = no_parts,
     ) -> None:
         self.model = model
         self.grid = model.grid
@@ -80,6 +83,7 @@ class StreamRestorer(Generic[Model]):
         self._codecs = codecs
         self._grids = frozenset(grids)
         self._draw = draw
+        self._find_part = parts
 
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind.
@@ -93,6 +97,15 @@ class StreamRestorer(Generic[Model]):
         if kind not in self._codecs:
             raise CodecMissingError
         return self._codecs[kind]
+
+    def part(self, name: str) -> Part:
+        """The trained part of a strategy, bound to the model.
+
+        Raises:
+            PartMissingError: there is none for this model.
+            BundleDamagedError: it is there and cannot be used.
+        """
+        return self._find_part(name)
 
     def patch_reader(self, size: tuple[int, int]) -> PatchReader:
         """The model's vision tower behind its first map, for photos of this width and height.

@@ -197,7 +197,7 @@ def test_block_by_block_a_tower_makes_the_encoders_tokens(traced: Traced) -> Non
 
 
 def test_equal_units_that_become_one_change_nothing(traced: Traced) -> None:
-    """A picture of one colour has patches that differ by position alone; without positions merged ones count as many."""
+    """Patches of one colour differ by position alone; without positions merged ones stand for what they were."""
     with torch.no_grad():
         positions = traced.model.model.vision_model.embeddings.position_embedding.weight
         kept = positions.clone()

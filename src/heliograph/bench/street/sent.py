@@ -22,6 +22,7 @@ from heliograph.bench.street.asked import QUESTIONS
 from heliograph.bench.timing import processor_s
 from heliograph.codec.base import Codec
 from heliograph.codec.bundle import Bundle
+from heliograph.codec.parts import Part
 from heliograph.edge.device import Device
 from heliograph.errors import AttentionMissingError, ModelUnsupportedError
 from heliograph.registry import STRATEGIES
@@ -122,6 +123,10 @@ class _Ends:
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind."""
         return self._bundle.codec(kind)
+
+    def part(self, name: str) -> Part:
+        """The bundle's part of a strategy."""
+        return self._bundle.part(name)
 
     def encode_tokens(self, photo: Image.Image) -> VisualTokens:
         """The tokens at hand."""

@@ -217,7 +217,9 @@ def with_bundle(model: AnsweringModel, model_name: str, bundle: Bundle) -> Cloud
     setting = RegionSetting.of(bundle)
     region_finder = None if setting is None else model.region_finder(setting)
     grids = device_grids(bundle)
-    return Cloud(model, bundle.codecs, bundle.hash, bundle.calibration, region_finder, grids, bundle.familiarity)
+    return Cloud(
+        model, bundle.codecs, bundle.hash, bundle.calibration, region_finder, grids, bundle.familiarity, bundle.part
+    )
 
 
 def read_tokens(path: Path) -> frozenset[str]:

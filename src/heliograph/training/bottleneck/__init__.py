@@ -1,0 +1,1 @@
+"""Training of bottlenecks: what makes a tower's tokens for a device that has no tower."""
