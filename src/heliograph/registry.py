@@ -251,6 +251,7 @@ STRATEGIES = Registry(
         "downsample": "heliograph.strategies.token_compression.downsample:DownsampleStrategy",
         "random-drop": "heliograph.strategies.token_compression.random_drop:RandomDropStrategy",
         "local": "heliograph.strategies.baseline.local:LocalStrategy",
+        "dynamicvit": "heliograph.strategies.token_compression.dynamicvit:DynamicVitStrategy",
         "visionzip": "heliograph.strategies.token_compression.visionzip:VisionZipStrategy",
         "divprune": "heliograph.strategies.token_compression.divprune:DivPruneStrategy",
         "tome": "heliograph.strategies.token_compression.tome:TomeStrategy",

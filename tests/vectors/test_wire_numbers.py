@@ -29,6 +29,7 @@ STRATEGIES = {
     "jpeg-bare": 13,
     "webp-bare": 14,
     "avif-bare": 15,
+    "dynamicvit": 16,
     "visionzip": 17,
     "divprune": 18,
     "tome": 19,

@@ -36,6 +36,7 @@ SERIES: dict[str, tuple[str, str]] = {
     "downsample": ("#009E73", "P"),
     "pq": ("#8C510A", "d"),
     "random-drop": ("#56B4E9", "X"),
+    "dynamicvit": ("#CC79A7", "o"),
     "visionzip": ("#E69F00", "o"),
     "jpeg-dct": ("#8C510A", "o"),
     "divprune": ("#009E73", "D"),

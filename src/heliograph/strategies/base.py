@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from heliograph.errors import UsageError
-from heliograph.strategies.towers import AttendedTokens, DeviceTower, PatchReader
+from heliograph.strategies.towers import AttendedTokens, BlockUnits, DeviceTower, PatchReader
 from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 
 if TYPE_CHECKING:
@@ -270,6 +270,16 @@ class Strategy(ABC):
             UsageError: a knob is unknown or has the wrong type.
         """
         return False
+
+    def tower_units(self, setting: Setting, tokens: int, blocks: int) -> tuple[BlockUnits, ...] | None:
+        """What the device runs of each block of a vision tower; None for all of it or nothing.
+
+        Args:
+            setting: all knobs.
+            tokens: N, of the whole photo.
+            blocks: of the tower.
+        """
+        return None
 
     @abstractmethod
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -126,6 +126,20 @@ class ShortTokens:
 
     tokens: VisualTokens
     clusters: npt.NDArray[np.int64]
+
+
+class BlockUnits(NamedTuple):
+    """How much of a block a device runs.
+
+    Attributes:
+        attention: units that are left in its attention.
+        mlp: in its MLP.
+        scored: that a predictor before it looks at.
+    """
+
+    attention: int
+    mlp: int
+    scored: int = 0
 
 
 class DeviceTower(Protocol):

@@ -72,6 +72,7 @@ PINNED = {
         "jpeg-bare": 13,
         "webp-bare": 14,
         "avif-bare": 15,
+        "dynamicvit": 16,
         "visionzip": 17,
         "divprune": 18,
         "tome": 19,

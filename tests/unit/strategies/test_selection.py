@@ -38,6 +38,7 @@ DECLARED = {
     "downsample": ("tokens", True, False, False, "", "visual-token compression", None),
     "random-drop": ("tokens", True, False, False, "", "visual-token compression", None),
     "local": ("local", False, False, False, "", "baseline", PAPER),
+    "dynamicvit": ("tokens", True, True, False, "klt", "visual-token compression", "2106.02034"),
     "visionzip": ("tokens", True, True, False, "klt", "visual-token compression", "2412.04467"),
     "divprune": ("tokens", True, True, False, "klt", "visual-token compression", "2503.02175"),
     "tome": ("tokens", True, True, False, "klt", "visual-token compression", "2210.09461"),
@@ -75,7 +76,16 @@ def test_strategies_are_chosen_by_what_they_declare() -> None:
     assert strategies_with(tuned=True) == (*PICTURES, *GUIDED)
     assert strategies_with(tuned=True, family=Family.BASELINE) == PICTURES
     assert strategies_with(family=Family.GUIDED) == GUIDED
-    assert strategies_with(embedded=True) == ("klt", "meta", "visionzip", "divprune", "tome", "jpeg-dct", "split-k")
+    assert strategies_with(embedded=True) == (
+        "klt",
+        "meta",
+        "dynamicvit",
+        "visionzip",
+        "divprune",
+        "tome",
+        "jpeg-dct",
+        "split-k",
+    )
     assert strategies_with(kind=Kind.PICTURE) == (*PICTURES, "rgb", *GUIDED)
     assert strategies_with(kind=Kind.PICTURE, tuned=False) == ("rgb",)
     assert strategies_with(kind=Kind.LOCAL) == ("local",)

@@ -35,7 +35,7 @@ from heliograph.strategies.base import (
     int_knob,
     joined,
 )
-from heliograph.strategies.towers import GREY
+from heliograph.strategies.towers import GREY, BlockUnits
 from heliograph.types import EncodedImage, FloatArray
 
 if TYPE_CHECKING:
@@ -66,6 +66,11 @@ class SplitKStrategy(Strategy):
     def settings(self) -> tuple[Setting, ...]:
         """Four steps behind each of three blocks."""
         return tuple({"block": block, "level": level} for block in (1, 2, 4) for level in (34, 30, 26, 22))
+
+    def tower_units(self, setting: Setting, tokens: int, blocks: int) -> tuple[BlockUnits, ...]:
+        """All of the first k blocks, nothing of the others."""
+        block = int(self.complete_setting(setting)["block"])
+        return tuple(BlockUnits(tokens, tokens) if one < block else BlockUnits(0, 0) for one in range(blocks))
 
     def encode(self, photo: Photo, tools: DeviceTools, setting: Setting) -> EncodedImage:
         """The states behind block k.

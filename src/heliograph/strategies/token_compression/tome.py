@@ -36,7 +36,7 @@ from heliograph.strategies.base import (
 )
 from heliograph.strategies.kept_tokens import PackedTokens, StreamHead, checked_tokens, closed_form, packed, read_head
 from heliograph.strategies.missing import PREDICTED, filled_tokens
-from heliograph.strategies.towers import Shortening
+from heliograph.strategies.towers import BlockUnits, Shortening
 from heliograph.types import EncodedImage, FloatArray
 
 if TYPE_CHECKING:
@@ -67,6 +67,15 @@ class TomeStrategy(Strategy):
         """Settings from seven of 64 tokens to 52 in six blocks, with levels that suit them."""
         ladder = ((10, 28), (9, 28), (8, 28), (8, 25), (7, 25), (6, 25), (6, 20), (4, 20), (2, 20))
         return tuple({"merge": merge, "level": level} for merge, level in ladder)
+
+    def tower_units(self, setting: Setting, tokens: int, blocks: int) -> tuple[BlockUnits, ...]:
+        """r units fewer behind the attention of each block."""
+        merge, left, found = int(self.complete_setting(setting)["merge"]), tokens, list[BlockUnits]()
+        for _ in range(blocks):
+            after = left - min(merge, left // 2)
+            found.append(BlockUnits(left, after))
+            left = after
+        return tuple(found)
 
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
         """The map, then a token for each cluster in the order of their first places.
