@@ -259,6 +259,8 @@ STRATEGIES = Registry(
         "jpeg-dct": "heliograph.strategies.compressed_domain.jpeg_dct:JpegDctStrategy",
         "caption": "heliograph.strategies.semantic.caption:CaptionStrategy",
         "read": "heliograph.strategies.semantic.read:ReadStrategy",
+        "entropic-student": "heliograph.strategies.split.bottleneck:EntropicStudentStrategy",
+        "frankensplit": "heliograph.strategies.split.bottleneck:FrankenSplitStrategy",
         "split-k": "heliograph.strategies.split.split_k:SplitKStrategy",
         "roi-jpeg": "heliograph.strategies.guided.roi_jpeg:RoiJpegStrategy",
         "roi-webp": "heliograph.strategies.guided.roi_webp:RoiWebpStrategy",

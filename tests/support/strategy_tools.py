@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from bottleneck_part import bottleneck_part
+from heliograph.codec.parts import Part
 from heliograph.codec.transform import Transform
 from heliograph.errors import ModelUnsupportedError, ShapeError
 from heliograph.registry import STRATEGIES
@@ -132,6 +134,9 @@ class Tools:
 
     def codec(self, kind: str) -> Any:
         return RoundingCodec()
+
+    def part(self, name: str) -> Part:
+        return bottleneck_part(name, GRID, WIDTH)
 
     def encode_attended(self, photo: Image.Image) -> AttendedTokens:
         """Bright places are looked at; keys are the tokens' first values."""

@@ -48,6 +48,8 @@ SERIES: dict[str, tuple[str, str]] = {
     "local": ("#B8A800", "h"),
     "caption": ("#44AA99", "o"),
     "read": ("#44AA99", "s"),
+    "entropic-student": ("#D55E00", "P"),
+    "frankensplit": ("#D55E00", "X"),
     "nnc": ("#8C510A", "*"),
     "split-k": ("#E69F00", "s"),
     "feature-video": ("#CC79A7", "D"),

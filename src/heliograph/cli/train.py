@@ -1,4 +1,4 @@
-"""``heliograph train reference``, ``train field`` and ``train codec``."""
+"""``heliograph train reference``, ``train field``, ``train codec`` and ``train strategy NAME``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import printable
 from heliograph.errors import UsageError
 
-REFERENCE, FIELD, CODEC = "reference", "field", "codec"
+REFERENCE, FIELD, CODEC, STRATEGY = "reference", "field", "codec", "strategy"
+_MINUTES, _PART_MINUTES = 60.0, 14.0
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", metavar="WHAT", choices=(REFERENCE, FIELD, CODEC), help="reference, field or codec")
+    parser.add_argument(
+        "what",
+        metavar="WHAT",
+        choices=(REFERENCE, FIELD, CODEC, STRATEGY),
+        help="reference, field, codec or strategy",
+    )
+    parser.add_argument("name", metavar="NAME", nargs="?", default="", help="strategy: whose part is trained")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for checkpoints and result")
     parser.add_argument(
         "--seed", metavar="N", type=whole_number, help="seed of weights and batches, or of the first scene"
@@ -26,8 +33,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--minutes",
         metavar="M",
         type=positive_minutes,
-        default=60.0,
-        help="optimisation time; codec meta too (default: 60)",
+        help="optimisation time; codec meta and strategy too (default: 60; strategy: 14)",
     )
     model.add_argument(
         "--captions", metavar="DIR", type=Path, help="field: folder with captions.jsonl and the photos it names"
@@ -44,7 +50,14 @@ def _run(arguments: argparse.Namespace) -> int:
         raise UsageError().noted("train reference draws its own scenes, whose answers are known: leave out --photos.")
     if arguments.what == FIELD and (arguments.photos is None or arguments.captions is None):
         raise UsageError().noted("train field needs photos with captions (--captions) and photos without (--photos).")
-    written = {REFERENCE: _train_reference, FIELD: _train_field, CODEC: fit}[arguments.what](arguments)
+    if (arguments.what == STRATEGY) != bool(arguments.name):
+        raise UsageError().noted(
+            "strategy takes a NAME, as in heliograph train strategy frankensplit; the others none."
+        )
+    if arguments.minutes is None:
+        arguments.minutes = _PART_MINUTES if arguments.what == STRATEGY else _MINUTES
+    trainings = {REFERENCE: _train_reference, FIELD: _train_field, CODEC: fit, STRATEGY: _train_strategy}
+    written = trainings[arguments.what](arguments)
     facts = {"trained": arguments.what, "folder": str(written)}
     say(arguments, f"{arguments.what} written to {printable(str(written))}", facts)
     return EXIT_DONE
@@ -81,13 +94,31 @@ def _train_field(arguments: argparse.Namespace) -> Path:
         )
 
 
+def _train_strategy(arguments: argparse.Namespace) -> Path:
+    from heliograph.training.progress import Progress
+    from heliograph.training.strategies import TRAININGS, TrainPart
+
+    train: TrainPart = TRAININGS.load(arguments.name)
+    with Progress(clean=printable) as progress:
+        part = train(
+            arguments.name,
+            make_folder(arguments.out),
+            model=arguments.model,
+            minutes=arguments.minutes,
+            seed=arguments.seed or 0,
+            progress=progress,
+        )
+    return part.folder
+
+
 COMMAND = Command(
     add_arguments=_add_arguments,
     run=_run,
     description=(
         "Train the reference model from nothing (three stages); or what joins the pretrained halves of the field\n"
         "model; or make a codec for any model's visual tokens: klt in closed form, meta by training, pq by\n"
-        "clustering. A training that was stopped goes on. Progress goes to standard error."
+        "clustering; or the part that a strategy needs, to be copied to parts/NAME of a bundle. A training that was\n"
+        "stopped goes on. Progress goes to standard error."
     ),
     examples=(
         "heliograph train reference --out runs/train --minutes 120",
@@ -95,5 +126,6 @@ COMMAND = Command(
         "heliograph train codec --out runs/codec --scenes 400",
         "heliograph train codec --kind meta --out runs/meta --minutes 60",
         "heliograph train codec --out runs/codec --vlm path/to/checkpoint --photos photos",
+        "heliograph train strategy frankensplit --out runs/frankensplit --minutes 20",
     ),
 )

@@ -80,6 +80,8 @@ PINNED = {
         "jpeg-dct": 24,
         "caption": 26,
         "read": 27,
+        "entropic-student": 29,
+        "frankensplit": 30,
         "split-k": 31,
         "roi-jpeg": 32,
         "roi-webp": 33,

@@ -46,6 +46,8 @@ DECLARED = {
     "jpeg-dct": ("tokens", False, True, False, "", "compressed-domain inference", "2211.16421"),
     "caption": ("text", False, False, False, "", "semantic compression", "2407.00020"),
     "read": ("text", False, False, False, "", "semantic compression", "2407.00020"),
+    "entropic-student": ("tokens", True, False, False, "", "split computing with feature compression", "2108.11898"),
+    "frankensplit": ("tokens", True, False, False, "", "split computing with feature compression", "2302.10681"),
     "split-k": ("tokens", True, True, False, "", "split computing with feature compression", None),
     "roi-jpeg": ("picture", False, False, True, "", "VLM-guided image compression", None),
     "roi-webp": ("picture", False, False, True, "", "VLM-guided image compression", None),
@@ -57,6 +59,7 @@ DECLARED = {
     "feature-video": ("tokens", True, False, False, "klt", "split computing with feature compression", None),
 }
 PICTURES = ("jpeg", "webp", "avif", "jpeg-bare", "webp-bare", "avif-bare")
+BOTTLENECKS = ("entropic-student", "frankensplit")
 GUIDED = ("roi-jpeg", "roi-webp", "roi-avif", "prefilter", "cotam")
 
 
@@ -91,7 +94,7 @@ def test_strategies_are_chosen_by_what_they_declare() -> None:
     assert strategies_with(kind=Kind.LOCAL) == ("local",)
     assert strategies_with(kind=Kind.TEXT) == ("caption", "read")
     assert strategies_with(speaks=True) == ("local", "caption")
-    whole = ("int8", "int4", "pq", "downsample", "random-drop", "dfmr", "nnc", "klt-nnc", "feature-video")
+    whole = ("int8", "int4", "pq", "downsample", "random-drop", "dfmr", *BOTTLENECKS, "nnc", "klt-nnc", "feature-video")
     assert strategies_with(kind=Kind.TOKENS, embedded=False) == whole
     assert strategies_with(kind=Kind.LOCAL, tuned=True) == ()
 

@@ -3,6 +3,7 @@
 ::
 
     tokens      device: tower (+ the codec's encoder) ==> cloud: (the codec's decoder +) prefill of N visual tokens
+    bottleneck  device: the part's encoder            ==> cloud: the part's decoder + prefill
     pictures    device: none                          ==> cloud: tower + prefill
     local       device: tower + prefill               ==> nothing
     within      device: what is left of the blocks    ==> cloud: the rest of the tower + prefill (``split-k``, ``tome``)
@@ -13,16 +14,25 @@ codec's. What a strategy asks of the device is what it asked for when it ran, no
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from heliograph.bench.device.macs_table import TEXT_POSITIONS, Network, reference_networks
+from heliograph.bench.families.tower_shape import TowerShape, reference_shape
 from heliograph.bench.macs import Prefill
-from heliograph.reference.assets import shipped_model_folder
+from heliograph.bench.onnx_macs import count_onnx
+from heliograph.codec.bundle import Bundle
+from heliograph.codec.parts import FindPart
+from heliograph.errors import PartMissingError
+from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.strategies.base import Kind
+from heliograph.strategies.split.bottleneck import DECODER, ENCODER, BottleneckPart
 from heliograph.strategies.towers import BlockUnits
 
+BOTTLENECKS = ("entropic-student", "frankensplit")
 _ENCODER, _DECODER = "encoder (device)", "decoder (cloud)"
 
 
@@ -41,55 +51,6 @@ class Work:
 
 
 @dataclass(frozen=True)
-class TowerShape:
-    """A tower of plain blocks whose units are its patches.
-
-    Attributes:
-        patches, patch_values: P, and numbers in a patch of pixels.
-        width, inner: d, and the width within an MLP.
-        blocks: L.
-        hidden_size: D.
-    """
-
-    patches: int
-    patch_values: int
-    width: int
-    inner: int
-    blocks: int
-    hidden_size: int
-
-    @property
-    def embedding(self) -> int:
-        """MACs of the first layer."""
-        return self.patches * self.patch_values * self.width
-
-    @property
-    def projector(self) -> int:
-        """MACs behind the last block."""
-        return self.patches * self.width * self.hidden_size
-
-    def block(self, units: BlockUnits) -> int:
-        """MACs of one block: projections, scores and their sum, MLP, and the predictor before it (d to d, d to d/2 to
-        d/4 to 2)."""
-        width = self.width
-        attention = units.attention * 4 * width**2 + 2 * units.attention**2 * width
-        scored = width**2 + width * (width // 2) + (width // 2) * (width // 4) + 2 * (width // 4)
-        return attention + units.mlp * 2 * width * self.inner + units.scored * scored
-
-    def macs(self, units: Sequence[BlockUnits]) -> int:
-        """What a device runs; the projector where it runs the last block."""
-        whole = self.embedding + sum(map(self.block, units))
-        return whole + (self.projector if units[-1].mlp else 0)
-
-    def left_over(self, units: Sequence[BlockUnits]) -> int:
-        """What a cloud runs: the blocks that the device does not, and the projector behind them."""
-        if units[-1].mlp:
-            return 0
-        rest = sum(not one.mlp for one in units)
-        return rest * self.block(BlockUnits(self.patches, self.patches)) + self.projector
-
-
-@dataclass(frozen=True)
 class ModelWork:
     """What a model's parts cost.
 
@@ -98,6 +59,8 @@ class ModelWork:
         prefill: of the language model.
         visual_tokens: N.
         encoders, decoders: MACs of learned codecs' networks, by codec.
+        shape: of the tower.
+        bottlenecks: MACs on the device and in the cloud of networks in the tower's place, by strategy.
     """
 
     tower: int
@@ -106,18 +69,31 @@ class ModelWork:
     encoders: Mapping[str, int]
     decoders: Mapping[str, int]
     shape: TowerShape
+    bottlenecks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
-    def of(self, kind: Kind, codec: str, *, tower_on_device: bool, units: Sequence[BlockUnits] | None = None) -> Work:
+    def of(
+        self,
+        kind: Kind,
+        codec: str,
+        *,
+        tower_on_device: bool,
+        strategy: str = "",
+        units: Sequence[BlockUnits] | None = None,
+    ) -> Work:
         """The work of one way of sending.
 
         Args:
             kind: what the cloud's model answers from.
             codec: that the strategy cannot do without; empty for none.
             tower_on_device: whether the strategy asked the device for visual tokens.
+            strategy: its name.
             units: what the device runs of each block, where that is neither all nor nothing.
         """
         positions = self.visual_tokens + TEXT_POSITIONS
         answering = self.prefill.macs(positions)
+        if strategy in self.bottlenecks:
+            device, cloud = self.bottlenecks[strategy]
+            return Work(device, cloud + answering, positions)
         device = self.tower if tower_on_device else 0
         if kind is Kind.LOCAL:
             return Work(device + answering, 0, positions)
@@ -139,23 +115,26 @@ def reference_work() -> ModelWork:
         visual_tokens=language.visual_tokens,
         encoders=_of_codecs(networks, _ENCODER),
         decoders=_of_codecs(networks, _DECODER),
-        shape=_shape(),
+        shape=reference_shape(),
+        bottlenecks=bottleneck_macs(Bundle.load(shipped_bundle_folder()).part),
     )
 
 
-def _shape() -> TowerShape:
-    """The reference model's tower."""
-    config = json.loads((shipped_model_folder() / "config.json").read_text(encoding="utf-8"))
-    vision = config["vision_config"]
-    side, patch = int(vision["image_size"]), int(vision["patch_size"])
-    return TowerShape(
-        patches=(side // patch) ** 2,
-        patch_values=3 * patch**2,
-        width=int(vision["hidden_size"]),
-        inner=int(vision["intermediate_size"]),
-        blocks=int(vision["num_hidden_layers"]),
-        hidden_size=int(config["text_config"]["hidden_size"]),
-    )
+def bottleneck_macs(find: FindPart) -> dict[str, tuple[int, int]]:
+    """MACs of the networks of every bottleneck whose part is there, on the device and in the cloud."""
+    found = {}
+    for name in BOTTLENECKS:
+        try:
+            part = find(name)
+        except PartMissingError:
+            continue
+        halves = BottleneckPart.of(part)
+        pixels = np.zeros((1, 3, halves.side, halves.side), np.float32)
+        latents = np.zeros((1, halves.tables.channels, halves.rows, halves.columns), np.float32)
+        device = count_onnx(part.folder / f"{ENCODER}.onnx", {"pixels": pixels}).macs
+        given: dict[str, np.ndarray[Any, Any]] = {"latents": latents, "rate": np.zeros(1, np.int64)}
+        found[name] = device, count_onnx(part.folder / f"{DECODER}.onnx", given).macs
+    return found
 
 
 def _of_codecs(networks: list[Network], end: str) -> dict[str, int]:

@@ -60,16 +60,18 @@ class SceneCache:
             self._folder.mkdir(parents=True, exist_ok=True)
             shards = []
             for first in range(self.first, self.first + self._scenes, SHARD_SCENES):
-                shards.append(_shard(self._folder / f"pixels-{first}.npy", first))
-                advance(min(SHARD_SCENES, self._scenes - sum(map(len, shards[:-1]))))
-        return np.concatenate(shards)[: self._scenes]
+                count = min(SHARD_SCENES, self.first + self._scenes - first)
+                shards.append(_shard(self._folder, first, count))
+                advance(count)
+        return np.concatenate(shards)
 
 
-def _shard(path: Path, first: int) -> Bytes:
+def _shard(folder: Path, first: int, count: int) -> Bytes:
+    path = folder / (f"pixels-{first}.npy" if count == SHARD_SCENES else f"pixels-{first}-{count}.npy")
     if path.exists():
         return np.asarray(np.load(path, allow_pickle=False), dtype=np.uint8)
-    views = [to_model_size(render_plan(plan_scene(seed)).image) for seed in range(first, first + SHARD_SCENES)]
-    made: Bytes = np.stack(views)  # (500, 128, 128, 3)
+    views = [to_model_size(render_plan(plan_scene(seed)).image) for seed in range(first, first + count)]
+    made: Bytes = np.stack(views)  # (count, 128, 128, 3)
     assert made.shape[1:] == (MODEL_SIDE, MODEL_SIDE, 3)
     with replacing(path) as partial, partial.open("wb") as file:
         np.save(file, made)

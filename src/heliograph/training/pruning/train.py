@@ -100,7 +100,7 @@ def train_part(name: str, out: Path, *, model: str, minutes: float, seed: int, p
     count = len(vision.encoder.layers)
     tower = DecidedTower(vlm.torch_model, usual_stages(count), patches)
     with torch.no_grad():
-        seen = torch.cat([tower.whole(_levels(part)) for part in pixels[:256].split(_BATCH)])  # (I, N, D)
+        seen = torch.cat([tower.whole(_levels(part)) for part in torch.split(pixels[:256], _BATCH)])  # (I, N, D)
     lesson = _Lesson(seen.mean(0), seen.var((0, 1)))
     figures = _optimised(tower, lesson, pixels, run, 60 * minutes, seed, progress)
     return _written(name, out, tower, figures | {"seed": seed, "minutes": minutes, "scenes": _SCENES}, vlm)

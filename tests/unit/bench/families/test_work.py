@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heliograph.bench.families.work import ModelWork, TowerShape, reference_work
+from heliograph.bench.families.tower_shape import TowerShape
+from heliograph.bench.families.work import ModelWork, reference_work
 from heliograph.bench.macs import Prefill
 from heliograph.bench.onnx_macs import count_onnx
 from heliograph.codec.onnx_session import load_network
@@ -78,3 +79,11 @@ def test_fewer_units_are_less_work() -> None:
     assert merged == sorted(merged, reverse=True)
     assert merged[0] == whole
     assert shape.macs(dynamic.tower_units({"ratio": 50}, 64, 6)) < 0.6 * whole
+
+
+def test_a_bottleneck_is_in_the_towers_place() -> None:
+    split = ModelWork(1000, Prefill(1, 10, 5), 8, {}, {}, SHAPE, {"frankensplit": (90, 800)})
+    found = split.of(Kind.TOKENS, "", tower_on_device=False, strategy="frankensplit")
+    assert (found.device_macs, found.cloud_macs) == (90, 800 + ANSWERING)
+    other = split.of(Kind.TOKENS, "", tower_on_device=True, strategy="int8")
+    assert other.device_macs == 1000
