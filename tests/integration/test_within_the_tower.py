@@ -14,6 +14,7 @@ SIGN = "what is on the sign?"
     ("strategy", "fine", "coarse"),
     [
         ("split-k", {"block": 4, "level": 22}, {"block": 4, "level": 34}),
+        ("dynamicvit", {"ratio": 95, "level": 14}, {"ratio": 50, "level": 28}),
         ("tome", {"merge": 2, "level": 14}, {"merge": 9, "level": 28}),
     ],
 )

@@ -92,7 +92,7 @@ class Patches:
     def grey_states(self, block: int) -> np.ndarray:
         if not 1 <= block <= self.blocks:
             raise ModelUnsupportedError
-        return Blocks().states(Image.new("RGB", (128, 128), (128,) * 3), block)[None]
+        return Blocks().grey_states(block)[None]
 
     def tokens_behind(self, block: int, states: np.ndarray) -> VisualTokens:
         return VisualTokens(states[0], GRID)
@@ -109,6 +109,9 @@ class Blocks:
     def states(self, photo: Image.Image, block: int) -> np.ndarray:
         small = np.asarray(photo.convert("L").resize((8, 8)), np.float32).reshape(64, 1)
         return np.asarray(small / 50 * block * np.sin(np.arange(1, WIDTH + 1)) + 1, np.float32)
+
+    def grey_states(self, block: int) -> np.ndarray:
+        return self.states(Image.new("RGB", (128, 128), (128,) * 3), block)
 
 
 class Looking:

@@ -16,7 +16,7 @@ STATES = (
     ((_PLACES * 37 % 23 - 11) * np.where(_PLACES % 5 == 2, 4, 1) * (_PLACES % 3 > 0)).reshape(9, 5).astype(np.float32)
 )
 GREY = np.tile(np.array([1, -2, 0, 3, 0.5], np.float32), (9, 1))
-TOWER = SimpleNamespace(states=lambda photo, block: GREY if photo is not None else STATES * block + GREY)
+TOWER = SimpleNamespace(states=lambda photo, block: STATES * block + GREY, grey_states=lambda block: GREY)
 READER = SimpleNamespace(
     patches=(3, 3),
     grey_states=lambda block: GREY[None],

@@ -224,7 +224,7 @@ class Network:
         return np.frombuffer(self._bytes(found), _KINDS[kind]).astype(np.float64)
 
     def _weight_name(self, number: int, span: Span) -> str:
-        """Of a tensor, or of a sparse one's values."""
+        """The name of a tensor, or of a sparse one's values."""
         if number == _WEIGHT:
             return self._text(span, _TENSOR_NAME)
         return next((self._text(inner, _TENSOR_NAME) for n, inner in fields(self._data, span) if n == 1), "")

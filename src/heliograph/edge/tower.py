@@ -32,7 +32,7 @@ from heliograph.edge.preprocessing.square import Preprocessor
 from heliograph.edge.short_tower import run_short, unit_patches
 from heliograph.edge.tower_graph import Block, read_blocks
 from heliograph.errors import AnsweringFailedError, AttentionMissingError, ModelUnsupportedError, UsageError
-from heliograph.strategies.towers import AttendedTokens, Shorten, ShortTokens
+from heliograph.strategies.towers import GREY, AttendedTokens, Shorten, ShortTokens
 from heliograph.types import FloatArray, Grid, VisualTokens, tokens_make_sense
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ class SquareTower:
         self._blocks = read_blocks(self._parts.network)
         self._tokens = self._parts.network.outputs[0]
         self._trusted = False
+        self._greys: dict[int, FloatArray] = {}
 
     @property
     def blocks(self) -> int:
@@ -120,6 +121,20 @@ class SquareTower:
             raise UsageError().noted(f"Setting block={block}: this tower can be cut behind 1 to {self.blocks - 1}.")
         (made,) = self._run((self._blocks[block - 1].after,), photo)
         return np.ascontiguousarray(made.reshape(-1, made.shape[-1]), np.float32)
+
+    def grey_states(self, block: int) -> FloatArray:
+        """(P, d) float32: what the first ``block`` blocks make of a grey photo; made once.
+
+        Raises:
+            UsageError: there are not more than so many blocks.
+            AnsweringFailedError: the encoder failed.
+        """
+        if block not in self._greys:
+            from PIL import Image
+
+            side = self._preprocessor.input_size
+            self._greys[block] = self.states(Image.new("RGB", (side, side), GREY), block)
+        return self._greys[block]
 
     def attended(self, photo: Image) -> AttendedTokens:
         """Visual tokens, and what the second-last layer looks at.

@@ -156,6 +156,13 @@ class DeviceTower(Protocol):
             UsageError: there are not more than so many blocks.
         """
 
+    def grey_states(self, block: int) -> FloatArray:
+        """(P, d) float32: what they make of a grey photo (:data:`GREY`); made once.
+
+        Raises:
+            UsageError: there are not more than so many blocks.
+        """
+
     def shortened(self, photo: Image, shorten: Shorten) -> ShortTokens:
         """Visual tokens of a photo, with fewer units from block to block.
 

@@ -139,6 +139,14 @@ def test_what_lies_behind_a_cut_is_not_there(traced: Traced) -> None:
     assert np.abs(found.reshape(-1, 128) - tokens_of(traced.plain, pixels)).max() < 1e-4
 
 
+def test_a_grey_photo_is_looked_at_once(traced: Traced) -> None:
+    tower = short_tower(traced, traced.plain)
+    grey = tower.grey_states(2)
+    assert np.allclose(grey, tower.states(np.zeros((1, 3, SIDE, SIDE), np.float32), 2), atol=1e-5)
+    assert tower.grey_states(2) is grey
+    assert tower.grey_states(3) is not grey
+
+
 @pytest.mark.parametrize("block", [0, 6, 7])
 def test_a_tower_is_cut_between_its_blocks_alone(traced: Traced, block: int) -> None:
     with pytest.raises(UsageError, match="can be cut behind 1 to 5"):

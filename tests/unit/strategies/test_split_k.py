@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from heliograph.codec import state_planes
 from heliograph.codec.state_planes import MAX_MAGNITUDE, decode_states, encode_states
@@ -83,7 +82,7 @@ def test_coarser_steps_take_fewer_bytes() -> None:
 
 def test_any_prefix_holds_the_first_patches_and_grey_elsewhere() -> None:
     encoded = encoded_by("split-k", level=6)
-    grey = Blocks().states(Image.new("RGB", (128, 128), (128,) * 3), 2)
+    grey = Blocks().grey_states(2)
     counts = []
     for segments in range(len(encoded.segments) + 1):
         near = np.abs(found(encoded.prefix(segments)) - states()).max(axis=1) < 0.03

@@ -35,11 +35,11 @@ from heliograph.strategies.base import (
     int_knob,
     joined,
 )
-from heliograph.strategies.towers import GREY, BlockUnits
+from heliograph.strategies.towers import BlockUnits
 from heliograph.types import EncodedImage, FloatArray
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as Photo
+    from PIL.Image import Image
 
 MAX_BLOCK, MAX_LEVEL = 255, 63
 MAX_SIDE = 4096
@@ -72,7 +72,7 @@ class SplitKStrategy(Strategy):
         block = int(self.complete_setting(setting)["block"])
         return tuple(BlockUnits(tokens, tokens) if one < block else BlockUnits(0, 0) for one in range(blocks))
 
-    def encode(self, photo: Photo, tools: DeviceTools, setting: Setting) -> EncodedImage:
+    def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
         """The states behind block k.
 
         Raises:
@@ -80,19 +80,16 @@ class SplitKStrategy(Strategy):
             UsageError: it has not more than so many.
             ShapeError: more states than a stream may hold.
         """
-        from PIL import Image
-
         completed = self.complete_setting(setting)
         block, level = int_knob(completed, "block", 1, MAX_BLOCK), int_knob(completed, "level", 0, MAX_LEVEL)
-        side = tools.input_size
         states = tools.tower.states(photo, block)  # (P, d)
         if states.size > MAX_STATES:
             raise ShapeError().noted(f"a stream holds {MAX_STATES} states, not {states.size}.")
-        grey = tools.tower.states(Image.new("RGB", (side, side), GREY), block)
+        grey = tools.tower.grey_states(block)
         largest = MAX_MAGNITUDE - 1
         integers = np.clip(np.rint((states - grey) / _step(level)), -largest, largest).astype(np.int64)
         codeword = encode_states(integers[None], _square(len(states)))
-        header = bytes((block, level)) + write_varint(side - 1)
+        header = bytes((block, level)) + write_varint(tools.input_size - 1)
         return EncodedImage(self.name, header, cut(codeword, segment_ends(len(codeword))))
 
     def restore(self, encoded: EncodedImage, tools: CloudTools) -> Restored:
