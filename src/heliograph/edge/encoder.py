@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Find = Callable[[str], Path]
-_TOLD = ["queries", "keys"]  # outputs that encoders of earlier exports had behind their tokens
+_EARLIER_OUTPUTS = ["queries", "keys"]  # outputs that encoders of earlier exports had behind their tokens
 
 
 class TokenEncoder:
@@ -44,7 +44,7 @@ class TokenEncoder:
         self._grid = grid
         self._hidden_size = hidden_size
         taken, outputs = self._session.get_inputs(), [one.name for one in self._session.get_outputs()]
-        if len(taken) != inputs or outputs[1:] not in ([], _TOLD):
+        if len(taken) != inputs or outputs[1:] not in ([], _EARLIER_OUTPUTS):
             raise BundleDamagedError(BundlePart.NETWORK, BundleFault.BORDER).noted(f"{path.name}.")
         self._inputs, self._outputs = [one.name for one in taken], outputs[:1]
 

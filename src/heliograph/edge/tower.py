@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _RANK = 3  # (1, P, d)
-_MOST_AWAY = 0.02
+_MAX_DEVIATION = 0.02
 """Of the largest token: rounding moves none by so much, eight bits of activations by less."""
 
 
@@ -202,7 +202,7 @@ class SquareTower:
         except ValueError as error:  # of shapes that do not fit each other
             raise ModelUnsupportedError().noted("its attention is not of the plain kind.") from error
         wanted = self._checked(self._run((self._tokens,), slope)[0]).values
-        if np.abs(found - wanted).max() > _MOST_AWAY * np.abs(wanted).max():
+        if np.abs(found - wanted).max() > _MAX_DEVIATION * np.abs(wanted).max():
             raise ModelUnsupportedError().noted("its attention is not of the plain kind.")
         self._trusted = True
 

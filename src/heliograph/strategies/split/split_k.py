@@ -45,7 +45,7 @@ MAX_BLOCK, MAX_LEVEL = 255, 63
 MAX_SIDE = 4096
 _LEVELS_AN_OCTAVE, _FINEST = 4, 1 / 64
 _SIDE_BYTES = 2
-_MOST_BYTES_OF_A_STATE = 6
+_MAX_STATE_BYTES = 6
 
 
 class SplitKStrategy(Strategy):
@@ -105,7 +105,7 @@ class SplitKStrategy(Strategy):
         grey = reader.grey_states(block)  # (T, P, d)
         if len(grey) != 1 or grey.size > MAX_STATES:
             raise ShapeError().noted("states are sent of one square picture.")
-        data = joined(encoded.segments, _MOST_BYTES_OF_A_STATE * grey.size)
+        data = joined(encoded.segments, _MAX_STATE_BYTES * grey.size)
         if data is None:
             raise StreamDamagedError(StreamFault.LENGTH)
         shape = (1, grey.shape[1], grey.shape[2])
