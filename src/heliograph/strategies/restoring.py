@@ -26,8 +26,9 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import CloudTools, PatchReader, Restored
+from heliograph.strategies.base import CloudTools, Restored
 from heliograph.strategies.selection import hears
+from heliograph.strategies.towers import PatchReader
 from heliograph.types import EncodedImage, Grid, VisualTokens, Words, tokens_make_sense
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from heliograph.controllers.region.find import Found, RegionSetting
-    from heliograph.strategies.base import PatchReader
+    from heliograph.strategies.towers import PatchReader
     from heliograph.vlm.text_model import TextModel
 
     ImageInput = VisualTokens | Image

@@ -38,8 +38,10 @@ DECLARED = {
     "downsample": ("tokens", True, False, False, "", "visual-token compression", None),
     "random-drop": ("tokens", True, False, False, "", "visual-token compression", None),
     "local": ("local", False, False, False, "", "baseline", PAPER),
+    "dynamicvit": ("tokens", True, True, False, "klt", "visual-token compression", "2106.02034"),
     "visionzip": ("tokens", True, True, False, "klt", "visual-token compression", "2412.04467"),
     "divprune": ("tokens", True, True, False, "klt", "visual-token compression", "2503.02175"),
+    "tome": ("tokens", True, True, False, "klt", "visual-token compression", "2210.09461"),
     "dfmr": ("tokens", True, False, False, "klt", "visual-token compression", "2412.08771"),
     "tokens-1d": ("tokens", True, True, False, "", "compressed-latent inputs", "2406.07550"),
     "question-coded": ("tokens", True, True, False, "meta", "compressed-latent inputs", "2403.02944"),
@@ -49,6 +51,7 @@ DECLARED = {
     "side-info": ("tokens", True, True, False, "meta", "semantic compression", "2311.13847"),
     "entropic-student": ("tokens", True, False, False, "", "split computing with feature compression", "2108.11898"),
     "frankensplit": ("tokens", True, False, False, "", "split computing with feature compression", "2302.10681"),
+    "split-k": ("tokens", True, True, False, "", "split computing with feature compression", None),
     "roi-jpeg": ("picture", False, False, True, "", "VLM-guided image compression", None),
     "roi-webp": ("picture", False, False, True, "", "VLM-guided image compression", None),
     "roi-avif": ("picture", False, False, True, "", "VLM-guided image compression", None),
@@ -80,7 +83,8 @@ def test_strategies_are_chosen_by_what_they_declare() -> None:
     assert strategies_with(tuned=True, family=Family.BASELINE) == PICTURES
     assert strategies_with(family=Family.GUIDED) == GUIDED
     assert strategies_with(embedded=True) == (
-        *("klt", "meta", "visionzip", "divprune", "tokens-1d", "question-coded", "jpeg-dct", "side-info"),
+        *("klt", "meta", "dynamicvit", "visionzip", "divprune", "tome", "tokens-1d", "question-coded", "jpeg-dct"),
+        *("side-info", "split-k"),
     )
     assert strategies_with(kind=Kind.PICTURE) == (*PICTURES, "rgb", *GUIDED)
     assert strategies_with(kind=Kind.PICTURE, tuned=False) == ("rgb",)

@@ -6,6 +6,7 @@
     bottleneck  device: the part's encoder            ==> cloud: the part's decoder + prefill
     pictures    device: none                          ==> cloud: tower + prefill
     local       device: tower + prefill               ==> nothing
+    within      device: what is left of the blocks    ==> cloud: the rest of the tower + prefill (``split-k``, ``tome``)
 
 A codec's closed form (transform, entropy coding) has no network and is in the milliseconds alone, as are a picture
 codec's. What a strategy asks of the device is what it asked for when it ran, not what its name promises.
@@ -13,7 +14,7 @@ codec's. What a strategy asks of the device is what it asked for when it ran, no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.bench.device.macs_table import TEXT_POSITIONS, Network, reference_networks
+from heliograph.bench.families.tower_shape import TowerShape, reference_shape
 from heliograph.bench.macs import Prefill
 from heliograph.bench.onnx_macs import count_onnx
 from heliograph.codec.bundle import Bundle
@@ -32,6 +34,7 @@ from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.strategies.base import Kind
 from heliograph.strategies.selection import strategies_with, strategy_class
 from heliograph.strategies.split.bottleneck import DECODER, ENCODER, BottleneckPart, BottleneckStrategy
+from heliograph.strategies.towers import BlockUnits
 
 _ON_DEVICE, _IN_CLOUD = ("encoder", "adapter"), ("decoder", "side")
 """Names of networks of parts, by the end that runs them."""
@@ -66,6 +69,7 @@ class ModelWork:
         prefill: of the language model.
         visual_tokens: N.
         encoders, decoders: MACs of learned codecs' networks, by codec.
+        shape: of the tower.
         parts: MACs of a strategy's own networks on the device and in the cloud, by strategy.
         in_the_towers_place: strategies whose networks do what the tower would.
     """
@@ -75,10 +79,19 @@ class ModelWork:
     visual_tokens: int
     encoders: Mapping[str, int]
     decoders: Mapping[str, int]
+    shape: TowerShape
     parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     in_the_towers_place: frozenset[str] = frozenset()
 
-    def of(self, kind: Kind, codec: str, *, tower_on_device: bool, strategy: str = "") -> Work:
+    def of(
+        self,
+        kind: Kind,
+        codec: str,
+        *,
+        tower_on_device: bool,
+        strategy: str = "",
+        units: Sequence[BlockUnits] | None = None,
+    ) -> Work:
         """The work of one way of sending.
 
         Args:
@@ -86,6 +99,7 @@ class ModelWork:
             codec: that the strategy cannot do without; empty for none.
             tower_on_device: whether the strategy asked the device for visual tokens.
             strategy: its name, by which it may have networks of its own.
+            units: what the device runs of each block, where that is neither all nor nothing.
         """
         positions = self.visual_tokens + TEXT_POSITIONS
         answering = self.prefill.macs(positions)
@@ -95,8 +109,11 @@ class ModelWork:
         device = self.tower if tower_on_device else 0
         if kind is Kind.LOCAL:
             return Work(device + answering, 0, positions)
+        cloud = 0 if tower_on_device else self.tower
+        if units is not None:
+            device, cloud = self.shape.macs(units), self.shape.left_over(units)
         device += self.encoders.get(codec, 0) + part_device
-        cloud = self.decoders.get(codec, 0) + part_cloud + (0 if tower_on_device else self.tower)
+        cloud += self.decoders.get(codec, 0) + part_cloud
         return Work(device, cloud + answering, positions)
 
 
@@ -110,6 +127,7 @@ def reference_work() -> ModelWork:
         visual_tokens=language.visual_tokens,
         encoders=_of_codecs(networks, _ENCODER),
         decoders=_of_codecs(networks, _DECODER),
+        shape=reference_shape(),
         parts=_of_parts() | instead,
         in_the_towers_place=frozenset(instead),
     )
