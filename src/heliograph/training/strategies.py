@@ -36,7 +36,7 @@ TRAININGS = Registry(
     "strategy with a trained part",
     {
         "dynamicvit": "heliograph.training.pruning.train:train_part",
-        "entropic-student": "heliograph.training.bottleneck.train:train_part",
+        "entropic-student": "heliograph.training.bottleneck.train:train_in_stages",
         "frankensplit": "heliograph.training.bottleneck.train:train_part",
     },
 )

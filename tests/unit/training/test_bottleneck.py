@@ -86,9 +86,9 @@ def test_in_the_second_stage_encoder_and_prior_stay_and_in_the_first_the_tail(ma
         (True, [bottleneck.encoder, bottleneck.prior], [bottleneck.tail, bottleneck.synthesis]),
     ):
         bottleneck.zero_grad()
-        loss, told = lesson.loss(np.random.default_rng(3), asks=asks)
+        loss, shown = lesson.loss(np.random.default_rng(3), asks=asks)
         loss.backward()
-        assert ("divergence" in told) == asks
+        assert ("divergence" in shown) == asks
         assert all(one.grad is None for part in still for one in part.parameters())
         assert all(any(one.grad is not None for one in part.parameters()) for part in moving)
 
@@ -110,7 +110,7 @@ def test_a_training_makes_a_part_and_goes_on(
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "scenes").symlink_to(scenes)
     how: dict[str, Any] = {"model": str(reference_pair.model), "scenes": 48, "sizes": FEW}
-    train.train_part(name, tmp_path, minutes=0.003, progress=silent, **how)
+    train.train_in_stages(name, tmp_path, minutes=0.003, progress=silent, **how)
     card = json.loads((tmp_path / "card.json").read_text())
     assert card["strategy"] == name
     assert card["steps"] >= 1
@@ -118,11 +118,11 @@ def test_a_training_makes_a_part_and_goes_on(
     halves = BottleneckPart.of(Part.load(name, tmp_path))
     assert halves.tokens(np.zeros((12, 64), np.int64), 2).shape == (64, 128)
     lines: list[str] = []
-    train.train_part(name, tmp_path, minutes=0.003, progress=lines.append, **how)
+    train.train_in_stages(name, tmp_path, minutes=0.003, progress=lines.append, **how)
     assert any(line.startswith("going on from step") for line in lines)
     assert json.loads((tmp_path / "card.json").read_text())["steps"] >= card["steps"]
     with pytest.raises(UsageError):
-        train.train_part(name, tmp_path, minutes=0.003, progress=silent, **{**how, "sizes": SMALL})
+        train.train_in_stages(name, tmp_path, minutes=0.003, progress=silent, **{**how, "sizes": SMALL})
 
 
 def test_scenes_are_kept_and_stay_in_the_training_split(scenes: Path, material: Material, tmp_path: Path) -> None:

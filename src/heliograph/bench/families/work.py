@@ -29,10 +29,10 @@ from heliograph.codec.parts import FindPart
 from heliograph.errors import PartMissingError
 from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.strategies.base import Kind
-from heliograph.strategies.split.bottleneck import DECODER, ENCODER, BottleneckPart
+from heliograph.strategies.selection import strategies_with, strategy_class
+from heliograph.strategies.split.bottleneck import DECODER, ENCODER, BottleneckPart, BottleneckStrategy
 from heliograph.strategies.towers import BlockUnits
 
-BOTTLENECKS = ("entropic-student", "frankensplit")
 _ENCODER, _DECODER = "encoder (device)", "decoder (cloud)"
 
 
@@ -120,10 +120,15 @@ def reference_work() -> ModelWork:
     )
 
 
+def bottlenecks() -> tuple[str, ...]:
+    """Names of the strategies whose parts are in the tower's place."""
+    return tuple(name for name in strategies_with() if issubclass(strategy_class(name), BottleneckStrategy))
+
+
 def bottleneck_macs(find: FindPart) -> dict[str, tuple[int, int]]:
     """MACs of the networks of every bottleneck whose part is there, on the device and in the cloud."""
     found = {}
-    for name in BOTTLENECKS:
+    for name in bottlenecks():
         try:
             part = find(name)
         except PartMissingError:
