@@ -111,7 +111,7 @@ def test_codebooks_follow_what_falls_to_their_words(room: Classroom) -> None:
     coder.books.counts.fill_(1.0)
     before = coder.books.words.clone()
     values, codes = torch.full((4, SIZES.codes, SIZES.channels), 9.0), torch.zeros(4, SIZES.codes, dtype=torch.int64)
-    for _ in range(800):
+    for _ in range(1200):
         coder.books.follow(values, codes)
     assert torch.allclose(coder.books.words[:, 0], torch.tensor(9.0), atol=1.0)
     moved = (coder.books.words[:, 1:] - before[:, 1:]).abs().sum(-1)
