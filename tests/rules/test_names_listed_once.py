@@ -26,7 +26,7 @@ ALLOWED = {
     "bench/bytes/plot.py": "what the picture shows",
     "bench/street/plot.py": "what the picture shows",
     "bench/photos/suite.py": "the marks that were set for the learned codec",
-    "training/strategies.py": "where every part has its training",
+    "training/strategies.py": "which training makes whose part",
     "cli/fit.py": "each codec is fitted in a way of its own",
     "bench/loop/policies.py": "policies of a suite, most of them confidences",
     "bench/loop/times.py": "runs of a suite by its own names",

@@ -38,7 +38,7 @@ TRAININGS = Registry(
         "tokens-1d": "heliograph.training.ordered.train:train_tokens_1d",
         "question-coded": "heliograph.training.ordered.train:train_question_coded",
         "side-info": "heliograph.training.ordered.train:train_side_info",
-        "entropic-student": "heliograph.training.bottleneck.train:train_part",
+        "entropic-student": "heliograph.training.bottleneck.train:train_in_stages",
         "frankensplit": "heliograph.training.bottleneck.train:train_part",
     },
 )

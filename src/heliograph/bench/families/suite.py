@@ -58,7 +58,7 @@ def _work(model: ModelWork, name: str, settings: Sequence[Scores]) -> Work:
     strategy = strategy_class(name)
     photos = [photo for one in settings for photo in one.outcome.photos.values()]
     asked = any(photo.encode_ms > photo.codec_ms for photo in photos)
-    return model.of(strategy.kind, strategy.codec, tower_on_device=asked, part=name)
+    return model.of(strategy.kind, strategy.codec, tower_on_device=asked, strategy=name)
 
 
 def _reached(settings: Sequence[Scores], uncompressed: Scores) -> dict[float, Scores | None]:

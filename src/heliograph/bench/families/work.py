@@ -3,6 +3,7 @@
 ::
 
     tokens      device: tower (+ the codec's encoder) ==> cloud: (the codec's decoder +) prefill of N visual tokens
+    bottleneck  device: the part's encoder            ==> cloud: the part's decoder + prefill
     pictures    device: none                          ==> cloud: tower + prefill
     local       device: tower + prefill               ==> nothing
 
@@ -23,10 +24,14 @@ import numpy.typing as npt
 from heliograph.bench.device.macs_table import TEXT_POSITIONS, Network, reference_networks
 from heliograph.bench.macs import Prefill
 from heliograph.bench.onnx_macs import count_onnx
+from heliograph.codec.bundle import Bundle
 from heliograph.codec.onnx_session import open_session
-from heliograph.codec.parts import PARTS
+from heliograph.codec.parts import PARTS, FindPart
+from heliograph.errors import PartMissingError
 from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.strategies.base import Kind
+from heliograph.strategies.selection import strategies_with, strategy_class
+from heliograph.strategies.split.bottleneck import DECODER, ENCODER, BottleneckPart, BottleneckStrategy
 
 _ON_DEVICE, _IN_CLOUD = ("encoder", "adapter"), ("decoder", "side")
 """Names of networks of parts, by the end that runs them."""
@@ -61,6 +66,7 @@ class ModelWork:
         prefill: of the language model.
         visual_tokens: N.
         encoders, decoders: MACs of learned codecs' networks, by codec.
+        bottlenecks: MACs on the device and in the cloud of networks in the tower's place, by strategy.
         parts: MACs of a strategy's own networks on the device and in the cloud, by strategy.
     """
 
@@ -69,23 +75,27 @@ class ModelWork:
     visual_tokens: int
     encoders: Mapping[str, int]
     decoders: Mapping[str, int]
+    bottlenecks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
-    def of(self, kind: Kind, codec: str, *, tower_on_device: bool, part: str = "") -> Work:
+    def of(self, kind: Kind, codec: str, *, tower_on_device: bool, strategy: str = "") -> Work:
         """The work of one way of sending.
 
         Args:
             kind: what the cloud's model answers from.
             codec: that the strategy cannot do without; empty for none.
             tower_on_device: whether the strategy asked the device for visual tokens.
-            part: the strategy's name, where it may have networks of its own.
+            strategy: its name.
         """
         positions = self.visual_tokens + TEXT_POSITIONS
         answering = self.prefill.macs(positions)
+        if strategy in self.bottlenecks:
+            device, cloud = self.bottlenecks[strategy]
+            return Work(device, cloud + answering, positions)
         device = self.tower if tower_on_device else 0
         if kind is Kind.LOCAL:
             return Work(device + answering, 0, positions)
-        own_device, own_cloud = self.parts.get(part, (0, 0))
+        own_device, own_cloud = self.parts.get(strategy, (0, 0))
         device += self.encoders.get(codec, 0) + own_device
         cloud = self.decoders.get(codec, 0) + own_cloud + (0 if tower_on_device else self.tower)
         return Work(device, cloud + answering, positions)
@@ -100,6 +110,7 @@ def reference_work() -> ModelWork:
         visual_tokens=language.visual_tokens,
         encoders=_of_codecs(networks, _ENCODER),
         decoders=_of_codecs(networks, _DECODER),
+        bottlenecks=bottleneck_macs(Bundle.load(shipped_bundle_folder()).part),
         parts=_of_parts(),
     )
 
@@ -122,6 +133,28 @@ def _one_tile(path: Path) -> dict[str, npt.NDArray[Any]]:
         one.name: np.ones([side if isinstance(side, int) else 1 for side in one.shape], _TYPES[one.type])
         for one in session.get_inputs()
     }
+
+
+def bottlenecks() -> tuple[str, ...]:
+    """Names of the strategies whose parts are in the tower's place."""
+    return tuple(name for name in strategies_with() if issubclass(strategy_class(name), BottleneckStrategy))
+
+
+def bottleneck_macs(find: FindPart) -> dict[str, tuple[int, int]]:
+    """MACs of the networks of every bottleneck whose part is there, on the device and in the cloud."""
+    found = {}
+    for name in bottlenecks():
+        try:
+            part = find(name)
+        except PartMissingError:
+            continue
+        halves = BottleneckPart.of(part)
+        pixels = np.zeros((1, 3, halves.side, halves.side), np.float32)
+        latents = np.zeros((1, halves.tables.channels, halves.rows, halves.columns), np.float32)
+        device = count_onnx(part.folder / f"{ENCODER}.onnx", {"pixels": pixels}).macs
+        given: dict[str, np.ndarray[Any, Any]] = {"latents": latents, "rate": np.zeros(1, np.int64)}
+        found[name] = device, count_onnx(part.folder / f"{DECODER}.onnx", given).macs
+    return found
 
 
 def _of_codecs(networks: list[Network], end: str) -> dict[str, int]:

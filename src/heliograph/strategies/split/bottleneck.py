@@ -188,7 +188,7 @@ class BottleneckPart:
 
     @property
     def most_bytes(self) -> int:
-        """Of any codeword."""
+        """The most bytes that a codeword can have."""
         return _MAX_SYMBOL_BYTES * self.tables.channels * self.places
 
     def integers(self, picture: Image, rate: int) -> np.ndarray[Any, np.dtype[np.int64]]:

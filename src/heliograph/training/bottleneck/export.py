@@ -15,6 +15,7 @@ from heliograph.strategies.split.bottleneck import DECODER, ENCODER
 from heliograph.training.bottleneck.lessons import Material
 from heliograph.training.bottleneck.network import Bottleneck
 from heliograph.training.export.onnx_graphs import trace
+from heliograph.training.export.onnx_weights import eight_bit
 from heliograph.types import Grid
 
 _COUNTED = 2048
@@ -39,14 +40,13 @@ class CloudHalf(nn.Module):
 def export_bottleneck(
     bottleneck: Bottleneck, material: Material, grid: Grid, folder: Path
 ) -> tuple[list[str], dict[str, Any]]:
-    """Write networks and tables into a part's folder; weights are rounded to half precision, in the network too.
+    """Write networks and tables into a part's folder; weights are rounded as they ship, in the network too.
 
     Returns:
         Names of the files, and figures: mean bytes of held-out scenes at every rate by the tables.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    bottleneck.half().float()
-    bottleneck.requires_grad_(False)
+    _round(bottleneck)
     last = min(material.held_out + _COUNTED, material.scenes)
     tables = _counted(bottleneck, material, range(material.held_out, last))
     pixels = material.pixels(np.arange(1))
@@ -70,6 +70,15 @@ def export_bottleneck(
     return [f"{ENCODER}.onnx", f"{DECODER}.onnx", f"{TABLES}.safetensors"], {
         "held_out_bytes": [round(float(size), 1) for size in sizes]
     }
+
+
+def _round(bottleneck: Bottleneck) -> None:
+    """Weights as they ship: half precision, and 255 levels a row where they were copied of the tower."""
+    bottleneck.requires_grad_(False)
+    bottleneck.half().float()
+    for layer in [*bottleneck.tail.modules(), *bottleneck.connector.modules()]:
+        if isinstance(layer, nn.Linear):
+            layer.weight.copy_(torch.from_numpy(eight_bit(layer.weight.numpy(), 0)))
 
 
 def _counted(bottleneck: Bottleneck, material: Material, places: range) -> ChannelTables:

@@ -25,7 +25,7 @@ RATE_WEIGHTS = (4e-3, 2e-3, 1e-3, 5e-4, 2.5e-4, 1.2e-4)
 """Of a byte, against an error of one: that of a photo of which nothing is known."""
 
 Places = npt.NDArray[np.int64]
-Told = tuple[Tensor, dict[str, float]]
+LossFigures = tuple[Tensor, dict[str, float]]
 _ASKED_QUESTIONS = 6
 _MAX_ROUND = 1 << 20
 _HELD_OUT_QUESTIONS = 8
@@ -100,8 +100,8 @@ class BottleneckLesson:
         shares = ((fast, 1.0), (slow, _SLOW_SHARE), (quick, _QUICK_SHARE))
         return [{"params": some, "share": share, "weight_decay": 0.0} for some, share in shares]
 
-    def loss(self, rng: np.random.Generator, *, asks: bool) -> Told:
-        """Of one batch."""
+    def loss(self, rng: np.random.Generator, *, asks: bool) -> LossFigures:
+        """The loss of one batch, with figures to report."""
         count = self._batch // 2 if asks else self._batch
         places = self.material.draw(rng, count)
         rates = torch.from_numpy(rng.integers(self.bottleneck.sizes.rates, size=count))
@@ -119,11 +119,11 @@ class BottleneckLesson:
         weights = 1 - _SALIENT_SHARE + _SALIENT_SHARE * salient  # (B, N)
         errors = (relative(found, wanted, self.material.variance) * weights).mean(1)  # (B,)
         loss = (errors + rate_weights(rates) * stream_bytes).mean()
-        told = {"error": float(errors.detach().mean()), "bytes": float(stream_bytes.detach().mean())}
+        shown = {"error": float(errors.detach().mean()), "bytes": float(stream_bytes.detach().mean())}
         if asks:
             divergence = self.material.divergence(rng, places, wanted, found)
-            loss, told["divergence"] = loss + _ANSWER_WEIGHT * divergence, float(divergence.detach())
-        return loss, told
+            loss, shown["divergence"] = loss + _ANSWER_WEIGHT * divergence, float(divergence.detach())
+        return loss, shown
 
     def stepped(self) -> None:
         """Nothing follows a step."""
@@ -157,14 +157,14 @@ class StagedLesson(BottleneckLesson):
         error = relative(found, wanted, self.material.variance).mean(1)  # (B,)
         if asks:
             divergence = self.material.divergence(rng, places, wanted, found)
-            told = {"error": float(error.detach().mean()), "divergence": float(divergence.detach())}
-            return error.mean() + _ANSWER_WEIGHT * divergence, told
+            shown = {"error": float(error.detach().mean()), "divergence": float(divergence.detach())}
+            return error.mean() + _ANSWER_WEIGHT * divergence, shown
         stream_bytes = one.prior.bits(scaled + torch.rand_like(scaled) - 0.5, rates) / 8
         pairs = zip(states, wanted_states, self.material.state_variances, strict=True)
         blocks = torch.stack([relative(*pair).mean(1) for pair in pairs]).mean(0)  # (B,)
         loss = ((error + blocks) / 2 + rate_weights(rates) * stream_bytes).mean()
-        told = {"error": float(error.detach().mean()), "blocks": float(blocks.detach().mean())}
-        return loss, told | {"bytes": float(stream_bytes.detach().mean())}
+        shown = {"error": float(error.detach().mean()), "blocks": float(blocks.detach().mean())}
+        return loss, shown | {"bytes": float(stream_bytes.detach().mean())}
 
 
 def rounded(scaled: Tensor) -> Tensor:

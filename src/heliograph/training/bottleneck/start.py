@@ -17,7 +17,7 @@ from heliograph.training.bottleneck.network import STRIDE, Bottleneck
 
 _SMALLEST_SHARE = 1e-6  # of the largest eigenvalue: what is noticed less is noticed as much
 _AT_ONCE = 64
-_WIDTHS, _LEAST_WIDTH = (0.1, 0.3, 0.8), 0.08
+_WIDTHS, _MIN_WIDTH = (0.1, 0.3, 0.8), 0.08
 
 
 def start_from_patches(bottleneck: Bottleneck, model: Any, pixels: Tensor, variance: Tensor, seed: int = 0) -> None:
@@ -58,7 +58,7 @@ def _set_prior(bottleneck: Bottleneck, pixels: Tensor) -> None:
     """Mixtures as wide as the latents are."""
     latents = bottleneck.encoder(pixels).transpose(0, 1).flatten(1)  # (C, I * P)
     scaled = latents.std(1) * bottleneck.log_gain.exp()  # (R, C)
-    wide = scaled[..., None] * torch.tensor(_WIDTHS) + _LEAST_WIDTH
+    wide = scaled[..., None] * torch.tensor(_WIDTHS) + _MIN_WIDTH
     bottleneck.prior.log_scale.copy_(wide.log())
 
 

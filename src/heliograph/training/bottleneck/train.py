@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,6 @@ from heliograph.vlm.opening import open_model
 SCENES = 24_000
 MINUTES = 14.0
 _PEAK_RATES = (1.5e-3, 6e-4)
-_LESSONS: dict[str, type[BottleneckLesson]] = {"frankensplit": BottleneckLesson, "entropic-student": StagedLesson}
 _EXAMINED, _STARTED_ON = 256, 192
 
 
@@ -42,12 +42,13 @@ def train_part(
     seed: int = 0,
     scenes: int = SCENES,
     sizes: BottleneckSizes | None = None,
+    lesson: type[BottleneckLesson] = BottleneckLesson,
     progress: Reporter = print,
 ) -> Part:
     """Train a bottleneck on generated scenes and write it as a part.
 
     Args:
-        name: ``frankensplit`` or ``entropic-student``.
+        name: of the strategy.
         out: folder of the part; the run and its rendered scenes lie in its folder ``run``, from which a later call goes
             on.
         model: whose tokens are made: ``reference`` or another checkpoint that knows the generated scenes.
@@ -55,6 +56,7 @@ def train_part(
         seed: of weights and batches, and which scenes.
         scenes: how many.
         sizes: widths; None for the usual ones.
+        lesson: how it is learned.
         progress: receives a line at every report.
 
     Raises:
@@ -77,9 +79,8 @@ def train_part(
     if not (out / "run" / "checkpoint.pt").exists():
         chosen = np.arange(material.held_out, min(material.held_out + _STARTED_ON, scenes))
         start_from_patches(bottleneck, opened.torch_model, material.pixels(chosen), material.variance, seed)
-    lesson = _LESSONS[name](bottleneck, material)
     facts = {"strategy": name, "sizes": asdict(sizes), "scenes": scenes}
-    run = OrderedRun(lesson, out / "run", facts, rates=_PEAK_RATES, seed=seed, progress=progress)
+    run = OrderedRun(lesson(bottleneck, material), out / "run", facts, rates=_PEAK_RATES, seed=seed, progress=progress)
     run.run(minutes)
     with refusals_named():
         files, figures = export_bottleneck(bottleneck, material, opened.grid, out)
@@ -101,3 +102,7 @@ def train_part(
             "figures": figures,
         }
         return write_card(out, files, card, model_fingerprint(model))
+
+
+train_in_stages = partial(train_part, lesson=StagedLesson)
+"""The same in the two stages of ``entropic-student``."""

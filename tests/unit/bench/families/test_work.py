@@ -20,9 +20,9 @@ def test_work_lies_where_it_is_done() -> None:
     picture = MODEL.of(Kind.PICTURE, "", tower_on_device=False)
     assert (picture.device_macs, picture.cloud_macs) == (0, 1000 + ANSWERING)
     own = replace(MODEL, parts={"codes": (3, 4)})
-    coded = own.of(Kind.TOKENS, "", tower_on_device=True, part="codes")
+    coded = own.of(Kind.TOKENS, "", tower_on_device=True, strategy="codes")
     assert (coded.device_macs, coded.cloud_macs) == (1003, 4 + ANSWERING)
-    assert own.of(Kind.TOKENS, "", tower_on_device=True, part="others").device_macs == 1000
+    assert own.of(Kind.TOKENS, "", tower_on_device=True, strategy="others").device_macs == 1000
     local = MODEL.of(Kind.LOCAL, "", tower_on_device=True)
     assert (local.device_macs, local.cloud_macs) == (1000 + ANSWERING, 0)
 
@@ -37,3 +37,11 @@ def test_the_reference_model_is_counted_with_the_networks_of_its_bundle() -> Non
     assert 10**6 < device < found.tower
     assert 10**6 < cloud < found.tower
     assert found.parts["question-coded"][1] == found.parts["side-info"][0] == 0
+
+
+def test_a_bottleneck_is_in_the_towers_place() -> None:
+    split = ModelWork(1000, Prefill(1, 10, 5), 8, {}, {}, {"frankensplit": (90, 800)})
+    found = split.of(Kind.TOKENS, "", tower_on_device=False, strategy="frankensplit")
+    assert (found.device_macs, found.cloud_macs) == (90, 800 + ANSWERING)
+    other = split.of(Kind.TOKENS, "", tower_on_device=True, strategy="int8")
+    assert other.device_macs == 1000
