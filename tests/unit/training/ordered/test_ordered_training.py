@@ -111,7 +111,7 @@ def test_codebooks_follow_what_falls_to_their_words(room: Classroom) -> None:
     coder.books.counts.fill_(1.0)
     before = coder.books.words.clone()
     values, codes = torch.full((4, SIZES.codes, SIZES.channels), 9.0), torch.zeros(4, SIZES.codes, dtype=torch.int64)
-    for _ in range(800):
+    for _ in range(1200):
         coder.books.follow(values, codes)
     assert torch.allclose(coder.books.words[:, 0], torch.tensor(9.0), atol=1.0)
     moved = (coder.books.words[:, 1:] - before[:, 1:]).abs().sum(-1)
@@ -262,3 +262,27 @@ def test_data_of_another_kind_is_no_part_of_a_classroom(room: Classroom) -> None
     assert isinstance(room.train, MetaData)
     pairs = room.pairs(np.random.default_rng(0), 20)
     assert all(pair.asked in room.train.asked[pair.picture] for pair in pairs)
+
+
+def test_a_part_is_trained_written_and_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from heliograph.training.fitting import fit_codec
+    from heliograph.training.meta import teacher
+    from heliograph.training.ordered.train import train_side_info, train_tokens_1d
+
+    monkeypatch.setattr(fit_codec, "scene_questions", lambda plan: ("is there a red star?",))
+    monkeypatch.setattr(teacher, "_ANSWER_TOKENS", 2)
+    few: dict[str, Any] = {"pictures": 24, "asked": 8, "minutes": 0}
+    small = {"codes": 3, "words": 8, "channels": 4, "components": 8, "width": 16, "heads": 2}
+    lines: list[str] = []
+    part = train_tokens_1d("tokens-1d", tmp_path / "tokens-1d", sizes=small, progress=lines.append, **few)
+    assert part.card["seed"] == 0
+    assert part.card["steps"] == 0
+    assert part.card["sizes"]["codes"] == 3
+    assert not any("going on" in line for line in lines)
+    again = train_tokens_1d("tokens-1d", tmp_path / "tokens-1d", sizes=small, progress=lines.append, **few)
+    assert any("going on" in line for line in lines)
+    assert again.identity == part.identity
+    with pytest.raises(UsageError):
+        train_tokens_1d("tokens-1d", tmp_path / "tokens-1d", sizes=small | {"codes": 4}, progress=lines.append, **few)
+    side = train_side_info("side-info", tmp_path / "side-info", progress=lines.append, **few)
+    assert side.files == {"side.onnx"}
