@@ -375,7 +375,7 @@ class PartMismatchError(RefusedError):
     code, name, text = (
         72,
         "part-mismatch",
-        "Device and cloud hold different parts of the strategy: copy one to both ends.",
+        "Device and cloud hold different parts of the strategy: install one at both.",
     )
 
 
