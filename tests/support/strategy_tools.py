@@ -9,11 +9,13 @@ import numpy as np
 from PIL import Image
 
 from bottleneck_part import bottleneck_part
+from code_part import SMALL_PART, small_part
 from heliograph.codec.parts import Part
 from heliograph.codec.transform import Transform
-from heliograph.errors import ShapeError
+from heliograph.errors import ModelUnsupportedError, ShapeError
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import AttendedTokens, ReadLine, Restored, Sight
+from heliograph.strategies.base import ReadLine, Restored, Sight
+from heliograph.strategies.towers import AttendedTokens
 from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 from integer_codec import integer_codec
 
@@ -83,11 +85,34 @@ class Patches:
         self.weight = random.normal(0, 1 / 255, (WIDTH, 3, 16, 16)).astype(np.float32)
         self.bias = random.normal(size=WIDTH).astype(np.float32)
 
+    blocks = 3
+
     def tokens(self, embedded: np.ndarray) -> VisualTokens:
         return VisualTokens(embedded.reshape(-1, WIDTH), GRID)
 
+    def grey_states(self, block: int) -> np.ndarray:
+        if not 1 <= block <= self.blocks:
+            raise ModelUnsupportedError
+        return Blocks().grey_states(block)[None]
+
+    def tokens_behind(self, block: int, states: np.ndarray) -> VisualTokens:
+        return VisualTokens(states[0], GRID)
+
 
 PATCHES = Patches()
+
+
+class Blocks:
+    """A device's tower whose states are the photo's levels, scaled by the block."""
+
+    blocks = 4
+
+    def states(self, photo: Image.Image, block: int) -> np.ndarray:
+        small = np.asarray(photo.convert("L").resize((8, 8)), np.float32).reshape(64, 1)
+        return np.asarray(small / 50 * block * np.sin(np.arange(1, WIDTH + 1)) + 1, np.float32)
+
+    def grey_states(self, block: int) -> np.ndarray:
+        return self.states(Image.new("RGB", (128, 128), (128,) * 3), block)
 
 
 class Looking:
@@ -115,12 +140,16 @@ class Tools:
         return RoundingCodec()
 
     def part(self, name: str) -> Part:
-        return bottleneck_part(name, GRID, WIDTH)
+        return small_part(GRID, WIDTH) if name == SMALL_PART else bottleneck_part(name, GRID, WIDTH)
 
     def encode_attended(self, photo: Image.Image) -> AttendedTokens:
         """Bright places are looked at; keys are the tokens' first values."""
         tokens = self.encode_tokens(photo)
         return AttendedTokens(tokens, tokens.values[:, 0] - tokens.values.min(), tokens.values[:, :4])
+
+    @property
+    def tower(self) -> Any:
+        return Blocks()
 
     def text_lines(self, picture: Image.Image) -> list[ReadLine]:
         return READ

@@ -1,14 +1,16 @@
 """What a long run has measured already, on disk: a run that was stopped goes on with the photos that are missing.
 
 One JSON file for each chunk of photos. Its name says which photos, candidates, bundle and commit it is of, so that a
-run with others measures anew, and the same run never measures anything twice.
+run with others measures anew, and the same run never measures anything twice. Processes that run the same at the same
+time share the work, chunk by chunk.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,27 @@ class KeptChunks:
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    @contextmanager
+    def claimed(self, image_ids: Sequence[str]) -> Iterator[bool]:
+        """Whether these photos are this process's to measure: not while another one that shares the folder is at them.
+        A claim ends with the context, and with the process that made it."""
+        path = self._path(image_ids)
+        if path is None:
+            yield True
+            return
+        import fcntl  # there is none on Windows, where nothing else of the bench wants it
+
+        with refusals_named():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.with_suffix(".claim").open("wb")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
 
     def keep(self, image_ids: Sequence[str], measured: Measured) -> None:
         """Write what was measured of these photos.

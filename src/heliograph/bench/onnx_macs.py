@@ -97,7 +97,8 @@ def count_onnx(path: Path, given: Mapping[str, npt.NDArray[Any]]) -> Count:
         ModelUnsupportedError: it holds an operator with products that is not counted here, or does not run on these
             inputs.
     """
-    model = onnx.load(str(path))
+    # Weights beside the graph are left to ONNX Runtime: onnx refuses files with hard links, as some installers make.
+    model = onnx.load(str(path), load_external_data=False)
     nodes = [node for node in model.graph.node if node.op_type in _COUNTERS or node.op_type == _GEMM]
     if strange := sorted({node.op_type for node in model.graph.node} & _UNKNOWN):
         raise ModelUnsupportedError().noted(f"{path}: MACs of {strange[0]} are not known.")
@@ -139,6 +140,7 @@ def _run(model: onnx.ModelProto, path: Path, wanted: list[str], given: Mapping[s
     options.log_severity_level = _QUIET
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path.parent))
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         return list(session.run(wanted, dict(given))) if wanted else []

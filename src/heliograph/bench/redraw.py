@@ -15,6 +15,7 @@ from typing import Any
 
 from heliograph.bench import mutants_plot
 from heliograph.bench.bytes import plot as bytes_plot
+from heliograph.bench.families import plots as families
 from heliograph.bench.hardening import plots as hardening
 from heliograph.bench.loop import plots as loop
 from heliograph.bench.loop.times_plot import draw_time_to_final
@@ -36,6 +37,7 @@ _OF_SUITE = {
     "hardening": hardening.PICTURES,
     "tests": mutants_plot.PICTURES,
     "bytes": bytes_plot.PICTURES,
+    "families": families.PICTURES,
     "street": street.PICTURES,
     "second-look": second_look.PICTURES,
     "unfamiliar": unfamiliar_plot.PICTURES,

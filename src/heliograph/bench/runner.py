@@ -7,7 +7,8 @@ question a stream of its own, and what a photo costs is the mean over its questi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
@@ -23,14 +24,16 @@ from heliograph.bench.timing import processor_s
 from heliograph.bench.tools import Bench, Encoding
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Kind, Restored, Strategy
+from heliograph.strategies.selection import hears
 from heliograph.strategies.words import asked_with
 from heliograph.training.progress import Progress
-from heliograph.types import Answer, VisualTokens, Words
+from heliograph.types import Answer, EncodedImage, VisualTokens, Words
 
 Key = tuple[str, str, str]
 """Image id, strategy, setting."""
 
-CHUNK_PHOTOS = 16
+CHUNK_PHOTOS = 12
+_OTHERS_S = 0.2  # between looks at what other processes have done
 SHORT_ANSWER_TOKENS = 12
 LONG_ANSWER_TOKENS = 96
 BUDGET_KNOB = "max_bytes"
@@ -73,15 +76,33 @@ class Runner:
         """All candidates on all photos; ``photos`` is how many there will be at most, for the bar."""
         source = iter(items)
         advance = progress.bar(photos, text)
+        chunks: list[list[Item]] = []
+        found: dict[int, Measured] = {}
         while chunk := list(islice(source, CHUNK_PHOTOS)):
-            names = [item.image_id for item in chunk]
+            chunks.append(chunk)
+            self._measure(len(chunks) - 1, chunk, found, advance)
+        while missing := [number for number in range(len(chunks)) if number not in found]:
+            for number in missing:
+                self._measure(number, chunks[number], found, advance)
+            if len(found) < len(chunks):
+                time.sleep(_OTHERS_S)
+        for number in range(len(chunks)):
+            self._take(found[number])
+        return self.outcomes
+
+    def _measure(
+        self, number: int, chunk: list[Item], found: dict[int, Measured], advance: Callable[[int], None]
+    ) -> None:
+        """Add what a chunk gave to ``found``; nothing while another process is at it."""
+        names = [item.image_id for item in chunk]
+        with self._kept.claimed(names) as mine:
             measured = self._kept.find(names)
-            if measured is None:
+            if measured is None and mine:
                 measured = self._run_chunk(chunk)
                 self._kept.keep(names, measured)
-            self._take(measured)
+        if measured is not None:
+            found[number] = measured
             advance(len(chunk))
-        return self.outcomes
 
     def _take(self, measured: Measured) -> None:
         self.uncompressed.take(measured.uncompressed, 0)
@@ -137,7 +158,7 @@ class Runner:
         for item in chunk:
             encodings = streams[item.image_id, candidate.strategy, candidate.label]
             started = processor_s()
-            made = [self._strategies[candidate.strategy].restore(one.stream, self._bench.cloud) for one in encodings]
+            made = [self._bench.cloud.seen(*one) for one in self._to_restore(item, candidate, encodings)]
             decode_ms = 1000 * (processor_s() - started) / len(made)
             outcome.photos[item.image_id] = PhotoOutcome(
                 fmean(one.stream.payload_bytes for one in encodings),
@@ -145,7 +166,7 @@ class Runner:
                 decode_ms,
                 fmean(one.codec_ms for one in encodings),
             )
-            restored.append([self._bench.cloud.drawn(one) for one in made])
+            restored.append(made)
         answers = self._answers(chunk, self._as_seen(restored))
         if self._semantics is not None:
             self._semantics.prepare(_texts(answers), _texts(wanted))
@@ -154,6 +175,17 @@ class Runner:
             if len(outcome.messages) < self._timed_photos and item.records:
                 stream = streams[item.image_id, candidate.strategy, candidate.label][0].stream
                 outcome.messages[item.image_id] = exchange_messages(stream, item.records[0].question, given[0])
+
+    def _to_restore(
+        self, item: Item, candidate: Candidate, encodings: Sequence[Encoding]
+    ) -> list[tuple[EncodedImage, str]]:
+        """Streams and the questions that they are restored for: one for all of a photo's, unless each has its own, or
+        the cloud hears them."""
+        questions = [record.question for record in item.records]
+        if not hears(candidate.strategy) or not questions:
+            return [(one.stream, "") for one in encodings]
+        streams = [one.stream for one in encodings]
+        return list(zip(streams * len(questions) if len(streams) == 1 else streams, questions, strict=True))
 
     def _run_local(
         self,

@@ -36,9 +36,11 @@ SERIES: dict[str, tuple[str, str]] = {
     "downsample": ("#009E73", "P"),
     "pq": ("#8C510A", "d"),
     "random-drop": ("#56B4E9", "X"),
+    "dynamicvit": ("#CC79A7", "o"),
     "visionzip": ("#E69F00", "o"),
     "jpeg-dct": ("#8C510A", "o"),
     "divprune": ("#009E73", "D"),
+    "tome": ("#44AA99", "D"),
     "dfmr": ("#8C510A", "v"),
     "int4": ("#444444", "P"),
     "int8": ("#000000", "X"),
@@ -46,9 +48,13 @@ SERIES: dict[str, tuple[str, str]] = {
     "local": ("#B8A800", "h"),
     "caption": ("#44AA99", "o"),
     "read": ("#44AA99", "s"),
+    "tokens-1d": ("#E69F00", "h"),
+    "question-coded": ("#009E73", "^"),
+    "side-info": (OTHER, "d"),
     "entropic-student": ("#D55E00", "P"),
     "frankensplit": ("#D55E00", "X"),
     "nnc": ("#8C510A", "*"),
+    "split-k": ("#E69F00", "s"),
     "feature-video": ("#CC79A7", "D"),
     # When to stop (suite loop).
     "oracle": ("#B8A800", "*"),
@@ -211,9 +217,10 @@ Points = Sequence[tuple[float, float, tuple[float, float] | None]]
 """(x, y, interval of y or None), by x."""
 
 
-def curve(axes: Any, points: Points, series: str, *, markers: bool = True) -> None:
-    """A line with its 95 % band; points without an interval have none."""
-    colour, marker = look(series)
+def curve(axes: Any, points: Points, series: str, *, markers: bool = True, colour: str | None = None) -> None:
+    """A line with its 95 % band; points without an interval have none. ``colour`` is in place of the style sheet's."""
+    usual, marker = look(series)
+    colour = colour or usual
     xs, ys = [x for x, _, _ in points], [y for _, y, _ in points]
     axes.plot(xs, ys, color=colour, marker=marker if markers or len(points) == 1 else None, zorder=3)
     banded = [(x, low_high) for x, _, low_high in points if low_high is not None]

@@ -14,7 +14,8 @@ from heliograph.codec.bundle import Bundle
 from heliograph.codec.parts import Part
 from heliograph.edge.device import AskedDevice, Device
 from heliograph.serving.cloud import Cloud
-from heliograph.strategies.base import AttendedTokens, ReadLine, Setting, Sight, Strategy
+from heliograph.strategies.base import ReadLine, Setting, Sight, Strategy
+from heliograph.strategies.towers import AttendedTokens, DeviceTower
 from heliograph.types import EncodedImage, VisualTokens
 from heliograph.vlm.model import VisionLanguageModel
 
@@ -94,6 +95,11 @@ class BenchDevice:
             self._spent_s += spent_s
         self._charged_s += self._attended[2]
         return self._attended[1]
+
+    @property
+    def tower(self) -> DeviceTower:
+        """The bundle's vision tower, block by block; what it does is charged to whoever asks as work of its own."""
+        return self.device.tower
 
     def text_lines(self, photo: Image.Image) -> Sequence[ReadLine]:
         """The photo's lines of text."""

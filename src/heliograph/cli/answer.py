@@ -155,7 +155,7 @@ def _answer_with_torch(arguments: argparse.Namespace, encoded: EncodedImage, bun
     name = arguments.model or default_model()
     model = open_model(name)
     cloud = Cloud(model) if bundle is None else with_bundle(model, name, bundle)
-    text, images = asked_with(arguments.question, [cloud.restore(encoded)])
+    text, images = asked_with(arguments.question, [cloud.restore(encoded, arguments.question)])
     return model.answer(text, images, max_new_tokens=arguments.max_tokens)
 
 

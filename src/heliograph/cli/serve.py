@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heliograph.cli.command import EXIT_DONE, Command, needs, note, port, warn
+from heliograph.cli.command import EXIT_DONE, Command, needs, note, port, positive_int, warn
 from heliograph.cli.model_note import is_reference_bundle, is_reference_model, note_model
 from heliograph.cli.options.key import add_key_option, warn_of_exposed_key
 from heliograph.cli.options.limits import add_limit_options, chosen_limits
@@ -71,6 +71,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "with TLS any name)",
     )
     parser.add_argument(
+        "--visual-tokens",
+        metavar="N",
+        type=positive_int,
+        help="the language model reads at most N visual tokens of a photo: those that are alike are merged, and count "
+        "by their number. Cheaper answers; confidence was calibrated without (default: all)",
+    )
+    parser.add_argument(
         "--log-questions",
         action="store_true",
         help="with -v: write questions and answers into the access log too; photos never are in it",
@@ -128,6 +135,7 @@ def _run(arguments: argparse.Namespace) -> int:
             key_file=arguments.key_file,
             trace=trace,
             log_texts=arguments.log_questions,
+            visual_tokens=arguments.visual_tokens,
         )
     return EXIT_DONE
 

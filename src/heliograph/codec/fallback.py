@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from heliograph.codec.klt import KltCodec
 
 LEARNED, CLOSED_FORM = "meta", "klt"
+_LEARNED_STREAMS = (LEARNED, "side-info", "question-coded")
+"""Strategies whose streams are the learned codec's, whatever either end does beside it."""
+
 MAX_ERROR_RATIO = 1.1
 """The learned codec's squared error may be so many times that of the closed form at equal bytes."""
 
@@ -32,10 +35,9 @@ def written_by(encoded: EncodedImage) -> tuple[str, bytes]:
 
     Strategies without a codec give their own name and header.
     """
-    if encoded.strategy == LEARNED:
+    if encoded.strategy in _LEARNED_STREAMS:
         plain = unmarked(encoded.header)
-        if plain is not None:
-            return CLOSED_FORM, plain
+        return (LEARNED, encoded.header) if plain is None else (CLOSED_FORM, plain)
     return encoded.strategy, encoded.header
 
 

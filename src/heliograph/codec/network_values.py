@@ -16,7 +16,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.onnx_files import StoredWeight, network_damaged, stored_weights
+from heliograph.codec.onnx_files import StoredWeight, stored_weights
+from heliograph.codec.protobuf import network_damaged
 from heliograph.reading.files import open_regular
 from heliograph.reasons import BundleFault, FileFault
 from heliograph.types import LARGEST_WEIGHT

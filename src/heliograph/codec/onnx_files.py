@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from heliograph.errors import BundleDamagedError
+from heliograph.codec.protobuf import Span, fields, network_damaged, varint, varints
 from heliograph.reading.files import open_regular
-from heliograph.reasons import BundleFault, BundlePart, FileFault
+from heliograph.reasons import BundleFault, FileFault
 
 NETWORK_SUFFIX = ".onnx"
 
@@ -40,21 +38,13 @@ _LOCATION, _OFFSET, _LENGTH = b"location", b"offset", b"length"
 _SHAPE, _KIND, _PLACE = 1, 2, 13  # of a tensor
 _INSIDE = (4, 9, 10)
 """Where its values may lie: as float32, as bytes, as float64."""
-_NODE_OUTPUT, _NODE_KIND = 2, 4
-_NODE_DEPTH = 2
-"""Of a node of the main graph; those of graphs within it lie deeper."""
+_NODE_KIND = 4
 _READING_NODES = frozenset({b"EPContext"})
 """Operators whose runtime reads a file that an attribute names."""
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_MAX_VARINT_BYTES = 10
 _MAX_DEPTH = 64
 _MAX_MESSAGES = 1 << 22
 _MAX_NAME_BYTES, _MAX_DIGITS = 255, 19
-
-Span = tuple[int, int]
-network_damaged = partial(BundleDamagedError, BundlePart.NETWORK)
-"""The error of a network, given what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -94,15 +84,6 @@ def stored_weights(path: Path) -> list[StoredWeight]:
     return _walked(path).weights
 
 
-def node_outputs(path: Path, operator: bytes) -> list[str]:
-    """First output of each node of an operator in a network's main graph, in the order in which they run.
-
-    Raises:
-        BundleDamagedError: as :func:`external_files`.
-    """
-    return [name for kind, name in _walked(path).nodes if kind == operator and name]
-
-
 def _walked(path: Path) -> _Walk:
     with open_regular(path, error=network_damaged, links=False) as file:
         try:
@@ -119,7 +100,6 @@ class _Walk:
         self._data = data
         self.names: set[str] = set()
         self.weights: list[StoredWeight] = []
-        self.nodes: list[tuple[bytes, str]] = []
         self._messages = 0
         self._visit("model", (0, len(data)), 0)
 
@@ -130,9 +110,7 @@ class _Walk:
         held = _FIELDS[kind]
         if kind == "weight":
             self._weight(span)
-        elif kind == "node" and depth == _NODE_DEPTH:
-            self._node(span)
-        for field, inner in self._fields(span):
+        for field, inner in fields(self._data, span):
             if field not in held:
                 if kind == "node" and field == _NODE_KIND and self._bytes(inner) in _READING_NODES:
                     raise network_damaged(BundleFault.EXTERNAL)
@@ -141,22 +119,17 @@ class _Walk:
             else:
                 self._visit(held[field], inner, depth + 1)
 
-    def _node(self, span: Span) -> None:
-        found = {field: self._bytes(inner) for field, inner in reversed([*self._fields(span)])}
-        name = found.get(_NODE_OUTPUT, b"")
-        self.nodes.append((found.get(_NODE_KIND, b""), name.decode("utf-8", "replace")))
-
     def _weight(self, span: Span) -> None:
         kind, count, inside, place = 0, 1, [], dict[bytes, bytes]()
-        for field, inner in self._fields(span, numbers=True):
+        for field, inner in fields(self._data, span, numbers=True):
             if field == _SHAPE:
-                count *= math.prod(self._varints(inner))
+                count *= math.prod(varints(self._data, inner))
             elif field == _KIND:
-                kind, _ = self._varint(*inner)
+                kind, _ = varint(self._data, *inner)
             elif field in _INSIDE:
                 inside.append(inner)
             elif field == _PLACE:
-                entry = {key: self._bytes(value) for key, value in self._fields(inner)}
+                entry = {key: self._bytes(value) for key, value in fields(self._data, inner)}
                 place[entry.get(_ENTRY_KEY, b"")] = entry.get(_ENTRY_VALUE, b"")
         self.weights += [StoredWeight(kind, count, "", begin, end) for begin, end in inside]
         if _LOCATION in place:
@@ -166,49 +139,13 @@ class _Walk:
 
     def _entry(self, span: Span) -> None:
         """One key and value of a tensor's external data; as in any such message, the last of several counts."""
-        values = {field: self._bytes(inner) for field, inner in self._fields(span)}
+        values = {field: self._bytes(inner) for field, inner in fields(self._data, span)}
         if values.get(_ENTRY_KEY) == _LOCATION:
             self.names.add(_plain_name(values.get(_ENTRY_VALUE, b"")))
 
     def _bytes(self, span: Span) -> bytes:
         begin, end = span
         return self._data[begin : min(end, begin + _MAX_NAME_BYTES + 1)]
-
-    def _fields(self, span: Span, *, numbers: bool = False) -> Iterator[tuple[int, Span]]:
-        """Number and bytes of each field that holds bytes, or with ``numbers`` also of those that hold one."""
-        at, end = span
-        while at < end:
-            tag, at = self._varint(at, end)
-            wire, start = tag & 7, at
-            if wire in (_VARINT, _FIXED64, _FIXED32):
-                at = self._varint(at, end)[1] if wire == _VARINT else at + (8 if wire == _FIXED64 else 4)
-                if numbers and at <= end:
-                    yield tag >> 3, (start, at)
-            elif wire == _BYTES:
-                length, at = self._varint(at, end)
-                if length > end - at:
-                    raise network_damaged(FileFault.LENGTH)
-                yield tag >> 3, (at, at + length)
-                at += length
-            else:  # groups, which this format never had
-                raise network_damaged(BundleFault.NOT_NETWORK)
-        if at != end:
-            raise network_damaged(FileFault.LENGTH)
-
-    def _varints(self, span: Span) -> Iterator[int]:
-        at, end = span
-        while at < end:
-            value, at = self._varint(at, end)
-            yield value
-
-    def _varint(self, at: int, end: int) -> tuple[int, int]:
-        value = 0
-        for place in range(at, min(end, at + _MAX_VARINT_BYTES)):
-            byte = self._data[place]
-            value |= (byte & 0x7F) << 7 * (place - at)
-            if byte < 0x80:
-                return value, place + 1
-        raise network_damaged(BundleFault.NOT_NETWORK)
 
 
 def _whole(value: bytes) -> int:

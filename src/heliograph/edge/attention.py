@@ -1,4 +1,4 @@
-"""What a vision tower looks at, per visual token: from queries and keys that its encoder tells.
+"""What a vision tower looks at, per visual token: from queries and keys within its encoder.
 
 ::
 
@@ -11,7 +11,6 @@ Towers of this kind have no class token, so attention received from all patches 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt
 
@@ -19,38 +18,36 @@ import numpy as np
 
 from heliograph.types import FloatArray, Grid
 
-QUERIES, KEYS = "queries", "keys"
-"""Outputs of an encoder behind its tokens."""
-
-HEADS, SCALE = "heliograph.heads", "heliograph.scale"
-"""Keys of its metadata."""
-
 LAYER_FROM_END = 2
-"""Of which layer: the second-last."""
+"""Which layer's attention tells what tokens matter: the second-last."""
 
-_MAX_HEADS, _MAX_SCALE = 1024, 1024.0
+_MAX_HEADS, _MAX_SIZE, _MAX_SCALE = 1024, 4096, 1024.0
 
 
 @dataclass(frozen=True)
 class AttentionFacts:
-    """How to read an encoder's queries and keys.
+    """How to read a layer's queries and keys.
 
     Attributes:
-        heads: of the layer.
+        heads: of the layer; 0 where only their size is known.
         scale: of its scores.
+        size: channels of one head; 0 where only the number of heads is known.
     """
 
     heads: int
     scale: float
+    size: int = 0
 
     @classmethod
-    def read(cls, metadata: Mapping[str, str]) -> AttentionFacts | None:
-        """From an encoder's metadata; None where they are none."""
-        try:
-            found = cls(int(metadata[HEADS]), float(metadata[SCALE]))
-        except (KeyError, ValueError):
-            return None
-        return found if 1 <= found.heads <= _MAX_HEADS and 0 < found.scale <= _MAX_SCALE else None
+    def of(cls, heads: float, scale: float, size: float = 0) -> AttentionFacts | None:
+        """None where these are no such numbers; what a graph leaves open is below 1."""
+        counts = [int(one) if 1 <= one <= most else 0 for one, most in ((heads, _MAX_HEADS), (size, _MAX_SIZE))]
+        return cls(counts[0], scale, counts[1]) if any(counts) and 0 < scale <= _MAX_SCALE else None
+
+    def heads_of(self, width: int) -> int:
+        """Heads that share so many channels; 0 where they cannot."""
+        heads = self.heads or width // self.size
+        return heads if heads and width % heads == 0 and self.size in (0, width // heads) else 0
 
 
 def attention_received(queries: FloatArray, keys: FloatArray, facts: AttentionFacts) -> FloatArray:
@@ -58,16 +55,17 @@ def attention_received(queries: FloatArray, keys: FloatArray, facts: AttentionFa
 
     Args:
         queries, keys: (P, width) float32.
-        facts: of their encoder.
+        facts: of their layer.
     """
-    size = queries.shape[1] // facts.heads
+    heads = facts.heads_of(queries.shape[1])
+    size = queries.shape[1] // heads
     received = np.zeros(len(keys), dtype=np.float64)
-    for head in range(facts.heads):
+    for head in range(heads):
         part = slice(head * size, (head + 1) * size)
         scores = np.float32(facts.scale) * queries[:, part] @ keys[:, part].T  # (P, P)
         weights = np.exp(scores - scores.max(axis=1, keepdims=True))
         received += (weights / weights.sum(axis=1, keepdims=True)).mean(axis=0)
-    return np.asarray(received / facts.heads, dtype=np.float32)
+    return np.asarray(received / heads, dtype=np.float32)
 
 
 def over_heads(keys: FloatArray, heads: int) -> FloatArray:

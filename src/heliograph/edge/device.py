@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING
 
 from heliograph.codec.fallback import stated_likelihood, written_by
 from heliograph.codec.levels import levels_missing
+from heliograph.codec.manifest import ENCODER
 from heliograph.codec.parts import no_parts
 from heliograph.controllers.confidence import Draft, Signals, shown_confidence, signals_of
 from heliograph.edge.encoder import PhotoEncoder, open_encoder
 from heliograph.edge.preprocessing.frames import AnyPreprocessor, open_preprocessor
+from heliograph.edge.preprocessing.square import Preprocessor
 from heliograph.edge.processor import unsuited
 from heliograph.edge.sight import BundleSight
-from heliograph.errors import BundleDamagedError
+from heliograph.edge.tower import SquareTower
+from heliograph.errors import AttentionMissingError, BundleDamagedError, ModelUnsupportedError
 from heliograph.reasons import BundlePart, FileFault
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import AttendedTokens, DeviceTools, ReadLine, Setting, Sight, Strategy
+from heliograph.strategies.base import DeviceTools, ReadLine, Setting, Sight, Strategy
+from heliograph.strategies.towers import AttendedTokens, DeviceTower
 from heliograph.types import Answer, EncodedImage, VisualTokens
 
 if TYPE_CHECKING:
@@ -192,17 +196,33 @@ class Device:
     @cached_property
     def sight(self) -> BundleSight | None:
         """Where its bundle's networks look in a photo; None without a bundle."""
-        return None if self._bundle is None else BundleSight(self._bundle, self.preprocessor, self._threads)
+        return None if self._bundle is None else BundleSight(self._bundle, lambda: self.tower, self._threads)
 
     def encode_attended(self, photo: Image) -> AttendedTokens:
         """The photo's visual tokens, and what the tower looks at.
 
         Raises:
-            AttentionMissingError: the bundle's encoder does not tell, as those of earlier exports and of photos' own
-                grids do not, nor networks without attention.
+            AttentionMissingError: the bundle's encoder does not tell, as those of photos' own grids do not, nor
+                networks without attention.
             BundleDamagedError: no bundle, or one that cannot be run.
         """
-        return self._encoder.attended(photo)
+        try:
+            tower = self.tower
+        except ModelUnsupportedError as error:
+            raise AttentionMissingError from error
+        return tower.attended(photo)
+
+    @cached_property
+    def tower(self) -> SquareTower:
+        """The bundle's vision tower, block by block.
+
+        Raises:
+            ModelUnsupportedError: it is none of one square picture and plain blocks.
+            BundleDamagedError: no bundle, or one that cannot be run.
+        """
+        if not isinstance(self.preprocessor, Preprocessor):
+            raise ModelUnsupportedError().noted("a vision tower is looked into where it reads one square photo.")
+        return SquareTower(self.bundle.file(ENCODER), self.preprocessor, self.bundle.grid, self._threads)
 
     @cached_property
     def _reader(self) -> Reader:
@@ -303,6 +323,11 @@ class AskedDevice:
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind."""
         return self.tools.codec(kind)
+
+    @property
+    def tower(self) -> DeviceTower:
+        """The bundle's vision tower, block by block."""
+        return self.tools.tower
 
     def encode_attended(self, photo: Image) -> AttendedTokens:
         """The photo's visual tokens, and what the tower looks at."""

@@ -9,37 +9,26 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from heliograph.codec.manifest import ENCODER
 from heliograph.codec.onnx_session import open_session
-from heliograph.edge.attention import (
-    KEYS,
-    QUERIES,
-    AttentionFacts,
-    attention_received,
-    merged,
-    over_heads,
-    pooled,
-)
 from heliograph.edge.preprocessing.frames import AnyPreprocessor, Frame, FramePixels, FramePreprocessor
 from heliograph.edge.preprocessing.square import Preprocessor
-from heliograph.errors import AnsweringFailedError, AttentionMissingError, BundleDamagedError, ShapeError
+from heliograph.errors import AnsweringFailedError, BundleDamagedError, ShapeError
 from heliograph.reasons import BundleFault, BundlePart
-from heliograph.strategies.base import AttendedTokens
 from heliograph.types import FloatArray, Grid, VisualTokens, tokens_make_sense
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Find = Callable[[str], Path]
-_FIRST = "encoder.onnx"
-_RANK = 3  # (1, P, width)
+_EARLIER_OUTPUTS = ["queries", "keys"]  # outputs that encoders of earlier exports had behind their tokens
 
 
 class TokenEncoder:
     """Runs one graph.
 
     Args:
-        path: network with one output (1, N, D) float32, and one input (1, 3, S, S) float32 or as many as ``inputs``;
-            behind the first output there may be those of :mod:`heliograph.edge.attention`.
+        path: network with one output (1, N, D) float32, and one input (1, 3, S, S) float32 or as many as ``inputs``.
         grid: how the N tokens lie.
         hidden_size: D.
         threads: of ONNX Runtime.
@@ -55,10 +44,9 @@ class TokenEncoder:
         self._grid = grid
         self._hidden_size = hidden_size
         taken, outputs = self._session.get_inputs(), [one.name for one in self._session.get_outputs()]
-        if len(taken) != inputs or outputs[1:] not in ([], [QUERIES, KEYS]):
+        if len(taken) != inputs or outputs[1:] not in ([], _EARLIER_OUTPUTS):
             raise BundleDamagedError(BundlePart.NETWORK, BundleFault.BORDER).noted(f"{path.name}.")
-        self._inputs, self._outputs = [one.name for one in taken], outputs
-        self._facts = AttentionFacts.read(self._session.get_modelmeta().custom_metadata_map)
+        self._inputs, self._outputs = [one.name for one in taken], outputs[:1]
 
     def __call__(self, *pixels: FloatArray) -> VisualTokens:
         """Visual tokens (N, D) float32 of pixels (1, 3, S, S) float32, or of one array per input.
@@ -67,32 +55,12 @@ class TokenEncoder:
             ShapeError: the pixels or the tokens do not have the shape that the bundle promises.
             AnsweringFailedError: a value of the tokens is not finite, or larger than any token is.
         """
-        return self._checked(self._run(self._outputs[:1], pixels)[0])
-
-    def attended(self, *pixels: FloatArray) -> AttendedTokens:
-        """The same tokens, and what the tower looks at.
-
-        Raises:
-            AttentionMissingError: the network does not tell.
-            ShapeError, AnsweringFailedError: as for the tokens alone.
-        """
-        if self._facts is None or len(self._outputs) == 1:
-            raise AttentionMissingError
-        made, queries, keys = self._run(self._outputs, pixels)
-        tokens = self._checked(made)
-        side = merged(queries.shape[1], self._grid) if queries.ndim == _RANK else None
-        if side is None or queries.shape != keys.shape or queries.shape[2] % self._facts.heads:
-            raise AttentionMissingError
-        received, mean = attention_received(queries[0], keys[0], self._facts), over_heads(keys[0], self._facts.heads)
-        return AttendedTokens(tokens, pooled(received, self._grid, side), pooled(mean, self._grid, side))
-
-    def _run(self, outputs: Sequence[str], pixels: Sequence[FloatArray]) -> list[FloatArray]:
         try:
-            made: list[FloatArray] = self._session.run(outputs, dict(zip(self._inputs, pixels, strict=True)))
+            made = self._session.run(self._outputs, dict(zip(self._inputs, pixels, strict=True)))
         except Exception as error:  # onnxruntime raises its own class for a wrong shape
             shapes = " and ".join(str(one.shape) for one in pixels)
             raise ShapeError().noted(f"ONNX Runtime refuses pixels of shape {shapes}.") from error
-        return made
+        return self._checked(made[0])
 
     def _checked(self, made: FloatArray) -> VisualTokens:
         values = np.ascontiguousarray(np.asarray(made, np.float32).reshape(-1, made.shape[-1]))
@@ -145,13 +113,6 @@ class PhotoEncoder(Protocol):
     def __call__(self, photo: Image) -> VisualTokens:
         """Visual tokens (N, D) float32."""
 
-    def attended(self, photo: Image) -> AttendedTokens:
-        """The same tokens, and what the tower looks at.
-
-        Raises:
-            AttentionMissingError: the encoder does not tell.
-        """
-
 
 @dataclass(frozen=True)
 class SquareEncoding:
@@ -164,14 +125,10 @@ class SquareEncoding:
         """See :class:`PhotoEncoder`."""
         return self.encoder(self.preprocessor(photo))
 
-    def attended(self, photo: Image) -> AttendedTokens:
-        """See :class:`PhotoEncoder`."""
-        return self.encoder.attended(self.preprocessor(photo))
-
 
 @dataclass(frozen=True)
 class FrameEncoding:
-    """Photos in the nearest of several frames, whose encoders tell no attention."""
+    """Photos in the nearest of several frames."""
 
     preprocessor: FramePreprocessor
     encoder: FrameEncoder
@@ -179,10 +136,6 @@ class FrameEncoding:
     def __call__(self, photo: Image) -> VisualTokens:
         """See :class:`PhotoEncoder`."""
         return self.encoder(self.preprocessor(photo))
-
-    def attended(self, photo: Image) -> AttendedTokens:
-        """Always raises ``AttentionMissingError``."""
-        raise AttentionMissingError
 
 
 def open_encoder(
@@ -202,4 +155,4 @@ def open_encoder(
     """
     if isinstance(preprocessor, FramePreprocessor):
         return FrameEncoding(preprocessor, FrameEncoder(find, preprocessor.frames, hidden_size, threads))
-    return SquareEncoding(preprocessor, TokenEncoder(find(_FIRST), grid, hidden_size, threads))
+    return SquareEncoding(preprocessor, TokenEncoder(find(ENCODER), grid, hidden_size, threads))

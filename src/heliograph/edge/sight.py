@@ -3,28 +3,27 @@
 ::
 
     question, tokens (N, D) --language_model.onnx--> attention of one layer (H, L, L) --region.json--> (rows, columns)
-    photo --encoder.onnx--> attention of its first layer (H, T, T) --mean over heads and rows--> (rows, columns)
+    photo --encoder.onnx--> attention that each patch gets in its first block --> (rows, columns)
 
-Neither network is exported anew: the attention within is named as a further output when the file is opened
-(:func:`heliograph.codec.onnx_session.open_session`), and what lies behind it is not run.
+Neither network is exported anew: a part of it ends at the attention within (:mod:`heliograph.codec.onnx_graph`), and
+what lies behind is not run.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heliograph.codec.manifest import ENCODER
-from heliograph.codec.onnx_files import node_outputs
-from heliograph.codec.onnx_session import open_session
+from heliograph.codec.onnx_graph import Network
+from heliograph.codec.onnx_session import load_network, open_part
 from heliograph.controllers.region.find import RegionSetting
 from heliograph.edge.local.prompt import LocalPrompt
-from heliograph.edge.preprocessing.frames import AnyPreprocessor
-from heliograph.edge.preprocessing.square import Preprocessor
+from heliograph.edge.tower import SquareTower
 from heliograph.errors import AnsweringFailedError, BundleDamagedError, ModelUnsupportedError
 from heliograph.reasons import BundleFault, BundlePart
 from heliograph.types import FloatArray, VisualTokens
@@ -34,8 +33,7 @@ if TYPE_CHECKING:
 
     from heliograph.codec.bundle import Bundle
 
-_SOFTMAX = b"Softmax"
-_PATH_ALONE = "only_execute_path_to_fetches"
+_SOFTMAX = "Softmax"
 
 
 class BundleSight:
@@ -43,12 +41,12 @@ class BundleSight:
 
     Args:
         bundle: of the device.
-        preprocessor: of the bundle.
+        tower: makes the bundle's vision tower, or raises ModelUnsupportedError.
         threads: of ONNX Runtime.
     """
 
-    def __init__(self, bundle: Bundle, preprocessor: AnyPreprocessor, threads: int = 1) -> None:
-        self._bundle, self._preprocessor, self._threads = bundle, preprocessor, threads
+    def __init__(self, bundle: Bundle, tower: Callable[[], SquareTower], threads: int = 1) -> None:
+        self._bundle, self._tower, self._threads = bundle, tower, threads
 
     def question_map(self, question: str, tokens: VisualTokens) -> FloatArray | None:
         """(rows, columns) float32 of what the bundle's language model looks at for this question; None where the bundle
@@ -70,44 +68,29 @@ class BundleSight:
             ModelUnsupportedError: the encoder takes other photos than one square, or has no attention to be read.
             BundleDamagedError: it cannot be run.
         """
-        preprocessor = self._preprocessor
-        if not isinstance(preprocessor, Preprocessor):
-            raise ModelUnsupportedError().noted("attention of a vision tower is read of encoders of one square photo.")
-        made = self._shallow(preprocessor(photo))  # (H, T, T)
-        side = math.isqrt(made.shape[-1])
-        if made.ndim != 3 or side * side != made.shape[-1]:
+        received = self._tower().first_attention(photo)
+        side = math.isqrt(len(received))
+        if side * side != len(received):
             raise ModelUnsupportedError().noted("the patches of its vision tower are no square.")
-        return np.ascontiguousarray(made.mean(axis=(0, 1)).reshape(side, side))
+        return received.reshape(side, side)
 
     @cached_property
     def _language(self) -> _QuestionAttention | None:
         path = self._bundle.local_model_path
         return None if path is None else _QuestionAttention.opened(self._bundle, path, self._threads)
 
-    @cached_property
-    def _shallow(self) -> _Attention:
-        path = self._bundle.file(ENCODER)
-        layers = node_outputs(path, _SOFTMAX)
-        if not layers:
-            raise ModelUnsupportedError().noted("the encoder of this bundle has no attention that can be read.")
-        return _Attention(path, layers[0], self._threads)
-
 
 class _Attention:
     """One layer's attention in a network, and nothing behind it.
 
     Args:
-        path: of the network.
+        network: the whole.
         output: name of the value within it.
         threads: of ONNX Runtime.
     """
 
-    def __init__(self, path: Path, output: str, threads: int) -> None:
-        import onnxruntime
-
-        self._session = open_session(path, threads, [output])
-        self._output, self._options = output, onnxruntime.RunOptions()
-        setattr(self._options, _PATH_ALONE, True)
+    def __init__(self, network: Network, output: str, threads: int) -> None:
+        self._session = open_part(network, [output], threads=threads)
         self.shapes = {entry.name: entry.shape for entry in self._session.get_inputs()}
 
     def __call__(self, *inputs: Any) -> FloatArray:
@@ -117,7 +100,7 @@ class _Attention:
             AnsweringFailedError: the network failed, or gave a value that is not finite.
         """
         try:
-            (made,) = self._session.run([self._output], dict(zip(self.shapes, inputs, strict=False)), self._options)
+            (made,) = self._session.run(None, dict(zip(self.shapes, inputs, strict=False)))
         except Exception as error:  # onnxruntime raises a dozen classes of its own
             raise AnsweringFailedError from error
         values = np.asarray(made[0], np.float32)
@@ -139,11 +122,12 @@ class _QuestionAttention:
     @classmethod
     def opened(cls, bundle: Bundle, path: Path, threads: int) -> _QuestionAttention | None:
         """None for a network in which not every layer's attention is to be found."""
-        outputs = node_outputs(path, _SOFTMAX)
+        network = load_network(path)
+        outputs = network.made_by(_SOFTMAX)
         setting = RegionSetting.of(bundle) or RegionSetting(layer=len(outputs) // 2)
         if setting.layer >= len(outputs):
             return None
-        attention = _Attention(path, outputs[setting.layer], threads)
+        attention = _Attention(network, outputs[setting.layer], threads)
         if "past_keys" not in attention.shapes:
             raise BundleDamagedError(BundlePart.LOCAL_MODEL, BundleFault.BORDER)
         if attention.shapes["past_keys"][0] != len(outputs):

@@ -27,6 +27,7 @@ from heliograph.reference.drawing import drawer_for
 from heliograph.serving.jobs import AnswerJob, Outcome, Purpose
 from heliograph.serving.looking import FirstAnswer, region_of
 from heliograph.strategies.restoring import StreamRestorer
+from heliograph.strategies.selection import hears
 from heliograph.strategies.words import asked_with
 from heliograph.types import Answer, EncodedImage, Grid, VisualTokens, Words
 
@@ -107,7 +108,7 @@ class Cloud(StreamRestorer["AnsweringModel"]):
         """Do one job. Never raises; what was not foreseen becomes AnsweringFailedError and a line in the log."""
         started = now_s()
         try:
-            done = self._do(job, job.tokens if job.tokens is not None else self.restore(job.encoded))
+            done = self._done(job)
         except StreamTruncatedError as error:
             return Outcome(error=error if job.final else None, seconds=now_s() - started)
         except HeliographError as error:
@@ -117,12 +118,19 @@ class Cloud(StreamRestorer["AnsweringModel"]):
             return Outcome(error=AnsweringFailedError(), seconds=now_s() - started)
         return replace(done, seconds=now_s() - started)
 
+    def _done(self, job: AnswerJob) -> Outcome:
+        """The job, from tokens at hand where there are any. What was restored for one question is no other's, and is
+        given to nobody to keep."""
+        if hears(job.encoded.strategy):
+            return replace(self._do(job, self.restore(job.encoded, job.question.text)), tokens=None)
+        return self._do(job, job.tokens if job.tokens is not None else self.restore(job.encoded))
+
     def _do(self, job: AnswerJob, seen: VisualTokens | Words) -> Outcome:
         tokens = seen if isinstance(seen, VisualTokens) else None
         if job.purpose is Purpose.LOOK:
             return Outcome(tokens=tokens, box=None if tokens is None else self.look(job, tokens))
         if job.crop is not None:
-            answer, kept = self._answer(job, [seen, self.restore(job.crop)])
+            answer, kept = self._answer(job, [seen, self.restore(job.crop, job.question.text)])
             return Outcome(answer, None, tokens, kept)
         answer, kept = self._answer(job, [seen])
         likelihood = self.likelihood(job.encoded)

@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from heliograph.errors import UsageError
+from heliograph.strategies.towers import AttendedTokens, BlockUnits, DeviceTower, PatchReader
 from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 
 if TYPE_CHECKING:
@@ -73,38 +74,6 @@ class ReadLine:
     score: float
 
 
-class PatchReader(Protocol):
-    """A vision tower that begins with one affine map of every patch, and takes the map's results in place of pixels."""
-
-    @property
-    def pictures(self) -> tuple[tuple[int, int], ...]:
-        """(width, height) in pixels of the pictures that it reads of a photo: the whole at its size, and where that is
-        cut into tiles the whole in small."""
-
-    @property
-    def tiles(self) -> tuple[tuple[int, int, int], ...]:
-        """What it reads of them, one after the other: (place among the pictures, left, top), all equally large."""
-
-    @property
-    def patches(self) -> tuple[int, int]:
-        """(rows, columns) of patches in each tile."""
-
-    @property
-    def weight(self) -> FloatArray:
-        """(d, 3, P, P) float32, of the levels 0 to 255 of R, G and B in a patch of P x P pixels."""
-
-    @property
-    def bias(self) -> FloatArray:
-        """(d,) float32."""
-
-    def tokens(self, embedded: FloatArray) -> VisualTokens:
-        """Visual tokens (N, D) float32 of a photo.
-
-        Args:
-            embedded: (tiles, rows, columns, d) float32, what the map makes of every patch.
-        """
-
-
 class Sight(Protocol):
     """What a device with a bundle knows of where to look in a photo. A map lies over the whole photo; its values are
     not negative, and only their proportions mean anything."""
@@ -119,21 +88,6 @@ class Sight(Protocol):
         Raises:
             BundleDamagedError: the encoder has no attention that can be read.
         """
-
-
-@dataclass(frozen=True)
-class AttendedTokens:
-    """Visual tokens, and what the tower's second-last layer makes of them.
-
-    Attributes:
-        tokens: (N, D) float32 values.
-        received: (N,) float32 attention that each token's patches get, mean over heads, queries and patches.
-        keys: (N, K) float32, mean over heads and patches.
-    """
-
-    tokens: VisualTokens
-    received: FloatArray
-    keys: FloatArray
 
 
 class DeviceTools(Protocol):
@@ -168,6 +122,14 @@ class DeviceTools(Protocol):
     def encode_tokens(self, photo: Image) -> VisualTokens:
         """The photo's visual tokens, (N, D) float32."""
 
+    @property
+    def tower(self) -> DeviceTower:
+        """The bundle's vision tower, block by block.
+
+        Raises:
+            ModelUnsupportedError: it is none of one square picture and plain blocks.
+        """
+
     def encode_attended(self, photo: Image) -> AttendedTokens:
         """The same tokens, with what the tower looks at.
 
@@ -192,6 +154,10 @@ class DeviceTools(Protocol):
 
 class CloudTools(Protocol):
     """What a strategy may use in the cloud."""
+
+    @property
+    def question(self) -> str:
+        """What the model is asked, for strategies that hear it; empty for no question."""
 
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind."""
@@ -273,8 +239,11 @@ class Strategy(ABC):
         speaks: its device half needs the language model of the device's bundle.
         family: where it belongs among the methods of the field.
         paper: arXiv number of its source; None where it has none there.
-        enters_tower: restoring enters the model's vision tower behind its first layer (:class:`PatchReader`), which an
-            encoder that was exported for devices does not offer.
+        enters_tower: restoring enters the model's vision tower behind its first layers
+            (:class:`heliograph.strategies.towers.PatchReader`), which an encoder that was exported for devices does not
+            offer.
+        hears: what its streams restore to depends on the question (:attr:`CloudTools.question`), so that each question
+            about a photo has them restored anew.
         wire_id: of a plug-in, its number on the wire and in ``.hgs`` files, 96 to 127; those of Heliograph's own are in
             :mod:`heliograph.protocol.wire_ids`.
     """
@@ -293,6 +262,7 @@ class Strategy(ABC):
     family: ClassVar[Family] = Family.BASELINE
     paper: ClassVar[str | None] = None
     enters_tower: ClassVar[bool] = False
+    hears: ClassVar[bool] = False
     wire_id: ClassVar[int | None] = None
 
     @abstractmethod
@@ -307,6 +277,16 @@ class Strategy(ABC):
             UsageError: a knob is unknown or has the wrong type.
         """
         return False
+
+    def tower_units(self, setting: Setting, tokens: int, blocks: int) -> tuple[BlockUnits, ...] | None:
+        """What the device runs of each block of a vision tower; None for all of it or nothing.
+
+        Args:
+            setting: all knobs.
+            tokens: N, of the whole photo.
+            blocks: of the tower.
+        """
+        return None
 
     @abstractmethod
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:

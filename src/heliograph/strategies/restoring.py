@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -25,7 +26,9 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import PatchReader, Restored
+from heliograph.strategies.base import CloudTools, Restored
+from heliograph.strategies.selection import hears
+from heliograph.strategies.towers import PatchReader
 from heliograph.types import EncodedImage, Grid, VisualTokens, Words, tokens_make_sense
 
 if TYPE_CHECKING:
@@ -122,8 +125,27 @@ class StreamRestorer(Generic[Model]):
         reader: PatchReader = make(size)
         return reader
 
-    def restore(self, encoded: EncodedImage) -> VisualTokens | Words:
+    @property
+    def question(self) -> str:
+        """Empty: :meth:`seen` is told one."""
+        return ""
+
+    def seen(self, encoded: EncodedImage, question: str = "") -> Restored:
+        """What a strategy gives the model from a prefix, for a question where the strategy hears it.
+
+        Raises:
+            HeliographError: the prefix is damaged, or nothing can be restored from this strategy.
+        """
+        tools: CloudTools = AskedCloud(self, question) if question and hears(encoded.strategy) else self
+        found: Restored = STRATEGIES.load(encoded.strategy)().restore(encoded, tools)
+        return self.drawn(found)
+
+    def restore(self, encoded: EncodedImage, question: str = "") -> VisualTokens | Words:
         """Visual tokens of a prefix, or words of one; a picture goes through the model's own encoder.
+
+        Args:
+            encoded: the prefix.
+            question: that it is restored for; empty for none.
 
         Raises:
             StreamTruncatedError: the strategy needs more than this prefix.
@@ -132,7 +154,7 @@ class StreamRestorer(Generic[Model]):
             HeliographError: the prefix is damaged, or nothing can be restored from this strategy.
         """
         self.opened(encoded)
-        seen = self.drawn(STRATEGIES.load(encoded.strategy)().restore(encoded, self))
+        seen = self.seen(encoded, question)
         if seen.text is not None:
             return Words(seen.text)
         if seen.image is not None:
@@ -142,14 +164,14 @@ class StreamRestorer(Generic[Model]):
             raise AnsweringFailedError
         return tokens
 
-    def restore_tokens(self, encoded: EncodedImage) -> VisualTokens:
-        """The visual tokens of a prefix.
+    def restore_tokens(self, encoded: EncodedImage, question: str = "") -> VisualTokens:
+        """The visual tokens of a prefix, for a question; empty for none.
 
         Raises:
             UsageError: the stream holds words, for a model that reads them.
             HeliographError: as :meth:`restore`.
         """
-        seen = self.restore(encoded)
+        seen = self.restore(encoded, question)
         if isinstance(seen, Words):
             raise UsageError().noted(
                 f"{encoded.strategy} holds words, and this model answers from visual tokens: --with torch."
@@ -189,3 +211,42 @@ class StreamRestorer(Generic[Model]):
             self.model.check_grid(grid)
         elif grid not in self._grids:
             raise ShapeError().noted(f"no device of this bundle makes this grid: {grid}.")
+
+
+@dataclass(frozen=True)
+class AskedCloud:
+    """A cloud, or other tools, while a prefix is restored for one question.
+
+    Attributes:
+        tools: what is used.
+        question: that the model will be asked.
+    """
+
+    tools: CloudTools
+    question: str
+
+    @property
+    def grid(self) -> Grid:
+        """How the N tokens lie over a photo."""
+        return self.tools.grid
+
+    @property
+    def hidden_size(self) -> int:
+        """D, the width of one token."""
+        return self.tools.hidden_size
+
+    def codec(self, kind: str) -> Codec:
+        """The bundle's codec of one kind."""
+        return self.tools.codec(kind)
+
+    def part(self, name: str) -> Part:
+        """The trained part of a strategy."""
+        return self.tools.part(name)
+
+    def check_grid(self, grid: Grid) -> None:
+        """Refuse a grid that a stream states and the model has not."""
+        self.tools.check_grid(grid)
+
+    def patch_reader(self, size: tuple[int, int]) -> PatchReader:
+        """The VLM's vision tower behind its first map, for photos of this width and height."""
+        return self.tools.patch_reader(size)

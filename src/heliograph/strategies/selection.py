@@ -74,6 +74,16 @@ def needs_bundle(name: str) -> bool:
     return strategy_class(name).needs_bundle
 
 
+def hears(name: str) -> bool:
+    """Whether what a strategy's streams restore to depends on the question.
+
+    Raises:
+        UnknownNameError: no such strategy.
+        PlugInError: a plug-in that cannot be used.
+    """
+    return bool(getattr(strategy_class(name), "hears", False))  # plug-ins of before do not say
+
+
 def kind_of(name: str) -> Kind | None:
     """What the cloud's model answers from; None for a name that is none of this installation's."""
     try:

@@ -37,8 +37,8 @@ class ReplayingCloud(Protocol):
     def model(self) -> ReplayedModel:
         """Answers."""
 
-    def restore(self, encoded: EncodedImage) -> VisualTokens | Words:
-        """Visual tokens or words of a prefix."""
+    def restore(self, encoded: EncodedImage, question: str = "") -> VisualTokens | Words:
+        """Visual tokens or words of a prefix, for a question."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def replay(trace: Trace, cloud: ReplayingCloud, question_id: int | None = None) 
     prefix = _stream(asked.photo, final.segments_used, cloud, hash_then)
     looked = _LOOKED in final.flags and asked.crop is not None
     crop = _stream(asked.crop, len(asked.crop.segments), cloud, hash_then) if looked and asked.crop else None
-    text, images = asked_with(asked.text, [cloud.restore(one) for one in (prefix, crop) if one is not None])
+    text, images = asked_with(asked.text, [cloud.restore(one, asked.text) for one in (prefix, crop) if one is not None])
     most = asked.fields.get("max_answer_tokens") or _USUAL_TOKENS
     answer = cloud.model.answer(text, images, max_new_tokens=most)
     ids = asked.token_ids

@@ -35,6 +35,10 @@ class TrainPart(Protocol):
 TRAININGS = Registry(
     "strategy with a trained part",
     {
+        "tokens-1d": "heliograph.training.ordered.train:train_tokens_1d",
+        "question-coded": "heliograph.training.ordered.train:train_question_coded",
+        "side-info": "heliograph.training.ordered.train:train_side_info",
+        "dynamicvit": "heliograph.training.pruning.train:train_part",
         "entropic-student": "heliograph.training.bottleneck.train:train_in_stages",
         "frankensplit": "heliograph.training.bottleneck.train:train_part",
     },

@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from heliograph.vlm.decoding import Decoder, Step, next_steps
+from heliograph.vlm.decoding import Decoder, Feature, Step, next_steps
 from heliograph.vlm.generation_rules import RowRules
 from heliograph.vlm.prompt import FrameInputs, Prompt, merge_frames
 
 MAX_ROWS = 128
 """Rows per batch: beyond this the cache no longer fits a processor's and speed falls."""
 
-Inputs = Callable[[Sequence[Any]], tuple[FrameInputs, list[Tensor | None]]]
+Inputs = Callable[[Sequence[Any]], tuple[FrameInputs, list[Feature]]]
 
 
 def answer_batch(
@@ -70,17 +70,17 @@ def _run(
     """Fill ``steps`` for one batch."""
     cache = _shared_head(decoder, prompts[0].head, images, inputs)
     ids, padding = _left_padded([prompt.tail for prompt in prompts])
-    cached, longest = len(prompts[0].head), ids.shape[1]
+    cached, before, longest = cache.get_seq_length(), len(prompts[0].head), ids.shape[1]
     columns = torch.arange(longest)
     shown = columns >= padding[:, None]  # (B, T): not padding
     causal = columns <= columns[:, None]  # (T, T)
     tail_bias = _bias(causal & shown[:, None, :], decoder)  # (B, T, T)
     bias = torch.nn.functional.pad(tail_bias, (cached, 0)).unsqueeze(1)
-    positions = (cached + columns - padding[:, None]).clamp(min=0)
+    positions = (before + columns - padding[:, None]).clamp(min=0)
     logits = decoder.extend(ids, cache, bias, positions.to(decoder.device))
     column_bias = torch.nn.functional.pad(_bias(shown, decoder), (cached, 0))  # (B, P + T)
     rules = [decoder.rules.row(prompt.head + prompt.tail, limit) for prompt in prompts]
-    _finish(decoder, logits, cache, column_bias, cached + longest - padding, steps, rules, limit)
+    _finish(decoder, logits, cache, column_bias, before + longest - padding, steps, rules, limit)
 
 
 def _shared_head(

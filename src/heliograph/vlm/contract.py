@@ -9,7 +9,8 @@ Where models differ they say so in an attribute or a method, and each has a mean
 whether there is one frame for all photos, ``batches`` whether many questions cost little more than one, ``text``
 whether prompts can be put together outside the processor, ``square_encoder`` whether there is a module from pixels to
 tokens, ``region_finder`` whether attention can be read, ``patch_reader`` whether the tower takes embedded patches in
-place of pixels. A class of another package that has these members is served, fitted and measured as the two here are:
+place of pixels, ``merge_visual_tokens`` whether the language model can be given fewer tokens of a photo. A class of
+another package that has these members is served, fitted and measured as the two here are:
 :class:`heliograph.vlm.model.VisionLanguageModel`, quick, of one family, and
 :class:`heliograph.vlm.general.GeneralModel`, of any.
 """
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from heliograph.controllers.region.find import Found, RegionSetting
-    from heliograph.strategies.base import PatchReader
+    from heliograph.strategies.towers import PatchReader
     from heliograph.vlm.text_model import TextModel
 
     ImageInput = VisualTokens | Image

@@ -25,11 +25,15 @@ from heliograph.types import LARGEST_LOGIT, Answer, confidence_of
 from heliograph.vlm.checkpoint.weights import WeightCheck
 from heliograph.vlm.frame_tap import feed_image_features
 from heliograph.vlm.generation_rules import GenerationRules, RowRules
+from heliograph.vlm.merged_tokens import MergedCache, MergedTokens, merged_prompt, weighted_bias
 from heliograph.vlm.prompt import FrameInputs
 
 _NATS_PER_BIT = math.log(2.0)
 _LOWEST_LOG = -1e4
 _BLOCK = 1 << 18  # logits
+
+Feature = Tensor | MergedTokens | None
+"""Tokens (N, D) of a frame, fewer that stand for them, or its own pixels."""
 
 
 @dataclass(frozen=True)
@@ -73,21 +77,41 @@ class Decoder:
         self.weights = WeightCheck(model)
 
     def prefill(
-        self, ids: Tensor, frames: FrameInputs, features: Sequence[Tensor | None], keep: int = 1
+        self, ids: Tensor, frames: FrameInputs, features: Sequence[Feature], keep: int = 1
     ) -> tuple[Tensor, DynamicCache]:
         """First pass over prompts of equal length, with images.
 
         Args:
             ids: (B, L) int64.
             frames: pixel inputs for B prompts.
-            features: per frame, batch-major, restored tokens (N, D) or None for its own pixels.
+            features: per frame, batch-major, restored tokens (N, D) or None for its own pixels; or merged ones of
+                every frame, as many of each.
             keep: how many last positions give logits.
 
         Returns:
             Logits (B, keep, V) and the filled cache.
         """
+        merged = [one for one in features if isinstance(one, MergedTokens)]
+        if merged:
+            return self._merged_prefill(ids, frames, merged, keep)
         cache = DynamicCache(config=self._model.config.get_text_config())
-        return self._with_images(ids, frames, features, keep, past_key_values=cache, use_cache=True), cache
+        whole = [one for one in features if not isinstance(one, MergedTokens)]
+        return self._with_images(ids, frames, whole, keep, past_key_values=cache, use_cache=True), cache
+
+    def _merged_prefill(
+        self, ids: Tensor, frames: FrameInputs, merged: Sequence[MergedTokens], keep: int
+    ) -> tuple[Tensor, DynamicCache]:
+        prompt = merged_prompt(ids, merged, self._model.config.image_token_id)
+        weights = prompt.weights.to(self.device)
+        cache = MergedCache(prompt.left_out, weights, config=self._model.config.get_text_config())
+        caching = {
+            "attention_mask": weighted_bias(weights, prompt.ids.shape[1], self.dtype),
+            "position_ids": prompt.positions.to(self.device),
+            "past_key_values": cache,
+            "use_cache": True,
+        }
+        values = [one.values.to(self.device, self.dtype) for one in merged]
+        return self._with_images(prompt.ids, frames, values, keep, **caching), cache
 
     def teacher_forced(self, ids: Tensor, frames: FrameInputs, features: Sequence[Tensor | None], count: int) -> Tensor:
         """Logits (B, count, V) that the model gives at each of the last ``count`` ids, which follow the prompt; nothing
@@ -132,6 +156,8 @@ class Decoder:
     def _extend(
         self, ids: Tensor, cache: DynamicCache, keep: int, bias: Tensor | None = None, positions: Tensor | None = None
     ) -> Tensor:
+        if isinstance(cache, MergedCache):
+            bias, positions = _beside_merged(cache, ids.shape[1], bias, positions, self.dtype)
         made = self._model(
             input_ids=ids.to(self.device),
             attention_mask=bias,
@@ -157,6 +183,20 @@ class Decoder:
             if step.token_id in self.end_ids or made + 1 == limit:
                 return
             logits = self.extend(torch.tensor([[step.token_id]]), cache)[0]
+
+
+def _beside_merged(
+    cache: MergedCache, new: int, bias: Tensor | None, positions: Tensor | None, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Bias (B, 1, L, cached + L) and positions (B, L) of ``new`` = L columns; those given are completed."""
+    cached = cache.get_seq_length()
+    weights = torch.nn.functional.pad(cache.weights, (0, cached + new - cache.weights.shape[1]))  # (B, cached + L)
+    if positions is None:
+        first = cached + cache.left_out
+        positions = torch.arange(first, first + new, device=weights.device).expand(len(weights), -1)
+    if bias is None:
+        return weighted_bias(weights, new, dtype), positions
+    return (bias + weights.to(dtype)[:, None, None, :]).clamp(min=torch.finfo(dtype).min), positions
 
 
 def finite(logits: Tensor) -> Tensor:

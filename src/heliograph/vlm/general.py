@@ -37,6 +37,7 @@ from heliograph.errors import (
 from heliograph.prompt_text import neutralised
 from heliograph.question import DEFAULT_ANSWER_TOKENS, check_text
 from heliograph.reasons import StreamFault
+from heliograph.strategies.towers import GREY
 from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.attention import AttentionFinder
 from heliograph.vlm.causes import reason_of
@@ -45,7 +46,7 @@ from heliograph.vlm.contract import Verification
 from heliograph.vlm.decoding import finite, steps_of, to_answer
 from heliograph.vlm.image_features import FeatureLayout, output_with, tokens_of
 from heliograph.vlm.patch_reading import TorchPatchReader, open_patch_reader
-from heliograph.vlm.photo_layouts import GREY, PhotoLayouts, Size, check_pixels, photo_size
+from heliograph.vlm.photo_layouts import PhotoLayouts, Size, check_pixels, photo_size
 from heliograph.vlm.prompt import (
     MAX_IMAGES_PER_QUESTION,
     control_tokens,

@@ -35,7 +35,8 @@ from heliograph.vlm.attention import AttentionFinder
 from heliograph.vlm.batching import answer_batch
 from heliograph.vlm.checkpoint.loading import load_pretrained
 from heliograph.vlm.contract import Verification
-from heliograph.vlm.decoding import Decoder, Step, to_answer
+from heliograph.vlm.decoding import Decoder, Feature, Step, to_answer
+from heliograph.vlm.merged_tokens import merge_tokens
 from heliograph.vlm.patch_reading import TorchPatchReader, open_patch_reader
 from heliograph.vlm.prompt import FrameInputs, Prompt, PromptBuilder, merge_images, without_placeholders
 from heliograph.vlm.square_encoder import SquareEncoder
@@ -82,6 +83,7 @@ class VisionLanguageModel:
         self.grid = Grid(side, side)
         self.input_size = int(processor.image_processor.max_image_size["longest_edge"])
         self._patch_reader: TorchPatchReader | None = None
+        self._visual_tokens: int | None = None
         self._check_placeholders()
 
     @torch.inference_mode()
@@ -164,6 +166,17 @@ class VisionLanguageModel:
     def pixels_read(self, size: tuple[int, int]) -> int:
         """Pixels that its processor makes of any photo."""
         return self.input_size**2
+
+    def merge_visual_tokens(self, count: int | None) -> None:
+        """Give the language model at most so many visual tokens of a photo from now on, each of which stands for those
+        that are like it (:mod:`heliograph.vlm.merged_tokens`); None for all.
+
+        Raises:
+            UsageError: fewer than one.
+        """
+        if count is not None and count < 1:
+            raise UsageError.of_argument("visual tokens", "1 or more", count)
+        self._visual_tokens = None if count is None or count >= self.grid.tokens else count
 
     def patch_reader(self, size: tuple[int, int]) -> TorchPatchReader:
         """The tower behind its first layer.
@@ -302,13 +315,16 @@ class VisionLanguageModel:
         return self.decoder.teacher_forced(ids, self.prompts.blank(1), given, len(answer_ids))[0]
 
     # ---- shared ------------------------------------------------------------------------------------
-    def inputs(self, images: Sequence[ImageInput]) -> tuple[FrameInputs, list[Tensor | None]]:
-        """Pixel inputs (blank where tokens are given) and, per image, its tokens (N, D) or None.
+    def inputs(self, images: Sequence[ImageInput]) -> tuple[FrameInputs, list[Feature]]:
+        """Pixel inputs (blank where tokens are given) and, per image, its tokens (N, D), fewer that stand for them, or
+        None.
 
         Raises:
             ShapeError: tokens are not (grid.tokens, hidden_size).
             StreamDamagedError: tokens are not finite.
         """
+        if self._visual_tokens is not None:
+            images = [one if isinstance(one, VisualTokens) else self.encode_image(one) for one in images]
         features = [self._feature(image) if isinstance(image, VisualTokens) else None for image in images]
         blank = self.prompts.blank(len(images))
         photos = {i: image for i, image in enumerate(images) if not isinstance(image, VisualTokens)}
@@ -330,7 +346,7 @@ class VisionLanguageModel:
             raise QuestionTooLongError
         return prompt
 
-    def _feature(self, tokens: VisualTokens) -> Tensor:
+    def _feature(self, tokens: VisualTokens) -> Feature:
         values = tokens.values
         if values.shape != (self.grid.tokens, self.hidden_size):
             raise ShapeError().noted(
@@ -338,6 +354,8 @@ class VisionLanguageModel:
             )
         if not tokens_make_sense(values):
             raise StreamDamagedError(StreamFault.VALUE)
+        if self._visual_tokens is not None:
+            return merge_tokens(values, self._visual_tokens)
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.decoder.device, self.decoder.dtype)
 
     def _steps(self, question: str, images: Sequence[ImageInput], limit: int) -> Iterator[Step]:

@@ -1,10 +1,11 @@
-"""A vision tower behind its first layer: embedded patches in place of pixels.
+"""A vision tower behind its first layers: embedded patches, or states between its blocks, in place of pixels.
 
 ::
 
     photo of noise --own processor, tower--> what the first layer reads, T tiles (T, 3, H, W)
                    which tile is which part of the photo, and which number stands for which level
     embedded (T, rows, columns, d) --in place of that layer's results--> rest of the tower, projector --> tokens (N, D)
+    states (T, P, d) --in place of a block's results (:mod:`heliograph.vlm.tower_blocks`)--> likewise
 
 No family is known here. A tower qualifies if exactly one layer of the model takes three channels, and that is a
 convolution whose patches neither overlap nor leave gaps; whatever it adds to them (positions, a class token) stays its
@@ -24,8 +25,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from heliograph.errors import ModelUnsupportedError, ShapeError
+from heliograph.strategies.towers import GREY
 from heliograph.types import FloatArray, VisualTokens
 from heliograph.vlm.tap import intercepted
+from heliograph.vlm.tower_blocks import TowerBlocks, find_blocks
 
 Size = tuple[int, int]
 Run = Callable[[Image.Image], Any]
@@ -47,6 +50,7 @@ class TorchPatchReader:
         pictures, tiles, patches, weight, bias: as there.
         layer: the first one.
         blank: a pass over a photo of this size that shows nothing.
+        inner: its blocks.
     """
 
     pictures: tuple[Size, ...]
@@ -56,6 +60,30 @@ class TorchPatchReader:
     bias: FloatArray
     layer: nn.Conv2d
     blank: Callable[[], VisualTokens]
+    inner: TowerBlocks
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that it can be entered behind; 0 where none are found."""
+        return max(0, len(self.inner.modules) - 1)
+
+    def grey_states(self, block: int) -> FloatArray:
+        """(T, P, d) float32: what the first ``block`` blocks make of a grey photo.
+
+        Raises:
+            ModelUnsupportedError: there are not more than so many blocks.
+        """
+        return self.inner.grey_states(block)
+
+    def tokens_behind(self, block: int, states: FloatArray) -> VisualTokens:
+        """Visual tokens (N, D) float32, of states (T, P, d) float32 behind so many blocks.
+
+        Raises:
+            ModelUnsupportedError: there are not more than so many blocks.
+            ShapeError: another shape.
+            AnsweringFailedError: the tower gives values that are no tokens, or the checkpoint has damaged weights.
+        """
+        return self.inner.tokens_behind(block, states)
 
     def tokens(self, embedded: FloatArray) -> VisualTokens:
         """Visual tokens (N, D) float32.
@@ -103,14 +131,17 @@ def open_patch_reader(
     weight = layer.weight.detach().float().cpu().numpy()  # (d, 3, P, P)
     bias = np.zeros(len(weight), np.float32) if layer.bias is None else layer.bias.detach().float().cpu().numpy()
     patch = weight.shape[-1]
+    rows, columns = levels.shape[2] // patch, levels.shape[3] // patch
+    grey = Image.new("RGB", size, GREY)
     return TorchPatchReader(
         pictures=pictures,
         tiles=tiles,
-        patches=(levels.shape[2] // patch, levels.shape[3] // patch),
+        patches=(rows, columns),
         weight=np.ascontiguousarray(weight * step[0, :, :, :]),
         bias=bias + np.einsum("dcyx,c->d", weight, low[0, :, 0, 0]),
         layer=layer,
         blank=blank,
+        inner=find_blocks(model, lambda: run(grey), blank, rows * columns),
     )
 
 

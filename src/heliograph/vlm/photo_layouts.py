@@ -21,11 +21,9 @@ import torch
 from PIL import Image
 
 from heliograph.errors import ModelUnsupportedError, ShapeError
+from heliograph.strategies.towers import GREY
 from heliograph.types import Grid
 from heliograph.vlm.image_features import FeatureLayout, layout_of, without_values
-
-GREY = (128, 128, 128)
-"""Colour of the photos that stand in for others; some families take black ones for padding."""
 
 Size = tuple[int, int]
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from heliograph.vlm.decoding import Decoder, Step, best_steps, steps_of
+from heliograph.vlm.decoding import Decoder, Feature, Step, best_steps, steps_of
 from heliograph.vlm.generation_rules import RowRules
 from heliograph.vlm.prompt import FrameInputs, Prompt
 
@@ -26,7 +26,7 @@ def verify_steps(
     decoder: Decoder,
     prompt: Prompt,
     frames: FrameInputs,
-    features: Sequence[Tensor | None],
+    features: Sequence[Feature],
     draft: Sequence[int],
     limit: int,
 ) -> tuple[list[Step], int]:
@@ -36,7 +36,7 @@ def verify_steps(
         decoder: the model's forward passes.
         prompt: head and tail ids.
         frames: pixel inputs of one prompt.
-        features: per image, tokens (N, D) or None.
+        features: per image, tokens (N, D), fewer that stand for them, or None.
         draft: ids of the draft answer, without end token; may be empty.
         limit: most tokens of the answer.
     """

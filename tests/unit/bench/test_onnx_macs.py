@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_tool
 import pytest
-from onnx import TensorProto, helper, numpy_helper, save
+from onnx import TensorProto, helper, load, numpy_helper, save
 
 from heliograph.bench.onnx_macs import count_onnx
 from heliograph.errors import ModelUnsupportedError
@@ -151,3 +151,12 @@ def test_onnx_tool_counts_the_same_products():
     ours = count_onnx(ENCODER, PIXELS).by_operator
     assert theirs["MatMul"] == ours["MatMul"]
     assert theirs["Conv"] == ours["Conv"] + 160 * 64
+
+
+def test_weights_with_a_second_hard_link_are_counted(tmp_path):
+    """As uv installs packages; onnx 1.23.2 refuses to read such a file itself."""
+    graph = written(tmp_path / "whole.onnx", [helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": ones(8, 3)})
+    beside = tmp_path / "beside.onnx"
+    save(load(str(graph)), str(beside), save_as_external_data=True, location="weights", size_threshold=0)
+    (tmp_path / "link").hardlink_to(tmp_path / "weights")
+    assert count_onnx(beside, {"x": ones(2, 5, 8)}).macs == 2 * 5 * 8 * 3

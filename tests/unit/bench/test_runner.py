@@ -1,5 +1,6 @@
 """The runner on a real model with random weights: what it counts, and that everything is asked of everyone."""
 
+import threading
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from heliograph.bench.kept import KeptChunks, Measured
 from heliograph.bench.metrics import ALL, agrees
 from heliograph.bench.outcomes import Candidate, Outcome
 from heliograph.bench.runner import Runner
@@ -17,8 +19,9 @@ from heliograph.bench.tools import Bench, BenchDevice
 from heliograph.codec.bundle import write_bundle
 from heliograph.codec.fitting.fit import fit_klt
 from heliograph.edge.device import Device
+from heliograph.registry import STRATEGIES
 from heliograph.serving.cloud import Cloud
-from heliograph.strategies.base import DeviceTools, Restored, Setting
+from heliograph.strategies.base import CloudTools, DeviceTools, Restored, Setting
 from heliograph.strategies.baseline.pixels import JpegStrategy
 from heliograph.training.progress import Progress
 from heliograph.types import Answer, EncodedImage, VisualTokens, Words
@@ -146,6 +149,42 @@ def test_what_was_measured_before_is_not_measured_again(bench, items, runner, tm
             Runner(idle, candidates, timed_photos=2, kept=tmp_path).run(items[:2], 2, progress, "")
 
 
+def test_runs_at_the_same_time_share_the_work(bench, items, runner, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("heliograph.bench.runner.current_commit", lambda: "0123abcd")
+    monkeypatch.setattr("heliograph.bench.runner.CHUNK_PHOTOS", 1)
+    candidates = [outcome.candidate for outcome in runner.outcomes]
+    mine, other = (Runner(bench, candidates, timed_photos=2, kept=tmp_path) for _ in range(2))
+    measured: list[str] = []
+
+    def measure(chunk: list[Item]) -> Measured:
+        measured.extend(one.image_id for one in chunk)
+        return Runner._run_chunk(mine, chunk)
+
+    monkeypatch.setattr(mine, "_run_chunk", measure)
+    with Progress(quiet=True) as progress:
+        with mine._kept.claimed([items[0].image_id]) as claimed, other._kept.claimed([items[0].image_id]) as twice:
+            assert (claimed, twice) == (True, False)
+            late = threading.Timer(0.5, lambda: other._kept.keep([items[0].image_id], other._run_chunk(items[:1])))
+            late.start()
+            mine.run(items[:3], 3, progress, "")
+            late.join()
+        assert measured == [one.image_id for one in items[1:3]]
+        idle = Runner(Bench(_Untouchable(), bench.bundle, bench.device, bench.cloud), candidates, 2, kept=tmp_path)
+        idle.run(items[:3], 3, progress, "")
+    assert [one.photos for one in idle.outcomes] == [one.photos for one in mine.outcomes]
+    assert list(idle.uncompressed.photos) == [one.image_id for one in items[:3]]
+
+
+def test_a_claim_ends_with_its_context(tmp_path) -> None:
+    kept = KeptChunks(tmp_path)
+    with kept.claimed(["a"]), KeptChunks(tmp_path).claimed(["b"]) as other:
+        assert other
+    with KeptChunks(tmp_path).claimed(["a"]) as mine:
+        assert mine
+    with KeptChunks(None).claimed(["a"]) as nowhere:
+        assert nowhere
+
+
 @pytest.mark.parametrize("commit", ["0123abcd+", "unknown"])
 def test_a_checkout_without_a_commit_of_its_own_keeps_nothing(bench, items, tmp_path, monkeypatch, commit) -> None:
     monkeypatch.setattr("heliograph.bench.runner.current_commit", lambda: commit)
@@ -159,7 +198,7 @@ def test_a_damaged_file_is_measured_again(bench, items, tmp_path, monkeypatch) -
     with Progress(quiet=True) as progress:
         first = Runner(bench, [Candidate("rgb", {})], kept=tmp_path)
         first.run(items[:1], 1, progress, "")
-        (kept,) = tmp_path.iterdir()
+        (kept,) = tmp_path.glob("*.json")
         kept.write_text(kept.read_text()[:-100])
         again = Runner(bench, [Candidate("rgb", {})], kept=tmp_path)
         again.run(items[:1], 1, progress, "")
@@ -226,3 +265,36 @@ def test_a_stream_made_for_a_question_is_made_for_each(bench: Bench, items: list
     assert len(outcome.agreements) == len(item.records)
     whole = JpegStrategy().encode(items[1].photo, bench.device, {"size": 32, "quality": 100})
     assert outcome.photos[items[1].image_id].payload_bytes == whole.payload_bytes  # asked nothing, and sent once
+
+
+class _HearingStrategy(JpegStrategy):
+    """A picture as bright as the question is long."""
+
+    name, hears, wire_id = "hearing", True, 127
+
+    def encode(self, photo: Image.Image, tools: DeviceTools, setting: Setting) -> EncodedImage:
+        return replace(super().encode(photo, tools, {"size": 32}), strategy="hearing")
+
+    def restore(self, encoded: EncodedImage, tools: CloudTools) -> Restored:
+        return Restored(image=Image.new("RGB", (32, 32), (5 * len(tools.question),) * 3))
+
+
+def test_a_stream_that_is_restored_for_a_question_is_sent_once_and_restored_for_each(
+    bench: Bench, items: list[Item]
+) -> None:
+    STRATEGIES.register("hearing", _HearingStrategy)
+    try:
+        made = Runner(bench, [Candidate("hearing", {"size": 32})])
+        with Progress(quiet=True) as progress:
+            (outcome,) = made.run(items[:1], 1, progress, "")
+    finally:
+        STRATEGIES._registered.clear()
+        STRATEGIES._resolved = None
+    item, sent = items[0], JpegStrategy().encode(items[0].photo, bench.device, {"size": 32})
+    assert outcome.photos[item.image_id].payload_bytes == sent.payload_bytes
+    assert {len(record.question) for record in item.records} != {len(item.records[0].question)}
+    for record, score in zip(item.records, chain(*outcome.agreements.values()), strict=True):
+        shown = Image.new("RGB", (32, 32), (5 * len(record.question),) * 3)
+        said = [bench.model.answer(record.question, [one], max_new_tokens=12).text for one in (shown, item.photo)]
+        if record.task != DESCRIPTION:
+            assert score == agrees(*said)

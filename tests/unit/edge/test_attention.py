@@ -55,17 +55,20 @@ def test_of_several_tiles_nothing_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heads", "scale", "known"),
+    ("heads", "scale", "size", "width", "found"),
     [
-        ("5", "0.17", True),
-        ("0", "0.17", False),
-        ("2000", "1", False),
-        ("5", "nan", False),
-        ("5", "-1", False),
-        ("x", "1", False),
+        (5, 0.17, 0, 160, 5),
+        (-1, 0.17, 32, 160, 5),  # a graph leaves the number open
+        (5, 0.17, 32, 160, 5),
+        (5, 0.17, 16, 160, 0),
+        (7, 0.17, 0, 160, 0),
+        (0, 0.17, 0, 160, None),
+        (2000, 1, 0, 160, None),
+        (5, float("nan"), 0, 160, None),
+        (5, -1, 0, 160, None),
+        (0, 1, 9000, 160, None),
     ],
 )
-def test_metadata(heads: str, scale: str, known: bool) -> None:
-    found = AttentionFacts.read({"heliograph.heads": heads, "heliograph.scale": scale})
-    assert (found is not None) == known
-    assert AttentionFacts.read({}) is None
+def test_facts(heads: int, scale: float, size: int, width: int, found: int | None) -> None:
+    facts = AttentionFacts.of(heads, scale, size)
+    assert (None if facts is None else facts.heads_of(width)) == found

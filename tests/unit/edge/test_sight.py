@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -10,13 +11,13 @@ import pytest
 from PIL import Image
 
 from heliograph.codec.bundle import Bundle
-from heliograph.codec.onnx_files import node_outputs
-from heliograph.codec.onnx_session import open_session
+from heliograph.codec.onnx_session import load_network, open_part
 from heliograph.controllers.region.find import RegionSetting
 from heliograph.edge.device import AskedDevice, Device
 from heliograph.edge.preprocessing.frames import Frame, FramePreprocessor, Source
 from heliograph.edge.sight import BundleSight
-from heliograph.errors import ModelUnsupportedError, QuestionEmptyError
+from heliograph.edge.tower_graph import read_blocks
+from heliograph.errors import AttentionMissingError, ModelUnsupportedError, QuestionEmptyError
 from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.reference.render import render_scene
 from heliograph.types import FloatArray, Grid, VisualTokens
@@ -98,7 +99,7 @@ def test_what_cannot_be_read_is_none(sight: BundleSight, device: Device, photo: 
 def test_a_bundle_without_a_language_model_has_no_question_map(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = Bundle.load(shipped_bundle_folder())
     monkeypatch.setattr(Bundle, "local_model_path", None)
-    alone = BundleSight(bundle, device.preprocessor)
+    alone = BundleSight(bundle, lambda: device.tower)
     assert alone.question_map(QUESTION, VisualTokens(np.zeros((64, 128), np.float32), Grid(8, 8))) is None
     assert Device(None).sight is None
 
@@ -109,7 +110,7 @@ def test_without_a_region_setting_the_middle_layer_is_read(
     tokens = device.encode_tokens(photo)
     chosen = sight.question_map(QUESTION, tokens)
     monkeypatch.setattr(RegionSetting, "of", lambda bundle: None)
-    found = BundleSight(device.bundle, device.preprocessor).question_map(QUESTION, tokens)
+    found = BundleSight(device.bundle, lambda: device.tower).question_map(QUESTION, tokens)
     assert found is not None
     assert 0 < found.sum() < 1  # plain attention, of which text gets the rest
     assert not np.allclose(found, chosen)
@@ -119,11 +120,15 @@ def test_an_encoder_that_does_not_show_its_attention_is_named(
     device: Device, photo: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames = FramePreprocessor([Frame(Grid(8, 8, 1, 128, 128), (Source(128, 128),), "encoder.onnx")], 1, np.zeros(1))
+    other = Device(device.bundle)
+    monkeypatch.setattr(other, "preprocessor", frames)
+    assert other.sight is not None
     with pytest.raises(ModelUnsupportedError, match=r"one square photo"):
-        BundleSight(device.bundle, frames).shallow_map(photo)
-    monkeypatch.setattr("heliograph.edge.sight.node_outputs", lambda path, operator: [])
+        other.sight.shallow_map(photo)
+    with pytest.raises(AttentionMissingError):
+        other.encode_attended(photo)
     with pytest.raises(ModelUnsupportedError, match=r"no attention that can be read"):
-        BundleSight(device.bundle, device.preprocessor).shallow_map(photo)
+        read_blocks(SimpleNamespace(nodes=[]))  # type: ignore[arg-type]
 
 
 # ---- networks that are looked into -----------------------------------------------------------------
@@ -160,16 +165,33 @@ def network(tmp_path: Path) -> Path:
 
 
 def test_values_within_a_network_can_be_asked_for(network: Path) -> None:
-    assert node_outputs(network, b"Softmax") == ["weights"]
-    assert node_outputs(network, b"Add") == ["sum", "y"]
+    opened = load_network(network)
+    assert opened.made_by("Softmax") == ["weights"]
+    assert opened.made_by("Add") == ["sum", "y"]
     before = network.read_bytes()
-    session = open_session(network, outputs=["weights", "sum"])
-    assert [one.name for one in session.get_outputs()] == ["y", "weights", "sum"]
+    session = open_part(opened, ["weights", "sum"])
+    assert [one.name for one in session.get_outputs()] == ["weights", "sum"]
     x = np.array([[0.0, 1.0, 2.0]], np.float32)
-    weights, y = session.run(["weights", "y"], {"x": x})
+    weights, total = session.run(None, {"x": x})
     np.testing.assert_allclose(weights, np.exp(x) / np.exp(x).sum(), rtol=1e-5)
-    np.testing.assert_allclose(y, 2 * weights, rtol=1e-5)
+    np.testing.assert_allclose(total, x + 1)
     assert network.read_bytes() == before
+
+
+def test_a_part_begins_where_it_is_given_values_and_holds_nothing_else(network: Path) -> None:
+    """The branch takes ``sum`` from outside of itself, which only a walk through it tells."""
+    opened = load_network(network)
+    late = onnx.load_from_string(opened.cut(["y"], ["sum"]))
+    assert [node.op_type for node in late.graph.node] == ["Softmax", "If", "Add"]
+    assert [one.name for one in late.graph.input] == ["sum"]
+    assert [one.name for one in late.graph.initializer] == ["yes"]
+    given = np.array([[3.0, 1.0, 2.0]], np.float32)
+    (y,) = open_part(opened, ["y"], ["sum"]).run(None, {"sum": given})
+    np.testing.assert_allclose(y, 2 * np.exp(given) / np.exp(given).sum(), rtol=1e-5)
+    early = onnx.load_from_string(opened.cut(["sum"]))
+    assert [node.op_type for node in early.graph.node] == ["Add"]
+    branched = onnx.load_from_string(opened.cut(["chosen"]))
+    assert [node.op_type for node in branched.graph.node] == ["Add", "If"]
 
 
 def test_tools_while_a_question_is_asked_are_the_device(device: Device, photo: Image.Image) -> None:

@@ -21,13 +21,14 @@ from heliograph.errors import (
     StreamTruncatedError,
 )
 from heliograph.question import Question
-from heliograph.registry import REGION_POLICIES
+from heliograph.registry import REGION_POLICIES, STRATEGIES
 from heliograph.serving import cloud as cloud_module
 from heliograph.serving import looking
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.jobs import UNKNOWN_PRICE, AnswerJob, Purpose
 from heliograph.serving.looking import FirstAnswer, region_of
 from heliograph.serving.measuring import Measured, measure
+from heliograph.strategies.base import Kind, Restored, Strategy
 from heliograph.types import Answer, EncodedImage, Grid, VisualTokens
 
 DRAFT = Answer("red", 0.5, 1.25, (7,))
@@ -246,3 +247,48 @@ def test_nothing_is_measured_but_what_is_read(calibrated, monkeypatch):
     assert asked == ["energy", "a", "b"]
     assert measure(calibrated, encoded, frozenset(), questions) == Measured(None, {})
     assert len(asked) == 3
+
+
+# ---- strategies that hear the question -----------------------------------------------------------------------
+class Hearing(Strategy):
+    """Restores as many as the question has letters."""
+
+    name, kind, needs_bundle, default_setting, hears, wire_id = "hearing", Kind.TOKENS, False, {}, True, 127
+
+    def settings(self):
+        return ({},)
+
+    def encode(self, photo, tools, setting):
+        return EncodedImage(self.name, b"", ())
+
+    def restore(self, encoded, tools):
+        return Restored(tokens=tokens(len(tools.question)))
+
+
+@pytest.fixture
+def hearing():
+    STRATEGIES.register("hearing", Hearing)
+    yield
+    STRATEGIES._registered.clear()
+    STRATEGIES._resolved = None
+
+
+@pytest.mark.usefixtures("hearing")
+def test_what_was_restored_for_one_question_answers_no_other_and_is_kept_by_nobody(cloud):
+    kept = tokens(77)  # of whoever asked before
+    for text in ("why", "what else"):
+        outcome = cloud.run(job(text=text, strategy="hearing", tokens=kept))
+        assert outcome.answer.text == f"{text} seen at {len(text)}"
+        assert outcome.tokens is None
+    crop = EncodedImage("hearing", b"", ())
+    second = cloud.run(job(Purpose.SECOND, text="where", draft=DRAFT, crop=crop, tokens=kept))
+    assert second.answer.text == "where seen at 77 and 5"
+    assert second.tokens is kept
+
+
+@pytest.mark.usefixtures("hearing")
+def test_a_look_of_one_that_hears_sees_what_was_restored_for_its_question(cloud, monkeypatch):
+    seen = []
+    monkeypatch.setattr(cloud, "look", lambda job, tokens: seen.append(tokens.values[0, 0]))
+    outcome = cloud.run(job(Purpose.LOOK, text="where", strategy="hearing", draft=DRAFT))
+    assert (seen, outcome.tokens) == ([5], None)

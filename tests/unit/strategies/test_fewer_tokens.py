@@ -17,10 +17,10 @@ from heliograph.errors import (
 )
 from heliograph.registry import STRATEGIES
 from heliograph.strategies import kept_tokens
-from heliograph.strategies.base import AttendedTokens
 from heliograph.strategies.token_compression.dfmr import chosen_factor, window_spread
 from heliograph.strategies.token_compression.divprune import diverse
 from heliograph.strategies.token_compression.visionzip import contextual_places, dominant_places, merged_tokens
+from heliograph.strategies.towers import AttendedTokens
 from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 from strategy_tools import GRID, WIDTH, Tools, photo
 

@@ -38,14 +38,20 @@ DECLARED = {
     "downsample": ("tokens", True, False, False, "", "visual-token compression", None),
     "random-drop": ("tokens", True, False, False, "", "visual-token compression", None),
     "local": ("local", False, False, False, "", "baseline", PAPER),
+    "dynamicvit": ("tokens", True, True, False, "klt", "visual-token compression", "2106.02034"),
     "visionzip": ("tokens", True, True, False, "klt", "visual-token compression", "2412.04467"),
     "divprune": ("tokens", True, True, False, "klt", "visual-token compression", "2503.02175"),
+    "tome": ("tokens", True, True, False, "klt", "visual-token compression", "2210.09461"),
     "dfmr": ("tokens", True, False, False, "klt", "visual-token compression", "2412.08771"),
+    "tokens-1d": ("tokens", True, True, False, "", "compressed-latent inputs", "2406.07550"),
+    "question-coded": ("tokens", True, True, False, "meta", "compressed-latent inputs", "2403.02944"),
     "jpeg-dct": ("tokens", False, True, False, "", "compressed-domain inference", "2211.16421"),
     "caption": ("text", False, False, False, "", "semantic compression", "2407.00020"),
     "read": ("text", False, False, False, "", "semantic compression", "2407.00020"),
+    "side-info": ("tokens", True, True, False, "meta", "semantic compression", "2311.13847"),
     "entropic-student": ("tokens", True, False, False, "", "split computing with feature compression", "2108.11898"),
     "frankensplit": ("tokens", True, False, False, "", "split computing with feature compression", "2302.10681"),
+    "split-k": ("tokens", True, True, False, "", "split computing with feature compression", None),
     "roi-jpeg": ("picture", False, False, True, "", "VLM-guided image compression", None),
     "roi-webp": ("picture", False, False, True, "", "VLM-guided image compression", None),
     "roi-avif": ("picture", False, False, True, "", "VLM-guided image compression", None),
@@ -76,7 +82,10 @@ def test_strategies_are_chosen_by_what_they_declare() -> None:
     assert strategies_with(tuned=True) == (*PICTURES, *GUIDED)
     assert strategies_with(tuned=True, family=Family.BASELINE) == PICTURES
     assert strategies_with(family=Family.GUIDED) == GUIDED
-    assert strategies_with(embedded=True) == ("klt", "meta", "visionzip", "divprune", "jpeg-dct")
+    assert strategies_with(embedded=True) == (
+        *("klt", "meta", "dynamicvit", "visionzip", "divprune", "tome", "tokens-1d", "question-coded", "jpeg-dct"),
+        *("side-info", "split-k"),
+    )
     assert strategies_with(kind=Kind.PICTURE) == (*PICTURES, "rgb", *GUIDED)
     assert strategies_with(kind=Kind.PICTURE, tuned=False) == ("rgb",)
     assert strategies_with(kind=Kind.LOCAL) == ("local",)
@@ -90,7 +99,9 @@ def test_strategies_are_chosen_by_what_they_declare() -> None:
 def test_a_bundle_runs_what_needs_no_codec_and_what_it_holds_the_codec_of() -> None:
     assert set(strategies_for(())) | {"read"} == {name for name in DECLARED if not DECLARED[name][4]}
     may_be_missing = {"read", "nnc", "klt-nnc"}
-    assert set(strategies_for(("klt",))) | may_be_missing == set(DECLARED) - {"meta", "pq"}
+    assert set(strategies_for(("klt",))) | may_be_missing == {
+        name for name in DECLARED if DECLARED[name][4] not in ("meta", "pq")
+    }
 
 
 def test_what_needs_a_program_runs_where_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

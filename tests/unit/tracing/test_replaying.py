@@ -27,7 +27,7 @@ class Cloud:
     def model(self):
         return self
 
-    def restore(self, encoded):
+    def restore(self, encoded, question=""):
         self.restored.append(encoded)
         return VisualTokens(np.full((1, 1), len(encoded.segments), np.float32), Grid(1, 1))
 

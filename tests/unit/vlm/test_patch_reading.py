@@ -198,7 +198,7 @@ def test_towers_that_do_not_begin_with_separate_patches_are_refused_by_name(tiny
 class _Plain:
     """A model of another package, from before there were patch readers."""
 
-    hidden_size, grid = 4, Grid(2, 2)
+    name, hidden_size, grid = "plain", 4, Grid(2, 2)
 
 
 def test_a_model_without_an_entrance_is_refused_by_name() -> None:

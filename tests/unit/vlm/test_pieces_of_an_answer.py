@@ -78,7 +78,7 @@ def test_the_general_path_has_the_same_bound() -> None:
         general(_positions=20)._check_length(made, 6)
 
 
-def test_one_to_eight_photos_and_one_new_token() -> None:
+def test_up_to_eight_photos_and_one_new_token() -> None:
     asked: list[tuple[int, int]] = []
     model = general(
         _processed=lambda question, photos: {"photos": len(photos)},
@@ -87,8 +87,9 @@ def test_one_to_eight_photos_and_one_new_token() -> None:
     photo = Image.new("RGB", (4, 4))
     model.answer("what?", [photo], max_new_tokens=1)
     model.answer("what?", [photo] * 8)
-    assert asked == [(1, 1), (8, 64)]
-    for photos, limit in ((0, 1), (9, 1), (1, 0)):
+    model.answer("what?", [])
+    assert asked == [(1, 1), (8, 64), (0, 64)]
+    for photos, limit in ((9, 1), (1, 0)):
         with pytest.raises(UsageError):
             model.answer("what?", [photo] * photos, max_new_tokens=limit)
 

@@ -43,7 +43,8 @@ STEPS = {
 }
 """Decoders in floats beside the coefficients themselves, which do all but round and clip."""
 
-_FOLD = "coefficients"
+FOLD = "coefficients"
+"""Name of their own error among those of the steps."""
 
 
 def photos(count: int) -> Iterator[tuple[str, Image.Image]]:
@@ -80,7 +81,7 @@ def errors_of(model: VisionLanguageModel, photo: Image.Image, quality: int, halv
     coefficients = quantised(squashed(photo.convert("RGB"), side), quality, halved)
     file = jpeg_file(coefficients)
     expected = model.encode_image(Image.open(io.BytesIO(file)).convert("RGB")).values
-    made = {_FOLD: fold_of(reader, halved).embedded((coefficients,))}
+    made = {FOLD: fold_of(reader, halved).embedded((coefficients,))}
     made |= {name: embedded_pixels(reader, STEPS[name](coefficients)) for name in steps}
     norms = {name: _norm(reader.tokens(one).values - expected) for name, one in made.items()}
     return {"errors": norms, "norm": _norm(expected), "mean": expected.mean(axis=0).tolist(), "tokens": len(expected)}

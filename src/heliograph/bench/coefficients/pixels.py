@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.strategies.base import PatchReader
 from heliograph.strategies.compressed_domain.coefficients import (
     BLOCK,
     COMPONENTS,
@@ -17,6 +16,7 @@ from heliograph.strategies.compressed_domain.coefficients import (
     cosines,
     steps_of,
 )
+from heliograph.strategies.towers import PatchReader
 from heliograph.types import FloatArray
 
 Double = npt.NDArray[np.float64]

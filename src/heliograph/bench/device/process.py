@@ -28,6 +28,19 @@ print(json.dumps({"import_s": import_used, "peak_mb": peak, "torch": "torch" in 
 """
 
 
+_ENCODING = """
+import sys
+from pathlib import Path
+from PIL import Image
+from heliograph.codec.bundle import Bundle
+from heliograph.edge.device import Device
+photo = Image.effect_mandelbrot((512, 512), (-2, -1, 1, 1), 40).convert("RGB")
+Device(Bundle.load(Path(sys.argv[1]))).encode(photo, sys.argv[2], question="what is in the picture?")
+from heliograph.bench.device.process import peak_memory_mb
+print(peak_memory_mb())
+"""
+
+
 @dataclass(frozen=True)
 class DeviceProcess:
     """What a device process needs.
@@ -58,6 +71,19 @@ def measure_device_process(bundle_folder: Path) -> DeviceProcess:
     return DeviceProcess(
         min(f["import_s"] for f in found), max(f["peak_mb"] for f in found), any(f["torch"] for f in found)
     )
+
+
+def encoding_memory_mb(bundle_folder: Path, strategy: str) -> float:
+    """Largest resident memory (MiB) of a fresh device process that encodes one photo with a strategy, at its usual
+    setting; programs that it starts are not counted."""
+    done = subprocess.run(
+        [sys.executable, "-c", _ENCODING, str(bundle_folder), strategy],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    return float(done.stdout.splitlines()[-1])
 
 
 def peak_memory_mb() -> float:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
+from heliograph.bench.coefficients.errors import FOLD, errors_of
+from heliograph.bench.coefficients.errors import photos as photos_of
 from heliograph.bench.results import Figure
-from heliograph.bench.scores import Crossing, best_of, ratio_of
+from heliograph.bench.scores import Crossing, Scores, best_of, ratio_of
+from heliograph.bench.stats import clustered_mean_interval
 from heliograph.strategies.base import Family
 from heliograph.strategies.selection import strategy_class
+from heliograph.vlm.model import VisionLanguageModel
 
-_BARE = "-bare"
+BARE = "-bare"
+"""How names of picture codecs without their known bytes end."""
 
 
 def families_figures(crossings: Mapping[str, Crossing], strategies: Sequence[str]) -> tuple[Figure, ...]:
@@ -22,7 +29,7 @@ def families_figures(crossings: Mapping[str, Crossing], strategies: Sequence[str
     ours = [name for name in strategies if _is_ours(name)]
     others = [name for name in strategies if name not in ours]
     unguided = [name for name in others if strategy_class(name).family is not Family.GUIDED]
-    bare = [name for name in others if name.endswith(_BARE)]
+    bare = [name for name in others if name.endswith(BARE)]
     best_other = "B99 of klt or meta / B99 of the best of all others"
     best_bare = "B99 of the best strategy / B99 of the best bare tuned pixel codec"
     return (
@@ -31,6 +38,49 @@ def families_figures(crossings: Mapping[str, Crossing], strategies: Sequence[str
         _ratio(best_other, crossings, ours, others, (0.7, 0.5)),
         _ratio(best_bare, crossings, strategies, bare, (0.14, 0.08)),
     )
+
+
+BOTTLENECK_SHARE = 0.95
+"""Of the uncompressed accuracy, which a device without the tower must keep."""
+
+
+def bottleneck_figure(
+    groups: Mapping[str, Sequence[Scores]], uncompressed: Scores, device_macs: Mapping[str, int], tower: int
+) -> Figure:
+    """The least work of a device that runs a network of its own in place of the whole tower.
+
+    Args:
+        groups: scores of every setting by strategy.
+        uncompressed: scores without any loss.
+        device_macs: of networks on the device, by strategy.
+        tower: MACs of the whole tower.
+    """
+    wanted = BOTTLENECK_SHARE * uncompressed.accuracy().value
+    kept = [
+        device_macs[name]
+        for name, settings in groups.items()
+        if 0 < device_macs[name] < tower and max(one.accuracy().value for one in settings) >= wanted
+    ]
+    value = min(kept) / tower if kept else None
+    name = f"device MACs of a bottleneck / full tower's, at {BOTTLENECK_SHARE:.0%} of the accuracy"
+    return Figure(name, value, None, 0.25, 0.10)
+
+
+def coefficients_figure(model: VisionLanguageModel, photos: int) -> Figure:
+    """How far tokens of coefficients are from those of the decoded pixels of the same JPEG, at quality 90, 4:2:0.
+
+    Args:
+        model: of one frame a photo.
+        photos: of each folder.
+
+    Raises:
+        DataMissingError: a folder is not there.
+    """
+    rows = [(name, errors_of(model, photo, 90, True, ())) for name, photo in photos_of(photos)]
+    errors = [100 * made["errors"][FOLD] / made["norm"] for _, made in rows]
+    interval = clustered_mean_interval(errors, [name for name, _ in rows])
+    name = "tokens of coefficients against those of pixels, quality 90, 4:2:0, relative error, %"
+    return Figure(name, float(np.mean(errors)), interval, 2.0, 0.5)
 
 
 def _is_ours(name: str) -> bool:

@@ -9,20 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import inf
 
-from heliograph.bench.families.figures import families_figures
+from heliograph.bench.definitions import standard_links
+from heliograph.bench.device.process import encoding_memory_mb
+from heliograph.bench.families.figures import bottleneck_figure, coefficients_figure, families_figures
 from heliograph.bench.families.front import Placed, front
 from heliograph.bench.families.joules import joules_table
+from heliograph.bench.families.plots import FRONT_TITLE, PICTURES
+from heliograph.bench.families.prefill import measure_prefill
 from heliograph.bench.families.work import ModelWork, Work, reference_work
+from heliograph.bench.macs import FLOPS_PER_MAC
 from heliograph.bench.metrics import ALL, B99_SHARE
 from heliograph.bench.numbers import interval_text, number_text
+from heliograph.bench.outcomes import Candidate
 from heliograph.bench.reference.figures import Findings
-from heliograph.bench.reference.suite import ReferenceSuite
+from heliograph.bench.reference.suite import ReferenceSuite, Run
 from heliograph.bench.results import SuiteResult, Table
-from heliograph.bench.scores import Scores
+from heliograph.bench.scores import Scores, time_at_accuracy
+from heliograph.bench.tasks import scene_items
+from heliograph.bench.tools import Bench
+from heliograph.errors import DataMissingError
 from heliograph.strategies.selection import strategy_class
+from heliograph.training.progress import Progress
 
 _MILLION = 1e6
+JPEG_PHOTOS = 16
+"""Of each folder of photos, whose coefficients' tokens are held against those of their pixels."""
+
 _SHARES = (0.9, 0.95, B99_SHARE)
 """Of the uncompressed accuracy, at which every strategy's cheapest setting is shown."""
 
@@ -32,16 +46,39 @@ class FamiliesSuite(ReferenceSuite):
 
     name = "families"
 
-    def _finished(self, result: SuiteResult, found: Findings) -> SuiteResult:
+    def _run_tests(self, run: Run, bench: Bench, candidates: Sequence[Candidate], progress: Progress) -> SuiteResult:
+        result = super()._run_tests(run, bench, candidates, progress)
+        items = list(scene_items(run.plan.seed_start, run.plan.scenes, descriptions=False, limit=run.limit))
+        found = measure_prefill(bench, items, reference_work().prefill, progress)
+        figures = [*result.figures, found.figure]
+        notes = [*result.notes]
+        try:
+            figures.append(coefficients_figure(bench.model, JPEG_PHOTOS if run.limit is None else 1))
+        except DataMissingError as missing:
+            notes.append(f"Tokens of coefficients are not held against those of pixels: {missing.text}")
+        tables = (*result.tables, found.table)
+        return replace(result, tables=tables, figures=tuple(figures), notes=tuple(notes), pictures=PICTURES)
+
+    def _finished(self, run: Run, result: SuiteResult, found: Findings) -> SuiteResult:
         model = reference_work()
-        work = {name: _work(model, name, settings) for name, settings in found.groups.items()}
+        usual = {name: _work(model, name, settings) for name, settings in found.groups.items()}
+        memory = {name: encoding_memory_mb(run.bundle_folder, name) for name in found.groups}
         reached = {name: _reached(settings, found.uncompressed) for name, settings in found.groups.items()}
+        work = {
+            name: _setting_work(model, name, _shown(settings, reached[name]), usual[name])
+            for name, settings in found.groups.items()
+        }
         tables = (
-            _strategies_table(found, work, reached),
-            _front_table(found.groups, work),
+            _strategies_table(found, work, reached, memory),
+            _times_table(found),
+            _front_table(found.groups, usual, model),
             *joules_table(result.rows, B99_SHARE * found.uncompressed.accuracy().value),
         )
-        figures = families_figures(found.crossings, list(found.groups))
+        macs = {name: one.device_macs for name, one in work.items()}
+        figures = (
+            *families_figures(found.crossings, list(found.groups)),
+            bottleneck_figure(found.groups, found.uncompressed, macs, model.tower),
+        )
         return replace(result, tables=(*result.tables, *tables), figures=figures, notes=(*result.notes, *NOTES))
 
 
@@ -49,7 +86,8 @@ NOTES = (
     "MACs are those of networks: tower and projector, learned codecs, the language model's prefill of visual tokens "
     "and 32 of text; FLOPs are twice as many. Transforms, entropy coding and picture codecs are in the milliseconds "
     "alone.",
-    "A strategy's device has the tower's work where it asked for visual tokens when it ran. Bytes at 99 % are read "
+    "A strategy's device has the tower's work where it asked for visual tokens when it ran, and of strategies within "
+    "the tower what is left of its blocks at the setting that is shown. Bytes at 99 % are read "
     "between settings.",
 )
 
@@ -61,6 +99,15 @@ def _work(model: ModelWork, name: str, settings: Sequence[Scores]) -> Work:
     return model.of(strategy.kind, strategy.codec, tower_on_device=asked, strategy=name)
 
 
+def _setting_work(model: ModelWork, name: str, one: Scores, usual: Work) -> Work:
+    """The work of one setting, where it is another than the strategy's."""
+    strategy = strategy_class(name)
+    units = strategy().tower_units(one.outcome.candidate.setting, model.visual_tokens, model.shape.blocks)
+    if units is None:
+        return usual
+    return model.of(strategy.kind, strategy.codec, tower_on_device=False, units=units)
+
+
 def _reached(settings: Sequence[Scores], uncompressed: Scores) -> dict[float, Scores | None]:
     """The setting of the fewest bytes that keeps each share of the uncompressed accuracy; None where none does."""
     whole = uncompressed.accuracy().value
@@ -68,24 +115,39 @@ def _reached(settings: Sequence[Scores], uncompressed: Scores) -> dict[float, Sc
     return {share: next((s for s in cheapest if s.accuracy().value >= share * whole), None) for share in _SHARES}
 
 
+def _shown(settings: Sequence[Scores], reached: Mapping[float, Scores | None]) -> Scores:
+    """The setting whose times and work stand in the table: the cheapest at the highest share that is reached."""
+    best = max(settings, key=lambda one: one.accuracy().value)
+    return next((one for share in reversed(_SHARES) if (one := reached[share]) is not None), best)
+
+
 def _strategies_table(
-    found: Findings, work: Mapping[str, Work], reached: Mapping[str, Mapping[float, Scores | None]]
+    found: Findings,
+    work: Mapping[str, Work],
+    reached: Mapping[str, Mapping[float, Scores | None]],
+    memory: Mapping[str, float],
 ) -> Table:
-    """Every strategy: family, source, bytes at each share, work of both ends."""
+    """Every strategy: family, source, bytes at each share, work of both ends, memory of a device."""
     ranked = sorted(found.groups, key=lambda name: _bytes(reached[name]))
-    body = tuple(_strategy_line(found, name, work[name], reached[name]) for name in ranked)
+    body = tuple((*_strategy_line(found, name, work[name], reached[name]), f"{memory[name]:.0f}") for name in ranked)
     shares = [f"bytes at {100 * share:.0f} %" for share in _SHARES[:-1]]
     head = ("strategy", "family", "source", *shares, "bytes at 99 % [95 % interval]", "best accuracy %")
-    return Table(
-        "Strategies by family", (*head, "device MMACs", "cloud MMACs", "prefill tokens", "encode ms", "decode ms"), body
+    both_ends = (
+        "device MMACs (MFLOPs)",
+        "cloud MMACs (MFLOPs)",
+        "prefill tokens",
+        "encode ms",
+        "decode ms",
+        "device peak MB",
     )
+    return Table("Strategies by family", (*head, *both_ends), body)
 
 
 def _strategy_line(found: Findings, name: str, work: Work, reached: Mapping[float, Scores | None]) -> tuple[str, ...]:
     strategy, crossing = strategy_class(name), found.crossings[name]
     settings = found.groups[name]
     best = max(settings, key=lambda one: one.accuracy().value)
-    shown = next((one for share in reversed(_SHARES) if (one := reached[share]) is not None), best)
+    shown = _shown(settings, reached)
     times = [shown.per_photo(ALL, lambda photo: photo.encode_ms), shown.per_photo(ALL, lambda photo: photo.decode_ms)]
     return (
         f"`{name}`",
@@ -94,11 +156,30 @@ def _strategy_line(found: Findings, name: str, work: Work, reached: Mapping[floa
         *("" if (one := reached[share]) is None else number_text(one.payload.value) for share in _SHARES[:-1]),
         "" if crossing.value is None else interval_text(crossing.value, crossing.interval),
         f"{100 * best.accuracy().value:.1f}",
-        f"{work.device_macs / _MILLION:,.1f}",
-        f"{work.cloud_macs / _MILLION:,.1f}",
+        _work_text(work.device_macs),
+        _work_text(work.cloud_macs),
         str(work.prefill_tokens),
         *(f"{time.value:.1f}" for time in times),
     )
+
+
+def _work_text(macs: int) -> str:
+    """Millions of MACs, and of the FLOPs that these are."""
+    return f"{macs / _MILLION:,.1f} ({FLOPS_PER_MAC * macs / _MILLION:,.1f})"
+
+
+def _times_table(found: Findings) -> Table:
+    """Milliseconds to the final answer at 99 % on every link, the quickest on the narrowest first."""
+    links = standard_links()
+    whole = B99_SHARE * found.uncompressed.accuracy().value
+    times = {
+        name: [time_at_accuracy(settings, link, found.cloud, whole) for link in links]
+        for name, settings in found.groups.items()
+    }
+    ranked = sorted(times, key=lambda name: [inf if one is None else one for one in times[name]])
+    body = tuple((f"`{name}`", *("" if one is None else number_text(one) for one in times[name])) for name in ranked)
+    head = ("strategy", *(f"{link.mbit:g} Mbit/s" for link in links))
+    return Table("Milliseconds to the final answer at 99 % of the accuracy (modelled links)", head, body)
 
 
 def _bytes(reached: Mapping[float, Scores | None]) -> tuple[float, ...]:
@@ -106,10 +187,16 @@ def _bytes(reached: Mapping[float, Scores | None]) -> tuple[float, ...]:
     return tuple(float("inf") if (one := reached[share]) is None else one.payload.value for share in reversed(_SHARES))
 
 
-def _front_table(groups: Mapping[str, Sequence[Scores]], work: Mapping[str, Work]) -> Table:
+def _front_table(groups: Mapping[str, Sequence[Scores]], work: Mapping[str, Work], model: ModelWork) -> Table:
     """Settings that no other beats in bytes, device's work and accuracy."""
     placed = [
-        Placed(name, one.outcome.candidate.label, one.payload.value, work[name].device_macs, one.accuracy().value)
+        Placed(
+            name,
+            one.outcome.candidate.label,
+            one.payload.value,
+            _setting_work(model, name, one, work[name]).device_macs,
+            one.accuracy().value,
+        )
         for name, settings in groups.items()
         for one in settings
     ]
@@ -124,4 +211,4 @@ def _front_table(groups: Mapping[str, Sequence[Scores]], work: Mapping[str, Work
         for one in front(placed)
     )
     head = ("strategy", "setting", "payload bytes", "device MMACs", "accuracy %")
-    return Table("What no other setting beats in bytes, device's work and accuracy", head, body)
+    return Table(FRONT_TITLE, head, body)

@@ -6,6 +6,7 @@
     bottleneck  device: the part's encoder            ==> cloud: the part's decoder + prefill
     pictures    device: none                          ==> cloud: tower + prefill
     local       device: tower + prefill               ==> nothing
+    within      device: what is left of the blocks    ==> cloud: the rest of the tower + prefill (``split-k``, ``tome``)
 
 A codec's closed form (transform, entropy coding) has no network and is in the milliseconds alone, as are a picture
 codec's. What a strategy asks of the device is what it asked for when it ran, not what its name promises.
@@ -13,23 +14,35 @@ codec's. What a strategy asks of the device is what it asked for when it ran, no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from heliograph.bench.device.macs_table import TEXT_POSITIONS, Network, reference_networks
+from heliograph.bench.families.tower_shape import TowerShape, reference_shape
 from heliograph.bench.macs import Prefill
 from heliograph.bench.onnx_macs import count_onnx
 from heliograph.codec.bundle import Bundle
-from heliograph.codec.parts import FindPart
+from heliograph.codec.onnx_session import open_session
+from heliograph.codec.parts import PARTS, FindPart
 from heliograph.errors import PartMissingError
 from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.strategies.base import Kind
 from heliograph.strategies.selection import strategies_with, strategy_class
 from heliograph.strategies.split.bottleneck import DECODER, ENCODER, BottleneckPart, BottleneckStrategy
+from heliograph.strategies.towers import BlockUnits
 
+_ON_DEVICE, _IN_CLOUD = ("encoder", "adapter"), ("decoder", "side")
+"""Names of networks of parts, by the end that runs them."""
+
+_OF_TOKENS = {"tokens", "codes", "known", "share", "words"}
+"""Inputs of networks that work on what the tower made."""
+
+_TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(bool)": np.bool_}
 _ENCODER, _DECODER = "encoder (device)", "decoder (cloud)"
 
 
@@ -56,7 +69,9 @@ class ModelWork:
         prefill: of the language model.
         visual_tokens: N.
         encoders, decoders: MACs of learned codecs' networks, by codec.
-        bottlenecks: MACs on the device and in the cloud of networks in the tower's place, by strategy.
+        shape: of the tower.
+        parts: MACs of a strategy's own networks on the device and in the cloud, by strategy.
+        in_the_towers_place: strategies whose networks do what the tower would.
     """
 
     tower: int
@@ -64,40 +79,57 @@ class ModelWork:
     visual_tokens: int
     encoders: Mapping[str, int]
     decoders: Mapping[str, int]
-    bottlenecks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    shape: TowerShape
+    parts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    in_the_towers_place: frozenset[str] = frozenset()
 
-    def of(self, kind: Kind, codec: str, *, tower_on_device: bool, strategy: str = "") -> Work:
+    def of(
+        self,
+        kind: Kind,
+        codec: str,
+        *,
+        tower_on_device: bool,
+        strategy: str = "",
+        units: Sequence[BlockUnits] | None = None,
+    ) -> Work:
         """The work of one way of sending.
 
         Args:
             kind: what the cloud's model answers from.
             codec: that the strategy cannot do without; empty for none.
             tower_on_device: whether the strategy asked the device for visual tokens.
-            strategy: its name.
+            strategy: its name, by which it may have networks of its own.
+            units: what the device runs of each block, where that is neither all nor nothing.
         """
         positions = self.visual_tokens + TEXT_POSITIONS
         answering = self.prefill.macs(positions)
-        if strategy in self.bottlenecks:
-            device, cloud = self.bottlenecks[strategy]
-            return Work(device, cloud + answering, positions)
+        part_device, part_cloud = self.parts.get(strategy, (0, 0))
+        if strategy in self.in_the_towers_place:
+            return Work(part_device, part_cloud + answering, positions)
         device = self.tower if tower_on_device else 0
         if kind is Kind.LOCAL:
             return Work(device + answering, 0, positions)
-        device += self.encoders.get(codec, 0)
-        cloud = self.decoders.get(codec, 0) + (0 if tower_on_device else self.tower)
+        cloud = 0 if tower_on_device else self.tower
+        if units is not None:
+            device, cloud = self.shape.macs(units), self.shape.left_over(units)
+        device += self.encoders.get(codec, 0) + part_device
+        cloud += self.decoders.get(codec, 0) + part_cloud
         return Work(device, cloud + answering, positions)
 
 
 def reference_work() -> ModelWork:
     """The work of the reference model's parts and of the networks of its shipped bundle."""
     networks, language = reference_networks()
+    instead = bottleneck_macs(Bundle.load(shipped_bundle_folder()).part)
     return ModelWork(
         tower=networks[0].macs,
         prefill=language.prefill,
         visual_tokens=language.visual_tokens,
         encoders=_of_codecs(networks, _ENCODER),
         decoders=_of_codecs(networks, _DECODER),
-        bottlenecks=bottleneck_macs(Bundle.load(shipped_bundle_folder()).part),
+        shape=reference_shape(),
+        parts=_of_parts() | instead,
+        in_the_towers_place=frozenset(instead),
     )
 
 
@@ -121,6 +153,26 @@ def bottleneck_macs(find: FindPart) -> dict[str, tuple[int, int]]:
         given: dict[str, np.ndarray[Any, Any]] = {"latents": latents, "rate": np.zeros(1, np.int64)}
         found[name] = device, count_onnx(part.folder / f"{DECODER}.onnx", given).macs
     return found
+
+
+def _of_parts() -> dict[str, tuple[int, int]]:
+    """MACs of the shipped parts' networks for one tile, on the device and in the cloud."""
+    found: dict[str, list[int]] = {}
+    for path in sorted((shipped_bundle_folder().parent / PARTS).glob("*/*.onnx")):
+        given = _one_tile(path)
+        if path.stem in (*_ON_DEVICE, *_IN_CLOUD) and given.keys() <= _OF_TOKENS:
+            count = count_onnx(path, given).macs
+            found.setdefault(path.parent.name, [0, 0])[path.stem in _IN_CLOUD] += count
+    return {name: (device, cloud) for name, (device, cloud) in found.items()}
+
+
+def _one_tile(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Inputs of a network, ones of its own shapes, for one tile."""
+    session = open_session(path)
+    return {
+        one.name: np.ones([side if isinstance(side, int) else 1 for side in one.shape], _TYPES[one.type])
+        for one in session.get_inputs()
+    }
 
 
 def _of_codecs(networks: list[Network], end: str) -> dict[str, int]:

@@ -39,9 +39,10 @@ from heliograph.codec.fitting.fit import fit_klt
 from heliograph.codec.klt import KltCodec
 from heliograph.codec.meta import MetaCodec
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import AttendedTokens, Family, Setting, label
+from heliograph.strategies.base import Family, Setting, label
+from heliograph.strategies.latent_streams import LatentStrategy
 from heliograph.strategies.selection import strategies_with
-from heliograph.strategies.split.latent import LatentStrategy
+from heliograph.strategies.towers import AttendedTokens, DeviceTower
 from heliograph.training.progress import Progress
 from heliograph.types import Grid, VisualTokens
 
@@ -100,6 +101,11 @@ class PhotoTools:
 
     def encode_tokens(self, photo: Image.Image) -> VisualTokens:
         """Never called: features here come from the network's own interpreter."""
+        raise NotImplementedError
+
+    @property
+    def tower(self) -> DeviceTower:
+        """Never asked for, likewise."""
         raise NotImplementedError
 
     def encode_attended(self, photo: Image.Image) -> AttendedTokens:

@@ -42,7 +42,7 @@ EASY_QUESTIONS_PER_PHOTO = 8
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """What stays as it is from the first line of a run to its result."""
 
     provenance: Provenance
@@ -78,7 +78,7 @@ class ReferenceSuite:
         plan = reference_plan(self.name)
         if seed_start is not None:
             plan = replace(plan, seed_start=seed_start)
-        run = _Run(Provenance.now(), plan, self._bundle_folder or _shipped_bundle_folder(), limit, self._folder)
+        run = Run(Provenance.now(), plan, self._bundle_folder or _shipped_bundle_folder(), limit, self._folder)
         with Progress(quiet) as progress:
             progress.say("loading the model and its bundle")
             model = VisionLanguageModel.load(self._model_name)
@@ -88,7 +88,7 @@ class ReferenceSuite:
             candidates = _candidates(bench, plan, tuning, progress, run.kept)
             return self._run_tests(run, bench, candidates, progress)
 
-    def _run_tests(self, run: _Run, bench: Bench, candidates: Sequence[Candidate], progress: Progress) -> SuiteResult:
+    def _run_tests(self, run: Run, bench: Bench, candidates: Sequence[Candidate], progress: Progress) -> SuiteResult:
         plan = run.plan
         runner = Runner(bench, candidates, plan.timed_questions, SemanticConsistency.load(), run.kept)
         notes = list(NOTES)
@@ -113,7 +113,7 @@ class ReferenceSuite:
 
     def _result(
         self,
-        run: _Run,
+        run: Run,
         uncompressed: Scores,
         scores: list[Scores],
         cloud: CloudWork,
@@ -145,9 +145,9 @@ class ReferenceSuite:
                 "bench with the model": peak_memory_mb(),
             },
         )
-        return self._finished(result, findings)
+        return self._finished(run, result, findings)
 
-    def _finished(self, result: SuiteResult, found: Findings) -> SuiteResult:
+    def _finished(self, run: Run, result: SuiteResult, found: Findings) -> SuiteResult:
         """What a suite of other figures makes of the same run."""
         return result
 
@@ -210,7 +210,7 @@ def _candidates(
     if bench.bundle.local_model_path is None:
         speaking = strategies_with(speaks=True)
         fixed, swept = ([c for c in some if c.strategy not in speaking] for some in (fixed, swept))
-    return [*tuned_candidates(bench, plan, tuning, progress), *swept, *fixed]
+    return [*tuned_candidates(bench, plan, tuning, progress, kept=kept), *swept, *fixed]
 
 
 def _cloud_work(bench: Bench, sample: Sequence[Item], opening: int) -> CloudWork:

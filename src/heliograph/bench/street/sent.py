@@ -26,19 +26,11 @@ from heliograph.codec.parts import Part
 from heliograph.edge.device import Device
 from heliograph.errors import AttentionMissingError, ModelUnsupportedError
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import (
-    AttendedTokens,
-    Family,
-    PatchReader,
-    ReadLine,
-    Setting,
-    Strategy,
-    label,
-    sliced,
-)
+from heliograph.strategies.base import Family, ReadLine, Setting, Strategy, label, sliced
 from heliograph.strategies.baseline.pictures import shrunk, to_rgb
 from heliograph.strategies.baseline.pixels import JpegStrategy, optimised_jpegs
 from heliograph.strategies.selection import strategies_with
+from heliograph.strategies.towers import AttendedTokens, DeviceTower, PatchReader
 from heliograph.types import Answer, EncodedImage, FloatArray, Grid, VisualTokens
 from heliograph.vlm.contract import TorchModel
 
@@ -139,6 +131,15 @@ class _Ends:
     def encode_tokens(self, photo: Image.Image) -> VisualTokens:
         """The tokens at hand."""
         return self._tokens
+
+    @property
+    def tower(self) -> DeviceTower:
+        """Never, likewise.
+
+        Raises:
+            ModelUnsupportedError: always.
+        """
+        raise ModelUnsupportedError().noted("the field model's tower has no blocks with attention.")
 
     def encode_attended(self, photo: Image.Image) -> AttendedTokens:
         """Never: the encoder is a convolutional one."""

@@ -24,7 +24,7 @@ from heliograph.codec.meta import MetaCodec
 from heliograph.edge.device import Device
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import Setting, label
-from heliograph.strategies.split.latent import LatentStrategy
+from heliograph.strategies.latent_streams import LatentStrategy
 from heliograph.training.field.packed import has_bfloat16
 from heliograph.training.progress import Progress
 from heliograph.types import FloatArray

@@ -75,7 +75,9 @@ def answer_stream(bundle: Bundle, encoded: EncodedImage, question: str, *, max_n
         HeliographError: the prefix is damaged, or the question cannot be asked.
     """
     model = BundleModel(bundle)
-    tokens = StreamRestorer(model, _Codecs(bundle), device_grids(bundle), parts=bundle.part).restore_tokens(encoded)
+    tokens = StreamRestorer(model, _Codecs(bundle), device_grids(bundle), parts=bundle.part).restore_tokens(
+        encoded, question
+    )
     return model.answer(question, tokens, max_new_tokens=max_new_tokens)
 
 

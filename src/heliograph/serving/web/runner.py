@@ -72,6 +72,7 @@ def run_server(
     key_file: Path | None = None,
     trace: TraceSink | None = None,
     log_texts: bool = False,
+    visual_tokens: int | None = None,
 ) -> None:
     """Serve until interrupted.
 
@@ -94,6 +95,7 @@ def run_server(
         key_file: keys of which a device must hold one, for authenticated sessions; None for sessions without.
         trace: takes the events of all sessions; None for no trace.
         log_texts: questions and answers are to be in the access log.
+        visual_tokens: that the language model reads of a photo at most; None for all.
 
     Raises:
         PortBusyError: the address cannot be bound.
@@ -116,6 +118,8 @@ def run_server(
         with turning_away(listening):
             log.info("loading model %s", model_name)
             cloud = load_cloud(model_name, bundle_folder)
+            if visual_tokens is not None:
+                merge_visual_tokens(cloud.model, visual_tokens)
         application = CloudApplication(
             cloud,
             tokens,
@@ -220,6 +224,20 @@ def with_bundle(model: AnsweringModel, model_name: str, bundle: Bundle) -> Cloud
     return Cloud(
         model, bundle.codecs, bundle.hash, bundle.calibration, region_finder, grids, bundle.familiarity, bundle.part
     )
+
+
+def merge_visual_tokens(model: AnsweringModel, count: int) -> None:
+    """Have a model's language model read fewer visual tokens of a photo.
+
+    Raises:
+        ModelUnsupportedError: it reads all of them, or none at all.
+    """
+    merge = getattr(model, "merge_visual_tokens", None)
+    if merge is None:
+        raise ModelUnsupportedError().noted(
+            "its language model can be given no fewer visual tokens: leave out --visual-tokens."
+        )
+    merge(count)
 
 
 def read_tokens(path: Path) -> frozenset[str]:

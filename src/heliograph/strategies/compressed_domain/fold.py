@@ -27,7 +27,6 @@ from typing import cast
 import numpy as np
 
 from heliograph.errors import ModelUnsupportedError
-from heliograph.strategies.base import PatchReader
 from heliograph.strategies.compressed_domain.coefficients import (
     BLOCK,
     COMPONENTS,
@@ -39,6 +38,7 @@ from heliograph.strategies.compressed_domain.coefficients import (
     cosine_matrix,
     cosines,
 )
+from heliograph.strategies.towers import PatchReader
 from heliograph.types import FloatArray
 
 _NEAR, _FAR = 0.75, 0.25

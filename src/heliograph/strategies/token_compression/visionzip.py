@@ -25,19 +25,10 @@ from heliograph.codec.row_places import ChosenPlaces
 from heliograph.codec.token_rows import MAX_ROW_LEVEL, RowCoder, row_statistics
 from heliograph.errors import StreamDamagedError
 from heliograph.reasons import StreamFault
-from heliograph.strategies.base import (
-    AttendedTokens,
-    CloudTools,
-    DeviceTools,
-    Family,
-    Kind,
-    Restored,
-    Setting,
-    Strategy,
-    int_knob,
-)
+from heliograph.strategies.base import CloudTools, DeviceTools, Family, Kind, Restored, Setting, Strategy, int_knob
 from heliograph.strategies.kept_tokens import PackedTokens, StreamHead, checked_tokens, closed_form, packed, read_head
 from heliograph.strategies.missing import PREDICTED, filled_tokens
+from heliograph.strategies.towers import AttendedTokens
 from heliograph.types import EncodedImage, FloatArray
 
 if TYPE_CHECKING:

@@ -24,13 +24,10 @@ from heliograph.codec.fallback import LEARNED
 from heliograph.codec.familiarity import FAMILIARITY, FittedRanges
 from heliograph.codec.levels import LEVELS, LevelCurves
 from heliograph.codec.manifest import MEASURED
-from heliograph.edge.preprocessing.frames import open_preprocessor
-from heliograph.edge.preprocessing.square import Preprocessor
 from heliograph.edge.processor import ANY, PARITY
 from heliograph.errors import EncoderNotExportableError, ShapeError, UsageError
 from heliograph.training.export.encoder_export import export_frames
 from heliograph.training.export.encoder_int8 import encoder_in_int8
-from heliograph.training.export.onnx_attention import tell_attention
 from heliograph.training.export.onnx_graphs import export_language_model, prompt_pieces
 from heliograph.training.export.parity import measure_parity, sample_photos
 from heliograph.training.fitting.fit_codec import fit_codec
@@ -108,9 +105,6 @@ def _exported(
         method = "float32"
         if int8:
             encoder, method = encoder_in_int8(encoder, work / "int8", [one.photo for one in samples], progress, profile)
-        square = isinstance(open_preprocessor(encoder.preprocessing), Preprocessor)
-        if square and tell_attention(encoder.files[0]):
-            progress("the encoder also tells what its tower looks at")
         progress("comparing device and model")
         kinds = [codec for one in opened for codec in one.codecs.values()]
         parity = measure_parity(model, encoder, samples, method, kinds, profile, progress)

@@ -12,11 +12,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from heliograph.errors import EncoderNotExportableError
+from heliograph.strategies.towers import GREY
 from heliograph.training.export.pixel_reading import PixelReading, read_pixels
 from heliograph.types import Grid
 from heliograph.vlm.contract import TorchModel
 from heliograph.vlm.families.inputs import PixelShapes
-from heliograph.vlm.photo_layouts import GREY
 from heliograph.vlm.tap import find_owner, intercepted
 
 USUAL_SIZES = ((640, 480), (480, 640), (544, 544))

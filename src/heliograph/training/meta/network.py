@@ -92,9 +92,13 @@ class TokenSpace(nn.Module):
 
     def tokens(self, features: Tensor) -> Tensor:
         """(B, N, R) to (B, N, D)."""
+        return self.mean + self.change(features)
+
+    def change(self, features: Tensor) -> Tensor:
+        """(B, N, R) differences of features to (B, N, D) differences of tokens."""
         if self.places_back is not None:
             features = self.places_back @ features
-        return self.mean + features @ self.synthesis
+        return features @ self.synthesis
 
 
 class Block(nn.Module):

@@ -60,7 +60,7 @@ def start_from_components(
     ``step_share`` is the quantiser step in standard deviations of the component at a tenth of the integers.
     """
     count = encoder.sizes.integers
-    directions, spread = _components(features[: start_pictures(encoder.sizes)].flatten(1), count)
+    directions, spread = principal_components(features[: start_pictures(encoder.sizes)].flatten(1), count)
     step = step_share * spread[min(int(_STEP_RANK * count), int((spread > 0).sum()) - 1)]
     encoder.straight.copy_(directions / step)
     decoder.straight.copy_(directions.T * step)
@@ -68,7 +68,7 @@ def start_from_components(
     rate.log_scale.copy_(torch.log(0.75 * steps))  # a logistic's scale is about half its standard deviation
 
 
-def _components(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def principal_components(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """(N * R, count) leading principal directions of (I, N * R) rows and their standard deviations.
 
     From the inner products of rows or of columns, whichever are fewer; directions beyond the rows' rank are zero.

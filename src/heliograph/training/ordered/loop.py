@@ -17,7 +17,7 @@ from heliograph.training.files import replacing
 from heliograph.types import Reporter
 
 _WARM_UP_STEPS = 50
-_FINAL_SHARE = 0.05  # of the learning rate, at the end
+_MIN_SHARE = 0.05  # of the learning rate, at the end
 _REPORT_S = 240.0
 
 
@@ -132,9 +132,9 @@ class OrderedRun:
         """Half a cosine in each phase."""
         border = self._lesson.first_asks
         if share < border:
-            return self._rates[0] * max(_FINAL_SHARE, 0.5 * (1 + math.cos(math.pi * share / border)))
+            return self._rates[0] * max(_MIN_SHARE, 0.5 * (1 + math.cos(math.pi * share / border)))
         passed = (min(share, 1.0) - border) / max(1 - border, 1e-9)
-        return self._rates[1] * max(_FINAL_SHARE, 0.5 * (1 + math.cos(math.pi * passed)))
+        return self._rates[1] * max(_MIN_SHARE, 0.5 * (1 + math.cos(math.pi * passed)))
 
     def _fresh(self) -> torch.optim.AdamW:
         return torch.optim.AdamW(self._lesson.groups(), lr=self._rates[0], weight_decay=0.01)

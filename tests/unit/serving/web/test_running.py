@@ -71,6 +71,21 @@ def test_what_a_server_is_given_is_what_it_runs_with(ran, tmp_path):
     assert ["TLS" in text for text in warnings] == [True]
 
 
+def test_a_model_is_asked_to_read_fewer_visual_tokens(ran, cloud, monkeypatch):
+    counts = []
+    monkeypatch.setattr(cloud.model, "merge_visual_tokens", counts.append, raising=False)
+    run_server("127.0.0.1", 0, "telling")
+    run_server("127.0.0.1", 0, "telling", visual_tokens=28)
+    assert counts == [28]
+
+
+def test_a_model_that_reads_all_visual_tokens_is_refused_by_name(ran, cloud):
+    with pytest.raises(ModelUnsupportedError) as refused:
+        run_server("127.0.0.1", 0, "telling", visual_tokens=28)
+    assert any("--visual-tokens" in note for note in refused.value.__notes__)
+    assert ran == []
+
+
 def test_a_host_that_is_a_name_may_be_called_by_it(cloud):
     assert runner._name_of("Cloud.Example") == ("cloud.example",)
     assert runner._name_of("no name") == ()

@@ -1,0 +1,1 @@
+"""Training of strategies that leave out tokens within the tower."""
