@@ -176,7 +176,7 @@ class AttentionMissingError(RefusedError):
     code, name, text = (
         39,
         "attention-missing",
-        "The bundle's encoder does not tell what its tower looks at: export it again, or choose another strategy.",
+        "What the bundle's encoder looks at cannot be read: choose another strategy.",
     )
 
 

@@ -133,7 +133,7 @@ def test_a_tower_that_does_not_tell_what_it_looks_at(
 ) -> None:
     asked = ["ask", min(folders[1].iterdir()), QUESTION, "--server", url, "--bundle", made[1]]
     assert main([*map(str, [*asked, "--strategy", "visionzip"])]) == 5
-    assert "does not tell what its tower looks at" in capsys.readouterr().err
+    assert "encoder looks at cannot be read" in capsys.readouterr().err
 
 
 def test_pictures_are_answered_too(folders: tuple[Path, Path], url: str, say: Say) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from heliograph.codec.transform import Transform
 from heliograph.errors import ModelUnsupportedError, ShapeError
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import ReadLine, Restored, Sight
-from heliograph.strategies.towers import AttendedTokens
+from heliograph.strategies.towers import AttendedTokens, Shortening, ShortTokens
 from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 from integer_codec import integer_codec
 
@@ -114,6 +115,29 @@ class Blocks:
     def grey_states(self, block: int) -> np.ndarray:
         return self.states(Image.new("RGB", (128, 128), (128,) * 3), block)
 
+    def shortened(self, photo: Image.Image, shorten: Any) -> ShortTokens:
+        """Units are tokens, whose keys they are themselves; no attention."""
+        tokens, clusters = Tools().encode_tokens(photo), np.arange(GRID.tokens)
+        for block in range(self.blocks):
+            for keyed in (False, True):
+                firsts = [int(np.flatnonzero(clusters == one)[0]) for one in range(int(clusters.max()) + 1)]
+                left = tokens.values[firsts][:, None]
+                sizes = np.bincount(clusters[clusters >= 0])
+                becomes = shorten(Shortening(block, left, left if keyed else None, sizes, clusters))
+                if becomes is not None:
+                    clusters[clusters >= 0] = becomes[clusters[clusters >= 0]]
+        return ShortTokens(tokens, clusters)
+
+
+def predictors() -> Any:
+    """A part of predictors that want what is large in the channel of their stage."""
+
+    def network(stem: str) -> Any:
+        channel = int(stem.removeprefix("stage-"))
+        return SimpleNamespace(run=lambda outputs, given: [given["states"][..., channel]])
+
+    return SimpleNamespace(card={"stages": [1, 2]}, network=network)
+
 
 class Looking:
     """Sight that looks at the upper left for a question, and at the lower right for itself."""
@@ -140,6 +164,8 @@ class Tools:
         return RoundingCodec()
 
     def part(self, name: str) -> Part:
+        if name == "dynamicvit":
+            return predictors()
         return small_part(GRID, WIDTH) if name == SMALL_PART else bottleneck_part(name, GRID, WIDTH)
 
     def encode_attended(self, photo: Image.Image) -> AttendedTokens:
