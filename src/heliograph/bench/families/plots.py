@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,15 @@ from heliograph.strategies.selection import strategy_class
 FRONT_TITLE = "What no other setting beats in bytes, device's work and accuracy"
 
 _COLOURS = ("#5B2C8F", "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#8C510A")
+_CLASSES = (
+    (0, "no network"),
+    (30, "a network of up to 30 million"),
+    (115, "a part of the tower"),
+    (115.4, "the whole tower"),
+    (inf, "more than the tower"),
+)
+"""Million MACs of a device up to which a setting belongs to a line, and the line's name; the tower has 115.3."""
+
 _GREYS = ("#7A7A7A", "#B0B0B0")
 _SLUGS = {
     Family.TOKEN_COMPRESSION: "tokens",
@@ -70,22 +80,21 @@ def plot_front(result: SuiteResult, path: Path) -> bool:
     table = next((one for one in result.tables if one.title == FRONT_TITLE), None)
     if table is None or not table.body:
         return False
-    by_work: dict[float, list[tuple[float, float]]] = {}
-    for _, _, size, macs, accuracy in table.body:
-        by_work.setdefault(float(macs.replace(",", "")), []).append((float(size.replace(",", "")), float(accuracy)))
-    names = {str(work): _work_name(work) for work in sorted(by_work)}
-    colours = {name: _COLOURS[place % len(_COLOURS)] for place, name in enumerate(names)}
-    curves = {name: sorted(by_work[float(name)]) for name in names}
-    with picture(path, "What nothing beats in bytes, device's work and accuracy", material(result)) as (axes,):
+    rows = [
+        (float(size.replace(",", "")), float(macs.replace(",", "")), float(y)) for _, _, size, macs, y in table.body
+    ]
+    curves: dict[str, list[tuple[float, float]]] = {name: [] for _, name in _CLASSES}
+    for size, macs, accuracy in sorted(row for row in rows if row[0]):  # what sends nothing has no place on the axis
+        curves[next(name for most, name in _CLASSES if macs <= most)].append((size, accuracy))
+    curves = {name: points for name, points in curves.items() if points}
+    colours = dict(zip(curves, _COLOURS, strict=False))
+    facts = f"{material(result)}; lines: MACs of networks on the device, of which the tower has 115 million"
+    with picture(path, "What nothing beats in bytes, device's work and accuracy", facts) as (axes,):
         for name, points in curves.items():
             curve(axes, [(x, y, None) for x, y in points], name, colour=colours[name])
         _finish(axes, result)
-        label_series(axes, curves, names, colours)
+        label_series(axes, curves, colours=colours)
     return True
-
-
-def _work_name(macs: float) -> str:
-    return "no network on the device" if macs == 0 else f"{macs:,.0f} MMACs on the device"
 
 
 def _draw(axes: Any, curves: Mapping[str, Points], colours: Mapping[str, str], result: SuiteResult) -> None:
