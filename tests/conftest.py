@@ -67,7 +67,7 @@ def reference_pair() -> ReferencePair:
 @pytest.fixture(scope="session")
 def shared_cloud(reference_pair: ReferencePair) -> Cloud:
     """That model, loaded once."""
-    from heliograph.serving.web.runner import load_cloud
+    from heliograph.serving.opening import load_cloud
 
     return load_cloud(str(reference_pair.model), reference_pair.bundle)
 

@@ -20,8 +20,9 @@ from heliograph.cli.main import main
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
 from heliograph.errors import ModelUnsupportedError
+from heliograph.serving.opening import load_cloud
 from heliograph.serving.web.application import CloudApplication
-from heliograph.serving.web.runner import BackgroundServer, load_cloud
+from heliograph.serving.web.runner import BackgroundServer
 from heliograph.types import Grid
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.opening import open_model

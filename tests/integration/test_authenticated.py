@@ -20,8 +20,9 @@ from heliograph.errors import ConnectionLostError, KeyFileError, StreamForgedErr
 from heliograph.question import Question
 from heliograph.reasons import ForgedFault
 from heliograph.reference.assets import demo_photo_path
+from heliograph.serving.opening import load_cloud
 from heliograph.serving.web.application import CloudApplication
-from heliograph.serving.web.runner import BackgroundServer, load_cloud
+from heliograph.serving.web.runner import BackgroundServer
 from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Connection, Delivery
 from heliograph.transport.websocket_client import open_websocket
 

@@ -25,8 +25,9 @@ from heliograph.protocol.frames import ImageFrame, SegmentFrame
 from heliograph.question import Question
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.limits import Limits
+from heliograph.serving.opening import load_cloud
 from heliograph.serving.web.application import CloudApplication
-from heliograph.serving.web.runner import BackgroundServer, load_cloud
+from heliograph.serving.web.runner import BackgroundServer
 from heliograph.transport.base import Connection, Delivery
 from heliograph.transport.links import LinkDirection, LinkProfile
 from heliograph.transport.shaped import ShapedConnection

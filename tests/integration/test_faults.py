@@ -94,8 +94,9 @@ def test_silent_cloud_ends_at_the_timeout(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_access_tokens(reference_pair: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from heliograph.serving.opening import load_cloud
     from heliograph.serving.web.application import CloudApplication
-    from heliograph.serving.web.runner import BackgroundServer, load_cloud
+    from heliograph.serving.web.runner import BackgroundServer
 
     right, wrong = tmp_path / "right", tmp_path / "wrong"
     right.write_text("opensesame\n")

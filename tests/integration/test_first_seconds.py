@@ -24,8 +24,9 @@ from heliograph.protocol.session import DeviceSession
 from heliograph.question import Question
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.limits import Limits
+from heliograph.serving.opening import load_cloud
 from heliograph.serving.web.application import CloudApplication
-from heliograph.serving.web.runner import BackgroundServer, load_cloud
+from heliograph.serving.web.runner import BackgroundServer
 from heliograph.transport.base import Connection
 from heliograph.transport.links import parse_link
 from heliograph.transport.shaped import open_shaped

@@ -17,7 +17,7 @@ from heliograph.codec.klt import KltCodec
 from heliograph.errors import CodecModelMismatchError
 from heliograph.reference.recipe import build_reference_model
 from heliograph.reference.render import render_scene
-from heliograph.serving.web.runner import load_cloud
+from heliograph.serving.opening import load_cloud
 from heliograph.training.fitting import fit_codec
 from heliograph.types import Grid
 from heliograph.vlm.opening import open_model

@@ -11,8 +11,8 @@ from heliograph.bench.hardening.namespaces import why_not
 from heliograph.bench.tasks import scene_items
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
+from heliograph.serving.opening import load_cloud
 from heliograph.serving.web.application import CloudApplication
-from heliograph.serving.web.runner import load_cloud
 
 REASON = why_not()
 TIMEOUT_S = 300.0

@@ -26,8 +26,9 @@ from heliograph.edge.report import AskReport
 from heliograph.errors import BundleDamagedError
 from heliograph.question import Question
 from heliograph.serving.cloud import Cloud
+from heliograph.serving.opening import load_cloud
 from heliograph.serving.web.application import CloudApplication
-from heliograph.serving.web.runner import BackgroundServer, load_cloud
+from heliograph.serving.web.runner import BackgroundServer
 from heliograph.transport.base import Connection
 from heliograph.transport.links import parse_link
 from heliograph.transport.shaped import open_shaped

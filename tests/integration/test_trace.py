@@ -19,8 +19,8 @@ from heliograph.edge.device import Device
 from heliograph.edge.report import AskReport
 from heliograph.question import Question
 from heliograph.serving.cloud import Cloud
+from heliograph.serving.opening import load_cloud
 from heliograph.serving.service import CloudService
-from heliograph.serving.web.runner import load_cloud
 from heliograph.tracing import Trace, TraceWriter, read_trace, replay
 from heliograph.tracing.exchanges import questions_of
 from heliograph.tracing.merging import merged

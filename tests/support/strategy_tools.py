@@ -15,7 +15,8 @@ from heliograph.codec.parts import Part
 from heliograph.codec.transform import Transform
 from heliograph.errors import ModelUnsupportedError, ShapeError
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import ReadLine, Restored, Sight
+from heliograph.strategies.base import Restored
+from heliograph.strategies.perception import ReadLine, Sight
 from heliograph.strategies.towers import AttendedTokens, Shortening, ShortTokens
 from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
 from integer_codec import integer_codec

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.bench.exchange_model import Messages
-from heliograph.bench.outcomes import Candidate, Outcome, PhotoOutcome
+from heliograph.bench.outcomes import Asked, Candidate, Outcome, PhotoOutcome
 from heliograph.training.files import refusals_named, replacing
 
 _BETWEEN = "\t"  # image ids and names of tasks have none
@@ -114,6 +114,7 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
         "numbers": {name: _flat(numbers) for name, numbers in outcome.numbers().items()},
         "messages": {name: asdict(one) for name, one in outcome.messages.items()},
         "answer_ms": outcome.answer_ms,
+        "asked": sorted(outcome.asked),
     }
 
 
@@ -124,6 +125,7 @@ def _outcome(facts: Mapping[str, Any]) -> Outcome:
         numbers.update({_pair(key): values for key, values in facts["numbers"][name].items()})
     made.messages = {name: Messages(**{**one, "photo": tuple(one["photo"])}) for name, one in facts["messages"].items()}
     made.answer_ms = list(facts["answer_ms"])
+    made.asked = set(map(Asked, facts["asked"]))
     return made
 
 

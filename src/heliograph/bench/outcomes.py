@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from heliograph.bench.exchange_model import Messages
 from heliograph.bench.metrics import agrees, score
@@ -18,6 +19,25 @@ Numbers = dict[tuple[str, str], list[float]]
 SURE_MARGIN = 0.1
 """Lead of an uncompressed answer, mean over its tokens of the likeliest one's probability less the next one's, from
 which it counts as sure."""
+
+
+class Asked(StrEnum):
+    """Which of a device's networks a strategy had run."""
+
+    TOWER = "tower"
+    """The whole vision tower, for visual tokens or for what it looks at."""
+
+    FIRST_ATTENTION = "first attention"
+    """The tower up to the attention of its first block."""
+
+    QUESTION_MAP = "question map"
+    """The device's language model, as far as the layer whose attention tells where a question looks."""
+
+    DESCRIPTION = "description"
+    """The device's language model, for the photo in words."""
+
+    READER = "reader"
+    """What finds text in a photo."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +75,7 @@ class Outcome:
         consistencies: likewise, semantic consistency; empty where nothing measures it.
         messages: of the first question about each sampled photo, for the time model.
         answer_ms: processor milliseconds per answer on the device, for ``local`` only.
+        asked: which of the device's networks it had run.
     """
 
     candidate: Candidate
@@ -65,6 +86,7 @@ class Outcome:
     consistencies: Numbers = field(default_factory=dict)
     messages: dict[str, Messages] = field(default_factory=dict)
     answer_ms: list[float] = field(default_factory=list)
+    asked: set[Asked] = field(default_factory=set)
 
     def add_answers(
         self,
@@ -105,3 +127,4 @@ class Outcome:
             if len(self.messages) < most_messages:
                 self.messages[image_id] = messages
         self.answer_ms += other.answer_ms
+        self.asked |= other.asked

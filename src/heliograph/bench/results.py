@@ -9,6 +9,7 @@ import platform
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -190,7 +191,18 @@ class SuiteResult:
 
     def write_json(self, path: Path) -> None:
         """Writes ``results.json``."""
-        path.write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+        path.write_text(_in_lines(self.to_json()), encoding="utf-8")
+
+
+def _in_lines(facts: Mapping[str, Any]) -> str:
+    """JSON with a line for each entry of each list: a run has thousands of rows, whose numbers belong together."""
+    entries = []
+    for name, value in facts.items():
+        text = json.dumps(value, allow_nan=False)
+        if isinstance(value, list) and value:
+            text = "[\n  " + ",\n  ".join(json.dumps(one, allow_nan=False) for one in value) + "\n ]"
+        entries.append(f" {json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(entries) + "\n}\n"
 
 
 def _rounded(item: Row | Figure) -> dict[str, Any]:
@@ -203,7 +215,7 @@ def _restored(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _round(value: Any) -> Any:
     if isinstance(value, float):
-        return float(f"{value:.6g}")
+        return float(f"{value:.6g}") if isfinite(value) else None
     if isinstance(value, tuple):
         return [_round(v) for v in value]
     return value

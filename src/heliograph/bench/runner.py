@@ -166,6 +166,7 @@ class Runner:
                 decode_ms,
                 fmean(one.codec_ms for one in encodings),
             )
+            outcome.asked.update(*(one.asked for one in encodings))
             restored.append(made)
         answers = self._answers(chunk, self._as_seen(restored))
         if self._semantics is not None:

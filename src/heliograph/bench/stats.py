@@ -47,8 +47,9 @@ def resampling_weights(clusters: int, resamples: int = RESAMPLES, seed: int = _S
 
 
 def percentile_interval(samples: DoubleArray) -> Interval | None:
-    """The 2.5th and 97.5th percentile of bootstrap samples; None where more than 5 % of them are undefined (NaN)."""
-    defined = samples[~np.isnan(samples)]
+    """The 2.5th and 97.5th percentile of bootstrap samples; None where more than 5 % of them are none (NaN,
+    infinite)."""
+    defined = samples[np.isfinite(samples)]
     if defined.size < LEVEL * samples.size or not defined.size:
         return None
     low, high = np.percentile(defined, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])

@@ -8,15 +8,17 @@ from typing import Any, TypeVar
 
 from PIL import Image
 
+from heliograph.bench.outcomes import Asked
 from heliograph.bench.timing import processor_s
 from heliograph.codec.base import Codec
 from heliograph.codec.bundle import Bundle
 from heliograph.codec.parts import Part
 from heliograph.edge.device import AskedDevice, Device
 from heliograph.serving.cloud import Cloud
-from heliograph.strategies.base import ReadLine, Setting, Sight, Strategy
+from heliograph.strategies.base import Setting, Strategy
+from heliograph.strategies.perception import ReadLine, Sight
 from heliograph.strategies.towers import AttendedTokens, DeviceTower
-from heliograph.types import EncodedImage, VisualTokens
+from heliograph.types import EncodedImage, FloatArray, VisualTokens
 from heliograph.vlm.model import VisionLanguageModel
 
 Made = TypeVar("Made")
@@ -24,11 +26,33 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True)
 class Encoding:
-    """A stream with processor milliseconds: ``encode_ms`` in all, ``codec_ms`` of it without the vision tower."""
+    """A stream with processor milliseconds, ``encode_ms`` in all, ``codec_ms`` of it without the vision tower; and the
+    device's networks that were run for it."""
 
     stream: EncodedImage
     encode_ms: float
     codec_ms: float
+    asked: frozenset[Asked]
+
+
+@dataclass(frozen=True)
+class _NotedSight:
+    """Sight that notes what it was asked for."""
+
+    sight: Sight
+    asked: set[Asked]
+
+    def question_map(self, question: str, tokens: VisualTokens) -> FloatArray | None:
+        """What the sight itself says of a question."""
+        found = self.sight.question_map(question, tokens)
+        if found is not None:
+            self.asked.add(Asked.QUESTION_MAP)
+        return found
+
+    def shallow_map(self, photo: Image.Image) -> FloatArray:
+        """What the sight itself says of a photo."""
+        self.asked.add(Asked.FIRST_ATTENTION)
+        return self.sight.shallow_map(photo)
 
 
 class BenchDevice:
@@ -43,7 +67,8 @@ class BenchDevice:
         self._charged_s = 0.0
         self._attended: tuple[Image.Image, AttendedTokens, float] | None = None
         self._spent_s = 0.0  # on what is made once a photo, within the strategy that asked first
-        self._words: dict[str, tuple[Any, float]] = {}
+        self._words: dict[Asked, tuple[Any, float]] = {}
+        self._asked: set[Asked] = set()
 
     def codec(self, kind: str) -> Codec:
         """The bundle's codec of one kind."""
@@ -58,7 +83,8 @@ class BenchDevice:
     @property
     def sight(self) -> Sight | None:
         """Where the bundle's networks look in a photo."""
-        return self.device.sight
+        sight = self.device.sight
+        return None if sight is None else _NotedSight(sight, self._asked)
 
     @property
     def input_size(self) -> int:
@@ -82,6 +108,7 @@ class BenchDevice:
     def encode_tokens(self, photo: Image.Image) -> VisualTokens:
         """The photo's visual tokens; the tower's time is charged to whoever asks."""
         tokens = self.prepare(photo)
+        self._asked.add(Asked.TOWER)
         self._charged_s += self._tower_s
         return tokens
 
@@ -93,6 +120,7 @@ class BenchDevice:
             spent_s = processor_s() - started
             self._attended = photo, made, spent_s
             self._spent_s += spent_s
+        self._asked.add(Asked.TOWER)
         self._charged_s += self._attended[2]
         return self._attended[1]
 
@@ -103,15 +131,16 @@ class BenchDevice:
 
     def text_lines(self, photo: Image.Image) -> Sequence[ReadLine]:
         """The photo's lines of text."""
-        return self._once("read", photo, lambda: self.device.text_lines(photo))
+        return self._once(Asked.READER, photo, lambda: self.device.text_lines(photo))
 
     def describe(self, photo: Image.Image) -> str:
         """The photo in words, by the device's own language model."""
-        return self._once("said", photo, lambda: self.device.describe(photo))
+        return self._once(Asked.DESCRIPTION, photo, lambda: self.device.describe(photo))
 
-    def _once(self, name: str, photo: Image.Image, make: Callable[[], Made]) -> Made:
+    def _once(self, name: Asked, photo: Image.Image, make: Callable[[], Made]) -> Made:
         """What is made of the photo, with the time that it took the first time."""
         self.prepare(photo)
+        self._asked.add(name)
         if name not in self._words:
             started = processor_s()
             made = make()
@@ -127,13 +156,14 @@ class BenchDevice:
         """The photo as a stream for a question, and what a device without our cache would need for it."""
         self.prepare(photo)
         self._charged_s = self._spent_s = 0.0
+        self._asked.clear()
         started = processor_s()
         tools = AskedDevice(self, question) if question and strategy.asks(setting) else self
         encoded = strategy.encode(photo, tools, strategy.complete_setting(setting))
         codec_s = max(0.0, processor_s() - started - self._spent_s)
         if strategy.needs_bundle:
             encoded = replace(encoded, bundle_hash=self.device.bundle_hash)
-        return Encoding(encoded, 1000 * (codec_s + self._charged_s), 1000 * codec_s)
+        return Encoding(encoded, 1000 * (codec_s + self._charged_s), 1000 * codec_s, frozenset(self._asked))
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ def _is_of(bundle: Bundle, model: str | None, needed: bool) -> bool:
 
 def _answer_with_torch(arguments: argparse.Namespace, encoded: EncodedImage, bundle: Bundle | None) -> Answer:
     from heliograph.serving.cloud import Cloud
-    from heliograph.serving.web.runner import with_bundle
+    from heliograph.serving.opening import with_bundle
     from heliograph.strategies.words import asked_with
     from heliograph.vlm.opening import open_model  # after what is cheap to refuse
 

@@ -25,7 +25,8 @@ from heliograph.edge.tower import SquareTower
 from heliograph.errors import AttentionMissingError, BundleDamagedError, ModelUnsupportedError
 from heliograph.reasons import BundlePart, FileFault
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import DeviceTools, ReadLine, Setting, Sight, Strategy
+from heliograph.strategies.base import DeviceTools, Setting, Strategy
+from heliograph.strategies.perception import ReadLine, Sight
 from heliograph.strategies.towers import AttendedTokens, DeviceTower
 from heliograph.types import Answer, EncodedImage, VisualTokens
 

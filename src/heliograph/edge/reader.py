@@ -19,8 +19,8 @@ import numpy as np
 
 from heliograph.boxes import PixelBox
 from heliograph.errors import MissingExtraError
-from heliograph.strategies.base import ReadLine
 from heliograph.strategies.baseline.pictures import shrunk
+from heliograph.strategies.perception import ReadLine
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     from heliograph.codec.bundle import Bundle
 
-_SOFTMAX = "Softmax"
+SOFTMAX = "Softmax"
+"""Operator whose results are a layer's attention."""
 
 
 class BundleSight:
@@ -123,7 +124,7 @@ class _QuestionAttention:
     def opened(cls, bundle: Bundle, path: Path, threads: int) -> _QuestionAttention | None:
         """None for a network in which not every layer's attention is to be found."""
         network = load_network(path)
-        outputs = network.made_by(_SOFTMAX)
+        outputs = network.made_by(SOFTMAX)
         setting = RegionSetting.of(bundle) or RegionSetting(layer=len(outputs) // 2)
         if setting.layer >= len(outputs):
             return None

@@ -16,8 +16,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from heliograph.errors import UsageError
+from heliograph.strategies.perception import ReadLine, Sight
 from heliograph.strategies.towers import AttendedTokens, BlockUnits, DeviceTower, PatchReader
-from heliograph.types import EncodedImage, FloatArray, Grid, VisualTokens
+from heliograph.types import EncodedImage, Grid, VisualTokens
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -52,42 +53,6 @@ class Restored:
     def __post_init__(self) -> None:
         if sum(one is not None for one in (self.tokens, self.image, self.text)) != 1:
             raise ValueError("exactly one of tokens, image and text must be given")
-
-
-@dataclass(frozen=True)
-class ReadLine:
-    """A line of text that a reader found in a photo.
-
-    Attributes:
-        text: as it was read.
-        left, top, right, bottom: of the box around it, 0 to 1 of the photo's width and height.
-        height: of the line across its direction, 0 to 1 of the photo's longest edge.
-        score: 0 to 1, how sure the reader is.
-    """
-
-    text: str
-    left: float
-    top: float
-    right: float
-    bottom: float
-    height: float
-    score: float
-
-
-class Sight(Protocol):
-    """What a device with a bundle knows of where to look in a photo. A map lies over the whole photo; its values are
-    not negative, and only their proportions mean anything."""
-
-    def question_map(self, question: str, tokens: VisualTokens) -> FloatArray | None:
-        """(rows, columns) float32: where the bundle's own language model looks at the photo behind ``tokens`` to
-        answer; None where it holds none, or none whose attention can be read."""
-
-    def shallow_map(self, photo: Image) -> FloatArray:
-        """(rows, columns) float32: the attention that each place gets in the vision tower's first layer.
-
-        Raises:
-            BundleDamagedError: the encoder has no attention that can be read.
-        """
 
 
 class DeviceTools(Protocol):

@@ -283,3 +283,18 @@ def to_answer(steps: Iterable[Step], end_ids: frozenset[int], text: str) -> Answ
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
+
+
+def generated_ids(out: Any) -> tuple[list[int], Tensor]:
+    """Generated ids, and the logits (T, V) at each, from what ``generate`` returns.
+
+    With beams every step has a row for each, and the answer went along one path through them.
+    """
+    path = getattr(out, "beam_indices", None)
+    if path is None:
+        logits = torch.cat([one[:1] for one in out.logits])
+        return out.sequences[0, -len(logits) :].tolist(), logits
+    rows = [row for row in path[0].tolist() if row >= 0]
+    logits = torch.stack([out.logits[step][row] for step, row in enumerate(rows)])
+    start = out.sequences.shape[1] - path.shape[1]
+    return out.sequences[0, start : start + len(rows)].tolist(), logits

@@ -43,7 +43,7 @@ from heliograph.vlm.attention import AttentionFinder
 from heliograph.vlm.causes import reason_of
 from heliograph.vlm.checkpoint.weights import WeightCheck
 from heliograph.vlm.contract import Verification
-from heliograph.vlm.decoding import finite, steps_of, to_answer
+from heliograph.vlm.decoding import finite, generated_ids, steps_of, to_answer
 from heliograph.vlm.image_features import FeatureLayout, output_with, tokens_of
 from heliograph.vlm.patch_reading import TorchPatchReader, open_patch_reader
 from heliograph.vlm.photo_layouts import PhotoLayouts, Size, check_pixels, photo_size
@@ -384,23 +384,8 @@ class GeneralModel:
             output_logits=True,
             return_dict_in_generate=True,
         )
-        ids, logits = _generated_ids(out)
+        ids, logits = generated_ids(out)
         steps = steps_of(finite(logits), ids)
         content = [token for token in ids if token not in self.end_ids]
         text = self.processor.tokenizer.decode(content, skip_special_tokens=True).strip()
         return to_answer(steps, self.end_ids, str(text))
-
-
-def _generated_ids(out: Any) -> tuple[list[int], Tensor]:
-    """Generated ids, and the logits (T, V) at each, from what ``generate`` returns.
-
-    With beams every step has a row for each, and the answer went along one path through them.
-    """
-    path = getattr(out, "beam_indices", None)
-    if path is None:
-        logits = torch.cat([one[:1] for one in out.logits])
-        return out.sequences[0, -len(logits) :].tolist(), logits
-    rows = [row for row in path[0].tolist() if row >= 0]
-    logits = torch.stack([out.logits[step][row] for step, row in enumerate(rows)])
-    start = out.sequences.shape[1] - path.shape[1]
-    return out.sequences[0, start : start + len(rows)].tolist(), logits

@@ -16,7 +16,7 @@ from heliograph.edge.device import Device
 from heliograph.edge.reader import Line
 from heliograph.errors import BundleDamagedError, MissingExtraError
 from heliograph.reference.assets import demo_photo_path
-from heliograph.strategies.base import ReadLine
+from heliograph.strategies.perception import ReadLine
 
 PHOTO = Image.new("RGB", (400, 200))
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from heliograph.errors import BundleDamagedError, StreamDamagedError, StreamTruncatedError, StreamVersionError
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import ReadLine
+from heliograph.strategies.perception import ReadLine
 from heliograph.strategies.semantic.lines import MAX_CHARACTERS, PlacedText, decode_lines, encode_lines, placed
 from heliograph.strategies.semantic.read import MAX_WORD_BYTES, NOTHING_READ
 from heliograph.strategies.semantic.symbol_coder import TOTAL

@@ -18,7 +18,7 @@ from heliograph.codec.klt import KltCodec
 from heliograph.codec.product import ProductCodec
 from heliograph.errors import CodecModelMismatchError, ModelUnavailableError
 from heliograph.reference.recipe import build_reference_model
-from heliograph.serving.web.runner import load_cloud
+from heliograph.serving.opening import load_cloud
 from heliograph.training.fitting.fit_product import product_tables
 from heliograph.types import Grid, VisualTokens
 from heliograph.vlm.checkpoint.fingerprint import model_fingerprint

@@ -26,8 +26,9 @@ from heliograph.errors import (
 )
 from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.serving.cloud import Cloud
+from heliograph.serving.opening import with_bundle
 from heliograph.serving.web.application import CloudApplication
-from heliograph.serving.web.runner import BackgroundServer, with_bundle
+from heliograph.serving.web.runner import BackgroundServer
 from heliograph.transport.websocket_client import open_websocket
 from heliograph.types import Answer, Grid, VisualTokens
 from heliograph.vlm.contract import AnsweringModel, TorchModel, Verification

@@ -23,7 +23,7 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.serving.cloud import Cloud
-from heliograph.serving.web.runner import load_cloud
+from heliograph.serving.opening import load_cloud
 from heliograph.types import Answer, EncodedImage, VisualTokens
 from heliograph.vlm.checkpoint.processors import load_processor
 from heliograph.vlm.general import GeneralModel

@@ -13,8 +13,8 @@ from heliograph.errors import ModelUnsupportedError
 from heliograph.types import LARGEST_LOGIT, Answer, VisualTokens
 from heliograph.vlm import decoding
 from heliograph.vlm.causes import reason_of
-from heliograph.vlm.decoding import Step, best_steps, finite, next_steps, steps_of, to_answer
-from heliograph.vlm.general import GeneralModel, _generated_ids
+from heliograph.vlm.decoding import Step, best_steps, finite, generated_ids, next_steps, steps_of, to_answer
+from heliograph.vlm.general import GeneralModel
 
 
 def test_rows_come_out_the_same_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ class Generated:
 
 
 def test_one_sequence_ends_with_as_many_ids_as_there_are_logits() -> None:
-    ids, logits = _generated_ids(Generated([[7, 7, 7, 1, 0]], [[[0.0, 1.0]], [[2.0, 0.0]]], None))
+    ids, logits = generated_ids(Generated([[7, 7, 7, 1, 0]], [[[0.0, 1.0]], [[2.0, 0.0]]], None))
     assert ids == [1, 0]
     assert logits.tolist() == [[0.0, 1.0], [2.0, 0.0]]
 
@@ -93,7 +93,7 @@ def test_one_sequence_ends_with_as_many_ids_as_there_are_logits() -> None:
 def test_of_several_beams_the_path_of_the_answer_counts() -> None:
     """Three steps could be, two were made: along row 1, then row 0 of the two beams."""
     steps = [[[0.0, 1.0], [2.0, 3.0]], [[4.0, 5.0], [6.0, 7.0]], [[8.0, 9.0], [8.0, 9.0]]]
-    ids, logits = _generated_ids(Generated([[7, 7, 1, 0, 5]], steps, [1, 0, -1]))
+    ids, logits = generated_ids(Generated([[7, 7, 1, 0, 5]], steps, [1, 0, -1]))
     assert ids == [1, 0]
     assert logits.tolist() == [[2.0, 3.0], [4.0, 5.0]]
 

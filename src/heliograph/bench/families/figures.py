@@ -46,21 +46,24 @@ BOTTLENECK_SHARE = 0.95
 
 
 def bottleneck_figure(
-    groups: Mapping[str, Sequence[Scores]], uncompressed: Scores, device_macs: Mapping[str, int], tower: int
+    groups: Mapping[str, Sequence[Scores]], uncompressed: Scores, device_macs: Mapping[str, int | None], tower: int
 ) -> Figure:
-    """The least work of a device that runs a network of its own in place of the whole tower.
+    """The least work of a device that makes tokens with less than the whole tower, by a network of its own or a part.
 
     Args:
         groups: scores of every setting by strategy.
         uncompressed: scores without any loss.
-        device_macs: of networks on the device, by strategy.
+        device_macs: of networks on the device, by strategy; None where they are not counted.
         tower: MACs of the whole tower.
     """
     wanted = BOTTLENECK_SHARE * uncompressed.accuracy().value
     kept = [
-        device_macs[name]
+        macs
         for name, settings in groups.items()
-        if 0 < device_macs[name] < tower and max(one.accuracy().value for one in settings) >= wanted
+        if strategy_class(name).kind is Kind.TOKENS
+        and (macs := device_macs[name]) is not None
+        and 0 < macs < tower
+        and max(one.accuracy().value for one in settings) >= wanted
     ]
     value = min(kept) / tower if kept else None
     name = f"device MACs of a bottleneck / full tower's, at {BOTTLENECK_SHARE:.0%} of the accuracy"

@@ -61,17 +61,13 @@ class FamiliesSuite(ReferenceSuite):
 
     def _finished(self, run: Run, result: SuiteResult, found: Findings) -> SuiteResult:
         model = reference_work()
-        usual = {name: _work(model, name, settings) for name, settings in found.groups.items()}
         memory = {name: encoding_memory_mb(run.bundle_folder, name) for name in found.groups}
         reached = {name: _reached(settings, found.uncompressed) for name, settings in found.groups.items()}
-        work = {
-            name: _setting_work(model, name, _shown(settings, reached[name]), usual[name])
-            for name, settings in found.groups.items()
-        }
+        work = {name: _work(model, _shown(settings, reached[name])) for name, settings in found.groups.items()}
         tables = (
             _strategies_table(found, work, reached, memory),
             _times_table(found),
-            _front_table(found.groups, usual, model),
+            _front_table(found.groups, model),
             *joules_table(result.rows, B99_SHARE * found.uncompressed.accuracy().value),
         )
         macs = {name: one.device_macs for name, one in work.items()}
@@ -86,26 +82,19 @@ NOTES = (
     "MACs are those of networks: tower and projector, learned codecs, the language model's prefill of visual tokens "
     "and 32 of text; FLOPs are twice as many. Transforms, entropy coding and picture codecs are in the milliseconds "
     "alone.",
-    "A strategy's device has the tower's work where it asked for visual tokens when it ran, and of strategies within "
-    "the tower what is left of its blocks at the setting that is shown. Bytes at 99 % are read "
-    "between settings.",
+    "A device works what the strategy had it run: the tower for visual tokens, its first attention, the language model "
+    "for where a question looks or for a description, what is left of the tower's blocks at the setting that is shown. "
+    "Tokens of an answer or a description behind the first pass are not counted at either end, nor is the reader of "
+    "`read`. Bytes at 99 % are read between settings.",
 )
 
 
-def _work(model: ModelWork, name: str, settings: Sequence[Scores]) -> Work:
+def _work(model: ModelWork, one: Scores) -> Work:
+    """The work of one setting of a strategy."""
+    name, setting = one.outcome.candidate.strategy, one.outcome.candidate.setting
     strategy = strategy_class(name)
-    photos = [photo for one in settings for photo in one.outcome.photos.values()]
-    asked = any(photo.encode_ms > photo.codec_ms for photo in photos)
-    return model.of(strategy.kind, strategy.codec, tower_on_device=asked, strategy=name)
-
-
-def _setting_work(model: ModelWork, name: str, one: Scores, usual: Work) -> Work:
-    """The work of one setting, where it is another than the strategy's."""
-    strategy = strategy_class(name)
-    units = strategy().tower_units(one.outcome.candidate.setting, model.visual_tokens, model.shape.blocks)
-    if units is None:
-        return usual
-    return model.of(strategy.kind, strategy.codec, tower_on_device=False, units=units)
+    units = strategy().tower_units(setting, model.visual_tokens, model.shape.blocks)
+    return model.of(strategy.kind, strategy.codec, asked=one.outcome.asked, strategy=name, units=units)
 
 
 def _reached(settings: Sequence[Scores], uncompressed: Scores) -> dict[float, Scores | None]:
@@ -163,9 +152,9 @@ def _strategy_line(found: Findings, name: str, work: Work, reached: Mapping[floa
     )
 
 
-def _work_text(macs: int) -> str:
+def _work_text(macs: int | None) -> str:
     """Millions of MACs, and of the FLOPs that these are."""
-    return f"{macs / _MILLION:,.1f} ({FLOPS_PER_MAC * macs / _MILLION:,.1f})"
+    return "not counted" if macs is None else f"{macs / _MILLION:,.1f} ({FLOPS_PER_MAC * macs / _MILLION:,.1f})"
 
 
 def _times_table(found: Findings) -> Table:
@@ -187,18 +176,13 @@ def _bytes(reached: Mapping[float, Scores | None]) -> tuple[float, ...]:
     return tuple(float("inf") if (one := reached[share]) is None else one.payload.value for share in reversed(_SHARES))
 
 
-def _front_table(groups: Mapping[str, Sequence[Scores]], work: Mapping[str, Work], model: ModelWork) -> Table:
-    """Settings that no other beats in bytes, device's work and accuracy."""
+def _front_table(groups: Mapping[str, Sequence[Scores]], model: ModelWork) -> Table:
+    """Settings that no other beats in bytes, device's work and accuracy, of those whose work is known."""
+    worked = [(name, one, _work(model, one).device_macs) for name, settings in groups.items() for one in settings]
     placed = [
-        Placed(
-            name,
-            one.outcome.candidate.label,
-            one.payload.value,
-            _setting_work(model, name, one, work[name]).device_macs,
-            one.accuracy().value,
-        )
-        for name, settings in groups.items()
-        for one in settings
+        Placed(name, one.outcome.candidate.label, one.payload.value, macs, one.accuracy().value)
+        for name, one, macs in worked
+        if macs is not None
     ]
     body = tuple(
         (

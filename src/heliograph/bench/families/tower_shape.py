@@ -34,6 +34,11 @@ class TowerShape:
         return self.patches * self.patch_values * self.width
 
     @property
+    def first_attention(self) -> int:
+        """MACs up to the scores of the first block: queries and keys, and every query with every key."""
+        return self.embedding + 2 * self.patches * self.width**2 + self.patches**2 * self.width
+
+    @property
     def projector(self) -> int:
         """MACs behind the last block."""
         return self.patches * self.width * self.hidden_size

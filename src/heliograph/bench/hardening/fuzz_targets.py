@@ -240,7 +240,7 @@ def _traces(folder: Path) -> Run:
 # ---- streams ---------------------------------------------------------------------------------------
 def cloud_targets(bundle: Bundle, streams: dict[str, EncodedImage]) -> list[Target]:
     """Streams into a cloud: the reference model's with its one grid, and a model of any family."""
-    from heliograph.serving.web.runner import load_cloud
+    from heliograph.serving.opening import load_cloud
 
     fixed = load_cloud("reference", bundle.folder)
     general = _general_cloud(bundle)

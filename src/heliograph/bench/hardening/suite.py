@@ -31,8 +31,8 @@ from heliograph.bench.results import Figure, Provenance, SuiteResult, Table
 from heliograph.codec.bundle import Bundle
 from heliograph.edge.device import Device
 from heliograph.reference.assets import demo_photo_path, shipped_bundle_folder
+from heliograph.serving.opening import load_cloud
 from heliograph.serving.web.application import CloudApplication
-from heliograph.serving.web.runner import load_cloud
 from heliograph.training.progress import Progress
 from heliograph.vlm.checkpoint.loading import REFERENCE
 

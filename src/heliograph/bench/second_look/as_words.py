@@ -22,7 +22,7 @@ from PIL import Image
 from heliograph.bench.data import data_folder
 from heliograph.bench.second_look.questions import DATA, Asked, Kind, legible, load_questions, vqa_form
 from heliograph.bench.stats import clustered_mean_interval
-from heliograph.strategies.base import ReadLine
+from heliograph.strategies.perception import ReadLine
 from heliograph.strategies.semantic.lines import PlacedText, encode_lines, placed
 from heliograph.strategies.semantic.text_model import text_model
 from heliograph.training.words.corpus import found_in

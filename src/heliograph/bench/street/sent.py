@@ -26,9 +26,10 @@ from heliograph.codec.parts import Part
 from heliograph.edge.device import Device
 from heliograph.errors import AttentionMissingError, ModelUnsupportedError
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.base import Family, ReadLine, Setting, Strategy, label, sliced
+from heliograph.strategies.base import Family, Setting, Strategy, label, sliced
 from heliograph.strategies.baseline.pictures import shrunk, to_rgb
 from heliograph.strategies.baseline.pixels import JpegStrategy, optimised_jpegs
+from heliograph.strategies.perception import ReadLine
 from heliograph.strategies.selection import strategies_with
 from heliograph.strategies.towers import AttendedTokens, DeviceTower, PatchReader
 from heliograph.types import Answer, EncodedImage, FloatArray, Grid, VisualTokens

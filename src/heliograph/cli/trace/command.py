@@ -77,7 +77,7 @@ def _note_gaps(arguments: argparse.Namespace, trace: Trace) -> None:
 
 def _replayed(arguments: argparse.Namespace, trace: Trace) -> Replay:
     from heliograph.reference.assets import shipped_bundle_folder
-    from heliograph.serving.web.runner import load_cloud, with_bundle
+    from heliograph.serving.opening import load_cloud, with_bundle
     from heliograph.tracing.replaying import replay
     from heliograph.vlm.checkpoint.loading import REFERENCE
     from heliograph.vlm.opening import open_model

@@ -13,37 +13,26 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import uvicorn
 from websockets.exceptions import InvalidState
 
 from heliograph.config import read_access_tokens, read_keys
-from heliograph.controllers.region.find import RegionSetting
-from heliograph.edge.preprocessing.frames import device_grids
-from heliograph.errors import (
-    ModelUnsupportedError,
-    TlsFilesError,
-    TokenFileError,
-    UsageError,
-)
+from heliograph.errors import TlsFilesError, TokenFileError, UsageError
 from heliograph.protocol.access import owner_of
 from heliograph.protocol.limits import MAX_ACCESS_TOKEN_BYTES, MAX_MESSAGE_BYTES
 from heliograph.reading.files import check_regular
 from heliograph.reasons import FileFault
 from heliograph.serving.access_log import AccessLog, token_label
 from heliograph.serving.admission.door import address_of, is_loopback
-from heliograph.serving.cloud import Cloud
 from heliograph.serving.limits import Limits
+from heliograph.serving.opening import load_cloud, merge_visual_tokens
 from heliograph.serving.web.accepting import MAX_HEAD_BYTES, Acceptor, HttpProtocol, WebsocketProtocol
 from heliograph.serving.web.application import CloudApplication
 from heliograph.serving.web.gate import checked_host, checked_origin
 from heliograph.serving.web.listening import allow_open_files, bind, bind_all, listen, turning_away
 from heliograph.tracing.table import TraceSink
-
-if TYPE_CHECKING:
-    from heliograph.codec.bundle import Bundle
-    from heliograph.vlm.contract import AnsweringModel
 
 log = logging.getLogger("heliograph.serving")
 
@@ -177,67 +166,6 @@ def fit_to_open_files(limits: Limits, on_warning: Callable[[str], None]) -> Limi
     sessions = max(min(limits.max_sessions, possible - ungreeted), 1)
     on_warning(f"the limit on open files (ulimit -n) leaves room for {sessions} sessions and {ungreeted} others")
     return replace(limits, max_sessions=sessions, max_ungreeted=ungreeted)
-
-
-def load_cloud(model_name: str, bundle_folder: str | Path | None) -> Cloud:
-    """Model and bundle, checked against each other.
-
-    Raises:
-        ModelUnavailableError, BundleDamagedError: one cannot be loaded.
-        CodecModelMismatchError: the bundle's codecs were fitted on another checkpoint.
-        ModelUnsupportedError: the bundle was made for a model with other tokens.
-    """
-    from heliograph.vlm.checkpoint.loading import REFERENCE
-    from heliograph.vlm.opening import open_model
-
-    model = open_model(model_name)
-    if bundle_folder is None and model_name != REFERENCE:
-        return Cloud(model)
-    from heliograph.codec.bundle import Bundle
-
-    if bundle_folder is None:
-        from heliograph.reference.assets import shipped_bundle_folder
-
-        bundle_folder = shipped_bundle_folder()
-    return with_bundle(model, model_name, Bundle.from_pretrained(bundle_folder))
-
-
-def with_bundle(model: AnsweringModel, model_name: str, bundle: Bundle) -> Cloud:
-    """A cloud of a model and a bundle that is open already, checked against each other.
-
-    Raises:
-        CodecModelMismatchError: the bundle's codecs were fitted on another checkpoint.
-        ModelUnsupportedError: the bundle was made for a model with other tokens, or other attention.
-        BundleDamagedError: a file of it cannot be read.
-    """
-    from heliograph.vlm.codec_folder import check_fitted_on
-
-    check_fitted_on(bundle, model_name)
-    if bundle.hidden_size != model.hidden_size:
-        raise ModelUnsupportedError().noted(
-            f"the codec is for tokens of {bundle.hidden_size} numbers, and this model makes {model.hidden_size}."
-        )
-    model.expect_photos_like(bundle.grid)
-    setting = RegionSetting.of(bundle)
-    region_finder = None if setting is None else model.region_finder(setting)
-    grids = device_grids(bundle)
-    return Cloud(
-        model, bundle.codecs, bundle.hash, bundle.calibration, region_finder, grids, bundle.familiarity, bundle.part
-    )
-
-
-def merge_visual_tokens(model: AnsweringModel, count: int) -> None:
-    """Have a model's language model read fewer visual tokens of a photo.
-
-    Raises:
-        ModelUnsupportedError: it reads all of them, or none at all.
-    """
-    merge = getattr(model, "merge_visual_tokens", None)
-    if merge is None:
-        raise ModelUnsupportedError().noted(
-            "its language model can be given no fewer visual tokens: leave out --visual-tokens."
-        )
-    merge(count)
 
 
 def read_tokens(path: Path) -> frozenset[str]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from heliograph.strategies.base import ReadLine
+from heliograph.strategies.perception import ReadLine
 from heliograph.strategies.semantic.symbol_coder import TOTAL, SymbolDecoder, SymbolEncoder
 from heliograph.strategies.semantic.text_model import END, ESCAPE, SYMBOLS, TextModel, TextState
 

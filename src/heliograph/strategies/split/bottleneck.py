@@ -21,7 +21,6 @@ answers in the loss, for which the papers have class labels.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,6 +28,7 @@ import numpy as np
 
 from heliograph.codec.channel_tables import ChannelTables, decode_channels, encode_channels
 from heliograph.codec.checks import check_bounds, check_shape
+from heliograph.codec.part_networks import run_network
 from heliograph.codec.storage import stored_grid
 from heliograph.errors import (
     AnsweringFailedError,
@@ -167,7 +167,7 @@ class BottleneckPart:
         try:
             grid, numbers = stored_grid(facts), [facts[name] for name in ("hidden_size", "side", "rows", "columns")]
             gains, borders = arrays["gains"].astype(np.float32), arrays["borders"].astype(np.int64)
-        except (KeyError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BundleDamagedError(BundlePart.TABLES, FileFault.CONTENT) from error
         if any(type(one) is not int or one < 1 for one in numbers):
             raise BundleDamagedError(BundlePart.TABLES, FileFault.CONTENT)
@@ -195,7 +195,7 @@ class BottleneckPart:
         """(C, P) of a picture of the right size."""
         levels = np.asarray(picture, dtype=np.float32).transpose(2, 0, 1)[None]  # (1, 3, S, S)
         shape = (1, self.tables.channels, self.rows, self.columns)
-        latents = self._run(ENCODER, {"pixels": np.ascontiguousarray(levels)}, shape)[0]
+        latents = run_network(self.part, ENCODER, {"pixels": np.ascontiguousarray(levels)}, shape)[0]
         scaled = latents * self.gains[rate][:, None, None]
         reach = float(self.tables.reach)
         found = np.clip(np.rint(scaled), -reach, reach).astype(np.int64)
@@ -208,23 +208,10 @@ class BottleneckPart:
             "latents": integers.astype(np.float32).reshape(shape),
             "rate": np.array([rate], dtype=np.int64),
         }
-        found = self._run(DECODER, given, (1, self.grid.tokens, self.hidden_size))[0]
+        found = run_network(self.part, DECODER, given, (1, self.grid.tokens, self.hidden_size))[0]
         if not tokens_make_sense(found):
             raise AnsweringFailedError
         return np.ascontiguousarray(found)
-
-    def _run(self, stem: str, given: dict[str, np.ndarray[Any, Any]], shape: tuple[int, ...]) -> FloatArray:
-        session = self.part.network(stem)
-        try:
-            made = session.run(None, given)
-        except Exception as error:  # onnxruntime raises classes of its own
-            raise BundleDamagedError(BundlePart.NETWORK, BundleFault.BORDER).noted(f"{stem}.onnx.") from error
-        if len(made) != 1 or made[0].shape != shape or math.prod(shape) == 0:
-            raise BundleDamagedError(BundlePart.NETWORK, BundleFault.BORDER).noted(f"{stem}.onnx.")
-        found: FloatArray = made[0]
-        if not np.isfinite(found).all():
-            raise AnsweringFailedError
-        return found
 
 
 def _only(pictures: tuple[Image, ...], side: int) -> Image:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from heliograph.edge.photos.file import load_photo
 from heliograph.edge.reader import Reader
-from heliograph.strategies.base import ReadLine
+from heliograph.strategies.perception import ReadLine
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from heliograph.strategies.base import ReadLine
+from heliograph.strategies.perception import ReadLine
 from heliograph.strategies.semantic.lines import in_order, place_of, size_of, symbols_of
 from heliograph.strategies.semantic.symbol_coder import TOTAL
 from heliograph.strategies.semantic.text_model import (

@@ -12,6 +12,7 @@ from heliograph.bench.families.tower_shape import TowerShape
 from heliograph.bench.families.work import ModelWork, reference_work
 from heliograph.bench.macs import Prefill
 from heliograph.bench.onnx_macs import count_onnx
+from heliograph.bench.outcomes import Asked
 from heliograph.codec.onnx_session import load_network
 from heliograph.edge.tower_graph import read_blocks
 from heliograph.reference.assets import shipped_bundle_folder
@@ -27,17 +28,26 @@ ANSWERING = 40 * 40 + 10 * 40 + 5  # 8 visual tokens and 32 of text
 
 
 def test_work_lies_where_it_is_done() -> None:
-    tokens = MODEL.of(Kind.TOKENS, "meta", tower_on_device=True)
+    tokens = MODEL.of(Kind.TOKENS, "meta", asked={Asked.TOWER})
     assert (tokens.device_macs, tokens.cloud_macs, tokens.prefill_tokens) == (1007, 70 + ANSWERING, 40)
-    closed = MODEL.of(Kind.TOKENS, "klt", tower_on_device=True)
+    closed = MODEL.of(Kind.TOKENS, "klt", asked={Asked.TOWER})
     assert (closed.device_macs, closed.cloud_macs) == (1000, ANSWERING)
-    picture = MODEL.of(Kind.PICTURE, "", tower_on_device=False)
+    picture = MODEL.of(Kind.PICTURE, "", asked=())
     assert (picture.device_macs, picture.cloud_macs) == (0, 1000 + ANSWERING)
     own = replace(MODEL, parts={"codes": (3, 4)})
-    coded = own.of(Kind.TOKENS, "", tower_on_device=True, strategy="codes")
+    coded = own.of(Kind.TOKENS, "", asked={Asked.TOWER}, strategy="codes")
     assert (coded.device_macs, coded.cloud_macs) == (1003, 4 + ANSWERING)
-    assert own.of(Kind.TOKENS, "", tower_on_device=True, strategy="others").device_macs == 1000
-    local = MODEL.of(Kind.LOCAL, "", tower_on_device=True)
+    assert own.of(Kind.TOKENS, "", asked={Asked.TOWER}, strategy="others").device_macs == 1000
+    seen = replace(MODEL, question_map=55)
+    looked = seen.of(Kind.PICTURE, "", asked={Asked.TOWER, Asked.QUESTION_MAP})
+    assert (looked.device_macs, looked.cloud_macs) == (1055, 1000 + ANSWERING)  # pictures go through the cloud's tower
+    glance = seen.of(Kind.PICTURE, "", asked={Asked.FIRST_ATTENTION})
+    assert glance.device_macs == 8 * 6 * 4 + 2 * 8 * 16 + 64 * 4
+    assert seen.of(Kind.PICTURE, "", asked={Asked.FIRST_ATTENTION, Asked.TOWER}).device_macs == 1000
+    words = seen.of(Kind.TEXT, "", asked={Asked.DESCRIPTION})
+    assert (words.device_macs, words.cloud_macs) == (1000 + ANSWERING, 1000 + ANSWERING)
+    assert seen.of(Kind.TEXT, "", asked={Asked.READER}).device_macs is None
+    local = MODEL.of(Kind.LOCAL, "", asked={Asked.TOWER})
     assert (local.device_macs, local.cloud_macs) == (1000 + ANSWERING, 0)
 
 
@@ -57,12 +67,24 @@ def test_the_reference_model_is_counted_with_the_networks_of_its_bundle() -> Non
 def test_units_of_a_block_by_hand() -> None:
     assert SHAPE.block(BlockUnits(5, 3)) == 5 * 4 * 16 + 2 * 25 * 4 + 3 * 2 * 40
     assert SHAPE.block(BlockUnits(0, 0, 2)) == 2 * (16 + 8 + 2 + 2)
-    cut = MODEL.of(Kind.TOKENS, "", tower_on_device=False, units=(BlockUnits(8, 8), BlockUnits(0, 0)))
+    cut = MODEL.of(Kind.TOKENS, "", asked=(), units=(BlockUnits(8, 8), BlockUnits(0, 0)))
     assert cut.device_macs == 8 * 6 * 4 + SHAPE.block(BlockUnits(8, 8))
     assert cut.cloud_macs == SHAPE.block(BlockUnits(8, 8)) + 8 * 4 * 3 + ANSWERING
-    short = MODEL.of(Kind.TOKENS, "", tower_on_device=False, units=(BlockUnits(8, 6), BlockUnits(6, 4)))
+    short = MODEL.of(Kind.TOKENS, "", asked=(), units=(BlockUnits(8, 6), BlockUnits(6, 4)))
     assert short.device_macs == SHAPE.macs((BlockUnits(8, 6), BlockUnits(6, 4)))
     assert short.cloud_macs == ANSWERING
+
+
+def test_what_guides_pictures_is_what_its_graphs_count(tmp_path: Path) -> None:
+    """The first attention of the shipped tower, cut at its scores; the question's map is two passes of part of the
+    language model's six layers."""
+    found = reference_work()
+    network = load_network(shipped_bundle_folder() / "encoder.onnx")
+    path = tmp_path / "part.onnx"
+    path.write_bytes(network.cut([network.made_by("Softmax")[0]]))
+    counted = count_onnx(path, {"pixel_values": np.zeros((1, 3, 128, 128), np.float32)})
+    assert found.shape.first_attention == counted.macs
+    assert 0 < found.question_map < 2 * found.prefill.macs(96)
 
 
 @pytest.mark.parametrize("block", [1, 4])
@@ -94,9 +116,11 @@ def test_fewer_units_are_less_work() -> None:
 
 def test_a_bottleneck_is_in_the_towers_place() -> None:
     split = ModelWork(
-        1000, Prefill(1, 10, 5), 8, {}, {}, SHAPE, {"frankensplit": (90, 800)}, frozenset({"frankensplit"})
+        *(1000, Prefill(1, 10, 5), 8, {}, {}, SHAPE),
+        parts={"frankensplit": (90, 800)},
+        in_the_towers_place=frozenset({"frankensplit"}),
     )
-    found = split.of(Kind.TOKENS, "", tower_on_device=False, strategy="frankensplit")
+    found = split.of(Kind.TOKENS, "", asked=(), strategy="frankensplit")
     assert (found.device_macs, found.cloud_macs) == (90, 800 + ANSWERING)
-    other = split.of(Kind.TOKENS, "", tower_on_device=True, strategy="int8")
+    other = split.of(Kind.TOKENS, "", asked={Asked.TOWER}, strategy="int8")
     assert other.device_macs == 1000

@@ -20,9 +20,10 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.serving.limits import Limits
+from heliograph.serving.opening import load_cloud
 from heliograph.serving.web.application import CloudApplication
 from heliograph.serving.web.listening import bind, listen
-from heliograph.serving.web.runner import BackgroundServer, exposure, load_cloud, read_tokens, run_server, tls_context
+from heliograph.serving.web.runner import BackgroundServer, exposure, read_tokens, run_server, tls_context
 from heliograph.transport.websocket_client import open_websocket
 from processes import certificate as self_signed
 from processes import locked_key

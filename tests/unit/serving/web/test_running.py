@@ -12,9 +12,10 @@ from websockets.exceptions import InvalidState
 from heliograph.errors import ModelUnsupportedError, TokenFileError
 from heliograph.protocol.limits import MAX_MESSAGE_BYTES
 from heliograph.serving.limits import Limits
+from heliograph.serving.opening import load_cloud, with_bundle
 from heliograph.serving.web import runner
 from heliograph.serving.web.application import CloudApplication
-from heliograph.serving.web.runner import fit_to_open_files, load_cloud, read_tokens, run_server, with_bundle
+from heliograph.serving.web.runner import fit_to_open_files, read_tokens, run_server
 
 
 @pytest.fixture
@@ -225,7 +226,7 @@ def test_the_reference_model_comes_with_its_bundle_and_another_model_with_none(m
     opened = []
     monkeypatch.setattr(opening, "open_model", lambda name: SimpleNamespace(name=name, grid=None, hidden_size=2))
     monkeypatch.setattr(Bundle, "from_pretrained", lambda folder: opened.append(folder) or "a bundle")
-    monkeypatch.setattr(runner, "with_bundle", lambda model, name, bundle: (name, bundle))
+    monkeypatch.setattr("heliograph.serving.opening.with_bundle", lambda model, name, bundle: (name, bundle))
     monkeypatch.setattr(assets, "shipped_bundle_folder", lambda: "shipped")
     assert load_cloud("other", None).bundle_hash == b""
     assert opened == []

@@ -119,9 +119,14 @@ def test_weights_are_halved_without_loss(made: tuple[Path, Path, Path]) -> None:
     assert (bundle / "encoder.onnx").stat().st_size < 0.75 * (model / "model.safetensors").stat().st_size
 
 
-def test_the_encoder_tells_what_its_tower_looks_at(made: tuple[Path, Path, Path]) -> None:
+def test_the_encoder_gives_tokens_and_its_graph_what_the_tower_looks_at(made: tuple[Path, Path, Path]) -> None:
     _, _, bundle = made
-    assert [one.name for one in onnx.load(str(bundle / "encoder.onnx")).graph.output] == ["tokens", "queries", "keys"]
+    assert [one.name for one in onnx.load(str(bundle / "encoder.onnx")).graph.output] == ["tokens"]
+    device, photo = Device(Bundle.load(bundle)), render_scene(11).image
+    found = device.encode_attended(photo)
+    np.testing.assert_allclose(found.tokens.values, device.encode_tokens(photo).values, atol=1e-5)
+    assert found.received.min() > 0
+    assert found.received.std() > 0
 
 
 def test_a_codec_of_another_model_is_refused(made: tuple[Path, Path, Path], tmp_path: Path) -> None:
@@ -166,8 +171,7 @@ def test_int8_is_another_encoder_of_the_same_bundle(made: tuple[Path, Path, Path
     )
     assert small.hash == Bundle.load(bundle).hash  # one cloud serves both
     assert small.local_model_path is None
-    outputs = [one.name for one in onnx.load(str(small.file(ENCODER))).graph.output]
-    assert outputs == ["tokens", "queries", "keys"]
+    assert [one.name for one in onnx.load(str(small.file(ENCODER))).graph.output] == ["tokens"]
     assert small.file(ENCODER).stat().st_size < 0.8 * (bundle / "encoder.onnx").stat().st_size
     parities = [json.loads((folder / "parity.json").read_text()) for folder in (bundle, tmp_path / "int8")]
     assert [one["encoder"] == "float32" for one in parities] == [True, False]
