@@ -4,8 +4,9 @@
 # Naive guess: a graph whose weights lie in a file beside it loads from an installed package as it does from a checkout.
 # Seen:        uv installs by hard links to its cache. onnx.load takes a weights file with more than one link for an attack
 #              and raises ValidationError; the same wheel installed by pip, which copies, loads. ONNX Runtime reads both.
-# Product:     MACs of shipped graphs are counted with weights left to ONNX Runtime (heliograph/bench/onnx_macs.py); a test
-#              counts a graph whose weights have a second link.
+# Product:     MACs of shipped graphs are counted with weights left to ONNX Runtime (heliograph/bench/onnx_macs.py), and
+#              trainings that go on from shipped graphs read their weights themselves (training/export/onnx_files.py); tests
+#              count and read graphs whose weights have a second link.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

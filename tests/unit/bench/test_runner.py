@@ -11,7 +11,7 @@ from PIL import Image
 
 from heliograph.bench.kept import KeptChunks, Measured
 from heliograph.bench.metrics import ALL, agrees
-from heliograph.bench.outcomes import Candidate, Outcome
+from heliograph.bench.outcomes import Asked, Candidate, Outcome
 from heliograph.bench.runner import Runner
 from heliograph.bench.scores import Scores
 from heliograph.bench.tasks import DESCRIPTION, Item, scene_items
@@ -91,6 +91,11 @@ def test_the_uncompressed_input_agrees_with_itself(runner: Runner, items: list[I
     names = [item.image_id for item in items[:3]]
     assert Scores(by_name["rgb"], names).agreement(ALL).value == 1.0
     assert Scores(runner.uncompressed, names).agreement(ALL).value == 1.0
+
+
+def test_what_a_strategy_had_the_device_run_is_noted(runner: Runner) -> None:
+    found = {outcome.candidate.strategy: outcome.asked for outcome in runner.outcomes}
+    assert found == {"klt": {Asked.TOWER}, "int8": {Asked.TOWER}, "jpeg": set(), "rgb": set()}
 
 
 def test_every_candidate_is_what_a_device_would_send(runner: Runner, items: list[Item], bench: Bench) -> None:

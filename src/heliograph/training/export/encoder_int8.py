@@ -15,6 +15,7 @@ from heliograph.edge.preprocessing.frames import FramePreprocessor, open_preproc
 from heliograph.edge.processor import ANY
 from heliograph.errors import EncoderNotExportableError
 from heliograph.training.export.encoder_export import WEIGHTS, EncoderExport
+from heliograph.training.export.onnx_files import load_whole
 from heliograph.training.export.onnx_quantise import LEVELS_OF_PROFILE, METHODS, quantise_encoder
 from heliograph.training.export.onnx_weights import share_weights
 from heliograph.training.progress import stage
@@ -92,7 +93,7 @@ def _with_its_weights(path: Path, alone: Path) -> Path:
         EncoderNotExportableError: more than the two gigabytes that an ONNX file holds.
     """
     try:
-        onnx.save(onnx.load(str(path)), str(alone))
+        onnx.save(load_whole(path), str(alone))
     except ValueError as error:  # protobuf's own limit
         raise EncoderNotExportableError().noted(
             f"{path.name} with its weights is over the 2 GB that one ONNX file holds: leave out --int8."

@@ -151,7 +151,7 @@ class MetaEncoder(nn.Module):
         self.queries = nn.Parameter(torch.randn(sizes.latents, sizes.width))
         self.blocks = nn.ModuleList(Block(sizes.width, sizes.heads) for _ in range(sizes.encoder_layers))
         self.norm = nn.LayerNorm(sizes.width)
-        self.leave = _silent(sizes.width, sizes.channels)
+        self.leave = silent(sizes.width, sizes.channels)
         self.straight = nn.Parameter(torch.zeros(sizes.tokens * sizes.features, sizes.integers))
         self.log_gain = nn.Parameter(torch.zeros(sizes.latents, sizes.channels))  # how finely each integer counts
 
@@ -181,7 +181,7 @@ class MetaDecoder(nn.Module):
         self.look = nn.Linear(sizes.features, sizes.width)
         self.blocks = nn.ModuleList(Block(sizes.width, sizes.heads) for _ in range(sizes.decoder_layers))
         self.norm = nn.LayerNorm(sizes.width)
-        self.leave = _silent(sizes.width, sizes.features)
+        self.leave = silent(sizes.width, sizes.features)
         self.straight = nn.Parameter(torch.zeros(sizes.integers, sizes.tokens * sizes.features))
         self.log_step = nn.Parameter(torch.zeros(sizes.latents, sizes.channels))
 
@@ -205,7 +205,7 @@ class MetaDecoder(nn.Module):
         return torch.add(straight, self.leave(self.norm(tokens)))
 
 
-def _silent(inputs: int, outputs: int) -> nn.Linear:
+def silent(inputs: int, outputs: int) -> nn.Linear:
     """A layer that says nothing before training, so that the linear path beside it is what training starts from."""
     layer = nn.Linear(inputs, outputs)
     nn.init.zeros_(layer.weight)

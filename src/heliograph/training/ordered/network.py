@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from heliograph.training.meta.network import Block
+from heliograph.training.meta.network import Block, silent
 
 _DECAY = 0.995  # of what a codebook remembers, per step
 _DEAD = 0.02  # pictures a step, in the memory's mean, below which a codeword is put elsewhere
@@ -208,11 +208,3 @@ class RegisterCoder(nn.Module):
     def words_of(self, codes: Tensor) -> Tensor:
         """(B, K) codes to (B, K, c) codewords."""
         return self.books.words[torch.arange(self.sizes.codes), codes]
-
-
-def silent(inputs: int, outputs: int) -> nn.Linear:
-    """A layer that says nothing before training, so that what runs beside it is what training starts from."""
-    layer = nn.Linear(inputs, outputs)
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer

@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.codec.question_words import BUCKETS, MAX_WORDS, NO_WORD
-from heliograph.training.meta.network import Attention, Block, TokenSpace
-from heliograph.training.ordered.network import silent
+from heliograph.training.meta.network import Attention, Block, TokenSpace, silent
 
 
 class FilmBlock(nn.Module):

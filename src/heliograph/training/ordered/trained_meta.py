@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
 import torch
 from onnx import numpy_helper
 
 from heliograph.codec.meta import DECODER, ENCODER, MetaCodec
+from heliograph.training.export.onnx_files import load_whole
 from heliograph.training.meta.network import Coder, MetaSizes, TokenSpace
 
 Values = dict[str, npt.NDArray[Any]]
@@ -68,7 +68,7 @@ def _layers(weights: Values, end: str) -> int:
 
 def _weights(path: Path) -> Values:
     """Parameters by the names that modules give them."""
-    graph = onnx.load(str(path)).graph
+    graph = load_whole(path).graph
     stored = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
     found: Values = {}
     for name, values in stored.items():

@@ -93,6 +93,6 @@ def test_every_picture_is_judged_at_six_cuts(teacher: Teacher) -> None:
     assert (found.count[[0, 12]] == LATENTS).all()
     for index in (0, 1):
         own = found.where(found.picture == index)
-        assert own.error[own.count.argmax()] == own.error.min()
+        assert own.error[own.count.argmax()] == pytest.approx(own.error.min(), abs=1e-4)  # sums in another order
     with pytest.raises(CodecNotFittedError):
         judge(teacher, space, encoder, decoder, MetaData(data.tokens, [[], []], data.grid), seed=1)
