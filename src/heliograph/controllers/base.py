@@ -42,6 +42,8 @@ class Observation:
         answer_s: seconds that an answer usually takes; 0 where unknown.
         agreement: share of answers from this prefix, 0 to 1, that are expected to be those from uncompressed tokens, by
             its level; None where nobody has measured that, or the controller does not read it.
+        drafting: drafts are made; False while the cloud is too busy for them, and then what a controller
+            ``reads_undrafted`` is measured.
     """
 
     received_bytes: int
@@ -57,6 +59,7 @@ class Observation:
     elapsed_s: float = 0.0
     answer_s: float = 0.0
     agreement: float | None = None
+    drafting: bool = True
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,10 @@ class Controller(ABC):
         """What is to be measured of every new prefix, of ``ENERGY``, ``EXPECTATION`` and ``AGREEMENT``; costs a
         decoding each."""
         return frozenset()
+
+    def reads_undrafted(self) -> frozenset[str]:
+        """What is to be measured in place of :meth:`reads` while the cloud is too busy for drafts."""
+        return self.reads()
 
     @abstractmethod
     def decide(self, observation: Observation) -> Decision:

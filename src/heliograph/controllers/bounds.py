@@ -41,6 +41,10 @@ class BoundedController(Controller):
         """The same as ``inner`` reads."""
         return self.inner.reads()
 
+    def reads_undrafted(self) -> frozenset[str]:
+        """The same as ``inner`` reads then."""
+        return self.inner.reads_undrafted()
+
     def decide(self, observation: Observation) -> Decision:
         """Decide like ``inner``; enough at the budget, and when an answer begun later would come too late."""
         decided = self.inner.decide(observation)

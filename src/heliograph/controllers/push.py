@@ -61,14 +61,19 @@ class PushController(Controller):
         """What the codec predicts, where no draft is needed."""
         return frozenset({EXPECTATION} if self.confidence == ERROR_HEAD else ())
 
+    def reads_undrafted(self) -> frozenset[str]:
+        """What the codec predicts: without drafts there is nothing else to judge by."""
+        return frozenset({EXPECTATION} if self.calibration is not None else ())
+
     def decide(self, observation: Observation) -> Decision:
-        """Decide: enough with a likely enough draft; the error head needs none, and stops at the newest prefix."""
+        """Decide: enough with a likely enough draft; the error head needs none, and stops at the newest prefix. It
+        judges in place of drafts where none are made."""
         if observation.image_finished:
             return Enough()
-        predicted = self.confidence == ERROR_HEAD
+        predicted = self.confidence == ERROR_HEAD or not observation.drafting
         signals = observation.arrived if predicted else observation.draft
         if self.calibration is None or signals is None or (predicted and signals.answer_differs is None):
             return Wait()
-        if not self.calibration.enough(self.confidence, signals, self.quality):
+        if not self.calibration.enough(ERROR_HEAD if predicted else self.confidence, signals, self.quality):
             return Wait()
         return Enough(take_draft=not predicted)

@@ -12,6 +12,7 @@ wrong. Nothing that the device says takes effect before a seal behind it was fou
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Iterable
 
@@ -28,6 +29,11 @@ FROM_DEVICE, FROM_CLOUD, FILE = b"heliograph 2 device", b"heliograph 2 cloud", b
 """Purposes: a key of its own is derived for each, so that no tag can be taken for another's."""
 
 _HASH = "sha256"
+
+
+def digest_of(key: bytes) -> bytes:
+    """A digest (16 bytes) by which sessions with one key are known."""
+    return hashlib.blake2b(key, digest_size=16, person=b"session key").digest()
 
 
 class Chain:

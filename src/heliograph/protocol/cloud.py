@@ -116,6 +116,11 @@ class CloudSession(CloudSender):
         return self._owner
 
     @property
+    def key_digest(self) -> bytes:
+        """Digest (16 bytes) of the key that authenticates the session; empty without one, and before its HELLO."""
+        return self._seals.key_digest
+
+    @property
     def draft_bytes(self) -> int:
         """Bytes of the drafts that are kept to send the next ones as differences."""
         return sum(len(question.draft or b"") for question in self._questions.values())

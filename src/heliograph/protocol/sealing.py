@@ -14,6 +14,7 @@ from heliograph.protocol.authentication import (
     TAG_BYTES,
     Chain,
     chain_of_hello,
+    digest_of,
 )
 from heliograph.protocol.buffer import FrameBuffer
 from heliograph.protocol.frames import (
@@ -120,6 +121,9 @@ class CloudSeals:
 
     Raises:
         UsageError: a key of another length than is allowed.
+
+    Attributes:
+        key_digest: by which the key of this session is known, 16 bytes; empty before its HELLO, and without keys.
     """
 
     def __init__(self, keys: Sequence[bytes], is_new_nonce: Callable[[bytes], bool]) -> None:
@@ -127,6 +131,7 @@ class CloudSeals:
             Chain(key, FROM_DEVICE)
         self._keys, self._is_new_nonce = tuple(keys), is_new_nonce
         self._tags: Chain | None = None
+        self.key_digest = b""
         self.buffer = SealedFrameBuffer()
 
     def check(self, hello: HelloFrame) -> None:
@@ -143,7 +148,7 @@ class CloudSeals:
         key, chain = chain_of_hello(self._keys, whole)
         if not self._is_new_nonce(hello.nonce):
             raise StreamForgedError(ForgedFault.REPLAYED)
-        self._tags = Chain(key, FROM_CLOUD)
+        self._tags, self.key_digest = Chain(key, FROM_CLOUD), digest_of(key)
         self._tags.update(whole)
         self.buffer.require_seals(chain)
 

@@ -7,9 +7,11 @@ asked for.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from math import inf
 from typing import Protocol
 
-from heliograph.errors import HeliographError
+from heliograph.errors import HeliographError, ServerBusyError
 from heliograph.protocol.events import (
     CropAnnounced,
     ErrorReceived,
@@ -30,6 +32,9 @@ from heliograph.serving.desk.book import Step
 from heliograph.serving.desk.desk import Desk
 from heliograph.serving.desk.question import OpenQuestion
 from heliograph.serving.desk.states import Effect, QuestionState
+from heliograph.serving.fair.load import Shed
+from heliograph.serving.fair.parties import Party
+from heliograph.serving.fair.urgency import Urgency
 from heliograph.serving.jobs import AnswerJob, Outcome, Purpose
 from heliograph.serving.observing import Observer
 from heliograph.serving.shared import Shared
@@ -61,6 +66,7 @@ class Attendant:
         observer: measures photos; somebody runs it.
         trace: records the model's work and photos that go; None for nobody.
         visitor: the device, as the access log names it.
+        party: whose session it is.
     """
 
     def __init__(
@@ -70,6 +76,8 @@ class Attendant:
         self._metrics, self._clock = shared.metrics, shared.clock
         self.trace: SessionTrace | None = None
         self.visitor = Visitor()
+        self.party = Party()
+        self._turn_s = -inf  # when the model last began something for this session
         self.desk = self._empty_desk()
         self.observer = Observer(self, shared)
         self._due = Alarm(self._clock, self._on_time)
@@ -78,6 +86,11 @@ class Attendant:
     def _empty_desk(self) -> Desk:
         limits = self._shared.limits
         return Desk(self._shared.cloud.calibration, limits.max_regions, limits.region_timeout_s)
+
+    def join(self, party: Party) -> None:
+        """The session belongs to a party; before its first question."""
+        self._shared.scheduler.remove(self)
+        self.party = party
 
     def stop(self) -> Desk:
         """The session is over, or goes on elsewhere: its desk, which this one has no longer."""
@@ -122,10 +135,23 @@ class Attendant:
     def _on_question(self, asked: QuestionAsked, now: float) -> None:
         self._metrics.questions_total += 1
         try:
-            self.desk.ask(asked, now, self._shared.patience.usual_s)
+            self._admit(asked, now)
+            self.desk.ask(asked, now, self._answer_s(now))
         except HeliographError as error:
             self._send_error(asked.question_id, error)
             self._shared.access_log.question_ended(self.visitor, asked, error.name, 0.0)
+
+    def _admit(self, asked: QuestionAsked, now: float) -> None:
+        """Let a question in, unless this party's answers wait for too long already; one that was asked before the
+        connection broke is no new one."""
+        if self.desk.book.knows(asked) or not self._shared.refuses(self.party, now):
+            return
+        self._metrics.questions_refused_total += 1
+        raise ServerBusyError
+
+    def _answer_s(self, now: float) -> float:
+        """What an answer takes here now: the wait for its turn, and the usual time of one."""
+        return self._shared.patience.usual_s + self.party.load.queueing_s(now)
 
     # ---- time --------------------------------------------------------------------------------------
     def _on_time(self) -> None:
@@ -161,8 +187,9 @@ class Attendant:
         """Have the controllers of a photo asked, and tell the device what they say together."""
         if self._session.closed or image_id not in self.desk.photos:
             return
-        count = self._session.image_count(image_id)
-        verdict = self.desk.decide(image_id, self._clock(), self._shared.patience.usual_s)
+        count, now = self._session.image_count(image_id), self._clock()
+        self.desk.drafting = self.party.load.shed(now) < Shed.DRAFTS
+        verdict = self.desk.decide(image_id, now, self._answer_s(now))
         if verdict.enough:
             self._session.send_enough(image_id)
         elif verdict.more:
@@ -187,6 +214,7 @@ class Attendant:
                     if not self._session.closed:
                         self._do(effect, step)
                 if step.question.state is QuestionState.DONE:
+                    self._stop_working(step.question_id)
                     self._log_end(step.question, self._outcome(step))
             self._due.set(book.due_s)
             self._outlet.wake()
@@ -206,6 +234,11 @@ class Attendant:
                     self.desk.lose_region(step.question_id)
             case _:
                 pass  # the desk's own, or of all questions about a photo together
+
+    def _stop_working(self, question_id: int) -> None:
+        job = self.desk.stop_working(question_id)
+        if job is not None and self._shared.scheduler.cancel(job):
+            self._metrics.jobs_cancelled_total += 1
 
     def _outcome(self, step: Step) -> str:
         """How a question has ended, as the access log says it."""
@@ -245,19 +278,53 @@ class Attendant:
         self._outlet.wake()
 
     # ---- the model (scheduler.Client) --------------------------------------------------------------
-    def next_job(self) -> AnswerJob | None:
-        """The session's most urgent answer, from the newest prefix; a draft that is held back calls again.
+    def urgency(self) -> Urgency | None:
+        """Of the session's most urgent piece of work, once what there is no time for is left undone; a draft that is
+        held back calls again.
 
         None also while the device does not take what was made for it: it gets no more of the model's time.
         """
         self._draft_due.stop()
         if self._session.closed or self._outlet.full:
             return None
-        patience_s = self._shared.patience.wait_s
-        job = self.desk.next_job(self._clock(), patience_s)
+        now = self._clock()
+        patience_s = self._patience_s(now)
+        self._shed(now, patience_s)
+        found = self.desk.urgency(now, patience_s)
+        if found is None:
+            self._draft_due.set(self.desk.draft_due_s(patience_s))
+            return None
+        return replace(found, since_s=max(found.since_s, self._turn_s))
+
+    def _patience_s(self, now: float) -> float:
+        """How long a draft is held back: the longer answers take and wait, the longer."""
+        return self._shared.patience.wait_beside(self.party.load.queueing_s(now))
+
+    def _shed(self, now: float, patience_s: float) -> None:
+        shed = self.party.load.shed(now)
+        self.desk.drafting = shed < Shed.DRAFTS
+        drafts, looks = self.desk.shed(now, patience_s, shed)
+        self._metrics.drafts_shed_total += drafts
+        self._metrics.looks_shed_total += looks
+        if looks:
+            self.carry_out()
+
+    def next_job(self) -> AnswerJob | None:
+        """The session's most urgent answer, from the newest prefix."""
+        self._draft_due.stop()
+        if self._session.closed or self._outlet.full:
+            return None
+        now = self._clock()
+        patience_s = self._patience_s(now)
+        job = self.desk.next_job(now, patience_s)
         if job is None:
             self._draft_due.set(self.desk.draft_due_s(patience_s))
-        elif self.trace is not None:
+            return None
+        self._turn_s = now
+        if job.waited_s is not None:
+            self.party.load.note(job.waited_s, now)
+            self._metrics.note_queueing(job.waited_s)
+        if self.trace is not None:
             self.trace.job_started(job)
         return job
 
@@ -277,6 +344,14 @@ class Attendant:
             self._count(job, question)
         self.advance()
         self._on_change()
+
+    def withdraw(self, job: AnswerJob, outcome: Outcome) -> None:
+        """A job was stopped before its end."""
+        self._metrics.model_jobs_total += 1
+        self._metrics.model_seconds_total += outcome.seconds
+        if self.trace is not None:
+            self.trace.job_ended(job, outcome)
+        self.desk.withdraw(job)
 
     def _count(self, job: AnswerJob, question: OpenQuestion) -> None:
         if job.draft is None:

@@ -24,6 +24,7 @@ from heliograph.protocol.images import SessionMemory
 from heliograph.protocol.limits import SESSION_TOKEN_BYTES
 from heliograph.protocol.session import CloudSession
 from heliograph.serving.access_log import Visitor, token_label
+from heliograph.serving.admission.door import address_of
 from heliograph.serving.admission.guest import Guest
 from heliograph.serving.attending import Attendant
 from heliograph.serving.holding import SESSION_BYTES, Account
@@ -75,7 +76,7 @@ class DeviceConnection:
             recall=self._recall,
             keys=shared.keys,
             is_new_nonce=shared.nonces.is_new,
-            admit=lambda token: self._guest.admit(shared.kept.is_served(token, self._owner())),
+            admit=self._admit,
             needs_bundle=needs_bundle,
         )
         self.account = Account(shared.metrics)
@@ -138,6 +139,24 @@ class DeviceConnection:
         if self._shared.access_tokens:
             return Owner(digest, digest)
         return Owner(digest, self._connection.address.encode())
+
+    def _admit(self, token: bytes) -> None:
+        """Note a HELLO that was let in, with the token of the session that it goes on with; empty for a new one."""
+        party = self._shared.parties.of(self._party_key())
+        if not token and self._shared.refuses(party, self._shared.clock()):
+            self._metrics.sessions_refused_total += 1
+            raise ServerBusyError
+        self._guest.admit(self._shared.kept.is_served(token, self._owner()))
+        self._attendant.join(party)
+
+    def _party_key(self) -> bytes:
+        """Who shares the model with others as one: by what tells devices apart here. A token or key that all of them
+        show does not, and a transport without addresses gives every connection a share of its own."""
+        if len(self._shared.access_tokens) > 1:
+            return self._session.owner
+        if len(self._shared.keys) > 1:
+            return self._session.key_digest
+        return address_of(self._connection.address).encode() or self._token
 
     def _recall(self, token: bytes) -> SessionMemory | None:
         kept = self._shared.kept.recall(token, self._owner())

@@ -46,6 +46,7 @@ class AnswerJob:
         price: of a look.
         signals: of ``draft``; None where nothing is calibrated.
         crop: the region as it was sent, for a second answer.
+        waited_s: how long the device has waited for this to begin; None for a draft.
     """
 
     question_id: int
@@ -58,6 +59,7 @@ class AnswerJob:
     price: Price = UNKNOWN_PRICE
     signals: Signals | None = None
     crop: EncodedImage | None = None
+    waited_s: float | None = None
 
     @property
     def final(self) -> bool:
@@ -77,6 +79,7 @@ class Outcome:
         expectation, energy: what the codec tells of the prefix, for the answer's calibrated chance.
         likelihood: chance that the photo is of the kind that its codec was fitted on; None where unknown.
         box: to look at.
+        stopped: nothing became of it, as nobody wanted it any more or it had to make room.
     """
 
     answer: Answer | None = None
@@ -88,3 +91,4 @@ class Outcome:
     energy: float | None = None
     likelihood: float | None = None
     box: WireBox | None = None
+    stopped: bool = False

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 from heliograph.controllers.region import MAX_LOOKS
+from heliograph.serving.fair.load import Thresholds
 from heliograph.serving.patience import DRAFT_PATIENCE
 
 
@@ -101,6 +102,18 @@ class Limits:
         "hold drafts back for this share of an answer's usual time, as the rest of the photo may come sooner; "
         "0 drafts at once",
     )
+    shed_drafts_s: float = _bound(
+        Group.ANSWERS, Unit.SECONDS, 2.0, "wait of a party's final answers from which on it gets no drafts"
+    )
+    shed_looks_s: float = _bound(
+        Group.ANSWERS, Unit.SECONDS, 5.0, "the same, from which on it is asked for no region of a photo"
+    )
+    refuse_s: float = _bound(
+        Group.ANSWERS,
+        Unit.SECONDS,
+        30.0,
+        "the same, from which on new sessions and questions of it are told to try later",
+    )
     question_timeout_s: float = _bound(
         Group.ANSWERS,
         Unit.SECONDS,
@@ -113,6 +126,11 @@ class Limits:
     region_timeout_s: float = _bound(
         Group.ANSWERS, Unit.SECONDS, 20.0, "for a crop to come; then the first answer is final"
     )
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """How long final answers wait where something is shed."""
+        return Thresholds(self.shed_drafts_s, self.shed_looks_s, self.refuse_s)
 
     @property
     def longest_kept_s(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
@@ -13,6 +13,8 @@ from heliograph.serving.cloud import Cloud
 from heliograph.serving.desk.photo import Photo
 from heliograph.serving.desk.question import OpenQuestion
 from heliograph.types import EncodedImage
+
+_MAX_MEASURED = 8  # questions whose expectation is measured in one turn: each decodes the prefix
 
 _Arguments = ParamSpec("_Arguments")
 _Made = TypeVar("_Made")
@@ -55,6 +57,24 @@ class Measuring:
     def texts(self) -> dict[int, str]:
         """Texts of the questions, by id."""
         return {question_id: question.asked.question.text for question_id, question in self.questions.items()}
+
+
+def wanted_of(photo: Photo, undecided: Sequence[OpenQuestion], drafting: bool) -> Measuring | None:
+    """What questions want of a photo's newest prefix, those first who have waited longest; None for nothing.
+
+    Args:
+        photo: that is not complete.
+        undecided: questions that do not have enough of it.
+        drafting: drafts are made for them.
+    """
+    reads: frozenset[str] = frozenset().union(*(question.wants_measured(drafting) for question in undecided))
+    asking = [question for question in undecided if question.measured_segments != len(photo)]
+    if not reads or not asking:
+        return None
+    asking.sort(key=lambda question: question.measured_segments)
+    most = _MAX_MEASURED if EXPECTATION in reads else len(asking)
+    chosen = {question.asked.question_id: question for question in asking[:most]}
+    return Measuring(photo, len(photo), reads, chosen, left=len(asking) > most)
 
 
 def measure(cloud: Cloud, encoded: EncodedImage, reads: frozenset[str], questions: Mapping[int, str]) -> Measured:

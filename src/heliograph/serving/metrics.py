@@ -18,6 +18,7 @@ class Metrics:
     sessions_total: int = 0
     sessions_refused_total: int = 0
     questions_total: int = 0
+    questions_refused_total: int = 0
     drafts_total: int = 0
     finals_total: int = 0
     errors_total: int = 0
@@ -26,11 +27,21 @@ class Metrics:
     held_bytes_open: int = 0
     model_jobs_total: int = 0
     model_seconds_total: float = 0.0
+    jobs_cancelled_total: int = 0
+    drafts_shed_total: int = 0
+    looks_shed_total: int = 0
+    queueing_seconds_sum: float = 0.0
+    queueing_seconds_count: int = 0
     draft_tokens_kept_total: int = 0
     first_draft_seconds_sum: float = 0.0
     first_draft_seconds_count: int = 0
     final_seconds_sum: float = 0.0
     final_seconds_count: int = 0
+
+    def note_queueing(self, seconds: float) -> None:
+        """Something that a device waits for was begun after so long."""
+        self.queueing_seconds_sum += seconds
+        self.queueing_seconds_count += 1
 
     def render(self) -> str:
         """The exposition text: one help, type and value line per counter."""
@@ -51,8 +62,9 @@ _HELP = {
     "tokens_refused_total": "Access tokens that were missing or wrong.",
     "sessions_open": "Sessions open now.",
     "sessions_total": "Sessions greeted.",
-    "sessions_refused_total": "Sessions turned away because the server was full.",
+    "sessions_refused_total": "Sessions turned away because the server was full, or answers waited for too long.",
     "questions_total": "Questions asked.",
+    "questions_refused_total": "Questions answered with server-busy, as answers waited for too long.",
     "drafts_total": "Draft answers made by the model.",
     "finals_total": "Final answers sent.",
     "errors_total": "Questions and sessions that ended with a named error.",
@@ -61,6 +73,11 @@ _HELP = {
     "held_bytes_open": "Memory of all sessions now, those kept for going on included, in bytes.",
     "model_jobs_total": "Jobs run by the model thread.",
     "model_seconds_total": "Seconds spent by the model thread.",
+    "jobs_cancelled_total": "Jobs that were begun and then not wanted any more: cancelled, or the photo forgotten.",
+    "drafts_shed_total": "Drafts left undone, as final answers waited for the model.",
+    "looks_shed_total": "Looks at a region left undone, as final answers waited for the model.",
+    "queueing_seconds_sum": "Seconds that final answers and looks waited for the model, summed.",
+    "queueing_seconds_count": "Final answers and looks in that sum.",
     "draft_tokens_kept_total": "Answer tokens that verification kept instead of generating them again.",
     "first_draft_seconds_sum": "Seconds from question to first draft or final answer, summed.",
     "first_draft_seconds_count": "Questions in that sum.",

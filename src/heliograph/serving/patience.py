@@ -37,5 +37,9 @@ class DraftPatience:
 
     @property
     def wait_s(self) -> float:
-        """Seconds; none before the first answer."""
+        """Seconds where final answers do not wait; none before the first answer."""
         return self._share * self.usual_s
+
+    def wait_beside(self, queueing_s: float) -> float:
+        """Seconds where final answers wait so long for the model: what a draft takes, others wait for as well."""
+        return self.wait_s + self._share * queueing_s

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from heliograph.clock import now_s
+from heliograph.protocol.access import owner_of
 from heliograph.registry import CONTROLLERS, REGION_POLICIES, STRATEGIES
 from heliograph.serving.access_log import AccessLog
 from heliograph.serving.admission.guest import Guest
 from heliograph.serving.cloud import Cloud
 from heliograph.serving.connection import DeviceConnection
+from heliograph.serving.fair.parties import Parties
 from heliograph.serving.holding import Holdings
 from heliograph.serving.kept import KeptSessions
 from heliograph.serving.limits import Limits
@@ -32,6 +34,7 @@ from heliograph.serving.scheduler import Scheduler
 from heliograph.serving.shared import Shared
 from heliograph.serving.tracing import CloudTrace
 from heliograph.serving.turns import Allowance, Turns
+from heliograph.serving.worker import OneByOne
 from heliograph.tracing.table import TraceSink
 from heliograph.transport.base import Connection, ServedConnection
 from heliograph.transport.memory import memory_pair
@@ -52,6 +55,8 @@ class CloudService:
         trace: takes the events of all sessions, such as :meth:`heliograph.tracing.writing.TraceWriter.record`; None for
             no trace.
         access_log: takes the end of every question.
+        weights: share of the model that an access token's devices get together in relation to others', by token;
+            1 for all others.
     """
 
     def __init__(
@@ -65,12 +70,14 @@ class CloudService:
         clock: Callable[[], float] = now_s,
         trace: TraceSink | None = None,
         access_log: AccessLog | None = None,
+        weights: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         limits, metrics = limits or Limits(), metrics or Metrics()
+        shares = {owner_of(token): weight for token, weight in weights.items()}
         self._observer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heliograph-observer")
         self._shared = Shared(
             cloud,
-            Scheduler(cloud.run),
+            Scheduler(OneByOne(cloud.run), clock),
             self._observer,
             metrics,
             DraftPatience(limits.draft_patience),
@@ -82,6 +89,7 @@ class CloudService:
             keys=keys,
             trace=None if trace is None else CloudTrace(trace, cloud.calibration),
             access_log=access_log or AccessLog(),
+            parties=Parties(shares, limits.thresholds),
         )
         self._working: list[asyncio.Task[None]] = []
         _look_at_plug_ins()

@@ -11,6 +11,8 @@ from heliograph.clock import now_s
 from heliograph.protocol.authentication import Nonces
 from heliograph.serving.access_log import AccessLog
 from heliograph.serving.cloud import Cloud
+from heliograph.serving.fair.load import Shed
+from heliograph.serving.fair.parties import Parties, Party
 from heliograph.serving.holding import Holdings
 from heliograph.serving.kept import KeptSessions
 from heliograph.serving.limits import Limits
@@ -32,6 +34,7 @@ class Shared:
         clock: seconds, ascending.
         trace: of the server; None where nobody wants one.
         access_log: takes the end of every question.
+        parties: who shares the model.
     """
 
     cloud: Cloud
@@ -51,3 +54,11 @@ class Shared:
     measuring_turns: Turns = field(default_factory=Turns.for_measuring)
     trace: CloudTrace | None = None
     access_log: AccessLog = field(default_factory=AccessLog)
+    parties: Parties = field(default_factory=Parties)
+
+    def refuses(self, party: Party, now: float) -> bool:
+        """Whether new sessions and questions of a party are refused now: its answers wait for too long. Of one that is
+        not known yet, where it would have to wait so long for its first turn."""
+        if party.load.known:
+            return party.load.shed(now) >= Shed.QUESTIONS
+        return self.scheduler.newcomer_wait_s >= self.limits.thresholds.rising[-1]

@@ -9,6 +9,7 @@ from heliograph.protocol.frames import HelloFrame, encode_frame
 from heliograph.protocol.session import DeviceSession
 from heliograph.serving.admission.guest import Guest
 from heliograph.serving.connection import DeviceConnection
+from heliograph.serving.fair.parties import Parties
 from heliograph.serving.holding import Holdings
 from heliograph.serving.kept import KeptSessions
 from heliograph.serving.limits import Limits
@@ -17,6 +18,7 @@ from heliograph.serving.patience import DraftPatience
 from heliograph.serving.scheduler import Scheduler
 from heliograph.serving.shared import Shared
 from heliograph.serving.turns import Turns
+from heliograph.serving.worker import OneByOne
 from heliograph.transport.base import NORMAL_CLOSURE
 from made_up_time import MadeUpTimeLoop
 
@@ -112,12 +114,12 @@ class Device:
         await self.served
 
 
-def shared_of(cloud, tokens=frozenset(), **limits):
+def shared_of(cloud, tokens=frozenset(), weights=None, **limits):
     metrics, bounds, loop = Metrics(), Limits(**limits), asyncio.get_running_loop()
     kept = KeptSessions(bounds.longest_kept_s, bounds.max_kept_sessions, bounds.max_kept_bytes, loop.time)
     return Shared(
         cloud,
-        Scheduler(cloud.run),
+        Scheduler(OneByOne(cloud.run), loop.time),
         NoThread(),
         metrics,
         DraftPatience(),
@@ -128,13 +130,14 @@ def shared_of(cloud, tokens=frozenset(), **limits):
         Turns(),
         asyncio.Lock(),
         loop.time,
+        parties=Parties(weights or {}, bounds.thresholds),
     )
 
 
 @contextlib.asynccontextmanager
-async def serving(cloud, tokens=frozenset(), **limits):
+async def serving(cloud, tokens=frozenset(), weights=None, **limits):
     """What a server shares, with its scheduler at work."""
-    shared = shared_of(cloud, tokens, **limits)
+    shared = shared_of(cloud, tokens, weights, **limits)
     working = asyncio.ensure_future(shared.scheduler.work())
     try:
         yield shared

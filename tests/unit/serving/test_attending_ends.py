@@ -14,7 +14,7 @@ from heliograph.serving.jobs import Outcome, Purpose
 
 
 def line_of(one):
-    return list(one.shared.scheduler._line)
+    return list(one.shared.scheduler.waiting)
 
 
 def test_who_has_stopped_leaves_the_line_and_comes_back_by_no_timer(attended):
@@ -22,8 +22,9 @@ def test_who_has_stopped_leaves_the_line_and_comes_back_by_no_timer(attended):
         one.shared.patience.note_answer(4.0)  # drafts are held back for 1 s
         one.ask(answer_within_s=5.0)
         one.photo()
-        assert one.attendant.next_job() is None
         one.attendant.advance()
+        assert line_of(one) == []
+        await asyncio.sleep(1.1)
         assert line_of(one) == [one.attendant]
         one.attendant.stop()
         assert line_of(one) == []

@@ -44,12 +44,12 @@ def test_a_draft_that_is_held_back_calls_the_scheduler_in_time(attended):
         one.shared.patience.note_answer(4.0)  # held back for 1 s
         one.ask(0, 0)
         one.photo()
-        one.shared.scheduler._line.clear()
+        one.shared.scheduler.remove(one.attendant)
         assert one.attendant.next_job() is None
         await asyncio.sleep(0.9)
-        assert not one.shared.scheduler._line
+        assert not one.shared.scheduler.waiting
         await asyncio.sleep(0.2)
-        assert list(one.shared.scheduler._line) == [one.attendant]
+        assert list(one.shared.scheduler.waiting) == [one.attendant]
         assert one.attendant.next_job().purpose is Purpose.DRAFT
 
     attended(test)

@@ -199,10 +199,10 @@ def test_an_evicted_session_has_no_photo_and_no_place_at_the_model_any_more(fake
         ask(device)
         await device.hear(WelcomeReceived)
         await asyncio.sleep(0.1)
-        waiting = list(shared.scheduler._line)
+        waiting = list(shared.scheduler.waiting)
         device.connection.evict()
         held = device.connection._attendant.desk.photos
-        left = list(shared.scheduler._line)
+        left = list(shared.scheduler.waiting)
         await device.served
         return len(waiting), held, left, device.served.cancelled(), device.served.cancelling()
 

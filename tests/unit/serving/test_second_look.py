@@ -82,6 +82,7 @@ def test_segments_that_come_after_the_look_has_begun_change_the_first_answer_no_
     crop_comes(talk)
     second = talk.job()
     assert (second.purpose, len(second.encoded.segments), second.tokens) == (Purpose.SECOND, 2, tokens)
+    talk.desk.withdraw(second)
     talk.desk.drop_tokens()
     assert talk.job().tokens is None
 

@@ -35,6 +35,7 @@ from heliograph.serving.patience import DraftPatience
 from heliograph.serving.scheduler import Scheduler
 from heliograph.serving.shared import Shared
 from heliograph.serving.turns import Turns
+from heliograph.serving.worker import OneByOne
 from heliograph.transport.base import NORMAL_CLOSURE
 from heliograph.types import Answer, Grid, VisualTokens
 
@@ -176,7 +177,7 @@ def _shared() -> Shared:
     observer = ThreadPoolExecutor(max_workers=1)
     return Shared(
         cloud,
-        Scheduler(cloud.run),
+        Scheduler(OneByOne(cloud.run)),
         observer,
         metrics,
         DraftPatience(0.0),

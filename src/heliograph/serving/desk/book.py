@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
+from heliograph.protocol.events import QuestionAsked
 from heliograph.protocol.frames import NO_FLAGS, AnswerFlag
 from heliograph.serving.desk.question import OpenQuestion
 from heliograph.serving.desk.states import TABLE, TIME_LIMITS, Effect, QuestionEvent, QuestionState
@@ -153,6 +154,10 @@ class QuestionBook:
         self._interrupted_s = now
         self.watchlist.clear()
         self._steps, self.watcher = [], ignore_step
+
+    def knows(self, asked: QuestionAsked) -> bool:
+        """Whether an equal question was open when the connection broke."""
+        return (asked.image_id, asked.question.text) in self.interrupted
 
     def resume(self, question: OpenQuestion) -> None:
         """Give a question what is known of an equal one that was open when the connection broke."""

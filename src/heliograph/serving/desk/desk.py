@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from math import inf
 
 from heliograph.codec.calibration import Calibration
-from heliograph.controllers.base import EXPECTATION, Controller, Enough, More
+from heliograph.controllers.base import Enough, More
 from heliograph.controllers.bounds import controller_for
 from heliograph.controllers.region import MAX_LOOKS
 from heliograph.controllers.region.policies import Price
@@ -22,17 +21,18 @@ from heliograph.errors import HeliographError, TimedOutError, TooManyRegionsErro
 from heliograph.protocol.events import CropAnnounced, ImageAnnounced, QuestionAsked, SegmentReceived
 from heliograph.question import ALWAYS
 from heliograph.serving.desk.book import QuestionBook
-from heliograph.serving.desk.next_job import job_of, news_s, purpose_of, uplink_bit_s
+from heliograph.serving.desk.next_job import Waiting, draft_due_s, job_of, most_urgent, uplink_bit_s, waiting_of
 from heliograph.serving.desk.photo import Photo
-from heliograph.serving.desk.question import OpenQuestion
+from heliograph.serving.desk.question import OpenQuestion, reads_of
 from heliograph.serving.desk.states import QuestionEvent
+from heliograph.serving.fair.load import Shed
+from heliograph.serving.fair.urgency import Urgency
 from heliograph.serving.jobs import AnswerJob, Outcome, Purpose
-from heliograph.serving.measuring import Measured, Measuring
+from heliograph.serving.measuring import Measured, Measuring, wanted_of
 
 REGION_TIMEOUT_S = 20.0
 
 _USUAL_REGION_BYTES = 1500
-_MAX_MEASURED = 8  # questions whose expectation is measured in one turn: each decodes the prefix
 
 log = logging.getLogger("heliograph.serving")
 
@@ -55,7 +55,8 @@ class Verdict:
 class Desk:
     """One session's questions and photos, on a clock that is somebody else's.
 
-    ``next_job`` and ``deliver`` are called in turn, one job at a time.
+    A job that :meth:`next_job` begins ends with :meth:`deliver` or :meth:`withdraw`; of one question there is one at a
+    time.
 
     Args:
         calibration: that controllers read; None where the cloud holds none.
@@ -65,6 +66,8 @@ class Desk:
     Attributes:
         photos: by id.
         book: of the questions.
+        working: jobs that were begun and have not ended, by question.
+        drafting: whether drafts are made for this session now.
     """
 
     def __init__(
@@ -75,6 +78,8 @@ class Desk:
     ) -> None:
         self.photos: dict[int, Photo] = {}
         self.book = QuestionBook()
+        self.working: dict[int, AnswerJob] = {}
+        self.drafting = True
         self._calibration, self._region_timeout_s = calibration, region_timeout_s
         self._max_regions = self._regions_left = max_regions
         self._region_bytes = _USUAL_REGION_BYTES
@@ -127,7 +132,7 @@ class Desk:
         if wanted.region == ALWAYS and self._regions_left <= 0:
             raise TooManyRegionsError
         controller = controller_for(wanted, self._calibration)
-        question = OpenQuestion(asked, controller, _reads(controller), now)
+        question = OpenQuestion(asked, controller, *reads_of(controller), now)
         if wanted.answer_within_s is not None:
             question.limits_s[QuestionEvent.ANSWER_DUE] = now + max(wanted.answer_within_s - answer_s, 0.0)
         self.book.resume(question)
@@ -184,6 +189,7 @@ class Desk:
     def interrupt(self, now: float = 0.0) -> None:
         """The connection broke: questions will be asked anew, and what is known of their answers is kept for that."""
         self.book.interrupt(now)
+        self.working = {}
 
     def end_overdue(self, before_s: float) -> None:
         """Answer questions from what there is, or fail them, where nothing has come of their photo since then."""
@@ -203,15 +209,7 @@ class Desk:
         photo = self.photos.get(image_id)
         if photo is None or photo.finished:
             return None
-        undecided = self.book.undecided(image_id)
-        reads: frozenset[str] = frozenset().union(*(question.reads for question in undecided))
-        asking = [question for question in undecided if question.measured_segments != len(photo)]
-        if not reads or not asking:
-            return None
-        asking.sort(key=lambda question: question.measured_segments)
-        most = _MAX_MEASURED if EXPECTATION in reads else len(asking)
-        chosen = {question.asked.question_id: question for question in asking[:most]}
-        return Measuring(photo, len(photo), reads, chosen, left=len(asking) > most)
+        return wanted_of(photo, self.book.undecided(image_id), self.drafting)
 
     def note_measured(self, measured: Measuring, made: Measured) -> None:
         """What has come of it."""
@@ -243,7 +241,7 @@ class Desk:
         """
         photo, more = self.photos[image_id], 0
         for question in self.book.undecided(image_id):
-            decided = question.decide(photo, now, answer_s)
+            decided = question.decide(photo, now, answer_s, self.drafting)
             if decided is None:
                 self.stop_deciding(question)
                 continue
@@ -269,36 +267,68 @@ class Desk:
             if photo is not None and not question.wants_look and question.has_first_answer(photo):
                 self.book.apply(question, QuestionEvent.ANSWERED)
 
+    def _waiting(self, now: float, patience_s: float) -> list[Waiting]:
+        return waiting_of(self.questions, self.photos, self.working, now, patience_s)
+
+    def urgency(self, now: float, patience_s: float) -> Urgency | None:
+        """Of what :meth:`next_job` would begin."""
+        found = most_urgent(self._waiting(now, patience_s), now)
+        return None if found is None else found.urgency
+
     def next_job(self, now: float, patience_s: float) -> AnswerJob | None:
-        """The next answer to make, always from the newest prefix; questions take turns, final answers first.
+        """The next answer to make, always from the newest prefix: the most urgent one; of equal ones in turn.
 
         Args:
             now: seconds.
             patience_s: a draft waits until its oldest news has been here for so long.
         """
-        for decided in (True, False):
-            for question_id, question in self.questions.items():
-                photo = self.photos.get(question.asked.image_id)
-                if photo is None or question.decided is not decided:
-                    continue
-                purpose = purpose_of(question, photo, now, patience_s)
-                if purpose is not None:
-                    self.questions[question_id] = self.questions.pop(question_id)  # to the end of the line
-                    return self._begin(question, photo, purpose)
-        return None
-
-    def _begin(self, question: OpenQuestion, photo: Photo, purpose: Purpose) -> AnswerJob:
-        if purpose is Purpose.LOOK:
-            self.book.apply(question, QuestionEvent.LOOK_BEGUN)  # what comes late changes the first answer no more
-        return job_of(question, photo, purpose, self._price(question, photo), self._crop(question))
-
-    def _crop(self, question: OpenQuestion) -> Photo | None:
-        return None if question.crop_id is None else self.photos.get(question.crop_id)
+        found = most_urgent(self._waiting(now, patience_s), now)
+        if found is None:
+            return None
+        question_id = found.question.asked.question_id
+        self.questions[question_id] = self.questions.pop(question_id)  # to the end of the line
+        return self._begin(found, now)
 
     def draft_due_s(self, patience_s: float) -> float:
         """When the next draft will have waited long enough; infinity where nothing is to be drafted."""
-        pairs = ((question, self.photos.get(question.asked.image_id)) for question in self.questions.values())
-        return min((news_s(q, p) for q, p in pairs if p is not None and not q.decided), default=inf) + patience_s
+        return draft_due_s(self.questions, self.photos, self.working, patience_s)
+
+    def shed(self, now: float, patience_s: float, shed: Shed) -> tuple[int, int]:
+        """Leave undone what waits and there is no time for: how many drafts, and how many looks.
+
+        A draft that is due is dropped with the news that it would have been made from; the first answer of a question
+        that a look was wanted for becomes the final one.
+        """
+        drafts, looks = 0, 0
+        for one in self._waiting(now, patience_s) if shed >= Shed.DRAFTS else ():
+            if one.purpose is Purpose.DRAFT:
+                one.question.tried_segments = len(one.photo)
+                drafts += 1
+            elif one.purpose is Purpose.LOOK and shed >= Shed.LOOKS:
+                looks += self.book.apply(one.question, QuestionEvent.LOOK_SHED)
+        return drafts, looks
+
+    def _begin(self, waiting: Waiting, now: float) -> AnswerJob:
+        question, photo, purpose, _ = waiting
+        if purpose is Purpose.LOOK:
+            self.book.apply(question, QuestionEvent.LOOK_BEGUN)  # what comes late changes the first answer no more
+        waited_s = None if question.awaited_s is None else now - question.awaited_s
+        question.awaited_s = None
+        job = job_of(question, photo, purpose, self._price(question, photo), self._crop(question), waited_s)
+        self.working[question.asked.question_id] = job
+        return job
+
+    def withdraw(self, job: AnswerJob) -> None:
+        """A job was stopped before its end: where its question is still open, it can be begun again."""
+        if self.working.get(job.question_id) is job:
+            del self.working[job.question_id]
+
+    def stop_working(self, question_id: int) -> AnswerJob | None:
+        """A question is done: the job that is being done for it, which nobody wants any more."""
+        return self.working.pop(question_id, None)
+
+    def _crop(self, question: OpenQuestion) -> Photo | None:
+        return None if question.crop_id is None else self.photos.get(question.crop_id)
 
     def deliver(self, job: AnswerJob, outcome: Outcome, now: float = 0.0) -> OpenQuestion | None:
         """Take what the model made; None where the question was cancelled or forgotten meanwhile.
@@ -309,6 +339,7 @@ class Desk:
         if photo is not None:
             photo.note_tokens(outcome.tokens, len(job.encoded.segments))
             photo.used_s = max(photo.used_s, now)
+        self.withdraw(job)
         question = self.questions.get(job.question_id)
         if question is None:
             return None
@@ -365,12 +396,3 @@ class Desk:
             looks=self._max_regions - self._regions_left,
             most_looks=self._max_regions,
         )
-
-
-def _reads(controller: Controller) -> frozenset[str]:
-    """What a controller wants measured; nothing where it fails to say so."""
-    try:
-        return controller.reads()
-    except Exception:
-        log.exception("a controller failed")
-        return frozenset()

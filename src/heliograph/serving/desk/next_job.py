@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable, Mapping
 from math import inf
+from typing import NamedTuple
 
 from heliograph.controllers.region.policies import Price
 from heliograph.serving.desk.photo import Photo
 from heliograph.serving.desk.question import OpenQuestion
 from heliograph.serving.desk.states import QuestionState
+from heliograph.serving.fair.urgency import Rank, Urgency, rank_of
 from heliograph.serving.jobs import UNKNOWN_PRICE, AnswerJob, Purpose
 
 _SHORT_S = 0.005
@@ -35,7 +38,81 @@ def purpose_of(question: OpenQuestion, photo: Photo, now: float, patience_s: flo
             return None
 
 
-def job_of(question: OpenQuestion, photo: Photo, purpose: Purpose, price: Price, crop: Photo | None) -> AnswerJob:
+class Waiting(NamedTuple):
+    """Something that could be begun now.
+
+    Attributes:
+        question: an open one.
+        photo: of the question, held.
+        purpose: what there is to do.
+        urgency: beside what else waits.
+    """
+
+    question: OpenQuestion
+    photo: Photo
+    purpose: Purpose
+    urgency: Urgency
+
+
+def waiting_of(
+    questions: Mapping[int, OpenQuestion],
+    photos: Mapping[int, Photo],
+    working: Container[int],
+    now: float,
+    patience_s: float,
+) -> list[Waiting]:
+    """What could be begun now of open questions, in their order; a device's wait is noted where it begins.
+
+    Args:
+        questions: open ones, by id.
+        photos: those that are held, by id.
+        working: questions of which something is being done: they wait for that.
+        now: seconds.
+        patience_s: a draft waits until its oldest news has been here for so long.
+    """
+    found = []
+    for question_id, question in questions.items():
+        photo = photos.get(question.asked.image_id)
+        purpose = None if photo is None else purpose_of(question, photo, now, patience_s)
+        if photo is None or purpose is None:
+            continue
+        urgency = _urgency(question, photo, rank_of(purpose), now)
+        if question_id not in working:
+            found.append(Waiting(question, photo, purpose, urgency))
+    return found
+
+
+def most_urgent(waiting: Iterable[Waiting], now: float) -> Waiting | None:
+    """The one that goes first; of equal ones the first."""
+    return min(waiting, key=lambda one: one.urgency.order(now), default=None)
+
+
+def _urgency(question: OpenQuestion, photo: Photo, rank: Rank, now: float) -> Urgency:
+    if rank is Rank.DRAFT:
+        return Urgency(rank, news_s(question, photo), question.wanted_s)
+    if question.awaited_s is None:
+        question.awaited_s = now
+    return Urgency(rank, question.awaited_s, question.wanted_s)
+
+
+def draft_due_s(
+    questions: Mapping[int, OpenQuestion], photos: Mapping[int, Photo], working: Container[int], patience_s: float
+) -> float:
+    """When the next draft will have waited long enough; infinity where nothing is to be drafted. Arguments as of
+    :func:`waiting_of`."""
+    idle = (question for question_id, question in questions.items() if question_id not in working)
+    pairs = ((question, photos.get(question.asked.image_id)) for question in idle)
+    return min((news_s(q, p) for q, p in pairs if p is not None and not q.decided), default=inf) + patience_s
+
+
+def job_of(
+    question: OpenQuestion,
+    photo: Photo,
+    purpose: Purpose,
+    price: Price,
+    crop: Photo | None,
+    waited_s: float | None = None,
+) -> AnswerJob:
     """The piece of work, with the newest prefix; after a first answer with the prefix that it was made from.
 
     Args:
@@ -44,6 +121,7 @@ def job_of(question: OpenQuestion, photo: Photo, purpose: Purpose, price: Price,
         purpose: what for.
         price: of a look.
         crop: photo of the region, for a second answer.
+        waited_s: how long the device has waited for this to begin; None for a draft.
     """
     if purpose in (Purpose.LOOK, Purpose.SECOND) and question.draft_segments < len(photo):
         encoded = photo.encoded(question.draft_segments)
@@ -61,6 +139,7 @@ def job_of(question: OpenQuestion, photo: Photo, purpose: Purpose, price: Price,
         price if purpose is Purpose.LOOK else UNKNOWN_PRICE,
         question.signals,
         crop.encoded() if crop is not None and purpose is Purpose.SECOND else None,
+        waited_s,
     )
 
 

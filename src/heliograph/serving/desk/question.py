@@ -39,8 +39,9 @@ class OpenQuestion:
     Attributes:
         asked: as it came.
         controller: decides when there is enough.
-        reads: what it wants measured of every new prefix.
+        reads, reads_undrafted: what it wants measured of every new prefix, and what where no drafts are made.
         asked_s: when it came.
+        awaited_s: since when an answer or a look that the device waits for could have been begun; None for no such.
         state: where it stands.
         draft: the newest answer, from ``draft_segments`` segments, with its ``signals``.
         confidence: the chance that ``draft`` is right, as the device is told.
@@ -57,7 +58,9 @@ class OpenQuestion:
     asked: QuestionAsked
     controller: Controller
     reads: frozenset[str]
+    reads_undrafted: frozenset[str]
     asked_s: float
+    awaited_s: float | None = None
     state: QuestionState = QuestionState.WAITING
     draft: Answer | None = None
     draft_segments: int = NOTHING
@@ -94,26 +97,39 @@ class OpenQuestion:
         limit = TIME_LIMITS.get(self.state)
         return inf if limit is None else self.limits_s.get(limit, inf)
 
+    @property
+    def wanted_s(self) -> float:
+        """When the device wants its answer; infinity where it names no time."""
+        within_s = self.asked.question.answer_within_s
+        return inf if within_s is None else self.asked_s + within_s
+
     # ---- controller --------------------------------------------------------------------------------
-    def decide(self, photo: Photo, now: float, answer_s: float) -> tuple[Observation, Decision] | None:
+    def wants_measured(self, drafting: bool) -> frozenset[str]:
+        """What its controller reads of every new prefix now."""
+        return self.reads if drafting else self.reads_undrafted
+
+    def decide(
+        self, photo: Photo, now: float, answer_s: float, drafting: bool = True
+    ) -> tuple[Observation, Decision] | None:
         """Ask the controller: what it saw, and what it said. None where it failed.
 
         Args:
             photo: of the question.
             now: seconds.
             answer_s: what an answer usually takes.
+            drafting: drafts are made for it.
         """
         try:
-            seen = self._observation(photo, now, answer_s)
+            seen = self._observation(photo, now, answer_s, drafting)
             return seen, self.controller.decide(seen)
         except Exception:
             log.exception("a controller failed")
             return None
 
-    def _observation(self, photo: Photo, now: float, answer_s: float) -> Observation:
+    def _observation(self, photo: Photo, now: float, answer_s: float, drafting: bool) -> Observation:
         """What was measured of a prefix goes with the size of that prefix."""
         segments = len(photo)
-        if self.reads and not photo.finished:
+        if self.wants_measured(drafting) and not photo.finished:
             segments = max(self.measured_segments, 0)
         measured = self.measured_segments != NOTHING
         return Observation(
@@ -130,6 +146,7 @@ class OpenQuestion:
             elapsed_s=now - self.asked_s,
             answer_s=answer_s,
             agreement=photo.agreement if measured else None,
+            drafting=drafting,
         )
 
     def _predicted(self, received_bytes: int) -> Signals | None:
@@ -181,6 +198,15 @@ class OpenQuestion:
         self.draft, self.draft_segments, self.signals = earlier.draft, earlier.draft_segments, earlier.signals
         self.confidence, self.likelihood = earlier.confidence, earlier.likelihood
         self.tried_segments = earlier.tried_segments
+
+
+def reads_of(controller: Controller) -> tuple[frozenset[str], frozenset[str]]:
+    """What a controller wants measured beside drafts, and without; nothing where it fails to say so."""
+    try:
+        return controller.reads(), controller.reads_undrafted()
+    except Exception:
+        log.exception("a controller failed")
+        return frozenset(), frozenset()
 
 
 def _answer_bytes(answer: Answer | None) -> int:

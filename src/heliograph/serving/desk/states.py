@@ -44,6 +44,7 @@ class QuestionEvent(Enum):
     ANSWER_FAILED = "the model cannot answer from what has arrived"
     ANSWERED = "there is an answer from everything that counts, and no look is wanted"
     LOOK_BEGUN = "there is an answer from everything that counts, and the model looks where a region would help"
+    LOOK_SHED = "there is an answer from everything that counts, and the model has no time for the look that is wanted"
     NOTHING_TO_SEE = "no region would help"
     LOOK_FAILED = "the look has failed"
     NO_REGION_LEFT = "a region would help, but the session has had all it may"
@@ -114,6 +115,7 @@ TABLE: dict[tuple[QuestionState, QuestionEvent], Transition] = {
     (State.ANSWERING, Event.ANSWER_FAILED): Transition(State.DONE, (Effect.SEND_ERROR,)),
     (State.ANSWERING, Event.ANSWERED): Transition(State.DONE, (Effect.SEND_FINAL,)),
     (State.ANSWERING, Event.LOOK_BEGUN): Transition(State.FIRST_ANSWER),
+    (State.ANSWERING, Event.LOOK_SHED): Transition(State.DONE, (Effect.SAY_REGION_MISSED, Effect.SEND_FINAL)),
     (State.FIRST_ANSWER, Event.NOTHING_TO_SEE): Transition(State.DONE, (Effect.SEND_FINAL,)),
     (State.FIRST_ANSWER, Event.LOOK_FAILED): Transition(State.DONE, (Effect.SAY_CONTROLLER_FAILED, Effect.SEND_FINAL)),
     (State.FIRST_ANSWER, Event.NO_REGION_LEFT): Transition(State.DONE, (Effect.SAY_REGION_MISSED, Effect.SEND_FINAL)),
