@@ -37,6 +37,8 @@ variable."""
 
 _MAX_TOKEN_FILE_BYTES = _MAX_KEY_FILE_BYTES = 65_536
 _MAX_CONFIG_FILE_BYTES = 1 << 18
+_WEIGHT = " weight="
+_LEAST_WEIGHT, _MOST_WEIGHT = 0.01, 100
 _SHORTEST_KEY_BYTES, _LONGEST_KEY_BYTES = 16, 64
 
 
@@ -153,18 +155,38 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def read_access_tokens(path: Path, max_bytes: int = _MAX_TOKEN_FILE_BYTES) -> tuple[str, ...]:
-    """Access tokens from a file, one a line; blank lines and lines that begin with ``#`` are left out.
+    """Access tokens from a file, as :func:`read_weighted_tokens`, in order."""
+    return tuple(read_weighted_tokens(path, max_bytes))
+
+
+def read_weighted_tokens(path: Path, max_bytes: int = _MAX_TOKEN_FILE_BYTES) -> dict[str, float]:
+    """Access tokens from a file and their weights, 1 where none is given: one token a line, `` weight=3`` behind it
+    for three times the share of others; blank lines and lines that begin with ``#`` are left out.
 
     Raises:
-        TokenFileError: no such file, not text, over ``max_bytes``, or no token in it. An empty file must not become
-            a server that lets everybody in.
+        TokenFileError: no such file, not text, over ``max_bytes``, a weight that is none, or no token in it. An empty
+            file must not become a server that lets everybody in.
     """
     text = read_text(path, max_bytes=max_bytes, error=TokenFileError, pipes=True)
     lines = [line.strip() for line in text.splitlines()]
-    tokens = tuple(line for line in lines if line and not line.startswith("#"))
+    tokens: dict[str, float] = {}
+    for number, line in enumerate(lines, 1):
+        if line and not line.startswith("#"):
+            token, _, weight = line.partition(_WEIGHT)
+            tokens[token.rstrip()] = _weight(weight, f"{path}, line {number}") if _WEIGHT in line else 1.0
     if not tokens:
         raise TokenFileError(FileFault.EMPTY).noted(f"{path}.")
     return tokens
+
+
+def _weight(text: str, where: str) -> float:
+    with contextlib.suppress(ValueError):
+        weight = float(text)
+        if _LEAST_WEIGHT <= weight <= _MOST_WEIGHT:
+            return weight
+    raise TokenFileError(FileFault.CONTENT).noted(
+        f"{where}: a weight is a number from {_LEAST_WEIGHT} to {_MOST_WEIGHT}, such as weight=2."
+    )
 
 
 def read_keys(path: Path) -> tuple[bytes, ...]:

@@ -44,7 +44,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_option(parser)
     add_bundle_option(parser, "--codec")
     parser.add_argument(
-        "--token-file", metavar="FILE", type=Path, help="access tokens, one per line, of which devices must show one"
+        "--token-file",
+        metavar="FILE",
+        type=Path,
+        help="access tokens, one per line, of which devices must show one; weight=N behind one gives N times the share",
     )
     add_key_option(parser, "keys in hex, one per line, of which devices must hold one: every session is authenticated")
     parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="certificate chain (PEM); needs --tls-key")

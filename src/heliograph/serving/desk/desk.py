@@ -134,7 +134,7 @@ class Desk:
         controller = controller_for(wanted, self._calibration)
         question = OpenQuestion(asked, controller, *reads_of(controller), now)
         if wanted.answer_within_s is not None:
-            question.limits_s[QuestionEvent.ANSWER_DUE] = now + max(wanted.answer_within_s - answer_s, 0.0)
+            question.limits_s[QuestionEvent.ANSWER_DUE] = max(question.wanted_s - answer_s, now)
         self.book.resume(question)
         self.questions[asked.question_id] = question
         if asked.image_id in self.photos:
@@ -256,6 +256,7 @@ class Desk:
                 self.book.apply(question, QuestionEvent.MORE, **facts)
             else:
                 self.book.apply(question, QuestionEvent.WAIT, **facts)
+                question.plan_answer(now, answer_s)
         waits = bool(self.book.undecided(image_id))
         return Verdict(not waits and bool(self.book.about(image_id)), more, waits)
 

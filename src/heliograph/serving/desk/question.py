@@ -126,6 +126,12 @@ class OpenQuestion:
             log.exception("a controller failed")
             return None
 
+    def plan_answer(self, now: float, answer_s: float) -> None:
+        """Have the controller asked again so long before the device wants its answer: what an answer takes changes."""
+        begin_s = self.wanted_s - answer_s
+        if now < begin_s < inf:
+            self.limits_s[QuestionEvent.ANSWER_DUE] = begin_s
+
     def _observation(self, photo: Photo, now: float, answer_s: float, drafting: bool) -> Observation:
         """What was measured of a prefix goes with the size of that prefix."""
         segments = len(photo)

@@ -69,18 +69,17 @@ class Load:
 
     def note(self, waited_s: float, now: float) -> None:
         """A final answer, or a look before it, is begun after it waited so long."""
-        if not self.known:
-            self._smoothed_s = waited_s
-        else:
-            before_s = self.queueing_s(now)
-            self._smoothed_s = before_s + _MEMORY * (waited_s - before_s)
+        kept = (1 - _MEMORY) * self._freshness(now)
+        self._smoothed_s = kept * self._smoothed_s + (1 - kept) * waited_s
         self._noted_s = now
 
     def queueing_s(self, now: float) -> float:
         """Seconds that a final answer of this party is expected to wait."""
-        if not self.known:
-            return 0.0
-        return float(self._smoothed_s * 2.0 ** (-max(now - self._noted_s, 0.0) / _HALF_LIFE_S))
+        return self._smoothed_s * self._freshness(now)
+
+    def _freshness(self, now: float) -> float:
+        """What the newest wait still counts, 1 to 0; 0 where there is none."""
+        return float(2.0 ** (-max(now - self._noted_s, 0.0) / _HALF_LIFE_S))
 
     def shed(self, now: float) -> Shed:
         """What is left undone now. It is taken up again when the wait is half of what it was given up at."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from types import MappingProxyType
 from weakref import WeakValueDictionary
@@ -9,19 +10,20 @@ from weakref import WeakValueDictionary
 from heliograph.serving.fair.load import Load, Thresholds
 
 USUAL_WEIGHT = 1.0
+_KEY_BYTES = 16
 
 
 class Party:
     """All connections of one access token, key or address.
 
     Args:
-        key: by which it is known.
+        key: by which it is known; empty for one that nobody else belongs to.
         weight: its share of the model in relation to others'.
         load: how long its answers wait.
     """
 
     def __init__(self, key: bytes = b"", weight: float = USUAL_WEIGHT, load: Load | None = None) -> None:
-        self.key, self.weight, self.load = key, weight, load or Load()
+        self.key, self.weight, self.load = key or secrets.token_bytes(_KEY_BYTES), weight, load or Load()
         self.usual_s: float | None = None  # what a job of it has taken lately
 
 

@@ -11,6 +11,7 @@ What a job takes is known when it is done: at its start it is charged what is ex
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from heliograph.serving.fair.parties import Party
@@ -31,6 +32,7 @@ class FairShares:
         self._now = 0.0  # virtual time
         self._active: dict[bytes, float] = {}
         self._owing: dict[bytes, float] = {}
+        self._begun: Counter[bytes] = Counter()  # jobs that have not ended, which may yet have taken more
 
     def __len__(self) -> int:
         """Parties that are remembered."""
@@ -44,13 +46,15 @@ class FairShares:
     def leave(self, party: Party) -> None:
         """It has no work that waits any more."""
         tag = self._active.pop(party.key, self._now)
-        if tag <= self._now:
-            return
-        self._owing[party.key] = tag
+        if self._is_ahead(party.key, tag):
+            self._owing[party.key] = tag
         if len(self._owing) > self._max_owing:
-            self._owing = {key: owed for key, owed in self._owing.items() if owed > self._now}
+            self._owing = {key: owed for key, owed in self._owing.items() if self._is_ahead(key, owed)}
         while len(self._owing) > self._max_owing:
             del self._owing[next(iter(self._owing))]
+
+    def _is_ahead(self, key: bytes, tag: float) -> bool:
+        return tag > self._now or self._begun[key] > 0
 
     def first(self, parties: Iterable[Party]) -> Party:
         """Whose turn it is among some of those who have work; of equal ones the first."""
@@ -61,14 +65,18 @@ class FairShares:
         tag = self._active[party.key]
         self._now = max(self._now, tag)
         self._active[party.key] = tag + expected_s / party.weight
+        self._begun[party.key] += 1
 
     def settle(self, party: Party, expected_s: float, took_s: float) -> None:
         """The job took so long."""
+        self._begun -= Counter([party.key])
         for tags in (self._active, self._owing):
             if party.key in tags:
                 tags[party.key] += (took_s - expected_s) / party.weight
+        if not self._is_ahead(party.key, self._owing.get(party.key, self._now)):
+            self._owing.pop(party.key, None)
 
     def reset(self) -> None:
         """Nobody has work, and none is being done: what was had counts no more."""
         self._now = 0.0
-        self._active, self._owing = {}, {}
+        self._active, self._owing, self._begun = {}, {}, Counter()

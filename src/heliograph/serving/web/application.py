@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from types import MappingProxyType
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -45,6 +46,7 @@ class CloudApplication:
         keys: of which a device must hold one; its sessions are authenticated then. Empty for sessions without.
         trace: takes the events of all sessions; None for no trace.
         access_log: takes the end of every question.
+        weights: of access tokens, as of :class:`heliograph.serving.service.CloudService`.
 
     Raises:
         UsageError: an origin or host that is none.
@@ -61,10 +63,11 @@ class CloudApplication:
         keys: tuple[bytes, ...] = (),
         trace: TraceSink | None = None,
         access_log: AccessLog | None = None,
+        weights: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self.cloud, self._trace, self._access_log = cloud, trace, access_log
         self.metrics = Metrics()
-        self._access_tokens, self._keys = access_tokens, keys
+        self._access_tokens, self._keys, self._weights = access_tokens, keys, weights
         self.limits = limits or Limits()
         self.door = Door(self.limits, self.metrics, now_s, open_to_all=not access_tokens)
         self._wrong_tokens = Refusals(self.limits.refusal_delay_s, now_s, _say_wrong_tokens)
@@ -96,6 +99,7 @@ class CloudApplication:
             metrics=self.metrics,
             trace=self._trace,
             access_log=self._access_log,
+            weights=self._weights,
         )
         async with service:
             self._service, self._started_s = service, now_s()

@@ -18,7 +18,7 @@ from typing import Any, Self
 import uvicorn
 from websockets.exceptions import InvalidState
 
-from heliograph.config import read_access_tokens, read_keys
+from heliograph.config import read_keys, read_weighted_tokens
 from heliograph.errors import TlsFilesError, TokenFileError, UsageError
 from heliograph.protocol.access import owner_of
 from heliograph.protocol.limits import MAX_ACCESS_TOKEN_BYTES, MAX_MESSAGE_BYTES
@@ -71,7 +71,7 @@ def run_server(
         model_name: ``reference``, a folder or a hub id.
         bundle_folder: bundle or codec, folder or hub id; None for the bundle that ships with the reference model;
             another model then only takes pictures.
-        token_file: access tokens, one a line; None lets every device in.
+        token_file: access tokens, one a line, with weights where they have any; None lets every device in.
         tls_cert: PEM certificate chain; with ``tls_key`` the server speaks ``wss``.
         tls_key: PEM private key.
         tls_client_ca: PEM certificates, one of which must have signed a device's own; None asks for none.
@@ -93,7 +93,7 @@ def run_server(
         ModelUnavailableError, ModelUnsupportedError, BundleDamagedError: model or bundle are of no use.
     """
     tls = tls_context(tls_cert, tls_key, tls_client_ca)
-    tokens = read_tokens(token_file) if token_file else frozenset[str]()
+    tokens = read_tokens(token_file) if token_file else {}
     keys = read_keys(key_file) if key_file else ()
     origins = tuple(map(checked_origin, origins))
     known = None if tls else (*map(checked_host, hosts), *_name_of(host))
@@ -111,13 +111,14 @@ def run_server(
                 merge_visual_tokens(cloud.model, visual_tokens)
         application = CloudApplication(
             cloud,
-            tokens,
+            frozenset(tokens),
             limits,
             origins=origins,
             hosts=known,
             keys=keys,
             trace=trace,
             access_log=AccessLog(with_texts=log_texts),
+            weights=tokens,
         )
         _Server(application, tls, listening, lambda: on_ready(_url(listening[0], host, tls))).run()
     finally:
@@ -168,18 +169,19 @@ def fit_to_open_files(limits: Limits, on_warning: Callable[[str], None]) -> Limi
     return replace(limits, max_sessions=sessions, max_ungreeted=ungreeted)
 
 
-def read_tokens(path: Path) -> frozenset[str]:
-    """Access tokens, one a line; blank lines and lines that begin with ``#`` say nothing.
+def read_tokens(path: Path) -> dict[str, float]:
+    """Access tokens, one a line, and their weights; blank lines and lines that begin with ``#`` say nothing.
 
     Raises:
-        TokenFileError: unreadable, no token at all (which would let everybody in), or one of over 256 bytes.
+        TokenFileError: unreadable, a weight that is none, no token at all (which would let everybody in), or one of
+            over 256 bytes.
     """
-    tokens = read_access_tokens(path, _MAX_TOKEN_FILE_BYTES)
+    tokens = read_weighted_tokens(path, _MAX_TOKEN_FILE_BYTES)
     if any(len(token.encode()) > MAX_ACCESS_TOKEN_BYTES for token in tokens):
         raise TokenFileError(FileFault.CONTENT).noted(f"{path}: a token has over {MAX_ACCESS_TOKEN_BYTES} bytes.")
     for number, token in enumerate(tokens, 1):
         log.info("access token %d is %s in the access log", number, token_label(owner_of(token)))
-    return frozenset(tokens)
+    return tokens
 
 
 def tls_context(cert: Path | None, key: Path | None, client_ca: Path | None = None) -> ssl.SSLContext | None:

@@ -9,6 +9,7 @@ import ssl
 import pytest
 
 from heliograph.cli.links import tls_context as device_tls_context
+from heliograph.config import read_access_tokens
 from heliograph.errors import (
     BundleDamagedError,
     ConnectionLostError,
@@ -58,7 +59,24 @@ def test_the_port_is_given_back_when_the_model_cannot_be_loaded(tmp_path):
 def test_tokens_are_read_one_a_line(tmp_path):
     file = tmp_path / "tokens"
     file.write_text("# comment\n\n  first \nsecönd\r\n")
-    assert read_tokens(file) == {"first", "secönd"}
+    assert read_tokens(file) == {"first": 1.0, "secönd": 1.0}
+
+
+def test_a_token_may_have_a_weight_which_a_device_passes_over(tmp_path):
+    file = tmp_path / "tokens"
+    file.write_text("usual\nheavy weight=2.5\nlight   weight=.5\nweight=3\na=b weight=1\n")
+    assert read_tokens(file) == {"usual": 1.0, "heavy": 2.5, "light": 0.5, "weight=3": 1.0, "a=b": 1.0}
+    assert read_access_tokens(file) == ("usual", "heavy", "light", "weight=3", "a=b")
+
+
+@pytest.mark.parametrize("weight", ["", "0", "-1", "nan", "inf", "much", "101", "1 2"])
+def test_a_weight_that_is_none_is_named_with_its_line(tmp_path, weight):
+    file = tmp_path / "tokens"
+    file.write_text(f"first\nsecond weight={weight}\n")
+    with pytest.raises(TokenFileError) as caught:
+        read_tokens(file)
+    assert "line 2" in str(caught.value.__notes__)
+    assert "second" not in str(caught.value.__notes__)  # a token is a secret
 
 
 @pytest.mark.parametrize("content", [b"", b"# nobody\n\n", b"\xff\xfe\x00", b"x" * 300, b"a\n" * (1 << 20)])
