@@ -211,6 +211,13 @@ def finite(logits: Tensor) -> Tensor:
     return logits
 
 
+def finite_rows(logits: Tensor) -> list[bool]:
+    """Of each row of ``logits`` (B, V), whether :func:`finite` would let it pass."""
+    low, high = logits.aminmax(dim=-1)
+    fit: list[bool] = (torch.isfinite(low) & (high < LARGEST_LOGIT)).tolist()
+    return fit
+
+
 def next_steps(logits: Tensor, rules: Sequence[RowRules | None]) -> list[Step]:
     """The next step of each row, from ``logits`` (B, V) and the rules of each; of one model, all have rules or none."""
     chosen = [row.choose(own) for row, own in zip(rules, logits, strict=True) if row is not None]

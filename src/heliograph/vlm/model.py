@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import takewhile
 from typing import Any, Self
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -34,9 +36,12 @@ from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.attention import AttentionFinder
 from heliograph.vlm.batching import answer_batch
 from heliograph.vlm.checkpoint.loading import load_pretrained
-from heliograph.vlm.contract import Verification
+from heliograph.vlm.continuous.engine import ContinuousBatch
+from heliograph.vlm.continuous.forward import PackedForward, packed_forward
+from heliograph.vlm.continuous.quick import QuickRows
+from heliograph.vlm.contract import PREFILL_TOKENS, SHARED_TOKENS, Verification
 from heliograph.vlm.decoding import Decoder, Feature, Step, to_answer
-from heliograph.vlm.merged_tokens import merge_tokens
+from heliograph.vlm.merged_tokens import MergedTokens, merge_tokens
 from heliograph.vlm.patch_reading import TorchPatchReader, open_patch_reader
 from heliograph.vlm.prompt import FrameInputs, Prompt, PromptBuilder, merge_images, without_placeholders
 from heliograph.vlm.square_encoder import SquareEncoder
@@ -84,6 +89,7 @@ class VisionLanguageModel:
         self.input_size = int(processor.image_processor.max_image_size["longest_edge"])
         self._patch_reader: TorchPatchReader | None = None
         self._visual_tokens: int | None = None
+        self._batches = WeakSet[ContinuousBatch]()
         self._check_placeholders()
 
     @torch.inference_mode()
@@ -214,8 +220,11 @@ class VisionLanguageModel:
         return AttentionFinder(self, setting)
 
     def forget_questions(self) -> None:
-        """Keep nothing of the questions that were asked; the next ones are tokenised anew."""
+        """Keep nothing of the questions that were asked; the next ones are tokenised anew, and batches that are open
+        compute the heads of their prompts anew."""
         self.prompts.forget_questions()
+        for batch in self._batches:
+            batch.forget()
 
     @property
     def end_ids(self) -> frozenset[int]:
@@ -233,7 +242,7 @@ class VisionLanguageModel:
             QuestionEmptyError, QuestionTooLongError: the question cannot be asked.
             ShapeError, StreamDamagedError: tokens of the wrong shape, or not finite.
         """
-        return self._answer(list(self._steps(question, images, max_new_tokens)))
+        return self.answer_of(list(self._steps(question, images, max_new_tokens)))
 
     def stream(
         self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
@@ -264,16 +273,44 @@ class VisionLanguageModel:
 
         Pairs that share the same image objects share one pass over them.
         """
-        prompts = [self._prompt(question, len(images), max_new_tokens) for question, images in asked]
+        prompts = [self.prompt(question, len(images), max_new_tokens) for question, images in asked]
         images = [tuple(images) for _, images in asked]
         steps = answer_batch(self.decoder, prompts, images, self.inputs, max_new_tokens)
-        return [self._answer(one) for one in steps]
+        return [self.answer_of(one) for one in steps]
 
     def answer_questions(
         self, images: Sequence[ImageInput], questions: Sequence[str], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
     ) -> list[Answer]:
         """Answers to several questions about the same images, which pass through the model once."""
         return self.answer_many([(question, images) for question in questions], max_new_tokens=max_new_tokens)
+
+    # ---- side by side ------------------------------------------------------------------------------
+    def open_batch(
+        self, capacity_tokens: int, *, prefill_tokens: int = PREFILL_TOKENS, shared_tokens: int = SHARED_TOKENS
+    ) -> ContinuousBatch | None:
+        """A batch that questions can join and leave; None where :attr:`one_at_a_time` says why not.
+
+        Raises:
+            UsageError: fewer than 1 position.
+        """
+        forward, _ = self._packing
+        if forward is None:
+            return None
+        made = ContinuousBatch(
+            QuickRows(self), forward, self.decoder.weights, capacity_tokens, prefill_tokens, shared_tokens
+        )
+        self._batches.add(made)
+        return made
+
+    @property
+    def one_at_a_time(self) -> str | None:
+        """Why :meth:`open_batch` gives None; None where it does not."""
+        return self._packing[1]
+
+    @cached_property
+    def _packing(self) -> tuple[PackedForward | None, str | None]:
+        """Packed passes, or why there are none; looked at once, when somebody asks."""
+        return packed_forward(self.torch_model)
 
     # ---- drafts ------------------------------------------------------------------------------------
     def verify(
@@ -287,12 +324,16 @@ class VisionLanguageModel:
         self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
     ) -> Verification:
         """Like :meth:`verify`, and says how many of the draft's tokens were kept."""
-        prompt = self._prompt(question, len(images), max_new_tokens)
+        prompt = self.prompt(question, len(images), max_new_tokens)
         frames, features = self.inputs(images)
-        image = self.torch_model.config.image_token_id  # among given ids it would claim another image's tokens
-        guess = list(takewhile(lambda token: 0 <= token < self._vocabulary and token != image, draft.token_ids))
-        steps, kept = verify_steps(self.decoder, prompt, frames, features, guess, max_new_tokens)
-        return Verification(self._answer(steps), kept)
+        steps, kept = verify_steps(self.decoder, prompt, frames, features, self.guess(draft), max_new_tokens)
+        return Verification(self.answer_of(steps), kept)
+
+    def guess(self, draft: Answer) -> list[int]:
+        """The draft's ids up to the first that is none of the vocabulary, or stands for a visual token: among given ids
+        it would claim another image's."""
+        image = self.torch_model.config.image_token_id
+        return list(takewhile(lambda token: 0 <= token < self._vocabulary and token != image, draft.token_ids))
 
     # ---- insides -----------------------------------------------------------------------------------
     def answer_logits(self, question: str, values: Tensor, grid: Grid, answer_ids: Sequence[int]) -> Tensor:
@@ -308,7 +349,7 @@ class VisionLanguageModel:
             raise ShapeError().noted(
                 f"tokens have the shape {(self.grid.tokens, self.hidden_size)}, not {tuple(values.shape)}."
             )
-        prompt = self._prompt(question, 1, max(1, len(answer_ids)))
+        prompt = self.prompt(question, 1, max(1, len(answer_ids)))
         answer = without_placeholders(answer_ids, self.torch_model.config, self.end_ids)
         ids = torch.tensor([[*prompt.head, *prompt.tail, *answer]])
         given = [values.to(self.decoder.dtype)]
@@ -332,7 +373,39 @@ class VisionLanguageModel:
             return blank, features
         return merge_images(blank, photos.keys(), self.prompts.pixels(list(photos.values()))), features
 
-    def _prompt(self, question: str, images: int, max_new_tokens: int) -> Prompt:
+    def features(self, images: Sequence[ImageInput]) -> list[Tensor | MergedTokens]:
+        """Per image its tokens (N, D) as the language model reads them, those of photos from one pass of the tower; or
+        fewer that stand for them.
+
+        Raises:
+            ShapeError: tokens are not (grid.tokens, hidden_size), or a photo is one that the model takes for padding.
+            StreamDamagedError: tokens are not finite.
+            AnsweringFailedError: a photo's tokens are none.
+        """
+        if self._visual_tokens is not None:
+            images = [one if isinstance(one, VisualTokens) else self.encode_image(one) for one in images]
+        photos = [image for image in images if not isinstance(image, VisualTokens)]
+        made = iter(self._tower_tokens(photos) if photos else ())
+        return [self._feature(image) if isinstance(image, VisualTokens) else next(made) for image in images]
+
+    def _tower_tokens(self, photos: Sequence[Image.Image]) -> list[Tensor]:
+        frames = self.prompts.pixels(list(photos))
+        made = self.torch_model.get_image_features(
+            pixel_values=frames.pixel_values.to(self.decoder.device, self.decoder.dtype),
+            pixel_attention_mask=frames.pixel_attention_mask.to(self.decoder.device),
+            return_dict=True,
+        )
+        rows = torch.cat(list(made.pooler_output))  # (photos * N, D)
+        if len(rows) != len(photos) * self.grid.tokens:
+            raise ShapeError().noted("a photo is one that the model takes for padding.")
+        return list(rows.chunk(len(photos)))
+
+    @property
+    def visual_tokens(self) -> int | None:
+        """How many tokens of a photo the language model reads at most; None for all."""
+        return self._visual_tokens
+
+    def prompt(self, question: str, images: int, max_new_tokens: int) -> Prompt:
         """The prompt, if it and the longest answer fit the positions that the model was made for.
 
         Raises:
@@ -346,7 +419,7 @@ class VisionLanguageModel:
             raise QuestionTooLongError
         return prompt
 
-    def _feature(self, tokens: VisualTokens) -> Feature:
+    def _feature(self, tokens: VisualTokens) -> Tensor | MergedTokens:
         values = tokens.values
         if values.shape != (self.grid.tokens, self.hidden_size):
             raise ShapeError().noted(
@@ -359,13 +432,18 @@ class VisionLanguageModel:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.decoder.device, self.decoder.dtype)
 
     def _steps(self, question: str, images: Sequence[ImageInput], limit: int) -> Iterator[Step]:
-        prompt = self._prompt(question, len(images), limit)
+        prompt = self.prompt(question, len(images), limit)
         frames, features = self.inputs(images)
         ids = prompt.head + prompt.tail
         logits, cache = self.decoder.prefill(torch.tensor([ids]), frames, features)
         return self.decoder.greedy(logits[0, -1], cache, limit, self.decoder.rules.row(ids, limit))
 
-    def _answer(self, steps: Sequence[Step]) -> Answer:
+    def answer_of(self, steps: Sequence[Step]) -> Answer:
+        """The answer in these steps.
+
+        Raises:
+            AnsweringFailedError: there is none.
+        """
         kept = [step.token_id for step in steps if step.token_id not in self.decoder.end_ids]
         return to_answer(steps, self.decoder.end_ids, self.prompts.decode(kept))
 

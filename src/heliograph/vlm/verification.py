@@ -59,6 +59,7 @@ class DraftWalk:
         end_ids: tokens that end an answer.
         limit: most tokens of the answer.
         rules: of this row; None where nothing changes the logits.
+        ahead: whether the draft is read together with the prompt.
 
     Attributes:
         steps: of the answer so far, end token included when reached.
@@ -69,10 +70,17 @@ class DraftWalk:
     """
 
     def __init__(
-        self, draft: Sequence[int], end_ids: frozenset[int], limit: int, rules: RowRules | None = None
+        self,
+        draft: Sequence[int],
+        end_ids: frozenset[int],
+        limit: int,
+        rules: RowRules | None = None,
+        *,
+        ahead: bool = True,
     ) -> None:
         self._end_ids, self._limit, self.rules = end_ids, limit, rules
-        self.guess = list(takewhile(lambda token: token not in end_ids, draft[:limit]))
+        self._draft = list(takewhile(lambda token: token not in end_ids, draft[:limit]))
+        self.guess = self._draft if ahead else []
         self.feed = self.guess
         self.steps: list[Step] = []
         self.kept = 0
@@ -90,7 +98,7 @@ class DraftWalk:
         rejected = len(self.guess) - agreed
         self.steps.extend(chosen[:agreed])
         if self._rest is None:
-            self.kept, self._rest = agreed, _Rest(self.guess, agreed)
+            self.kept, self._rest = agreed, _Rest(self._draft, agreed)
             self.done = agreed == self._limit
         else:
             self._rest.agreed(agreed)

@@ -14,11 +14,31 @@ from typing import Any
 from torch import Tensor
 
 
+@dataclass(frozen=True)
+class ComputedHead:
+    """The beginning of a prompt as the language model has read it.
+
+    Attributes:
+        columns: (layers, 2, P, heads, width), keys and values.
+        weights: (P,) float32 to add to the attention that each gets; None for nothing.
+        left_out: positions that have no column.
+    """
+
+    columns: Tensor
+    weights: Tensor | None = None
+    left_out: int = 0
+
+    @property
+    def length(self) -> int:
+        """P."""
+        return self.columns.shape[2]
+
+
 @dataclass
 class _Kept:
-    """Keys and values (layers, 2, P, heads, width), and the images that they are of: per set of objects, its ends."""
+    """A head and the images that it is of: per set of objects, references that tell when one of them is gone."""
 
-    head: Tensor
+    head: ComputedHead
     owners: dict[tuple[int, ...], list[Any]] = field(default_factory=dict)
 
 
@@ -36,13 +56,16 @@ class SharedHeads:
     @property
     def held_tokens(self) -> int:
         """Positions of all heads."""
-        return sum(kept.head.shape[2] for kept in list(self._kept.values()))
+        return sum(kept.head.length for kept in list(self._kept.values()))
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def find(self, key: bytes, images: Sequence[Any]) -> Tensor | None:
-        """(layers, 2, P, heads, width), not to be changed; it is these images' from now on, too."""
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._kept
+
+    def find(self, key: bytes, images: Sequence[Any]) -> ComputedHead | None:
+        """A head that is not to be changed; it is these images' from now on, too."""
         kept = self._kept.pop(key, None)
         if kept is None:
             return None
@@ -50,9 +73,9 @@ class SharedHeads:
         self._own(key, kept, images)
         return kept.head
 
-    def keep(self, key: bytes, images: Sequence[Any], head: Tensor) -> None:
+    def keep(self, key: bytes, images: Sequence[Any], head: ComputedHead) -> None:
         """Keep a head, and let others go for it."""
-        size = head.shape[2]
+        size = head.length
         if size > self._max_positions:
             return
         self._let_go(key)

@@ -27,7 +27,7 @@ from torch import Tensor
 SHORTEST = 128
 """Columns of the smallest arena."""
 
-_FIRST_SLOTS = 4
+_FIRST_SLOTS = 2
 
 Owner = TypeVar("Owner", bound="SlotOwner")
 
@@ -115,16 +115,15 @@ class SlotArena(Generic[Owner]):
         """(layers, 2, length, heads, width): a copy of a row's first columns."""
         return self.data[:, :, row.slot, :length].clone()
 
-    def release(self, leaving: Sequence[Owner], *, wipe: bool = False) -> None:
+    def release(self, leaving: Sequence[Owner], wiped: Sequence[Owner] = ()) -> None:
         """Free the slots of rows.
 
         Args:
             leaving: rows of this arena.
-            wipe: set what they held to zero, as it may be no numbers.
+            wiped: those of them whose slots are set to zero.
         """
-        if wipe:
-            for row in leaving:
-                self.data[:, :, row.slot] = 0
+        for row in wiped:
+            self.data[:, :, row.slot] = 0
         gone = {row.slot for row in leaving}
         for row in leaving:
             row.slot = -1
@@ -140,6 +139,12 @@ class SlotArena(Generic[Owner]):
         del self.rows[staying:]
         if self.slots > _FIRST_SLOTS and staying <= self.slots // 4:
             self._resize(self.slots // 2)
+
+    def wipe_rest(self) -> None:
+        """Set to zero what no row holds."""
+        self.data[:, :, len(self.rows) :] = 0
+        for row in self.rows:
+            self.data[:, :, row.slot, row.length :] = 0
 
     def _resize(self, slots: int) -> None:
         old, self.data = self.data, self._shape.zeros(slots, self.columns)
