@@ -213,9 +213,8 @@ def finite(logits: Tensor) -> Tensor:
 
 def finite_rows(logits: Tensor) -> list[bool]:
     """Of each row of ``logits`` (B, V), whether :func:`finite` would let it pass."""
-    low, high = logits.aminmax(dim=-1)
-    fit: list[bool] = (torch.isfinite(low) & (high < LARGEST_LOGIT)).tolist()
-    return fit
+    ends = (end.tolist() for end in logits.aminmax(dim=-1))  # NaN where there is one
+    return [math.isfinite(low) and high < LARGEST_LOGIT for low, high in zip(*ends, strict=True)]
 
 
 def next_steps(logits: Tensor, rules: Sequence[RowRules | None]) -> list[Step]:

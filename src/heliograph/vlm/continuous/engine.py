@@ -14,6 +14,7 @@ asks about in the same step is lent their head as it is computed; later ones fin
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Container, Sequence
 
 import numpy as np
@@ -72,6 +73,7 @@ class ContinuousBatch:
         self._arenas: dict[int, SlotArena[Row]] = {}
         self._rows: dict[BatchRequest, Row | HeliographError] = {}  # in order of admission
         self._held = 0
+        self._wanted = Counter[int]()  # rows by what they cost
         self.read_tokens = 0
         """Positions that went through the language model so far."""
 
@@ -124,6 +126,7 @@ class ContinuousBatch:
             raise UsageError.of_argument("a request", f"of {room} cache positions or fewer", row.cost)
         self._rows[request] = row
         self._held += row.cost
+        self._wanted[row.cost] += 1
 
     def drop(self, request: BatchRequest) -> bool:
         """Stop work on a request at once and forget it."""
@@ -221,7 +224,7 @@ class ContinuousBatch:
         if size not in self._arenas:
             self._arenas[size] = SlotArena(self._forward.shape, size)
         row.arena = self._arenas[size]
-        row.arena.take(row)
+        row.arena.take(row, self._wanted[size])
         if columns is not None:
             row.arena.fill(row, columns)
 
@@ -289,6 +292,7 @@ class ContinuousBatch:
         """Free what rows hold; what those hold that failed may be no numbers."""
         for row in rows:
             self._held -= row.cost
+            self._wanted[row.cost] -= 1
         for columns, arena in list(self._arenas.items()):
             own = [row for row in rows if row.arena is arena]
             if own:

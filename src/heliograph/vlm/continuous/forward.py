@@ -139,7 +139,7 @@ class PackedForward:
         for cut in (slice(None, -1), slice(-1, None)):
             new = [ids[0, cut] for ids in words]
             parts = [Part(row, arena, len(ids)) for row, ids in zip(rows, new, strict=True)]
-            plan = PassPlan(parts, shape.dtype, shape.device)
+            plan = PassPlan(parts, shape.dtype, shape.device, watchful=True)
             order = [parts.index(part) for part in plan.parts]
             ids = torch.cat([new[i] for i in order])[None].to(shape.device)
             places = [torch.arange(part.start, part.end) for part in plan.parts]

@@ -19,7 +19,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -72,11 +72,26 @@ class Part:
 
 @dataclass
 class _Write:
-    """Where new keys go in one arena: rows of (slots * C) from those of T, all T where ``source`` is None."""
+    """Where new keys go in one arena.
+
+    Attributes:
+        arena: that one.
+        slots, columns: (n,) int64.
+        source: (n,) of the T new ones; None for all as they lie.
+    """
 
     arena: SlotArena[Any]
-    to: Tensor
+    slots: Tensor
+    columns: Tensor
     source: Tensor | None
+    _to: Tensor | None = None
+
+    def to_of(self, heads: int) -> Tensor:
+        """(heads * n,) rows of the arena seen as (slots * heads * C, width)."""
+        if self._to is None:
+            by_head = self.slots * heads + torch.arange(heads, device=self.slots.device)[:, None]  # (heads, n)
+            self._to = (by_head * self.arena.columns + self.columns).view(-1)
+        return self._to
 
 
 @dataclass
@@ -87,9 +102,11 @@ class _Group:
         arena: theirs.
         slots: (m,) int64; None for the first m as they lie.
         rows, longest, columns: m slots, L queries of each, P columns that are looked at.
-        bias: (m, 1, L, P) added to scores.
-        asks: (m * L,) places in the packed sequence, any for padding; a slice where they are neighbours.
+        bias: (m, 1, L, P) added to scores; None for nothing.
+        asks: (m * L,) places in the packed sequence, any for padding; a slice where they are neighbours, None where
+            they are all there is.
         tells: places of the packed sequence that get an output, and of (m * L,) which; None for all.
+        causal: whether query l sees the first l + 1 columns, without a bias.
     """
 
     arena: SlotArena[Any]
@@ -97,17 +114,10 @@ class _Group:
     rows: int
     longest: int
     columns: int
-    bias: Tensor
-    asks: Tensor | slice
+    bias: Tensor | None
+    asks: Tensor | slice | None
     tells: tuple[Tensor, Tensor] | None
-    _biases: dict[int, Tensor] = field(default_factory=dict)
-
-    def bias_of(self, shared: int) -> Tensor:
-        """(m, 1, shared * L, P) for so many query heads to a head of keys."""
-        if shared not in self._biases:
-            repeated = self.bias if self.longest == 1 else self.bias.repeat(1, 1, shared, 1)
-            self._biases[shared] = repeated
-        return self._biases[shared]
+    causal: bool = False
 
 
 class PassPlan:
@@ -117,10 +127,11 @@ class PassPlan:
         parts: of different rows; a lender has its row's first columns in this pass. In the packed sequence they lie in
             the order of :attr:`parts`.
         dtype, device: of the model.
+        watchful: whether to look at what each layer asks of its attention; it asks the same in every pass.
     """
 
-    def __init__(self, parts: Sequence[Part], dtype: torch.dtype, device: Any) -> None:
-        self._dtype, self.device = dtype, device
+    def __init__(self, parts: Sequence[Part], dtype: torch.dtype, device: Any, *, watchful: bool = False) -> None:
+        self._dtype, self.device, self.watchful = dtype, device, watchful
         single = [part for part in parts if part.count == 1 and part.lender is None]
         wide = [part for part in parts if part.count > 1 or part.lender is not None]
         single.sort(key=lambda part: (part.arena.columns, part.row.slot))
@@ -141,23 +152,23 @@ class PassPlan:
     # ---- what the model calls ----------------------------------------------------------------------
     def write(self, layer: int, keys: Tensor, values: Tensor) -> None:
         """Put what a layer made of the packed sequence, (1, heads, T, width), into the slots."""
-        for which, made in ((0, keys), (1, values)):
-            flat = made[0].transpose(0, 1).reshape(self.tokens, -1)  # (T, heads * width)
+        for made, which in ((keys, 0), (values, 1)):
+            new = made[0]  # (heads, T, width)
             for write in self._writes:
-                held = write.arena.data[layer, which]  # (slots, C, heads, width)
-                new = flat if write.source is None else flat[write.source]
-                held.view(-1, flat.shape[1]).index_copy_(0, write.to, new)
+                held = write.arena.layers[layer][which]  # (slots, heads, C, width)
+                some = new if write.source is None else new[:, write.source]
+                held.view(-1, new.shape[2]).index_copy_(0, write.to_of(new.shape[0]), some.reshape(-1, new.shape[2]))
 
     def attend(self, layer: int, query: Tensor, scaling: float | None) -> Tensor:
         """(1, T, H, width) attention of the packed queries (1, H, T, width)."""
         asked = query[0]  # (H, T, d)
-        if len(self._groups) == 1 and self._groups[0].tells is None:
+        if len(self._groups) == 1 and self._groups[0].asks is None:
             return self._attended(self._groups[0], layer, asked, scaling)[None]
         out = asked.new_empty(self.tokens, asked.shape[0], asked.shape[2])  # (T, H, d)
         for group in self._groups:
             made = self._attended(group, layer, asked, scaling)  # (m * L, H, d)
             if group.tells is None:
-                out[group.asks] = made
+                out[group.asks] = made  # a slice, as there is more than one group
             else:
                 out[group.tells[0]] = made[group.tells[1]]
         return out[None]
@@ -165,80 +176,100 @@ class PassPlan:
     @staticmethod
     def _attended(group: _Group, layer: int, asked: Tensor, scaling: float | None) -> Tensor:
         """(m * L, H, d)."""
-        held = group.arena.data[layer, :, :, : group.columns]  # (2, slots, P, heads, d)
-        held = held[:, : group.rows] if group.slots is None else held.index_select(1, group.slots)
-        keys, values = held.transpose(2, 3)  # (m, heads, P, d)
-        heads, width = keys.shape[1], asked.shape[2]
-        shared = asked.shape[0] // heads
-        queries = asked[:, group.asks].view(heads * shared, group.rows, group.longest, width)
-        queries = queries.transpose(0, 1).reshape(group.rows, heads, shared * group.longest, width)
+        keys, values = group.arena.layers[layer]  # (slots, heads, C, d)
+        if group.slots is None:
+            keys, values = keys[: group.rows, :, : group.columns], values[: group.rows, :, : group.columns]
+        else:
+            keys = keys[:, :, : group.columns].index_select(0, group.slots)  # (m, heads, P, d)
+            values = values[:, :, : group.columns].index_select(0, group.slots)
+        heads, all_heads, width = keys.shape[1], asked.shape[0], asked.shape[2]
+        queries = asked if group.asks is None else asked[:, group.asks]  # (H, m * L, d)
+        if group.longest == 1:
+            queries = queries.transpose(0, 1).reshape(group.rows, heads, -1, width)  # (m, heads, shared, d)
+        else:
+            queries = queries.view(all_heads, group.rows, group.longest, width).transpose(0, 1)  # (m, H, L, d)
+            if heads < all_heads:
+                keys = keys.repeat_interleave(all_heads // heads, dim=1)  # (m, H, P, d)
+                values = values.repeat_interleave(all_heads // heads, dim=1)
         made = torch.nn.functional.scaled_dot_product_attention(
-            queries, keys, values, attn_mask=group.bias_of(shared), scale=scaling
-        )  # (m, heads, shared * L, d)
-        made = made.view(group.rows, heads * shared, group.longest, width).transpose(1, 2)
-        return made.reshape(group.rows * group.longest, heads * shared, width)
+            queries, keys, values, attn_mask=group.bias, is_causal=group.causal, scale=scaling
+        )
+        if group.longest > 1:
+            made = made.transpose(1, 2)  # (m, L, H, d)
+        return made.reshape(-1, all_heads, width)
 
     # ---- how it is made ----------------------------------------------------------------------------
     def _indices(self, values: Any) -> Tensor:
-        return torch.as_tensor(np.asarray(values, dtype=np.int64), device=self.device)
+        return torch.as_tensor(values, device=self.device)
+
+    def _neighbours(self, first: int, count: int) -> slice | None:
+        return None if count == self.tokens else slice(first, first + count)
 
     def _write(self, arena: SlotArena[Any], parts: list[Part]) -> _Write:
-        to, source = [], []
+        slots: list[int] = []
+        columns: list[int] = []
+        source: list[int] = []
         for part in parts:
-            base = part.row.slot * arena.columns
+            length = part.row.length
+            slots += [part.row.slot] * (part.end - length)
+            columns += range(length, part.end)
             if part.lender is not None:
-                to.append(np.arange(base, base + part.lent))
-                source.append(np.arange(part.lender.first, part.lender.first + part.lent))
-            to.append(np.arange(base + part.start, base + part.end))
-            source.append(np.arange(part.first, part.first + part.count))
-        taken = np.concatenate(source)
-        whole = len(taken) == self.tokens and bool((taken == np.arange(self.tokens)).all())
-        return _Write(arena, self._indices(np.concatenate(to)), None if whole else self._indices(taken))
+                source += range(part.lender.first, part.lender.first + part.lent)
+            source += range(part.first, part.first + part.count)
+        whole = len(source) == self.tokens and source[0] == 0 and not any(part.lender for part in parts)
+        return _Write(
+            arena, self._indices(slots), self._indices(columns), None if whole else self._indices(source)
+        )
 
     def _single_group(self, arena: SlotArena[Any], parts: list[Part]) -> _Group:
         """Rows with one new token, over the arena's first slots as they lie, those of other rows among them."""
         rows = parts[-1].row.slot + 1
-        ends = np.ones(rows, dtype=np.int64)
-        ends[[part.row.slot for part in parts]] = [part.end for part in parts]
+        if rows == len(parts):
+            bias, columns = self._bias([[part.end] for part in parts], [part.weights for part in parts])
+            return _Group(arena, None, rows, 1, columns, bias, self._neighbours(parts[0].first, rows), None)
+        ends, asks = [[1] for _ in range(rows)], [0] * rows
         weights: list[Tensor | None] = [None] * rows
         for part in parts:
-            weights[part.row.slot] = part.weights
-        bias, columns = self._bias(ends[:, None], weights)
-        first = parts[0].first
-        if rows == len(parts):
-            return _Group(arena, None, rows, 1, columns, bias, slice(first, first + rows), None)
-        asks = np.zeros(rows, dtype=np.int64)
-        asks[[part.row.slot for part in parts]] = [part.first for part in parts]
+            slot = part.row.slot
+            ends[slot][0], weights[slot], asks[slot] = part.end, part.weights, part.first
+        bias, columns = self._bias(ends, weights)
         tells = (self._indices([part.first for part in parts]), self._indices([part.row.slot for part in parts]))
         return _Group(arena, None, rows, 1, columns, bias, self._indices(asks), tells)
 
     def _wide_group(self, arena: SlotArena[Any], parts: list[Part]) -> _Group:
         longest, rows = max(part.count for part in parts), len(parts)
+        slots = self._indices([part.row.slot for part in parts])
         steps = np.arange(longest)
         counts = np.array([part.count for part in parts])[:, None]
-        ends = np.array([part.start + 1 for part in parts])[:, None] + np.minimum(steps, counts - 1)  # (m, L)
-        bias, columns = self._bias(ends, [part.weights for part in parts])
-        first = np.array([part.first for part in parts])[:, None]
-        asks = (first + np.minimum(steps, counts - 1)).reshape(-1)
-        slots = self._indices([part.row.slot for part in parts])
-        if int(counts.min()) == longest:  # neighbours in the packed sequence
-            place = slice(parts[0].first, parts[0].first + rows * longest)
-            return _Group(arena, slots, rows, longest, columns, bias, place, None)
+        reached = np.minimum(steps, counts - 1)  # (m, L)
+        weights = [part.weights for part in parts]
+        causal = not any(part.start for part in parts) and all(own is None for own in weights)
+        bias, columns = None, longest
+        if not causal:
+            starts = np.array([part.start for part in parts])[:, None]
+            bias, columns = self._bias(starts + 1 + reached, weights)
+        if int(counts.min()) == longest:
+            place = self._neighbours(parts[0].first, rows * longest)
+            return _Group(arena, slots, rows, longest, columns, bias, place, None, causal)
+        asks = (np.array([part.first for part in parts])[:, None] + reached).reshape(-1)
         real = (steps < counts).reshape(-1)
         tells = (self._indices(asks[real]), self._indices(np.flatnonzero(real)))
-        return _Group(arena, slots, rows, longest, columns, bias, self._indices(asks), tells)
+        return _Group(arena, slots, rows, longest, columns, bias, self._indices(asks), tells, causal)
 
-    def _bias(self, ends: np.ndarray, weights: Sequence[Tensor | None]) -> tuple[Tensor, int]:
-        """(m, 1, L, P) from how many columns each query (m, L) sees, and P."""
-        columns = int(ends.max())
-        hidden = np.arange(columns) >= ends[:, :, None]  # (m, L, P)
+    def _bias(self, ends: Any, weights: Sequence[Tensor | None]) -> tuple[Tensor | None, int]:
+        """(m, 1, L, P) from how many columns each query (m, L) sees, None where all see all alike; and P."""
+        seen = torch.as_tensor(ends)  # (m, L)
+        columns = int(seen.max())
+        weighted = any(own is not None for own in weights)
+        if not weighted and int(seen.min()) == columns:
+            return None, columns
+        hidden = torch.arange(columns) >= seen[:, None, :, None]  # (m, 1, L, P)
         low = torch.finfo(self._dtype).min
-        bias = torch.zeros(hidden.shape, dtype=self._dtype).masked_fill_(torch.from_numpy(hidden), low)
+        bias = torch.zeros(hidden.shape, dtype=self._dtype).masked_fill_(hidden, low)
         for row, own in enumerate(weights):
             if own is not None:
-                seen = min(len(own), columns)
-                bias[row, :, :seen] = (bias[row, :, :seen] + own[:seen].to(self._dtype)).clamp_(min=low)
-        return bias[:, None].to(self.device), columns
+                bias[row, ..., : len(own)] += own.to(self._dtype)[: columns]
+        return (bias.clamp_(min=low) if weighted else bias).to(self.device), columns
 
 
 class PassCache(Cache):  # type: ignore[misc]
@@ -272,13 +303,13 @@ def slotted_attention(configs: Sequence[Any], plan: PassPlan) -> Iterator[PassCa
         plan: of the pass.
 
     Raises:
-        ModelUnsupportedError: (inside the pass) the attention bends its scores.
+        ModelUnsupportedError: (inside a watchful pass) the attention bends its scores.
     """
     before = [config._attn_implementation for config in configs]
-    for config in configs:
-        config._attn_implementation = _SLOTTED
-    _local.plan = plan
     try:
+        for config in configs:
+            config._attn_implementation = _SLOTTED
+        _local.plan = plan
         yield PassCache(plan)
     finally:
         _local.plan = None
@@ -293,7 +324,7 @@ def _attention(
     if plan is None:
         made: tuple[Tensor, None] = ALL_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, mask, **options)
         return made
-    if any(options.get(name) is not None for name in _BENDING):
+    if plan.watchful and any(options.get(name) is not None for name in _BENDING):
         raise ModelUnsupportedError().noted("its attention bends its scores, which cannot be done over slots.")
     return plan.attend(module.layer_idx, query, options.get("scaling")), None
 

@@ -62,7 +62,7 @@ class OwnPrefill:
     """A prompt that the model's own ``forward`` has read by itself.
 
     Attributes:
-        columns: (layers, 2, P, heads, width), its keys and values.
+        columns: (layers, 2, heads, P, width), its keys and values.
         logits: (1, V) of its last position.
     """
 

@@ -19,7 +19,7 @@ class ComputedHead:
     """The beginning of a prompt as the language model has read it.
 
     Attributes:
-        columns: (layers, 2, P, heads, width), keys and values.
+        columns: (layers, 2, heads, P, width), keys and values.
         weights: (P,) float32 to add to the attention that each gets; None for nothing.
         left_out: positions that have no column.
     """
@@ -31,7 +31,7 @@ class ComputedHead:
     @property
     def length(self) -> int:
         """P."""
-        return self.columns.shape[2]
+        return self.columns.shape[3]
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 ::
 
-    arena of C columns   data (layers, 2, slots, C, heads, width)
+    arena of C columns   data (layers, 2, slots, heads, C, width)
         slot 0  [ head | question | answer ....           ]  a row of 90 positions
         slot 1  [ head | question | answer ............   ]  another one
         slot 2  [ nobody's: zeros, or what somebody left   ]
@@ -27,7 +27,8 @@ from torch import Tensor
 SHORTEST = 128
 """Columns of the smallest arena."""
 
-_FIRST_SLOTS = 2
+_FIRST_SLOTS = 1
+_PATIENCE = 16
 
 Owner = TypeVar("Owner", bound="SlotOwner")
 
@@ -55,8 +56,8 @@ class CacheShape:
     device: Any
 
     def zeros(self, slots: int, columns: int) -> Tensor:
-        """(layers, 2, slots, columns, heads, width)."""
-        size = (self.layers, 2, slots, columns, self.heads, self.width)
+        """(layers, 2, slots, heads, columns, width)."""
+        size = (self.layers, 2, slots, self.heads, columns, self.width)
         return torch.zeros(size, dtype=self.dtype, device=self.device)
 
 
@@ -80,24 +81,35 @@ class SlotArena(Generic[Owner]):
         columns: C of every slot.
 
     Attributes:
-        data: (layers, 2, slots, C, heads, width), keys and values.
+        data: (layers, 2, slots, heads, C, width), keys and values.
+        layers: keys and values (slots, heads, C, width) of each layer, views of ``data``.
         rows: in the order of their slots, from 0 on.
     """
 
     def __init__(self, shape: CacheShape, columns: int) -> None:
         self._shape, self.columns = shape, columns
-        self.data = shape.zeros(_FIRST_SLOTS, columns)
         self.rows: list[Owner] = []
+        self._quiet = 0  # times that rows left and few were there
+        self._lay_out(shape.zeros(_FIRST_SLOTS, columns))
+
+    def _lay_out(self, data: Tensor) -> None:
+        self.data = data
+        self.layers = [(keys, values) for keys, values in data]
 
     @property
     def slots(self) -> int:
         """Slots there are, taken or not."""
         return self.data.shape[2]
 
-    def take(self, row: Owner) -> None:
-        """Give a row the next slot."""
+    def take(self, row: Owner, expected: int = 0) -> None:
+        """Give a row the next slot.
+
+        Args:
+            row: without a slot.
+            expected: rows that will be here soon, this one and those that are here among them.
+        """
         if len(self.rows) == self.slots:
-            self._resize(2 * self.slots)
+            self._resize(max(2 * self.slots, 1 << max(0, expected - 1).bit_length()))
         row.slot, row.length = len(self.rows), 0
         self.rows.append(row)
 
@@ -106,14 +118,14 @@ class SlotArena(Generic[Owner]):
 
         Args:
             row: of this arena.
-            head: (layers, 2, P, heads, width).
+            head: (layers, 2, heads, P, width).
         """
-        self.data[:, :, row.slot, : head.shape[2]] = head
-        row.length = head.shape[2]
+        row.length = head.shape[3]
+        self.data[:, :, row.slot, :, : row.length] = head
 
     def head_of(self, row: Owner, length: int) -> Tensor:
-        """(layers, 2, length, heads, width): a copy of a row's first columns."""
-        return self.data[:, :, row.slot, :length].clone()
+        """(layers, 2, heads, length, width): a copy of a row's first columns."""
+        return self.data[:, :, row.slot, :, :length].clone()
 
     def release(self, leaving: Sequence[Owner], wiped: Sequence[Owner] = ()) -> None:
         """Free the slots of rows.
@@ -133,21 +145,27 @@ class SlotArena(Generic[Owner]):
             while len(self.rows) - 1 in gone:
                 self.rows.pop()
             last = self.rows.pop()
-            self.data[:, :, hole, : last.length] = self.data[:, :, last.slot, : last.length]
+            self.data[:, :, hole, :, : last.length] = self.data[:, :, last.slot, :, : last.length]
             last.slot = hole
             self.rows[hole] = last
         del self.rows[staying:]
-        if self.slots > _FIRST_SLOTS and staying <= self.slots // 4:
+        self._quiet = self._quiet + 1 if staying <= self.slots // 4 else 0
+        if self.slots > _FIRST_SLOTS and self._quiet > _PATIENCE:
             self._resize(self.slots // 2)
+            self._quiet = 0
 
     def wipe_rest(self) -> None:
-        """Set to zero what no row holds."""
+        """Keep no more slots than are taken, and set to zero what no row holds."""
+        fitting = 1 << max(0, len(self.rows) - 1).bit_length()
+        if fitting < self.slots:
+            self._resize(fitting)
         self.data[:, :, len(self.rows) :] = 0
         for row in self.rows:
-            self.data[:, :, row.slot, row.length :] = 0
+            self.data[:, :, row.slot, :, row.length :] = 0
 
     def _resize(self, slots: int) -> None:
-        old, self.data = self.data, self._shape.zeros(slots, self.columns)
+        old = self.data
+        self._lay_out(self._shape.zeros(slots, self.columns))
         kept = len(self.rows)
         longest = max((row.length for row in self.rows), default=0)
-        self.data[:, :, :kept, :longest] = old[:, :, :kept, :longest]
+        self.data[:, :, :kept, :, :longest] = old[:, :, :kept, :, :longest]
