@@ -10,9 +10,9 @@ whether there is one frame for all photos, ``batches`` whether many questions co
 whether prompts can be put together outside the processor, ``square_encoder`` whether there is a module from pixels to
 tokens, ``region_finder`` whether attention can be read, ``patch_reader`` whether the tower takes embedded patches in
 place of pixels, ``merge_visual_tokens`` whether the language model can be given fewer tokens of a photo,
-``open_batch`` whether questions can join and leave while others are answered. A class of another package that has these members is served, fitted and measured as the two here are:
-:class:`heliograph.vlm.model.VisionLanguageModel`, quick, of one family, and
-:class:`heliograph.vlm.general.GeneralModel`, of any.
+``open_batch`` whether questions can join and leave while others are answered. A class of another package that has
+these members is served, fitted and measured as the two here are: :class:`heliograph.vlm.model.VisionLanguageModel`,
+quick, of one family, and :class:`heliograph.vlm.general.GeneralModel`, of any.
 """
 
 from __future__ import annotations

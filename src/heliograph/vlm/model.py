@@ -11,39 +11,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from itertools import takewhile
 from typing import Any, Self
-from weakref import WeakSet
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from heliograph.controllers.region.find import RegionSetting
 from heliograph.errors import (
-    AnsweringFailedError,
     ModelUnsupportedError,
     QuestionTooLongError,
     ShapeError,
-    StreamDamagedError,
     UsageError,
 )
 from heliograph.question import DEFAULT_ANSWER_TOKENS
-from heliograph.reasons import StreamFault
-from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
+from heliograph.types import Answer, Grid, VisualTokens
 from heliograph.vlm.attention import AttentionFinder
-from heliograph.vlm.batching import answer_batch
 from heliograph.vlm.checkpoint.loading import load_pretrained
 from heliograph.vlm.continuous.engine import ContinuousBatch
-from heliograph.vlm.continuous.forward import PackedForward, packed_forward
+from heliograph.vlm.continuous.forward import PackedForward
+from heliograph.vlm.continuous.offline import answered
+from heliograph.vlm.continuous.opening import BatchOpener
 from heliograph.vlm.continuous.quick import QuickRows
 from heliograph.vlm.contract import PREFILL_TOKENS, SHARED_TOKENS, Verification
-from heliograph.vlm.decoding import Decoder, Feature, Step, to_answer
-from heliograph.vlm.merged_tokens import MergedTokens, merge_tokens
+from heliograph.vlm.decoding import Decoder, Step, to_answer
+from heliograph.vlm.image_reader import ImageReader
 from heliograph.vlm.patch_reading import TorchPatchReader, open_patch_reader
-from heliograph.vlm.prompt import FrameInputs, Prompt, PromptBuilder, merge_images, without_placeholders
+from heliograph.vlm.prompt import Prompt, PromptBuilder, without_placeholders
 from heliograph.vlm.square_encoder import SquareEncoder
 from heliograph.vlm.text_model import TextModel
 from heliograph.vlm.verification import verify_steps
@@ -88,8 +83,8 @@ class VisionLanguageModel:
         self.grid = Grid(side, side)
         self.input_size = int(processor.image_processor.max_image_size["longest_edge"])
         self._patch_reader: TorchPatchReader | None = None
-        self._visual_tokens: int | None = None
-        self._batches = WeakSet[ContinuousBatch]()
+        self.images = ImageReader(model, self.prompts, self.decoder, self.grid, self.hidden_size)
+        self._batches = BatchOpener(lambda: (QuickRows(self), PackedForward(model)), self.decoder.weights)
         self._check_placeholders()
 
     @torch.inference_mode()
@@ -135,19 +130,7 @@ class VisionLanguageModel:
         Raises:
             AnsweringFailedError: it gives values that are no tokens, or the checkpoint has damaged weights.
         """
-        return self._encoded(self.prompts.pixels(list(photos)), len(photos)) if photos else []
-
-    def _encoded(self, frames: FrameInputs, photos: int) -> list[VisualTokens]:
-        self.decoder.weights.require()
-        made = self.torch_model.get_image_features(
-            pixel_values=frames.pixel_values.to(self.decoder.device, self.decoder.dtype),
-            pixel_attention_mask=frames.pixel_attention_mask.to(self.decoder.device),
-            return_dict=True,
-        )
-        values = torch.cat(list(made.pooler_output)).float().cpu().numpy().reshape(photos, -1, self.hidden_size)
-        if not tokens_make_sense(values):
-            raise AnsweringFailedError
-        return [VisualTokens(np.ascontiguousarray(one), self.grid) for one in values]
+        return self.images.encode(photos)
 
     def check_grid(self, grid: Grid) -> None:
         """Refuse a grid that a stream states and this model's tokens never have.
@@ -182,7 +165,7 @@ class VisionLanguageModel:
         """
         if count is not None and count < 1:
             raise UsageError.of_argument("visual tokens", "1 or more", count)
-        self._visual_tokens = None if count is None or count >= self.grid.tokens else count
+        self.images.visual_tokens = None if count is None or count >= self.grid.tokens else count
 
     def patch_reader(self, size: tuple[int, int]) -> TorchPatchReader:
         """The tower behind its first layer.
@@ -202,7 +185,7 @@ class VisionLanguageModel:
     def _opened_patch_reader(self, size: tuple[int, int]) -> TorchPatchReader:
         @torch.inference_mode()
         def blank() -> VisualTokens:
-            return self._encoded(self.prompts.blank(1), 1)[0]
+            return self.images.blank()
 
         resample = self.processor.image_processor.resample
         return open_patch_reader(self.torch_model, size, self.encode_image, blank, resample)
@@ -223,8 +206,7 @@ class VisionLanguageModel:
         """Keep nothing of the questions that were asked; the next ones are tokenised anew, and batches that are open
         compute the heads of their prompts anew."""
         self.prompts.forget_questions()
-        for batch in self._batches:
-            batch.forget()
+        self._batches.forget()
 
     @property
     def end_ids(self) -> frozenset[int]:
@@ -273,10 +255,7 @@ class VisionLanguageModel:
 
         Pairs that share the same image objects share one pass over them.
         """
-        prompts = [self.prompt(question, len(images), max_new_tokens) for question, images in asked]
-        images = [tuple(images) for _, images in asked]
-        steps = answer_batch(self.decoder, prompts, images, self.inputs, max_new_tokens)
-        return [self.answer_of(one) for one in steps]
+        return answered(self, asked, max_new_tokens)
 
     def answer_questions(
         self, images: Sequence[ImageInput], questions: Sequence[str], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
@@ -293,24 +272,12 @@ class VisionLanguageModel:
         Raises:
             UsageError: fewer than 1 position.
         """
-        forward, _ = self._packing
-        if forward is None:
-            return None
-        made = ContinuousBatch(
-            QuickRows(self), forward, self.decoder.weights, capacity_tokens, prefill_tokens, shared_tokens
-        )
-        self._batches.add(made)
-        return made
+        return self._batches.open(capacity_tokens, prefill_tokens, shared_tokens)
 
     @property
     def one_at_a_time(self) -> str | None:
         """Why :meth:`open_batch` gives None; None where it does not."""
-        return self._packing[1]
-
-    @cached_property
-    def _packing(self) -> tuple[PackedForward | None, str | None]:
-        """Packed passes, or why there are none; looked at once, when somebody asks."""
-        return packed_forward(self.torch_model)
+        return self._batches.refused
 
     # ---- drafts ------------------------------------------------------------------------------------
     def verify(
@@ -325,7 +292,7 @@ class VisionLanguageModel:
     ) -> Verification:
         """Like :meth:`verify`, and says how many of the draft's tokens were kept."""
         prompt = self.prompt(question, len(images), max_new_tokens)
-        frames, features = self.inputs(images)
+        frames, features = self.images.inputs(images)
         steps, kept = verify_steps(self.decoder, prompt, frames, features, self.guess(draft), max_new_tokens)
         return Verification(self.answer_of(steps), kept)
 
@@ -356,55 +323,6 @@ class VisionLanguageModel:
         return self.decoder.teacher_forced(ids, self.prompts.blank(1), given, len(answer_ids))[0]
 
     # ---- shared ------------------------------------------------------------------------------------
-    def inputs(self, images: Sequence[ImageInput]) -> tuple[FrameInputs, list[Feature]]:
-        """Pixel inputs (blank where tokens are given) and, per image, its tokens (N, D), fewer that stand for them, or
-        None.
-
-        Raises:
-            ShapeError: tokens are not (grid.tokens, hidden_size).
-            StreamDamagedError: tokens are not finite.
-        """
-        if self._visual_tokens is not None:
-            images = [one if isinstance(one, VisualTokens) else self.encode_image(one) for one in images]
-        features = [self._feature(image) if isinstance(image, VisualTokens) else None for image in images]
-        blank = self.prompts.blank(len(images))
-        photos = {i: image for i, image in enumerate(images) if not isinstance(image, VisualTokens)}
-        if not photos:
-            return blank, features
-        return merge_images(blank, photos.keys(), self.prompts.pixels(list(photos.values()))), features
-
-    def features(self, images: Sequence[ImageInput]) -> list[Tensor | MergedTokens]:
-        """Per image its tokens (N, D) as the language model reads them, those of photos from one pass of the tower; or
-        fewer that stand for them.
-
-        Raises:
-            ShapeError: tokens are not (grid.tokens, hidden_size), or a photo is one that the model takes for padding.
-            StreamDamagedError: tokens are not finite.
-            AnsweringFailedError: a photo's tokens are none.
-        """
-        if self._visual_tokens is not None:
-            images = [one if isinstance(one, VisualTokens) else self.encode_image(one) for one in images]
-        photos = [image for image in images if not isinstance(image, VisualTokens)]
-        made = iter(self._tower_tokens(photos) if photos else ())
-        return [self._feature(image) if isinstance(image, VisualTokens) else next(made) for image in images]
-
-    def _tower_tokens(self, photos: Sequence[Image.Image]) -> list[Tensor]:
-        frames = self.prompts.pixels(list(photos))
-        made = self.torch_model.get_image_features(
-            pixel_values=frames.pixel_values.to(self.decoder.device, self.decoder.dtype),
-            pixel_attention_mask=frames.pixel_attention_mask.to(self.decoder.device),
-            return_dict=True,
-        )
-        rows = torch.cat(list(made.pooler_output))  # (photos * N, D)
-        if len(rows) != len(photos) * self.grid.tokens:
-            raise ShapeError().noted("a photo is one that the model takes for padding.")
-        return list(rows.chunk(len(photos)))
-
-    @property
-    def visual_tokens(self) -> int | None:
-        """How many tokens of a photo the language model reads at most; None for all."""
-        return self._visual_tokens
-
     def prompt(self, question: str, images: int, max_new_tokens: int) -> Prompt:
         """The prompt, if it and the longest answer fit the positions that the model was made for.
 
@@ -419,21 +337,9 @@ class VisionLanguageModel:
             raise QuestionTooLongError
         return prompt
 
-    def _feature(self, tokens: VisualTokens) -> Tensor | MergedTokens:
-        values = tokens.values
-        if values.shape != (self.grid.tokens, self.hidden_size):
-            raise ShapeError().noted(
-                f"tokens have the shape {(self.grid.tokens, self.hidden_size)}, not {values.shape}."
-            )
-        if not tokens_make_sense(values):
-            raise StreamDamagedError(StreamFault.VALUE)
-        if self._visual_tokens is not None:
-            return merge_tokens(values, self._visual_tokens)
-        return torch.from_numpy(np.ascontiguousarray(values)).to(self.decoder.device, self.decoder.dtype)
-
     def _steps(self, question: str, images: Sequence[ImageInput], limit: int) -> Iterator[Step]:
         prompt = self.prompt(question, len(images), limit)
-        frames, features = self.inputs(images)
+        frames, features = self.images.inputs(images)
         ids = prompt.head + prompt.tail
         logits, cache = self.decoder.prefill(torch.tensor([ids]), frames, features)
         return self.decoder.greedy(logits[0, -1], cache, limit, self.decoder.rules.row(ids, limit))

@@ -14,6 +14,8 @@ from itertools import takewhile
 import torch
 from torch import Tensor
 
+from heliograph.types import Answer
+from heliograph.vlm.contract import Verification
 from heliograph.vlm.decoding import Decoder, Feature, Step, best_steps, steps_of
 from heliograph.vlm.generation_rules import RowRules
 from heliograph.vlm.prompt import FrameInputs, Prompt
@@ -49,6 +51,12 @@ def verify_steps(
         if rejected:
             cache.crop(-rejected)
         logits = decoder.extend_all(torch.tensor([walk.feed]), cache)
+
+
+def verification_of(answer: Answer, draft: Answer | None) -> Verification:
+    """An answer that was made anew, and how many of a draft's first tokens are in it."""
+    drafted = () if draft is None else draft.token_ids
+    return Verification(answer, _agreement(drafted[: len(answer.token_ids)], answer.token_ids))
 
 
 class DraftWalk:

@@ -303,7 +303,8 @@ class ContinuousBatch:
 
 def _next(row: Row) -> Reading:
     """What a row reads that has begun."""
-    assert row.arena is not None and row.walk is not None
+    assert row.arena is not None
+    assert row.walk is not None
     ids = np.array(row.walk.feed, dtype=np.int64)
     part = Part(row, row.arena, len(ids), row.weights)
     return Reading(row, row.walk, part, ids, np.arange(part.start, part.end) + row.left_out)
@@ -311,7 +312,8 @@ def _next(row: Row) -> Reading:
 
 def _first(row: Row, head: HeadInputs | None, lender: Reading | None) -> Reading:
     """What a row reads first: its head, where it has inputs for one, its question, and the draft."""
-    assert row.arena is not None and row.walk is not None
+    assert row.arena is not None
+    assert row.walk is not None
     own = np.array([*row.asked.tail, *row.walk.guess], dtype=np.int64)
     if head is not None:
         part = Part(row, row.arena, len(head.ids) + len(own), row.weights)

@@ -65,14 +65,13 @@ class PackedForward:
 
     def _with_features(self, ids: Tensor, readings: Sequence[Reading]) -> dict[str, Tensor]:
         """The ids, or where images stand among them their embeddings (1, T, D) with the features in place."""
-        shown = [one for one in readings if one.head is not None and one.head.features is not None]
-        if not shown:
+        shown = [(one.part.first, one.head) for one in readings if one.head is not None]
+        images = [(first + head.places, head.features) for first, head in shown if head.features is not None]
+        if not images:
             return {"input_ids": ids}
         embedded = self._model.get_input_embeddings()(ids)
-        for one in shown:
-            assert one.head is not None
-            places = torch.from_numpy(one.part.first + one.head.places).to(ids.device)
-            embedded[0, places] = one.head.features.to(embedded)
+        for places, features in images:
+            embedded[0, torch.from_numpy(places).to(ids.device)] = features.to(embedded)
         return {"inputs_embeds": embedded}
 
     def _logits(self, plan: PassPlan, words: dict[str, Tensor], positions: Tensor, kept: Tensor) -> Tensor:
@@ -122,9 +121,13 @@ class PackedForward:
             cache = DynamicCache(config=self._model.config.get_text_config())
             _check_layers(cache)
             for part in (ids[:, :-1], ids[:, -1:]):
-                found.append(self._model(input_ids=part.to(device), past_key_values=cache, use_cache=True).logits[0, -1])
+                found.append(
+                    self._model(input_ids=part.to(device), past_key_values=cache, use_cache=True).logits[0, -1]
+                )
         keys = [layer.keys for layer in cache.layers]
-        sizes = {tensor.shape[1:2] + tensor.shape[3:] for layer in cache.layers for tensor in (layer.keys, layer.values)}
+        sizes = {
+            tensor.shape[1:2] + tensor.shape[3:] for layer in cache.layers for tensor in (layer.keys, layer.values)
+        }
         if len(sizes) != 1:
             raise ModelUnsupportedError().noted("its layers keep keys and values of different sizes.")
         return torch.stack(found), CacheShape(len(keys), keys[0].shape[1], keys[0].shape[3], keys[0].dtype, device)
@@ -151,14 +154,6 @@ class PackedForward:
         return torch.stack([one for row in found for one in row])
 
 
-def packed_forward(model: Any) -> tuple[PackedForward | None, str | None]:
-    """Packed passes of a model, or None and why there are none, for people."""
-    try:
-        return PackedForward(model), None
-    except ModelUnsupportedError as error:
-        return None, reason_of(error)
-
-
 def _last(parts: Sequence[Part], counts: Sequence[int]) -> Tensor:
     """(K,) int64 places of the last so many positions of each part."""
     ends = [part.first + part.count for part in parts]
@@ -170,7 +165,9 @@ def _without_images(ids: Tensor, config: Any) -> Tensor:
     special = [value for name, value in vars(config).items() if name.endswith(("_token_id", "_token_index"))]
     low = max((one for one in special if isinstance(one, int)), default=0)
     plain = next(one for one in range(low + 2) if one not in special and one > 2)
-    return torch.where(torch.isin(ids, torch.tensor([one for one in special if isinstance(one, int)] or [-1])), plain, ids)
+    return torch.where(
+        torch.isin(ids, torch.tensor([one for one in special if isinstance(one, int)] or [-1])), plain, ids
+    )
 
 
 def _check_configuration(model: Any, text: Any) -> None:

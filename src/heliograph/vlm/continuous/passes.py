@@ -95,12 +95,35 @@ class _Write:
 
 
 @dataclass
+class _Loan:
+    """The first columns of one row that are also those of others.
+
+    Attributes:
+        lender: whose.
+        arena: of the borrowers.
+        slots: (n,) int64 theirs.
+        columns: so many.
+    """
+
+    lender: Part
+    arena: SlotArena[Any]
+    slots: Tensor
+    columns: int
+
+    def copy(self, layer: int, which: int) -> None:
+        """Copy keys (0) or values (1) of a layer."""
+        lent = self.lender.arena.layers[layer][which][self.lender.row.slot, :, : self.columns]  # (heads, P, width)
+        held = self.arena.layers[layer][which][:, :, : self.columns]
+        held.index_copy_(0, self.slots, lent.expand(len(self.slots), -1, -1, -1).contiguous())
+
+
+@dataclass
 class _Group:
     """Queries that attend in one call.
 
     Attributes:
         arena: theirs.
-        slots: (m,) int64; None for the first m as they lie.
+        slots: (m,) int64, or a slice where they are neighbours.
         rows, longest, columns: m slots, L queries of each, P columns that are looked at.
         bias: (m, 1, L, P) added to scores; None for nothing.
         asks: (m * L,) places in the packed sequence, any for padding; a slice where they are neighbours, None where
@@ -110,7 +133,7 @@ class _Group:
     """
 
     arena: SlotArena[Any]
-    slots: Tensor | None
+    slots: Tensor | slice
     rows: int
     longest: int
     columns: int
@@ -142,6 +165,7 @@ class PassPlan:
             part.first = self.tokens
             self.tokens += part.count
         self._writes = [self._write(arena, own) for arena, own in _by_arena(self.parts)]
+        self._loans = self._lent(wide)
         self._groups = [self._single_group(arena, own) for arena, own in _by_arena(single)]
         for arena, own in _by_arena(wide):
             sizes = dict.fromkeys(part.count.bit_length() for part in own)
@@ -158,6 +182,8 @@ class PassPlan:
                 held = write.arena.layers[layer][which]  # (slots, heads, C, width)
                 some = new if write.source is None else new[:, write.source]
                 held.view(-1, new.shape[2]).index_copy_(0, write.to_of(new.shape[0]), some.reshape(-1, new.shape[2]))
+            for loan in self._loans:
+                loan.copy(layer, which)
 
     def attend(self, layer: int, query: Tensor, scaling: float | None) -> Tensor:
         """(1, T, H, width) attention of the packed queries (1, H, T, width)."""
@@ -177,8 +203,8 @@ class PassPlan:
     def _attended(group: _Group, layer: int, asked: Tensor, scaling: float | None) -> Tensor:
         """(m * L, H, d)."""
         keys, values = group.arena.layers[layer]  # (slots, heads, C, d)
-        if group.slots is None:
-            keys, values = keys[: group.rows, :, : group.columns], values[: group.rows, :, : group.columns]
+        if isinstance(group.slots, slice):
+            keys, values = keys[group.slots, :, : group.columns], values[group.slots, :, : group.columns]
         else:
             keys = keys[:, :, : group.columns].index_select(0, group.slots)  # (m, heads, P, d)
             values = values[:, :, : group.columns].index_select(0, group.slots)
@@ -210,23 +236,29 @@ class PassPlan:
         columns: list[int] = []
         source: list[int] = []
         for part in parts:
-            length = part.row.length
-            slots += [part.row.slot] * (part.end - length)
-            columns += range(length, part.end)
-            if part.lender is not None:
-                source += range(part.lender.first, part.lender.first + part.lent)
+            slots += [part.row.slot] * part.count
+            columns += range(part.start, part.end)
             source += range(part.first, part.first + part.count)
-        whole = len(source) == self.tokens and source[0] == 0 and not any(part.lender for part in parts)
-        return _Write(
-            arena, self._indices(slots), self._indices(columns), None if whole else self._indices(source)
-        )
+        whole = len(source) == self.tokens
+        return _Write(arena, self._indices(slots), self._indices(columns), None if whole else self._indices(source))
+
+    def _lent(self, parts: Sequence[Part]) -> list[_Loan]:
+        """What is lent, once for all borrowers of a lender in an arena."""
+        found: dict[tuple[Part, int], list[Part]] = {}
+        for part in parts:
+            if part.lender is not None:
+                found.setdefault((part.lender, part.arena.columns), []).append(part)
+        return [
+            _Loan(lender, own[0].arena, self._indices([part.row.slot for part in own]), own[0].lent)
+            for (lender, _), own in found.items()
+        ]
 
     def _single_group(self, arena: SlotArena[Any], parts: list[Part]) -> _Group:
         """Rows with one new token, over the arena's first slots as they lie, those of other rows among them."""
         rows = parts[-1].row.slot + 1
         if rows == len(parts):
             bias, columns = self._bias([[part.end] for part in parts], [part.weights for part in parts])
-            return _Group(arena, None, rows, 1, columns, bias, self._neighbours(parts[0].first, rows), None)
+            return _Group(arena, slice(rows), rows, 1, columns, bias, self._neighbours(parts[0].first, rows), None)
         ends, asks = [[1] for _ in range(rows)], [0] * rows
         weights: list[Tensor | None] = [None] * rows
         for part in parts:
@@ -234,11 +266,13 @@ class PassPlan:
             ends[slot][0], weights[slot], asks[slot] = part.end, part.weights, part.first
         bias, columns = self._bias(ends, weights)
         tells = (self._indices([part.first for part in parts]), self._indices([part.row.slot for part in parts]))
-        return _Group(arena, None, rows, 1, columns, bias, self._indices(asks), tells)
+        return _Group(arena, slice(rows), rows, 1, columns, bias, self._indices(asks), tells)
 
     def _wide_group(self, arena: SlotArena[Any], parts: list[Part]) -> _Group:
         longest, rows = max(part.count for part in parts), len(parts)
-        slots = self._indices([part.row.slot for part in parts])
+        first, last = parts[0].row.slot, parts[-1].row.slot  # in ascending order
+        together = last - first + 1 == rows
+        slots = slice(first, last + 1) if together else self._indices([part.row.slot for part in parts])
         steps = np.arange(longest)
         counts = np.array([part.count for part in parts])[:, None]
         reached = np.minimum(steps, counts - 1)  # (m, L)
@@ -268,7 +302,7 @@ class PassPlan:
         bias = torch.zeros(hidden.shape, dtype=self._dtype).masked_fill_(hidden, low)
         for row, own in enumerate(weights):
             if own is not None:
-                bias[row, ..., : len(own)] += own.to(self._dtype)[: columns]
+                bias[row, ..., : len(own)] += own.to(self._dtype)[:columns]
         return (bias.clamp_(min=low) if weighted else bias).to(self.device), columns
 
 

@@ -49,7 +49,7 @@ class QuickRows:
         """
         model = self._model
         prompt = model.prompt(request.question, len(request.images), request.max_new_tokens)
-        merged = model.visual_tokens
+        merged = model.images.visual_tokens
         fewer = 0 if merged is None else len(request.images) * (model.grid.tokens - merged)
         guess = () if request.draft is None else model.guess(request.draft)
         return Asked(prompt.head, prompt.tail, len(prompt.head) - fewer, tuple(guess[: request.max_new_tokens]))
@@ -62,10 +62,13 @@ class QuickRows:
         """A digest of what the images hold, and of how many tokens are read of each; None without images."""
         if not images:
             return None
-        found = hashlib.blake2b(str(self._model.visual_tokens).encode(), digest_size=_DIGEST_BYTES)
+        found = hashlib.blake2b(str(self._model.images.visual_tokens).encode(), digest_size=_DIGEST_BYTES)
         for image in images:
             if isinstance(image, VisualTokens):
-                said, held = f"tokens {image.values.shape} {image.values.dtype}", np.ascontiguousarray(image.values).data
+                said, held = (
+                    f"tokens {image.values.shape} {image.values.dtype}",
+                    np.ascontiguousarray(image.values).data,
+                )
             else:
                 said, held = f"photo {image.mode} {image.size} {image.getpalette()}", memoryview(image.tobytes())
             found.update(f"{said} {held.nbytes} ".encode())
@@ -78,7 +81,7 @@ class QuickRows:
         Raises:
             ShapeError, StreamDamagedError, AnsweringFailedError: images of which there is no answer.
         """
-        features = self._model.features(images)
+        features = self._model.images.read(images)
         merged = [one for one in features if isinstance(one, MergedTokens)]
         if merged:
             return self._merged_head(asked, merged)

@@ -73,7 +73,9 @@ class OwnPrefill:
 class RowSource(Protocol):
     """What differs between classes of models."""
 
-    end_ids: frozenset[int]
+    @property
+    def end_ids(self) -> frozenset[int]:
+        """Tokens that end an answer."""
 
     def ask(self, request: BatchRequest) -> Asked:
         """The prompt.
