@@ -57,7 +57,7 @@ def head_counts(torch_model: nn.Module) -> tuple[int, ...]:
     Raises:
         ModelUnsupportedError: a decoder whose attention cannot be computed from outside.
     """
-    layers: list[Any] = _decoder_attention(torch_model)
+    layers: list[Any] = decoder_attention(torch_model)
     return tuple(one.q_proj.out_features // one.head_dim for one in layers)
 
 
@@ -73,7 +73,7 @@ def watching(torch_model: nn.Module, layer: int, rows: int = 1) -> Iterator[Watc
     Raises:
         ModelUnsupportedError: no such layer, or a decoder whose attention cannot be computed from outside.
     """
-    layers = _decoder_attention(torch_model)
+    layers = decoder_attention(torch_model)
     if not 0 <= layer < len(layers):
         raise ModelUnsupportedError().noted(f"it has {len(layers)} decoder layers, and none with number {layer}.")
     seen = WatchedPass()
@@ -231,7 +231,7 @@ class AttentionFinder:
 
 
 # ---- one layer -------------------------------------------------------------------------------------
-def _decoder_attention(torch_model: nn.Module) -> list[nn.Module]:
+def decoder_attention(torch_model: nn.Module) -> list[nn.Module]:
     """The language model's attention modules, first layer first.
 
     Raises:

@@ -9,10 +9,10 @@ Where models differ they say so in an attribute or a method, and each has a mean
 whether there is one frame for all photos, ``batches`` whether many questions cost little more than one, ``text``
 whether prompts can be put together outside the processor, ``square_encoder`` whether there is a module from pixels to
 tokens, ``region_finder`` whether attention can be read, ``patch_reader`` whether the tower takes embedded patches in
-place of pixels, ``merge_visual_tokens`` whether the language model can be given fewer tokens of a photo. A class of
-another package that has these members is served, fitted and measured as the two here are:
-:class:`heliograph.vlm.model.VisionLanguageModel`, quick, of one family, and
-:class:`heliograph.vlm.general.GeneralModel`, of any.
+place of pixels, ``merge_visual_tokens`` whether the language model can be given fewer tokens of a photo,
+``open_batch`` whether questions can join and leave while others are answered. A class of another package that has
+these members is served, fitted and measured as the two here are: :class:`heliograph.vlm.model.VisionLanguageModel`,
+quick, of one family, and :class:`heliograph.vlm.general.GeneralModel`, of any.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from heliograph.errors import HeliographError
 from heliograph.question import DEFAULT_ANSWER_TOKENS
 from heliograph.types import Answer, Grid, VisualTokens
 
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
 
     ImageInput = VisualTokens | Image
 
+PREFILL_TOKENS = 512
+"""Positions of new prompts in one step of a batch: about where a processor's time per position stops falling."""
+
+SHARED_TOKENS = 4096
+"""Cache positions that a batch keeps of images for the next question about them."""
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -41,6 +48,83 @@ class Verification:
 
     answer: Answer
     kept_tokens: int
+
+
+@dataclass(frozen=True, eq=False)
+class BatchRequest:
+    """One question for an :class:`AnswerBatch`; each object is a request of its own.
+
+    Attributes:
+        question: as asked.
+        images: photos, or tokens (N, D) float32; none where the question says what there is to know.
+        draft: an earlier answer to verify; None without one.
+        max_new_tokens: longest answer.
+    """
+
+    question: str
+    images: Sequence[ImageInput]
+    draft: Answer | None = None
+    max_new_tokens: int = DEFAULT_ANSWER_TOKENS
+
+
+@dataclass(frozen=True, eq=False)
+class EndedRequest:
+    """What became of a request: an answer with the draft's tokens in it, or the error that it alone ended with."""
+
+    request: BatchRequest
+    verified: Verification | None
+    error: HeliographError | None
+
+
+class AnswerBatch(Protocol):
+    """Questions that are answered side by side, and join and leave between steps.
+
+    ::
+
+        cost(request) <= room? --admit--> [ waiting | row | row | row ] --step, step, step--> EndedRequest
+
+    Answers are those of :meth:`AnsweringModel.answer` and :meth:`AnsweringModel.verify_draft`, texts and ids, whatever
+    stands beside them; confidences are equal but for the last digits. One thread calls everything here, the thread that
+    calls the model.
+    """
+
+    capacity_tokens: int
+    """Cache positions that requests may cost together. Memory is bounded by twice as many, and ``shared_tokens``."""
+
+    @property
+    def held_tokens(self) -> int:
+        """Cache positions that the admitted requests cost."""
+
+    @property
+    def shared_tokens(self) -> int:
+        """Cache positions that are kept of images for the next question about them."""
+
+    def __len__(self) -> int:
+        """Requests that are admitted and have not ended."""
+
+    def cost(self, request: BatchRequest) -> int:
+        """Cache positions that a request is given, from its prompt and its longest answer, rounded up as the cache is
+        laid out; 0 for one that cannot be asked. It looks at no image."""
+
+    def fits(self, request: BatchRequest) -> bool:
+        """Whether a request can be admitted now: there is room for its cost, or nobody else is here."""
+
+    def admit(self, request: BatchRequest) -> None:
+        """Take a request; what is wrong with it is said by the next step.
+
+        Raises:
+            UsageError: it does not fit, or it is here already.
+        """
+
+    def step(self) -> list[EndedRequest]:
+        """One forward pass: a token or more of every row, and the prompts of the next that wait, no more of them than a
+        bound, so that the others need not stand still. What has ended with it, in order of admission."""
+
+    def drop(self, request: BatchRequest) -> bool:
+        """Stop work on a request at once and forget it; False where it has ended already."""
+
+    def forget(self) -> None:
+        """Keep nothing of questions and images that have ended."""
 
 
 class RegionFinder(Protocol):
@@ -143,6 +227,25 @@ class AnsweringModel(Protocol):
         Raises:
             HeliographError: as :meth:`answer`.
         """
+
+    def open_batch(
+        self, capacity_tokens: int, *, prefill_tokens: int = PREFILL_TOKENS, shared_tokens: int = SHARED_TOKENS
+    ) -> AnswerBatch | None:
+        """Side by side; None where this model can only answer one question after the other, for the reason in
+        :attr:`one_at_a_time`. A class of another package may do without it, and is asked one by one.
+
+        Args:
+            capacity_tokens: cache positions that requests may cost together.
+            prefill_tokens: most positions of new prompts in one step; a longer prompt is read in a step of its own.
+            shared_tokens: most cache positions that are kept of images whose questions have ended.
+
+        Raises:
+            UsageError: fewer than 1 position.
+        """
+
+    @property
+    def one_at_a_time(self) -> str | None:
+        """Why this model answers one question after the other, for people; None where it does not."""
 
     def patch_reader(self, size: tuple[int, int]) -> PatchReader:
         """The vision tower behind its first map, for photos of this width and height; a class of another package may

@@ -211,6 +211,12 @@ def finite(logits: Tensor) -> Tensor:
     return logits
 
 
+def finite_rows(logits: Tensor) -> list[bool]:
+    """Of each row of ``logits`` (B, V), whether :func:`finite` would let it pass."""
+    ends = (end.tolist() for end in logits.aminmax(dim=-1))  # NaN where there is one
+    return [math.isfinite(low) and high < LARGEST_LOGIT for low, high in zip(*ends, strict=True)]
+
+
 def next_steps(logits: Tensor, rules: Sequence[RowRules | None]) -> list[Step]:
     """The next step of each row, from ``logits`` (B, V) and the rules of each; of one model, all have rules or none."""
     chosen = [row.choose(own) for row, own in zip(rules, logits, strict=True) if row is not None]

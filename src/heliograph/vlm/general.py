@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -32,9 +32,7 @@ from heliograph.errors import (
     QuestionTooLongError,
     ShapeError,
     StreamDamagedError,
-    UsageError,
 )
-from heliograph.prompt_text import neutralised
 from heliograph.question import DEFAULT_ANSWER_TOKENS, check_text
 from heliograph.reasons import StreamFault
 from heliograph.strategies.towers import GREY
@@ -42,21 +40,18 @@ from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
 from heliograph.vlm.attention import AttentionFinder
 from heliograph.vlm.causes import reason_of
 from heliograph.vlm.checkpoint.weights import WeightCheck
-from heliograph.vlm.contract import Verification
-from heliograph.vlm.decoding import finite, generated_ids, steps_of, to_answer
+from heliograph.vlm.continuous.general import general_rows
+from heliograph.vlm.continuous.opening import BatchOpener
+from heliograph.vlm.contract import PREFILL_TOKENS, SHARED_TOKENS, AnswerBatch, Verification
+from heliograph.vlm.decoding import Step, finite, generated_ids, steps_of, to_answer
+from heliograph.vlm.foreign_prompts import ForeignPrompts, with_answer
 from heliograph.vlm.image_features import FeatureLayout, output_with, tokens_of
 from heliograph.vlm.patch_reading import TorchPatchReader, open_patch_reader
 from heliograph.vlm.photo_layouts import PhotoLayouts, Size, check_pixels, photo_size
-from heliograph.vlm.prompt import (
-    MAX_IMAGES_PER_QUESTION,
-    control_tokens,
-    forget_words,
-    messages_of,
-    placeholder_id,
-    without_placeholders,
-)
+from heliograph.vlm.prompt import check_asked, forget_words, placeholder_id, without_placeholders
 from heliograph.vlm.prompt_memory import PromptMemory
 from heliograph.vlm.tap import METHOD, feed_output, find_owner
+from heliograph.vlm.verification import verification_of
 
 _USUAL_SIZE = (640, 480)
 _MAX_PATCH_READERS = 8
@@ -94,7 +89,8 @@ class GeneralModel:
         self._owner = find_owner(model)
         self._keeps_logits = "logits_to_keep" in inspect.signature(type(model).forward).parameters
         self._taken = frozenset(inspect.signature(getattr(type(self._owner), METHOD)).parameters)
-        self._control_names = tuple(control_tokens(processor.tokenizer).values())
+        self._foreign = ForeignPrompts(processor, model)
+        self._processed = self._foreign.made
         end = model.generation_config.eos_token_id
         self.end_ids = frozenset([end] if isinstance(end, int) else end or ())
         self._prompts = PromptMemory(self._make_prompt)
@@ -102,7 +98,6 @@ class GeneralModel:
         self.layouts = PhotoLayouts(
             lambda photos: self._processed("", photos), self._features, placeholder_id(model.config), self._positions
         )
-        self._in_one_call = True
         self._patch_readers = lru_cache(maxsize=_MAX_PATCH_READERS)(self._opened_patch_reader)
         try:
             layout, self.grid = self._opened()
@@ -111,7 +106,8 @@ class GeneralModel:
                 f"its processor or tower fails on a first photo: {reason_of(error)}."
             ) from error
         self.hidden_size = layout.width
-        self._weights = WeightCheck(model)
+        self.weights = WeightCheck(model)
+        self._batches = BatchOpener(lambda: general_rows(self), self.weights)
         try:
             self._check_placeholders(layout)
         except Exception as error:  # foreign code, where prompt and tokens do not fit
@@ -124,7 +120,7 @@ class GeneralModel:
         try:
             return self.layouts.first(_USUAL_SIZE)
         except ShapeError:  # some take a list of photos and no list of lists, which that call hands on
-            self._in_one_call = False
+            self._foreign.in_one_call = False
             return self.layouts.first(_USUAL_SIZE)
 
     @torch.inference_mode()
@@ -137,14 +133,18 @@ class GeneralModel:
         """
         values = torch.zeros(layout.rows, layout.width, dtype=self.torch_model.dtype, device=self.torch_model.device)
         made = self._processed("what?", [Image.new("RGB", _USUAL_SIZE, GREY)])
-        kept = {"logits_to_keep": 1} if self._keeps_logits else {}
         with feed_output(self._owner, output_with(values, layout)):
-            self.torch_model(**made, **kept, use_cache=False)
+            self.torch_model(**made, **self.keeping_logits(1), use_cache=False)
+
+    def keeping_logits(self, count: int) -> dict[str, int]:
+        """The argument for logits of so many last positions alone, where the family's forward has one."""
+        return {"logits_to_keep": count} if self._keeps_logits else {}
 
     def forget_questions(self) -> None:
         """Keep nothing of the questions that were asked; of photos only the sizes are kept."""
         forget_words(self.processor.tokenizer)
         self._prompts.forget()
+        self._batches.forget()
 
     # ---- images ------------------------------------------------------------------------------------
     @torch.inference_mode()
@@ -156,7 +156,7 @@ class GeneralModel:
             AnsweringFailedError: the tower gives values that are no tokens, or the checkpoint has damaged weights.
         """
         check_pixels(photo.size)
-        self._weights.require()
+        self.weights.require()
         output = self._features(self._processed("", [photo]))
         grid = self.layouts.grid(photo.size)
         values = tokens_of(output).float().cpu().numpy()
@@ -239,21 +239,41 @@ class GeneralModel:
             ShapeError, StreamDamagedError: tokens of the wrong shape for their photo's size, or not finite.
             AnsweringFailedError: the model gives logits that say nothing, or the checkpoint has damaged weights.
         """
-        if max_new_tokens < 1:
-            raise UsageError.of_argument("max_new_tokens", "1 or more", max_new_tokens)
-        if len(images) > MAX_IMAGES_PER_QUESTION:
-            raise UsageError.of_argument("the number of images", f"up to {MAX_IMAGES_PER_QUESTION}", len(images))
-        check_text(question)
+        made, feeding = self.asked(question, images, max_new_tokens)
+        with feeding:
+            return self._generated(made, max_new_tokens)
+
+    def asked(
+        self, question: str, images: Sequence[ImageInput], max_new_tokens: int
+    ) -> tuple[dict[str, Any], AbstractContextManager[None]]:
+        """Arguments of the model's forward, and a context in which it takes them.
+
+        Raises:
+            HeliographError: as :meth:`answer`.
+        """
+        check_asked(question, images, max_new_tokens)
         if not any(isinstance(image, VisualTokens) for image in images):
             made = self._processed(question, [image for image in images if isinstance(image, Image.Image)])
-            return self._generated(made, max_new_tokens)
+            return made, nullcontext()
         tokens = [image if isinstance(image, VisualTokens) else self.encode_image(image) for image in images]
         values = np.concatenate([self._checked(one) for one in tokens])
         sizes = tuple(photo_size(one.grid) for one in tokens)
-        layout = self.layouts.of(sizes)
+        output = output_with(torch.from_numpy(values).to(self.torch_model.device), self.layouts.of(sizes))
+        return self._prompts.of(question, sizes), feed_output(self._owner, output)
+
+    def prompt_ids(self, question: str, images: Sequence[ImageInput], max_new_tokens: int) -> tuple[int, ...]:
+        """Ids of the prompt, told by the sizes of the photos.
+
+        Raises:
+            HeliographError: it cannot be asked.
+        """
+        check_asked(question, images, max_new_tokens)
+        sizes = tuple(photo_size(one.grid) if isinstance(one, VisualTokens) else one.size for one in images)
+        if sizes:
+            self.layouts.of(sizes)
         made = self._prompts.of(question, sizes)
-        with feed_output(self._owner, output_with(torch.from_numpy(values).to(self.torch_model.device), layout)):
-            return self._generated(made, max_new_tokens)
+        self._check_length(made, max_new_tokens)
+        return tuple(made["input_ids"][0].tolist())
 
     def answer_many(
         self, asked: Sequence[tuple[str, Sequence[ImageInput]]], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
@@ -280,7 +300,7 @@ class GeneralModel:
             AnsweringFailedError: the logits say nothing, or the checkpoint has damaged weights.
         """
         check_text(question)
-        self._weights.require()
+        self.weights.require()
         size = photo_size(grid)
         layout = self.layouts.of((size,))
         if values.shape != (layout.rows, layout.width):
@@ -291,14 +311,8 @@ class GeneralModel:
             raise ShapeError().noted(f"a photo of this size has {self.layouts.grid(size)}, not {grid}.")
         made = self._prompts.of(question, (size,))
         self._check_length(made, max(1, len(answer_ids)))
-        asked = made["input_ids"].shape[1]
-        plain = without_placeholders(answer_ids, self.torch_model.config, self.end_ids)
-        answer = torch.tensor([plain], device=made["input_ids"].device)
-        for name, value in made.items():
-            if value.shape == (1, asked):  # ids, masks and kinds of tokens: the answer's are those of plain text
-                fill = answer if name == "input_ids" else torch.full_like(answer, int(name == "attention_mask"))
-                made[name] = torch.cat([value, fill.to(value.dtype)], dim=1)
-        kept = {"logits_to_keep": len(answer_ids) + 1} if self._keeps_logits else {}
+        made = with_answer(made, without_placeholders(answer_ids, self.torch_model.config, self.end_ids))
+        kept = self.keeping_logits(len(answer_ids) + 1)
         with feed_output(self._owner, output_with(values, layout)):
             logits: Tensor = self.torch_model(**made, **kept, use_cache=False).logits
         return finite(logits[0, -len(answer_ids) - 1 :])[:-1]
@@ -307,10 +321,26 @@ class GeneralModel:
         self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
     ) -> Verification:
         """The same answer, and how many of the draft's tokens are in it; made anew."""
-        answer = self.answer(question, images, max_new_tokens=max_new_tokens)
-        pairs = zip(answer.token_ids, draft.token_ids, strict=False)
-        return Verification(answer, sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs)))
+        return verification_of(self.answer(question, images, max_new_tokens=max_new_tokens), draft)
 
+    # ---- side by side ------------------------------------------------------------------------------
+    def open_batch(
+        self, capacity_tokens: int, *, prefill_tokens: int = PREFILL_TOKENS, shared_tokens: int = SHARED_TOKENS
+    ) -> AnswerBatch | None:
+        """A batch that questions can join and leave, each prompt read by itself; None where :attr:`one_at_a_time` says
+        why not.
+
+        Raises:
+            UsageError: fewer than 1 position.
+        """
+        return self._batches.open(capacity_tokens, prefill_tokens, shared_tokens)
+
+    @property
+    def one_at_a_time(self) -> str | None:
+        """Why :meth:`open_batch` gives None; None where it does not."""
+        return self._batches.refused
+
+    # ---- insides -----------------------------------------------------------------------------------
     def _checked(self, tokens: VisualTokens) -> np.ndarray:
         """(N, D) float32 of tokens that fit their photo's size."""
         layout = self.layouts.of((photo_size(tokens.grid),))
@@ -325,43 +355,6 @@ class GeneralModel:
     def _make_prompt(self, question: str, sizes: tuple[Size, ...]) -> dict[str, Any]:
         return self._processed(question, [Image.new("RGB", size, GREY) for size in sizes])
 
-    def _processed(self, question: str, photos: Sequence[Image.Image]) -> dict[str, Any]:
-        """What the model's own processor and chat template make of photos and a question.
-
-        Raises:
-            ShapeError: the processor does not take photos of these shapes.
-        """
-        asked = neutralised(question.strip(), self._control_names)
-        pictures = [photo.convert("RGB") for photo in photos]
-        try:
-            made = self._in_one(asked, pictures) if self._in_one_call else self._in_two(asked, pictures)
-        except Exception as error:  # foreign code: too long and thin, too small, and whatever else it refuses
-            sizes = " and ".join(f"{one.width}x{one.height}" for one in photos)
-            raise ShapeError().noted(f"the processor takes no photos of {sizes} pixels: {reason_of(error)}.") from error
-        model = self.torch_model
-        return {
-            name: value.to(model.device, model.dtype) if value.is_floating_point() else value.to(model.device)
-            for name, value in made.items()
-        }
-
-    def _in_one(self, asked: str, pictures: list[Image.Image]) -> Any:
-        return self.processor.apply_chat_template(
-            messages_of(asked, pictures),
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=True,
-            return_tensors="pt",
-        )
-
-    def _in_two(self, asked: str, pictures: list[Image.Image]) -> Any:
-        """The same from text and photos, with the one thing that the library guards in between."""
-        text = self.processor.apply_chat_template(
-            messages_of(asked, [None] * len(pictures)), add_generation_prompt=True
-        )
-        start = self.processor.tokenizer.bos_token
-        written = {"add_special_tokens": False} if start and text.startswith(start) else {}
-        return self.processor(text=[text], images=pictures or None, return_tensors="pt", **written)
-
     def _check_length(self, made: dict[str, Any], limit: int) -> None:
         """Prompt and longest answer must fit the positions that the model was made for.
 
@@ -372,7 +365,7 @@ class GeneralModel:
             raise QuestionTooLongError
 
     def _generated(self, made: dict[str, Any], limit: int) -> Answer:
-        self._weights.require()
+        self.weights.require()
         self._check_length(made, limit)
         needs = {"tokenizer": self.processor.tokenizer} if self.torch_model.generation_config.stop_strings else {}
         out = self.torch_model.generate(
@@ -385,7 +378,14 @@ class GeneralModel:
             return_dict_in_generate=True,
         )
         ids, logits = generated_ids(out)
-        steps = steps_of(finite(logits), ids)
-        content = [token for token in ids if token not in self.end_ids]
+        return self.answer_of(steps_of(finite(logits), ids))
+
+    def answer_of(self, steps: Sequence[Step]) -> Answer:
+        """The answer in these steps.
+
+        Raises:
+            AnsweringFailedError: there is none.
+        """
+        content = [step.token_id for step in steps if step.token_id not in self.end_ids]
         text = self.processor.tokenizer.decode(content, skip_special_tokens=True).strip()
         return to_answer(steps, self.end_ids, str(text))

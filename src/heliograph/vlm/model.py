@@ -14,31 +14,31 @@ from collections.abc import Iterator, Sequence
 from itertools import takewhile
 from typing import Any, Self
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from heliograph.controllers.region.find import RegionSetting
 from heliograph.errors import (
-    AnsweringFailedError,
     ModelUnsupportedError,
     QuestionTooLongError,
     ShapeError,
-    StreamDamagedError,
     UsageError,
 )
 from heliograph.question import DEFAULT_ANSWER_TOKENS
-from heliograph.reasons import StreamFault
-from heliograph.types import Answer, Grid, VisualTokens, tokens_make_sense
+from heliograph.types import Answer, Grid, VisualTokens
 from heliograph.vlm.attention import AttentionFinder
-from heliograph.vlm.batching import answer_batch
 from heliograph.vlm.checkpoint.loading import load_pretrained
-from heliograph.vlm.contract import Verification
-from heliograph.vlm.decoding import Decoder, Feature, Step, to_answer
-from heliograph.vlm.merged_tokens import merge_tokens
+from heliograph.vlm.continuous.engine import ContinuousBatch
+from heliograph.vlm.continuous.forward import PackedForward
+from heliograph.vlm.continuous.offline import answered
+from heliograph.vlm.continuous.opening import BatchOpener
+from heliograph.vlm.continuous.quick import QuickRows
+from heliograph.vlm.contract import PREFILL_TOKENS, SHARED_TOKENS, Verification
+from heliograph.vlm.decoding import Decoder, Step, to_answer
+from heliograph.vlm.image_reader import ImageReader
 from heliograph.vlm.patch_reading import TorchPatchReader, open_patch_reader
-from heliograph.vlm.prompt import FrameInputs, Prompt, PromptBuilder, merge_images, without_placeholders
+from heliograph.vlm.prompt import Prompt, PromptBuilder, without_placeholders
 from heliograph.vlm.square_encoder import SquareEncoder
 from heliograph.vlm.text_model import TextModel
 from heliograph.vlm.verification import verify_steps
@@ -83,7 +83,8 @@ class VisionLanguageModel:
         self.grid = Grid(side, side)
         self.input_size = int(processor.image_processor.max_image_size["longest_edge"])
         self._patch_reader: TorchPatchReader | None = None
-        self._visual_tokens: int | None = None
+        self.images = ImageReader(model, self.prompts, self.decoder, self.grid, self.hidden_size)
+        self._batches = BatchOpener(lambda: (QuickRows(self), PackedForward(model)), self.decoder.weights)
         self._check_placeholders()
 
     @torch.inference_mode()
@@ -129,19 +130,7 @@ class VisionLanguageModel:
         Raises:
             AnsweringFailedError: it gives values that are no tokens, or the checkpoint has damaged weights.
         """
-        return self._encoded(self.prompts.pixels(list(photos)), len(photos)) if photos else []
-
-    def _encoded(self, frames: FrameInputs, photos: int) -> list[VisualTokens]:
-        self.decoder.weights.require()
-        made = self.torch_model.get_image_features(
-            pixel_values=frames.pixel_values.to(self.decoder.device, self.decoder.dtype),
-            pixel_attention_mask=frames.pixel_attention_mask.to(self.decoder.device),
-            return_dict=True,
-        )
-        values = torch.cat(list(made.pooler_output)).float().cpu().numpy().reshape(photos, -1, self.hidden_size)
-        if not tokens_make_sense(values):
-            raise AnsweringFailedError
-        return [VisualTokens(np.ascontiguousarray(one), self.grid) for one in values]
+        return self.images.encode(photos)
 
     def check_grid(self, grid: Grid) -> None:
         """Refuse a grid that a stream states and this model's tokens never have.
@@ -176,7 +165,7 @@ class VisionLanguageModel:
         """
         if count is not None and count < 1:
             raise UsageError.of_argument("visual tokens", "1 or more", count)
-        self._visual_tokens = None if count is None or count >= self.grid.tokens else count
+        self.images.visual_tokens = None if count is None or count >= self.grid.tokens else count
 
     def patch_reader(self, size: tuple[int, int]) -> TorchPatchReader:
         """The tower behind its first layer.
@@ -196,7 +185,7 @@ class VisionLanguageModel:
     def _opened_patch_reader(self, size: tuple[int, int]) -> TorchPatchReader:
         @torch.inference_mode()
         def blank() -> VisualTokens:
-            return self._encoded(self.prompts.blank(1), 1)[0]
+            return self.images.blank()
 
         resample = self.processor.image_processor.resample
         return open_patch_reader(self.torch_model, size, self.encode_image, blank, resample)
@@ -214,8 +203,10 @@ class VisionLanguageModel:
         return AttentionFinder(self, setting)
 
     def forget_questions(self) -> None:
-        """Keep nothing of the questions that were asked; the next ones are tokenised anew."""
+        """Keep nothing of the questions that were asked; the next ones are tokenised anew, and batches that are open
+        compute the heads of their prompts anew."""
         self.prompts.forget_questions()
+        self._batches.forget()
 
     @property
     def end_ids(self) -> frozenset[int]:
@@ -233,7 +224,7 @@ class VisionLanguageModel:
             QuestionEmptyError, QuestionTooLongError: the question cannot be asked.
             ShapeError, StreamDamagedError: tokens of the wrong shape, or not finite.
         """
-        return self._answer(list(self._steps(question, images, max_new_tokens)))
+        return self.answer_of(list(self._steps(question, images, max_new_tokens)))
 
     def stream(
         self, question: str, images: Sequence[ImageInput], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
@@ -264,16 +255,29 @@ class VisionLanguageModel:
 
         Pairs that share the same image objects share one pass over them.
         """
-        prompts = [self._prompt(question, len(images), max_new_tokens) for question, images in asked]
-        images = [tuple(images) for _, images in asked]
-        steps = answer_batch(self.decoder, prompts, images, self.inputs, max_new_tokens)
-        return [self._answer(one) for one in steps]
+        return answered(self, asked, max_new_tokens)
 
     def answer_questions(
         self, images: Sequence[ImageInput], questions: Sequence[str], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
     ) -> list[Answer]:
         """Answers to several questions about the same images, which pass through the model once."""
         return self.answer_many([(question, images) for question in questions], max_new_tokens=max_new_tokens)
+
+    # ---- side by side ------------------------------------------------------------------------------
+    def open_batch(
+        self, capacity_tokens: int, *, prefill_tokens: int = PREFILL_TOKENS, shared_tokens: int = SHARED_TOKENS
+    ) -> ContinuousBatch | None:
+        """A batch that questions can join and leave; None where :attr:`one_at_a_time` says why not.
+
+        Raises:
+            UsageError: fewer than 1 position.
+        """
+        return self._batches.open(capacity_tokens, prefill_tokens, shared_tokens)
+
+    @property
+    def one_at_a_time(self) -> str | None:
+        """Why :meth:`open_batch` gives None; None where it does not."""
+        return self._batches.refused
 
     # ---- drafts ------------------------------------------------------------------------------------
     def verify(
@@ -287,12 +291,16 @@ class VisionLanguageModel:
         self, question: str, images: Sequence[ImageInput], draft: Answer, *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS
     ) -> Verification:
         """Like :meth:`verify`, and says how many of the draft's tokens were kept."""
-        prompt = self._prompt(question, len(images), max_new_tokens)
-        frames, features = self.inputs(images)
-        image = self.torch_model.config.image_token_id  # among given ids it would claim another image's tokens
-        guess = list(takewhile(lambda token: 0 <= token < self._vocabulary and token != image, draft.token_ids))
-        steps, kept = verify_steps(self.decoder, prompt, frames, features, guess, max_new_tokens)
-        return Verification(self._answer(steps), kept)
+        prompt = self.prompt(question, len(images), max_new_tokens)
+        frames, features = self.images.inputs(images)
+        steps, kept = verify_steps(self.decoder, prompt, frames, features, self.guess(draft), max_new_tokens)
+        return Verification(self.answer_of(steps), kept)
+
+    def guess(self, draft: Answer) -> list[int]:
+        """The draft's ids up to the first that is none of the vocabulary, or stands for a visual token: among given ids
+        it would claim another image's."""
+        image = self.torch_model.config.image_token_id
+        return list(takewhile(lambda token: 0 <= token < self._vocabulary and token != image, draft.token_ids))
 
     # ---- insides -----------------------------------------------------------------------------------
     def answer_logits(self, question: str, values: Tensor, grid: Grid, answer_ids: Sequence[int]) -> Tensor:
@@ -308,31 +316,14 @@ class VisionLanguageModel:
             raise ShapeError().noted(
                 f"tokens have the shape {(self.grid.tokens, self.hidden_size)}, not {tuple(values.shape)}."
             )
-        prompt = self._prompt(question, 1, max(1, len(answer_ids)))
+        prompt = self.prompt(question, 1, max(1, len(answer_ids)))
         answer = without_placeholders(answer_ids, self.torch_model.config, self.end_ids)
         ids = torch.tensor([[*prompt.head, *prompt.tail, *answer]])
         given = [values.to(self.decoder.dtype)]
         return self.decoder.teacher_forced(ids, self.prompts.blank(1), given, len(answer_ids))[0]
 
     # ---- shared ------------------------------------------------------------------------------------
-    def inputs(self, images: Sequence[ImageInput]) -> tuple[FrameInputs, list[Feature]]:
-        """Pixel inputs (blank where tokens are given) and, per image, its tokens (N, D), fewer that stand for them, or
-        None.
-
-        Raises:
-            ShapeError: tokens are not (grid.tokens, hidden_size).
-            StreamDamagedError: tokens are not finite.
-        """
-        if self._visual_tokens is not None:
-            images = [one if isinstance(one, VisualTokens) else self.encode_image(one) for one in images]
-        features = [self._feature(image) if isinstance(image, VisualTokens) else None for image in images]
-        blank = self.prompts.blank(len(images))
-        photos = {i: image for i, image in enumerate(images) if not isinstance(image, VisualTokens)}
-        if not photos:
-            return blank, features
-        return merge_images(blank, photos.keys(), self.prompts.pixels(list(photos.values()))), features
-
-    def _prompt(self, question: str, images: int, max_new_tokens: int) -> Prompt:
+    def prompt(self, question: str, images: int, max_new_tokens: int) -> Prompt:
         """The prompt, if it and the longest answer fit the positions that the model was made for.
 
         Raises:
@@ -346,26 +337,19 @@ class VisionLanguageModel:
             raise QuestionTooLongError
         return prompt
 
-    def _feature(self, tokens: VisualTokens) -> Feature:
-        values = tokens.values
-        if values.shape != (self.grid.tokens, self.hidden_size):
-            raise ShapeError().noted(
-                f"tokens have the shape {(self.grid.tokens, self.hidden_size)}, not {values.shape}."
-            )
-        if not tokens_make_sense(values):
-            raise StreamDamagedError(StreamFault.VALUE)
-        if self._visual_tokens is not None:
-            return merge_tokens(values, self._visual_tokens)
-        return torch.from_numpy(np.ascontiguousarray(values)).to(self.decoder.device, self.decoder.dtype)
-
     def _steps(self, question: str, images: Sequence[ImageInput], limit: int) -> Iterator[Step]:
-        prompt = self._prompt(question, len(images), limit)
-        frames, features = self.inputs(images)
+        prompt = self.prompt(question, len(images), limit)
+        frames, features = self.images.inputs(images)
         ids = prompt.head + prompt.tail
         logits, cache = self.decoder.prefill(torch.tensor([ids]), frames, features)
         return self.decoder.greedy(logits[0, -1], cache, limit, self.decoder.rules.row(ids, limit))
 
-    def _answer(self, steps: Sequence[Step]) -> Answer:
+    def answer_of(self, steps: Sequence[Step]) -> Answer:
+        """The answer in these steps.
+
+        Raises:
+            AnsweringFailedError: there is none.
+        """
         kept = [step.token_id for step in steps if step.token_id not in self.decoder.end_ids]
         return to_answer(steps, self.decoder.end_ids, self.prompts.decode(kept))
 

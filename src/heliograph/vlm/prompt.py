@@ -171,6 +171,20 @@ class PromptBuilder:
                     raise ModelUnsupportedError().noted("its tokenizer joins the question to what stands before it.")
 
 
+def check_asked(question: str, images: Sequence[Any], max_new_tokens: int) -> None:
+    """Refuse what no model is asked.
+
+    Raises:
+        QuestionEmptyError, QuestionTooLongError: nothing but white space, or over 2000 characters.
+        UsageError: more than 8 images, fewer than 1 new token, or the question is not Unicode.
+    """
+    if max_new_tokens < 1:
+        raise UsageError.of_argument("max_new_tokens", "1 or more", max_new_tokens)
+    if len(images) > MAX_IMAGES_PER_QUESTION:
+        raise UsageError.of_argument("the number of images", f"up to {MAX_IMAGES_PER_QUESTION}", len(images))
+    check_text(question)
+
+
 def messages_of(question: str, photos: Sequence[Image.Image | None]) -> list[dict[str, Any]]:
     """One turn of a user, photos first; None stands for a photo in a text that is rendered without any."""
     content: list[dict[str, Any]] = [
@@ -224,11 +238,3 @@ def merge_frames(rows: list[FrameInputs]) -> FrameInputs:
     return FrameInputs(
         torch.cat([row.pixel_values for row in rows]), torch.cat([row.pixel_attention_mask for row in rows])
     )
-
-
-def merge_images(blank: FrameInputs, photos: Collection[int], pixels: FrameInputs) -> FrameInputs:
-    """``blank`` with the frames at the places ``photos`` replaced by ``pixels``, in order."""
-    places = list(photos)
-    values, mask = blank.pixel_values.clone(), blank.pixel_attention_mask.clone()
-    values[:, places], mask[:, places] = pixels.pixel_values, pixels.pixel_attention_mask
-    return FrameInputs(values, mask)

@@ -13,8 +13,9 @@ from itertools import takewhile
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
+from heliograph.types import Answer
+from heliograph.vlm.contract import Verification
 from heliograph.vlm.decoding import Decoder, Feature, Step, best_steps, steps_of
 from heliograph.vlm.generation_rules import RowRules
 from heliograph.vlm.prompt import FrameInputs, Prompt
@@ -40,19 +41,85 @@ def verify_steps(
         draft: ids of the draft answer, without end token; may be empty.
         limit: most tokens of the answer.
     """
-    guess = list(takewhile(lambda token: token not in decoder.end_ids, draft[:limit]))
-    ids = torch.tensor([list(prompt.head + prompt.tail) + guess])
-    logits, cache = decoder.prefill(ids, frames, features, keep=len(guess) + 1)
-    rules = decoder.rules.row(prompt.head + prompt.tail, limit)
-    chosen = _chosen(logits[0], guess, rules)
-    kept = _agreement(guess, [step.token_id for step in chosen])
-    steps = chosen[:kept]
-    if kept == limit:
-        return steps, kept
-    if len(guess) > kept:
-        cache.crop(kept - len(guess))
-    _continue(decoder, steps, chosen[kept], cache, _Rest(guess, kept), rules, limit)
-    return steps, kept
+    walk = DraftWalk(draft, decoder.end_ids, limit, decoder.rules.row(prompt.head + prompt.tail, limit))
+    ids = torch.tensor([[*prompt.head, *prompt.tail, *walk.guess]])
+    logits, cache = decoder.prefill(ids, frames, features, keep=len(walk.guess) + 1)
+    while True:
+        rejected = walk.take(walk.chosen(logits[0]))
+        if walk.done:
+            return walk.steps, walk.kept
+        if rejected:
+            cache.crop(-rejected)
+        logits = decoder.extend_all(torch.tensor([walk.feed]), cache)
+
+
+def verification_of(answer: Answer, draft: Answer | None) -> Verification:
+    """An answer that was made anew, and how many of a draft's first tokens are in it."""
+    drafted = () if draft is None else draft.token_ids
+    return Verification(answer, _agreement(drafted[: len(answer.token_ids)], answer.token_ids))
+
+
+class DraftWalk:
+    """One answer on its way, with a draft or without: what is to be read next, and what the logits there make of it.
+
+    Args:
+        draft: ids of the draft answer; may be empty.
+        end_ids: tokens that end an answer.
+        limit: most tokens of the answer.
+        rules: of this row; None where nothing changes the logits.
+        ahead: whether the draft is read together with the prompt.
+
+    Attributes:
+        steps: of the answer so far, end token included when reached.
+        kept: of the draft's first tokens, how many are in the answer.
+        guess: what follows in the draft and is read before it is known to be right.
+        feed: ids to read next, those of ``guess`` last; at the beginning they follow the prompt.
+        done: whether the answer is complete.
+    """
+
+    def __init__(
+        self,
+        draft: Sequence[int],
+        end_ids: frozenset[int],
+        limit: int,
+        rules: RowRules | None = None,
+        *,
+        ahead: bool = True,
+    ) -> None:
+        self._end_ids, self._limit, self.rules = end_ids, limit, rules
+        self._draft = list(takewhile(lambda token: token not in end_ids, draft[:limit]))
+        self.guess = self._draft if ahead else []
+        self.feed = self.guess
+        self.steps: list[Step] = []
+        self.kept = 0
+        self.done = False
+        self._rest: _Rest | None = None
+
+    def chosen(self, logits: Tensor) -> list[Step]:
+        """What greedy decoding says after each of the ``guess``, from ``logits`` (1 + guess, V) of the last positions;
+        with rules, which depend on what was said, no further than to the first token that is another one."""
+        return best_steps(logits) if self.rules is None else _chosen(logits, self.guess, self.rules)
+
+    def take(self, chosen: Sequence[Step]) -> int:
+        """Go on by what :meth:`chosen` found; how many of the last ids that were read are to be forgotten."""
+        agreed = _agreement(self.guess, [step.token_id for step in chosen])
+        rejected = len(self.guess) - agreed
+        self.steps.extend(chosen[:agreed])
+        if self._rest is None:
+            self.kept, self._rest = agreed, _Rest(self._draft, agreed)
+            self.done = agreed == self._limit
+        else:
+            self._rest.agreed(agreed)
+        if not self.done:
+            self._say(chosen[agreed], self._rest)
+        return rejected
+
+    def _say(self, newest: Step, rest: _Rest) -> None:
+        self.steps.append(newest)
+        self.done = newest.token_id in self._end_ids or len(self.steps) == self._limit
+        if not self.done:
+            self.guess = list(rest.after(newest.token_id)[: self._limit - len(self.steps) - 1])
+            self.feed = [newest.token_id, *self.guess]
 
 
 class _Rest:
@@ -79,36 +146,7 @@ class _Rest:
         self._came_true = count > 0
 
 
-def _continue(
-    decoder: Decoder,
-    steps: list[Step],
-    newest: Step,
-    cache: DynamicCache,
-    rest: _Rest,
-    rules: RowRules | None,
-    limit: int,
-) -> None:
-    """Add greedy steps from ``newest`` on, which is not in the cache yet, to the end token or the limit."""
-    while True:
-        steps.append(newest)
-        if newest.token_id in decoder.end_ids or len(steps) == limit:
-            return
-        guess = list(rest.after(newest.token_id)[: limit - len(steps) - 1])
-        logits = decoder.extend_all(torch.tensor([[newest.token_id, *guess]]), cache)
-        chosen = _chosen(logits[0], guess, rules)
-        agreed = _agreement(guess, [step.token_id for step in chosen])
-        steps.extend(chosen[:agreed])
-        rest.agreed(agreed)
-        if len(guess) > agreed:
-            cache.crop(agreed - len(guess))
-        newest = chosen[agreed]
-
-
-def _chosen(logits: Tensor, guess: Sequence[int], rules: RowRules | None) -> list[Step]:
-    """What greedy decoding says after each of the guessed tokens, from ``logits`` (1 + guess, V); with rules, which
-    depend on what was said, no further than to the first token that is another one."""
-    if rules is None:
-        return best_steps(logits)
+def _chosen(logits: Tensor, guess: Sequence[int], rules: RowRules) -> list[Step]:
     chosen: list[int] = []
     for place, own in enumerate(logits):
         chosen.append(rules.choose(own))

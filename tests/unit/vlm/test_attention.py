@@ -97,7 +97,7 @@ def test_tiles_have_no_one_map(vlm):
 
 def test_a_pass_that_goes_on_from_a_cache_is_refused(vlm, tokens):
     prompt = vlm.prompts.build(QUESTION, 1)
-    frames, features = vlm.inputs(tokens[:1])
+    frames, features = vlm.images.inputs(tokens[:1])
     with torch.inference_mode():
         _, cache = vlm.decoder.prefill(torch.tensor([prompt.head]), frames, features)
         with watching(vlm.torch_model, 2), pytest.raises(ModelUnsupportedError):

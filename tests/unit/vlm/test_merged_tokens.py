@@ -68,7 +68,7 @@ def test_all_tokens_give_the_same_answers_as_without_merging(merging: VisionLang
     """Sizes of one add nothing: through the other passes the answers must be those of the usual ones."""
     tokens = _tokens(merging, 11)
     wanted = [merging.answer(one, [tokens]) for one in QUESTIONS]
-    merging._visual_tokens = merging.grid.tokens
+    merging.images.visual_tokens = merging.grid.tokens
     for question, answer in zip(QUESTIONS, wanted, strict=True):
         found = merging.answer(question, [tokens])
         assert found.text == answer.text

@@ -12,6 +12,7 @@ from PIL import Image
 from heliograph.errors import ModelUnsupportedError, QuestionTooLongError, ShapeError, UsageError
 from heliograph.types import Grid
 from heliograph.vlm.decoding import Step
+from heliograph.vlm.foreign_prompts import in_two
 from heliograph.vlm.general import GeneralModel
 from heliograph.vlm.model import VisionLanguageModel, _one_frame_per_photo
 from heliograph.vlm.prompt import Prompt
@@ -55,12 +56,12 @@ def test_what_does_not_go_on_from_what_was_said_comes_at_the_end() -> None:
 # ---- bounds ------------------------------------------------------------------------------------------------
 def test_prompt_and_answer_may_fill_every_position() -> None:
     model = quick(_positions=20, prompts=SimpleNamespace(build=lambda question, images: Prompt((1,) * 7, (2,) * 8)))
-    assert len(model._prompt("what?", 1, 5).tail) == 8
-    assert model._prompt("what?", 1, 1).head == (1,) * 7
+    assert len(model.prompt("what?", 1, 5).tail) == 8
+    assert model.prompt("what?", 1, 1).head == (1,) * 7
     with pytest.raises(QuestionTooLongError):
-        model._prompt("what?", 1, 6)
+        model.prompt("what?", 1, 6)
     with pytest.raises(UsageError):
-        model._prompt("what?", 1, 0)
+        model.prompt("what?", 1, 0)
 
 
 def general(**parts: Any) -> GeneralModel:
@@ -121,7 +122,7 @@ def test_a_first_token_is_written_once_where_text_and_photos_go_in_apart(
             return "made"
 
     photo = Image.new("RGB", (4, 4))
-    assert general(processor=Processor())._in_two("what?", [photo]) == "made"
+    assert in_two(Processor(), "what?", [photo]) == "made"
     assert seen == [{"text": [template], "images": [photo], "return_tensors": "pt", **written}]
 
 

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from heliograph.errors import ModelUnsupportedError, ShapeError
+from heliograph.types import VisualTokens
 from heliograph.vlm.frame_tap import feed_image_features, find_tap
+from heliograph.vlm.prompt import FrameInputs
 
 
 def fingerprint(model):
@@ -21,9 +23,23 @@ def fingerprint(model):
 
 def logits_of(vlm, question, images):
     prompt = vlm.prompts.build(question, len(images))
-    frames, features = vlm.inputs(images)
+    frames, features = frames_and_features(vlm, images)
     with torch.inference_mode():
         return vlm.decoder.prefill(torch.tensor([prompt.head + prompt.tail]), frames, features, keep=9)[0]
+
+
+def frames_and_features(vlm, images):
+    """Pixels of photos, and the tokens of all others over blank frames."""
+    blank = vlm.prompts.blank(len(images))
+    values, mask, features = blank.pixel_values.clone(), blank.pixel_attention_mask.clone(), []
+    for place, image in enumerate(images):
+        if isinstance(image, VisualTokens):
+            features.append(torch.from_numpy(image.values))
+            continue
+        pixels = vlm.prompts.pixels([image])
+        values[:, place], mask[:, place] = pixels.pixel_values[:, 0], pixels.pixel_attention_mask[:, 0]
+        features.append(None)
+    return FrameInputs(values, mask), features
 
 
 def logits_without_heliograph(vlm, question, photos):
