@@ -336,7 +336,7 @@ class Attendant:
         if self.trace is not None:
             self.trace.job_ended(job, outcome)
         if job.draft is None and outcome.answer is not None:
-            self._shared.patience.note_answer(outcome.seconds)
+            self._shared.patience.note_answer(max(outcome.seconds, outcome.elapsed_s))
         question = self.desk.deliver(job, outcome, self._clock())
         if question is None or self._session.closed:
             return

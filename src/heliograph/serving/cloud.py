@@ -8,10 +8,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from heliograph.boxes import WireBox
 from heliograph.clock import now_s
@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     from heliograph.vlm.contract import AnsweringModel, RegionFinder
 
 log = logging.getLogger("heliograph.serving")
+
+Seen = tuple[VisualTokens | Words, ...]
+"""What the model sees: the photo, and for a second answer the region."""
+
+_Made = TypeVar("_Made")
 
 
 class Cloud(StreamRestorer["AnsweringModel"]):
@@ -104,40 +109,63 @@ class Cloud(StreamRestorer["AnsweringModel"]):
         codec, header = self.opened(encoded)
         return None if codec is None else codec.expect(header, encoded.segments, question)
 
+    # ---- jobs, in the model thread -----------------------------------------------------------------
     def run(self, job: AnswerJob) -> Outcome:
         """Do one job. Never raises; what was not foreseen becomes AnsweringFailedError and a line in the log."""
         started = now_s()
+        done = self.attempt(job, lambda: self._done(job))
+        took_s = now_s() - started
+        return replace(done, seconds=took_s, elapsed_s=took_s)
+
+    def attempt(self, job: AnswerJob, work: Callable[[], _Made]) -> _Made | Outcome:
+        """What a part of a job gives, or the outcome that its failure is. Never raises."""
         try:
-            done = self._done(job)
-        except StreamTruncatedError as error:
-            return Outcome(error=error if job.final else None, seconds=now_s() - started)
+            return work()
         except HeliographError as error:
-            return Outcome(error=error, seconds=now_s() - started)
+            return self.failed(job, error)
         except Exception:
             log.exception("%s failed", job.purpose.value)
-            return Outcome(error=AnsweringFailedError(), seconds=now_s() - started)
-        return replace(done, seconds=now_s() - started)
+            return self.failed(job, AnsweringFailedError())
 
-    def _done(self, job: AnswerJob) -> Outcome:
-        """The job, from tokens at hand where there are any. What was restored for one question is no other's, and is
-        given to nobody to keep."""
+    def failed(self, job: AnswerJob, error: HeliographError) -> Outcome:
+        """A draft from less than shows a photo is no failure."""
+        return Outcome(error=None if isinstance(error, StreamTruncatedError) and not job.final else error)
+
+    def seen_of(self, job: AnswerJob) -> Seen:
+        """What the model sees of a job's photo, and of its crop; from tokens at hand where there are any. What was
+        restored for one question is no other's.
+
+        Raises:
+            HeliographError: a prefix is damaged, or shows nothing.
+        """
         if hears(job.encoded.strategy):
-            return replace(self._do(job, self.restore(job.encoded, job.question.text)), tokens=None)
-        return self._do(job, job.tokens if job.tokens is not None else self.restore(job.encoded))
+            seen: Seen = (self.restore(job.encoded, job.question.text),)
+        else:
+            seen = (job.tokens if job.tokens is not None else self.restore(job.encoded),)
+        return seen if job.crop is None else (*seen, self.restore(job.crop, job.question.text))
 
-    def _do(self, job: AnswerJob, seen: VisualTokens | Words) -> Outcome:
-        tokens = seen if isinstance(seen, VisualTokens) else None
-        if job.purpose is Purpose.LOOK:
-            return Outcome(tokens=tokens, box=None if tokens is None else self.look(job, tokens))
+    def concluded(self, job: AnswerJob, seen: Seen, answer: Answer, kept_tokens: int) -> Outcome:
+        """An answer with what there is to know about it; tokens that are one question's are given to nobody to keep.
+
+        Raises:
+            HeliographError: the prefix is damaged.
+        """
+        tokens = seen[0] if isinstance(seen[0], VisualTokens) and not hears(job.encoded.strategy) else None
         if job.crop is not None:
-            answer, kept = self._answer(job, [seen, self.restore(job.crop, job.question.text)])
-            return Outcome(answer, None, tokens, kept)
-        answer, kept = self._answer(job, [seen])
+            return Outcome(answer, None, tokens, kept_tokens)
         likelihood = self.likelihood(job.encoded)
         if self.calibration is None:
-            return Outcome(answer, None, tokens, kept, likelihood=likelihood)
+            return Outcome(answer, None, tokens, kept_tokens, likelihood=likelihood)
         expectation, energy = self.expect(job.encoded, job.question.text), self.retained_energy(job.encoded)
-        return Outcome(answer, None, tokens, kept, expectation=expectation, energy=energy, likelihood=likelihood)
+        return Outcome(answer, None, tokens, kept_tokens, expectation=expectation, energy=energy, likelihood=likelihood)
+
+    def _done(self, job: AnswerJob) -> Outcome:
+        seen = self.seen_of(job)
+        if job.purpose is Purpose.LOOK:
+            tokens = seen[0] if isinstance(seen[0], VisualTokens) else None
+            box = None if tokens is None else self.look(job, tokens)
+            return Outcome(tokens=None if hears(job.encoded.strategy) else tokens, box=box)
+        return self.concluded(job, seen, *self._answer(job, seen))
 
     def likelihood(self, encoded: EncodedImage) -> float | None:
         """Chance, 0 to 1, that a photo is of the kind that its stream's codec was fitted on; None where unknown."""

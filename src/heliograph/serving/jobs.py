@@ -75,7 +75,8 @@ class Outcome:
     Attributes:
         tokens: that the prefix restored to.
         kept_tokens: of the draft.
-        seconds: in the model thread.
+        seconds: in the model thread; of what was done for several jobs together, its share.
+        elapsed_s: from its beginning to its end, with what was done for others in between.
         expectation, energy: what the codec tells of the prefix, for the answer's calibrated chance.
         likelihood: chance that the photo is of the kind that its codec was fitted on; None where unknown.
         box: to look at.
@@ -92,3 +93,4 @@ class Outcome:
     likelihood: float | None = None
     box: WireBox | None = None
     stopped: bool = False
+    elapsed_s: float = 0.0

@@ -95,6 +95,12 @@ class Limits:
     )
     max_kept_bytes: int = _bound(Group.SESSIONS, Unit.BYTES, 64 << 20, "their memory")
 
+    max_batch_tokens: int = _bound(
+        Group.ANSWERS,
+        Unit.COUNT,
+        8192,
+        "positions of the model's cache that questions answered side by side take together; 1 for one at a time",
+    )
     draft_patience: float = _bound(
         Group.ANSWERS,
         Unit.SHARE,

@@ -30,6 +30,7 @@ class Retention:
         due = retain_s is not None and now - self._forgotten_s >= retain_s / 2
         if due or not (shared.metrics.sessions_open or len(shared.kept)):
             shared.cloud.forget_questions()
+            shared.scheduler.forget()
             self._forgotten_s = now
 
     async def work(self) -> None:

@@ -163,9 +163,18 @@ class Scheduler:
                 break
             self._start(line.first(self._clock()), line)
         self._news = False
+        if self._awaited.sessions:
+            self._make_room()
         if not self._running:
             self._awaited.shares.reset()
             self._drafts.shares.reset()
+
+    def _make_room(self) -> None:
+        """There is none for what a device waits for: the draft that was begun last gives way, if there is one."""
+        for assignment, running in reversed(self._running.items()):
+            if running.line is self._drafts:
+                assignment.cancelled = True
+                return
 
     def _start(self, client: Client, line: _Line) -> None:
         party, job = client.party, client.next_job()
@@ -200,6 +209,10 @@ class Scheduler:
             self._usual_s = _mean(self._usual_s, outcome.seconds)
             running.client.deliver(assignment.job, outcome)
         self.ready(running.client)
+
+    def forget(self) -> None:
+        """Have the worker keep nothing of questions that have ended, after what it is doing."""
+        self._thread.submit(self._worker.forget)
 
     def close(self) -> None:
         """End the thread after the job at hand."""

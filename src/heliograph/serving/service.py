@@ -32,9 +32,9 @@ from heliograph.serving.patience import DraftPatience
 from heliograph.serving.retention import Retention
 from heliograph.serving.scheduler import Scheduler
 from heliograph.serving.shared import Shared
+from heliograph.serving.side_by_side import worker_of
 from heliograph.serving.tracing import CloudTrace
 from heliograph.serving.turns import Allowance, Turns
-from heliograph.serving.worker import OneByOne
 from heliograph.tracing.table import TraceSink
 from heliograph.transport.base import Connection, ServedConnection
 from heliograph.transport.memory import memory_pair
@@ -77,7 +77,7 @@ class CloudService:
         self._observer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heliograph-observer")
         self._shared = Shared(
             cloud,
-            Scheduler(OneByOne(cloud.run), clock),
+            Scheduler(worker_of(cloud, limits.max_batch_tokens), clock),
             self._observer,
             metrics,
             DraftPatience(limits.draft_patience),

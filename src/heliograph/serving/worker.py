@@ -54,6 +54,9 @@ class Worker(Protocol):
             news: whether somebody waits to be started; then a worker that has room returns after the step at hand.
         """
 
+    def forget(self) -> None:
+        """Keep nothing of questions that have ended; in the model thread."""
+
 
 class OneByOne:
     """Takes one job at a time and does it to its end; what is cancelled before it begins is not done.
@@ -83,3 +86,6 @@ class OneByOne:
         if assignment.cancelled:
             return [(assignment, Outcome(stopped=True))]
         return [(assignment, self._run(assignment.job))]
+
+    def forget(self) -> None:
+        """Nothing is kept here."""
