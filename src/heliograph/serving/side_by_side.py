@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from heliograph.clock import now_s
@@ -51,7 +51,7 @@ class _Held:
     """
 
     assignment: Assignment
-    begun_s: float = field(default_factory=now_s)
+    begun_s: float
     seen: Seen | None = None
     request: BatchRequest | None = None
     seconds: float = 0.0
@@ -82,7 +82,7 @@ class SideBySide:
 
     def start(self, assignment: Assignment) -> None:
         """Take a job; it joins at the next step."""
-        self._waiting.append(_Held(assignment))
+        self._waiting.append(_Held(assignment, now_s()))
 
     def work(self, news: Callable[[], bool]) -> list[Finished]:
         """Take steps until something is finished, or somebody waits to be started and there is room."""
