@@ -1,4 +1,4 @@
-"""Questions that are answered side by side: who joins when, what they cost, who leaves, and that answers are the same."""
+"""Questions answered side by side: who joins when, what they cost, who leaves, and that answers are the same."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -77,6 +77,14 @@ def assigned(text="what", steps=1, segments=(b"x",) * 3, purpose=Purpose.FINAL, 
     return Assignment(AnswerJob(0, 0, question, encoded, purpose=purpose, **known))
 
 
+@pytest.fixture(autouse=True)
+def time(monkeypatch):
+    """Restoring takes no time, however busy the machine is."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(side_by_side, "now_s", lambda: clock.now)
+    return clock
+
+
 @pytest.fixture
 def batch():
     return Batch()
@@ -100,7 +108,7 @@ def ended(worker, news=NO_NEWS):
 
 # ---- joining and leaving ---------------------------------------------------------------------------------------
 def test_answers_come_when_they_are_ready_and_take_their_steps_together(worker, batch):
-    short, long, other = started(worker, assigned("short", 2), assigned("long", 5), assigned("other", 2))
+    short, _, other = started(worker, assigned("short", 2), assigned("long", 5), assigned("other", 2))
     first = ended(worker)
     assert {one: outcome.answer.text for one, outcome in first.items()} == {
         short: "short seen at 3",
@@ -146,12 +154,10 @@ def test_no_more_jobs_are_held_than_a_bound(cloud):
     assert not worker.has_room
 
 
-def test_restoring_does_not_hold_up_those_who_have_begun(worker, batch, monkeypatch):
-    clock = SimpleNamespace(now=0.0)
-
+def test_restoring_does_not_hold_up_those_who_have_begun(worker, batch, monkeypatch, time):
     def now_s():
-        clock.now += 0.03  # every restoring takes longer than may be spent on it between two steps
-        return clock.now
+        time.now += 0.03  # every restoring takes longer than may be spent on it between two steps
+        return time.now
 
     started(worker, *(assigned(str(number), 9) for number in range(3)))
     monkeypatch.setattr(side_by_side, "now_s", now_s)
@@ -160,21 +166,19 @@ def test_restoring_does_not_hold_up_those_who_have_begun(worker, batch, monkeypa
 
 
 # ---- what it costs ---------------------------------------------------------------------------------------------
-def test_a_steps_time_is_shared_by_who_took_part(worker, monkeypatch):
-    clock = SimpleNamespace(now=0.0)
+def test_a_steps_time_is_shared_by_who_took_part(worker, time):
     whole = worker._batch.step
 
     def step():
-        clock.now += 6.0
+        time.now += 6.0
         return whole()
 
-    monkeypatch.setattr(side_by_side, "now_s", lambda: clock.now)
     worker._batch.step = step
     short, long, other = started(worker, assigned("s", 1), assigned("l", 3), assigned("o", 1))
     outcomes = ended(worker) | ended(worker)
     assert {one: outcome.seconds for one, outcome in outcomes.items()} == {short: 2.0, other: 2.0, long: 14.0}
-    assert sum(outcome.seconds for outcome in outcomes.values()) == clock.now == 18.0
-    assert (outcomes[short].elapsed_s, outcomes[long].elapsed_s) == (0.0 + 6.0, 18.0)
+    assert sum(outcome.seconds for outcome in outcomes.values()) == time.now == 18.0
+    assert (outcomes[short].elapsed_s, outcomes[long].elapsed_s) == (6.0, 18.0)
 
 
 # ---- cancelled, failed, alone ------------------------------------------------------------------------------------
