@@ -57,6 +57,20 @@ def test_push_by_the_error_head_needs_no_draft_and_answers_from_what_is_there() 
     assert controller.decide(replace(SEEN, arrived=predicted(0.05))) == Enough()
 
 
+def test_push_goes_by_the_error_head_where_no_drafts_are_made() -> None:
+    controller = push()
+    assert controller.reads() == frozenset()
+    assert controller.reads_undrafted() == {EXPECTATION}
+    busy = replace(SEEN, drafting=False, draft=drafted(0.1))  # an old draft says nothing of what has come since
+    assert controller.decide(busy) == Wait()
+    assert controller.decide(replace(busy, arrived=predicted(0.9))) == Wait()
+    assert controller.decide(replace(busy, arrived=predicted(0.01))) == Enough()
+    assert controller.decide(replace(busy, arrived=predicted(0.01), drafting=True)) == Enough(take_draft=True)
+    assert PushController(0.9).reads_undrafted() == frozenset()
+    bounded = controller_for(Question("what?", "push", share_code(0.9), "margin", byte_budget=255), calibration())
+    assert bounded.reads_undrafted() == {EXPECTATION}
+
+
 def test_push_stops_where_the_share_was_reached_not_at_the_chance_itself() -> None:
     question = Question("what?", "push", share_code(0.9), "min-entropy")
     wary = controller_for(question, calibration({"min-entropy": ((0.5, 0.5), (0.95, 0.99))}))
