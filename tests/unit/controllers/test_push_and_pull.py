@@ -9,7 +9,7 @@ import pytest
 
 from heliograph.codec.calibration import Calibration, Curve, Signals
 from heliograph.codec.expectation import Expectation
-from heliograph.controllers.base import Enough, More, Observation, Wait, share_code
+from heliograph.controllers.base import EXPECTATION, Enough, More, Observation, Wait, share_code
 from heliograph.controllers.bounds import BoundedController, controller_for
 from heliograph.controllers.energy import EnergyController
 from heliograph.controllers.fixed import FixedController

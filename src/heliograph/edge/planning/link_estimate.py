@@ -5,6 +5,11 @@ One drawing of one observation::
     sent_s ---- size_bytes at the rate ----> | work_s in the cloud, and whatever it waited there | ----> acknowledged_s
     crossing = acknowledged - sent - work = round trip + size / rate + waiting
 
+Where the system tells when the last byte was delivered, waiting is known by itself::
+
+    sent_s ---- size_bytes at the rate ----> | delivered_s | work_s, and waiting | ----> acknowledged_s
+    crossing = delivered - sent = round trip + size / rate        waiting = acknowledged - delivered - work
+
 What the cloud really takes is not known, so one message says little about the rate: 100 bytes that come 20 ms late look
 like 40 kbit/s. The rate is read from the difference between a large message and smaller ones, the round trip from the
 least crossing, and what is left is waiting. Pure: times come in as numbers.
@@ -26,7 +31,7 @@ PRIOR_ROUND_TRIP_S = 0.06
 CAUTION = 0.25
 """The rate that the planner counts on is this quantile of recent ones: a link gets worse more suddenly than better."""
 
-_RECENT, _MEMORY_S, _FEW = 12, 60.0, 2
+_RECENT, _MEMORY_S, _FEW, _NEWEST = 12, 60.0, 2, 3
 _TELLING_S, _TELLING_BYTES = 0.002, 200
 """A difference of less says nothing about the rate."""
 _STALL_S = 0.2
@@ -49,6 +54,7 @@ class LinkObservation:
         acknowledged_s: when the other end's reply to its last byte was there.
         work_s: what the other end is believed to have worked meanwhile.
         answered: an answer, which may have waited in the cloud; False for handshakes, which do not.
+        delivered_s: when the other end's system had acknowledged the last byte; None where nobody knows.
     """
 
     size_bytes: float
@@ -56,11 +62,21 @@ class LinkObservation:
     acknowledged_s: float
     work_s: float = 0.0
     answered: bool = True
+    delivered_s: float | None = None
 
     @property
     def crossing_s(self) -> float:
-        """Seconds that the link took."""
+        """Seconds that the link took, with what was waited where that is not known by itself."""
+        if self.delivered_s is not None:
+            return max(1e-6, self.delivered_s - self.sent_s)
         return max(1e-6, self.acknowledged_s - self.sent_s - self.work_s)
+
+    @property
+    def waited_s(self) -> float | None:
+        """Seconds that the answer waited in the cloud; None where that is not known by itself."""
+        if self.delivered_s is None:
+            return None
+        return max(0.0, self.acknowledged_s - self.delivered_s - self.work_s)
 
 
 class LinkEstimator:
@@ -82,7 +98,8 @@ class LinkEstimator:
         stalled = False
         if self._count:
             known = self.estimate(observation.acknowledged_s)
-            expected_s = known.round_trip_s + known.waiting_s + observation.size_bytes * _BITS / known.rate_bit_s
+            waiting_s = known.waiting_s if observation.delivered_s is None else 0.0
+            expected_s = known.round_trip_s + waiting_s + observation.size_bytes * _BITS / known.rate_bit_s
             stalled = observation.crossing_s > expected_s + _STALL_S + known.round_trip_s
             self._loss += max(_LOSS_MEMORY, 1 / (self._count + 1)) * (stalled - self._loss)
         self._answers.append((observation, stalled))
@@ -96,9 +113,18 @@ class LinkEstimator:
             return LinkEstimate(PRIOR_RATE_BIT_S, PRIOR_ROUND_TRIP_S)
         rate = min(max(self._rate(answers), _MIN_RATE), _MAX_RATE)
         round_trip_s = min(_unsent_s(seen, rate) for seen in every)
-        waiting_s = median([max(0.0, _unsent_s(seen, rate) - round_trip_s) for seen in answers] or [0.0])
+        waiting_s = self._waiting_s(now_s)
+        if waiting_s is None:
+            waiting_s = median([max(0.0, _unsent_s(seen, rate) - round_trip_s) for seen in answers] or [0.0])
         samples = self._count + len(self._handshakes)
         return LinkEstimate(rate, round_trip_s, self._loss, samples=samples, waiting_s=waiting_s)
+
+    def _waiting_s(self, now_s: float) -> float | None:
+        """The median wait of the newest answers whose wait is known by itself, none after a while: a cloud that was
+        busy is tried again. None where it is known of no answer."""
+        known = [seen for seen, _ in self._answers if seen.waited_s is not None][-_NEWEST:]
+        waits = [seen.waited_s or 0.0 for seen in known if now_s - seen.acknowledged_s <= _MEMORY_S]
+        return None if not known else median(waits or [0.0])
 
     def _recent(self, now_s: float) -> list[LinkObservation]:
         """Answers no older than the memory, the newest in any case; a few stalls are lost packets and left out, but

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from heliograph.edge.planning.link_estimate import LinkObservation
 from heliograph.transport.base import DEFAULT_QUEUE_BYTES, Connection, Delivery, client_message_bytes
+
+_LOOK_S = 0.02
 
 _UPGRADE_ROUND_TRIPS = 2
 """TCP's handshake and the HTTP upgrade; TLS adds one, which makes the round trip look longer than it is."""
@@ -27,6 +30,8 @@ class WatchedConnection:
         self._first_reply_s: float | None = None
         self._last_reply_s = 0.0
         self._fresh = True
+        self._delivered_s: float | None = None  # when all that was sent was acknowledged
+        self._look: asyncio.TimerHandle | None = None
         self._asked_s, self._opened_s = asked_s, clock()
 
     @property
@@ -44,6 +49,24 @@ class WatchedConnection:
         if data:
             self._sent.append((self._clock(), client_message_bytes(len(data))))
         await self._inner.send(data)
+        if data:
+            self._delivered_s = None
+            if self._look is None:
+                self._look_at_delivery()
+
+    def _look_at_delivery(self) -> None:
+        """Note when the last byte has arrived, where the system says; until then look again now and then."""
+        self._look = None
+        reached = self._inner.delivery()
+        if reached.certain and reached.pending_bytes:
+            self._look = asyncio.get_running_loop().call_later(_LOOK_S, self._look_at_delivery)
+        elif reached.certain:
+            self._delivered_s = self._clock()
+
+    def _stop_looking(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
 
     async def receive(self) -> bytes:
         """Receive from the inner connection."""
@@ -71,10 +94,12 @@ class WatchedConnection:
 
     async def close(self) -> None:
         """Close the inner connection."""
+        self._stop_looking()
         await self._inner.close()
 
     def abort(self) -> None:
         """Abort the inner connection."""
+        self._stop_looking()
         self._inner.abort()
 
     def begin(self) -> None:
@@ -100,5 +125,8 @@ class WatchedConnection:
         photo = self._sent[1:] or self._sent
         if photo:
             size = sum(size for _, size in photo)
-            found.append(LinkObservation(size, photo[0][0], self._last_reply_s, work_s))
+            delivered_s = self._delivered_s
+            if delivered_s is not None and not photo[0][0] < delivered_s <= self._last_reply_s:
+                delivered_s = None
+            found.append(LinkObservation(size, photo[0][0], self._last_reply_s, work_s, delivered_s=delivered_s))
         return found

@@ -138,3 +138,42 @@ def test_probes_of_a_dead_link_are_few() -> None:
             probes += 1
             watch.failed(tick / 10)
     assert 30 <= probes <= 65
+
+
+# ---- a cloud that is busy -----------------------------------------------------------------------------------------
+def answered(
+    size: float, at_s: float, waited_s: float, rate: float = 1e6, round_trip_s: float = 0.06
+) -> LinkObservation:
+    """Delivered as the link takes it; then it waits, is worked on for 30 ms, and the answer is there."""
+    delivered_s = at_s + 0.06 + 8 * size / 1e6
+    return LinkObservation(size, at_s, delivered_s + waited_s + 0.03, 0.03, delivered_s=delivered_s)
+
+
+@pytest.mark.parametrize("waits", [[0.5] * 8, [3.0] * 8, [0.0, 20.0, 0.1, 7.0, 30.0, 9.0, 12.0, 10.0]])
+def test_waiting_in_the_cloud_is_no_slower_link(waits: list[float]) -> None:
+    link, chance = LinkEstimator(), random.Random(3)
+    for number, waited_s in enumerate(waits):
+        link.note(answered(chance.choice((300, 900, 2500, 6000)), 40.0 * number, waited_s))
+    found = link.estimate(40.0 * len(waits))
+    assert found.rate_bit_s == pytest.approx(1e6, rel=0.35)
+    assert found.round_trip_s == pytest.approx(0.06, rel=0.35)
+    assert found.loss == 0
+    assert waits[-1] * 0.5 <= found.waiting_s <= waits[-1] * 1.5
+
+
+def test_two_of_three_answers_that_waited_are_believed_and_after_a_while_the_cloud_is_tried_again() -> None:
+    link = LinkEstimator()
+    for number, waited_s in enumerate((0.0, 0.0, 0.0, 5.0)):
+        link.note(answered(500, 10.0 * number, waited_s))
+    assert link.estimate(40.0).waiting_s == pytest.approx(0.0)
+    link.note(answered(500, 40.0, 4.0))
+    assert link.estimate(45.0).waiting_s == pytest.approx(4.0)
+    assert link.estimate(200.0).waiting_s == 0.0
+
+
+def test_without_word_of_delivery_waiting_is_what_is_left() -> None:
+    one = LinkObservation(500, 0.0, 1.0, 0.25)
+    assert (one.crossing_s, one.waited_s) == (0.75, None)
+    told = LinkObservation(500, 0.0, 1.0, 0.25, delivered_s=0.5)
+    assert (told.crossing_s, told.waited_s) == (0.5, 0.25)
+    assert LinkObservation(500, 0.0, 1.0, 0.75, delivered_s=0.5).waited_s == 0.0

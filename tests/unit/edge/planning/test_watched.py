@@ -132,3 +132,42 @@ def test_a_message_that_is_all_there_was_is_the_photo_too() -> None:
         ]
 
     asyncio.run(whole())
+
+
+class Slow(Inner):
+    """Bytes are acknowledged when a test says so."""
+
+    pending, certain = 5, True
+
+    def delivery(self) -> Delivery:
+        return Delivery(self.pending, self.pending, 0, certain=self.certain)
+
+
+def delivered(certain: bool, looks: tuple[int, ...]) -> float | None:
+    """What a question says of its delivery; bytes that are pending at every look, 20 ms apart at least."""
+
+    async def whole() -> float | None:
+        inner, time = Slow(), Time()
+        inner.certain = certain
+        connection = watched(inner, time)
+        await connection.send(b"hello")
+        connection.begin()
+        time.now_s = 11.0
+        await connection.send(b"question")
+        for pending in looks:
+            time.now_s += 1.0
+            inner.pending = pending
+            await asyncio.sleep(0.05)
+        time.now_s = 20.0
+        await connection.receive()
+        await connection.close()
+        assert connection._look is None
+        return connection.observations(0.5)[-1].delivered_s
+
+    return asyncio.run(whole())
+
+
+def test_when_the_last_byte_was_delivered_is_noted_where_the_system_says() -> None:
+    assert delivered(True, (5, 5, 0)) == 14.0
+    assert delivered(True, (5, 5)) is None
+    assert delivered(False, (5, 0)) is None
