@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import DynamicCache
@@ -58,8 +58,8 @@ class PackedForward:
             kept: how many of its last positions give logits.
         """
         device = self.shape.device
-        ids = torch.from_numpy(np.concatenate([one.ids for one in readings])).to(device)[None]  # (1, T)
-        positions = torch.from_numpy(np.concatenate([one.positions for one in readings])).to(device)[None]
+        ids = torch.tensor([list(chain.from_iterable(one.ids for one in readings))], device=device)  # (1, T)
+        positions = torch.tensor([list(chain.from_iterable(one.positions for one in readings))], device=device)
         words = self._with_features(ids, readings)
         return self._logits(plan, words, positions, _last(plan.parts, kept).to(device))
 
@@ -156,8 +156,8 @@ class PackedForward:
 
 def _last(parts: Sequence[Part], counts: Sequence[int]) -> Tensor:
     """(K,) int64 places of the last so many positions of each part."""
-    ends = [part.first + part.count for part in parts]
-    return torch.from_numpy(np.concatenate([np.arange(end - n, end) for end, n in zip(ends, counts, strict=True)]))
+    ends = (part.first + part.count for part in parts)
+    return torch.tensor([place for end, n in zip(ends, counts, strict=True) for place in range(end - n, end)])
 
 
 def _without_images(ids: Tensor, config: Any) -> Tensor:
