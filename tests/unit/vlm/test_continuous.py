@@ -120,7 +120,7 @@ def test_mixed_requests_in_random_order_with_drops(
     dropped, most = 0, 0
     checked = 0
     while waiting or here:
-        for _ in range(rng.randrange(4)):
+        for _ in range(rng.randrange(7)):
             if waiting and batch.fits(waiting[-1]):
                 here.append(waiting.pop())
                 batch.admit(here[-1])

@@ -20,6 +20,7 @@ from heliograph.vlm.continuous.rows import Reading
 from heliograph.vlm.continuous.slots import CacheShape, SlotArena, SlotOwner
 
 _CHANGING_ROTATION = ("dynamic", "longrope")
+_MANY_POSITIONS = ("get_rope_index", "mrope_section")
 _PROBE_LENGTHS = (7, 4)
 _CLOSE = 0.02
 """Of the spread of logits; an attention that is another one differs by more, and bfloat16 by less."""
@@ -180,7 +181,7 @@ def _check_configuration(model: Any, text: Any) -> None:
         raise ModelUnsupportedError().noted("its answers are written by a decoder that looks at an encoder.")
     if any(name in str(getattr(text, "rope_parameters", None)) for name in _CHANGING_ROTATION):
         raise ModelUnsupportedError().noted("its positions are turned by the length of the longest sequence.")
-    if "mrope_section" in str(getattr(text, "rope_parameters", None)):
+    if any(hasattr(module, name) for module in model.modules() for name in _MANY_POSITIONS):
         raise ModelUnsupportedError().noted("its positions have more than one dimension.")
 
 
