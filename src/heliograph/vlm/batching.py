@@ -28,7 +28,7 @@ from heliograph.vlm.prompt import FrameInputs, Prompt, merge_frames
 MAX_ROWS = 128
 """Rows per batch: beyond this the cache no longer fits a processor's and speed falls."""
 
-Inputs = Callable[[Sequence[Any]], tuple[FrameInputs, list[Feature]]]
+Inputs = Callable[[Sequence[Any]], tuple[FrameInputs, Sequence[Feature]]]
 
 
 def answer_batch(

@@ -6,8 +6,9 @@
               --open_batch-->     answers, processor seconds   > ratios of the same turn --> median over turns
               --answer_many-->    answers, processor seconds  /
 
-Three tables on standard output: the reference model; SmolVLM-256M's true shapes with random weights (``--true-shapes``),
-in float32 and bfloat16; and mixed requests in random order with drops (``--mixed 2000``), compared answer by answer.
+On standard output, a table for the reference model; two for SmolVLM-256M's true shapes with random weights, in float32
+and bfloat16 (``--true-shapes``); and how many of mixed requests in random order with drops (``--mixed 2000``) get the
+answer that they get alone.
 """
 
 from __future__ import annotations
@@ -72,8 +73,8 @@ class Speed:
 
 
 _HEAD = (
-    "| case | one by one ms | side by side ms | ratio | offline batch / side by side | tokens/s | tokens/s side by side "
-    "| same answers |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+    "| case | one by one ms | side by side ms | ratio | offline batch / side by side | tokens/s | side by side tokens/s "
+    "| same |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
 )
 
 
@@ -194,10 +195,8 @@ def main() -> None:
                 model = VisionLanguageModel.load("reference")
                 model = VisionLanguageModel("reference", model.torch_model.to(dtype), model.processor)
                 found = compare_mixed(model, given.mixed, given.seed, progress)
-                print(
-                    f"{dtype}: {number_text(100 * found.equal / found.ended)} % equal; {json.dumps(vars(found))}",
-                    flush=True,
-                )
+                share = number_text(100 * found.equal / found.ended)
+                print(f"{dtype}: {share} % equal; {json.dumps(vars(found))}", flush=True)
 
 
 if __name__ == "__main__":
