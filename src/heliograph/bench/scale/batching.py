@@ -73,7 +73,7 @@ class Speed:
 
 
 _HEAD = (
-    "| case | one by one ms | side by side ms | ratio | offline batch / side by side | tokens/s | side by side tokens/s "
+    "| case | one by one ms | side by side ms | ratio | offline / side by side | tokens/s | side by side tokens/s "
     "| same |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
 )
 

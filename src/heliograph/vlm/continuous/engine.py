@@ -14,6 +14,7 @@ asks about in the same step is lent their head as it is computed; later ones fin
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Container, Sequence
 
@@ -71,6 +72,8 @@ class ContinuousBatch:
         self._shared = SharedHeads(shared_tokens)
         self._arenas: dict[int, SlotArena[Row]] = {}
         self._rows: dict[BatchRequest, Row | HeliographError] = {}  # in order of admission
+        self._busy = threading.Lock()  # a step, or what would disturb one
+        self._forgetting = False
         self._held = 0
         self._wanted = Counter[int]()  # rows by what they cost
         self.read_tokens = 0
@@ -132,22 +135,39 @@ class ContinuousBatch:
         """Stop work on a request at once and forget it."""
         row = self._rows.pop(request, None)
         if isinstance(row, Row):
-            self._leave([row], (request,))
+            with self._busy:
+                self._leave([row], (request,))
         return row is not None
 
-    @torch.inference_mode()
     def forget(self) -> None:
-        """Keep nothing of questions and images that have ended."""
-        self._shared.forget()
-        for columns in [columns for columns, arena in self._arenas.items() if not arena.rows]:
-            del self._arenas[columns]
-        for arena in self._arenas.values():
-            arena.wipe_rest()
+        """Keep nothing of questions and images that have ended: now, or where a step is being made right after it. Any
+        thread may call it, and waits for nobody."""
+        self._forgetting = True
+        self._forget_if_free()
+
+    @torch.inference_mode()
+    def _forget_if_free(self) -> None:
+        if not self._forgetting or not self._busy.acquire(blocking=False):
+            return
+        try:
+            self._forgetting = False
+            self._shared.forget()
+            self._arenas = {columns: arena for columns, arena in self._arenas.items() if arena.rows}
+            for arena in self._arenas.values():
+                arena.wipe_rest()
+        finally:
+            self._busy.release()
 
     # ---- one step ----------------------------------------------------------------------------------
     @torch.inference_mode()
     def step(self) -> list[EndedRequest]:
         """One forward pass; what has ended with it, in order of admission."""
+        with self._busy:
+            ended = self._stepped()
+        self._forget_if_free()
+        return ended
+
+    def _stepped(self) -> list[EndedRequest]:
         failed = {one: error for one, error in self._rows.items() if isinstance(error, HeliographError)}
         rows = [row for row in self._rows.values() if isinstance(row, Row)]
         readings = [_next(row, row.walk, row.arena) for row in rows if row.walk is not None and row.arena is not None]
