@@ -38,7 +38,7 @@ variable."""
 _MAX_TOKEN_FILE_BYTES = _MAX_KEY_FILE_BYTES = 65_536
 _MAX_CONFIG_FILE_BYTES = 1 << 18
 _WEIGHT = " weight="
-_LEAST_WEIGHT, _MOST_WEIGHT = 0.01, 100
+_MIN_WEIGHT, _MAX_WEIGHT = 0.01, 100
 _SHORTEST_KEY_BYTES, _LONGEST_KEY_BYTES = 16, 64
 
 
@@ -182,10 +182,10 @@ def read_weighted_tokens(path: Path, max_bytes: int = _MAX_TOKEN_FILE_BYTES) -> 
 def _weight(text: str, where: str) -> float:
     with contextlib.suppress(ValueError):
         weight = float(text)
-        if _LEAST_WEIGHT <= weight <= _MOST_WEIGHT:
+        if _MIN_WEIGHT <= weight <= _MAX_WEIGHT:
             return weight
     raise TokenFileError(FileFault.CONTENT).noted(
-        f"{where}: a weight is a number from {_LEAST_WEIGHT} to {_MOST_WEIGHT}, such as weight=2."
+        f"{where}: a weight is a number from {_MIN_WEIGHT} to {_MAX_WEIGHT}, such as weight=2."
     )
 
 

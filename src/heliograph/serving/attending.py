@@ -279,8 +279,8 @@ class Attendant:
 
     # ---- the model (scheduler.Client) --------------------------------------------------------------
     def urgency(self) -> Urgency | None:
-        """Of the session's most urgent piece of work, once what there is no time for is left undone; a draft that is
-        held back calls again.
+        """How urgent the session's most urgent piece of work is, once what there is no time for is left undone; a draft
+        that is held back calls again.
 
         None also while the device does not take what was made for it: it gets no more of the model's time.
         """

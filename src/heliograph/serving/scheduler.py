@@ -36,7 +36,7 @@ class Client(Protocol):
         """Whose session it is."""
 
     def urgency(self) -> Urgency | None:
-        """Of the most urgent piece of work now; None where there is none."""
+        """How urgent the most urgent piece of work is now; None where there is none."""
 
     def next_job(self) -> AnswerJob | None:
         """That piece of work, from the newest prefix; None where there is none any more."""

@@ -84,8 +84,8 @@ class AnswerBatch(Protocol):
         cost(request) <= room? --admit--> [ waiting | row | row | row ] --step, step, step--> EndedRequest
 
     Answers are those of :meth:`AnsweringModel.answer` and :meth:`AnsweringModel.verify_draft`, texts and ids, whatever
-    stands beside them; confidences are equal but for the last digits. One thread calls everything here, the thread that
-    calls the model.
+    stands beside them; confidences are equal but for the last digits. One thread calls everything here but
+    :meth:`forget`, the thread that calls the model.
     """
 
     capacity_tokens: int
@@ -124,7 +124,7 @@ class AnswerBatch(Protocol):
         """Stop work on a request at once and forget it; False where it has ended already."""
 
     def forget(self) -> None:
-        """Keep nothing of questions and images that have ended."""
+        """Keep nothing of questions and images that have ended; any thread may ask for it, and waits for nobody."""
 
 
 class RegionFinder(Protocol):

@@ -28,10 +28,10 @@ from heliograph.errors import (
 from heliograph.question import DEFAULT_ANSWER_TOKENS
 from heliograph.types import Answer, Grid, VisualTokens
 from heliograph.vlm.attention import AttentionFinder
+from heliograph.vlm.batching import answer_batch
 from heliograph.vlm.checkpoint.loading import load_pretrained
 from heliograph.vlm.continuous.engine import ContinuousBatch
 from heliograph.vlm.continuous.forward import PackedForward
-from heliograph.vlm.continuous.offline import answered
 from heliograph.vlm.continuous.opening import BatchOpener
 from heliograph.vlm.continuous.quick import QuickRows
 from heliograph.vlm.contract import PREFILL_TOKENS, SHARED_TOKENS, Verification
@@ -255,7 +255,10 @@ class VisionLanguageModel:
 
         Pairs that share the same image objects share one pass over them.
         """
-        return answered(self, asked, max_new_tokens)
+        prompts = [self.prompt(question, len(images), max_new_tokens) for question, images in asked]
+        shown = [tuple(images) for _, images in asked]
+        steps = answer_batch(self.decoder, prompts, shown, self.images.inputs, max_new_tokens)
+        return [self.answer_of(one) for one in steps]
 
     def answer_questions(
         self, images: Sequence[ImageInput], questions: Sequence[str], *, max_new_tokens: int = DEFAULT_ANSWER_TOKENS

@@ -118,7 +118,8 @@ class DraftWalk:
         self.steps.append(newest)
         self.done = newest.token_id in self._end_ids or len(self.steps) == self._limit
         if not self.done:
-            self.guess = list(rest.after(newest.token_id)[: self._limit - len(self.steps) - 1])
+            most = self._limit - len(self.steps) - 1
+            self.guess = list(rest.after(newest.token_id)[:most]) if self._draft else []
             self.feed = [newest.token_id, *self.guess]
 
 

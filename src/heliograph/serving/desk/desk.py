@@ -272,7 +272,7 @@ class Desk:
         return waiting_of(self.questions, self.photos, self.working, now, patience_s)
 
     def urgency(self, now: float, patience_s: float) -> Urgency | None:
-        """Of what :meth:`next_job` would begin."""
+        """How urgent is what :meth:`next_job` would begin."""
         found = most_urgent(self._waiting(now, patience_s), now)
         return None if found is None else found.urgency
 

@@ -42,7 +42,7 @@ _RANKS = {
 
 @dataclass(frozen=True)
 class Urgency:
-    """Of one piece of work.
+    """How urgent one piece of work is.
 
     Attributes:
         rank: what goes first.

@@ -14,10 +14,10 @@ asks about in the same step is lent their head as it is computed; later ones fin
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Container, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -72,6 +72,8 @@ class ContinuousBatch:
         self._shared = SharedHeads(shared_tokens)
         self._arenas: dict[int, SlotArena[Row]] = {}
         self._rows: dict[BatchRequest, Row | HeliographError] = {}  # in order of admission
+        self._busy = threading.Lock()  # a step, or what would disturb one
+        self._forgetting = False
         self._held = 0
         self._wanted = Counter[int]()  # rows by what they cost
         self.read_tokens = 0
@@ -128,28 +130,47 @@ class ContinuousBatch:
         self._held += row.cost
         self._wanted[row.cost] += 1
 
+    @torch.inference_mode()
     def drop(self, request: BatchRequest) -> bool:
         """Stop work on a request at once and forget it."""
         row = self._rows.pop(request, None)
         if isinstance(row, Row):
-            self._leave([row], (request,))
+            with self._busy:
+                self._leave([row], (request,))
         return row is not None
 
     def forget(self) -> None:
-        """Keep nothing of questions and images that have ended."""
-        self._shared.forget()
-        for columns in [columns for columns, arena in self._arenas.items() if not arena.rows]:
-            del self._arenas[columns]
-        for arena in self._arenas.values():
-            arena.wipe_rest()
+        """Keep nothing of questions and images that have ended: now, or where a step is being made right after it. Any
+        thread may call it, and waits for nobody."""
+        self._forgetting = True
+        self._forget_if_free()
+
+    @torch.inference_mode()
+    def _forget_if_free(self) -> None:
+        if not self._forgetting or not self._busy.acquire(blocking=False):
+            return
+        try:
+            self._forgetting = False
+            self._shared.forget()
+            self._arenas = {columns: arena for columns, arena in self._arenas.items() if arena.rows}
+            for arena in self._arenas.values():
+                arena.wipe_rest()
+        finally:
+            self._busy.release()
 
     # ---- one step ----------------------------------------------------------------------------------
     @torch.inference_mode()
     def step(self) -> list[EndedRequest]:
         """One forward pass; what has ended with it, in order of admission."""
+        with self._busy:
+            ended = self._stepped()
+        self._forget_if_free()
+        return ended
+
+    def _stepped(self) -> list[EndedRequest]:
         failed = {one: error for one, error in self._rows.items() if isinstance(error, HeliographError)}
         rows = [row for row in self._rows.values() if isinstance(row, Row)]
-        readings = [_next(row) for row in rows if row.walk is not None]
+        readings = [_next(row, row.walk, row.arena) for row in rows if row.walk is not None and row.arena is not None]
         readings += self._started([row for row in rows if row.walk is None], failed)
         if readings:
             self._read(readings, failed)
@@ -202,7 +223,7 @@ class ContinuousBatch:
         rules = self._source.rules(row.asked, limit)
         walk = DraftWalk(row.asked.guess, self._source.end_ids, limit, rules, ahead=own is None)
         if own is not None:
-            self._give_slot(row, own.columns)
+            self._slot(row, own.columns)
             row.walk = walk
             if not all(finite_rows(own.logits)):
                 raise AnsweringFailedError
@@ -212,21 +233,22 @@ class ContinuousBatch:
         lender = None if row.key is None else lenders.get(row.key)
         head = None if kept is not None or lender is not None else self._source.head(row.asked, request.images)
         row.begin_with(kept or head or lender.head)  # type: ignore[union-attr, arg-type]
-        self._give_slot(row, None if kept is None else kept.columns)
+        arena = self._slot(row, None if kept is None else kept.columns)
         row.walk = walk
-        reading = _first(row, head, lender)
+        reading = _first(row, walk, arena, head, lender)
         if row.key is not None and head is not None:
             lenders[row.key] = reading
         return [reading]
 
-    def _give_slot(self, row: Row, columns: Tensor | None) -> None:
+    def _slot(self, row: Row, columns: Tensor | None) -> SlotArena[Row]:
         size = row.cost
         if size not in self._arenas:
             self._arenas[size] = SlotArena(self._forward.shape, size)
-        row.arena = self._arenas[size]
-        row.arena.take(row, self._wanted[size])
+        arena = row.arena = self._arenas[size]
+        arena.take(row, self._wanted[size])
         if columns is not None:
-            row.arena.fill(row, columns)
+            arena.fill(row, columns)
+        return arena
 
     # ---- those that run ----------------------------------------------------------------------------
     def _read(self, readings: Sequence[Reading], failed: dict[BatchRequest, HeliographError]) -> None:
@@ -301,30 +323,28 @@ class ContinuousBatch:
                 del self._arenas[columns]
 
 
-def _next(row: Row) -> Reading:
+def _next(row: Row, walk: DraftWalk, arena: SlotArena[Row]) -> Reading:
     """What a row reads that has begun."""
-    assert row.arena is not None
-    assert row.walk is not None
-    ids = np.array(row.walk.feed, dtype=np.int64)
-    part = Part(row, row.arena, len(ids), row.weights)
-    return Reading(row, row.walk, part, ids, np.arange(part.start, part.end) + row.left_out)
+    part = Part(row, arena, len(walk.feed), row.weights)
+    start = row.length + row.left_out
+    return Reading(row, walk, part, walk.feed, range(start, start + part.count))
 
 
-def _first(row: Row, head: HeadInputs | None, lender: Reading | None) -> Reading:
+def _first(
+    row: Row, walk: DraftWalk, arena: SlotArena[Row], head: HeadInputs | None, lender: Reading | None
+) -> Reading:
     """What a row reads first: its head, where it has inputs for one, its question, and the draft."""
-    assert row.arena is not None
-    assert row.walk is not None
-    own = np.array([*row.asked.tail, *row.walk.guess], dtype=np.int64)
+    own = [*row.asked.tail, *walk.guess]
     if head is not None:
-        part = Part(row, row.arena, len(head.ids) + len(own), row.weights)
-        behind = np.arange(len(head.ids), part.end) + row.left_out
-        ids, positions = np.concatenate([head.ids, own]), np.concatenate([head.positions, behind])
-        return Reading(row, row.walk, part, ids, positions, head)
-    part = Part(row, row.arena, len(own), row.weights)
-    if lender is not None:
-        assert lender.head is not None
+        part = Part(row, arena, len(head.ids) + len(own), row.weights)
+        start = len(head.ids) + row.left_out
+        ids, positions = [*head.ids.tolist(), *own], [*head.positions.tolist(), *range(start, start + len(own))]
+        return Reading(row, walk, part, ids, positions, head)
+    part = Part(row, arena, len(own), row.weights)
+    if lender is not None and lender.head is not None:
         part.lender, part.lent = lender.part, len(lender.head.ids)
-    return Reading(row, row.walk, part, own, np.arange(part.start, part.end) + row.left_out)
+    start = part.start + row.left_out
+    return Reading(row, walk, part, own, range(start, start + len(own)))
 
 
 def _that_need_each_other(readings: Sequence[Reading]) -> list[list[Reading]]:

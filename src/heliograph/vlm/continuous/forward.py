@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import DynamicCache
@@ -20,6 +20,7 @@ from heliograph.vlm.continuous.rows import Reading
 from heliograph.vlm.continuous.slots import CacheShape, SlotArena, SlotOwner
 
 _CHANGING_ROTATION = ("dynamic", "longrope")
+_MANY_POSITIONS = ("get_rope_index", "mrope_section")
 _PROBE_LENGTHS = (7, 4)
 _CLOSE = 0.02
 """Of the spread of logits; an attention that is another one differs by more, and bfloat16 by less."""
@@ -58,8 +59,8 @@ class PackedForward:
             kept: how many of its last positions give logits.
         """
         device = self.shape.device
-        ids = torch.from_numpy(np.concatenate([one.ids for one in readings])).to(device)[None]  # (1, T)
-        positions = torch.from_numpy(np.concatenate([one.positions for one in readings])).to(device)[None]
+        ids = torch.tensor([list(chain.from_iterable(one.ids for one in readings))], device=device)  # (1, T)
+        positions = torch.tensor([list(chain.from_iterable(one.positions for one in readings))], device=device)
         words = self._with_features(ids, readings)
         return self._logits(plan, words, positions, _last(plan.parts, kept).to(device))
 
@@ -156,8 +157,8 @@ class PackedForward:
 
 def _last(parts: Sequence[Part], counts: Sequence[int]) -> Tensor:
     """(K,) int64 places of the last so many positions of each part."""
-    ends = [part.first + part.count for part in parts]
-    return torch.from_numpy(np.concatenate([np.arange(end - n, end) for end, n in zip(ends, counts, strict=True)]))
+    ends = (part.first + part.count for part in parts)
+    return torch.tensor([place for end, n in zip(ends, counts, strict=True) for place in range(end - n, end)])
 
 
 def _without_images(ids: Tensor, config: Any) -> Tensor:
@@ -180,7 +181,7 @@ def _check_configuration(model: Any, text: Any) -> None:
         raise ModelUnsupportedError().noted("its answers are written by a decoder that looks at an encoder.")
     if any(name in str(getattr(text, "rope_parameters", None)) for name in _CHANGING_ROTATION):
         raise ModelUnsupportedError().noted("its positions are turned by the length of the longest sequence.")
-    if "mrope_section" in str(getattr(text, "rope_parameters", None)):
+    if any(hasattr(module, name) for module in model.modules() for name in _MANY_POSITIONS):
         raise ModelUnsupportedError().noted("its positions have more than one dimension.")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from weakref import WeakSet
 
-from heliograph.errors import ModelUnsupportedError
 from heliograph.vlm.causes import reason_of
 from heliograph.vlm.checkpoint.weights import WeightCheck
 from heliograph.vlm.continuous.engine import ContinuousBatch
@@ -36,7 +35,7 @@ class BatchOpener:
         if self._made is None and self._refused is None:
             try:
                 self._made = self._make()
-            except ModelUnsupportedError as error:
+            except Exception as error:  # foreign code may fail in any way on a first try
                 self._refused = reason_of(error)
         return self._refused
 

@@ -156,13 +156,13 @@ class Reading:
     Attributes:
         row, walk: whose.
         part: where it lies.
-        ids, positions: (T,) int64 of its own positions.
+        ids, positions: T of its own positions.
         head: whose inputs its first positions are; None where they were read before or are lent.
     """
 
     row: Row
     walk: DraftWalk
     part: Part
-    ids: Ids
-    positions: Ids
+    ids: Sequence[int]
+    positions: Sequence[int]
     head: HeadInputs | None = None

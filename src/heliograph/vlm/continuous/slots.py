@@ -28,7 +28,7 @@ SHORTEST = 128
 """Columns of the smallest arena."""
 
 _FIRST_SLOTS = 1
-_PATIENCE = 16
+_PATIENCE = 8
 
 Owner = TypeVar("Owner", bound="SlotOwner")
 

@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.errors import ModelUnsupportedError
+from heliograph.vlm.causes import reason_of
+from heliograph.vlm.continuous.forward import PackedForward
 from heliograph.vlm.families.inputs import Pixels, blank, pixel_inputs, prompt_ids
 from heliograph.vlm.families.shrink import tiny_config
 from heliograph.vlm.image_features import layout_of, output_with, tokens_of, without_values
@@ -29,6 +31,7 @@ from heliograph.vlm.tap import METHOD, feed_output, find_owner
 _LOG = logging.getLogger(__name__)
 
 EXACT = "exact"
+SIDE_BY_SIDE = "yes"
 CASES = (("one photo", 1, False), ("two photos", 2, False), ("two photos of different sizes or more tiles", 2, True))
 _ANSWER_TOKENS = 4
 _FIRST_WORD = 64  # ids below are special to one family or another
@@ -46,12 +49,16 @@ class Verdict:
         model: class.
         outcome: ``exact``, or why not.
         tokens: of one photo, rows and channels that travel; None where it did not come so far.
+        side_by_side: ``yes`` where sequences of words have the logits side by side that they have alone
+            (:class:`heliograph.vlm.continuous.forward.PackedForward`), else why it is asked one at a time; None where
+            it did not come so far.
     """
 
     kind: str
     model: str
     outcome: str
     tokens: tuple[int, int] | None = None
+    side_by_side: str | None = None
 
 
 def families() -> dict[str, str]:
@@ -88,7 +95,17 @@ def check_family(kind: str) -> Verdict:
     except Exception as error:  # foreign code may fail in any way
         _LOG.debug("%s", kind, exc_info=error)
         return Verdict(kind, name, "the check does not come to an end with it")
-    return Verdict(kind, name, EXACT, tokens)
+    return Verdict(kind, name, EXACT, tokens, _side_by_side(model))
+
+
+def _side_by_side(model: Any) -> str:
+    try:
+        PackedForward(model)
+    except ModelUnsupportedError as error:
+        return reason_of(error).partition(":")[0]
+    except Exception:  # foreign code may fail in any way
+        return "its program takes no sequences side by side"
+    return SIDE_BY_SIDE
 
 
 class _FamilyFailedError(Exception):

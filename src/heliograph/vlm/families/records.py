@@ -16,7 +16,7 @@ class Records:
 
     Attributes:
         transformers, torch: versions.
-        families: ``kind``, ``model``, ``outcome`` and ``tokens`` of each.
+        families: ``kind``, ``model``, ``outcome``, ``tokens`` and ``side_by_side`` of each.
     """
 
     transformers: str

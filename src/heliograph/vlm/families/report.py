@@ -14,7 +14,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from heliograph.vlm.families.contract import EXACT, Verdict, check_family, families
+from heliograph.vlm.families.contract import EXACT, SIDE_BY_SIDE, Verdict, check_family, families
 from heliograph.vlm.families.records import RECORDS, read_records
 
 _COMMAND = "python -m heliograph.vlm.families.report docs/vlms.md"
@@ -44,8 +44,11 @@ def page() -> str:
     records = read_records()
     exact = [r for r in records.families if r["outcome"] == EXACT]
     rows = [
-        f"| `{r['kind']}` | {r['model']} | {_text(r['outcome'])} | {_tokens(r['tokens'])} |" for r in records.families
+        f"| `{r['kind']}` | {r['model']} | {_text(r['outcome'])} | {_tokens(r['tokens'])} "
+        f"| {_text(r['side_by_side'] or '')} |"
+        for r in records.families
     ]
+    together = [r for r in exact if r["side_by_side"] == SIDE_BY_SIDE]
     return f"""# Which vision-language models the tap fits
 
 Written by `{_COMMAND}`; not by hand.
@@ -60,8 +63,13 @@ What is checked is the border between vision tower and language model, on random
 are another matter: `heliograph` answers through its server with the families that
 [other models](howto/other-models.md) names.
 
-| family | model | outcome | tokens |
-| --- | --- | --- | --- |
+*Side by side*: whether several sequences in one pass have the logits that each has alone, so that a cloud can answer
+their questions at the same time ({len(together)} of the exact ones); else why such a model answers one at a time. A
+checkpoint is tried once more, with a photo and against its own `generate`, when it is first asked side by side
+([decision 0044](decisions/0044-continuous-batching.md)).
+
+| family | model | outcome | tokens | side by side |
+| --- | --- | --- | --- | --- |
 {chr(10).join(rows)}
 """
 
