@@ -164,7 +164,8 @@ class ContinuousBatch:
         """One forward pass; what has ended with it, in order of admission."""
         with self._busy:
             ended = self._stepped()
-        self._forget_if_free()
+        if self._forgetting:
+            self._forget_if_free()
         return ended
 
     def _stepped(self) -> list[EndedRequest]:
