@@ -22,7 +22,7 @@ _DROPPED = 0.05
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of answers side by side with those one by one.
+    """How many answers side by side are those one by one.
 
     Attributes:
         requests: asked.

@@ -349,7 +349,7 @@ def _first(
 
 
 def _that_need_each_other(readings: Sequence[Reading]) -> list[list[Reading]]:
-    """Those that borrow together with whom they borrow from."""
+    """Readings in groups: those that borrow, with the one that they borrow from."""
     found: dict[Part, list[Reading]] = {}
     for one in readings:
         found.setdefault(one.part.lender or one.part, []).append(one)

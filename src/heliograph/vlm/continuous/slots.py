@@ -40,7 +40,7 @@ def columns_for(positions: int) -> int:
 
 @dataclass(frozen=True)
 class CacheShape:
-    """Of what one position holds.
+    """The shape of what one position holds.
 
     Attributes:
         layers: of the language model.
