@@ -8,7 +8,7 @@ Layout of one batch of B rows over P cached positions (chat opening and image to
 Rows leave the batch when they have ended, so a long description does not drag short answers along.
 
 Beside :mod:`heliograph.vlm.continuous`, which questions can join at any step, this is for those who know all questions
-from the beginning, such as suites and fitting: on one processor it takes .72 to .97 of that one's time for the same
+from the beginning, such as suites and fitting: on one processor it takes .78 to 1.02 of that one's time for the same
 answers (``python -m heliograph.bench.scale.batching`` measures both), as its keys lie in one block that never moves.
 """
 

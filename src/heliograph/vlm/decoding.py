@@ -212,7 +212,7 @@ def finite(logits: Tensor) -> Tensor:
 
 
 def finite_rows(logits: Tensor) -> list[bool]:
-    """Of each row of ``logits`` (B, V), whether :func:`finite` would let it pass."""
+    """Whether :func:`finite` would let each row of ``logits`` (B, V) pass."""
     ends = (end.tolist() for end in logits.aminmax(dim=-1))  # NaN where there is one
     return [math.isfinite(low) and high < LARGEST_LOGIT for low, high in zip(*ends, strict=True)]
 

@@ -49,7 +49,7 @@ class ImageReader:
         return self._encoded(self._prompts.pixels(list(photos)), len(photos)) if photos else []
 
     def blank(self) -> VisualTokens:
-        """Those of a white photo."""
+        """Visual tokens of a white photo."""
         return self._encoded(self._prompts.blank(1), 1)[0]
 
     def read(self, images: Sequence[ImageInput]) -> list[Tensor | MergedTokens]:

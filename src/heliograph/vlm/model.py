@@ -275,7 +275,7 @@ class VisionLanguageModel:
         Raises:
             UsageError: fewer than 1 position.
         """
-        return self._batches.open(capacity_tokens, prefill_tokens, shared_tokens)
+        return self._batches.make(capacity_tokens, prefill_tokens, shared_tokens)
 
     @property
     def one_at_a_time(self) -> str | None:

@@ -124,7 +124,7 @@ def test_mixed_requests_in_random_order_with_drops(
             if waiting and batch.fits(waiting[-1]):
                 here.append(waiting.pop())
                 batch.admit(here[-1])
-        if here and rng.random() < 0.2:
+        if here and rng.random() < 0.35:
             gone = here.pop(rng.randrange(len(here)))
             assert batch.drop(gone)
             assert not batch.drop(gone)
@@ -138,7 +138,7 @@ def test_mixed_requests_in_random_order_with_drops(
         assert batch.held_tokens == sum(batch.cost(one) for one in here) <= batch.capacity_tokens
         assert batch.cache_positions <= 2 * batch.capacity_tokens + batch.shared_tokens
     assert checked + dropped == 200
-    assert dropped > 20
+    assert dropped > 12
     assert most > 8
     assert batch.held_tokens == 0
 

@@ -102,16 +102,16 @@ def measure(model: VisionLanguageModel, name: str, requests: Sequence[BatchReque
     times: dict[Callable[[], list[Answer]], list[float]] = {one_by_one: [], side_by_side: [], offline: []}
     equal, tokens = True, 0
     for turn in range(turns + 1):
-        said = []
+        answered = []
         for way, taken in times.items():
             batch.forget()  # of the turn before
             started = processor_s()
             answers = way()
             if turn:
                 taken.append(processor_s() - started)
-            said.append([(one.text, one.token_ids) for one in answers])
-        equal = equal and said[0] == said[1]
-        tokens = sum(len(ids) for _, ids in said[0])
+            answered.append([(one.text, one.token_ids) for one in answers])
+        equal = equal and answered[0] == answered[1]
+        tokens = sum(len(ids) for _, ids in answered[0])
     alone_s, batch_s, offline_s = (tuple(taken) for taken in times.values())
     return Speed(name, tokens, alone_s, batch_s, offline_s, equal)
 

@@ -22,7 +22,7 @@ _DROPPED = 0.05
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of answers side by side with those one by one.
+    """How many answers side by side are those one by one.
 
     Attributes:
         requests: asked.
@@ -41,7 +41,7 @@ class Agreement:
     furthest: float
 
 
-def photos_of(model: TorchModel, count: int = _SCENES) -> list[VisualTokens]:
+def photos_of(model: TorchModel, count: int) -> list[VisualTokens]:
     """Tokens of rendered scenes that nothing was trained on."""
     return [model.encode_image(render_scene(_FIRST_SEED + i).image) for i in range(count)]
 
@@ -100,7 +100,7 @@ def _requests(
     model: TorchModel, count: int, rng: random.Random, progress: Progress
 ) -> tuple[list[BatchRequest], dict[BatchRequest, Answer]]:
     """The requests, and their answers one by one."""
-    photos = photos_of(model)
+    photos = photos_of(model, _SCENES)
     shown: list[list[Any]] = [[one] for one in photos]
     shown += [[render_scene(_FIRST_SEED + i).image] for i in range(4)]
     shown += [[], photos[:2], photos[3:6], [photos[7], render_scene(_FIRST_SEED).image]]

@@ -164,7 +164,8 @@ class ContinuousBatch:
         """One forward pass; what has ended with it, in order of admission."""
         with self._busy:
             ended = self._stepped()
-        self._forget_if_free()
+        if self._forgetting:
+            self._forget_if_free()
         return ended
 
     def _stepped(self) -> list[EndedRequest]:
@@ -348,7 +349,7 @@ def _first(
 
 
 def _that_need_each_other(readings: Sequence[Reading]) -> list[list[Reading]]:
-    """Those that borrow together with whom they borrow from."""
+    """Readings in groups: those that borrow, with the one that they borrow from."""
     found: dict[Part, list[Reading]] = {}
     for one in readings:
         found.setdefault(one.part.lender or one.part, []).append(one)

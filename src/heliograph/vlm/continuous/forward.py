@@ -62,7 +62,8 @@ class PackedForward:
         ids = torch.tensor([list(chain.from_iterable(one.ids for one in readings))], device=device)  # (1, T)
         positions = torch.tensor([list(chain.from_iterable(one.positions for one in readings))], device=device)
         words = self._with_features(ids, readings)
-        return self._logits(plan, words, positions, _last(plan.parts, kept).to(device))
+        places = None if sum(kept) == plan.tokens else _last(plan.parts, kept).to(device)
+        return self._logits(plan, words, positions, places)
 
     def _with_features(self, ids: Tensor, readings: Sequence[Reading]) -> dict[str, Tensor]:
         """The ids, or where images stand among them their embeddings (1, T, D) with the features in place."""
@@ -75,8 +76,9 @@ class PackedForward:
             embedded[0, torch.from_numpy(places).to(ids.device)] = features.to(embedded)
         return {"inputs_embeds": embedded}
 
-    def _logits(self, plan: PassPlan, words: dict[str, Tensor], positions: Tensor, kept: Tensor) -> Tensor:
-        keeping = {"logits_to_keep": kept} if self._keeps_logits else {}
+    def _logits(self, plan: PassPlan, words: dict[str, Tensor], positions: Tensor, kept: Tensor | None) -> Tensor:
+        """(K, V) logits at the places (K,) that are kept; None for all."""
+        keeping = {"logits_to_keep": kept} if self._keeps_logits and kept is not None else {}
         with slotted_attention(self._configs, plan) as cache:
             made = self._model(
                 **words,
@@ -86,8 +88,8 @@ class PackedForward:
                 past_key_values=cache,
                 use_cache=True,
             )
-        logits: Tensor = made.logits[0] if self._keeps_logits else made.logits[0, kept]
-        return logits
+        logits: Tensor = made.logits[0]
+        return logits if kept is None or keeping else logits[kept]
 
     # ---- whether it can be done --------------------------------------------------------------------
     def _checked_shape(self) -> CacheShape:

@@ -73,7 +73,7 @@ class GeneralRows:
         return Asked((), ids, 0, tuple(guess)[: request.max_new_tokens])
 
     def rules(self, asked: Asked, limit: int) -> RowRules | None:
-        """Of this row."""
+        """What the generation config does to this row's logits."""
         return self._rules.row(asked.tail, limit)
 
     def key(self, images: Sequence[Any]) -> None:

@@ -16,15 +16,15 @@ class BatchOpener:
     """Opens batches of one model; whether it can is looked at when somebody first asks.
 
     Args:
-        make: the source of rows and the passes.
+        first: makes the source of rows and the passes.
         weights: of the model.
 
     Raises:
-        (by ``make``) ModelUnsupportedError: it can only be asked one question after the other.
+        (by ``first``) ModelUnsupportedError: it can only be asked one question after the other.
     """
 
-    def __init__(self, make: Callable[[], tuple[RowSource, PackedForward]], weights: WeightCheck) -> None:
-        self._make, self._weights = make, weights
+    def __init__(self, first: Callable[[], tuple[RowSource, PackedForward]], weights: WeightCheck) -> None:
+        self._first, self._weights = first, weights
         self._made: tuple[RowSource, PackedForward] | None = None
         self._refused: str | None = None
         self._open = WeakSet[ContinuousBatch]()
@@ -34,12 +34,12 @@ class BatchOpener:
         """Why there are no batches, for people; None where there are."""
         if self._made is None and self._refused is None:
             try:
-                self._made = self._make()
+                self._made = self._first()
             except Exception as error:  # foreign code may fail in any way on a first try
                 self._refused = reason_of(error)
         return self._refused
 
-    def open(self, capacity_tokens: int, prefill_tokens: int, shared_tokens: int) -> ContinuousBatch | None:
+    def make(self, capacity_tokens: int, prefill_tokens: int, shared_tokens: int) -> ContinuousBatch | None:
         """A batch, or None where :attr:`refused` says why not.
 
         Raises:

@@ -176,12 +176,11 @@ class PassPlan:
     # ---- what the model calls ----------------------------------------------------------------------
     def write(self, layer: int, keys: Tensor, values: Tensor) -> None:
         """Put what a layer made of the packed sequence, (1, heads, T, width), into the slots."""
+        heads, width = keys.shape[1], keys.shape[3]
         for made, which in ((keys, 0), (values, 1)):
-            new = made[0]  # (heads, T, width)
             for write in self._writes:
-                held = write.arena.layers[layer][which]  # (slots, heads, C, width)
-                some = new if write.source is None else new[:, write.source]
-                held.view(-1, new.shape[2]).index_copy_(0, write.to_of(new.shape[0]), some.reshape(-1, new.shape[2]))
+                some = made if write.source is None else made[:, :, write.source]
+                write.arena.flat[layer][which].index_copy_(0, write.to_of(heads), some.reshape(-1, width))
             for loan in self._loans:
                 loan.copy(layer, which)
 
@@ -204,9 +203,11 @@ class PassPlan:
         """(m * L, H, d)."""
         keys, values = group.arena.layers[layer]  # (slots, heads, C, d)
         if isinstance(group.slots, slice):
-            keys, values = keys[group.slots, :, : group.columns], values[group.slots, :, : group.columns]
+            first = group.slots.start or 0
+            keys = keys.narrow(0, first, group.rows).narrow(2, 0, group.columns)  # (m, heads, P, d)
+            values = values.narrow(0, first, group.rows).narrow(2, 0, group.columns)
         else:
-            keys = keys[:, :, : group.columns].index_select(0, group.slots)  # (m, heads, P, d)
+            keys = keys[:, :, : group.columns].index_select(0, group.slots)
             values = values[:, :, : group.columns].index_select(0, group.slots)
         heads, all_heads, width = keys.shape[1], asked.shape[0], asked.shape[2]
         queries = asked if group.asks is None else asked[:, group.asks]  # (H, m * L, d)

@@ -55,7 +55,7 @@ class QuickRows:
         return Asked(prompt.head, prompt.tail, len(prompt.head) - fewer, tuple(guess[: request.max_new_tokens]))
 
     def rules(self, asked: Asked, limit: int) -> RowRules | None:
-        """Of this row."""
+        """What the generation config does to this row's logits."""
         return self._model.decoder.rules.row(asked.head + asked.tail, limit)
 
     def key(self, images: Sequence[ImageInput]) -> bytes | None:
@@ -65,13 +65,13 @@ class QuickRows:
         found = hashlib.blake2b(str(self._model.images.visual_tokens).encode(), digest_size=_DIGEST_BYTES)
         for image in images:
             if isinstance(image, VisualTokens):
-                said, held = (
+                kind, held = (
                     f"tokens {image.values.shape} {image.values.dtype}",
                     np.ascontiguousarray(image.values).data,
                 )
             else:
-                said, held = f"photo {image.mode} {image.size} {image.getpalette()}", memoryview(image.tobytes())
-            found.update(f"{said} {held.nbytes} ".encode())
+                kind, held = f"photo {image.mode} {image.size} {image.getpalette()}", memoryview(image.tobytes())
+            found.update(f"{kind} {held.nbytes} ".encode())
             found.update(held)
         return found.digest()
 

@@ -85,7 +85,7 @@ class RowSource(Protocol):
         """
 
     def rules(self, asked: Asked, limit: int) -> RowRules | None:
-        """Of this row; None where nothing changes the logits."""
+        """What the generation config does to this row's logits; None for nothing."""
 
     def key(self, images: Sequence[Any]) -> bytes | None:
         """Equal for images whose heads are; None where heads are not shared."""

@@ -40,7 +40,7 @@ def columns_for(positions: int) -> int:
 
 @dataclass(frozen=True)
 class CacheShape:
-    """Of what one position holds.
+    """The shape of what one position holds.
 
     Attributes:
         layers: of the language model.
@@ -83,6 +83,7 @@ class SlotArena(Generic[Owner]):
     Attributes:
         data: (layers, 2, slots, heads, C, width), keys and values.
         layers: keys and values (slots, heads, C, width) of each layer, views of ``data``.
+        flat: the same as (slots * heads * C, width).
         rows: in the order of their slots, from 0 on.
     """
 
@@ -95,6 +96,7 @@ class SlotArena(Generic[Owner]):
     def _lay_out(self, data: Tensor) -> None:
         self.data = data
         self.layers = [(keys, values) for keys, values in data]
+        self.flat = [(keys.view(-1, self._shape.width), values.view(-1, self._shape.width)) for keys, values in data]
 
     @property
     def slots(self) -> int:

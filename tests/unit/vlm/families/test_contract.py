@@ -44,6 +44,7 @@ def test_tokens_answer_exactly_as_pixels(kind: str) -> None:
     verdict = check_family(kind)
     assert verdict.outcome == EXACT
     assert list(verdict.tokens or ()) == RECORDED[kind]["tokens"]
+    assert verdict.side_by_side == RECORDED[kind]["side_by_side"]
 
 
 def test_the_families_that_people_use_are_among_them() -> None:
