@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from heliograph.codec.parts import Part
 
 ENCODER, DECODER = "encoder", "decoder"
+Int = np.ndarray[Any, np.dtype[np.int64]]
 _MAX_SIDE, _MAX_VALUES = 1 << 12, 1 << 24
 _MAX_SYMBOL_BYTES = 3
 """No symbol takes more: its share of 2 ** 16 is at least 1."""
@@ -69,8 +70,12 @@ class BottleneckStrategy(Strategy):
     """Header: 2 bytes of the part's identity, 1 byte the rate. Segments, joined: the codeword, of which all is needed.
 
     Knob ``rate``: from 0, the fewest bytes, up; how many there are the part says.
+
+    Attributes:
+        cloud_network: of the part, that the cloud runs.
     """
 
+    cloud_network: ClassVar[str] = DECODER
     default_setting: ClassVar[Setting] = {"rate": 3}
     kind: ClassVar[Kind] = Kind.TOKENS
     needs_bundle: ClassVar[bool] = True
@@ -117,7 +122,11 @@ class BottleneckStrategy(Strategy):
             raise StreamDamagedError(StreamFault.LENGTH)
         tools.check_grid(halves.grid)
         integers = decode_channels(codeword, halves.tables, number[0], halves.places)
-        return Restored(tokens=VisualTokens(halves.tokens(integers, number[0]), halves.grid))
+        return Restored(tokens=self._tokens(halves, integers, number[0], tools))
+
+    def _tokens(self, halves: BottleneckPart, integers: Int, rate: int, tools: CloudTools) -> VisualTokens:
+        """All N tokens of integers (C, P): what the cloud's half of the part makes."""
+        return VisualTokens(halves.cloud_half(self.cloud_network, integers, rate, halves.grid.tokens), halves.grid)
 
 
 class EntropicStudentStrategy(BottleneckStrategy):
@@ -140,7 +149,8 @@ class BottleneckPart:
 
     Attributes:
         part: that they are of.
-        grid, hidden_size: of the tokens, (N, D).
+        grid: of the tokens.
+        hidden_size: channels of what the cloud's half makes.
         side: of the picture that the encoder reads, in pixels.
         rows, columns: of the latents.
         gains: (R, C) float32, by which latents are scaled at each rate.
@@ -176,7 +186,7 @@ class BottleneckPart:
         check_shape(BundlePart.TABLES, gains, (tables.rates, tables.channels))
         check_bounds(BundlePart.TABLES, gains, _SMALLEST_GAIN, _LARGEST_GAIN)
         hidden_size, side, rows, columns = numbers
-        values = max(grid.tokens * hidden_size, tables.channels * rows * columns)
+        values = max(grid.tokens, rows * columns) * max(hidden_size, tables.channels)
         if side > _MAX_SIDE or values > _MAX_VALUES:
             raise BundleDamagedError(BundlePart.TABLES, BundleFault.RANGE)
         return cls(part, grid, hidden_size, side, rows, columns, gains, tables)
@@ -191,7 +201,7 @@ class BottleneckPart:
         """The most bytes that a codeword can have."""
         return _MAX_SYMBOL_BYTES * self.tables.channels * self.places
 
-    def integers(self, picture: Image, rate: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def integers(self, picture: Image, rate: int) -> Int:
         """(C, P) of a picture of the right size."""
         levels = np.asarray(picture, dtype=np.float32).transpose(2, 0, 1)[None]  # (1, 3, S, S)
         shape = (1, self.tables.channels, self.rows, self.columns)
@@ -201,14 +211,18 @@ class BottleneckPart:
         found = np.clip(np.rint(scaled), -reach, reach).astype(np.int64)
         return np.asarray(found.reshape(self.tables.channels, self.places))
 
-    def tokens(self, integers: np.ndarray[Any, np.dtype[np.int64]], rate: int) -> FloatArray:
-        """(N, D) float32 of integers (C, P)."""
+    def cloud_half(self, network: str, integers: Int, rate: int, places: int) -> FloatArray:
+        """(places, :attr:`hidden_size`) float32 that a network of the cloud makes of integers (C, P).
+
+        Raises:
+            AnsweringFailedError: values that are no tokens, nor states.
+        """
         shape = (1, self.tables.channels, self.rows, self.columns)
         given: dict[str, np.ndarray[Any, Any]] = {
             "latents": integers.astype(np.float32).reshape(shape),
             "rate": np.array([rate], dtype=np.int64),
         }
-        found = run_network(self.part, DECODER, given, (1, self.grid.tokens, self.hidden_size))[0]
+        found = run_network(self.part, network, given, (1, places, self.hidden_size))[0]
         if not tokens_make_sense(found):
             raise AnsweringFailedError
         return np.ascontiguousarray(found)
