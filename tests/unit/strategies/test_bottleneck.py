@@ -19,7 +19,7 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.split.bottleneck import BottleneckPart
+from heliograph.strategies.part_latents import BottleneckPart
 from heliograph.types import EncodedImage, Grid
 from strategy_tools import GRID, WIDTH, Tools, encoded_by, photo, restored_by
 

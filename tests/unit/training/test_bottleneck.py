@@ -14,7 +14,7 @@ from heliograph.bench.onnx_macs import count_onnx
 from heliograph.codec.parts import Part
 from heliograph.errors import ModelUnsupportedError, UsageError
 from heliograph.reference.scenes import DEV_START
-from heliograph.strategies.split.bottleneck import BottleneckPart
+from heliograph.strategies.part_latents import BottleneckPart
 from heliograph.training.bottleneck import train
 from heliograph.training.bottleneck.lessons import BottleneckLesson, Material, StagedLesson, relative
 from heliograph.training.bottleneck.network import Bottleneck, BottleneckSizes, DeviceEncoder, teacher_blocks

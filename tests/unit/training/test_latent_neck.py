@@ -12,8 +12,7 @@ import torch
 
 from heliograph.codec.parts import Part
 from heliograph.errors import ModelUnsupportedError, UsageError
-from heliograph.strategies.compressed_latent.latent_neck import BLOCK, NECK
-from heliograph.strategies.split.bottleneck import BottleneckPart
+from heliograph.strategies.part_latents import ENTERED_BEHIND, NECK, BottleneckPart
 from heliograph.training.bottleneck.lessons import Material, relative
 from heliograph.training.bottleneck.network import BottleneckSizes, teacher_blocks
 from heliograph.training.bottleneck.scenes import SceneCache
@@ -81,11 +80,11 @@ def test_with_such_latents_the_entry_is_the_towers_first_layer(material: Materia
     states, wanted = teacher_blocks(material.model, pixels)
     with torch.no_grad():
         entered = neck.entry(codec.encoder(pixels), rates)
-        own, tokens = tower_behind(material.model, states[BLOCK])
+        own, tokens = tower_behind(material.model, states[ENTERED_BEHIND])
         assert torch.allclose(neck(codec.encoder(pixels), rates), neck.block(states[0], None), atol=1e-3)
     assert torch.allclose(entered, states[0], atol=1e-3)
     assert torch.allclose(tokens, wanted, atol=1e-5)
-    assert len(own) == len(states) - BLOCK
+    assert len(own) == len(states) - ENTERED_BEHIND
 
 
 def test_the_codec_learns_pixels_and_bytes(material: Material) -> None:
@@ -145,7 +144,7 @@ def test_a_model_that_reads_other_pictures_and_a_short_tower_are_refused(
 ) -> None:
     tower = material.model.model.vision_model
     with monkeypatch.context() as patched:
-        patched.setattr(tower.encoder, "layers", tower.encoder.layers[:BLOCK])
+        patched.setattr(tower.encoder, "layers", tower.encoder.layers[:ENTERED_BEHIND])
         with pytest.raises(ModelUnsupportedError):
             Neck(PictureCodec(FEW), tower)
     monkeypatch.setattr(train, "open_model", lambda name: object())

@@ -40,9 +40,8 @@ from heliograph.edge.sight import SOFTMAX
 from heliograph.errors import PartMissingError
 from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.strategies.base import Kind
-from heliograph.strategies.compressed_latent.latent_neck import BLOCK
+from heliograph.strategies.part_latents import ENCODER, ENTERED_BEHIND, BottleneckPart, BottleneckStrategy
 from heliograph.strategies.selection import strategies_with, strategy_class
-from heliograph.strategies.split.bottleneck import ENCODER, BottleneckPart, BottleneckStrategy
 from heliograph.strategies.towers import BlockUnits
 
 _ON_DEVICE, _IN_CLOUD = ("encoder", "adapter"), ("decoder", "side")
@@ -209,10 +208,11 @@ def bottleneck_macs(find: FindPart, shape: TowerShape) -> dict[str, tuple[int, i
         latents = np.zeros((1, halves.tables.channels, halves.rows, halves.columns), np.float32)
         device = count_onnx(part.folder / f"{ENCODER}.onnx", {"pixels": pixels}).macs
         given: dict[str, np.ndarray[Any, Any]] = {"latents": latents, "rate": np.zeros(1, np.int64)}
-        strategy: type[BottleneckStrategy] = strategy_class(name)
+        strategy: Any = strategy_class(name)
         cloud = count_onnx(part.folder / f"{strategy.cloud_network}.onnx", given).macs
         if strategy.enters_tower:
-            cloud += shape.left_over([BlockUnits(int(one < BLOCK), int(one < BLOCK)) for one in range(shape.blocks)])
+            stood_for = [BlockUnits(1, 1)] * ENTERED_BEHIND
+            cloud += shape.left_over([*stood_for, *[BlockUnits(0, 0)] * (shape.blocks - ENTERED_BEHIND)])
         found[name] = device, cloud
     return found
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from heliograph.strategies.base import Family
-from heliograph.strategies.compressed_latent.latent_neck import LatentNeckStrategy
+from heliograph.strategies.part_latents import NeckStrategy
 
 
-class FeatureAdaptStrategy(LatentNeckStrategy):
-    """See :class:`heliograph.strategies.compressed_latent.latent_neck.LatentNeckStrategy` for bytes and the knob."""
+class FeatureAdaptStrategy(NeckStrategy):
+    """See :class:`heliograph.strategies.part_latents.BottleneckStrategy` for bytes and the knob."""
 
     name: ClassVar[str] = "feature-adapt"
     paper: ClassVar[str | None] = "2305.08000"

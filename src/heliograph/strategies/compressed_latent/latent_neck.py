@@ -8,46 +8,24 @@
         --the model's own tower from block 3 on, projector--> visual tokens (N, D)
 
 After Kao et al. (arXiv 2407.19651), their variant d1: the codec was trained for pixels and bytes alone and knows no
-model; tower and language model are unmodified; only the neck was trained, on what the tower makes of the picture itself.
-Nothing is drawn in the cloud and no tower runs on the device. Different here: a codec of our own with a factorised prior
-and six rates in one model in place of ELIC; the neck begins with the codec's linear picture, the tower's first layer and
-a copy of its second block; the frozen language model's answers end the loss, for which the paper has class names; and the
-neck knows the rate.
+model; tower and language model are unmodified; only the neck was trained, on what the tower makes of the picture.
+Nothing is drawn in the cloud and no tower runs on the device. Different here: a codec of our own with a factorised
+prior and six rates in one model in place of ELIC; the neck begins with the codec's linear picture, the tower's first
+layer and a copy of its second block; the frozen language model's answers end the loss, for which the paper has class
+names; and the neck knows the rate.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
-from heliograph.strategies.base import CloudTools, Family
-from heliograph.strategies.split.bottleneck import BottleneckPart, BottleneckStrategy, Int
-from heliograph.types import VisualTokens
-
-NECK, BLOCK = "neck", 2
-"""The cloud's network, and how many of the tower's blocks it stands for."""
+from heliograph.strategies.base import Family
+from heliograph.strategies.part_latents import NeckStrategy
 
 
-class LatentNeckStrategy(BottleneckStrategy):
-    """Header: 2 bytes of the part's identity, 1 byte the rate. Segments, joined: the codeword, of which all is needed.
+class LatentNeckStrategy(NeckStrategy):
+    """See :class:`heliograph.strategies.part_latents.BottleneckStrategy` for bytes and the knob."""
 
-    Knob ``rate``: from 0, the fewest bytes, up; how many there are the part says.
-    """
-
-    cloud_network: ClassVar[str] = NECK
     name: ClassVar[str] = "latent-neck"
     paper: ClassVar[str | None] = "2407.19651"
     family: ClassVar[Family] = Family.COMPRESSED_LATENT
-    enters_tower: ClassVar[bool] = True
-
-    def _tokens(self, halves: BottleneckPart, integers: Int, rate: int, tools: CloudTools) -> VisualTokens:
-        """By the rest of the model's own tower.
-
-        Raises:
-            ModelUnsupportedError: its tower cannot be entered.
-            ShapeError: it does not read such pictures.
-        """
-        states = halves.cloud_half(self.cloud_network, integers, rate, halves.places)  # (P, W)
-        reader = tools.patch_reader((halves.side, halves.side))
-        return reader.tokens_behind(BLOCK, np.ascontiguousarray(states[None]))

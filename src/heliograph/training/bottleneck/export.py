@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from heliograph.codec.channel_tables import MAX_REACH, ChannelTables, Int, fit_channel_tables
 from heliograph.codec.storage import write_arrays
-from heliograph.strategies.split.bottleneck import DECODER, ENCODER
+from heliograph.strategies.part_latents import DECODER, ENCODER
 from heliograph.training.bottleneck.lessons import Material
 from heliograph.training.bottleneck.network import Bottleneck, DeviceEncoder
 from heliograph.training.export.onnx_graphs import trace

@@ -2,8 +2,8 @@
 
 ::
 
-    pixels (B, 3, S, S) --DeviceEncoder--> latents y (B, C, S/16, S/16) --times the gain of a rate, + noise or rounded--> u
-        --Prior--> bits
+    pixels (B, 3, S, S) --DeviceEncoder--> latents y (B, C, S/16, S/16) --times the gain of a rate, + noise or
+        rounded--> u --Prior--> bits
         u --over the gain--> Picture --> pixels
 
 Only the encoder, the gains and tables of the integers ship: nobody draws the picture again.
@@ -22,10 +22,10 @@ from heliograph.training.bottleneck.lessons import LossFigures, Places, rounded
 from heliograph.training.bottleneck.network import STRIDE, BottleneckSizes, DeviceEncoder, Prior
 from heliograph.training.bottleneck.scenes import Bytes
 
-CODEC_RATE_WEIGHTS = (1e-3, 4e-4, 1.6e-4, 6.4e-5, 2.6e-5, 1e-5)
+CODEC_RATE_WEIGHTS = (4e-3, 2e-3, 1e-3, 5e-4, 2.2e-4, 1e-4)
 """Of a byte, against an error of one: that of a picture of which nothing is known but its mean."""
 
-_LOG_GAINS = (-1.6, 1.2)
+_LOG_GAINS = (-2.3, 0.2)
 _WIDTHS, _MIN_WIDTH = (0.1, 0.3, 0.8), 0.08
 _REFINING = 96
 _QUICK_SHARE = 5.0  # of the learning rate, for the prior and the gains: each of their values stands for much

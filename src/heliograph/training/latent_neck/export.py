@@ -1,4 +1,4 @@
-"""A trained codec and neck as a part: the device's network, the cloud's, gains, and tables counted on training scenes."""
+"""A trained codec and neck as a part: both ends' networks, gains, and tables counted on training scenes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from heliograph.codec.storage import write_arrays
-from heliograph.strategies.compressed_latent.latent_neck import NECK
-from heliograph.strategies.split.bottleneck import ENCODER
+from heliograph.strategies.part_latents import ENCODER, NECK
 from heliograph.training.bottleneck.export import TABLES, counted_tables, held_out_bytes
 from heliograph.training.bottleneck.lessons import Material
 from heliograph.training.export.onnx_graphs import trace

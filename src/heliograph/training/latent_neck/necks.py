@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from heliograph.errors import ModelUnsupportedError
-from heliograph.strategies.compressed_latent.latent_neck import BLOCK
+from heliograph.strategies.part_latents import ENTERED_BEHIND
 from heliograph.training.bottleneck.lessons import LossFigures, Material, relative
 from heliograph.training.bottleneck.network import STRIDE, teacher_blocks
 from heliograph.training.latent_neck.codec import PictureCodec
@@ -44,9 +44,9 @@ class Entry(nn.Module):
 
     def __init__(self, codec: PictureCodec, tower: Any) -> None:
         super().__init__()
-        if tower.config.patch_size != STRIDE or len(tower.encoder.layers) <= BLOCK:
+        if tower.config.patch_size != STRIDE or len(tower.encoder.layers) <= ENTERED_BEHIND:
             raise ModelUnsupportedError().noted(
-                f"latents enter a tower with patches of {STRIDE} pixels, behind its block {BLOCK}."
+                f"latents enter a tower with patches of {STRIDE} pixels, behind its block {ENTERED_BEHIND}."
             )
         first, width = tower.embeddings.patch_embedding, tower.config.hidden_size
         self.widen = nn.Conv2d(codec.sizes.latents, width, 1)
@@ -69,7 +69,7 @@ class Neck(nn.Module):
     def __init__(self, codec: PictureCodec, tower: Any) -> None:
         super().__init__()
         self.entry = Entry(codec, tower)
-        self.block = copy.deepcopy(tower.encoder.layers[BLOCK - 1]).requires_grad_(True)
+        self.block = copy.deepcopy(tower.encoder.layers[ENTERED_BEHIND - 1]).requires_grad_(True)
 
     def forward(self, latents: Tensor, rates: Tensor) -> Tensor:
         """Latents over their gain (B, C, h, w) at rates (B,) to states (B, P, W)."""
@@ -82,7 +82,7 @@ class Neck(nn.Module):
 
 
 class Adapter(nn.Module):
-    """``feature-adapt``'s: neighbours through a depthwise convolution, channels by what the whole picture holds of them.
+    """``feature-adapt``'s: neighbours by a depthwise convolution, channels by what the whole picture holds of them.
 
     No attention between places; it adds nothing at first.
     """
@@ -147,7 +147,7 @@ class NeckLesson:
         pixels = self.material.pixels(places)
         wanted_states, wanted = teacher_blocks(self.material.model, pixels)
         states, found = tower_behind(self.material.model, self.neck(restored_latents(self.codec, pixels, rates), rates))
-        pairs = zip(states, wanted_states[BLOCK:], self.material.state_variances[BLOCK:], strict=True)
+        pairs = zip(states, wanted_states[ENTERED_BEHIND:], self.material.state_variances[ENTERED_BEHIND:], strict=True)
         blocks = torch.stack([relative(*pair).mean() for pair in pairs]).mean()
         error = relative(found, wanted, self.material.variance).mean()
         loss, shown = error + blocks, {"error": float(error.detach()), "blocks": float(blocks.detach())}
@@ -174,14 +174,14 @@ def restored_latents(codec: PictureCodec, pixels: Tensor, rates: Tensor) -> Tens
 
 
 def tower_behind(model: Any, hidden: Tensor) -> tuple[list[Tensor], Tensor]:
-    """States behind :data:`BLOCK` and each later block, (B, P, W) each, and tokens (B, N, D), by the frozen tower.
+    """States where it is entered and behind each later block, (B, P, W) each, and tokens (B, N, D), by the tower.
 
     Args:
         model: the Idefics3 model.
-        hidden: (B, P, W) behind :data:`BLOCK`.
+        hidden: (B, P, W) behind :data:`~heliograph.strategies.part_latents.ENTERED_BEHIND` blocks.
     """
     tower, states = model.model.vision_model, [hidden]
-    for block in tower.encoder.layers[BLOCK:]:
+    for block in tower.encoder.layers[ENTERED_BEHIND:]:
         hidden = block(hidden, None)
         states.append(hidden)
     tokens: Tensor = model.model.connector(tower.post_layernorm(hidden))

@@ -1,5 +1,5 @@
-"""``heliograph train strategy latent-neck`` and ``feature-adapt``: a picture codec first, frozen then, and what leads its
-latents into the frozen tower."""
+"""``heliograph train strategy latent-neck`` and ``feature-adapt``: a picture codec first, frozen then, and what leads
+its latents into the frozen tower."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from heliograph.vlm.checkpoint.loading import REFERENCE
 from heliograph.vlm.model import VisionLanguageModel
 from heliograph.vlm.opening import open_model
 
-SCENES, MINUTES = 24_000, 16.0
-CODEC_SHARE = 0.4
+SCENES, MINUTES = 24_000, 30.0
+CODEC_SHARE = 0.25
 """Of the minutes, for the picture codec."""
 
 SIZES = BottleneckSizes(stem=32, middle=64, last=96, rates=len(CODEC_RATE_WEIGHTS))
@@ -73,7 +73,8 @@ def train_neck(
     opened = open_model(model)
     if not isinstance(opened, VisionLanguageModel) or opened.input_size != MODEL_SIDE:
         raise ModelUnsupportedError().noted(
-            f"necks are trained on generated scenes of {MODEL_SIDE}x{MODEL_SIDE} pixels, which this model does not read."
+            f"necks are trained on generated scenes of {MODEL_SIDE}x{MODEL_SIDE} pixels, which this model does not "
+            "read."
         )
     folder = out / "run"
     cache = SceneCache(folder / "scenes", scenes, seed, progress)
@@ -111,7 +112,7 @@ def train_neck(
 
 
 def _figures(neck: Neck | Adapter, codec: PictureCodec, pictures: CodecLesson, material: Material) -> dict[str, Any]:
-    """Of held-out scenes: the codec's pixels, tokens by the neck, and by the whole tower of the codec's own pictures."""
+    """Figures of held-out scenes: the codec's pixels, tokens by the neck, and by the tower of its own pictures."""
     reached = examined_neck(neck, codec, material, _EXAMINED)
     redrawn = examined_neck(None, codec, material, _EXAMINED)
     return {
