@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from heliograph.training.ordered import loop
 from heliograph.training.ordered.loop import OrderedRun
 
 MINUTES = 0.2
@@ -54,7 +53,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
         return plain(self, rng, asks=asks)
 
     monkeypatch.setattr(Line, "loss", slow)
-    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("heliograph.training.ordered.loop.time.monotonic", lambda: now[0])
 
 
 def opened(lesson: Line, out: Path) -> OrderedRun:
