@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -66,6 +66,9 @@ class Entry(nn.Module):
 class Neck(nn.Module):
     """``latent-neck``'s: an attention block behind the entry."""
 
+    block_wise: ClassVar[bool] = False
+    """Whether states of the tower's blocks count to the end, and not only before answers do."""
+
     def __init__(self, codec: PictureCodec, tower: Any) -> None:
         super().__init__()
         self.entry = Entry(codec, tower)
@@ -86,6 +89,8 @@ class Adapter(nn.Module):
 
     No attention between places; it adds nothing at first.
     """
+
+    block_wise: ClassVar[bool] = True
 
     def __init__(self, codec: PictureCodec, tower: Any) -> None:
         super().__init__()
@@ -153,7 +158,8 @@ class NeckLesson:
         loss, shown = error + blocks, {"error": float(error.detach()), "blocks": float(blocks.detach())}
         if asks:
             divergence = self.material.divergence(rng, places, wanted, found)
-            loss, shown["divergence"] = error + _ANSWER_WEIGHT * divergence, float(divergence.detach())
+            states_error = blocks if self.neck.block_wise else torch.zeros(())
+            loss, shown["divergence"] = error + states_error + _ANSWER_WEIGHT * divergence, float(divergence.detach())
         return loss, shown
 
     def stepped(self) -> None:

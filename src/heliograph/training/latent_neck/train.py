@@ -55,7 +55,7 @@ def train_neck(
     Args:
         name: of the strategy.
         out: folder of the part; the runs and the rendered scenes lie in its folder ``run``, from which a later call
-            goes on. Codecs of one seed and as many minutes are the same, so that a finished one may be copied.
+            goes on. The folder ``run/codec`` of a finished part may be copied there: then both have one codec.
         model: whose tower is entered: ``reference`` or another checkpoint that knows the generated scenes.
         minutes: of optimisation of both, earlier calls included.
         seed: of weights and batches, and which scenes.
