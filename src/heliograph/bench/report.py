@@ -77,6 +77,13 @@ def markdown(result: SuiteResult, plots: Sequence[str] = ()) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def unreached_note(figures: Sequence[Figure]) -> tuple[str, ...]:
+    """Says of figures that are read where a level is reached why some have no interval; nothing where all have one."""
+    names = [figure.name for figure in figures if figure.value is not None and figure.interval is None]
+    text = f"No interval, since more than 5 % of the resamples do not reach the level: {'; '.join(names)}."
+    return (text,) if names else ()
+
+
 def figures_table(figures: Sequence[Figure]) -> str:
     """The figures with their bounds and whether they are met."""
     rows = [
