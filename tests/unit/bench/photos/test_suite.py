@@ -11,6 +11,8 @@ from heliograph.strategies.split.latent import KltStrategy
 from heliograph.training.progress import Progress
 from heliograph.types import Grid, VisualTokens
 
+PIXELS = ((4000, 0.7), (16000, 0.9), (64000, 1.0))
+
 
 def _measured(strategy: str, payload: float, agreement: float, photos: int = 40) -> Measured:
     agrees = (np.arange(photos) < agreement * photos).astype(float)
@@ -21,7 +23,9 @@ def _measured(strategy: str, payload: float, agreement: float, photos: int = 40)
 @pytest.fixture
 def found() -> list[Measured]:
     klt = [_measured("klt", b, a) for b, a in ((200, 0.6), (400, 0.8), (800, 0.9), (1600, 0.95))]
-    pixels = [_measured(s, b, a) for s in ("jpeg-bare", "avif-bare") for b, a in ((4000, 0.7), (16000, 0.9), (64000, 1.0))]
+    pixels = [
+        _measured(s, b, a) for s in ("jpeg-bare", "avif-bare") for b, a in ((4000, 0.7), (16000, 0.9), (64000, 1.0))
+    ]
     files = [_measured("jpeg", b, a) for b, a in ((8000, 0.7), (32000, 0.9), (128000, 1.0))]
     return [*klt, *pixels, *files, _measured("webp-bare", 5000.0, 0.7)]
 
