@@ -101,7 +101,7 @@ def _sentence(found: Mapping[str, Any], ranked: Sequence[str], costs: Mapping[st
     wire, thin, quick = (costs[ours][part] / best[part] for part in range(1 + len(_LINKS)))
     beside = f" ({100 * payload[ours] / payload[files[0]]:.0f} % of the best standard file's)" if bare and files else ""
     return (
-        f"At 99 % of the uncompressed accuracy `{ours}` needs {100 * payload[ours] / payload[pictures[0]]:.0f} % of the "
-        f"payload of the best {text}{beside}, but {100 * wire:.0f} % of its bytes on the wire, and answers in "
+        f"At 99 % of the uncompressed accuracy `{ours}` needs {100 * payload[ours] / payload[pictures[0]]:.0f} % of "
+        f"the payload of the best {text}{beside}, but {100 * wire:.0f} % of its bytes on the wire, and answers in "
         f"{100 * thin:.0f} % of its time over the thin link and {100 * quick:.0f} % over the quick one."
     )

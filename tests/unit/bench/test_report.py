@@ -125,7 +125,7 @@ def test_no_times_no_time_plot(tmp_path: Path) -> None:
 def test_provenance_is_taken_before_the_work_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
 
-    def load(limit: int | None) -> None:
+    def load(crops: int, limit: int | None) -> None:
         order.append("work")
         raise DataMissingError
 

@@ -86,8 +86,8 @@ NOTES = (
     "Agreement: top-1 class equal to that of the unsplit network on the original 224-pixel input; there are no labels, "
     "so accuracy is empty. The tail repeats the unsplit network exactly on unquantised features (agreement 1).",
     f"klt and meta are made from {FIT_PHOTOS} photos and crops of them; settings of all codecs, the pixel codecs' "
-    f"size and quality among them, are chosen on {FIT_PHOTOS // TUNING_EVERY} of those photos; every reported number comes from "
-    "the other 210 photos.",
+    f"size and quality among them, are chosen on {FIT_PHOTOS // TUNING_EVERY} of those photos; every reported "
+    "number comes from the other 210 photos.",
     "b99 here is the mean payload at agreement 0.99.",
     "The opponents are the bare pixel codecs, whose boilerplate does not travel; standard files stand beside them.",
     f"Sure classes lead by {SURE_STEPS} steps of the network's eight-bit logits or more; others are ties, which the "
