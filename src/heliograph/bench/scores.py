@@ -169,7 +169,7 @@ def modelled_times(outcome: Outcome, link: Link, cloud: CloudWork) -> TimeMeans 
 
 
 def _times_of(outcome: Outcome, link: Link, cloud: CloudWork) -> dict[str, Times]:
-    """By sampled photo."""
+    """Times of every sampled photo's exchange, by its name."""
     strategy = strategy_class(outcome.candidate.strategy)
     answer_ms = cloud.tokens_ms if strategy.kind is Kind.TOKENS else cloud.picture_ms
     found: dict[str, Times] = {}

@@ -37,7 +37,7 @@ from heliograph.training.progress import Progress
 
 B99_AGREEMENT = 0.99
 SURE_STEPS = 2
-LEAST_FITTED = 60
+MIN_FITTED = 60
 """Photos that codecs are made from at least, whatever the limit."""
 
 
@@ -63,7 +63,7 @@ class PhotosSuite:
         provenance = Provenance.now()
         with Progress(quiet) as progress, tempfile.TemporaryDirectory() as name:
             progress.say("features of the photos and their crops")
-            features = load_split_features(CROPS, None if limit is None else max(limit, LEAST_FITTED))
+            features = load_split_features(CROPS, None if limit is None else max(limit, MIN_FITTED))
             test = range(len(features.test))[:limit]
             codecs, chosen = _codecs(features, Path(name), progress)
             measured = [one for codec in codecs for one in measure_codec(codec, features, test, progress)]
