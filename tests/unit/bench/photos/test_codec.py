@@ -10,18 +10,23 @@ import numpy as np
 import pytest
 import torch
 
-from heliograph.bench.photos import choosing
-from heliograph.bench.photos.choosing import best, choose, held_out
+from heliograph.bench.opponents import bare_pictures, picture_files
+from heliograph.bench.photos import choosing, suite
+from heliograph.bench.photos.choosing import Chosen, best, choose, held_out
 from heliograph.bench.photos.codec import RECIPE, FrozenTail, MetaSettings, train
 from heliograph.bench.photos.figures import figures
 from heliograph.bench.photos.measuring import fit_codec, measure_codec
 from heliograph.bench.photos.mobilenet import CHANNELS, GRID, Activation, SplitFeatures, Tail
+from heliograph.bench.report import publish
+from heliograph.codec.klt import KltCodec
 from heliograph.codec.meta import MetaCodec
 from heliograph.training.progress import Progress
 from heliograph.types import VisualTokens
 
 CLASSES = 1001
 RECIPE = replace(RECIPE, batch=6, asked_batch=6)
+SIZES = {"latents": 6, "channels": 2, "width": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
+SETTINGS = MetaSettings(127, 0.3, minutes=0.03)
 
 
 class StandIn:
@@ -29,6 +34,10 @@ class StandIn:
 
     def __init__(self, tail: Tail) -> None:
         self.tail = tail
+
+    def top1(self, pixels: np.ndarray) -> int:
+        """Class 7 for what is bright."""
+        return 7 * int(pixels.mean() > 100)
 
 
 @pytest.fixture(scope="module")
@@ -79,16 +88,22 @@ def test_the_frozen_tail_answers_as_the_tail_and_has_gradients(tail: Tail, featu
     assert float(moved.grad.abs().max()) > 0
 
 
-def test_trains_exports_goes_on_and_is_measured(features: SplitFeatures, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def trained(features: SplitFeatures, tmp_path_factory: pytest.TempPathFactory) -> tuple[KltCodec, Path]:
+    """What a small network starts from, and its folder."""
+    klt, folder = fit_codec(features, 0.995), tmp_path_factory.mktemp("meta")
+    train(features, klt, folder, SETTINGS, recipe=RECIPE, sizes=SIZES, progress=lambda _: None)
+    return klt, folder
+
+
+def test_trains_exports_goes_on_and_is_measured(features: SplitFeatures, trained: tuple[KltCodec, Path]) -> None:
     said: list[str] = []
-    sizes = {"latents": 6, "channels": 2, "width": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
-    klt, settings = fit_codec(features, 0.995), MetaSettings(127, 0.3, minutes=0.03)
-    codec = train(features, klt, tmp_path, settings, recipe=RECIPE, sizes=sizes, progress=said.append)
+    klt, tmp_path = trained
     facts = json.loads((tmp_path / "meta.training.json").read_text())
     assert facts["steps"] > 0
     assert facts["pictures"] == 40
-    longer = replace(settings, minutes=0.06)
-    train(features, klt, tmp_path, longer, recipe=RECIPE, sizes=sizes, progress=said.append)
+    longer = replace(SETTINGS, minutes=0.06)
+    train(features, klt, tmp_path, longer, recipe=RECIPE, sizes=SIZES, progress=said.append)
     again = json.loads((tmp_path / "meta.training.json").read_text())
     assert again["steps"] > facts["steps"]
     assert any("going on" in line for line in said)
@@ -150,6 +165,7 @@ def test_settings_are_chosen_without_a_test_photo(
         return [(1000 - worth, 0.91)]
 
     monkeypatch.setattr(choosing, "train", stand_in)
+    monkeypatch.setattr(choosing, "fit_codec", lambda known, share: share)
     monkeypatch.setattr(choosing, "_points", curve)
     with Progress(quiet=True) as progress:
         chosen = choose(blind, tmp_path, progress)
@@ -158,3 +174,33 @@ def test_settings_are_chosen_without_a_test_photo(
     trained = [one for one in asked if one.minutes]
     assert [(one.minutes, one.answer_rate) for one in trained] == list(choosing.TRAININGS)
     assert "int8" in chosen.note
+
+
+def test_the_suite_compares_chosen_codecs_with_bare_pictures_first(
+    features: SplitFeatures, trained: tuple[KltCodec, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(3)
+    pixels = tuple(rng.integers(0, 255, (224, 224, 3)).astype(np.uint8) for _ in features.test)
+    whole = replace(features, test_pixels=pixels, reference_lead=(9, 9, 9, 1))
+    chosen = Chosen(0.995, SETTINGS)
+    klt, folder = trained
+    monkeypatch.setattr(suite, "load_split_features", lambda *_: whole)
+    monkeypatch.setattr(suite, "choose", lambda *_: chosen)
+    monkeypatch.setattr(suite, "fit_codec", lambda *_: klt)
+    monkeypatch.setattr(suite, "train", lambda *_, **__: MetaCodec.load(folder))
+    monkeypatch.setattr(suite, "tune_pixels", lambda *_: [{"size": 32, "quality": 50}])
+    result = suite.PhotosSuite().run(quiet=True)
+    assert (
+        {row.strategy for row in result.rows} == {"klt", "meta", *bare_pictures(), *picture_files()} == set(result.b99)
+    )
+    assert set(result.b99_ci) == set(result.b99)
+    assert {row.questions for row in result.rows} == {4}
+    assert any(row.sure_agreement != row.agreement for row in result.rows)
+    bounded = [figure.name for figure in result.figures if figure.must is not None]
+    assert bounded == [
+        "bytes of klt / best bare pixel codec at agreement 0.85",
+        "bytes of meta / klt at agreement 0.90",
+    ]
+    assert chosen.note in result.notes
+    text = (publish(result, tmp_path)[1]).read_text(encoding="utf-8")
+    assert "agreement of sure answers" in text
