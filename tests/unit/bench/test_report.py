@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from heliograph.bench.photos import suite as photos_suite
-from heliograph.bench.plots import MAX_PICTURE_SERIES, _quickest
-from heliograph.bench.report import markdown, publish, write_results
+from heliograph.bench.plots import MAX_PICTURE_SERIES, _quickest, _rate_message
+from heliograph.bench.report import markdown, publish, unreached_note, write_results
 from heliograph.bench.results import Figure, Provenance, Row, SuiteResult
 from heliograph.errors import DataMissingError
 from heliograph.strategies.selection import strategies_with
@@ -64,6 +64,25 @@ def test_rows_are_nothing_but_the_schema() -> None:
     names = {f.name for f in fields(Row)}
     assert names >= KEYS
     assert {name.removesuffix("_ci") for name in names} == KEYS
+
+
+def test_figures_that_resamples_do_not_reach_are_named() -> None:
+    some = (Figure("a", 1.0, (0.5, 2.0)), Figure("b", 1.0), Figure("c", None))
+    (note,) = unreached_note(some)
+    assert note.endswith("reach the level: b.")
+    assert unreached_note(some[:1]) == ()
+
+
+def test_a_b99_without_an_interval_says_why() -> None:
+    text = markdown(_result())
+    assert "| klt | 120 [110, 130] |" in text
+    assert "| jpeg | 2,400 (no interval: over 5 % of resamples never reach it) |" in text
+
+
+def test_the_picture_names_the_best_bare_picture() -> None:
+    made = replace(_result(), b99={"klt": 120.0, "roi-webp": 300.0, "avif-bare": 500.0, "jpeg": 2400.0})
+    assert _rate_message(made) == "99 % of the accuracy: klt needs 120 bytes, avif-bare 500"
+    assert _rate_message(_result()).endswith("jpeg 2,400")
 
 
 def test_table_tells_what_is_met_and_what_is_not() -> None:
@@ -125,7 +144,7 @@ def test_no_times_no_time_plot(tmp_path: Path) -> None:
 def test_provenance_is_taken_before_the_work_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
 
-    def load(limit: int | None) -> None:
+    def load(crops: int, limit: int | None) -> None:
         order.append("work")
         raise DataMissingError
 
