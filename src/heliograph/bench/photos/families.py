@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from heliograph.bench.definitions import read_definition
 from heliograph.bench.photos.measuring import Measured, PhotoTools
 from heliograph.bench.photos.mobilenet import GRID, SplitFeatures
 from heliograph.bench.timing import processor_s
@@ -28,21 +29,29 @@ from heliograph.strategies.base import Setting, label
 from heliograph.training.progress import Progress
 from heliograph.types import Grid, VisualTokens
 
-_VIDEO = ((36, 80), (72, 80), (144, 40), (144, 60), (144, 80), (144, 95), (0, 80))
 
-TOKENS: Mapping[str, tuple[Setting, ...]] = {
-    "int8": ({},),
-    "int4": ({},),
-    "downsample": tuple({"side": side} for side in (2, 3, 4, 5, 6, 7)),
-    "random-drop": tuple({"keep": keep} for keep in (8, 16, 24, 32, 40, 48)),
-    "divprune": tuple({"keep": keep, "level": level} for keep in (12, 24, 36, 49) for level in (25, 15, 5)),
-    "dfmr": tuple({"tau": tau, "level": level} for tau in (10.0, 0.0) for level in (25, 20, 15, 10, 5, 0)),
-    "feature-video": tuple({"components": most, "quality": quality} for most, quality in _VIDEO),
-}
-"""Settings of strategies that send the network's features."""
+@dataclass(frozen=True)
+class OtherFamilies:
+    """What is measured of them, from ``benchmarks/suites/photos.json``.
 
-GUIDED = ("roi-jpeg", "roi-webp", "roi-avif", "prefilter")
-"""Strategies that send pictures with detail where the photo itself has it; settings are chosen as the codecs' are."""
+    Attributes:
+        fixed: settings of strategies that send the network's features.
+        guided: strategies that send pictures with detail where the photo itself has it; settings are chosen as the
+            pixel codecs' are.
+    """
+
+    fixed: dict[str, list[Setting]]
+    guided: tuple[str, ...]
+
+    @classmethod
+    def load(cls) -> OtherFamilies:
+        """The plan.
+
+        Raises:
+            DataMissingError: the folder ``benchmarks`` is not there.
+        """
+        data = read_definition("suites/photos.json")
+        return cls(data["fixed"], tuple(data["guided"]))
 
 
 @dataclass(frozen=True)
@@ -73,11 +82,17 @@ class FeatureTools(PhotoTools):
         assert grid == GRID
 
 
-def measure_features(klt: KltCodec, features: SplitFeatures, test: Sequence[int], progress: Progress) -> list[Measured]:
-    """Every setting of :data:`TOKENS` on every test photo."""
+def measure_features(
+    fixed: Mapping[str, Sequence[Setting]],
+    klt: KltCodec,
+    features: SplitFeatures,
+    test: Sequence[int],
+    progress: Progress,
+) -> list[Measured]:
+    """Every one of these settings on every test photo."""
     return [
         _measured(name, setting, klt, features, test)
-        for name, settings in TOKENS.items()
+        for name, settings in fixed.items()
         for setting in progress.over(settings, f"{name} on test photos")
     ]
 

@@ -20,7 +20,7 @@ import numpy as np
 from heliograph.bench.opponents import bare_pictures, picture_files
 from heliograph.bench.photos.choosing import choose
 from heliograph.bench.photos.codec import CROPS, train
-from heliograph.bench.photos.families import GUIDED, measure_features
+from heliograph.bench.photos.families import OtherFamilies, measure_features
 from heliograph.bench.photos.figures import crossing, figures, row_of, sure_figures
 from heliograph.bench.photos.measuring import (
     Measured,
@@ -69,8 +69,9 @@ class PhotosSuite:
             test = range(len(features.test))[:limit]
             codecs, chosen = _codecs(features, Path(name), progress)
             measured = [one for codec in codecs for one in measure_codec(codec, features, test, progress)]
-            measured += measure_features(codecs[0], features, test, progress)
-            measured += _pictures(features, test, progress)
+            others = OtherFamilies.load()
+            measured += measure_features(others.fixed, codecs[0], features, test, progress)
+            measured += _pictures(others.guided, features, test, progress)
         sure = np.asarray(features.reference_lead)[test] >= SURE_STEPS
         b99 = {kind: crossing(measured, kind, B99_AGREEMENT) for kind in dict.fromkeys(m.strategy for m in measured)}
         found = (*figures(measured), *sure_figures([m.of(sure) for m in measured]))
@@ -109,12 +110,14 @@ def _codecs(features: SplitFeatures, folder: Path, progress: Progress) -> tuple[
     return (klt, train(features, klt, folder / "meta", chosen.meta, progress=progress.say)), chosen.note
 
 
-def _pictures(features: SplitFeatures, test: Sequence[int], progress: Progress) -> list[Measured]:
-    """Every pixel codec at the settings that the tuning photos left."""
+def _pictures(
+    guided: Sequence[str], features: SplitFeatures, test: Sequence[int], progress: Progress
+) -> list[Measured]:
+    """Every pixel codec, and those that are guided, at the settings that the tuning photos left."""
     tools, found = PhotoTools(), []
     pixels = [features.test_pixels[i] for i in test]
     classes = [features.reference_top1[i] for i in test]
-    for strategy in (*bare_pictures(), *picture_files(), *GUIDED):
+    for strategy in (*bare_pictures(), *picture_files(), *guided):
         settings = tune_pixels(strategy, features.network, tools, progress)
         for setting in progress.over(settings, f"{strategy} on test photos"):
             found.append(measure_pixels(strategy, setting, features.network, tools, pixels, classes))
