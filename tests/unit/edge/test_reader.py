@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ def test_a_line_of_text_is_read_at_its_own_size_and_not_enlarged_by_its_shorter_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """rapidocr 3.10.0 enlarges until the shorter edge has 736 pixels: findings/rapidocr-enlarges-a-line-of-text.sh."""
-    det = pytest.importorskip("rapidocr.ch_ppocr_det", reason="the extra ocr is not installed")
+    pytest.importorskip("rapidocr", reason="the extra ocr is not installed")
+    det = import_module("rapidocr.ch_ppocr_det")
     given: list[tuple[int, int]] = []
     usual = det.TextDetector.__call__
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from heliograph.bench.opponents import BARE, bare_pictures
 from heliograph.bench.outcomes import Candidate, Outcome, PhotoOutcome
 from heliograph.bench.reference.tuning import tuned_candidates
 from heliograph.bench.runner import UNCOMPRESSED, Runner
@@ -31,7 +32,7 @@ from heliograph.vlm.model import VisionLanguageModel
 
 LEVELS = (0.90, 0.95)
 TUNING_START, TEST_START = 8_000_000, 8_140_000
-_BARE, _GUIDE = "-bare", "guide"
+_GUIDE = "guide"
 _FOLDER = Path("runs/guided")
 
 
@@ -68,8 +69,7 @@ def series_of(guide: str) -> list[Series]:
     guided = strategies_with(tuned=True, family=Family.GUIDED)
     if guide:
         return [Series(name, {_GUIDE: guide}) for name in guided if _GUIDE in strategy_class(name).default_setting]
-    bare = [name for name in strategies_with(tuned=True, family=Family.BASELINE) if name.endswith(_BARE)]
-    return [Series(name, {}) for name in (*bare, *guided)]
+    return [Series(name, {}) for name in (*bare_pictures(), *guided)]
 
 
 def measured(bench: Bench, plan: Plan, series: Series, progress: Progress) -> list[Outcome]:
@@ -125,7 +125,7 @@ def table(found: dict[str, list[Outcome]]) -> str:
     for name, reached in every.items():
         cells = []
         for place, crossing in enumerate(reached):
-            bare = [one[place] for other, one in every.items() if other.endswith(_BARE) and one[place].value]
+            bare = [one[place] for other, one in every.items() if other.endswith(BARE) and one[place].value]
             best = min(bare, key=lambda one: one.value or 0.0, default=None)
             ratio = None if best is None else ratio_of(crossing, best)
             cells += [_cell(crossing.value, crossing.interval, 0), _cell(*_parts(ratio), 2)]
