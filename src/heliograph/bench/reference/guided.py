@@ -143,7 +143,7 @@ def published_table(rows: Sequence[Row]) -> str:
 
 
 def _table(every: dict[str, tuple[int, list[Crossing]]]) -> str:
-    """Of how many settings each series has, and what it reaches."""
+    """A row a series, of how many settings it has and what they reach."""
     lines = ["| | settings | " + " | ".join(f"bytes at {level:.2f} | / best bare" for level in LEVELS) + " |"]
     lines.append("| --- | --- |" + " --- | --- |" * len(LEVELS))
     for name, (settings, reached) in every.items():

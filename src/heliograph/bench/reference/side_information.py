@@ -144,12 +144,13 @@ class _Kept:
 
     @classmethod
     def empty(cls, latents: int) -> _Kept:
-        made = [{way: Outcome(Candidate(way, {"latents": latents})) for way in WAYS} for _ in range(2)]
-        return cls(latents, *made)
+        ways, beside = ({way: Outcome(Candidate(way, {"latents": latents})) for way in WAYS} for _ in range(2))
+        return cls(latents, ways, beside)
 
     def rate(self, image_ids: Sequence[str]) -> Rate:
-        both = [{way: Scores(one, image_ids) for way, one in found.items()} for found in (self.ways, self.beside)]
-        return Rate(self.latents, *both, self.left_out)
+        ways = {way: Scores(one, image_ids) for way, one in self.ways.items()}
+        beside = {way: Scores(one, image_ids) for way, one in self.beside.items()}
+        return Rate(self.latents, ways, beside, self.left_out)
 
 
 def _questions(items: Sequence[Item], place: int, record: QuestionRecord) -> dict[str, str]:
