@@ -120,7 +120,7 @@ class Curves:
 
     @property
     def own(self) -> Self:
-        """Those of the file's own measurement alone."""
+        """The same without the curves of other measurements."""
         return replace(self, curves=tuple(curve for curve in self.curves if curve.origin is None))
 
     @property

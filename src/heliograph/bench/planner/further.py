@@ -121,8 +121,7 @@ def _plannable(result: Mapping[str, Any]) -> frozenset[str]:
 
 def _scaled(point: Point, factor: float, kinds: Iterable[str]) -> Point:
     quality = {kind: value for kind, value in point.quality.items() if kind in kinds}
-    times = {"encode_ms": factor * point.encode_ms, "restore_ms": factor * point.restore_ms}
-    return replace(point, quality=quality, **times)
+    return replace(point, quality=quality, encode_ms=factor * point.encode_ms, restore_ms=factor * point.restore_ms)
 
 
 def _envelope(points: Sequence[Point]) -> list[Point]:
@@ -135,7 +134,7 @@ def _envelope(points: Sequence[Point]) -> list[Point]:
 
 
 def _unbeaten(settings: Sequence[_Setting], kinds: Iterable[str]) -> list[_Setting]:
-    """Those that no kept one beats for every kind of question."""
+    """What no kept setting beats for every kind of question."""
     kept: list[_Setting] = []
     for one in sorted(settings, key=lambda s: (s.point.payload_bytes, s.point.encode_ms + s.cloud_ms)):
         if any(not any(one.beaten(other, kind) for other in kept) for kind in kinds):
