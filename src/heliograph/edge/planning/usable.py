@@ -49,8 +49,8 @@ REFUSALS: tuple[type[HeliographError], ...] = (
 
 
 def usable_on(device: Device, named: Collection[str]) -> frozenset[str]:
-    """The strategies among ``named`` that a plan may choose: this device can encode with them now, and the cloud needs no
-    more than the same bundle and parts; and ``local`` where the device holds a model."""
+    """The strategies among ``named`` that a plan may choose: this device can encode with them now, and the cloud needs
+    no more than the same bundle and parts; and ``local`` where the device holds a model."""
     try:
         bundle = device.bundle
     except BundleDamagedError:
