@@ -43,6 +43,32 @@ def crossing_text(value: float | None, interval: Sequence[float] | None) -> str:
     return interval_text(round(value), [round(end) for end in interval])
 
 
+def verdict_text(
+    value: float | None,
+    interval: Sequence[float] | None,
+    must: float | None,
+    aim: float | None,
+    *,
+    at_least: bool = False,
+) -> str:
+    """Which bound a figure meets with its whole interval: ``aim``, ``must`` or ``no``; nothing without bounds.
+
+    ``value alone``: the value is within the must, the far end of its interval is not, and another sample may miss it.
+    """
+    if must is None:
+        return ""
+    if value is None:
+        return "no"
+    far = value if interval is None else min(interval) if at_least else max(interval)
+
+    def within(number: float, bound: float) -> bool:
+        return number >= bound if at_least else number <= bound
+
+    if within(far, must) and within(value, must):
+        return "aim" if aim is not None and within(far, aim) and within(value, aim) else "must"
+    return "value alone" if within(value, must) else "no"
+
+
 def cell_text(cell: str) -> str:
     """A printed cell, with thousands separators where it is one whole number of four digits and more."""
     return f"{int(cell):,}" if _LONG_WHOLE.fullmatch(cell) else cell

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from heliograph.bench.metrics import ALL
-from heliograph.bench.numbers import cell_text, crossing_text, interval_text, number_text
+from heliograph.bench.numbers import cell_text, crossing_text, interval_text, number_text, verdict_text
 from heliograph.bench.plots import USUAL_PICTURES
 from heliograph.bench.results import Figure, Row, SuiteResult
 from heliograph.bench.stats import Interval
@@ -92,7 +92,7 @@ def figures_table(figures: Sequence[Figure]) -> str:
             interval_text(f.value, f.interval),
             _bound(f, f.must),
             _bound(f, f.aim),
-            _verdict(f),
+            verdict_text(f.value, f.interval, f.must, f.aim, at_least=f.at_least),
             f.source,
         ]
         for f in figures
@@ -172,18 +172,6 @@ def _b99_table(result: SuiteResult) -> str:
     never = [name for name, v in result.b99.items() if v is None]
     body = [[name, crossing_text(value, result.b99_ci.get(name))] for value, name in reached]
     return _table(["strategy", "B99, bytes [95 % interval]"], body + [[name, "not reached"] for name in never])
-
-
-def _verdict(figure: Figure) -> str:
-    if figure.must is None:
-        return ""
-    if figure.value is None or not _within(figure, figure.value, figure.must):
-        return "no"
-    return "aim" if figure.aim is not None and _within(figure, figure.value, figure.aim) else "must"
-
-
-def _within(figure: Figure, value: float, bound: float) -> bool:
-    return value >= bound if figure.at_least else value <= bound
 
 
 def _bound(figure: Figure, value: float | None) -> str:

@@ -38,6 +38,9 @@ def _result() -> SuiteResult:
             ]
     figures = (
         Figure("ratio met", 0.05, (0.04, 0.06), 0.25, 0.1),
+        Figure("ratio short of its aim", 0.09, (0.04, 0.11), 0.25, 0.1),
+        Figure("ratio of one sample", 0.23, (0.2, 0.26), 0.25, 0.1),
+        Figure("ratio from below", 0.9, (0.84, 0.95), 0.85, None, at_least=True),
         Figure("ratio between", 0.2, None, 0.25, 0.1),
         Figure("ratio missed", 0.3, None, 0.25, 0.1),
         Figure("ratio not reached", None, None, 0.25, 0.1),
@@ -90,6 +93,9 @@ def test_table_tells_what_is_met_and_what_is_not() -> None:
     lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ratio")}
     assert "| aim |" in lines["ratio met"]
     assert "| must |" in lines["ratio between"]
+    assert "| must |" in lines["ratio short of its aim"]  # a bound is met by the far end of an interval
+    assert "| value alone |" in lines["ratio of one sample"]
+    assert "| value alone |" in lines["ratio from below"]
     assert "| no |" in lines["ratio missed"]
     assert "not reached | ≤ 0.25 | ≤ 0.1 | no |" in lines["ratio not reached"]
     assert "| klt | 120 [110, 130] |" in text

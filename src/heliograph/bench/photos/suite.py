@@ -3,9 +3,10 @@
 Fit on 200 photos of ``textvqa-dev``, tested on the other 210. ``klt`` and ``meta`` (trained here,
 :mod:`heliograph.bench.photos.codec`) send MobileNetV2's features at the split (7 x 7 x 320) and its tail reads what
 a stream of every level restores; bare and standard JPEG, WebP and AVIF send the 224-pixel input over size x quality and
-the whole network runs on the decoded pixels. Quality is top-1 agreement with the unsplit network on the original
-pixels. Settings of every codec, ours too, are chosen on tuning photos, which are fitting photos; what is reported comes
-from the test photos.
+the whole network runs on the decoded pixels. Beside them stand strategies of the other families, as far as they need
+nothing trained for this network (:mod:`heliograph.bench.photos.families`). Quality is top-1 agreement with the unsplit
+network on the original pixels. Settings of every codec, ours too, are chosen on tuning photos, which are fitting
+photos; what is reported comes from the test photos.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from heliograph.bench.opponents import bare_pictures, picture_files
 from heliograph.bench.photos.choosing import choose
 from heliograph.bench.photos.codec import CROPS, train
+from heliograph.bench.photos.families import OtherFamilies, measure_features
 from heliograph.bench.photos.figures import crossing, figures, row_of, sure_figures
 from heliograph.bench.photos.measuring import (
     Measured,
@@ -67,7 +69,9 @@ class PhotosSuite:
             test = range(len(features.test))[:limit]
             codecs, chosen = _codecs(features, Path(name), progress)
             measured = [one for codec in codecs for one in measure_codec(codec, features, test, progress)]
-            measured += _pictures(features, test, progress)
+            others = OtherFamilies.load()
+            measured += measure_features(others.fixed, codecs[0], features, test, progress)
+            measured += _pictures(others.guided, features, test, progress)
         sure = np.asarray(features.reference_lead)[test] >= SURE_STEPS
         b99 = {kind: crossing(measured, kind, B99_AGREEMENT) for kind in dict.fromkeys(m.strategy for m in measured)}
         found = (*figures(measured), *sure_figures([m.of(sure) for m in measured]))
@@ -89,27 +93,31 @@ NOTES = (
     f"size and quality among them, are chosen on {FIT_PHOTOS // TUNING_EVERY} of those photos; every reported "
     "number comes from the other 210 photos.",
     "b99 here is the mean payload at agreement 0.99.",
+    "Of the other families those strategies are measured that need nothing trained for this network, ask for no "
+    "attention and enter no tower; guided pictures are guided by their own contrast.",
     "The opponents are the bare pixel codecs, whose boilerplate does not travel; standard files stand beside them.",
     f"Sure classes lead by {SURE_STEPS} steps of the network's eight-bit logits or more; others are ties, which the "
     "smallest change decides.",
 )
 
 
-def _codecs(features: SplitFeatures, folder: Path, progress: Progress) -> tuple[list[KltCodec | MetaCodec], str]:
+def _codecs(features: SplitFeatures, folder: Path, progress: Progress) -> tuple[tuple[KltCodec, MetaCodec], str]:
     """Both codecs, from all fitting photos at the settings that the tuning photos chose, and a note of these."""
     chosen = choose(features, folder, progress)
     progress.say(f"fitting klt: {chosen.finest_retained:g} of the energy")
     klt = fit_codec(features, chosen.finest_retained)
     progress.say(f"training meta: {chosen.meta.text}")
-    return [klt, train(features, klt, folder / "meta", chosen.meta, progress=progress.say)], chosen.note
+    return (klt, train(features, klt, folder / "meta", chosen.meta, progress=progress.say)), chosen.note
 
 
-def _pictures(features: SplitFeatures, test: Sequence[int], progress: Progress) -> list[Measured]:
-    """Every pixel codec at the settings that the tuning photos left."""
+def _pictures(
+    guided: Sequence[str], features: SplitFeatures, test: Sequence[int], progress: Progress
+) -> list[Measured]:
+    """Every pixel codec, and those that are guided, at the settings that the tuning photos left."""
     tools, found = PhotoTools(), []
     pixels = [features.test_pixels[i] for i in test]
     classes = [features.reference_top1[i] for i in test]
-    for strategy in (*bare_pictures(), *picture_files()):
+    for strategy in (*bare_pictures(), *picture_files(), *guided):
         settings = tune_pixels(strategy, features.network, tools, progress)
         for setting in progress.over(settings, f"{strategy} on test photos"):
             found.append(measure_pixels(strategy, setting, features.network, tools, pixels, classes))

@@ -14,12 +14,14 @@ from heliograph.bench.opponents import bare_pictures, picture_files
 from heliograph.bench.photos import choosing, suite
 from heliograph.bench.photos.choosing import Chosen, best, choose, held_out
 from heliograph.bench.photos.codec import RECIPE, FrozenTail, MetaSettings, train
+from heliograph.bench.photos.families import OtherFamilies
 from heliograph.bench.photos.figures import figures
 from heliograph.bench.photos.measuring import fit_codec, measure_codec
 from heliograph.bench.photos.mobilenet import CHANNELS, GRID, Activation, SplitFeatures, Tail
 from heliograph.bench.report import publish
 from heliograph.codec.klt import KltCodec
 from heliograph.codec.meta import MetaCodec
+from heliograph.strategies.base import label
 from heliograph.training.progress import Progress
 from heliograph.types import VisualTokens
 
@@ -190,9 +192,13 @@ def test_the_suite_compares_chosen_codecs_with_bare_pictures_first(
     monkeypatch.setattr(suite, "train", lambda *_, **__: MetaCodec.load(folder))
     monkeypatch.setattr(suite, "tune_pixels", lambda *_: [{"size": 32, "quality": 50}])
     result = suite.PhotosSuite().run(quiet=True)
-    assert (
-        {row.strategy for row in result.rows} == {"klt", "meta", *bare_pictures(), *picture_files()} == set(result.b99)
-    )
+    plan = OtherFamilies.load()
+    others = {*plan.fixed, *plan.guided}
+    there = {"klt", "meta", *bare_pictures(), *picture_files(), *others}
+    assert {row.strategy for row in result.rows} == there == set(result.b99)
+    assert {row.setting for row in result.rows if row.strategy == "divprune"} == set(map(label, plan.fixed["divprune"]))
+    sizes = {row.setting: row.payload_bytes for row in result.rows if row.strategy == "int4"}
+    assert sizes == {"default": 49 * (2 + 320 / 2)}  # of each token a scale in half precision, then halves of bytes
     assert set(result.b99_ci) == set(result.b99)
     assert {row.questions for row in result.rows} == {4}
     assert any(row.sure_agreement != row.agreement for row in result.rows)
