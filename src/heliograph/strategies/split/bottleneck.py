@@ -74,6 +74,7 @@ class BottleneckStrategy(Strategy):
     default_setting: ClassVar[Setting] = {"rate": 3}
     kind: ClassVar[Kind] = Kind.TOKENS
     needs_bundle: ClassVar[bool] = True
+    needs_part: ClassVar[bool] = True
     family: ClassVar[Family] = Family.SPLIT
 
     def settings(self) -> tuple[Setting, ...]:
