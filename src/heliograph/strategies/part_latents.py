@@ -73,6 +73,7 @@ class BottleneckStrategy(Strategy):
     default_setting: ClassVar[Setting] = {"rate": 3}
     kind: ClassVar[Kind] = Kind.TOKENS
     needs_bundle: ClassVar[bool] = True
+    needs_part: ClassVar[bool] = True
 
     def settings(self) -> tuple[Setting, ...]:
         """Six rates, as the shipped parts have them."""

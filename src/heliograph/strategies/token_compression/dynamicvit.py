@@ -62,6 +62,7 @@ class DynamicVitStrategy(Strategy):
     embedded: ClassVar[bool] = True
     codec: ClassVar[str] = "klt"
     missing: ClassVar[str] = PREDICTED
+    needs_part: ClassVar[bool] = True
     family: ClassVar[Family] = Family.TOKEN_COMPRESSION
     paper: ClassVar[str | None] = "2106.02034"
 
