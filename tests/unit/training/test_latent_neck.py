@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -142,11 +143,10 @@ def test_a_training_makes_a_part_and_goes_on(
 def test_a_model_that_reads_other_pictures_and_a_short_tower_are_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, material: Material
 ) -> None:
-    tower = material.model.model.vision_model
-    with monkeypatch.context() as patched:
-        patched.setattr(tower.encoder, "layers", tower.encoder.layers[:ENTERED_BEHIND])
-        with pytest.raises(ModelUnsupportedError):
-            Neck(PictureCodec(FEW), tower)
+    tower = copy.deepcopy(material.model.model.vision_model)
+    tower.encoder.layers = tower.encoder.layers[:ENTERED_BEHIND]
+    with pytest.raises(ModelUnsupportedError):
+        Neck(PictureCodec(FEW), tower)
     monkeypatch.setattr(train, "open_model", lambda name: object())
     with pytest.raises(ModelUnsupportedError):
         train.train_neck("latent-neck", tmp_path, minutes=0.01)
