@@ -65,7 +65,6 @@ bench-smoke: $(STAMP)  ## Run the smallest suite, about a minute.
 
 results: $(STAMP)  ## Run the published suites (hours) and fill docs/results and the README's table.
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite reference --out runs/reference --publish docs/results
-	test -f runs/photos-meta/meta_tables.safetensors || $(BIN)/python -m heliograph.bench.photos.codec --out runs/photos-meta
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite photos --out runs/photos --publish docs/results
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite bytes --out runs/bytes --publish docs/results
 	OMP_NUM_THREADS=1 $(BIN)/heliograph bench --suite loop --out runs/loop-result --publish docs/results

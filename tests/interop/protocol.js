@@ -5,7 +5,14 @@ const { createHmac, randomBytes, timingSafeEqual } = require("node:crypto");
 
 const VERSION = 2;
 const TYPE = { HELLO: 1, WELCOME: 2, QUESTION: 3, IMAGE: 4, SEGMENT: 5, IMAGE_END: 6, DRAFT: 9, FINAL: 10, ENOUGH: 11, MORE: 12, ERROR: 14 };
-const STRATEGY = { klt: 1, jpeg: 2, webp: 3, avif: 4, rgb: 5, int8: 6, downsample: 7, "random-drop": 8, meta: 10, int4: 11, pq: 12 };
+const STRATEGY = {
+  klt: 1, jpeg: 2, webp: 3, avif: 4, rgb: 5, int8: 6, downsample: 7, "random-drop": 8, local: 9, meta: 10, int4: 11,
+  pq: 12, "jpeg-bare": 13, "webp-bare": 14, "avif-bare": 15, dynamicvit: 16, visionzip: 17, divprune: 18, tome: 19,
+  dfmr: 20, "latent-neck": 21, "tokens-1d": 22, "question-coded": 23, "jpeg-dct": 24, "feature-adapt": 25,
+  caption: 26, read: 27, "side-info": 28,
+  "entropic-student": 29, frankensplit: 30, "split-k": 31, "roi-jpeg": 32, "roi-webp": 33, "roi-avif": 34,
+  prefilter: 35, cotam: 36, nnc: 37, "klt-nnc": 38, "feature-video": 39,
+};
 const CONTROLLER = { fixed: 0, energy: 1, push: 2, pull: 3 };
 const TAG_BYTES = 4;
 const HELLO_TAG_BYTES = 8;

@@ -29,6 +29,8 @@ KNOWN: list[tuple[str, int, list[int]]] = [
     ("chosen", 11, diverse(TOKENS.values, 9)),
     ("", 0, list(range(18))),
     ("dominant", 3, [10, 7, 0, 12]),
+    ("chosen", 3, [2, 6, 9, 12, 15]),
+    ("chosen", 11, [2, 6, 9, 12, 15, 5, 0, 3, 11, 14, 1, 10, 7, 16, 8, 13, 17, 4]),
 ]
 
 

@@ -25,7 +25,7 @@ ALLOWED = {
     "bench/bytes/figures.py": "the marks that were set for our own two codecs",
     "bench/bytes/plot.py": "what the picture shows",
     "bench/street/plot.py": "what the picture shows",
-    "bench/photos/suite.py": "the marks that were set for the learned codec",
+    "bench/photos/figures.py": "the marks that were set for the learned codec",
     "training/strategies.py": "which training makes whose part",
     "cli/fit.py": "each codec is fitted in a way of its own",
     "bench/loop/policies.py": "policies of a suite, most of them confidences",

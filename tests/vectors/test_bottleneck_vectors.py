@@ -1,4 +1,4 @@
-"""Golden vectors of ``frankensplit`` and ``entropic-student``: integers and the bytes that they have for ever."""
+"""Golden vectors of bottlenecks and necks: integers and the bytes that they have for ever."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def integers(rate: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("rate", VECTORS)
-@pytest.mark.parametrize("name", ["frankensplit", "entropic-student"])
+@pytest.mark.parametrize("name", ["frankensplit", "entropic-student", "latent-neck", "feature-adapt"])
 def test_integers_have_these_bytes_and_the_bytes_these_integers(name: str, rate: int) -> None:
     assert encode_channels(integers(rate), small_tables(), rate).hex() == VECTORS[rate]
     stream = EncodedImage(name, IDENTITY + bytes([rate]), (bytes.fromhex(VECTORS[rate]),))

@@ -13,23 +13,61 @@ import numpy as np
 import pytest
 
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.towers import AttendedTokens, ShortTokens
+from heliograph.strategies.token_compression.dynamicvit import Choice
+from heliograph.strategies.towers import AttendedTokens, Shortening, ShortTokens
 from heliograph.types import EncodedImage
 from integer_codec import integer_codec, integer_tokens
 
 CODEC, TOKENS = integer_codec(contexts=False), integer_tokens(7, tiles=3)
 CLUSTERS = np.array([0, 0, 1, 2, 1, 1, 3, 0, 0, 3, 4, 2, 4, 4, 5, 5, 5, 3])
 LOOKED_AT = np.array([7, 0, 0, 0, 0, 0, 0, 8, 0, 0, 9, 0, 6, 0, 0, 0, 0, 0])  # places 10, 7, 0, 12
+PREDICTED = np.array(
+    [3.0, 1.0, 9.0, 2.0, 0.0, 4.0, 8.0, 0.5, 0.25, 7.0, 0.75, 1.5, 6.0, 0.125, 1.25, 5.0, 0.375, 0.0625]
+)
+
+
+def pruned(shorten: Any) -> ShortTokens:
+    """What the predictors of two stages leave of 18 units, whose states say how much each is wanted."""
+    clusters = np.arange(TOKENS.grid.tokens)
+    for block in (1, 2):
+        held = np.flatnonzero(clusters >= 0)
+        states = PREDICTED[held].astype(np.float32)[:, None, None]
+        becomes = shorten(Shortening(block, states, None, np.ones(len(held), np.int64), clusters))
+        clusters[held] = becomes
+    return ShortTokens(TOKENS, clusters)
+
+
+def shortened(shorten: Any) -> ShortTokens:
+    return pruned(shorten) if isinstance(shorten, Choice) else ShortTokens(TOKENS, CLUSTERS)
+
+
+def predictor(stem: str) -> Any:
+    return SimpleNamespace(run=lambda outputs, given: [given["states"][..., 0]])
+
+
 TOOLS: Any = SimpleNamespace(
     codec=lambda kind: CODEC,
     encode_tokens=lambda photo: TOKENS,
     encode_attended=lambda photo: AttendedTokens(TOKENS, LOOKED_AT.astype(np.float32), TOKENS.values),
-    tower=SimpleNamespace(shortened=lambda photo, shorten: ShortTokens(TOKENS, CLUSTERS)),
+    part=lambda name: SimpleNamespace(card={"stages": [1, 2]}, network=predictor),
+    tower=SimpleNamespace(
+        shortened=lambda photo, shorten: (
+            pruned(shorten) if isinstance(shorten, Choice) else ShortTokens(TOKENS, CLUSTERS)
+        )
+    ),
     check_grid=lambda grid: None,
     grid=TOKENS.grid,
 )
 # (strategy, setting): header, codeword
 VECTORS = {
+    ("dynamicvit", "ratio=53,level=3"): (
+        "038102030316",
+        "1fbc2ab9dffe6be018939ff2c057",
+    ),
+    ("dynamicvit", "ratio=100,level=11"): (
+        "0b8102030316",
+        "1f9978be6cdfa064d5d5540394d6f9943cb180e462aeb05c850b547e517251cb8c94ffad2249",
+    ),
     ("visionzip", "dominant=4,contextual=0,level=3"): ("83038102030316", "9b07f764447ba27f09d7a60d"),
     ("visionzip", "dominant=4,contextual=3,level=3"): ("8303c102030303a3", "9b07f764447ba27f09d7a6e4cdb716dbbe90"),
     ("divprune", "keep=5,level=0"): ("008102030316", "33f10a595b8fb27ffaf3c8a3bacd3a55"),

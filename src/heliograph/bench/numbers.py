@@ -31,6 +31,44 @@ def interval_text(value: float | None, interval: Sequence[float] | None) -> str:
     return f"{number_text(value)} [{number_text(interval[0])}, {number_text(interval[1])}]"
 
 
+def crossing_text(value: float | None, interval: Sequence[float] | None) -> str:
+    """``129 [116, 146]`` of bytes at which a level is reached, to whole ones; says so where resamples do not reach it.
+
+    A level that more than 5 % of the resamples never reach has no interval, and its value hangs on few photos.
+    """
+    if value is None:
+        return interval_text(None, None)
+    if interval is None:
+        return f"{number_text(round(value))} (no interval: over 5 % of resamples never reach it)"
+    return interval_text(round(value), [round(end) for end in interval])
+
+
+def verdict_text(
+    value: float | None,
+    interval: Sequence[float] | None,
+    must: float | None,
+    aim: float | None,
+    *,
+    at_least: bool = False,
+) -> str:
+    """Which bound a figure meets with its whole interval: ``aim``, ``must`` or ``no``; nothing without bounds.
+
+    ``value alone``: the value is within the must, the far end of its interval is not, and another sample may miss it.
+    """
+    if must is None:
+        return ""
+    if value is None:
+        return "no"
+    far = value if interval is None else min(interval) if at_least else max(interval)
+
+    def within(number: float, bound: float) -> bool:
+        return number >= bound if at_least else number <= bound
+
+    if within(far, must) and within(value, must):
+        return "aim" if aim is not None and within(far, aim) and within(value, aim) else "must"
+    return "value alone" if within(value, must) else "no"
+
+
 def cell_text(cell: str) -> str:
     """A printed cell, with thousands separators where it is one whole number of four digits and more."""
     return f"{int(cell):,}" if _LONG_WHOLE.fullmatch(cell) else cell

@@ -9,6 +9,7 @@ from typing import Any
 
 from heliograph.bench.labels import label_series
 from heliograph.bench.metrics import ALL, B99_SHARE, cost_at
+from heliograph.bench.opponents import bare_pictures
 from heliograph.bench.results import Row, SuiteResult
 from heliograph.bench.style import MAX_SERIES, Points, curve, in_order, log_axis, picture, reference_line
 from heliograph.strategies.selection import strategies_with
@@ -181,7 +182,8 @@ def _left_out(curves: Mapping[str, Points], shown: Collection[str]) -> str:
 
 
 def _rate_message(result: SuiteResult) -> str:
-    """The cheapest coded stream beside the cheapest picture file, at 99 % or, where a suite has it, at 0.85."""
+    """The cheapest coded stream beside the cheapest bare picture, or any tuned one where none is bare, at 99 % or,
+    where a suite has it, at 0.85."""
     pictures = set(strategies_with(tuned=True))
     costs = {name: value for name, value in result.b99.items() if value}
     level = "99 % of the accuracy"
@@ -192,7 +194,8 @@ def _rate_message(result: SuiteResult) -> str:
         found = {name: cost_at([(x, y) for x, y, _ in points], 85.0) for name, points in curves.items()}
         costs = {name: value for name, value in found.items() if value is not None}
     ours = {name: value for name, value in costs.items() if name not in pictures}
-    theirs = {name: value for name, value in costs.items() if name in pictures}
+    rivals = set(bare_pictures()) & set(costs) or pictures
+    theirs = {name: value for name, value in costs.items() if name in rivals}
     if not ours or not theirs:
         return f"Suite {result.suite}: what each byte buys"
     best, rival = min(ours, key=lambda name: ours[name]), min(theirs, key=lambda name: theirs[name])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from heliograph.bench.metrics import ALL
-from heliograph.bench.numbers import cell_text, interval_text, number_text
+from heliograph.bench.numbers import cell_text, crossing_text, interval_text, number_text, verdict_text
 from heliograph.bench.plots import USUAL_PICTURES
 from heliograph.bench.results import Figure, Row, SuiteResult
 from heliograph.bench.stats import Interval
@@ -77,6 +77,13 @@ def markdown(result: SuiteResult, plots: Sequence[str] = ()) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def unreached_note(figures: Sequence[Figure]) -> tuple[str, ...]:
+    """Says of figures that are read where a level is reached why some have no interval; nothing where all have one."""
+    names = [figure.name for figure in figures if figure.value is not None and figure.interval is None]
+    text = f"No interval, since more than 5 % of the resamples do not reach the level: {'; '.join(names)}."
+    return (text,) if names else ()
+
+
 def figures_table(figures: Sequence[Figure]) -> str:
     """The figures with their bounds and whether they are met."""
     rows = [
@@ -85,7 +92,7 @@ def figures_table(figures: Sequence[Figure]) -> str:
             interval_text(f.value, f.interval),
             _bound(f, f.must),
             _bound(f, f.aim),
-            _verdict(f),
+            verdict_text(f.value, f.interval, f.must, f.aim, at_least=f.at_least),
             f.source,
         ]
         for f in figures
@@ -163,20 +170,8 @@ def _headline_tasks(result: SuiteResult) -> set[str]:
 def _b99_table(result: SuiteResult) -> str:
     reached = sorted((v, name) for name, v in result.b99.items() if v is not None)
     never = [name for name, v in result.b99.items() if v is None]
-    body = [[name, _with_interval(value, result.b99_ci.get(name), "{:,.0f}")] for value, name in reached]
+    body = [[name, crossing_text(value, result.b99_ci.get(name))] for value, name in reached]
     return _table(["strategy", "B99, bytes [95 % interval]"], body + [[name, "not reached"] for name in never])
-
-
-def _verdict(figure: Figure) -> str:
-    if figure.must is None:
-        return ""
-    if figure.value is None or not _within(figure, figure.value, figure.must):
-        return "no"
-    return "aim" if figure.aim is not None and _within(figure, figure.value, figure.aim) else "must"
-
-
-def _within(figure: Figure, value: float, bound: float) -> bool:
-    return value >= bound if figure.at_least else value <= bound
 
 
 def _bound(figure: Figure, value: float | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -101,6 +101,14 @@ class Scores:
             samples = (weights @ numbers) / weights.sum(axis=1)
         return Mean(float(numbers[asked].mean()) if asked.any() else float("nan"), samples)
 
+    def mean_of(self, numbers: Mapping[str, float]) -> Mean:
+        """Mean of a number that some photos have, by image id, on the resamples of all photos."""
+        known = np.array([image_id in numbers for image_id in self._image_ids])
+        values = np.array([numbers.get(image_id, 0.0) for image_id in self._image_ids])
+        weights = resampling_weights(len(self._image_ids)) * known
+        with np.errstate(invalid="ignore"):
+            return Mean(float(values.sum() / known.sum()), (weights @ values) / weights.sum(axis=1))
+
     def _photo(self, index: int) -> PhotoOutcome:
         return self.outcome.photos.get(self._image_ids[index], PhotoOutcome(0.0, 0.0, 0.0))
 
@@ -152,20 +160,24 @@ def modelled_times(outcome: Outcome, link: Link, cloud: CloudWork) -> TimeMeans 
         return _local_times(outcome)
     if not outcome.messages:
         return None
-    strategy = strategy_class(outcome.candidate.strategy)
-    answer_ms = cloud.tokens_ms if strategy.kind is Kind.TOKENS else cloud.picture_ms
-    profile = link.profile
-    times: list[Times] = []
-    wire: list[float] = []
-    for image_id, messages in outcome.messages.items():
-        photo = outcome.photos[image_id]
-        work = Work(photo.encode_ms / 1000, photo.decode_ms / 1000, answer_ms / 1000, cloud.verify_ms / 1000)
-        times.append(exchange_times(messages, work, profile, embedded=strategy.embedded))
-        wire.append(messages.exchange_bytes + messages.greeting + cloud.opening_bytes)
+    times = _times_of(outcome, link, cloud).values()
+    wire = [float(one.exchange_bytes + one.greeting + cloud.opening_bytes) for one in outcome.messages.values()]
     draft, final = [1000 * t.draft_s for t in times], [1000 * t.final_s for t in times]
     return TimeMeans(
         *_with_interval(draft), *_with_interval(final), *_with_interval(wire), questions=len(outcome.messages)
     )
+
+
+def _times_of(outcome: Outcome, link: Link, cloud: CloudWork) -> dict[str, Times]:
+    """Times of every sampled photo's exchange, by its name."""
+    strategy = strategy_class(outcome.candidate.strategy)
+    answer_ms = cloud.tokens_ms if strategy.kind is Kind.TOKENS else cloud.picture_ms
+    found: dict[str, Times] = {}
+    for image_id, messages in outcome.messages.items():
+        photo = outcome.photos[image_id]
+        work = Work(photo.encode_ms / 1000, photo.decode_ms / 1000, answer_ms / 1000, cloud.verify_ms / 1000)
+        found[image_id] = exchange_times(messages, work, link.profile, embedded=strategy.embedded)
+    return found
 
 
 def _local_times(outcome: Outcome) -> TimeMeans | None:
@@ -317,3 +329,25 @@ def time_at_accuracy(settings: Sequence[Scores], link: Link, cloud: CloudWork, a
         if found is not None:
             points.append((found.final_ms, scores.accuracy().value))
     return cost_at(points, accuracy)
+
+
+def time_crossing(settings: Sequence[Scores], link: Link, cloud: CloudWork, accuracy: Mean) -> Crossing:
+    """:func:`time_at_accuracy` of a strategy that sends something, with its resamples.
+
+    Args:
+        settings: of the strategy.
+        link, cloud: what the times are of.
+        accuracy: to be reached, on each resample its own.
+    """
+    timed = [one for one in settings if one.outcome.messages]
+    costs = [
+        one.mean_of({name: 1000 * times.final_s for name, times in _times_of(one.outcome, link, cloud).items()})
+        for one in timed
+    ]
+    qualities = [one.accuracy() for one in timed]
+    samples = np.full(len(accuracy.samples), np.nan)
+    for i, target in enumerate(accuracy.samples.tolist()):
+        points = [(float(c.samples[i]), float(q.samples[i])) for c, q in zip(costs, qualities, strict=True)]
+        found = cost_at(points, target) if target > 0 else None
+        samples[i] = np.nan if found is None else found
+    return Crossing(time_at_accuracy(timed, link, cloud, accuracy.value), samples)

@@ -8,13 +8,14 @@ from typing import Any
 
 from heliograph.bench.metrics import ALL, B99_SHARE, cost_at
 from heliograph.bench.numbers import interval_text
+from heliograph.bench.opponents import bare_pictures, picture_files
 from heliograph.bench.plots import UNCOMPRESSED
 from heliograph.bench.street.names import HEADLINE, OVER_PIXELS, PAYLOAD, PIXELS_WIN, WIRE
 from heliograph.strategies.selection import strategies_with, strategy_class
 
 SUITE, STREET = "reference", "street"
 _LINKS = ((0.02, "ms over 20 kbit/s, 200 ms"), (1.0, "ms over 1 Mbit/s, 50 ms"))
-_SHOWN = 5
+_SHOWN = 8
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -65,8 +66,8 @@ def street_summary(results: Sequence[Mapping[str, Any]], folder: str = "docs/res
 
 
 def _strategies(found: Mapping[str, Any]) -> list[str]:
-    """Coded tokens with prefixes and tuned picture files that reach 99 %, cheapest first."""
-    pictures = set(strategies_with(tuned=True))
+    """Coded tokens with prefixes, bare pictures and picture files that reach 99 %, cheapest first."""
+    pictures = {*bare_pictures(), *picture_files()}
     coded = {name for name in strategies_with(embedded=True) if strategy_class(name).codec}
     reached = {name: value for name, value in found["b99"].items() if value and name in pictures | coded}
     return sorted(reached, key=lambda name: reached[name])[:_SHOWN]
@@ -90,14 +91,17 @@ def _cost(rows: Rows, strategy: str, mbit: float, kind: str, target: float) -> f
 
 
 def _sentence(found: Mapping[str, Any], ranked: Sequence[str], costs: Mapping[str, tuple[float, ...]]) -> str:
-    pictures = [name for name in ranked if name in strategies_with(tuned=True)]
+    files = [name for name in ranked if name in picture_files()]
+    bare = [name for name in ranked if name in bare_pictures()]
+    pictures, text = (bare, "bare picture") if bare else (files, "picture file")
     if not pictures or ranked[0] in pictures:
-        return "No coded stream needs fewer bytes than the best picture file."
-    ours, by_payload = ranked[0], found["b99"][ranked[0]] / found["b99"][pictures[0]]
+        return f"No coded stream needs fewer bytes than the best {text}."
+    ours, payload = ranked[0], found["b99"]
     best = [min(costs[name][part] for name in pictures) for part in range(1 + len(_LINKS))]
     wire, thin, quick = (costs[ours][part] / best[part] for part in range(1 + len(_LINKS)))
+    beside = f" ({100 * payload[ours] / payload[files[0]]:.0f} % of the best standard file's)" if bare and files else ""
     return (
-        f"At 99 % of the uncompressed accuracy `{ours}` needs {100 * by_payload:.0f} % of the payload of the best "
-        f"picture file, but {100 * wire:.0f} % of its bytes on the wire, and answers in {100 * thin:.0f} % of its time "
-        f"over the thin link and {100 * quick:.0f} % over the quick one."
+        f"At 99 % of the uncompressed accuracy `{ours}` needs {100 * payload[ours] / payload[pictures[0]]:.0f} % of "
+        f"the payload of the best {text}{beside}, but {100 * wire:.0f} % of its bytes on the wire, and answers in "
+        f"{100 * thin:.0f} % of its time over the thin link and {100 * quick:.0f} % over the quick one."
     )

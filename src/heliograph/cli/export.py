@@ -10,6 +10,7 @@ from heliograph.cli.command import EXIT_DONE, Command, pixel_size, say
 from heliograph.cli.files import make_folder
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import byte_count, printable, table
+from heliograph.codec.parts import PARTS
 from heliograph.config import folder_or_hub_id
 from heliograph.edge.processor import ANY, PARITY, PROFILES
 
@@ -50,6 +51,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder, .zip or .txt list of photos for calibration and the parity report (default: generated scenes)",
     )
     parser.add_argument(
+        "--parts",
+        metavar="DIR",
+        type=Path,
+        action="append",
+        default=[],
+        help="folder that train strategy wrote, copied to parts/NAME of the bundle; may be repeated (parts that lie "
+        "beside a codec's files go along unasked)",
+    )
+    parser.add_argument(
         "--local",
         action=argparse.BooleanOptionalAction,
         default=None,
@@ -72,22 +82,30 @@ def _run(arguments: argparse.Namespace) -> int:
             profile=arguments.device_profile,
             photos=arguments.photos,
             local=arguments.local,
+            parts=arguments.parts,
             progress=progress,
         )
     parity = json.loads((out / PARITY).read_text(encoding="utf-8"))
     files = {path.name: path.stat().st_size for path in sorted(out.iterdir()) if path.is_file()}
+    parts = sorted(path.name for path in (out / PARTS).glob("*"))
     facts = {
         "bundle": str(out),
         "hash": bundle.hash.hex(),
         "tokens": bundle.grid.tokens,
         "hidden_size": bundle.hidden_size,
         "files": files,
+        "parts": parts,
         "parity": parity,
     }
     rows = [[printable(name), byte_count(size)] for name, size in files.items()]
+    rows += [[printable(f"{PARTS}/{name}"), byte_count(_size(out / PARTS / name))] for name in parts]
     tokens = f"{bundle.grid.tokens} x {bundle.hidden_size} visual tokens"
     say(arguments, f"{table(['file', 'size'], rows)}\n\nbundle {bundle.hash.hex()}, {tokens}", facts)
     return EXIT_DONE
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 COMMAND = Command(
@@ -104,5 +122,6 @@ COMMAND = Command(
         "heliograph export --out bundle --codec runs/codec --codec runs/meta",
         "heliograph export --out bundle --vlm path/to/checkpoint --codec codec --int8 --photos photos --size 640x480",
         "heliograph export --out bundle --int8 --device-profile vnni",
+        "heliograph export --out bundle --vlm path/to/checkpoint --codec codec --parts runs/dynamicvit",
     ),
 )

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from heliograph.bench.numbers import interval_text, number_text
+from heliograph.bench.numbers import crossing_text, interval_text, number_text, verdict_text
 from heliograph.bench.summary import street_summary, summary
 from heliograph.strategies.selection import LOCAL
 
@@ -125,7 +125,7 @@ def _provenance(result: dict[str, Any], prefix: str) -> str:
 def _b99(result: dict[str, Any]) -> str:
     intervals = result.get("b99_ci", {})
     reached = sorted((v, name) for name, v in result["b99"].items() if v is not None)
-    rows = [[f"`{name}`", interval_text(round(value), intervals.get(name))] for value, name in reached]
+    rows = [[f"`{name}`", crossing_text(value, intervals.get(name))] for value, name in reached]
     rows += [[f"`{name}`", "not reached at any setting"] for name, v in result["b99"].items() if v is None]
     return _markdown(["strategy", "B99, bytes [95 % interval]"], rows)
 
@@ -146,16 +146,9 @@ def _figures(figures: Sequence[dict[str, Any]]) -> str:
 
 
 def _verdict(figure: dict[str, Any]) -> str:
-    value, must, aim = figure["value"], figure["must"], figure["aim"]
-    if must is None:
-        return ""
-    if value is None or not _within(figure, value, must):
-        return "**no**"
-    return "aim" if aim is not None and _within(figure, value, aim) else "must"
-
-
-def _within(figure: dict[str, Any], value: float, bound: float) -> bool:
-    return value >= bound if figure.get("at_least") else value <= bound
+    bounds = figure["must"], figure["aim"]
+    found = verdict_text(figure["value"], figure["interval"], *bounds, at_least=bool(figure.get("at_least")))
+    return f"**{found}**" if found == "no" else found
 
 
 def _bound(figure: dict[str, Any], value: float | None) -> str:

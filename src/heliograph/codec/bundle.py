@@ -53,6 +53,7 @@ from heliograph.codec.manifest import (
     write_manifest,
 )
 from heliograph.codec.onnx_files import NETWORK_SUFFIX, external_files
+from heliograph.codec.part_copies import copy_parts, parts_beside
 from heliograph.codec.parts import Part, find_part
 from heliograph.errors import BundleDamagedError, CodecMissingError, UnknownNameError, UsageError
 from heliograph.hub import download, locate
@@ -136,11 +137,12 @@ class Bundle:
         return cls.load(_without_links(folder))
 
     def save_pretrained(self, folder: Path) -> None:
-        """Copy it as a codec folder: codecs, what was measured with them, model card and ``config.json``, without
-        encoder and local model.
+        """Copy it as a codec folder: codecs, what was measured with them, model card, ``config.json`` and the parts
+        that lie beside its files, without encoder and local model.
 
         Raises:
-            BundleDamagedError: a codec cannot be read.
+            BundleDamagedError: a codec cannot be read, or a part.
+            PartMissingError: a part was made for another model.
             OSError: the disk refuses.
         """
         kept = [self.folder / name for name in self._files if name.endswith(CARD) or name in MEASURED]
@@ -154,6 +156,7 @@ class Bundle:
             extra_files=kept,
             index=CONFIG,
         )
+        copy_parts(parts_beside(self.folder, self.model), folder)
 
     def with_measured(self, name: str, values: Mapping[str, Any]) -> Self:
         """The same folder with a file of :data:`MEASURED` in it, in place of one that was there; its hash stays.

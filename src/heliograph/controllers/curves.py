@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -72,12 +72,14 @@ class Curve:
         crop: registry name of what a region is sent with; empty where none is.
         sight: one of :data:`SIGHTS`.
         points: at least one.
+        origin: of a measurement other than the file's; None for the file's own.
     """
 
     strategy: str
     sight: str
     points: tuple[Point, ...]
     crop: str = ""
+    origin: Origin | None = None
 
     def quality(self, payload_bytes: float, kind: str = ALL) -> float:
         """Quality at a number of payload bytes: linear in log bytes between points, 0 below the first one."""
@@ -116,6 +118,16 @@ class Curves:
     answer_ms: Mapping[str, float]
     kinds: QuestionKinds = field(default_factory=lambda: QuestionKinds({}, {}))
 
+    @property
+    def own(self) -> Self:
+        """The same without the curves of other measurements."""
+        return replace(self, curves=tuple(curve for curve in self.curves if curve.origin is None))
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Every measurement behind the curves, the file's own first."""
+        return tuple(dict.fromkeys((self.origin, *(curve.origin for curve in self.curves if curve.origin is not None))))
+
     def expected_quality(self, point: Point, shares: Mapping[str, float]) -> float:
         """Quality of one point for a question of the kinds in ``shares``; that of ``all`` where nothing is known."""
         if not shares:
@@ -134,6 +146,7 @@ class Curves:
                     "crop": curve.crop,
                     "sight": curve.sight,
                     "points": [_point_json(p) for p in curve.points],
+                    **({} if curve.origin is None else {"origin": vars(curve.origin)}),
                 }
                 for curve in self.curves
             ],
@@ -160,8 +173,7 @@ class Curves:
             if data["format"] != FORMAT:
                 raise _damaged(BundleFault.FORMAT)
             _check_count(data["curves"], _MAX_CURVES)
-            words = {name: _text(data["origin"][name]) for name in ("date", "suite", "machine", "commit")}
-            origin = Origin(**words, questions=int(_number(data["origin"]["questions"])))
+            origin = _origin(data["origin"])
             answer_ms = {sight: _number(data["answer_ms"][sight]) for sight in SIGHTS}
             return cls(origin, tuple(map(_curve, data["curves"])), answer_ms, QuestionKinds.from_json(data["kinds"]))
         except (KeyError, TypeError, AttributeError, OverflowError) as error:
@@ -217,7 +229,13 @@ def _curve(data: Any) -> Curve:
     if data["sight"] not in SIGHTS:
         raise _damaged(BundleFault.UNKNOWN)
     _check_count(data["points"], _MAX_POINTS)
-    return Curve(data["strategy"], data["sight"], made_monotone([_point(p) for p in data["points"]]), crop)
+    origin = _origin(data["origin"]) if "origin" in data else None
+    return Curve(data["strategy"], data["sight"], made_monotone([_point(p) for p in data["points"]]), crop, origin)
+
+
+def _origin(data: Any) -> Origin:
+    words = {name: _text(data[name]) for name in ("date", "suite", "machine", "commit")}
+    return Origin(**words, questions=int(_number(data["questions"])))
 
 
 def _check_count(entries: Any, most: int) -> None:

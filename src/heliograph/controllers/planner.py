@@ -58,6 +58,12 @@ class Goal:
             wanted = f"above 0, up to {LONGEST_ANSWER_WITHIN_S:g} seconds"
             raise UsageError.of_argument("answer_within_s", wanted, self.answer_within_s)
 
+    def after(self, spent_s: float) -> Goal:
+        """The same quality in what is left of the time."""
+        if self.answer_within_s is None:
+            return self
+        return replace(self, answer_within_s=max(self.answer_within_s - spent_s, 0.001))
+
 
 @dataclass(frozen=True)
 class LinkEstimate:
@@ -282,8 +288,8 @@ def _verdict(candidate: Candidate, chosen: Candidate, goal: Goal, reached: bool)
 
 
 def _notes(curves: Curves, situation: Situation) -> tuple[str, ...]:
-    origin, link = curves.origin, situation.link
-    notes = [f"curves of {origin.date}, {origin.questions:,} questions of suite {origin.suite}"]
+    link = situation.link
+    notes = [f"curves of {one.date}, {one.questions:,} questions of suite {one.suite}" for one in curves.origins]
     if link is None:
         notes.append("no cloud to ask")
     elif not link.up:

@@ -207,6 +207,7 @@ class Strategy(ABC):
         enters_tower: restoring enters the model's vision tower behind its first layers
             (:class:`heliograph.strategies.towers.PatchReader`), which an encoder that was exported for devices does not
             offer.
+        needs_part: one of its halves needs a trained part of the strategy's own name (:attr:`DeviceTools.part`).
         hears: what its streams restore to depends on the question (:attr:`CloudTools.question`), so that each question
             about a photo has them restored anew.
         wire_id: of a plug-in, its number on the wire and in ``.hgs`` files, 96 to 127; those of Heliograph's own are in
@@ -227,6 +228,7 @@ class Strategy(ABC):
     family: ClassVar[Family] = Family.BASELINE
     paper: ClassVar[str | None] = None
     enters_tower: ClassVar[bool] = False
+    needs_part: ClassVar[bool] = False
     hears: ClassVar[bool] = False
     wire_id: ClassVar[int | None] = None
 

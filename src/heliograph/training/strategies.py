@@ -35,9 +35,11 @@ class TrainPart(Protocol):
 TRAININGS = Registry(
     "strategy with a trained part",
     {
+        "latent-neck": "heliograph.training.latent_neck.train:train_neck",
         "tokens-1d": "heliograph.training.ordered.train:train_tokens_1d",
         "question-coded": "heliograph.training.ordered.train:train_question_coded",
         "side-info": "heliograph.training.ordered.train:train_side_info",
+        "feature-adapt": "heliograph.training.latent_neck.train:train_adapter",
         "dynamicvit": "heliograph.training.pruning.train:train_part",
         "entropic-student": "heliograph.training.bottleneck.train:train_in_stages",
         "frankensplit": "heliograph.training.bottleneck.train:train_part",

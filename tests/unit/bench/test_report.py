@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from heliograph.bench.photos import suite as photos_suite
-from heliograph.bench.plots import MAX_PICTURE_SERIES, _quickest
-from heliograph.bench.report import markdown, publish, write_results
+from heliograph.bench.plots import MAX_PICTURE_SERIES, _quickest, _rate_message
+from heliograph.bench.report import markdown, publish, unreached_note, write_results
 from heliograph.bench.results import Figure, Provenance, Row, SuiteResult
 from heliograph.errors import DataMissingError
 from heliograph.strategies.selection import strategies_with
@@ -38,6 +38,9 @@ def _result() -> SuiteResult:
             ]
     figures = (
         Figure("ratio met", 0.05, (0.04, 0.06), 0.25, 0.1),
+        Figure("ratio short of its aim", 0.09, (0.04, 0.11), 0.25, 0.1),
+        Figure("ratio of one sample", 0.23, (0.2, 0.26), 0.25, 0.1),
+        Figure("ratio from below", 0.9, (0.84, 0.95), 0.85, None, at_least=True),
         Figure("ratio between", 0.2, None, 0.25, 0.1),
         Figure("ratio missed", 0.3, None, 0.25, 0.1),
         Figure("ratio not reached", None, None, 0.25, 0.1),
@@ -66,11 +69,33 @@ def test_rows_are_nothing_but_the_schema() -> None:
     assert {name.removesuffix("_ci") for name in names} == KEYS
 
 
+def test_figures_that_resamples_do_not_reach_are_named() -> None:
+    some = (Figure("a", 1.0, (0.5, 2.0)), Figure("b", 1.0), Figure("c", None))
+    (note,) = unreached_note(some)
+    assert note.endswith("reach the level: b.")
+    assert unreached_note(some[:1]) == ()
+
+
+def test_a_b99_without_an_interval_says_why() -> None:
+    text = markdown(_result())
+    assert "| klt | 120 [110, 130] |" in text
+    assert "| jpeg | 2,400 (no interval: over 5 % of resamples never reach it) |" in text
+
+
+def test_the_picture_names_the_best_bare_picture() -> None:
+    made = replace(_result(), b99={"klt": 120.0, "roi-webp": 300.0, "avif-bare": 500.0, "jpeg": 2400.0})
+    assert _rate_message(made) == "99 % of the accuracy: klt needs 120 bytes, avif-bare 500"
+    assert _rate_message(_result()).endswith("jpeg 2,400")
+
+
 def test_table_tells_what_is_met_and_what_is_not() -> None:
     text = markdown(_result())
     lines = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ratio")}
     assert "| aim |" in lines["ratio met"]
     assert "| must |" in lines["ratio between"]
+    assert "| must |" in lines["ratio short of its aim"]  # a bound is met by the far end of an interval
+    assert "| value alone |" in lines["ratio of one sample"]
+    assert "| value alone |" in lines["ratio from below"]
     assert "| no |" in lines["ratio missed"]
     assert "not reached | ≤ 0.25 | ≤ 0.1 | no |" in lines["ratio not reached"]
     assert "| klt | 120 [110, 130] |" in text
@@ -125,7 +150,7 @@ def test_no_times_no_time_plot(tmp_path: Path) -> None:
 def test_provenance_is_taken_before_the_work_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
 
-    def load(limit: int | None) -> None:
+    def load(crops: int, limit: int | None) -> None:
         order.append("work")
         raise DataMissingError
 

@@ -8,6 +8,7 @@ from heliograph.bench.outcomes import Candidate, Outcome, PhotoOutcome
 from heliograph.bench.scores import (
     CloudWork,
     Crossing,
+    Mean,
     Scores,
     b99_of,
     best_of,
@@ -15,6 +16,7 @@ from heliograph.bench.scores import (
     ratio_of,
     rows_of,
     time_at_accuracy,
+    time_crossing,
 )
 
 IMAGES = [f"scene-{i}" for i in range(40)]
@@ -153,3 +155,27 @@ def test_time_at_equal_accuracy_is_read_between_settings() -> None:
     assert times[2] is not None
     assert times[1].final_ms < found < times[2].final_ms
     assert time_at_accuracy(settings[:1], LINK, CLOUD, 0.99) is None
+
+
+def test_a_time_at_equal_accuracy_has_resamples_of_the_same_photos() -> None:
+    settings = [
+        Scores(_with_messages(_outcome(b, share), (b,)), IMAGES) for b, share in ((50, 0.5), (100, 0.9), (200, 1.0))
+    ]
+    resamples = len(settings[0].accuracy().samples)
+    found = time_crossing(settings, LINK, CLOUD, Mean(0.9, np.full(resamples, 0.9)))
+    assert found.value == time_at_accuracy(settings, LINK, CLOUD, 0.9)
+    assert found.interval is not None
+    assert found.interval[0] < (found.value or 0) < found.interval[1]  # accuracy varies, times do not
+    whole = time_crossing(settings[-1:], LINK, CLOUD, Mean(1.0, np.ones(resamples)))
+    assert whole.interval == pytest.approx((whole.value, whole.value))
+    assert time_crossing(settings[:1], LINK, CLOUD, Mean(0.9, np.full(resamples, 0.9))).value is None
+    assert time_crossing([], LINK, CLOUD, Mean(0.9, np.full(resamples, 0.9))).interval is None
+    assert time_crossing(settings, LINK, CLOUD, Mean(0.0, np.zeros(resamples))).value is None
+
+
+def test_a_mean_of_some_photos_is_on_the_resamples_of_all() -> None:
+    scores = Scores(_outcome(100, 1.0), IMAGES)
+    found = scores.mean_of({IMAGES[0]: 10.0, IMAGES[1]: 20.0, IMAGES[2]: 30.0})
+    assert found.value == pytest.approx(20.0)
+    drawn = found.samples[np.isfinite(found.samples)]
+    assert 10.0 <= drawn.min() < 20.0 < drawn.max() <= 30.0

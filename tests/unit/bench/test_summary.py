@@ -49,6 +49,19 @@ def test_a_codec_that_loses_is_shown_to_lose() -> None:
     )
 
 
+def test_bare_pictures_are_the_opponents_where_they_were_measured() -> None:
+    found = result()
+    for mbit, ms in ((0.02, 400.0), (1.0, 95.0)):
+        found["rows"].append(row("avif-bare", mbit, 1000.0, ms))
+    found["b99"]["avif-bare"] = 500.0
+    text = summary([found])
+    assert text.splitlines()[3] == "| `avif-bare` | 500 | 1,000 | 400 | 95 |"
+    assert text.splitlines()[4].startswith("| `jpeg` |")
+    assert "20 % of the payload of the best bare picture (10 % of the best standard file's)" in text
+    assert "50 % of its bytes on the wire" in text
+    assert "75 % of its time over the thin link" in text
+
+
 def test_without_the_suite_there_is_nothing() -> None:
     assert summary([]) == ""
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import heliograph
 from heliograph.codec.bundle import Bundle
-from heliograph.codec.parts import CARD, Part, find_part, no_parts, write_card
+from heliograph.codec.parts import CARD, PARTS, Part, find_part, no_parts, write_card
 from heliograph.codec.storage import write_arrays
 from heliograph.edge.device import AskedDevice, Device
 from heliograph.errors import BundleDamagedError, PartMismatchError, PartMissingError, StreamTruncatedError
 from heliograph.reasons import BundleFault, FileFault
 
 MODEL = "ab" * 32
+SHIPPED = Path(heliograph.__file__).parent / "reference" / PARTS
 
 
 def made(folder, value=1, model=MODEL):
@@ -122,3 +125,14 @@ def test_a_device_finds_the_parts_of_its_bundle_and_has_none_without_one(referen
         Device(None).part("bottle")
     with pytest.raises(PartMissingError):
         no_parts("bottle")
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent for path in SHIPPED.glob(f"*/{CARD}")), ids=lambda one: one.name)
+def test_every_shipped_card_says_how_its_part_was_made(folder):
+    card = Part.load(folder.name, folder).card
+    assert card["strategy"] == folder.name
+    assert isinstance(card["seed"], int)
+    assert card["minutes"] > 0
+    assert card["data"]
+    assert card["machine"]
+    assert card.get("figures") or card["history"]  # of the end, or of every report on the way there

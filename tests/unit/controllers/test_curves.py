@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,22 @@ def test_expected_quality_weighs_the_kinds() -> None:
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     (tmp_path / "curves.json").write_text(json.dumps(curves().to_json()))
     assert Curves.load(tmp_path / "curves.json") == curves()
+
+
+def test_a_curve_of_another_measurement_says_so_and_can_be_left_out(tmp_path: Path) -> None:
+    known, other = curves(), Origin("2026-12-01", "families", "another machine", "def", 626)
+    pq = Curve("pq", "tokens", (Point({"token_bytes": 8}, 514.0, 12.0, 0.3, {"all": 0.98}),), origin=other)
+    both = replace(known, curves=(*known.curves, pq))
+    (tmp_path / "curves.json").write_text(json.dumps(both.to_json()))
+    found = Curves.load(tmp_path / "curves.json")
+    assert found == both
+    assert found.origins == (known.origin, other)
+    assert found.own == known
+    assert known.origins == (known.origin,)
+    broken = both.to_json()
+    broken["curves"][-1]["origin"]["date"] = 20261201
+    with pytest.raises(BundleDamagedError):
+        Curves.from_json(broken)
 
 
 def _set(path: list[Any], value: Any) -> Callable[[Any], None]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -45,6 +47,28 @@ def test_a_sign_is_found_and_read_and_neither_disturbs_the_other() -> None:
     assert holds(found.box, middle)
     assert holds(line.box, middle)
     assert reader.lines(Image.new("RGB", (400, 300), "white")) == detector.lines(Image.new("RGB", (64, 64))) == []
+
+
+def test_a_line_of_text_is_read_at_its_own_size_and_not_enlarged_by_its_shorter_edge(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """rapidocr 3.10.0 enlarges until the shorter edge has 736 pixels: findings/rapidocr-enlarges-a-line-of-text.sh."""
+    pytest.importorskip("rapidocr", reason="the extra ocr is not installed")
+    det = import_module("rapidocr.ch_ppocr_det")
+    given: list[tuple[int, int]] = []
+    usual = det.TextDetector.__call__
+
+    def watched(self: Any, picture: Any) -> Any:
+        network = self.session
+        self.session = lambda values: (given.append(values.shape[2:]), network(values))[1]
+        made = usual(self, picture)
+        self.session = network
+        return made
+
+    monkeypatch.setattr(det.TextDetector, "__call__", watched)
+    Reader().lines(Image.new("RGB", (480, 96), "white"))
+    Detector(320).lines(Image.new("RGB", (480, 96), "white"))
+    assert given == [(192, 960), (64, 320)]  # enlarged twice by the reader itself; shrunk by the detector
 
 
 def test_the_package_reads_from_files_of_its_own() -> None:

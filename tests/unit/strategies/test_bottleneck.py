@@ -1,4 +1,4 @@
-"""frankensplit and entropic-student: a device without a tower, and what the cloud refuses of it."""
+"""Bottlenecks and necks: a device without a tower, and what the cloud refuses of it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from heliograph.errors import (
     UsageError,
 )
 from heliograph.registry import STRATEGIES
-from heliograph.strategies.split.bottleneck import BottleneckPart
+from heliograph.strategies.part_latents import BottleneckPart
 from heliograph.types import EncodedImage, Grid
 from strategy_tools import GRID, WIDTH, Tools, encoded_by, photo, restored_by
 
-NAMES = ("frankensplit", "entropic-student")
+NAMES = ("frankensplit", "entropic-student", "latent-neck", "feature-adapt")
 
 
 class Towerless(Tools):
@@ -135,4 +135,4 @@ def test_a_network_of_another_border_or_without_finite_numbers_is_refused(monkey
         session = type("Session", (), {"run": lambda self, names, given, made=made: [made]})()
         monkeypatch.setattr(type(part), "network", lambda self, stem, threads=1, session=session: session)
         with pytest.raises(error):
-            halves.tokens(integers, 0)
+            halves.cloud_half("decoder", integers, 0, 64)

@@ -43,9 +43,11 @@ DECLARED = {
     "divprune": ("tokens", True, True, False, "klt", "visual-token compression", "2503.02175"),
     "tome": ("tokens", True, True, False, "klt", "visual-token compression", "2210.09461"),
     "dfmr": ("tokens", True, False, False, "klt", "visual-token compression", "2412.08771"),
+    "latent-neck": ("tokens", True, False, False, "", "compressed-latent inputs", "2407.19651"),
     "tokens-1d": ("tokens", True, True, False, "", "compressed-latent inputs", "2406.07550"),
     "question-coded": ("tokens", True, True, False, "meta", "compressed-latent inputs", "2403.02944"),
     "jpeg-dct": ("tokens", False, True, False, "", "compressed-domain inference", "2211.16421"),
+    "feature-adapt": ("tokens", True, False, False, "", "compressed-domain inference", "2305.08000"),
     "caption": ("text", False, False, False, "", "semantic compression", "2407.00020"),
     "read": ("text", False, False, False, "", "semantic compression", "2407.00020"),
     "side-info": ("tokens", True, True, False, "meta", "semantic compression", "2311.13847"),
@@ -62,6 +64,7 @@ DECLARED = {
     "feature-video": ("tokens", True, False, False, "klt", "split computing with feature compression", None),
 }
 PICTURES = ("jpeg", "webp", "avif", "jpeg-bare", "webp-bare", "avif-bare")
+NECKS = ("latent-neck", "feature-adapt")
 BOTTLENECKS = ("entropic-student", "frankensplit")
 GUIDED = ("roi-jpeg", "roi-webp", "roi-avif", "prefilter", "cotam")
 
@@ -91,7 +94,19 @@ def test_strategies_are_chosen_by_what_they_declare() -> None:
     assert strategies_with(kind=Kind.LOCAL) == ("local",)
     assert strategies_with(kind=Kind.TEXT) == ("caption", "read")
     assert strategies_with(speaks=True) == ("local", "caption")
-    whole = ("int8", "int4", "pq", "downsample", "random-drop", "dfmr", *BOTTLENECKS, "nnc", "klt-nnc", "feature-video")
+    whole = (
+        "int8",
+        "int4",
+        "pq",
+        "downsample",
+        "random-drop",
+        "dfmr",
+        *NECKS,
+        *BOTTLENECKS,
+        "nnc",
+        "klt-nnc",
+        "feature-video",
+    )
     assert strategies_with(kind=Kind.TOKENS, embedded=False) == whole
     assert strategies_with(kind=Kind.LOCAL, tuned=True) == ()
 

@@ -14,7 +14,7 @@ from heliograph.bench.onnx_macs import count_onnx
 from heliograph.codec.parts import Part
 from heliograph.errors import ModelUnsupportedError, UsageError
 from heliograph.reference.scenes import DEV_START
-from heliograph.strategies.split.bottleneck import BottleneckPart
+from heliograph.strategies.part_latents import BottleneckPart
 from heliograph.training.bottleneck import train
 from heliograph.training.bottleneck.lessons import BottleneckLesson, Material, StagedLesson, relative
 from heliograph.training.bottleneck.network import Bottleneck, BottleneckSizes, DeviceEncoder, teacher_blocks
@@ -116,7 +116,7 @@ def test_a_training_makes_a_part_and_goes_on(
     assert card["steps"] >= 1
     assert len(card["figures"]["held_out_bytes"]) == 6
     halves = BottleneckPart.of(Part.load(name, tmp_path))
-    assert halves.tokens(np.zeros((12, 64), np.int64), 2).shape == (64, 128)
+    assert halves.cloud_half("decoder", np.zeros((12, 64), np.int64), 2, 64).shape == (64, 128)
     lines: list[str] = []
     train.train_in_stages(name, tmp_path, minutes=0.003, progress=lines.append, **how)
     assert any(line.startswith("going on from step") for line in lines)

@@ -29,6 +29,15 @@ def agreement_crossing(settings: Sequence[Scores], level: float) -> Crossing:
     return crossing_at([s.payload for s in settings], [s.agreement() for s in settings], level)
 
 
+def sure_crossing(settings: Sequence[Scores], level: float) -> Crossing:
+    """The same of the questions whose uncompressed answer is sure; never where some task has no such question."""
+    found = [s.sure_agreement() for s in settings]
+    known = [one for one in found if one is not None]
+    if not known or len(known) < len(settings):
+        return Crossing(None, np.full(1, np.nan))
+    return crossing_at([s.payload for s in settings], known, level)
+
+
 def affordable(points: Sequence[tuple[float, float]], most_bytes: float | None) -> float | None:
     """The best quality among settings of at most so many bytes; None where there is none, or no bound."""
     reached = [quality for cost, quality in points if most_bytes is not None and cost <= most_bytes]
@@ -56,7 +65,7 @@ class SceneFigures:
 
     def all(self) -> tuple[Figure, ...]:
         """The figures with bounds, then the others."""
-        return (*self._headlines(), *self._nnc(), *self._others())
+        return (*self._headlines(), *self._nnc(), *self._others(), *self._sure())
 
     def _headlines(self) -> list[Figure]:
         pixels = best_of([self.b99[name] for name in self._pictures])
@@ -126,6 +135,18 @@ class SceneFigures:
             ):
                 name = f"bytes of {kind} / {text} at agreement {level:.2f}, scenes"
                 found.append(self._ratio(name, self.at.get((kind, level)), other))
+        return found
+
+    def _sure(self) -> list[Figure]:
+        """Ratios of klt and meta where ties do not count."""
+        pairs = [(kind, other) for kind in ("klt", "meta") for other in (OLDER, NNC, AVIF_TILES, "klt")]
+        pairs = [(kind, other) for kind, other in pairs if kind != other and {kind, other} <= self._groups.keys()]
+        found = []
+        for level in AGREEMENTS:
+            at = {name: sure_crossing(self._groups[name], level) for pair in pairs for name in pair}
+            for kind, other in pairs:
+                name = f"bytes of {kind} / {other} at agreement {level:.2f} of sure answers, scenes"
+                found.append(self._ratio(name, at[kind], at[other]))
         return found
 
     @staticmethod

@@ -16,10 +16,11 @@ import numpy.typing as npt
 from heliograph.bench.bytes.opponents import NNC, OLDER, Opponent, asked
 from heliograph.bench.bytes.plan import BytesPlan
 from heliograph.bench.bytes.rates import Rate, klt_rates
+from heliograph.bench.photos.choosing import choose_klt, held_out
+from heliograph.bench.photos.figures import ratio_figure, row_of
+from heliograph.bench.photos.measuring import Measured, fit_codec
 from heliograph.bench.photos.mobilenet import SplitFeatures, load_split_features
-from heliograph.bench.photos.suite import Measured, fit_codec, ratio_figure
 from heliograph.bench.results import Figure, Row
-from heliograph.bench.stats import clustered_mean_interval
 from heliograph.codec.klt import FINENESSES, KltCodec
 from heliograph.strategies.base import label
 from heliograph.training.progress import Progress
@@ -57,7 +58,7 @@ def photo_figures(
     progress.say("features of the photos")
     features = load_split_features(limit=None if limit is None else max(limit, 60))
     progress.say(f"klt of photos, from {PHOTO_CODEC} where it lies there")
-    codec = _fitted(features)
+    codec = _fitted(features, progress)
     levels = levels_between(codec, features.test[:_SAMPLE], min(plan.photo_budgets), max(plan.photo_budgets))
     progress.say(f"photos: levels {levels}")
     rates: list[Rate] = list(klt_rates(codec, features.test, levels))
@@ -68,15 +69,17 @@ def photo_figures(
             rates += asked(opponents[name], codec, features.test, request).rates
     measured = [_measured(rate, features) for rate in rates]
     margin = with_margin(features)
-    chosen = [_only(one, margin) for one in measured]
-    rows = [_row(one, TASK_ALL) for one in measured] + [_row(one, TASK_MARGIN) for one in chosen]
+    chosen = [one.of(margin) for one in measured]
+    rows = [_row(one, margin, TASK_ALL) for one in measured]
+    rows += [_row(one, np.ones(len(one.agrees), bool), TASK_MARGIN) for one in chosen]
     return figures_of(measured, chosen), rows
 
 
-def _fitted(features: SplitFeatures) -> KltCodec:
+def _fitted(features: SplitFeatures, progress: Progress) -> KltCodec:
+    """At the setting that tuning photos chose, as in the suite ``photos``."""
     if (PHOTO_CODEC / KltCodec.files[0]).is_file():
         return KltCodec.load(PHOTO_CODEC)
-    codec = fit_codec(features)
+    codec = fit_codec(features, choose_klt(held_out(features), progress)[0])
     PHOTO_CODEC.mkdir(parents=True, exist_ok=True)
     codec.save(PHOTO_CODEC)
     return codec
@@ -133,20 +136,6 @@ def _measured(rate: Rate, features: SplitFeatures) -> Measured:
     return Measured(rate.codec, label(rate.setting), rate.payload_bytes, np.array(agrees, np.float64), none, none)
 
 
-def _only(one: Measured, chosen: npt.NDArray[np.bool_]) -> Measured:
-    cut = {name: getattr(one, name)[chosen] for name in ("payload_bytes", "agrees", "encode_ms", "decode_ms")}
-    return replace(one, **cut)
-
-
-def _row(found: Measured, task: str) -> Row:
-    names = [str(place) for place in range(len(found.agrees))]
-    return Row(
-        strategy=found.strategy,
-        setting=found.setting,
-        task=task,
-        questions=len(names),
-        agreement=float(found.agrees.mean()),
-        agreement_ci=clustered_mean_interval(found.agrees.tolist(), names),
-        payload_bytes=float(found.payload_bytes.mean()),
-        payload_bytes_ci=clustered_mean_interval(found.payload_bytes.tolist(), names),
-    )
+def _row(found: Measured, sure: npt.NDArray[np.bool_], task: str) -> Row:
+    """Without times, which are measured elsewhere."""
+    return replace(row_of(found, sure, task), encode_ms=None, encode_ms_ci=None, decode_ms=None, decode_ms_ci=None)

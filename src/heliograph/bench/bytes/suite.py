@@ -21,7 +21,8 @@ from heliograph.bench.bytes.plot import PICTURES
 from heliograph.bench.bytes.rates import Rate, klt_rates, meta_rates
 from heliograph.bench.bytes.times import older_build, this_build, time_figures
 from heliograph.bench.metrics import ALL
-from heliograph.bench.outcomes import Candidate
+from heliograph.bench.opponents import bare_pictures
+from heliograph.bench.outcomes import SURE_MARGIN, Candidate
 from heliograph.bench.reference.tuning import tuned_candidates
 from heliograph.bench.results import Figure, Provenance, SuiteResult
 from heliograph.bench.runner import BUDGET_KNOB
@@ -33,7 +34,6 @@ from heliograph.codec.klt import FINENESSES, KltCodec
 from heliograph.codec.meta import MetaCodec
 from heliograph.errors import DataMissingError, MissingExtraError
 from heliograph.reference.assets import shipped_bundle_folder
-from heliograph.strategies.selection import strategies_with
 from heliograph.training.progress import Progress
 from heliograph.types import VisualTokens
 from heliograph.vlm.checkpoint.loading import REFERENCE
@@ -42,7 +42,6 @@ from heliograph.vlm.model import VisionLanguageModel
 PIXEL_SETTINGS = 7
 """Of each bare pixel codec on test scenes; a factor of about two in bytes."""
 
-_BARE = "-bare"
 _TIMED_AGREEMENT = 0.95
 _NO_WORK = CloudWork(0.0, 0.0, 0.0, 0.0)
 
@@ -53,6 +52,8 @@ NOTES = (
     "same resamples.",
     "Opponents that use klt's transform get the coefficients of this build's bundle, and no restoration; the older "
     "build is cut at byte budgets, as it was meant to be. Of the settings of an opponent the best one counts.",
+    f"Sure answers are those whose uncompressed answer leads by a probability of {SURE_MARGIN:g} in the mean of its "
+    "tokens; on photos, those with a margin.",
     f"Photos with a margin: the network's first class leads by {MARGIN:g} logits: twice as likely as the next.",
     "Times are medians of processes that take turns, encode and decode of the codec alone, each build at its own rate.",
     "The calibrated stop is a figure of the suite loop.",
@@ -104,7 +105,7 @@ class BytesSuite:
             bench = open_bench(VisionLanguageModel.load(REFERENCE), Bundle.load(folder))
             scenes = _run_scenes(bench, plan, opponents, limit, progress)
             progress.say("figures on scenes")
-            found = SceneFigures(scenes.groups, scenes.judge.uncompressed, _bare_strategies())
+            found = SceneFigures(scenes.groups, scenes.judge.uncompressed, bare_pictures())
             figures = list(found.all())
             if OLDER in opponents:
                 progress.say("times")
@@ -141,7 +142,7 @@ def _run_scenes(
     items = list(plan.items(limit))
     tuning = list(scene_items(plan.tuning_seed_start, plan.tuning_scenes, descriptions=False, limit=limit))
     bench = warmed_up(bench, [tuning[0].photo])
-    candidates = dearest(tuned_candidates(bench, plan, tuning, progress, _bare_strategies()))
+    candidates = dearest(tuned_candidates(bench, plan, tuning, progress, bare_pictures()))
     progress.say(f"{len(items)} scenes, {len(candidates)} settings of pixel codecs")
     judge = Judge(bench.model, items, _towers(bench, items))
     photos = [bench.device.encode_tokens(item.photo) for item in items]
@@ -175,10 +176,6 @@ def dearest(candidates: Sequence[Candidate], count: int = PIXEL_SETTINGS) -> lis
 
 def _towers(bench: Bench, items: Sequence[Item]) -> list[VisualTokens]:
     return [tokens for item in items for tokens in bench.model.encode_images([item.photo])]
-
-
-def _bare_strategies() -> tuple[str, ...]:
-    return tuple(name for name in strategies_with(tuned=True) if name.endswith(_BARE))
 
 
 def _times(found: SceneFigures, scenes: _Scenes, folder: Path, older: Opponent, plan: BytesPlan) -> list[Figure]:

@@ -12,6 +12,7 @@ from heliograph.bench.results import Figure
 from heliograph.bench.scores import Crossing, Scores, best_of, ratio_of
 from heliograph.bench.stats import clustered_mean_interval
 from heliograph.strategies.base import Family, Kind
+from heliograph.strategies.latent_streams import LearnedStrategy
 from heliograph.strategies.selection import strategy_class
 from heliograph.vlm.model import VisionLanguageModel
 
@@ -22,6 +23,9 @@ BARE = "-bare"
 def families_figures(crossings: Mapping[str, Crossing], strategies: Sequence[str]) -> tuple[Figure, ...]:
     """All of them; a ratio whose parts were not reached has the value None.
 
+    Strategies that code ``meta``'s latents in a way of their own are among the others; a ratio without them, which has
+    no bounds, says how far ``meta`` is from what owes it nothing.
+
     Args:
         crossings: bytes at 99 % of the uncompressed accuracy, of every strategy that was run.
         strategies: names of those.
@@ -30,6 +34,7 @@ def families_figures(crossings: Mapping[str, Crossing], strategies: Sequence[str
     ours = [name for name in sending if _is_ours(name)]
     others = [name for name in sending if name not in ours]
     unguided = [name for name in others if strategy_class(name).family is not Family.GUIDED]
+    foreign = [name for name in unguided if not issubclass(strategy_class(name), LearnedStrategy)]
     bare = [name for name in others if name.endswith(BARE)]
     best_other = "B99 of klt or meta / B99 of the best of all others"
     best_bare = "B99 of the best strategy / B99 of the best bare tuned pixel codec"
@@ -37,6 +42,7 @@ def families_figures(crossings: Mapping[str, Crossing], strategies: Sequence[str
         Figure("strategies in the table, each over the real wire", float(len(strategies)), None, 28, 34, at_least=True),
         _ratio(f"{best_other}, guided ones left out", crossings, ours, unguided, (0.6, 0.4)),
         _ratio(best_other, crossings, ours, others, (0.7, 0.5)),
+        _ratio(f"{best_other}, guided ones and those of `meta`'s latents left out", crossings, ours, foreign),
         _ratio(best_bare, crossings, sending, bare, (0.14, 0.08)),
     )
 
@@ -98,7 +104,7 @@ def _ratio(
     crossings: Mapping[str, Crossing],
     ours: Iterable[str],
     theirs: Iterable[str],
-    bounds: tuple[float, float],
+    bounds: tuple[float | None, float | None] = (None, None),
 ) -> Figure:
     found = ratio_of(_best(crossings, ours), _best(crossings, theirs))
     return Figure(name, found.value, found.interval, *bounds)

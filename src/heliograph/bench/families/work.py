@@ -4,6 +4,7 @@
 
     tokens      device: tower (+ the codec's encoder) ==> cloud: (the codec's decoder +) prefill of N visual tokens
     bottleneck  device: the part's encoder            ==> cloud: the part's decoder + prefill
+    neck        device: the part's encoder            ==> cloud: the part's neck + the rest of the tower + prefill
     pictures    device: none, or what guides them     ==> cloud: tower + prefill
     words       device: tower + prefill, or a reader  ==> cloud: tower + prefill (of the words' drawing)
     local       device: tower + prefill               ==> nothing
@@ -39,8 +40,8 @@ from heliograph.edge.sight import SOFTMAX
 from heliograph.errors import PartMissingError
 from heliograph.reference.assets import shipped_bundle_folder
 from heliograph.strategies.base import Kind
+from heliograph.strategies.part_latents import ENCODER, ENTERED_BEHIND, BottleneckPart, BottleneckStrategy
 from heliograph.strategies.selection import strategies_with, strategy_class
-from heliograph.strategies.split.bottleneck import DECODER, ENCODER, BottleneckPart, BottleneckStrategy
 from heliograph.strategies.towers import BlockUnits
 
 _ON_DEVICE, _IN_CLOUD = ("encoder", "adapter"), ("decoder", "side")
@@ -143,14 +144,15 @@ def reference_work() -> ModelWork:
     """The work of the reference model's parts and of the networks of its shipped bundle."""
     networks, language = reference_networks()
     bundle = Bundle.load(shipped_bundle_folder())
-    instead = bottleneck_macs(bundle.part)
+    shape = reference_shape()
+    instead = bottleneck_macs(bundle.part, shape)
     return ModelWork(
         tower=networks[0].macs,
         prefill=language.prefill,
         visual_tokens=language.visual_tokens,
         encoders=_of_codecs(networks, _ENCODER),
         decoders=_of_codecs(networks, _DECODER),
-        shape=reference_shape(),
+        shape=shape,
         question_map=question_map_macs(bundle, language.visual_tokens),
         parts=_of_parts() | instead,
         in_the_towers_place=frozenset(instead),
@@ -188,8 +190,13 @@ def bottlenecks() -> tuple[str, ...]:
     return tuple(name for name in strategies_with() if issubclass(strategy_class(name), BottleneckStrategy))
 
 
-def bottleneck_macs(find: FindPart) -> dict[str, tuple[int, int]]:
-    """MACs of the networks of every bottleneck whose part is there, on the device and in the cloud."""
+def bottleneck_macs(find: FindPart, shape: TowerShape) -> dict[str, tuple[int, int]]:
+    """MACs of the networks of every bottleneck whose part is there, on the device and in the cloud.
+
+    Args:
+        find: gives a part.
+        shape: of the tower, whose last blocks the cloud runs where a bottleneck ends in its middle.
+    """
     found = {}
     for name in bottlenecks():
         try:
@@ -201,7 +208,12 @@ def bottleneck_macs(find: FindPart) -> dict[str, tuple[int, int]]:
         latents = np.zeros((1, halves.tables.channels, halves.rows, halves.columns), np.float32)
         device = count_onnx(part.folder / f"{ENCODER}.onnx", {"pixels": pixels}).macs
         given: dict[str, np.ndarray[Any, Any]] = {"latents": latents, "rate": np.zeros(1, np.int64)}
-        found[name] = device, count_onnx(part.folder / f"{DECODER}.onnx", given).macs
+        strategy: Any = strategy_class(name)
+        cloud = count_onnx(part.folder / f"{strategy.cloud_network}.onnx", given).macs
+        if strategy.enters_tower:
+            stood_for = [BlockUnits(1, 1)] * ENTERED_BEHIND
+            cloud += shape.left_over([*stood_for, *[BlockUnits(0, 0)] * (shape.blocks - ENTERED_BEHIND)])
+        found[name] = device, cloud
     return found
 
 

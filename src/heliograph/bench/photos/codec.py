@@ -1,7 +1,8 @@
-"""``python -m heliograph.bench.photos.codec --out runs/photos-meta``: trains ``meta`` for the suite ``photos``.
+"""Trains ``meta`` for the suite ``photos``.
 
-The frozen model is MobileNetV2's tail: one question, "class", whose answer is the top-1 class. It learns from the 200
-fitting photos of ``textvqa-dev`` and random crops of them, without labels; the 210 test photos are never seen.
+The frozen model is MobileNetV2's tail: one question, "class", whose answer is the top-1 class. It learns from fitting
+photos of ``textvqa-dev`` and random crops of them, without labels; the test photos are never seen, neither by the
+training nor by the choice of its settings (:mod:`heliograph.bench.photos.choosing`).
 
 The network's features need all 320 channels, and their mean over the grid matters twenty times as much as the rest, so
 that the start is taken from ``klt``'s transform over channels and grid (docs/experiments.md).
@@ -9,10 +10,8 @@ that the start is taken from ``klt``'s transform over channels and grid (docs/ex
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from heliograph.bench.photos.mobilenet import FIT_PHOTOS, GRID, SplitFeatures, Tail, load_split_features
-from heliograph.bench.photos.suite import META_FOLDER, fit_codec
+from heliograph.bench.photos.mobilenet import GRID, SplitFeatures, Tail
+from heliograph.codec.klt import KltCodec
 from heliograph.codec.meta import MetaCodec
-from heliograph.errors import HeliographError
 from heliograph.training.files import refusals_named
 from heliograph.training.meta.card import training_facts, write_card
 from heliograph.training.meta.data import MetaData
@@ -37,20 +35,39 @@ from heliograph.types import Grid, Reporter, VisualTokens
 
 CROPS = 30
 QUESTION = "class"
-_KLT_VARIANTS = 4  # of each photo, for the transform
 _LATENTS, _CHANNELS = 64, 16
-_REACH = 127  # the mean over the grid spreads far wider than the rest
-RECIPE = MetaRecipe(
-    tokens_alone=0.0,
-    answer_weight=0.3,
-    rate_weight=0.0,
-    batch=24,
-    asked_batch=24,
-    questions=1,
-    answer_rate=3e-5,
-    start_step=0.3,
-)
-"""Hardly any training: 200 photos and their crops teach it nothing that holds for others (docs/experiments.md)."""
+RECIPE = MetaRecipe(tokens_alone=0.0, answer_weight=0.3, rate_weight=0.0, batch=24, asked_batch=24, questions=1)
+
+
+@dataclass(frozen=True)
+class MetaSettings:
+    """What is chosen on tuning photos.
+
+    Attributes:
+        reach: of the integers, see :class:`heliograph.training.meta.network.MetaSizes`.
+        start_step: see :class:`MetaRecipe`.
+        eight_bits: whether the linear paths ship as int8.
+        minutes: of optimisation; 0 for none.
+        answer_rate: of AdamW.
+    """
+
+    reach: int
+    start_step: float
+    eight_bits: bool = False
+    minutes: float = 0.0
+    answer_rate: float = 3e-5
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        paths = "int8" if self.eight_bits else "float16"
+        training = f"{self.minutes:g} minutes at {self.answer_rate:g}" if self.minutes else "none"
+        return f"reach {self.reach}, start step {self.start_step:g}, linear paths of {paths}, training: {training}"
+
+    @property
+    def label(self) -> str:
+        """For a folder."""
+        return f"{self.reach}-{self.start_step:g}-{self.eight_bits:d}-{self.minutes:g}-{self.answer_rate:g}"
 
 
 class FrozenTail:
@@ -92,15 +109,23 @@ class FrozenTail:
 
 
 def train(
-    features: SplitFeatures, out: Path, minutes: float, *, recipe: MetaRecipe = RECIPE, seed: int = 0, **options: Any
+    features: SplitFeatures,
+    klt: KltCodec,
+    out: Path,
+    settings: MetaSettings,
+    *,
+    recipe: MetaRecipe = RECIPE,
+    seed: int = 0,
+    **options: Any,
 ) -> MetaCodec:
     """Train and write the codec folder; a run that was stopped goes on where it was.
 
     Args:
         features: of the photos and their crops.
+        klt: fitted on the same photos; its transform is where the network starts.
         out: codec folder.
-        minutes: of optimisation, earlier calls included.
-        recipe: losses.
+        settings: the chosen ones.
+        recipe: losses; what the settings name is theirs.
         seed: of weights and batches.
         options: ``sizes``, what differs from the defaults; ``progress``, receives a line every five minutes.
 
@@ -112,17 +137,18 @@ def train(
     tokens = torch.from_numpy(np.stack([one.values for one in features.fit]).astype(np.float16))
     asked = frozen.own_answers(features.fit, [(QUESTION,)] * len(features.fit))
     data = MetaData(tokens, asked, GRID)
-    each = max(1, len(features.fit) // FIT_PHOTOS)  # a photo, then its crops
-    few = tuple(one for number, one in enumerate(features.fit) if number % each < _KLT_VARIANTS)
-    space = token_space(fit_codec(replace(features, fit=few)), tokens, tokens.shape[2])
-    wanted = {"latents": _LATENTS, "channels": _CHANNELS, "reach": _REACH, **options.get("sizes", {})}
-    sizes = MetaSizes(GRID.rows, GRID.columns, int(space.analysis.shape[1]), **wanted)
+    space = token_space(klt, tokens, tokens.shape[2])
+    wanted = {"latents": _LATENTS, "channels": _CHANNELS, **options.get("sizes", {})}
+    sizes = MetaSizes(GRID.rows, GRID.columns, int(space.analysis.shape[1]), reach=settings.reach, **wanted)
+    recipe = replace(recipe, start_step=settings.start_step, answer_rate=settings.answer_rate)
     run = MetaRun(frozen, data, space, sizes, recipe, out / "run", seed, progress)
-    run.run(minutes)
-    round_to_shipped(space, run.encoder, run.decoder, eight_bits=False)
+    run.run(settings.minutes)
+    round_to_shipped(space, run.encoder, run.decoder, eight_bits=settings.eight_bits)
     head, trust = fit_error_head(judge(frozen, space, run.encoder, run.decoder, run.dev, seed), seed)
     with refusals_named():
-        codec = export_meta(space, run.encoder, run.decoder, head, run.train, run.dev, out, eight_bits=False)
+        codec = export_meta(
+            space, run.encoder, run.decoder, head, run.train, run.dev, out, eight_bits=settings.eight_bits
+        )
         source = {
             "model": "MobileNetV2's tail",
             "pictures": len(data),
@@ -130,23 +156,3 @@ def train(
         }
         write_card(out, training_facts(run, codec, source, trust))
     return codec
-
-
-def main() -> int:
-    """See the module."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=META_FOLDER)
-    parser.add_argument("--minutes", type=float, default=2.0)
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args()
-    try:
-        features = load_split_features(crops=CROPS)
-        train(features, arguments.out, arguments.minutes, seed=arguments.seed)
-    except HeliographError as error:
-        print(error.text, file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

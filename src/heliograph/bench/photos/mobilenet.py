@@ -31,6 +31,8 @@ INPUT_SIZE = 224
 GRID = Grid(rows=7, columns=7)
 CHANNELS = 320
 FIT_PHOTOS = 200
+TUNING_EVERY = 5
+"""Each fifth fitting photo, of all 200 forty, is for choosing settings."""
 MODEL_FILE = "mobilenet_v2_1.0_224_quant.tflite"
 
 Pixels = npt.NDArray[np.uint8]
@@ -203,6 +205,7 @@ class SplitFeatures:
         reference_lead: by how many steps of its eight-bit logits it leads there; with one or none the class is a tie.
         sensitivity: (320, 320) f32, :func:`fisher_by_frequency` of the fitting photos, its mean over the frequencies.
         frequency_sensitivity: (49, 320, 320) f32, :func:`fisher_by_frequency` over the fitting photos.
+        each: how many of ``fit`` come from one photo: itself, then its crops.
     """
 
     network: SplitNetwork
@@ -213,6 +216,7 @@ class SplitFeatures:
     reference_lead: tuple[int, ...]
     sensitivity: FloatArray
     frequency_sensitivity: FloatArray
+    each: int = 1
 
     def agreement(self, restored: Sequence[VisualTokens]) -> float:
         """Share of test photos whose class survives; ``restored`` in the order of ``test``."""
@@ -257,6 +261,7 @@ def load_split_features(crops: int = 3, limit: int | None = None) -> SplitFeatur
         tuple(lead),
         by_frequency.mean(axis=0),
         by_frequency,
+        crops + 1,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ _SHOWN = 0.5
 def curves_of(
     result: Mapping[str, Any],
     *,
+    strategies: Collection[str] | None = None,
+    monotone: bool = True,
     answer_ms: Mapping[str, float] | None = None,
     kinds: QuestionKinds | None = None,
     regions: Mapping[tuple[str, str], tuple[float, float]] | None = None,
@@ -57,6 +59,8 @@ def curves_of(
 
     Args:
         result: as ``SuiteResult.to_json`` gives it.
+        strategies: whose rows count; None for streams that any prefix of answers, tuned pictures and local answers.
+        monotone: whether qualities are made never to fall; without, points stay as they were measured.
         answer_ms: by what an answer is made from; see ``USUAL_ANSWER_MS``.
         kinds: to tell what kind of question is asked.
         regions: bytes and encoding milliseconds of regions, by strategy and setting of their rows.
@@ -67,7 +71,9 @@ def curves_of(
     rows = [row for row in result["rows"] if row["link_mbit"] is None]
     shown = {row["task"]: (row["accuracy"] or 0.0) >= _SHOWN for row in rows if row["strategy"] == "uncompressed"}
     grouped: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
-    planned = {*strategies_with(embedded=True), *strategies_with(tuned=True), *strategies_with(kind=Kind.LOCAL)}
+    shaped = made_monotone if monotone else tuple[Point, ...]
+    usual = {*strategies_with(embedded=True), *strategies_with(tuned=True), *strategies_with(kind=Kind.LOCAL)}
+    planned = usual if strategies is None else set(strategies)
     for row in rows:
         if set(row["strategy"].split("+")) <= planned:
             grouped.setdefault(row["strategy"], {}).setdefault(row["setting"], []).append(row)
@@ -76,7 +82,7 @@ def curves_of(
     curves = tuple(
         Curve(
             *_strategy_and_sight(name),
-            made_monotone([_point(name, setting, found, shown, regions or {}) for setting, found in settings.items()]),
+            shaped([_point(name, setting, found, shown, regions or {}) for setting, found in settings.items()]),
             crop=name.partition("+")[2],
         )
         for name, settings in grouped.items()
@@ -90,7 +96,8 @@ def _strategy_and_sight(name: str) -> tuple[str, str]:
     first, _, crop = name.partition("+")
     if crop:
         return first, "region"
-    return first, str(strategy_class(first).kind)
+    kind = strategy_class(first).kind
+    return first, str(Kind.PICTURE if kind is Kind.TEXT else kind)  # words are drawn for models of pictures
 
 
 def _point(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
@@ -10,7 +12,8 @@ from heliograph.bench.definitions import Link, standard_links
 from heliograph.bench.device.process import DeviceProcess
 from heliograph.bench.metrics import B99_SHARE, evenly_spaced, largest_fall
 from heliograph.bench.results import Figure
-from heliograph.bench.scores import CloudWork, Crossing, Scores, best_of, ratio_of, time_at_accuracy
+from heliograph.bench.scores import CloudWork, Crossing, Mean, Scores, best_of, ratio_of, time_crossing
+from heliograph.bench.stats import clustered_mean_interval, percentile_interval
 
 Bounds = tuple[float, float]
 """What must be reached, what is aimed at."""
@@ -21,9 +24,9 @@ class Marks:
     """What the project asks of one kind of codec.
 
     Attributes:
-        b99: share of the best pixel codec's bytes.
+        b99: share of the best bare pixel codec's bytes.
         prefixes: accuracy must not fall between so many evenly spaced ones.
-        times: by link, share of the best pixel codec's time to the final answer.
+        times: by link, share of the best bare pixel codec's time to the final answer.
         codec_ms: to encode and decode one photo.
     """
 
@@ -37,6 +40,9 @@ MARKS = {
     "klt": Marks((0.25, 0.10), 8, {"narrow-band": (0.6, 0.4), "mobile": (1.0, 0.8)}, (10, 3)),
     "meta": Marks((0.15, 0.05), 16, {"narrow-band": (0.5, 0.35), "mobile": (1.0, 0.8)}, (10, 4)),
 }
+LEVEL_FIGURES = ("B99", "final answer time", "accuracy lost")
+"""How the names of figures begin that are read where a level is reached, and resamples may not reach it."""
+
 _META_TO_KLT: Bounds = (0.7, 0.5)
 _QUARTER_LOSS: Bounds = (0.15, 0.05)
 
@@ -51,7 +57,8 @@ class Findings:
         crossings: B99 per strategy.
         cloud: what one answer costs the cloud.
         process: a device process of its own.
-        pixel_strategies: the opponents.
+        opponents: by what they are called in figures, tuned pixel codecs; the first ones are the headline's, the
+            others stand beside them.
     """
 
     uncompressed: Scores
@@ -59,7 +66,7 @@ class Findings:
     crossings: dict[str, Crossing]
     cloud: CloudWork
     process: DeviceProcess
-    pixel_strategies: tuple[str, ...]
+    opponents: Mapping[str, tuple[str, ...]]
 
 
 def reference_figures(found: Findings) -> tuple[Figure, ...]:
@@ -78,9 +85,9 @@ def reference_figures(found: Findings) -> tuple[Figure, ...]:
 def _figures_of(found: Findings, kind: str, marks: Marks) -> list[Figure]:
     links = {link.name: link for link in standard_links()}
     return [
-        _b99_ratio(found, kind, marks.b99),
+        *_b99_ratios(found, kind, marks.b99),
         _largest_fall(found, kind, marks.prefixes),
-        *(_time_ratio(found, kind, links[name], bounds) for name, bounds in marks.times.items()),
+        *(one for name, bounds in marks.times.items() for one in _time_ratios(found, kind, links[name], bounds)),
         _codec_ms(found, kind, marks.codec_ms),
     ]
 
@@ -89,10 +96,20 @@ def _crossing(found: Findings, strategy: str) -> Crossing:
     return found.crossings.get(strategy, Crossing(None, np.full(1, np.nan)))
 
 
-def _b99_ratio(found: Findings, kind: str, bounds: Bounds) -> Figure:
-    pixels = best_of([found.crossings[s] for s in found.pixel_strategies if s in found.crossings])
-    ratio = ratio_of(_crossing(found, kind), pixels)
-    return Figure(f"B99 of {kind} / B99 of the best tuned pixel codec", ratio.value, ratio.interval, *bounds)
+def _b99_ratios(found: Findings, kind: str, bounds: Bounds) -> list[Figure]:
+    """Against the opponents of the headline, which has bounds, and against the others."""
+    figures = []
+    for (text, names), (must, aim) in zip(found.opponents.items(), _first(bounds), strict=False):
+        pixels = best_of([found.crossings[name] for name in names if name in found.crossings])
+        ratio = ratio_of(_crossing(found, kind), pixels)
+        figures.append(Figure(f"B99 of {kind} / B99 of the best {text}", ratio.value, ratio.interval, must, aim))
+    return figures
+
+
+def _first(bounds: Bounds) -> Iterator[tuple[float | None, float | None]]:
+    """The bounds, then none."""
+    yield bounds
+    yield from repeat((None, None))
 
 
 def _meta_to_klt(found: Findings) -> Figure:
@@ -103,35 +120,48 @@ def _meta_to_klt(found: Findings) -> Figure:
 def _quarter(found: Findings) -> Figure:
     """Share of the uncompressed accuracy that is missing with a quarter of B99's bytes."""
     name = "accuracy lost at a quarter of meta's B99, share of the uncompressed"
-    settings, whole = found.groups["meta"], _crossing(found, "meta").value
-    affordable = [s for s in settings if whole is not None and s.payload.value <= whole / 4]
-    if not affordable:
-        return Figure(name, None, None, *_QUARTER_LOSS)
-    reached = max(s.accuracy().value for s in affordable)
-    return Figure(name, 1 - reached / found.uncompressed.accuracy().value, None, *_QUARTER_LOSS)
+    settings, whole = found.groups["meta"], _crossing(found, "meta")
+    points, base = [(s.payload, s.accuracy()) for s in settings], found.uncompressed.accuracy()
+    lost = 1 - (_affordable([(p.value, a.value) for p, a in points], whole.value) / base.value)
+    samples = [
+        1 - _affordable([(float(p.samples[i]), float(a.samples[i])) for p, a in points], most) / base.samples[i]
+        for i, most in enumerate(whole.samples.tolist())
+    ]
+    interval = percentile_interval(np.array(samples, dtype=np.float64))
+    return Figure(name, None if np.isnan(lost) else float(lost), interval, *_QUARTER_LOSS)
+
+
+def _affordable(points: list[tuple[float, float]], whole: float | None) -> float:
+    """The best accuracy among settings of at most a quarter of so many bytes; NaN where there is none."""
+    reached = [accuracy for size, accuracy in points if whole is not None and size <= whole / 4]
+    return max(reached, default=float("nan"))
 
 
 def _largest_fall(found: Findings, kind: str, prefixes: int) -> Figure:
     """The largest fall in points, over evenly spaced budgets."""
     settings = found.groups.get(kind, [])
-    accuracies = [settings[i - 1].accuracy().value for i in evenly_spaced(len(settings), prefixes)]
-    fall = 100 * largest_fall(accuracies) if accuracies else None
+    chosen = [settings[i - 1].accuracy() for i in evenly_spaced(len(settings), prefixes)]
     name = f"largest fall of accuracy between {prefixes} evenly spaced {kind} prefixes, points"
-    return Figure(name, fall, None, 1.0, 1.0)
+    if not chosen:
+        return Figure(name, None, None, 1.0, 1.0)
+    fall = 100 * largest_fall([one.value for one in chosen])
+    samples = [100 * largest_fall(row) for row in np.stack([one.samples for one in chosen], axis=1).tolist()]
+    return Figure(name, fall, percentile_interval(np.array(samples)), 1.0, 1.0)
 
 
-def _time_ratio(found: Findings, kind: str, link: Link, bounds: Bounds) -> Figure:
-    target = B99_SHARE * found.uncompressed.accuracy().value
-    ours = time_at_accuracy(found.groups.get(kind, []), link, found.cloud, target)
-    theirs = [
-        time_at_accuracy(found.groups[s], link, found.cloud, target)
-        for s in found.pixel_strategies
-        if s in found.groups
-    ]
-    best = min((t for t in theirs if t is not None), default=None)
-    value = ours / best if ours is not None and best else None
-    name = f"final answer time at 99 % accuracy, {kind} / best pixel codec, {link.mbit:g} Mbit/s and {link.rtt_ms:g} ms"
-    return Figure(name, value, None, *bounds, source="modelled")
+def _time_ratios(found: Findings, kind: str, link: Link, bounds: Bounds) -> list[Figure]:
+    base = found.uncompressed.accuracy()
+    target = Mean(B99_SHARE * base.value, B99_SHARE * base.samples)
+
+    def crossing(strategy: str) -> Crossing:
+        return time_crossing(found.groups.get(strategy, []), link, found.cloud, target)
+
+    figures, ours = [], crossing(kind)
+    for (text, names), (must, aim) in zip(found.opponents.items(), _first(bounds), strict=False):
+        ratio = ratio_of(ours, best_of([crossing(name) for name in names if name in found.groups]))
+        name = f"final answer time at 99 % accuracy, {kind} / best {text}, {link.mbit:g} Mbit/s and {link.rtt_ms:g} ms"
+        figures.append(Figure(name, ratio.value, ratio.interval, must, aim, source="modelled"))
+    return figures
 
 
 def _codec_ms(found: Findings, kind: str, bounds: Bounds) -> Figure:
@@ -142,16 +172,20 @@ def _codec_ms(found: Findings, kind: str, bounds: Bounds) -> Figure:
         return Figure(name, None, None, *bounds)
     target = B99_SHARE * found.uncompressed.accuracy().value
     chosen = next((s for s in settings if s.accuracy().value >= target), settings[-1])
-    value = float(np.mean([p.codec_ms + p.decode_ms for p in chosen.outcome.photos.values()]))
-    return Figure(name, value, None, *bounds)
+    photos = chosen.outcome.photos
+    values = [p.codec_ms + p.decode_ms for p in photos.values()]
+    return Figure(name, float(np.mean(values)), clustered_mean_interval(values, list(photos)), *bounds)
 
 
 def _overhead(found: Findings) -> Figure:
     """Bytes beyond payload and text of klt exchanges on an open connection, both directions: the mean."""
     name = "bytes of an exchange beyond payload and text, open connection"
     extra = [
-        messages.exchange_bytes - messages.text_bytes - scores.outcome.photos[image_id].payload_bytes
+        (messages.exchange_bytes - messages.text_bytes - scores.outcome.photos[image_id].payload_bytes, image_id)
         for scores in found.groups.get("klt", [])
         for image_id, messages in scores.outcome.messages.items()
     ]
-    return Figure(name, float(np.mean(extra)) if extra else None, None, 120, 60)
+    if not extra:
+        return Figure(name, None, None, 120, 60)
+    values, photos = [value for value, _ in extra], [photo for _, photo in extra]
+    return Figure(name, float(np.mean(values)), clustered_mean_interval(values, photos), 120, 60)

@@ -4,7 +4,8 @@
 
 Every strategy is swept over sizes, qualities and guidance on tuning scenes; what is on its frontier there is measured
 on other scenes. A stream that was made for a question counts for that one. Each strategy's outcomes are kept in a file,
-so that a stopped run goes on where it was.
+so that a stopped run goes on where it was. ``--published RESULTS.json`` measures nothing: the same table of a suite's
+published settings, without intervals, for no answers are published.
 """
 
 from __future__ import annotations
@@ -15,8 +16,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from heliograph.bench.metrics import ALL, cost_at
+from heliograph.bench.opponents import BARE, bare_pictures
 from heliograph.bench.outcomes import Candidate, Outcome, PhotoOutcome
 from heliograph.bench.reference.tuning import tuned_candidates
+from heliograph.bench.results import Row, SuiteResult
 from heliograph.bench.runner import UNCOMPRESSED, Runner
 from heliograph.bench.scores import Crossing, Scores, crossing_at, ratio_of
 from heliograph.bench.stats import Interval
@@ -31,7 +37,7 @@ from heliograph.vlm.model import VisionLanguageModel
 
 LEVELS = (0.90, 0.95)
 TUNING_START, TEST_START = 8_000_000, 8_140_000
-_BARE, _GUIDE = "-bare", "guide"
+_GUIDE = "guide"
 _FOLDER = Path("runs/guided")
 
 
@@ -68,8 +74,7 @@ def series_of(guide: str) -> list[Series]:
     guided = strategies_with(tuned=True, family=Family.GUIDED)
     if guide:
         return [Series(name, {_GUIDE: guide}) for name in guided if _GUIDE in strategy_class(name).default_setting]
-    bare = [name for name in strategies_with(tuned=True, family=Family.BASELINE) if name.endswith(_BARE)]
-    return [Series(name, {}) for name in (*bare, *guided)]
+    return [Series(name, {}) for name in (*bare_pictures(), *guided)]
 
 
 def measured(bench: Bench, plan: Plan, series: Series, progress: Progress) -> list[Outcome]:
@@ -119,17 +124,36 @@ def crossings(outcomes: Sequence[Outcome]) -> list[Crossing]:
 
 def table(found: dict[str, list[Outcome]]) -> str:
     """A row a series: bytes at each level, and over those of the bare codec that is best there, as Markdown."""
-    every = {name: crossings(outcomes) for name, outcomes in found.items()}
+    return _table({name: (len(outcomes) - 1, crossings(outcomes)) for name, outcomes in found.items()})
+
+
+def published_table(rows: Sequence[Row]) -> str:
+    """The same of a suite's published rows, without intervals."""
+    every = {}
+    for series in series_of(""):
+        of_all = [one for one in rows if (one.strategy, one.task, one.link_mbit) == (series.name, ALL, None)]
+        points = [
+            (one.payload_bytes, one.agreement)
+            for one in of_all
+            if one.payload_bytes is not None and one.agreement is not None
+        ]
+        reached = [Crossing(cost_at(points, level), np.full(1, np.nan)) for level in LEVELS]
+        every[series.name] = len(points), reached
+    return _table(every)
+
+
+def _table(every: dict[str, tuple[int, list[Crossing]]]) -> str:
+    """A row a series, of how many settings it has and what they reach."""
     lines = ["| | settings | " + " | ".join(f"bytes at {level:.2f} | / best bare" for level in LEVELS) + " |"]
     lines.append("| --- | --- |" + " --- | --- |" * len(LEVELS))
-    for name, reached in every.items():
+    for name, (settings, reached) in every.items():
         cells = []
         for place, crossing in enumerate(reached):
-            bare = [one[place] for other, one in every.items() if other.endswith(_BARE) and one[place].value]
+            bare = [one[place] for other, (_, one) in every.items() if other.endswith(BARE) and one[place].value]
             best = min(bare, key=lambda one: one.value or 0.0, default=None)
             ratio = None if best is None else ratio_of(crossing, best)
             cells += [_cell(crossing.value, crossing.interval, 0), _cell(*_parts(ratio), 2)]
-        lines.append(f"| {name} | {len(found[name]) - 1} | " + " | ".join(cells) + " |")
+        lines.append(f"| {name} | {settings} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -155,7 +179,11 @@ def main() -> None:
     parser.add_argument("--only", default="", metavar="NAME", help="one strategy alone")
     parser.add_argument("--scenes", type=int, default=Plan.scenes, help="test scenes (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=_FOLDER, help="where outcomes are kept (default: %(default)s)")
+    parser.add_argument("--published", type=Path, metavar="JSON", help="a suite's results to read instead of measuring")
     arguments = parser.parse_args()
+    if arguments.published is not None:
+        print(published_table(SuiteResult.from_json(json.loads(arguments.published.read_text(encoding="utf-8"))).rows))
+        return
     plan = Plan(scenes=arguments.scenes)
     bench = open_bench(VisionLanguageModel.load("reference"), Bundle.load(shipped_bundle_folder()))
     with Progress() as progress:

@@ -90,6 +90,8 @@ def rows_of(one: Measured, standards: Standards) -> list[Row]:
         if not standards.agreement.counting(chosen):
             continue
         agreement = standards.agreement.balanced(one.answers, chosen)
+        led = standards.agreement.asked(chosen, margin=True)
+        sure = standards.agreement.balanced(one.answers, chosen, margin=True) if led else None
         accuracy = right if task == PRESENCE_TASK and not np.isnan(right.value) else None
         made.append(
             Row(
@@ -101,6 +103,8 @@ def rows_of(one: Measured, standards: Standards) -> list[Row]:
                 accuracy_ci=_interval(accuracy),
                 agreement=agreement.value,
                 agreement_ci=agreement.interval,
+                sure_agreement=_value(sure),
+                sure_agreement_ci=_interval(sure),
                 payload_bytes=_value(means["payload"]),
                 payload_bytes_ci=_interval(means["payload"]),
                 wire_bytes=_value(means["wire"]),

@@ -25,13 +25,13 @@ from heliograph.edge.client import DeviceClient
 from heliograph.edge.planning.device_times import DeviceTimes, state_path
 from heliograph.edge.planning.link_estimate import LinkEstimator, LinkWatch
 from heliograph.edge.planning.report import PlannedReport, outcome_text
+from heliograph.edge.planning.usable import ANSWER, REFUSALS, engines, loading, usable_on
 from heliograph.edge.planning.watched import WatchedConnection
 from heliograph.edge.progress import OnProgress
 from heliograph.edge.region import RegionSending
 from heliograph.edge.report import AskReport, Draft
 from heliograph.edge.tracing import DeviceTrace
 from heliograph.errors import (
-    BundleDamagedError,
     ConnectionLostError,
     HeliographError,
     ServerBusyError,
@@ -39,9 +39,7 @@ from heliograph.errors import (
     TimedOutError,
 )
 from heliograph.question import DEFAULT_TIMEOUT_S, FIXED, NO_LIMIT, NO_REGION, Question
-from heliograph.registry import CODECS
-from heliograph.strategies.base import Kind
-from heliograph.strategies.selection import LOCAL, strategies_for, strategies_with, strategy_class
+from heliograph.strategies.selection import LOCAL
 from heliograph.tracing.table import TraceSink
 from heliograph.transport.liveness import OPENINGS
 
@@ -52,9 +50,6 @@ if TYPE_CHECKING:
     from heliograph.transport.base import Connection
 
     PhotoSource = Path | str | Image
-
-_TOKENS, _PICTURES, _ANSWER = "tokens", "pictures", "answer"
-"""What is loaded when it is first used: the tower, the learned codec, Pillow's encoders; and the own language model."""
 
 _MIN_PROBE_S = 5.0
 """Time limit of one probe; more where opening took long, and the longer the pauses between probes have become."""
@@ -107,7 +102,7 @@ class PlannedClient:
         self._open_inner = open_connection
         self._region = region
         named = {name for curve in self._curves.curves for name in (curve.strategy, curve.crop)}
-        known = named & _usable(device)
+        known = usable_on(device, named)
         self._usable = frozenset(known if only is None else known & only)
         self._clock = clock
         reconnect_s = _RECONNECT_S if LOCAL in self._usable else None
@@ -155,7 +150,7 @@ class PlannedClient:
             device_samples=samples,
             encode_s=self._times.encode_s,
             loading_s=self._loading_s(),
-            local_answer_s=self._times.encode_s.get(_ANSWER),
+            local_answer_s=self._times.encode_s.get(ANSWER),
             strategies=self._usable & {LOCAL} if alone else self._usable,
             region=self._region is not None,
             held=self._held_of(photo),
@@ -189,13 +184,51 @@ class PlannedClient:
             HeliographError: as ``DeviceClient.ask``; a broken link only where the device cannot answer by itself.
         """
         started_s = self._clock()
-        question = Question.of(question)
-        plan = self.plan(photo, question.text, goal)
-        decisions = [f"{plan.chosen.name}: {plan.rule}"]
+        question, left = Question.of(question), goal
+        decisions = list[str]()
         if self._trace is not None:
             on_plan = self._trace.planned_too(on_plan)
-        if on_plan is not None:
-            on_plan(plan)
+        while True:
+            plan = self.plan(photo, question.text, left)
+            decisions.append(f"{plan.chosen.name}: {plan.rule}")
+            if on_plan is not None:
+                on_plan(plan)
+            left_s = max(timeout_s - (self._clock() - started_s), 0.001)
+            try:
+                return await self._carried_out(plan, decisions, photo, question, left_s, on_draft, on_progress, on_plan)
+            except REFUSALS as error:
+                if not self._without(plan.chosen):
+                    raise
+                self._decided(decisions, f"{error.name}: {plan.chosen.strategy} is left out from now on")
+                left = goal.after(self._clock() - started_s)
+
+    def _without(self, refused: Candidate) -> bool:
+        """Plan without a strategy that an end cannot carry out; False where nothing is left, or it is not to blame."""
+        rest = self._usable - {refused.strategy}
+        if refused.crop or refused.strategy == LOCAL or not rest:
+            return False
+        self._usable = rest
+        return True
+
+    def _decided(self, decisions: list[str], text: str) -> None:
+        """Note why a plan is not the last one."""
+        decisions.append(text)
+        if self._trace is not None:
+            self._trace.plan_failed(text)
+
+    async def _carried_out(
+        self,
+        plan: Plan,
+        decisions: list[str],
+        photo: PhotoSource,
+        question: Question,
+        timeout_s: float,
+        on_draft: Callable[[Draft], None] | None,
+        on_progress: OnProgress | None,
+        on_plan: Callable[[Plan], None] | None,
+    ) -> PlannedReport:
+        """The answer by a plan, or by the device itself where its link is late or broken."""
+        started_s = self._clock()
         if plan.chosen.strategy == LOCAL:
             self._probe_if_due()
             report = await self._by_itself(photo, question, plan.chosen, timeout_s)
@@ -206,10 +239,9 @@ class PlannedClient:
             if LOCAL not in self._usable or (sending.done() and not _link_failed(sending)):
                 return PlannedReport(report := await sending, plan, (*decisions, outcome_text(plan.chosen, report)))
             spent_s = self._clock() - started_s
-            own = self.plan(photo, question.text, _rest_of(goal, spent_s), alone=True)
-            decisions.append(f"{_why(sending)} after {duration_text(spent_s)}: the device answers by itself meanwhile")
-            if self._trace is not None:
-                self._trace.plan_failed(decisions[-1])
+            own = self.plan(photo, question.text, plan.goal.after(spent_s), alone=True)
+            why = f"{_why(sending)} after {duration_text(spent_s)}: the device answers by itself meanwhile"
+            self._decided(decisions, why)
             if on_plan is not None:
                 on_plan(own)
             report = await self._first_of(sending, self._by_itself(photo, question, own.chosen, timeout_s))
@@ -305,20 +337,20 @@ class PlannedClient:
     def _note_encoding(self, candidate: Candidate, seconds: float) -> None:
         """The first use in a process loads what it needs: what that cost is kept apart."""
         name = candidate_name(candidate.strategy, candidate.setting)
-        missing = [engine for engine in _engines(candidate.strategy) if engine not in self._loaded]
+        missing = [engine for engine in engines(candidate.strategy) if engine not in self._loaded]
         if not missing:
             self._times.note(name, seconds)
             return
         self._loaded.update(missing)
-        self._times.note(_loading(missing[0]), seconds - self._usual_s(candidate))
+        self._times.note(loading(missing[0]), seconds - self._usual_s(candidate))
 
     def _note_answer(self, seconds: float) -> None:
-        if _ANSWER in self._loaded:
-            self._times.note(_ANSWER, seconds)
+        if ANSWER in self._loaded:
+            self._times.note(ANSWER, seconds)
             return
-        self._loaded.add(_ANSWER)
+        self._loaded.add(ANSWER)
         factor, _ = self._times.factor(self._curves)
-        self._times.note(_loading(_ANSWER), seconds - factor * self._curves.answer_ms[LOCAL] / 1000)
+        self._times.note(loading(ANSWER), seconds - factor * self._curves.answer_ms[LOCAL] / 1000)
 
     def _usual_s(self, candidate: Candidate) -> float:
         """Encoding without loading, as it was measured or as the curves say."""
@@ -334,8 +366,8 @@ class PlannedClient:
         known = self._times.encode_s
         found = {}
         for name in sorted(self._usable):
-            engines = (*_engines(name), *([_ANSWER] if name == LOCAL else []))
-            found[name] = sum(known.get(_loading(engine), 0.0) for engine in engines if engine not in self._loaded)
+            needed = (*engines(name), *([ANSWER] if name == LOCAL else []))
+            found[name] = sum(known.get(loading(engine), 0.0) for engine in needed if engine not in self._loaded)
         return {name: value for name, value in found.items() if value > 0}
 
     # ---- is the link back? -----------------------------------------------------------------------------
@@ -356,16 +388,6 @@ class PlannedClient:
             self._watch.failed(self._clock())
 
 
-def _usable(device: Device) -> frozenset[str]:
-    """What this device can encode, and ``local`` where it holds a model."""
-    try:
-        bundle = device.bundle
-    except BundleDamagedError:
-        return frozenset(strategies_with(tuned=True))
-    without = () if bundle.local_model_path is not None else strategies_with(speaks=True)
-    return frozenset(strategies_for(bundle.codec_kinds)) - frozenset(without)
-
-
 def _link_failed(sending: asyncio.Task[AskReport]) -> bool:
     return isinstance(sending.exception(), _LINK_ERRORS)
 
@@ -374,21 +396,3 @@ def _why(sending: asyncio.Task[AskReport]) -> str:
     """What is wrong with the link."""
     error = sending.exception() if sending.done() else None
     return error.name if isinstance(error, HeliographError) else "no answer"
-
-
-def _engines(strategy: str) -> tuple[str, ...]:
-    sender = strategy_class(strategy)
-    if sender.kind is Kind.PICTURE:
-        return (_PICTURES,)
-    return (_TOKENS, sender.codec) if sender.codec and CODECS.load(sender.codec).learned else (_TOKENS,)
-
-
-def _loading(engine: str) -> str:
-    return f"loading {engine}"
-
-
-def _rest_of(goal: Goal, spent_s: float) -> Goal:
-    """The same quality in what is left of the time."""
-    if goal.answer_within_s is None:
-        return goal
-    return replace(goal, answer_within_s=max(goal.answer_within_s - spent_s, 0.001))

@@ -36,6 +36,7 @@ class QuestionCodedStrategy(LearnedStrategy):
     """Header, segments and knobs of ``meta``."""
 
     name: ClassVar[str] = "question-coded"
+    needs_part: ClassVar[bool] = True
     family: ClassVar[Family] = Family.COMPRESSED_LATENT
     paper: ClassVar[str | None] = "2403.02944"
 

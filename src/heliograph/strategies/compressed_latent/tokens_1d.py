@@ -57,6 +57,7 @@ class Tokens1dStrategy(Strategy):
     kind: ClassVar[Kind] = Kind.TOKENS
     needs_bundle: ClassVar[bool] = True
     embedded: ClassVar[bool] = True
+    needs_part: ClassVar[bool] = True
     family: ClassVar[Family] = Family.COMPRESSED_LATENT
     paper: ClassVar[str | None] = "2406.07550"
 

@@ -34,6 +34,7 @@ class SideInfoStrategy(LearnedStrategy):
 
     name: ClassVar[str] = "side-info"
     hears: ClassVar[bool] = True
+    needs_part: ClassVar[bool] = True
     family: ClassVar[Family] = Family.SEMANTIC
     paper: ClassVar[str | None] = "2311.13847"
 

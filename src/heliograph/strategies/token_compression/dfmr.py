@@ -63,7 +63,18 @@ class DfmrStrategy(Strategy):
 
     def settings(self) -> tuple[Setting, ...]:
         """Settings from four averages a tile of the usual grid to all tokens."""
-        ladder = ((10.0, 28), (0.7, 28), (0.6, 28), (0.5, 28), (0.4, 28), (0.4, 25), (0.0, 25), (0.0, 20))
+        ladder = (
+            (10.0, 28),
+            (0.7, 28),
+            (0.6, 28),
+            (0.5, 28),
+            (0.4, 28),
+            (0.4, 25),
+            (0.0, 25),
+            (0.0, 20),
+            (0.0, 14),
+            (0.0, 8),
+        )
         return tuple({"tau": tau, "level": level} for tau, level in ladder)
 
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:

@@ -62,8 +62,9 @@ class DivPruneStrategy(Strategy):
     paper: ClassVar[str | None] = "2503.02175"
 
     def settings(self) -> tuple[Setting, ...]:
-        """Settings from two tokens to forty-eight, with levels that suit them."""
-        ladder = ((2, 28), (4, 28), (6, 25), (8, 25), (12, 25), (16, 25), (24, 25), (24, 20), (32, 20), (48, 20))
+        """Settings from two tokens to sixty-four, with levels that suit them."""
+        coarse = ((2, 28), (4, 28), (6, 25), (8, 25), (12, 25), (16, 25), (24, 25))
+        ladder = (*coarse, (24, 20), (32, 20), (48, 20), (48, 14), (64, 14), (64, 8))
         return tuple({"keep": keep, "level": level, "order": CHOSEN} for keep, level in ladder)
 
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:

@@ -62,12 +62,14 @@ class DynamicVitStrategy(Strategy):
     embedded: ClassVar[bool] = True
     codec: ClassVar[str] = "klt"
     missing: ClassVar[str] = PREDICTED
+    needs_part: ClassVar[bool] = True
     family: ClassVar[Family] = Family.TOKEN_COMPRESSION
     paper: ClassVar[str | None] = "2106.02034"
 
     def settings(self) -> tuple[Setting, ...]:
-        """Settings from four of 64 tokens to 46, with levels that suit them."""
-        ladder = ((40, 28), (50, 28), (57, 25), (64, 25), (70, 25), (75, 25), (75, 20), (80, 20), (90, 20))
+        """Settings from four of 64 tokens to 54, with levels that suit them."""
+        coarse = ((40, 28), (50, 28), (57, 25), (64, 25), (70, 25), (75, 25), (75, 20), (80, 20), (90, 20))
+        ladder = (*coarse, (90, 14), (95, 14), (95, 8))
         return tuple({"ratio": ratio, "level": level} for ratio, level in ladder)
 
     def tower_units(self, setting: Setting, tokens: int, blocks: int) -> tuple[BlockUnits, ...]:

@@ -64,8 +64,21 @@ class TomeStrategy(Strategy):
     paper: ClassVar[str | None] = "2210.09461"
 
     def settings(self) -> tuple[Setting, ...]:
-        """Settings from seven of 64 tokens to 52 in six blocks, with levels that suit them."""
-        ladder = ((10, 28), (9, 28), (8, 28), (8, 25), (7, 25), (6, 25), (6, 20), (4, 20), (2, 20))
+        """Settings from seven of 64 tokens to 58 in six blocks, with levels that suit them."""
+        ladder = (
+            (10, 28),
+            (9, 28),
+            (8, 28),
+            (8, 25),
+            (7, 25),
+            (6, 25),
+            (6, 20),
+            (4, 20),
+            (2, 20),
+            (2, 14),
+            (1, 14),
+            (1, 8),
+        )
         return tuple({"merge": merge, "level": level} for merge, level in ladder)
 
     def tower_units(self, setting: Setting, tokens: int, blocks: int) -> tuple[BlockUnits, ...]:

@@ -56,8 +56,9 @@ class VisionZipStrategy(Strategy):
     paper: ClassVar[str | None] = "2412.04467"
 
     def settings(self) -> tuple[Setting, ...]:
-        """Settings from four tokens to forty, half of them contextual, with levels that suit them."""
-        ladder = ((2, 28), (4, 28), (6, 28), (8, 28), (12, 28), (12, 25), (16, 25), (12, 20), (16, 20), (20, 20))
+        """Settings from four tokens to sixty-four, half of them contextual, with levels that suit them."""
+        coarse = ((2, 28), (4, 28), (6, 28), (8, 28), (12, 28), (12, 25), (16, 25), (12, 20), (16, 20), (20, 20))
+        ladder = (*coarse, (24, 14), (32, 14), (32, 8))
         return tuple({"dominant": count, "contextual": count, "level": level} for count, level in ladder)
 
     def encode(self, photo: Image, tools: DeviceTools, setting: Setting) -> EncodedImage:

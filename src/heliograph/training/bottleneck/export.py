@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from heliograph.codec.channel_tables import MAX_REACH, ChannelTables, Int, fit_channel_tables
 from heliograph.codec.storage import write_arrays
-from heliograph.strategies.split.bottleneck import DECODER, ENCODER
+from heliograph.strategies.part_latents import DECODER, ENCODER
 from heliograph.training.bottleneck.lessons import Material
-from heliograph.training.bottleneck.network import Bottleneck
+from heliograph.training.bottleneck.network import Bottleneck, DeviceEncoder
 from heliograph.training.export.onnx_graphs import trace
 from heliograph.training.export.onnx_weights import eight_bit
 from heliograph.types import Grid
@@ -21,6 +21,13 @@ from heliograph.types import Grid
 _COUNTED = 2048
 _CHUNK = 64
 TABLES = "tables"
+
+
+class Coding(Protocol):
+    """What makes integers of pixels."""
+
+    log_gain: nn.Parameter
+    encoder: DeviceEncoder
 
 
 class CloudHalf(nn.Module):
@@ -47,8 +54,7 @@ def export_bottleneck(
     """
     folder.mkdir(parents=True, exist_ok=True)
     _round(bottleneck)
-    last = min(material.held_out + _COUNTED, material.scenes)
-    tables = _counted(bottleneck, material, range(material.held_out, last))
+    tables = counted_tables(bottleneck, material)
     pixels = material.pixels(np.arange(1))
     latents = bottleneck.encoder(pixels)
     trace(bottleneck.encoder, (pixels,), folder / f"{ENCODER}.onnx", input_names=["pixels"], output_names=["latents"])
@@ -64,12 +70,8 @@ def export_bottleneck(
     }
     gains = bottleneck.log_gain.exp().numpy()
     write_arrays(folder, TABLES, facts, {"borders": tables.borders.astype(np.int32), "gains": gains})
-    held_out = _integers(bottleneck, material, range(material.held_out))
-    held_out = [np.clip(one, -tables.reach, tables.reach) for one in held_out]
-    sizes = [np.mean([tables.bits(one, rate) / 8 for one in held_out[rate]]) for rate in range(tables.rates)]
-    return [f"{ENCODER}.onnx", f"{DECODER}.onnx", f"{TABLES}.safetensors"], {
-        "held_out_bytes": [round(float(size), 1) for size in sizes]
-    }
+    files = [f"{ENCODER}.onnx", f"{DECODER}.onnx", f"{TABLES}.safetensors"]
+    return files, {"held_out_bytes": held_out_bytes(bottleneck, material, tables)}
 
 
 def _round(bottleneck: Bottleneck) -> None:
@@ -81,18 +83,30 @@ def _round(bottleneck: Bottleneck) -> None:
             layer.weight.copy_(torch.from_numpy(eight_bit(layer.weight.numpy(), 0)))
 
 
-def _counted(bottleneck: Bottleneck, material: Material, places: range) -> ChannelTables:
-    integers = _integers(bottleneck, material, places)
+def counted_tables(codec: Coding, material: Material) -> ChannelTables:
+    """Tables of the integers of training scenes."""
+    last = min(material.held_out + _COUNTED, material.scenes)
+    integers = _integers(codec, material, range(material.held_out, last))
     reach = min(max(int(np.abs(one).max()) for one in integers) + 1, MAX_REACH)
     return fit_channel_tables([np.clip(one, -reach, reach) for one in integers], reach)
 
 
-def _integers(bottleneck: Bottleneck, material: Material, places: range) -> list[Int]:
+def held_out_bytes(codec: Coding, material: Material, tables: ChannelTables) -> list[float]:
+    """Mean bytes of held-out scenes at every rate, by the tables."""
+    integers = [
+        np.clip(one, -tables.reach, tables.reach) for one in _integers(codec, material, range(material.held_out))
+    ]
+    sizes = [np.mean([tables.bits(one, rate) / 8 for one in integers[rate]]) for rate in range(tables.rates)]
+    return [round(float(size), 1) for size in sizes]
+
+
+@torch.no_grad()
+def _integers(codec: Coding, material: Material, places: range) -> list[Int]:
     """(I, C, P) at each rate."""
     parts = []
     for first in range(places.start, places.stop, _CHUNK):
         chosen = np.arange(first, min(first + _CHUNK, places.stop))
-        parts.append(bottleneck.encoder(material.pixels(chosen)).flatten(2))
+        parts.append(codec.encoder(material.pixels(chosen)).flatten(2))
     latents = torch.cat(parts)  # (I, C, P)
-    gains = bottleneck.log_gain.exp()
+    gains = codec.log_gain.exp()
     return [(latents * gain[:, None]).round().numpy().astype(np.int64) for gain in gains]

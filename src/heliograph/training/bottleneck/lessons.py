@@ -57,6 +57,10 @@ class Material:
         """Places of as many training scenes."""
         return rng.integers(self.held_out, len(self._pixels), count)
 
+    def some(self, count: int = 192) -> Places:
+        """Places of the first training scenes, for what is set before training."""
+        return np.arange(self.held_out, min(self.held_out + count, self.scenes))
+
     def pixels(self, places: Places) -> Tensor:
         """(B, 3, 128, 128) float32 levels."""
         return torch.from_numpy(self._pixels[places]).permute(0, 3, 1, 2).float()

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from heliograph.codec.parts import Part, write_card
@@ -30,7 +29,7 @@ from heliograph.vlm.opening import open_model
 SCENES = 24_000
 MINUTES = 14.0
 _PEAK_RATES = (1.5e-3, 6e-4)
-_EXAMINED, _STARTED_ON = 256, 192
+_EXAMINED = 256
 
 
 def train_part(
@@ -77,8 +76,7 @@ def train_part(
     bottleneck = Bottleneck(opened.torch_model, sizes)
     material = Material(Teacher(opened), cache.pixels(), cache.seeds)
     if not (out / "run" / "checkpoint.pt").exists():
-        chosen = np.arange(material.held_out, min(material.held_out + _STARTED_ON, scenes))
-        start_from_patches(bottleneck, opened.torch_model, material.pixels(chosen), material.variance, seed)
+        start_from_patches(bottleneck, opened.torch_model, material.pixels(material.some()), material.variance, seed)
     facts = {"strategy": name, "sizes": asdict(sizes), "scenes": scenes}
     run = OrderedRun(lesson(bottleneck, material), out / "run", facts, rates=_PEAK_RATES, seed=seed, progress=progress)
     run.run(minutes)

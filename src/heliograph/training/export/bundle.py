@@ -24,6 +24,8 @@ from heliograph.codec.fallback import LEARNED
 from heliograph.codec.familiarity import FAMILIARITY, FittedRanges
 from heliograph.codec.levels import LEVELS, LevelCurves
 from heliograph.codec.manifest import MEASURED
+from heliograph.codec.part_copies import copy_parts, parts_beside, parts_named
+from heliograph.codec.parts import Part
 from heliograph.edge.processor import ANY, PARITY
 from heliograph.errors import EncoderNotExportableError, ShapeError, UsageError
 from heliograph.training.export.encoder_export import export_frames
@@ -55,6 +57,7 @@ def export_bundle(
     profile: str = ANY,
     photos: Path | None = None,
     local: bool | None = None,
+    parts: Sequence[Path] = (),
     progress: Reporter = print,
 ) -> Bundle:
     """Write the bundle of a model.
@@ -68,6 +71,7 @@ def export_bundle(
         profile: processors that those are for, of :data:`heliograph.edge.processor.PROFILES`.
         photos: folder, zip or list of photos for calibration and the parity report; None takes generated scenes.
         local: also the language model, for answers without the cloud; None where it is small enough.
+        parts: folders of trained parts that go along to ``parts/NAME``, before those that lie beside a codec's files.
         progress: receives a line per stage.
 
     Raises:
@@ -78,11 +82,12 @@ def export_bundle(
         ShapeError: a codec was fitted for other tokens.
         UsageError: two codecs of one kind, sizes that the model does not have, or ``local`` for a family whose language
             model cannot be exported.
-        BundleDamagedError: a folder holds no codec.
+        BundleDamagedError: a folder holds no codec, or a part is damaged.
+        PartMissingError: a part was made for another model.
     """
     model = open_model(model_name)
     with threads_for(model):
-        return _exported(model, out, codecs, sizes, int8, profile, photos, local, progress)
+        return _exported(model, out, codecs, sizes, int8, profile, photos, local, parts, progress)
 
 
 def _exported(
@@ -94,12 +99,14 @@ def _exported(
     profile: str,
     photos: Path | None,
     local: bool | None,
+    parts: Sequence[Path],
     progress: Reporter,
 ) -> Bundle:
     local_text = _local_text(model, local, progress)
     with tempfile.TemporaryDirectory() as scratch:
         work = Path(scratch)
         opened = _codecs(model, codecs, work / "codec", progress)
+        held = _parts(opened, parts, model_fingerprint(model.name))
         encoder = export_frames(model, work / "encoder", sizes, progress)
         samples = sample_photos(photos)
         method = "float32"
@@ -117,7 +124,7 @@ def _exported(
             advance = stage(progress, 1, "tracing the language model")
             extra += _local_model(local_text, model, work)
             advance(1)
-        return write_bundle(
+        bundle = write_bundle(
             out,
             codecs=kinds,
             grid=encoder.grid,
@@ -128,6 +135,8 @@ def _exported(
             encoder=encoder.files[0],
             extra_files=extra,
         )
+        copy_parts(held, out)
+        return bundle
 
 
 def _local_text(model: TorchModel, wanted: bool | None, progress: Reporter) -> TextModel | None:
@@ -170,6 +179,14 @@ def _codecs(model: TorchModel, folders: Sequence[str | Path], work: Path, progre
         kinds = ", ".join(sorted(codec.kind for codec in loaded))
         raise UsageError().noted(f"a bundle holds one codec of a kind, and these are: {kinds}.")
     return opened
+
+
+def _parts(opened: Sequence[Bundle], named: Sequence[Path], model: str) -> dict[str, Part]:
+    """What is named, and what lies beside the codecs' files and is not named; all of it checked."""
+    found: dict[str, Part] = {}
+    for one in reversed(opened):
+        found |= parts_beside(one.folder, model)
+    return found | parts_named(named, model)
 
 
 def _cards(opened: Sequence[Bundle], work: Path) -> list[Path]:

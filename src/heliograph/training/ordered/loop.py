@@ -106,6 +106,7 @@ class OrderedRun:
                 reported = time.monotonic() - began
             found = self.step(elapsed / budget)
             self.state.seconds = elapsed
+        self.state.seconds = elapsed  # with the last step's, or a finished run would take one more when called again
         self._report(found)
 
     def step(self, share: float) -> dict[str, float]:

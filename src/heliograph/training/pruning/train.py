@@ -15,6 +15,7 @@ itself, so no label and no answer is needed. A run is seeded, keeps its state in
 from __future__ import annotations
 
 import json
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -93,7 +94,8 @@ def train_part(name: str, out: Path, *, model: str, minutes: float, seed: int, p
     if json.loads((run / _STATED).read_text(encoding="utf-8")) != stated:
         raise UsageError().noted(f"{out} holds another run: {run / _STATED}.")
     torch.manual_seed(seed)
-    pixels = torch.from_numpy(SceneCache(run / "scenes", _SCENES, seed, progress).pixels())  # (I, S, S, 3) uint8
+    cache = SceneCache(run / "scenes", _SCENES, seed, progress)
+    pixels = torch.from_numpy(cache.pixels())  # (I, S, S, 3) uint8
     side = round((vision.embeddings.num_patches / vlm.grid.tokens) ** 0.5)
     patches = torch.from_numpy(unit_patches(vlm.grid, side))
     vlm.torch_model.requires_grad_(False)
@@ -102,8 +104,12 @@ def train_part(name: str, out: Path, *, model: str, minutes: float, seed: int, p
     with torch.no_grad():
         seen = torch.cat([tower.whole(_levels(part)) for part in torch.split(pixels[:256], _BATCH)])  # (I, N, D)
     lesson = _Lesson(seen.mean(0), seen.var((0, 1)))
-    figures = _optimised(tower, lesson, pixels, run, 60 * minutes, seed, progress)
-    return _written(name, out, tower, figures | {"seed": seed, "minutes": minutes, "scenes": _SCENES}, vlm)
+    facts = _optimised(tower, lesson, pixels, run, 60 * minutes, seed, progress) | {
+        "seed": seed,
+        "data": f"{_SCENES} generated scenes from seed {cache.first}",
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+    }
+    return _written(name, out, tower, facts, vlm)
 
 
 def _optimised(
@@ -136,7 +142,8 @@ def _optimised(
         if now - saved > _SAVE_S or spent >= seconds:
             saved = now
             _save(run, predictors.state_dict(), optimiser.state_dict(), steps, spent)
-    return {"steps": steps, **{f"last_{name}": round(value, 4) for name, value in terms.items()}}
+    figures = {f"last_{name}": round(value, 4) for name, value in terms.items()}  # of the last batch
+    return {"steps": steps, "minutes": round(spent / 60, 1), "figures": figures}
 
 
 def _save(run: Path, predictors: Any, optimiser: Any, steps: int, spent: float) -> None:

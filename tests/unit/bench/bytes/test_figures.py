@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from heliograph.bench.bytes.figures import SceneFigures, affordable, agreement_crossing
+from heliograph.bench.bytes.figures import SceneFigures, affordable, agreement_crossing, sure_crossing
 from heliograph.bench.bytes.opponents import NNC, OLDER
 from heliograph.bench.bytes.photos import figures_of
 from heliograph.bench.bytes.suite import dearest
 from heliograph.bench.bytes.times import median_interval
 from heliograph.bench.outcomes import Candidate, Outcome, PhotoOutcome
-from heliograph.bench.photos.suite import Measured
+from heliograph.bench.photos.measuring import Measured
 from heliograph.bench.scores import Scores
 
 IMAGES = [f"scene-{number}" for number in range(200)]
@@ -44,6 +44,28 @@ def test_a_ratio_is_paired_so_that_equal_curves_leave_no_doubt() -> None:
     assert ratio.interval == pytest.approx((2.0, 2.0))
     assert (ratio.must, ratio.aim) == (0.9, 0.8)
     assert found["B99 of klt / of the older build, paired"].value is None  # there was none
+
+
+def test_ties_do_not_count_among_sure_answers() -> None:
+    def sure(codec: str, payload: float, agrees: float) -> Scores:
+        """Half of all answers are sure, those that the coarser streams change first are not."""
+        made = scores(codec, payload, agrees)
+        values = made.outcome.agreements
+        made.outcome.sure = {key: value for key, value in values.items() if int(key[0].split("-")[1]) < 100}
+        return Scores(made.outcome, IMAGES)
+
+    curve = {
+        "klt": [sure("klt", 100, 0.4), sure("klt", 200, 0.5), sure("klt", 800, 1.0)],
+        NNC: [sure(NNC, 200, 0.4), sure(NNC, 400, 0.5), sure(NNC, 3200, 1.0)],
+    }
+    base = sure("uncompressed", 0, 1.0)
+    assert sure_crossing(curve["klt"], 0.9).value == pytest.approx(200 * 2**-0.5)  # sure .8 to 1
+    assert agreement_crossing(curve["klt"], 0.9).value == pytest.approx(200 * 4**0.8)
+    found = {f.name: f for f in SceneFigures(curve, base, ()).all()}
+    figure = found[f"bytes of klt / {NNC} at agreement 0.90 of sure answers, scenes"]
+    assert figure.value == pytest.approx(0.5)
+    assert figure.must is None
+    assert sure_crossing([scores("klt", 100, 1.0)], 0.9).value is None  # nobody said which are sure
 
 
 def test_the_best_picture_codec_counts() -> None:

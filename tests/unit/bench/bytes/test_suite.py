@@ -99,6 +99,7 @@ def test_the_suite_runs_without_opponents_and_writes_its_picture(
     assert {name for name, _ in settings} >= {"uncompressed", "jpeg-bare", "webp-bare", "avif-bare"}
     whole = next(row for row in result.rows if row.strategy == "uncompressed")
     assert (whole.agreement, whole.payload_bytes) == (1.0, 0.0)
+    assert whole.sure_agreement in (1.0, None)  # None: not every task has a sure question
     fine, coarse = (next(r for r in result.rows if r.setting == f"level={level}") for level in (28, 36))
     assert (fine.payload_bytes or 0) > (coarse.payload_bytes or 0) > 0
     assert any(note.startswith("photos left out") for note in result.notes)

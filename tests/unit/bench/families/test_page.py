@@ -1,4 +1,4 @@
-"""The page "what to use when": every sentence with figures has its row in the published table."""
+"""The pages "what to use when" and "what the papers say": figures of settings have their rows in the table."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from heliograph.strategies.base import Family
+
 ROOT = Path(__file__).parents[4]
-PAGE = (ROOT / "docs" / "what-to-use.md").read_text(encoding="utf-8")
+PAGE, PAPERS = ((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("what-to-use.md", "papers.md"))
 RESULT = json.loads((ROOT / "docs" / "results" / "families.json").read_text(encoding="utf-8"))
 CITED = re.compile(r"`([\w-]+)(?: ([^`]+))?`, ([\d,.]+) B, ([\d.]+) %")
 
@@ -31,7 +33,15 @@ def test_every_family_has_its_paragraph_and_every_paragraph_its_rows() -> None:
     assert all(CITED.search(one) for one in paragraphs)
 
 
-@pytest.mark.parametrize("cited", sorted(set(CITED.findall(PAGE))))
+def test_papers_are_compared_family_by_family() -> None:
+    paragraphs = PAPERS.split("\n## ")[1:]
+    assert [one.splitlines()[0].lower() for one in paragraphs] == [
+        one.lower() for one in Family if one != Family.BASELINE
+    ]
+    assert all(CITED.search(one) for one in paragraphs)
+
+
+@pytest.mark.parametrize("cited", sorted({*CITED.findall(PAGE), *CITED.findall(PAPERS)}))
 def test_figures_are_those_of_the_rows(cited: tuple[str, str, str, str]) -> None:
     strategy, setting, size, accuracy = cited
     row = row_of(strategy, setting or "default")

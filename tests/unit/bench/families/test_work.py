@@ -61,7 +61,7 @@ def test_the_reference_model_is_counted_with_the_networks_of_its_bundle() -> Non
     assert 10**6 < device < found.tower
     assert 10**6 < cloud < found.tower
     assert found.parts["question-coded"][1] == found.parts["side-info"][0] == 0
-    assert found.in_the_towers_place == {"entropic-student", "frankensplit"}
+    assert found.in_the_towers_place == {"latent-neck", "feature-adapt", "entropic-student", "frankensplit"}
 
 
 def test_units_of_a_block_by_hand() -> None:

@@ -10,15 +10,25 @@ import numpy as np
 import pytest
 import torch
 
-from heliograph.bench.photos.codec import RECIPE, FrozenTail, train
+from heliograph.bench.opponents import bare_pictures, picture_files
+from heliograph.bench.photos import choosing, suite
+from heliograph.bench.photos.choosing import Chosen, best, choose, held_out
+from heliograph.bench.photos.codec import RECIPE, FrozenTail, MetaSettings, train
+from heliograph.bench.photos.families import OtherFamilies
+from heliograph.bench.photos.figures import figures
+from heliograph.bench.photos.measuring import fit_codec, measure_codec
 from heliograph.bench.photos.mobilenet import CHANNELS, GRID, Activation, SplitFeatures, Tail
-from heliograph.bench.photos.suite import figures, measure_codec
+from heliograph.bench.report import publish
+from heliograph.codec.klt import KltCodec
 from heliograph.codec.meta import MetaCodec
+from heliograph.strategies.base import label
 from heliograph.training.progress import Progress
 from heliograph.types import VisualTokens
 
 CLASSES = 1001
 RECIPE = replace(RECIPE, batch=6, asked_batch=6)
+SIZES = {"latents": 6, "channels": 2, "width": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
+SETTINGS = MetaSettings(127, 0.3, minutes=0.03)
 
 
 class StandIn:
@@ -26,6 +36,10 @@ class StandIn:
 
     def __init__(self, tail: Tail) -> None:
         self.tail = tail
+
+    def top1(self, pixels: np.ndarray) -> int:
+        """Class 7 for what is bright."""
+        return 7 * int(pixels.mean() > 100)
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +90,22 @@ def test_the_frozen_tail_answers_as_the_tail_and_has_gradients(tail: Tail, featu
     assert float(moved.grad.abs().max()) > 0
 
 
-def test_trains_exports_goes_on_and_is_measured(features: SplitFeatures, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def trained(features: SplitFeatures, tmp_path_factory: pytest.TempPathFactory) -> tuple[KltCodec, Path]:
+    """What a small network starts from, and its folder."""
+    klt, folder = fit_codec(features, 0.995), tmp_path_factory.mktemp("meta")
+    train(features, klt, folder, SETTINGS, recipe=RECIPE, sizes=SIZES, progress=lambda _: None)
+    return klt, folder
+
+
+def test_trains_exports_goes_on_and_is_measured(features: SplitFeatures, trained: tuple[KltCodec, Path]) -> None:
     said: list[str] = []
-    sizes = {"latents": 6, "channels": 2, "width": 16, "heads": 2, "encoder_layers": 1, "decoder_layers": 1}
-    codec = train(features, tmp_path, 0.03, recipe=RECIPE, sizes=sizes, progress=said.append)
+    klt, tmp_path = trained
     facts = json.loads((tmp_path / "meta.training.json").read_text())
     assert facts["steps"] > 0
     assert facts["pictures"] == 40
-    train(features, tmp_path, 0.06, recipe=RECIPE, sizes=sizes, progress=said.append)
+    longer = replace(SETTINGS, minutes=0.06)
+    train(features, klt, tmp_path, longer, recipe=RECIPE, sizes=SIZES, progress=said.append)
     again = json.loads((tmp_path / "meta.training.json").read_text())
     assert again["steps"] > facts["steps"]
     assert any("going on" in line for line in said)
@@ -98,4 +120,93 @@ def test_trains_exports_goes_on_and_is_measured(features: SplitFeatures, tmp_pat
         measured = measure_codec(codec, features, range(4), progress)
     assert {m.strategy for m in measured} == {"meta"}
     names = {f.name for f in figures([*measured, *(replace(m, strategy="klt") for m in measured)])}
-    assert {"bytes of meta / klt at agreement 0.90", "bytes of meta / best pixel codec at agreement 0.85"} <= names
+    assert {"bytes of meta / klt at agreement 0.90", "bytes of meta / best bare pixel codec at agreement 0.85"} <= names
+
+
+def test_tuning_photos_are_fitting_photos_that_the_candidates_never_saw(features: SplitFeatures) -> None:
+    known = held_out(replace(features, each=2))  # 20 photos, each with a crop
+    assert len(known.fit) == 32
+    assert len(known.test) == 8
+    names = {id(one) for one in features.fit}
+    assert {id(one) for one in (*known.fit, *known.test)} == names
+    assert not {id(one) for one in known.fit} & {id(one) for one in known.test}
+    assert known.reference_top1 == tuple(features.network.tail.top1(one.values) for one in known.test)
+    assert known.frequency_sensitivity.shape == features.frequency_sensitivity.shape
+
+
+@pytest.mark.parametrize(
+    ("curves", "wanted"),
+    [
+        ([[(100, 0.86)], [(90, 0.86)]], 1),  # fewer bytes at the same level
+        ([[(100, 0.86)], [(300, 0.91)]], 1),  # a higher level
+        ([[(100, 0.86)], [(100, 0.86)]], 0),
+        ([[(100, 0.5)], [(100, 0.7)]], 1),  # none is reached
+        ([[(100, 0.5)], [(900, 0.85)]], 1),
+    ],
+)
+def test_the_highest_level_counts_then_bytes(curves: list[list[tuple[float, float]]], wanted: int) -> None:
+    assert best(curves) == wanted
+
+
+def test_settings_are_chosen_without_a_test_photo(
+    features: SplitFeatures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Test photos that cannot even be read change nothing, and the settings that measured best are taken."""
+    blind = replace(features, each=2, test=(None,) * 4, reference_top1=(None,) * 4)  # type: ignore[arg-type]
+    asked: list[MetaSettings] = []
+
+    def stand_in(known: SplitFeatures, klt: object, out: Path, settings: MetaSettings, **_: object) -> MetaSettings:
+        assert len(known.fit) == 32
+        asked.append(settings)
+        return settings
+
+    def curve(codec: object, known: SplitFeatures, progress: Progress) -> list[tuple[float, float]]:
+        if not isinstance(codec, MetaSettings):
+            return [(float(len(asked) + 500), 0.9)]
+        worth = codec.reach + 10 * codec.start_step + 5 * codec.eight_bits - codec.minutes
+        return [(1000 - worth, 0.91)]
+
+    monkeypatch.setattr(choosing, "train", stand_in)
+    monkeypatch.setattr(choosing, "fit_codec", lambda known, share: share)
+    monkeypatch.setattr(choosing, "_points", curve)
+    with Progress(quiet=True) as progress:
+        chosen = choose(blind, tmp_path, progress)
+    assert chosen.finest_retained == choosing.FINEST_RETAINED[0]
+    assert chosen.meta == MetaSettings(max(choosing.REACHES), max(choosing.START_STEPS), eight_bits=True)
+    trained = [one for one in asked if one.minutes]
+    assert [(one.minutes, one.answer_rate) for one in trained] == list(choosing.TRAININGS)
+    assert "int8" in chosen.note
+
+
+def test_the_suite_compares_chosen_codecs_with_bare_pictures_first(
+    features: SplitFeatures, trained: tuple[KltCodec, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(3)
+    pixels = tuple(rng.integers(0, 255, (224, 224, 3)).astype(np.uint8) for _ in features.test)
+    whole = replace(features, test_pixels=pixels, reference_lead=(9, 9, 9, 1))
+    chosen = Chosen(0.995, SETTINGS)
+    klt, folder = trained
+    monkeypatch.setattr(suite, "load_split_features", lambda *_: whole)
+    monkeypatch.setattr(suite, "choose", lambda *_: chosen)
+    monkeypatch.setattr(suite, "fit_codec", lambda *_: klt)
+    monkeypatch.setattr(suite, "train", lambda *_, **__: MetaCodec.load(folder))
+    monkeypatch.setattr(suite, "tune_pixels", lambda *_: [{"size": 32, "quality": 50}])
+    result = suite.PhotosSuite().run(quiet=True)
+    plan = OtherFamilies.load()
+    others = {*plan.fixed, *plan.guided}
+    there = {"klt", "meta", *bare_pictures(), *picture_files(), *others}
+    assert {row.strategy for row in result.rows} == there == set(result.b99)
+    assert {row.setting for row in result.rows if row.strategy == "divprune"} == set(map(label, plan.fixed["divprune"]))
+    sizes = {row.setting: row.payload_bytes for row in result.rows if row.strategy == "int4"}
+    assert sizes == {"default": 49 * (2 + 320 / 2)}  # of each token a scale in half precision, then halves of bytes
+    assert set(result.b99_ci) == set(result.b99)
+    assert {row.questions for row in result.rows} == {4}
+    assert any(row.sure_agreement != row.agreement for row in result.rows)
+    bounded = [figure.name for figure in result.figures if figure.must is not None]
+    assert bounded == [
+        "bytes of klt / best bare pixel codec at agreement 0.85",
+        "bytes of meta / klt at agreement 0.90",
+    ]
+    assert chosen.note in result.notes
+    text = (publish(result, tmp_path)[1]).read_text(encoding="utf-8")
+    assert "agreement of sure answers" in text

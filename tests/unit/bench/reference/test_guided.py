@@ -10,6 +10,7 @@ import pytest
 
 from heliograph.bench.outcomes import Candidate, Outcome, PhotoOutcome
 from heliograph.bench.reference import guided, tuning
+from heliograph.bench.results import Row
 from heliograph.bench.runner import UNCOMPRESSED
 from heliograph.strategies.base import Setting
 from heliograph.strategies.selection import strategy_class
@@ -132,3 +133,27 @@ def test_a_row_is_bytes_at_agreement_and_over_the_best_bare_codec() -> None:
     assert cells["roi-avif"][2].startswith("200 ")
     assert cells["roi-avif"][3].startswith(f"{200.5 / at_90:.2f}")
     assert cells["cotam"][2:] == ["never", "never", "never", "never"]
+
+
+def test_published_settings_give_the_same_table_without_intervals() -> None:
+    def row(strategy: str, payload: float, agreement: float, task: str = "all", link: float | None = None) -> Row:
+        return Row(strategy, str(payload), task, 9, agreement=agreement, payload_bytes=payload, link_mbit=link)
+
+    rows = [
+        row("webp-bare", 300, 0.9),
+        row("webp-bare", 400, 0.96),
+        row("avif-bare", 200, 0.91),
+        row("roi-avif", 150, 0.9),
+        row("roi-avif", 20, 1.0, task="colour"),
+        row("roi-avif", 20, 1.0, link=1.0),
+        row("klt", 20, 1.0),
+    ]
+    cells = {
+        line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ")[1:]
+        for line in guided.published_table(rows).splitlines()[2:]
+    }
+    assert list(cells) == [one.name for one in guided.series_of("")]
+    at_95 = 300 * (400 / 300) ** (5 / 6)  # linear in agreement against log bytes
+    assert cells["webp-bare"] == ["2", "300", "1.50", f"{at_95:.0f}", "1.00"]
+    assert cells["roi-avif"] == ["1", "150", "0.75", "never", "never"]
+    assert cells["cotam"] == ["0", "never", "never", "never", "never"]

@@ -134,6 +134,11 @@ def test_rows_have_presence_accuracy_against_captions_and_the_table_its_sentence
     rows = rows_of(every[0], standards)
     assert [row.task for row in rows] == ["all", "presence", "number", "kind"]
     assert rows[0].agreement == pytest.approx(0.7)
+    sure = standards.agreement.balanced(every[0].answers, margin=True)
+    assert (rows[0].sure_agreement, rows[0].sure_agreement_ci) == (sure.value, sure.interval)
+    undecided = Answered(whole().places, np.zeros_like(whole().leads))
+    tied = Standards(Agreement(undecided, QUESTIONS), truth, texts, np.full(10, 10.0), None)
+    assert {row.sure_agreement for row in rows_of(every[0], tied)} == {None}
     assert rows[0].accuracy is None
     assert rows[1].accuracy is not None
     assert rows[0].wire_bytes == pytest.approx(110)

@@ -16,16 +16,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from heliograph.codec.parts import no_parts
 from heliograph.controllers.curves import Curve, Curves, Origin, Point
 from heliograph.controllers.planner import Goal
 from heliograph.edge.device import Device
-from heliograph.edge.planning import planned as planned_module
 from heliograph.edge.planning.device_times import DeviceTimes
-from heliograph.edge.planning.planned import PlannedClient, _usable
+from heliograph.edge.planning.planned import PlannedClient
+from heliograph.edge.planning.usable import engines, usable_on
 from heliograph.errors import ServerUnreachableError
 from heliograph.protocol import events as ev
-from heliograph.strategies.base import Family, Setting
-from heliograph.strategies.selection import strategies_with
+from heliograph.registry import STRATEGIES
+from heliograph.strategies.base import Setting
 from heliograph.transport.base import Connection
 from heliograph.types import Answer, EncodedImage, Grid, VisualTokens
 from made_up_time import now, run
@@ -54,7 +55,12 @@ class FakeDevice(Device):
 
     def __init__(self) -> None:
         bundle: Any = SimpleNamespace(
-            codec_kinds=(), local_model_path=Path("x"), hash=b"", calibration=None, familiarity=None
+            codec_kinds=(),
+            local_model_path=Path("x"),
+            hash=b"",
+            calibration=None,
+            familiarity=None,
+            part=no_parts,
         )
         super().__init__(bundle)
         self.encode_s, self.answer_s = 0.005, 0.4
@@ -312,18 +318,21 @@ def test_decisions_name_the_plan_what_went_wrong_and_the_outcome() -> None:
 
 def test_what_a_device_can_use() -> None:
     pictures = {name for plain in ("webp", "jpeg", "avif") for name in (plain, f"{plain}-bare")}
-    assert _usable(Device(None)) == pictures | set(strategies_with(family=Family.GUIDED))
+    assert usable_on(Device(None), STRATEGIES.names()) == pictures  # what guides a picture is in the bundle
     device = FakeDevice()
-    with_model = _usable(device)
+    with_model = usable_on(device, STRATEGIES.names())
     assert pictures | {"local"} <= with_model
     assert not {"klt", "meta"} & with_model
     device.bundle.local_model_path, device.bundle.codec_kinds = None, ("klt",)
-    assert "local" not in _usable(device)
-    assert "klt" in _usable(device)
+    assert "local" not in usable_on(device, STRATEGIES.names())
+    assert "klt" in usable_on(device, STRATEGIES.names())
 
 
 def test_a_learned_codec_is_loaded_beside_the_tower() -> None:
-    assert planned_module._engines("webp") == ("pictures",)
-    assert planned_module._engines("klt") == ("tokens",)
-    assert planned_module._engines("meta") == ("tokens", "meta")
-    assert planned_module._engines("local") == ("tokens",)
+    assert engines("webp") == ("pictures",)
+    assert engines("klt") == ("tokens",)
+    assert engines("meta") == ("tokens", "meta")
+    assert engines("local") == ("tokens",)
+    assert engines("roi-webp") == ("pictures", "tokens")
+    assert engines("question-coded") == ("tokens", "meta", "question-coded")
+    assert engines("caption") == ("tokens", "answer")

@@ -16,6 +16,7 @@ from heliograph.codec.bundle import Bundle, write_bundle
 from heliograph.codec.calibration import CALIBRATION, Calibration, Curve
 from heliograph.codec.levels import LevelCurve, LevelCurves
 from heliograph.codec.manifest import ENCODER
+from heliograph.codec.parts import write_card
 from heliograph.edge.device import Device
 from heliograph.edge.processor import Processor, encoder_profile, this_processor
 from heliograph.errors import (
@@ -84,9 +85,20 @@ def test_what_was_measured_goes_where_the_codecs_go(
     folder = tmp_path / "codec"
     facts = {"grid": loaded.grid, "hidden_size": loaded.hidden_size, "model": loaded.model, "index": "config.json"}
     write_bundle(folder, codecs=list(loaded.codecs.values()), extra_files=extra, **facts)
+    parts = {"beside": folder / "parts" / "beside", "named": tmp_path / "written"}
+    for name, part in parts.items():
+        part.mkdir(parents=True)
+        (part / "tables.safetensors").write_bytes(b"any")
+        write_card(part, ["tables.safetensors"], {"strategy": name}, loaded.model)
     bundle = export.export_bundle(
-        str(model), tmp_path / "bundle", codecs=[folder], local=False, progress=lambda line: None
+        str(model),
+        tmp_path / "bundle",
+        codecs=[folder],
+        local=False,
+        parts=[parts["named"]],
+        progress=lambda line: None,
     )
+    assert sorted(path.name for path in (tmp_path / "bundle" / "parts").iterdir()) == ["beside", "named"]
     bundle.save_pretrained(tmp_path / "copy")
     for one in (bundle, Bundle.load(tmp_path / "copy")):
         assert {"curves.json", "region.json"} <= one.file_names

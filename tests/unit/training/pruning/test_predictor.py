@@ -101,6 +101,8 @@ def test_the_graph_takes_any_number_of_patches(tmp_path: Path) -> None:
 
 def test_a_run_goes_on_where_it_was_and_is_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Few:
+        first = 6_500_000
+
         def __init__(self, *given: Any) -> None:
             pass
 
@@ -117,6 +119,9 @@ def test_a_run_goes_on_where_it_was_and_is_no_other(tmp_path: Path, monkeypatch:
     more = train.train_part("dynamicvit", out, minutes=0.6, **given)
     assert (first.card["steps"], more.card["steps"]) == (4, 8)
     assert first.card["stages"] == [1, 3, 4]
+    assert first.card["data"] == "1500 generated scenes from seed 6500000"
+    assert first.card["machine"].endswith(torch.__version__)
+    assert set(first.card["figures"]) == {"last_restored", "last_kept", "last_ratio", "last_share"}
     assert first.identity != more.identity
     with pytest.raises(UsageError, match="another run"):
         train.train_part("dynamicvit", out, minutes=0.6, **{**given, "seed": 3})

@@ -1,0 +1,1 @@
+"""Training of a small picture codec and of what leads its latents into a vision tower; see :mod:`.train`."""
