@@ -39,7 +39,7 @@ RESTORATION = "klt's restoration"
 """A further way: what ``klt`` adds to the coefficients of its own streams, as if the missing ones had all been zero."""
 
 _SEED, _SCENES = 8_100_000, 64
-_THREE = (0.3, 0.5, 0.7)  # of a sweep
+_THREE = (0.25, 0.4, 0.55)  # of a sweep, where many tokens are missing
 
 
 @dataclass(frozen=True)

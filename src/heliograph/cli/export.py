@@ -10,7 +10,6 @@ from heliograph.cli.command import EXIT_DONE, Command, pixel_size, say
 from heliograph.cli.files import make_folder
 from heliograph.cli.serve import add_model_option
 from heliograph.cli.text import byte_count, printable, table
-from heliograph.codec.parts import PARTS
 from heliograph.config import folder_or_hub_id
 from heliograph.edge.processor import ANY, PARITY, PROFILES
 
@@ -69,6 +68,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     out = make_folder(arguments.out)
+    from heliograph.codec.parts import PARTS
     from heliograph.training.export.bundle import export_bundle
     from heliograph.training.progress import Progress
 
