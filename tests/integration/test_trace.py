@@ -186,7 +186,9 @@ def test_every_answer_is_made_again_from_either_end(
 
 
 class Mistaken:
-    """The reference model, but for its answers about one question."""
+    """The reference model, but for its answers about one question; it answers one question at a time."""
+
+    open_batch = None
 
     def __init__(self, model: Any) -> None:
         self._model = model

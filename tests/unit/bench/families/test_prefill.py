@@ -23,4 +23,4 @@ def test_work_falls_with_tokens_and_the_model_is_left_as_it_was() -> None:
     assert work[-1] == 136.9  # of docs/macs.md: 64 visual tokens and 32 of text
     assert found.table.body[-1][3] == "1.00"
     assert found.figure.must == 0.6
-    assert bench.model._visual_tokens is None
+    assert bench.model.images.visual_tokens is None
