@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from few_scenes import FEW_SCENES, silent
 from heliograph.bench.onnx_macs import count_onnx
 from heliograph.codec.parts import Part
 from heliograph.errors import ModelUnsupportedError, UsageError
@@ -20,27 +21,9 @@ from heliograph.training.bottleneck.lessons import BottleneckLesson, Material, S
 from heliograph.training.bottleneck.network import Bottleneck, BottleneckSizes, DeviceEncoder, teacher_blocks
 from heliograph.training.bottleneck.scenes import SceneCache
 from heliograph.training.bottleneck.start import start_from_patches
-from heliograph.training.meta.teacher import Teacher
-from heliograph.vlm.model import VisionLanguageModel
 
 SMALL = BottleneckSizes(stem=8, middle=8, last=8, latents=160)
 FEW = BottleneckSizes(stem=8, middle=8, last=8, latents=12)
-
-
-def silent(line: str) -> None:
-    """A reporter."""
-
-
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("scenes")
-
-
-@pytest.fixture(scope="module")
-def material(shared_cloud: Any, scenes: Path) -> Material:
-    assert isinstance(shared_cloud.model, VisionLanguageModel)
-    cache = SceneCache(scenes, 48, 0, silent)
-    return Material(Teacher(shared_cloud.model), cache.pixels(), cache.seeds)
 
 
 def started(material: Material, sizes: BottleneckSizes) -> Bottleneck:
@@ -109,7 +92,7 @@ def test_a_training_makes_a_part_and_goes_on(
     name = "entropic-student"
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "scenes").symlink_to(scenes)
-    how: dict[str, Any] = {"model": str(reference_pair.model), "scenes": 48, "sizes": FEW}
+    how: dict[str, Any] = {"model": str(reference_pair.model), "scenes": FEW_SCENES, "sizes": FEW}
     train.train_in_stages(name, tmp_path, minutes=0.003, progress=silent, **how)
     card = json.loads((tmp_path / "card.json").read_text())
     assert card["strategy"] == name
@@ -126,13 +109,13 @@ def test_a_training_makes_a_part_and_goes_on(
 
 
 def test_scenes_are_kept_and_stay_in_the_training_split(scenes: Path, material: Material, tmp_path: Path) -> None:
-    assert np.array_equal(SceneCache(scenes, 48, 0, silent).pixels(), material._pixels)
-    for count, seed in ((0, 0), (DEV_START, 0), (48, 10_000)):
+    assert np.array_equal(SceneCache(scenes, FEW_SCENES, 0, silent).pixels(), material._pixels)
+    for count, seed in ((0, 0), (DEV_START, 0), (FEW_SCENES, 10_000)):
         with pytest.raises(UsageError):
             SceneCache(tmp_path, count, seed, silent)
 
 
 def test_a_model_that_reads_other_pictures_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(train, "open_model", lambda name: object())
+    monkeypatch.setattr("heliograph.training.bottleneck.scenes.open_model", lambda name: object())
     with pytest.raises(ModelUnsupportedError):
         train.train_part("frankensplit", tmp_path, minutes=0.01)

@@ -11,37 +11,19 @@ import numpy as np
 import pytest
 import torch
 
+from few_scenes import FEW_SCENES, silent
 from heliograph.codec.parts import Part
 from heliograph.errors import ModelUnsupportedError, UsageError
 from heliograph.strategies.part_latents import ENTERED_BEHIND, NECK, BottleneckPart
 from heliograph.training.bottleneck.lessons import Material, relative
 from heliograph.training.bottleneck.network import BottleneckSizes, teacher_blocks
-from heliograph.training.bottleneck.scenes import SceneCache
 from heliograph.training.latent_neck import train
 from heliograph.training.latent_neck.codec import CodecLesson, PictureCodec
 from heliograph.training.latent_neck.necks import Adapter, Neck, NeckLesson, examined_neck, tower_behind
-from heliograph.training.meta.teacher import Teacher
-from heliograph.vlm.model import VisionLanguageModel
 
 WIDE = BottleneckSizes(stem=8, middle=8, last=8, latents=768)
 FEW = BottleneckSizes(stem=8, middle=8, last=8, latents=24)
 KINDS = pytest.mark.parametrize("kind", [Neck, Adapter])
-
-
-def silent(line: str) -> None:
-    """A reporter."""
-
-
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("scenes")
-
-
-@pytest.fixture(scope="module")
-def material(shared_cloud: Any, scenes: Path) -> Material:
-    assert isinstance(shared_cloud.model, VisionLanguageModel)
-    cache = SceneCache(scenes, 48, 0, silent)
-    return Material(Teacher(shared_cloud.model), cache.pixels(), cache.seeds)
 
 
 def started(material: Material, sizes: BottleneckSizes) -> tuple[PictureCodec, CodecLesson]:
@@ -125,7 +107,7 @@ def test_a_training_makes_a_part_and_goes_on(
 ) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "scenes").symlink_to(scenes)
-    how: dict[str, Any] = {"model": str(reference_pair.model), "scenes": 48, "sizes": FEW, "kind": kind}
+    how: dict[str, Any] = {"model": str(reference_pair.model), "scenes": FEW_SCENES, "sizes": FEW, "kind": kind}
     train.train_neck("latent-neck", tmp_path, minutes=0.005, progress=silent, **how)
     card = json.loads((tmp_path / "card.json").read_text())
     assert card.keys() >= {"seed", "data", "minutes", "machine", "figures"}
@@ -147,6 +129,6 @@ def test_a_model_that_reads_other_pictures_and_a_short_tower_are_refused(
     tower.encoder.layers = tower.encoder.layers[:ENTERED_BEHIND]
     with pytest.raises(ModelUnsupportedError):
         Neck(PictureCodec(FEW), tower)
-    monkeypatch.setattr(train, "open_model", lambda name: object())
+    monkeypatch.setattr("heliograph.training.bottleneck.scenes.open_model", lambda name: object())
     with pytest.raises(ModelUnsupportedError):
         train.train_neck("latent-neck", tmp_path, minutes=0.01)

@@ -8,6 +8,7 @@ import numpy as np
 
 from heliograph.bench.coefficients.errors import FOLD, errors_of
 from heliograph.bench.coefficients.errors import photos as photos_of
+from heliograph.bench.opponents import bare_pictures
 from heliograph.bench.results import Figure
 from heliograph.bench.scores import Crossing, Scores, best_of, ratio_of
 from heliograph.bench.stats import clustered_mean_interval
@@ -15,9 +16,6 @@ from heliograph.strategies.base import Family, Kind
 from heliograph.strategies.latent_streams import LearnedStrategy
 from heliograph.strategies.selection import strategy_class
 from heliograph.vlm.model import VisionLanguageModel
-
-BARE = "-bare"
-"""How names of picture codecs without their known bytes end."""
 
 
 def families_figures(crossings: Mapping[str, Crossing], strategies: Sequence[str]) -> tuple[Figure, ...]:
@@ -35,7 +33,7 @@ def families_figures(crossings: Mapping[str, Crossing], strategies: Sequence[str
     others = [name for name in sending if name not in ours]
     unguided = [name for name in others if strategy_class(name).family is not Family.GUIDED]
     foreign = [name for name in unguided if not issubclass(strategy_class(name), LearnedStrategy)]
-    bare = [name for name in others if name.endswith(BARE)]
+    bare = [name for name in others if name in bare_pictures()]
     best_other = "B99 of klt or meta / B99 of the best of all others"
     best_bare = "B99 of the best strategy / B99 of the best bare tuned pixel codec"
     return (

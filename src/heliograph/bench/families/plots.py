@@ -8,9 +8,9 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from heliograph.bench.families.figures import BARE
 from heliograph.bench.labels import label_series
 from heliograph.bench.metrics import B99_SHARE
+from heliograph.bench.opponents import bare_pictures
 from heliograph.bench.plots import UNCOMPRESSED, headline_rows, material, series_of, uncompressed_accuracy, upper_edge
 from heliograph.bench.results import SuiteResult
 from heliograph.bench.style import MAX_SERIES, Points, curve, log_axis, picture, reference_line
@@ -122,7 +122,7 @@ def _curves(result: SuiteResult) -> dict[str, Points]:
 
 def _references(result: SuiteResult, curves: Mapping[str, Points]) -> list[str]:
     """In every picture of a family, in grey: the codec in closed form, and the best bare picture file."""
-    bare = [name for name in curves if name.endswith(BARE)]
+    bare = [name for name in curves if name in bare_pictures()]
     best = sorted(bare, key=lambda name: _rank(result, name, curves[name]))[:1]
     return [name for name in (CLOSED_FORM, *best) if name in curves]
 

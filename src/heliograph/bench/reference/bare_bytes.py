@@ -8,11 +8,11 @@ from __future__ import annotations
 from statistics import median
 from typing import Any, cast
 
+from heliograph.bench.opponents import BARE
 from heliograph.reference.render import render_scene
 from heliograph.registry import STRATEGIES
 from heliograph.strategies.base import DeviceTools, Setting
 
-BARE = "-bare"
 CODECS = tuple(name.removesuffix(BARE) for name in STRATEGIES.names() if name.endswith(BARE))
 SETTINGS = ((64, 50), (80, 50), (96, 50), (128, 35))
 SCENES, SEED_START = 24, 8_150_000

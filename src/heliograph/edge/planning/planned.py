@@ -11,7 +11,7 @@ One question::
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Set
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,7 @@ from heliograph.edge.client import DeviceClient
 from heliograph.edge.planning.device_times import DeviceTimes, state_path
 from heliograph.edge.planning.link_estimate import LinkEstimator, LinkWatch
 from heliograph.edge.planning.report import PlannedReport, outcome_text
-from heliograph.edge.planning.usable import ANSWER, REFUSALS, engines, loading, usable_on
+from heliograph.edge.planning.usable import ANSWER, OF_THE_PHOTO, REFUSALS, engines, loading, usable_on
 from heliograph.edge.planning.watched import WatchedConnection
 from heliograph.edge.progress import OnProgress
 from heliograph.edge.region import RegionSending
@@ -133,8 +133,10 @@ class PlannedClient:
         await self._client.close()
         await asyncio.to_thread(self._times.save)
 
-    def plan(self, photo: PhotoSource, question: str, goal: Goal, *, alone: bool = False) -> Plan:
-        """What would be done now; ``alone`` without the link.
+    def plan(
+        self, photo: PhotoSource, question: str, goal: Goal, *, alone: bool = False, without: Set[str] = frozenset()
+    ) -> Plan:
+        """What would be done now; ``alone`` without the link, and ``without`` some strategies.
 
         Raises:
             UsageError: nothing can answer.
@@ -151,7 +153,7 @@ class PlannedClient:
             encode_s=self._times.encode_s,
             loading_s=self._loading_s(),
             local_answer_s=self._times.encode_s.get(ANSWER),
-            strategies=self._usable & {LOCAL} if alone else self._usable,
+            strategies=self._usable & {LOCAL} if alone else self._usable - without,
             region=self._region is not None,
             held=self._held_of(photo),
             kinds=self._curves.kinds.shares(question),
@@ -185,11 +187,11 @@ class PlannedClient:
         """
         started_s = self._clock()
         question, left = Question.of(question), goal
-        decisions = list[str]()
+        decisions, refused = list[str](), set[str]()
         if self._trace is not None:
             on_plan = self._trace.planned_too(on_plan)
         while True:
-            plan = self.plan(photo, question.text, left)
+            plan = self.plan(photo, question.text, left, without=refused)
             decisions.append(f"{plan.chosen.name}: {plan.rule}")
             if on_plan is not None:
                 on_plan(plan)
@@ -197,18 +199,15 @@ class PlannedClient:
             try:
                 return await self._carried_out(plan, decisions, photo, question, left_s, on_draft, on_progress, on_plan)
             except REFUSALS as error:
-                if not self._without(plan.chosen):
-                    raise
-                self._decided(decisions, f"{error.name}: {plan.chosen.strategy} is left out from now on")
+                chosen = plan.chosen.strategy
+                refused.add(chosen)
+                if plan.chosen.crop or chosen == LOCAL or not self._usable - refused:
+                    raise  # it is not to blame, or nothing is left
+                passing = isinstance(error, OF_THE_PHOTO)
+                self._usable -= frozenset() if passing else {chosen}
+                how_long = "for this question" if passing else "from now on"
+                self._decided(decisions, f"{error.name}: {chosen} is left out {how_long}")
                 left = goal.after(self._clock() - started_s)
-
-    def _without(self, refused: Candidate) -> bool:
-        """Plan without a strategy that an end cannot carry out; False where nothing is left, or it is not to blame."""
-        rest = self._usable - {refused.strategy}
-        if refused.crop or refused.strategy == LOCAL or not rest:
-            return False
-        self._usable = rest
-        return True
 
     def _decided(self, decisions: list[str], text: str) -> None:
         """Note why a plan is not the last one."""

@@ -45,7 +45,10 @@ REFUSALS: tuple[type[HeliographError], ...] = (
     ShapeError,
     UnknownNameError,
 )
-"""What either end says of a strategy that it cannot carry out, whatever the photo."""
+"""What either end says of a strategy that it cannot carry out."""
+
+OF_THE_PHOTO: type[HeliographError] = ShapeError
+"""That of these which another photo may not meet: strategies take photos of some shapes only."""
 
 
 def usable_on(device: Device, named: Collection[str]) -> frozenset[str]:

@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.errors import UsageError
+from heliograph.errors import ModelUnsupportedError, UsageError
 from heliograph.reference.render import render_plan
 from heliograph.reference.scenes import DEV_START, plan_scene
 from heliograph.training.files import refusals_named, replacing
 from heliograph.training.progress import stage
 from heliograph.training.reference.scene_shards import MODEL_SIDE, to_model_size
 from heliograph.types import Reporter
+from heliograph.vlm.model import VisionLanguageModel
+from heliograph.vlm.opening import open_model
 
 SEEDS_START = 6_500_000
 """Of the training split; neither the reference model nor a codec of its bundle was fitted on scenes from there."""
@@ -76,3 +78,22 @@ def _shard(folder: Path, first: int, count: int) -> Bytes:
     with replacing(path) as partial, partial.open("wb") as file:
         np.save(file, made)
     return made
+
+
+def scene_model(name: str) -> VisionLanguageModel:
+    """The model whose parts are trained on generated scenes.
+
+    Args:
+        name: ``reference`` or another checkpoint that knows the scenes.
+
+    Raises:
+        ModelUnsupportedError: it reads pictures of another size, or several of a photo.
+        ModelUnavailableError: no such model.
+    """
+    opened = open_model(name)
+    if not isinstance(opened, VisionLanguageModel) or opened.input_size != MODEL_SIDE:
+        raise ModelUnsupportedError().noted(
+            f"such parts are trained on generated scenes of {MODEL_SIDE}x{MODEL_SIDE} pixels, which this model does "
+            "not read."
+        )
+    return opened

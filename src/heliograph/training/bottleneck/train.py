@@ -10,21 +10,17 @@ from pathlib import Path
 import torch
 
 from heliograph.codec.parts import Part, write_card
-from heliograph.errors import ModelUnsupportedError
 from heliograph.training.bottleneck.export import export_bottleneck
 from heliograph.training.bottleneck.lessons import RATE_WEIGHTS, BottleneckLesson, Material, StagedLesson, examined
 from heliograph.training.bottleneck.network import Bottleneck, BottleneckSizes
-from heliograph.training.bottleneck.scenes import SceneCache
+from heliograph.training.bottleneck.scenes import SceneCache, scene_model
 from heliograph.training.bottleneck.start import start_from_patches
 from heliograph.training.files import refusals_named
 from heliograph.training.meta.teacher import Teacher
 from heliograph.training.ordered.loop import OrderedRun
-from heliograph.training.reference.scene_shards import MODEL_SIDE
 from heliograph.types import Reporter
 from heliograph.vlm.checkpoint.fingerprint import model_fingerprint
 from heliograph.vlm.checkpoint.loading import REFERENCE
-from heliograph.vlm.model import VisionLanguageModel
-from heliograph.vlm.opening import open_model
 
 SCENES = 24_000
 MINUTES = 14.0
@@ -64,12 +60,7 @@ def train_part(
         UsageError: the checkpoint in ``out`` is of another run, or there are not so many scenes.
         OutputUnwritableError: the disk refuses.
     """
-    opened = open_model(model)
-    if not isinstance(opened, VisionLanguageModel) or opened.input_size != MODEL_SIDE:
-        raise ModelUnsupportedError().noted(
-            f"a bottleneck is trained on generated scenes of {MODEL_SIDE}x{MODEL_SIDE} pixels, which this model does "
-            "not read."
-        )
+    opened = scene_model(model)
     sizes = sizes or BottleneckSizes(rates=len(RATE_WEIGHTS))
     cache = SceneCache(out / "run" / "scenes", scenes, seed, progress)
     torch.manual_seed(seed)

@@ -12,24 +12,20 @@ from typing import Any
 import torch
 
 from heliograph.codec.parts import Part, write_card
-from heliograph.errors import ModelUnsupportedError
 from heliograph.training.bottleneck.lessons import Material
 from heliograph.training.bottleneck.network import BottleneckSizes
-from heliograph.training.bottleneck.scenes import SceneCache
+from heliograph.training.bottleneck.scenes import SceneCache, scene_model
 from heliograph.training.files import refusals_named
 from heliograph.training.latent_neck.codec import CODEC_RATE_WEIGHTS, CodecLesson, PictureCodec
 from heliograph.training.latent_neck.export import export_neck
 from heliograph.training.latent_neck.necks import Adapter, Neck, NeckLesson, examined_neck
 from heliograph.training.meta.teacher import Teacher
 from heliograph.training.ordered.loop import OrderedRun
-from heliograph.training.reference.scene_shards import MODEL_SIDE
 from heliograph.types import Reporter
 from heliograph.vlm.checkpoint.fingerprint import model_fingerprint
 from heliograph.vlm.checkpoint.loading import REFERENCE
-from heliograph.vlm.model import VisionLanguageModel
-from heliograph.vlm.opening import open_model
 
-SCENES, MINUTES = 24_000, 30.0
+SCENES, MINUTES = 24_000, 24.0
 CODEC_SHARE = 0.25
 """Of the minutes, for the picture codec."""
 
@@ -70,12 +66,7 @@ def train_neck(
         UsageError: the checkpoint in ``out`` is of another run, or there are not so many scenes.
         OutputUnwritableError: the disk refuses.
     """
-    opened = open_model(model)
-    if not isinstance(opened, VisionLanguageModel) or opened.input_size != MODEL_SIDE:
-        raise ModelUnsupportedError().noted(
-            f"necks are trained on generated scenes of {MODEL_SIDE}x{MODEL_SIDE} pixels, which this model does not "
-            "read."
-        )
+    opened = scene_model(model)
     folder = out / "run"
     cache = SceneCache(folder / "scenes", scenes, seed, progress)
     pixels = cache.pixels()

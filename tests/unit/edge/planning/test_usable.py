@@ -25,6 +25,7 @@ from heliograph.errors import (
     HeliographError,
     PartMismatchError,
     PartMissingError,
+    ShapeError,
     StreamDamagedError,
 )
 from heliograph.protocol import events as ev
@@ -151,7 +152,9 @@ def refusing(error: HeliographError) -> Callable[[Cloud, ev.Event], Awaitable[No
     return behave
 
 
-def asked(cloud: Cloud, device: PartedDevice, only: frozenset[str] | None = None) -> tuple[list[Plan], Any, Any]:
+def asked(
+    cloud: Cloud, device: PartedDevice, only: frozenset[str] | None = None, *, other_photo: bool = False
+) -> tuple[list[Plan], Any, Any]:
     async def whole() -> tuple[list[Plan], Any, Any]:
         plans = list[Plan]()
         async with asyncio.timeout(20):
@@ -161,6 +164,7 @@ def asked(cloud: Cloud, device: PartedDevice, only: frozenset[str] | None = None
             async with client:
                 photo = Image.new("RGB", (8, 8))
                 first = await client.ask(photo, "colour?", Goal(0.9, 30.0), on_plan=plans.append)
+                photo = Image.new("RGB", (9, 8)) if other_photo else photo
                 second = await client.ask(photo, "colour?", Goal(0.9), on_plan=plans.append)
         for task in cloud.tasks:
             task.cancel()
@@ -181,6 +185,14 @@ def test_a_strategy_that_the_cloud_refuses_is_left_out_of_the_next_plans(error: 
     assert limit < 30.0  # what is left of it
     assert len(second.decisions) == 2
     assert device.sent == ["frankensplit", "webp"]
+
+
+def test_a_strategy_that_refuses_one_photo_is_planned_with_for_the_next() -> None:
+    device = PartedDevice(frozenset({"frankensplit"}), local=False)
+    plans, first, second = asked(Cloud(refusing(ShapeError())), device, other_photo=True)
+    assert [plan.chosen.strategy for plan in plans] == ["frankensplit", "webp", "frankensplit", "webp"]
+    assert first.report.answer == second.report.answer == "theirs"
+    assert first.decisions[1] == second.decisions[1] == "shape: frankensplit is left out for this question"
 
 
 def test_a_strategy_that_the_device_cannot_carry_out_is_left_out_too() -> None:
