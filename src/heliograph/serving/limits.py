@@ -98,7 +98,7 @@ class Limits:
     max_batch_tokens: int = _bound(
         Group.ANSWERS,
         Unit.COUNT,
-        8192,
+        1,
         "positions of the model's cache that questions answered side by side take together; 1 for one at a time",
     )
     draft_patience: float = _bound(

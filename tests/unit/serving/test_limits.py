@@ -23,7 +23,7 @@ PUBLISHED = {
     "keep_s": 120.0,
     "max_kept_sessions": 64,
     "max_kept_bytes": 64 * MIB,
-    "max_batch_tokens": 8192,
+    "max_batch_tokens": 1,
     "draft_patience": 0.25,
     "shed_drafts_s": 2.0,
     "shed_looks_s": 5.0,
